@@ -10,9 +10,9 @@ _HEADERS = {"done": "Executed", "failed": "Error using", "refused": "Refused", "
 
 
 def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Json]:
-    """One block, or none where no tool was called. Who does not see what tools do is told their names.
+    """One block, or none where no tool was called. Who does not see what tools do is told names, and `is_hidden`.
 
-    The shapes are those of Langflow's `schema/content_types.py`: durations are whole milliseconds.
+    The other shapes are those of Langflow's `schema/content_types.py`: durations are whole milliseconds.
     """
     begun = (action.called if isinstance(action, ToolWaits) else action for action in actions)
     calls = [action for action in begun if isinstance(action, ToolCalled | ToolReturned)]
@@ -37,13 +37,14 @@ def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
 
 
 def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
-    if isinstance(action, ToolCalled):
-        told = _write_content(action, f"Accessing **{way}**")
-        return told | ({"tool_input": _read_input(action)} if sees_tools else {})
-    told = _write_content(action.called, f"{_HEADERS[action.status]} **{way}**")
-    if sees_tools:
+    called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
+    told = _write_content(called, f"{word} **{way}**")
+    if not sees_tools:
+        return told | {"is_hidden": True}
+    told["tool_input"] = _read_input(called)
+    if isinstance(action, ToolReturned):
         told["error" if action.status in ("failed", "refused") else "output"] = action.text
-        told |= {"tool_input": _read_input(action.called), "duration": round(action.seconds * 1000)}
+        told["duration"] = round(action.seconds * 1000)
     return told
 
 

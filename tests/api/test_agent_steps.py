@@ -102,9 +102,11 @@ async def test_an_answer_without_calls_has_no_block(api: Api) -> None:
 
 
 async def test_the_short_shape_says_nothing_of_it(api: Api) -> None:
-    told = await api.run("agent", {"input_value": SUM}, query="?shape=simple&stream=true")
-    assert {event["event"] for event in events(told.text)} == {"token", "end"}
-    assert "42" not in str(events(told.text)[-1].get("content_blocks", ""))
+    told = events((await api.run("agent", {"input_value": SUM}, query="?shape=simple&stream=true")).text)
+    assert {event["event"] for event in told} == {"token", "end"}
+    assert told[-1]["data"].keys() == {"text", "session_id", "flow_id", "version", "usage"}
+    long = (await api.run("agent", {"input_value": SUM}, query="?stream=sse")).text
+    assert "Accessing **Sums**" in long
 
 
 @pytest.mark.parametrize("flow", ["agent", "shown"])
@@ -120,6 +122,7 @@ async def test_who_sees_answers_only_is_sent_names_unless_the_flow_shows_more(ap
     partial = next(event["data"] for event in events(stream.text) if event["data"].get("sender") == "Machine")
     for told in (message, partial, stored.json()[1]):
         (call,) = list_contents(told)
+        assert call.get("is_hidden", False) is (flow == "agent")
         assert call["name"] == "Sums"
         assert call["tool_input"] == ({"expression": "1234567+1"} if flow == "shown" else {})
         assert (call["output"] is None) is (told is partial or flow == "agent")
