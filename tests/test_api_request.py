@@ -11,10 +11,13 @@ import yaml
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import FlowError, FlowgroundError, TweaksRefused
 from flowground.flow.parse import parse_flow
+from flowground.runner.tools import set_arguments
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow, wire
 from tests.canary import WORD, find_in_files
+from tests.documents import blocks
 from tests.running import running, take_turn
+from tests.servers import ROOT
 from tests.wire import Wire, whole
 from tests.wire import wire as serve
 
@@ -120,6 +123,9 @@ def test_nobody_can_open_where_it_goes_and_what_it_shows_there(field: str) -> No
         ({"headers": {"X-A": "${env:NO_SUCH_KEY}"}}, "NO_SUCH_KEY is not set"),
         ({"headers": {"X-A": "${ChatInput}"}}, "is one `${env:NAME}`, with plain text around it"),
         ({"arguments": {"town": "a"}}, "`town`, which is no variable"),
+        ({"arguments": {"city": {"type": "whole"}}}, "in words what it is, or `{type: integer, description"),
+        ({"arguments": {"city": {"type": "integer", "least": 1}}}, "`arguments` says of `city` in words what it is"),
+        ({"arguments": {"city": 7}}, "`arguments` says of `city` in words what it is"),
         ({"method": "TRACE"}, "`method` of APIRequest is"),
     ],
 )  # fmt: skip
@@ -155,6 +161,72 @@ async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Pat
     assert (asked.method, asked.path) == ("POST", "/orders?a=1&urgent=true&for=Ada+%26+Bob")
     assert asked.body == {"items": [{"name": call["item"], "count": 2}], "note": "{plain}"}
     assert asked.headers["content-type"] == "application/json"
+
+
+TYPED: dict[str, Any] = {
+    "as_tool": True,
+    "method": "POST",
+    "body": {
+        "pieces": "{pieces}",
+        "price": "{price}",
+        "gift": "{gift}",
+        "note": "{pieces} of {size}",
+        "size": "{size}",
+    },
+    "arguments": {
+        "pieces": {"type": "integer", "description": "How many"},
+        "price": {"type": "number"},
+        "gift": {"type": "boolean"},
+        "size": "Of each",
+    },
+}
+
+
+async def test_an_argument_says_its_type_and_is_sent_as_that(tmp_path: Path) -> None:
+    tool = load(asking("", url_input="https://api.example.com/{pieces}/{gift}", **TYPED)).tools["Said"][0]
+    properties = tool.spec.parameters["properties"]
+    assert [properties[name]["type"] for name in TYPED["arguments"]] == ["integer", "number", "boolean", "string"]
+    assert [properties[name]["description"] for name in ("pieces", "price")] == ["How many", "`price` of the request."]
+    async with serve([WEATHER]) as server:
+        flow = asking("", url_input=f"{server.url}/{{pieces}}/{{gift}}?of={{price}}", **TYPED)
+        for given in (
+            {"pieces": 12, "price": 2.5, "gift": True, "size": "12"},
+            {"pieces": "12", "price": "2.5", "gift": "true", "size": "12"},
+        ):
+            await talk(tmp_path, flow, f"call Weather {json.dumps(given)}")
+    sent = {"pieces": 12, "price": 2.5, "gift": True, "note": "12 of 12", "size": "12"}
+    assert [(asked.path, asked.body) for asked in server.asked] == [("/12/true?of=2.5", sent)] * 2
+    assert server.asked[0].body["gift"] is True
+
+
+def test_the_documented_order_is_sent_as_the_page_says() -> None:
+    (block,) = [block for block in blocks("yaml") if "description: How many of it" in block.text]
+    flow = load(block.text)
+    called = set_arguments(flow.components["Order"], flow.tools["Agent"][0], {"plant": "tomato", "pieces": 10})
+    line, _, body = (called.show_call() or "").partition("\n")
+    assert line == "POST https://api.example.com/orders"
+    assert f"This sends `{json.dumps(json.loads(body))}`" in (ROOT / block.file).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"pieces": "a dozen"}, '`pieces` is a whole number, not \\"a dozen\\"'),
+        ({"pieces": 1.5}, "`pieces` is a whole number, not 1.5"),
+        ({"pieces": True}, "`pieces` is a whole number, not true"),
+        ({"pieces": 10**30}, "`pieces` is a whole number"),
+        ({"price": "NaN"}, "`price` is a number"),
+        ({"price": [1]}, "`price` is a number"),
+        ({"gift": 1}, "`gift` is true or false, not 1"),
+        ({"size": 3}, "`size` is text, not 3"),
+    ],
+)
+async def test_a_value_of_another_type_is_told_to_the_model_and_not_sent(
+    tmp_path: Path, changed: dict[str, Any], says: str
+) -> None:
+    given = {"pieces": 12, "price": 2.5, "gift": True, "size": "big"} | changed
+    flow = asking("", url_input="http://127.0.0.1:1/orders", **TYPED)
+    assert says in (await talk(tmp_path, flow, f"call Weather {json.dumps(given)}")).replace('"', '\\"')
 
 
 async def test_a_secret_is_sent_and_found_nowhere_else(

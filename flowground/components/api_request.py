@@ -11,13 +11,14 @@ import orjson
 from pydantic import ConfigDict
 
 from flowground.components import variables
+from flowground.components.arguments import ToldArgument, build_schema, is_said, read_typed
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.json_text import MOST_PARTS
 from flowground.components.template import Variable, parse_template
 from flowground.errors import RunError
 from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall
 from flowground.values import ValueKind
-from flowground.words import cut
+from flowground.words import Schema, cut
 
 _BEGINNING = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?#]|$)")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade", "expect"}
@@ -74,8 +75,13 @@ class APIRequest(Component):
     body_data: dict[str, Any] | list[Any] | None = declare(
         None, "Body Data", "Sent as JSON in place of `body`, as it is; usually a reference.", protected=True
     )
-    arguments: dict[str, str] = declare(
-        {}, "Arguments", "What each variable is, for the model of an agent: `{city: Name of a city}`.", fixed=True
+    arguments: dict[str, ToldArgument] = declare(
+        {},
+        "Arguments",
+        "What each variable is, for the model of an agent: `{city: Name of a city}`; "
+        "`{pieces: {type: integer, description: How many}}` has a type, `integer`, `number` or `boolean`, and is sent "
+        "as that where `{pieces}` is a whole value of `body`.",
+        fixed=True,
     )
     timeout: int = declare(30, "Timeout", "Seconds; `outgoing.seconds` is the most.", ge=1, le=600, protected=True)
     follow_redirects: bool = declare(
@@ -87,13 +93,21 @@ class APIRequest(Component):
         return self.method not in ("GET", "HEAD")
 
     @classmethod
-    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, str]:
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the address, the query and the body."""
         said = fields.get("arguments")
         says = said if isinstance(said, dict) else {}
         names = (name for field in _TEXTS for name in variables.list_names(fields.get(field)))
         free = (name for name in names if name not in cls.model_fields)
-        return {name: str(says.get(name, f"`{name}` of the request.")) for name in free}
+        return {name: build_schema(says.get(name), f"`{name}` of the request.") for name in free}
+
+    def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those with a type as texts, which addresses hold; the body has them again as what they are."""
+        typed = self._list_typed()
+        return {
+            name: _write(read_typed(name, value, typed[name])) if name in typed else value
+            for name, value in given.items()
+        }
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A host that is not written out, headers that cannot be, and variables that nobody gives."""
@@ -109,7 +123,10 @@ class APIRequest(Component):
                 yield Mistake("headers", f"The header `{name}` has characters that no header has.")
         fields = {name: getattr(self, name) for name in _TEXTS}
         yield from variables.find_mistakes(self, fields, self.__pydantic_extra__)
-        for name in self.arguments:
+        for name, said in self.arguments.items():
+            if not is_said(said):
+                says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
+                yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
             if name not in self.list_variables(fields):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
 
@@ -137,8 +154,15 @@ class APIRequest(Component):
         return Output({"data": self._read(await context.outside.ask(call))})
 
     def _write_body(self) -> bytes | None:
-        body = variables.fill(self.body, self.__pydantic_extra__) if self.body_data is None else self.body_data
+        body = self.body_data
+        if body is None and self.body is not None:
+            given = self.__pydantic_extra__
+            typed = {name: read_typed(name, given[name], schema) for name, schema in self._list_typed().items()}
+            body = variables.fill(self.body, given, whole=typed)
         return None if body is None else orjson.dumps(body)
+
+    def _list_typed(self) -> Mapping[str, Schema]:
+        return {name: build_schema(said, "") for name, said in self.arguments.items() if isinstance(said, dict)}
 
     def _write_url(self, given: Mapping[str, str]) -> str:
         before = parse_template(self.url_input.partition("?")[0])

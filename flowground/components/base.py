@@ -20,6 +20,7 @@ from flowground.events import ModelProgress, OutputResult
 from flowground.messages import Reasoning, ToolCall, Usage
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
 from flowground.values import LONGEST, AddedMessage, FileReference, SaidMessage, Value, ValueKind
+from flowground.words import Schema
 
 INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
@@ -211,9 +212,13 @@ class Component(BaseModel):
         return False
 
     @classmethod
-    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - some types have them
-        """The fields that its texts make and a model may give, with what each is; `fields` are as the file has them."""
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:  # noqa: ARG003 - some types have them
+        """The fields that its texts make and a model may give, with type and description; `fields` as in the file."""
         return {}
+
+    def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a model gives, as the fields take it. Raises RunError with a sentence for the model."""
+        return given
 
     async def describe(
         self,

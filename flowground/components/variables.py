@@ -1,10 +1,11 @@
 """`{variables}` in texts anywhere inside a value, each a field of its component: given by its file, or by a model."""
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flowground.components.base import Component, Mistake
-from flowground.components.template import parse_template
+from flowground.components.template import Variable, parse_template
 
 _TAKEN = ("type", "display_name", "step")
 
@@ -17,13 +18,22 @@ def list_names(value: Any) -> Iterator[str]:
         yield from list_names(inner)
 
 
-def fill(value: Any, values: Mapping[str, str], escape: Callable[[str], str] = str) -> Any:
-    """The value with its variables filled in."""
+def fill(
+    value: Any,
+    values: Mapping[str, str],
+    escape: Callable[[str], str] = str,
+    *,
+    whole: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """The value with its variables filled in. A text that is one variable of `whole` alone is its value there."""
     if isinstance(value, str):
-        return parse_template(value).fill({name: escape(text) for name, text in values.items()})
+        template = parse_template(value)
+        if len(template.parts) == 1 and isinstance(only := template.parts[0], Variable) and only.name in whole:
+            return whole[only.name]
+        return template.fill({name: escape(text) for name, text in values.items()})
     if isinstance(value, dict):
-        return {key: fill(inner, values) for key, inner in value.items()}
-    return [fill(inner, values) for inner in value] if isinstance(value, list) else value
+        return {key: fill(inner, values, whole=whole) for key, inner in value.items()}
+    return [fill(inner, values, whole=whole) for inner in value] if isinstance(value, list) else value
 
 
 def find_mistakes(component: Component, fields: Mapping[str, Any], given: Container[str]) -> Iterator[Mistake]:

@@ -58,7 +58,8 @@ def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any
     if missing := next((key for key in tool.spec.parameters["required"] if given.get(key) in (None, "")), None):
         raise RunError(f"`{name}` needs `{missing}`.")
     try:
-        taken = {key: _take(kind, key, value) for key, value in given.items() if value is not None}
+        read = component.read_arguments({key: value for key, value in given.items() if value is not None})
+        taken = {key: _take(kind, key, value) for key, value in read.items()}
         return change_component(component, taken)
     except ValidationError as error:
         key, limits = next(iter(find_misfits(error).items()))

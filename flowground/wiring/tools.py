@@ -62,8 +62,8 @@ def list_arguments(spec: ComponentSpec, kind: type[Component]) -> list[FieldType
         if field.model_may_set
     )
     made = (
-        replace(read_variable(name), is_required=True, description=says)
-        for name, says in kind.list_variables(spec.fields).items()
+        replace(read_variable(name), is_required=True, schema=schema, description=schema["description"])
+        for name, schema in kind.list_variables(spec.fields).items()
     )
     return [field for field in (*known, *made) if field.name not in spec.fields]
 
