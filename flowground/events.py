@@ -117,7 +117,8 @@ class ToolWaits:
     """Such a call waits until a person allows it, or, `is_decided`, does not any more.
 
     `takes` are its arguments as JSON, whole; `sends` what is sent, where they alone do not say. `digest` is of call,
-    arguments and that, and `until` the end of the wait in seconds since 1970.
+    arguments and that, and `until` the end of the wait in seconds since 1970. `is_always_asked`: nobody can allow the
+    tool for the rest of the chat.
     """
 
     called: ToolCalled
@@ -126,6 +127,7 @@ class ToolWaits:
     until: float
     is_decided: bool = False
     sends: str | None = None
+    is_always_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic import Field as PydanticField
@@ -41,9 +41,10 @@ class ToolUse(BaseModel):
         max_length=1_000,
         description="What the model is told that it does; the type's own sentence when left out.",
     )
-    confirm: bool | None = PydanticField(
+    confirm: bool | Literal["always"] | None = PydanticField(
         None,
-        description="Whether a person is asked before each call. Left out: where the tool may change something.",
+        description="Whether a person is asked before a call. Left out: where the tool may change something. `always`: "
+        "before each one; nobody can allow it for the rest of a chat.",
     )
 
 

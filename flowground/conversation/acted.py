@@ -42,9 +42,11 @@ def _write_action(action: ActionEvent, sight: Sight) -> Written:
             return _write_call(action, "running", sight)
         case ToolWaits(called=called):
             told = _write_call(called, "running" if action.is_decided else "waiting", sight)
-            asked = {"takes": mend(action.takes), "digest": action.digest}  # who is asked sees what about
+            asked: Written = {"takes": mend(action.takes), "digest": action.digest}  # who is asked sees what about
             if action.sends is not None:
                 asked["sends"] = mend(action.sends)
+            if action.is_always_asked:
+                asked["always"] = True
             return told if action.is_decided else told | asked
         case ToolReturned(called=called):
             told = _write_call(called, action.status, sight)

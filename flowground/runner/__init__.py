@@ -336,7 +336,7 @@ class _Run:
             raise RunError(f"Agents call each other {DEEPEST} deep at most: {' → '.join((*agents, name))}.")
         component = await prepare_call(self.given.fill(name), tool, call.arguments, self.scope.outside)
         if tool.confirms:
-            await self.actions.ask(number, call.arguments, component.show_call())
+            await self.actions.ask(number, tool, call.arguments, component.show_call())
         context = self._make_context(name, component, Within(number, agents))
         run = partial(self._run_inner, agents[-1], number, is_said=False)
         output = await component.run(replace(context, emit=None, run=run))

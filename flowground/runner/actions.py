@@ -110,17 +110,19 @@ class Actions:
             self.queue.put(ToolReturned(called, _cut(text), time.perf_counter() - started, status, usage))
         return text, status != "done"
 
-    async def ask(self, number: int, arguments: Mapping[str, Any], sends: str | None) -> None:
+    async def ask(self, number: int, tool: WiredTool, arguments: Mapping[str, Any], sends: str | None) -> None:
         """Returns once a person allowed the call of this number. Raises CallRefused."""
         if not self.may_ask:
             raise CallRefused("Nobody can be asked here, so it was not called.")
         approvals = self.scope.approvals
-        waits = approvals.begin(self.calls[number], arguments, flow=self.flow.id, sends=sends)
+        is_always_asked = tool.confirm == "always"
+        called, flow = self.calls[number], self.flow.id
+        waits = approvals.begin(called, arguments, flow=flow, sends=sends, is_always_asked=is_always_asked)
         if waits is None:
             return
         self.queue.put(waits)
         try:
-            await approvals.wait(waits, flow=self.flow.id, clock=self.scope.timeout)
+            await approvals.wait(waits, flow=flow, clock=self.scope.timeout)
         finally:
             self.queue.put(replace(waits, is_decided=True))
 

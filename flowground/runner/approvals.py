@@ -55,22 +55,28 @@ class Approvals:
     """When the run's time would have ended, and since when it stands still."""
 
     def begin(
-        self, called: ToolCalled, arguments: Mapping[str, Any], *, flow: str, sends: str | None = None
+        self,
+        called: ToolCalled,
+        arguments: Mapping[str, Any],
+        *,
+        flow: str,
+        sends: str | None = None,
+        is_always_asked: bool = False,
     ) -> ToolWaits | None:
         """The call waits from now on; None where the tool is allowed already. `sends` as `Component.show_call` says.
 
-        Raises CallRefused.
+        `is_always_asked`: it never is. Raises CallRefused.
         """
         if self.allowances is None:
             raise CallRefused(_NOBODY)
-        if self.allowances.is_allowed(f"{flow}.{called.tool}"):
+        if not is_always_asked and self.allowances.is_allowed(f"{flow}.{called.tool}"):
             return None
         written = spell_json(dict(arguments), is_sorted=True)
         if max(len(written), len(sends or "")) > LONGEST_ASKED:
             raise CallRefused(_TOO_LONG)
         asked = (flow, called.tool, str(called.number), written, *([] if sends is None else [sends]))
         digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()
-        waits = ToolWaits(called, written, digest, time.time() + self.seconds, sends=sends)
+        waits = ToolWaits(called, written, digest, time.time() + self.seconds, False, sends, is_always_asked)
         self.waiting[called.number] = waits, asyncio.get_running_loop().create_future()
         return waits
 
@@ -88,7 +94,7 @@ class Approvals:
             self._start_clock(clock)
         if decision == "refuse":
             raise CallRefused("The person refused it, so it was not called. Do not try it again.")
-        if decision == "chat" and self.allowances:
+        if decision == "chat" and self.allowances and not waits.is_always_asked:
             self.allowances.allow(f"{flow}.{waits.called.tool}")
 
     def decide(self, number: int, digest: str, decision: Decision) -> None:

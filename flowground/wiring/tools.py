@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import getdoc
-from typing import Any
+from typing import Any, Literal
 
 from flowground.components.agent import Agent, ToolUse
 from flowground.components.base import Component
@@ -23,7 +23,7 @@ class WiredTool:
 
     `writes`: a call may change something beyond this process. `is_described`: the author said what it does.
     `offered` is its name there, where it is one of several that the component stands for.
-    `confirm`: the author's word whether a person allows each call.
+    `confirm`: the author's word whether a person allows each call; `always`, that none is for a whole chat.
     """
 
     component: str
@@ -32,12 +32,12 @@ class WiredTool:
     writes: bool = False
     is_described: bool = False
     offered: str | None = None
-    confirm: bool | None = None
+    confirm: bool | Literal["always"] | None = None
 
     @property
     def confirms(self) -> bool:
         """Whether a person allows each call, or refuses it."""
-        return self.writes if self.confirm is None else self.confirm
+        return self.writes if self.confirm is None else bool(self.confirm)
 
 
 def find_tool_names(flow: Flow) -> frozenset[str]:

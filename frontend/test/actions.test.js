@@ -18,6 +18,13 @@ test("who is asked about a request is shown it as it will be sent", () => {
   assert.equal(drawn.querySelector(".fg-tree"), null);
 });
 
+test("a tool that is always asked about is not allowed for the chat, and one that is says what that means", () => {
+  const list = (told) => [...drawAction({ state: "waiting", takes: "{}", digest: "d", ...told }).querySelectorAll(".fg-way")].map((way) => way.dataset.does);
+  assert.deepEqual(list({}), ["once", "chat", "refuse"]);
+  assert.deepEqual(list({ always: true }), ["once", "refuse"]);
+  assert.match(drawAction({ state: "waiting", takes: "{}", digest: "d" }).textContent, /every call of this tool/);
+});
+
 test("nothing of what will be sent is folded", () => {
   const deep = { a: { b: { c: { d: Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`k${at}`, at])) } } } };
   const branches = [...drawAction({ state: "waiting", takes: JSON.stringify(deep), digest: "d" }).querySelectorAll(".fg-tree details")];

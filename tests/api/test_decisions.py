@@ -32,7 +32,8 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
 """
 pytestmark = pytest.mark.anyio
-FLOWS = {"careful": ASKING_FIRST, "each": EACH, "desk": DESK}
+ALWAYS = ASKING_FIRST.replace("confirm: true", "confirm: always")
+FLOWS = {"careful": ASKING_FIRST, "each": EACH, "desk": DESK, "always": ALWAYS}
 SAID = {"input_value": SUM, "session_id": "s"}
 
 
@@ -138,6 +139,13 @@ async def test_what_is_allowed_in_the_chat_is_not_asked_about_again_there_and_no
     assert other.status_code == 202
     assert (await api.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
     assert (await begin(api))["waiting"]
+
+
+async def test_a_tool_that_is_always_asked_about_is_allowed_once_whatever_is_said(api: Api) -> None:
+    for _ in range(2):
+        waits = await begin(api, flow="always")
+        assert (await decide(api, waits, "chat")).status_code == 200
+        assert (await read_end(api, waits["run_id"]))["status"] == "complete"
 
 
 @pytest.mark.parametrize(

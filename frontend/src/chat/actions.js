@@ -8,6 +8,7 @@ const TAKEN = ["Took", "Will be sent"];
 /** Lines that stand for themselves; more are one line once the answer is there. */
 const FEW = 3;
 const STATES = { running: "running", waiting: "waits for you", failed: "failed", refused: "refused", stopped: "stopped" };
+const IN_CHAT = "“In this chat” allows every call of this tool, whatever it is called with.";
 const DECISIONS = [["once", "Allow once"], ["chat", "Allow in this chat"], ["refuse", "Refuse"]];
 
 export class Actions {
@@ -97,7 +98,7 @@ class Line {
     const head = [icon(this.kind === "call" ? "tool" : "thought"), make("span", { class: "fg-action-name", dir: "auto" }, this.name(action)), make("span", { class: "fg-figures" }, this.figures(action))];
     const parts = listParts(action);
     this.digest = action.digest;
-    const drawn = action.state === "waiting" ? this.drawQuestion(head, parts) : parts.length ? this.drawFold(head, parts) : make("p", { class: "fg-action" }, ...head);
+    const drawn = action.state === "waiting" ? this.drawQuestion(head, parts, action.always) : parts.length ? this.drawFold(head, parts) : make("p", { class: "fg-action" }, ...head);
     if (this.drawn) this.drawn.replaceWith(drawn);
     else this.element.prepend(drawn);
     this.drawn = drawn;
@@ -115,11 +116,12 @@ class Line {
   }
 
   /** What will be sent, and the ways to answer. */
-  drawQuestion(head, parts) {
-    const ways = DECISIONS.map(([decision, label]) => make("button", { type: "button", class: "fg-way", "data-does": decision, click: () => this.answer(decision) }, label));
+  drawQuestion(head, parts, isAlwaysAsked) {
+    const decisions = DECISIONS.filter(([decision]) => decision !== "chat" || !isAlwaysAsked);
+    const ways = decisions.map(([decision, label]) => make("button", { type: "button", class: "fg-way", "data-does": decision, click: () => this.answer(decision) }, label));
     this.ways = make("div", { class: "fg-action-ways" }, ...ways);
     const asks = make("p", { class: "fg-action" }, ...head);
-    return make("div", { class: "fg-action-question", role: "group", "aria-label": "A tool waits for you" }, asks, ...parts.map(drawPart), this.ways);
+    return make("div", { class: "fg-action-question", role: "group", "aria-label": "A tool waits for you" }, asks, ...parts.map(drawPart), this.ways, isAlwaysAsked ? null : make("p", { class: "fg-figures" }, IN_CHAT));
   }
 
   answer(decision) {
