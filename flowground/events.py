@@ -132,13 +132,17 @@ class ToolWaits:
 
 @dataclass(frozen=True, slots=True)
 class ToolReturned:
-    """Such a call has its end: `text` is what the model is told, of a failed one why. `usage` is of models within."""
+    """Such a call has its end: `text` is what the model is told, of a failed one why. `usage` is of models within.
+
+    Not `has_run`: the tool was not called after all. That is told while the run goes on, and not kept.
+    """
 
     called: ToolCalled
     text: str
     seconds: float
     status: ActionStatus = "done"
     usage: Usage | None = None
+    has_run: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ FlowgroundError
 ├── ServerBusy               as many runs as this process takes, and as many that wait
 ├── StoreUnavailable         the database is busy, full, away or does not answer
 └── RunError                 a run failed
+    ├── ToolNotCalled        a tool was not called after all: wrong arguments, or nobody allowed it
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
     ├── RunStopped           somebody stopped it
     ├── EndedByAdmin         an admin ended it, or lets none begin; says so to whoever waits for the answer
@@ -63,6 +64,7 @@ from flowground.errors.ended import (
     RunTimeout,
     ShuttingDown,
     StoppedByAdmin,
+    ToolNotCalled,
     UnexpectedFailure,
 )
 from flowground.errors.failed import (
@@ -131,6 +133,7 @@ __all__ = [
     "ShuttingDown",
     "StoppedByAdmin",
     "StoreUnavailable",
+    "ToolNotCalled",
     "TweaksRefused",
     "UnexpectedFailure",
     "explain_failure",

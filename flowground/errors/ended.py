@@ -9,6 +9,10 @@ class RunError(FlowgroundError):
     code = "run_failed"
 
 
+class ToolNotCalled(RunError):
+    """A tool was not called after all: its arguments do not fit, a person refused it, or nobody is there to answer."""
+
+
 class ShuttingDown(RunError):
     """The server ends before the run could."""
 

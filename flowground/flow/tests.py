@@ -17,12 +17,22 @@ def _take_one(given: Any) -> Any:
     return (given,) if isinstance(given, str) else given
 
 
+def _take_one_call(given: Any) -> Any:
+    return (given,) if isinstance(given, dict) else given
+
+
 ExpectedTexts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_take_one, json_schema_input_type=tuple[str, ...] | str),
     Field(max_length=_MOST_WORDS),
 ]
 """A list of texts; one may stand by itself."""
+ExpectedArguments = Annotated[
+    tuple[dict[str, Any], ...],
+    BeforeValidator(_take_one_call, json_schema_input_type=tuple[dict[str, Any], ...] | dict[str, Any]),
+    Field(max_length=_MOST_WORDS),
+]
+"""A list of arguments by their names; one call's may stand by themselves."""
 
 
 class Expectation(Section):
@@ -36,6 +46,11 @@ class Expectation(Section):
         (), description="Regular expressions of which the answer has something somewhere, each of them; Rust's words."
     )
     data: Any = Field(None, description="What the answer is as data: records, a list, an object; of a text, its JSON.")
+    cites: ExpectedTexts = Field(
+        (),
+        description="Sources that the answer cites, each by its path or the end of that: `handbook.pdf`. "
+        "Each number that it cites is of a passage then.",
+    )
     answer_schema: dict[str, Any] | None = Field(
         None, alias="schema", description="The JSON Schema that the answer fits, which is JSON."
     )
@@ -48,6 +63,11 @@ class Expectation(Section):
     calls: dict[str, Annotated[int, Field(ge=0, le=_MOST_ASKED)]] = Field(
         {}, description="How often components ask a model, by id: `{Route: 1}`."
     )
+    arguments: dict[str, ExpectedArguments] = Field(
+        {},
+        description="What agents call tools with, by id: `{Books: {title: Emma}}` is among the arguments of a call; "
+        "of a list, each of one.",
+    )
     max_seconds: float | None = Field(None, gt=0, description="The longest time that the turn may take.")
     max_tokens: int | None = Field(
         None, ge=0, le=_MOST_ASKED, description="The most tokens that its models may read and write, all together."
@@ -55,8 +75,8 @@ class Expectation(Section):
 
     @model_validator(mode="after")
     def _refuse_answer_of_a_failure(self) -> "Expectation":
-        said = self.model_fields_set & {"equals", "contains", "matches", "data", "answer_schema"} if self.fails else ()
-        if said:
+        answered = {"equals", "contains", "matches", "cites", "data", "answer_schema"}
+        if self.fails and (said := self.model_fields_set & answered):
             names = (type(self).model_fields[name].alias or name for name in sorted(said))
             raise ValueError(f"a turn that fails has no answer: leave out {join_words(names, 'and')}")
         return self

@@ -2,12 +2,14 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from flowground.citations import find_numbers
 from flowground.components.json_schema import find_misfit
 from flowground.components.patterns import compile_pattern, is_match
-from flowground.events import StepStatus
+from flowground.events import StepStatus, spell_arguments
 from flowground.flow.tested import Difference
 from flowground.flow.tests import Expectation
 from flowground.values import Value
@@ -24,7 +26,8 @@ class TurnGiven:
     """`ended` says of each component that had its turn how it ended: a tool that nobody called is not among them.
 
     `calls` is how often each asked a model; `tokens` None: none were counted. `data` is the answer where it is no text;
-    `failure` says why the turn failed, None where it did not.
+    `failure` says why the turn failed, None where it did not. `arguments` are those of each call of the flow's own
+    tools, `cited` the sources that the answer cites, by the numbers of their passages.
     """
 
     answer: str
@@ -34,6 +37,8 @@ class TurnGiven:
     calls: Mapping[str, int]
     seconds: float
     tokens: int | None
+    arguments: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    cited: Mapping[int, str] = field(default_factory=dict)
 
 
 def compare(expect: Expectation, given: TurnGiven) -> tuple[Difference, ...]:
@@ -63,6 +68,8 @@ def _compare_answer(expect: Expectation, given: TurnGiven) -> Iterator[Differenc
         yield Difference("matches", f"nothing in the answer matches {list_names(map(show, missing))}.", _quote(answer))
     if expect.data is not None or expect.answer_schema is not None:
         yield from _compare_data(expect, given)
+    if expect.cites:
+        yield from _compare_citations(expect, given)
 
 
 def _compare_data(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
@@ -79,6 +86,29 @@ def _compare_data(expect: Expectation, given: TurnGiven) -> Iterator[Difference]
         yield Difference("schema", misfit, _quote(given.answer))
 
 
+def _compare_citations(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    cited = dict.fromkeys(given.cited.values())
+    missing = [name for name in expect.cites if not any(f"/{source}".endswith(f"/{name}") for source in cited)]
+    if missing:
+        lines = _cut_lines([f"  {source}" for source in cited or ["(nothing)"]])
+        yield Difference("cites", f"the answer does not cite {list_names(map(show, missing))}.", lines)
+    if unknown := [number for number in dict.fromkeys(find_numbers(given.answer)) if number not in given.cited]:
+        numbers = ", ".join(f"[{number}]" for number in unknown)
+        yield Difference("cites", f"the answer cites {numbers}, and no such passage was found.")
+
+
+def _compare_arguments(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    for name, wanted in expect.arguments.items():
+        calls = given.arguments.get(name, ())
+        missing = [one for one in wanted if not any(call | one == call for call in map(dict, calls))]
+        if not calls:
+            yield Difference("arguments", f"`{name}` was not called.")
+        elif missing:
+            had = list_names(map(spell_arguments, missing))
+            lines = _cut_lines([f"  {spell_arguments(call)}" for call in calls])
+            yield Difference("arguments", f"no call of `{name}` had {had}.", lines)
+
+
 def _compare_way(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
     for name in expect.takes:
         if name not in given.ended or given.ended[name] == "skipped":
@@ -90,6 +120,7 @@ def _compare_way(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
     for name, times in expect.calls.items():
         if (asked := given.calls.get(name, 0)) != times:
             yield Difference("calls", f"`{name}` asked a model {count(asked, 'time')}, not {times:,}.")
+    yield from _compare_arguments(expect, given)
 
 
 def _compare_use(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:

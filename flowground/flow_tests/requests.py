@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowground.errors import RunError
+from flowground.errors import ToolNotCalled
 from flowground.flow_tests.models import TestedName, pick_given
 from flowground.outgoing import OutgoingAnswer, OutgoingCall
 
@@ -24,16 +24,16 @@ class TestedRequests:
     calls: Counter[str] = field(default_factory=Counter)
 
     async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
-        """The next reply. Raises RunError where there is none."""
+        """The next reply. Raises ToolNotCalled where there is none."""
         if not isinstance(call.method, TestedName):
-            raise RunError("Tests ask no other server.")
+            raise ToolNotCalled("Tests ask no other server.")
         component = call.method.component
         if component not in self.replies:
-            raise RunError(f"Tests ask no other server: `replies` may say what `{component}` is answered.")
+            raise ToolNotCalled(f"Tests ask no other server: `replies` may say what `{component}` is answered.")
         self.calls[component] += 1
         given, is_there = pick_given(self.replies, component, self.calls[component])
         if not is_there:
-            raise RunError(f"The test has too few replies for `{component}`, which asked once more.")
+            raise ToolNotCalled(f"The test has too few replies for `{component}`, which asked once more.")
         status = 200
         if isinstance(given, dict) and "status_code" in given and given.keys() <= _ANSWER:
             status, given = int(given["status_code"]), given.get("result", "")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Any, assert_never
 
 from flowground.events import (
     ComponentFinished,
@@ -33,6 +33,7 @@ class SeenTurn:
     finished: TurnFinished | None = None
     _began: float = field(default_factory=time.monotonic)
     _ended: dict[str, StepStatus] = field(default_factory=dict)
+    _arguments: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def note(self, event: Event) -> None:
         """One event of the turn, in their order."""
@@ -44,8 +45,9 @@ class SeenTurn:
             case ModelProgress():
                 self.on_progress(event)
             case ToolReturned():
-                if not event.called.is_inner and event.status != "refused":
+                if event.has_run and not event.called.is_inner:
                     self._note_end(event.called.tool, "done" if event.status == "done" else "failed")
+                    self._arguments.setdefault(event.called.tool, []).append(event.called.arguments)
             case TurnStarted() | ComponentStarted() | Token() | PassagesFound():
                 pass
             case ToolCalled() | ToolWaits() | ThinkingBegan() | ModelThought():
@@ -56,12 +58,15 @@ class SeenTurn:
     def sum_up(self, calls: Mapping[str, int]) -> TurnGiven:
         """What came of it; its data where it is one answer that is no text."""
         if self.finished is None:
-            return TurnGiven("", None, self.failure, self._ended, calls, time.monotonic() - self._began, None)
+            seconds = time.monotonic() - self._began
+            return TurnGiven("", None, self.failure, self._ended, calls, seconds, None, self._arguments)
         outputs, usage = self.finished.outputs, self.finished.usage
         answer = "\n".join(output.text for output in outputs)
         data = outputs[0].value if len(outputs) == 1 and outputs[0].kind in ("data", "records") else None
         tokens = usage.total_tokens if usage else None
-        return TurnGiven(answer, data, self.failure, self._ended, calls, self.finished.seconds, tokens)
+        cited = {passage.number: passage.source for output in outputs for passage in output.citations}
+        seconds = self.finished.seconds
+        return TurnGiven(answer, data, self.failure, self._ended, calls, seconds, tokens, self._arguments, cited)
 
     def _note_step(self, step: ComponentFinished, within: str) -> None:
         self._note_end(f"{within}{step.component_id}", step.status)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowground.errors import RunError
+from flowground.errors import ToolNotCalled
 from flowground.flow_tests.models import TestedName, pick_reply
 from flowground.mcp_servers import ServerTool
 
@@ -20,17 +20,17 @@ class TestedServers:
     calls: Counter[str] = field(default_factory=Counter)
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
-        """Raises RunError where the test says nothing for the component that asks."""
+        """Raises ToolNotCalled where the test says nothing for the component that asks."""
         if isinstance(server, TestedName) and server.component not in self.replies:
             says = f"Tests ask no MCP server: `replies` may say what `{server.component}` gives."
-            raise RunError(says)
+            raise ToolNotCalled(says)
         return ServerTool(tool, "", {"type": "object"}, writes=False)
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:  # noqa: ARG002 - the contract's
-        """The next reply. Raises RunError where there is none."""
+        """The next reply. Raises ToolNotCalled where there is none."""
         component = server.component if isinstance(server, TestedName) else ""
         self.calls[component] += 1
         reply = pick_reply(self.replies, component, self.calls[component])
         if reply is None:
-            raise RunError(f"The test has too few replies for `{component}`, which was called once more.")
+            raise ToolNotCalled(f"The test has too few replies for `{component}`, which was called once more.")
         return reply

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flowground.errors import FlowgroundError, RunOverBudget
+from flowground.errors import FlowgroundError, RunOverBudget, ToolNotCalled
 from flowground.events import (
     ACTION_CHARS,
     ActionStatus,
@@ -93,7 +93,7 @@ class Actions:
         called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner)
         self.calls[number] = called
         self.queue.put(called)
-        text, usage = "", None
+        text, usage, has_run = "", None, True
         status: ActionStatus = "stopped"
         try:
             text, usage = await run(number)
@@ -102,12 +102,12 @@ class Actions:
             text, status = error.message, "failed"
             raise
         except CallRefused as error:
-            text, status = error.message, "refused"
+            text, status, has_run = error.message, "refused", False
         except FlowgroundError as error:
-            text, status = f"It failed: {error.message}", "failed"
+            text, status, has_run = f"It failed: {error.message}", "failed", not isinstance(error, ToolNotCalled)
         finally:
             del self.calls[number]
-            self.queue.put(ToolReturned(called, _cut(text), time.perf_counter() - started, status, usage))
+            self.queue.put(ToolReturned(called, _cut(text), time.perf_counter() - started, status, usage, has_run))
         return text, status != "done"
 
     async def ask(self, number: int, tool: WiredTool, arguments: Mapping[str, Any], sends: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flowground.errors import InvalidRequest, RunError
+from flowground.errors import InvalidRequest, ToolNotCalled
 from flowground.events import ToolCalled, ToolWaits
 from flowground.messages import Decision
 from flowground.store.sql import spell_json
@@ -18,7 +18,7 @@ _NOBODY = "Nobody is there who could allow it, so it was not called."
 _TOO_LONG = f"Its arguments are longer than the {LONGEST_ASKED:,} characters that a person can be asked about."
 
 
-class CallRefused(RunError):
+class CallRefused(ToolNotCalled):
     """A tool was not called: a person refused it, did not answer, or is not there."""
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from flowground.components.base import Component, Output
 from flowground.components.outside import Outside
-from flowground.errors import RunError
+from flowground.errors import RunError, ToolNotCalled
 from flowground.fields.types import find_type
 from flowground.fields.values import change_component, find_misfits, say_misfit
 from flowground.runner.given import Given
@@ -40,10 +40,13 @@ def _choose(component: Component, tool: WiredTool) -> Component:
 
 
 async def prepare_call(component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside) -> Component:
-    """As `set_arguments`; a call that a person is to allow could be made now, else RunError says why not."""
-    taken = set_arguments(component, tool, given)
-    if tool.confirms:
-        await taken.check_call(outside)
+    """As `set_arguments`; a call that a person is to allow could be made now. Raises ToolNotCalled."""
+    try:
+        taken = set_arguments(component, tool, given)
+        if tool.confirms:
+            await taken.check_call(outside)
+    except RunError as error:
+        raise ToolNotCalled(error.message) from error
     return taken
 
 

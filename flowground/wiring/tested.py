@@ -9,6 +9,7 @@ from flowground.components.mcp import MCP
 from flowground.components.patterns import WrongPattern, compile_pattern
 from flowground.flow import Flow
 from flowground.flow.tests import TestedTurn
+from flowground.wiring.tools import find_tool_names
 from flowground.words import list_names
 from flowground.yaml_file.document import Problems
 
@@ -32,6 +33,7 @@ class _TestNames:
         self._components = components
         self._asking = [name for name, component in components.items() if component.list_models()]
         self._replied = [name for name, component in components.items() if may_be_replied(component)]
+        self._tools = sorted(find_tool_names(flow))
         self._problems = problems
         self._flow_runs_others = any(component.list_flows() for component in components.values())
 
@@ -40,6 +42,10 @@ class _TestNames:
         expect = turn.expect
         self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks no model and no other server")
         self._check_asking(expect.calls, f"{path}.expect.calls", self._asking, "asks no model")
+        for name in expect.arguments:
+            if self._check_name(name, f"{path}.expect.arguments", name) and name not in self._tools:
+                says = f"`{name}` ({self._flow.components[name].type}) is no tool of an agent"
+                self._note(f"{path}.expect.arguments", name, says, name, self._tools)
         for key, names in (("takes", expect.takes), ("skips", expect.skips)):
             for number, name in enumerate(names):
                 if not self._is_inner(name):
