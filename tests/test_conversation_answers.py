@@ -5,17 +5,19 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER
+from flowground.caller import LOCAL_OWNER, Sees
 from flowground.conversation.written import write_failure
 from flowground.errors import ComponentFailed, ProviderBusy, ProviderError
+from flowground.files import FileOffer
 from flowground.forgetting import Forgetting
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile
@@ -33,6 +35,13 @@ from tests.tiny import TINY
 from tests.wire import chunked, whole, wire
 
 EMPTY = 'name: Empty\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: " "}\n'
+READS = """
+chat: {accepts: ["*/*"]}
+components:
+  In: {type: ChatInput}
+  File: {type: File, files: "${In.files}"}
+  Out: {type: ChatOutput, input_value: "${In} ${File}"}
+"""
 FLOWS = {
     "breaks": flow_text("scripted:breaks", "Breaks"),
     "busy": flow_text("scripted:busy", "Busy"),
@@ -41,6 +50,8 @@ FLOWS = {
     "halves": flow_text("halves:one", "Halves"),
     "empty": EMPTY,
     "small": flow_text("local", "Small"),
+    "reads": READS,
+    "own": READS.replace('files: "${In.files}"', "path: plan.pdf"),
 }
 
 
@@ -117,6 +128,31 @@ def test_a_visitor_reads_the_same_advice_at_once_and_later(app: Runtime) -> None
     page.show()
     assert page.answer("Hello")["error"] == told[0]
     assert page.show(page.session)["messages"][-1]["error"] == told[1]
+
+
+def test_who_sent_a_damaged_file_reads_so_at_once_and_later_and_what_is_the_authors_stays_hidden(app: Runtime) -> None:
+    async def give(pieces: list[bytes]) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    told = []
+    (app.settings.flows / "plan.pdf").write_bytes(b"%PDF-1.7 no more")
+    asked: list[tuple[str, Sees]] = [("reads", "answers"), ("reads", "inside"), ("own", "answers")]
+    for flow, sees in asked:
+        offer = FileOffer(LOCAL_OWNER.owner, "plan.pdf", flow)
+        receiving = app.files.receive(give([b"%PDF-1.7 no more"]), offer)
+        sent = asyncio.run_coroutine_threadsafe(receiving, app.loop).result(20)
+        page = TalkHere(app, flow, caller=replace(LOCAL_OWNER, sees=sees))
+        page.show()
+        at_once = page.answer("What is it?", files=[sent.reference.id])["error"]
+        later = page.show(page.session)["messages"][-1]["error"]
+        assert at_once == later
+        told.append(at_once)
+    damaged = "plan.pdf is a damaged PDF."
+    inside = f"{damaged} This happened in the component `File`."
+    assert told[:2] == [{"text": said, "hint": None, "is_final": True} for said in (damaged, inside)]
+    assert told[2]["text"] == "This flow could not answer just now."
+    assert "is_final" not in told[2]
 
 
 @pytest.mark.parametrize(("flow", "by_model"), [("mute", True), ("empty", False)])

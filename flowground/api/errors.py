@@ -54,6 +54,7 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.RunTimeout, 504),
     (errors.ShuttingDown, 503),
     (errors.RunStopped, 409),
+    (errors.SentFileFailed, 422),
     (errors.StoppedByAdmin, 409),
     (errors.EndedByAdmin, 503),
     (errors.StoreUnavailable, 503),

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from flowground.components.base import Context, declare
-from flowground.errors import RunError
+from flowground.errors import RunError, SentFileFailed
 from flowground.media_types import IMAGES
 from flowground.messages import FilePart, Message, MessagePart, TextPart
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
@@ -92,7 +92,7 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
         if file.media_type in IMAGES or (file.media_type == _PDF and takes.documents):
             parts.append(_make_part(context, file))
         elif file.media_type.startswith("image/"):
-            raise RunError(f"{file.name} is a picture that models do not see; PNG, JPEG, GIF and WebP they do.")
+            raise SentFileFailed(f"{file.name} is a picture that models do not see; PNG, JPEG, GIF and WebP they do.")
         else:
             documents.append((file.name, await _read(context, file, unread if goes_on else None)))
     tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)

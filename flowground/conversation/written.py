@@ -10,10 +10,17 @@ from flowground.api.errors import find_wait
 from flowground.citations import describe_passages
 from flowground.components import COMPONENTS
 from flowground.conversation.acted import Sight, Written, write_actions, write_tokens
-from flowground.errors import EndedByAdmin, FlowgroundError, explain_failure
+from flowground.errors import (
+    ComponentFailed,
+    EndedByAdmin,
+    FlowgroundError,
+    SentFileFailed,
+    explain_failure,
+    hide_component,
+)
 from flowground.events import ComponentFinished, list_notes
 from flowground.messages import mend
-from flowground.store.runs.records import StoredMessage, find_sender_name, write_value
+from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names, write_value
 from flowground.values import FileReference
 from flowground.words import round_seconds
 
@@ -41,12 +48,14 @@ def write_messages(
     """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     shown: list[Written] = []
+    sent: list[str] = []
     for at, message in enumerate(messages):
         after = messages[at + 1] if at + 1 < len(messages) else None
+        sent = list_file_names(message) if message.role == "user" else sent
         says_why = after is None or after.role == "user" or after.run_id != message.run_id
         if message.state == "failed" and not says_why and not find_said(message):
             continue
-        shown.append(write_message(message, sight=sight, says_why=says_why))
+        shown.append(write_message(message, sight=sight, says_why=says_why, sent=sent))
         is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
         is_open = message.run_id in running or (after is None and not is_newest)
         if message.role == "user" and not is_answered and not is_open:
@@ -54,7 +63,10 @@ def write_messages(
     return shown
 
 
-def write_message(message: StoredMessage, *, sight: Sight, says_why: bool = True) -> Written:
+def write_message(
+    message: StoredMessage, *, sight: Sight, says_why: bool = True, sent: Collection[str] = ()
+) -> Written:
+    """`sent` are the names of the files that came with the question: what is wrong with one is told to everybody."""
     written: Written = {
         "id": message.id,
         "role": message.role,
@@ -69,7 +81,7 @@ def write_message(message: StoredMessage, *, sight: Sight, says_why: bool = True
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
     written |= _write_more(message) | _write_marks(message, sees_inside=sight.inside)
-    if error := _write_error(message, sees_inside=sight.inside, says_why=says_why):
+    if error := _write_error(message, sees_inside=sight.inside, says_why=says_why, sent=sent):
         written["error"] = error
     if message.actions:
         written["actions"] = write_actions(message.actions, sight)
@@ -90,10 +102,13 @@ def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
     return marks
 
 
-def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool) -> Written | None:
+def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Written | None:
     if message.state == "failed" and says_why:
         sentence = message.error or message.text
-        return {"text": mend(explain_failure(sentence)), "hint": None} if sees_inside else _hide(None)
+        told = explain_failure(sentence) if sees_inside else hide_component(sentence)
+        if any(told.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
+            return _write_final(told)
+        return {"text": mend(told), "hint": None} if sees_inside else _hide(None)
     if message.state == "stopped" and message.error:
         return {"text": mend(message.error), "hint": None}
     return None
@@ -128,6 +143,9 @@ def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
     wait = find_wait(error)
     if isinstance(error, EndedByAdmin):
         return {"text": error.message, "hint": None}
+    cause = error.cause if isinstance(error, ComponentFailed) else error
+    if isinstance(cause, SentFileFailed):
+        return _write_final(explain_failure(error.message) if sees_inside else cause.message)
     if not sees_inside:
         return _hide(wait)
     hint = mend(error.hint) if error.hint else None
@@ -141,6 +159,11 @@ def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
 def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
     """Why something was not done."""
     return {"text": mend(error.message), "hint": error.hint and mend(error.hint), "seconds": find_wait(error)}
+
+
+def _write_final(told: str) -> Written:
+    """What the same message cannot do better: pages offer no *Try again*."""
+    return {"text": mend(told), "hint": None, "is_final": True}
 
 
 def _hide(wait: int | None) -> Written:

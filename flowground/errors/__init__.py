@@ -32,6 +32,7 @@ FlowgroundError
     ├── RunTimeout           it took longer than `limits.run_seconds`
     ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
     ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
+    ├── SentFileFailed       a file that whoever asks sent cannot be used; they are told why
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
         ├── ProviderRefused  it answered with an error status
@@ -75,6 +76,7 @@ from flowground.errors.failed import (
     ProviderRefused,
     ProviderTimeout,
     ProviderUnreachable,
+    SentFileFailed,
     explain_failure,
     hide_component,
 )
@@ -129,6 +131,7 @@ __all__ = [
     "RunOverBudget",
     "RunStopped",
     "RunTimeout",
+    "SentFileFailed",
     "ServerBusy",
     "ShuttingDown",
     "StoppedByAdmin",

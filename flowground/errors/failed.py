@@ -52,6 +52,12 @@ class ModelNotReady(ProviderError):
         self.total = total
 
 
+class SentFileFailed(RunError):
+    """A file that whoever asks sent cannot be used. The message begins with its name, and whoever asks may read it."""
+
+    code = "file_unreadable"
+
+
 class ComponentFailed(RunError):
     """One component failed; `cause` is the typed reason. `component_id` is None where the caller sees no inside."""
 
@@ -64,7 +70,7 @@ class ComponentFailed(RunError):
     def hide_inside(self) -> "ComponentFailed":
         """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
         match self.cause:
-            case ModelNotReady() | StoreUnavailable() | AnswerTooLong():
+            case ModelNotReady() | StoreUnavailable() | AnswerTooLong() | SentFileFailed():
                 message = self.cause.message
             case ProviderBusy():
                 message = "The model is busy: try again a little later."

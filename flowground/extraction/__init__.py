@@ -20,8 +20,6 @@ ENDINGS = {
 class FileUnreadable(RunError):
     """A file has no text that can be read; the message says its name and why."""
 
-    code = "file_unreadable"
-
 
 @dataclass(frozen=True, slots=True)
 class ExtractionLimits:

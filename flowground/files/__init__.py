@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from flowground.caller import Owner
-from flowground.errors import BodyTooLarge, InvalidRequest, RunError, ServerBusy
+from flowground.errors import BodyTooLarge, InvalidRequest, SentFileFailed, ServerBusy
 from flowground.extraction import ENDINGS
 from flowground.extraction.kinds import READABLE
 from flowground.files import disk
@@ -50,13 +50,13 @@ class FileRefused(InvalidRequest):
     code = "file_refused"
 
 
-class FileGone(RunError):
+class FileGone(SentFileFailed):
     """A message names it still, and it was deleted."""
 
     code = "file_gone"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The file {name} was deleted.", hint="Add it anew.")
+        super().__init__(f"{name} was deleted.", hint="Add it anew.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from flowground.extraction import ExtractionLimits
+from flowground.errors import SentFileFailed
+from flowground.extraction import ExtractionLimits, FileUnreadable
 from flowground.extraction.extractor import Extractor
 from flowground.files import Files
 from flowground.values import FileReference
@@ -36,7 +37,7 @@ class FileReading:
         return await self.files.read_file(file)
 
     async def extract(self, file: FileReference) -> str:
-        """The text. Raises FileGone and FileUnreadable."""
+        """The text. Raises SentFileFailed, also where it is gone."""
         key = file.sha256, file.name
         if (text := self._texts.get(key)) is not None and await self.files.has_bytes(file):
             self._keep(key, text)
@@ -46,6 +47,8 @@ class FileReading:
         extractor = await self._take()
         try:
             text = (await extractor.extract(data, file.name)).text
+        except FileUnreadable as error:
+            raise SentFileFailed(error.message) from None
         finally:
             self._free.put_nowait(extractor)
         if await self.files.has_bytes(file):

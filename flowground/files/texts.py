@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowground.errors import RunError
-from flowground.extraction import Extracted, ExtractionLimits
+from flowground.errors import RunError, SentFileFailed
+from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 from flowground.extraction.extractors import Extractors
 from flowground.values import FileReference
 
@@ -23,9 +23,14 @@ class FileTexts:
     _extractor: Extractors = field(default_factory=lambda: Extractors(_LIMITS))
 
     async def read(self, file: FileReference | str) -> Extracted:
-        """Of a file that was sent, or of the author's with this path. Raises FileUnreadable and RunError."""
+        """Of a file that was sent, or of the author's with this path. Raises RunError: SentFileFailed
+        or FileUnreadable."""
         if isinstance(file, FileReference):
-            return await self._extractor.extract(await self.read_sent(file), file.name)
+            data = await self.read_sent(file)
+            try:
+                return await self._extractor.extract(data, file.name)
+            except FileUnreadable as error:
+                raise SentFileFailed(error.message) from None
         path = await asyncio.to_thread(find_in_folder, self.folder, file)
         if path is None:
             raise RunError(say_not_there(file))

@@ -167,6 +167,16 @@ test("an answer says how it ended", () => {
   wanted.forEach((words, at) => assert.match(texts[at], words));
 });
 
+test("what cannot go better has no Try again", () => {
+  const chat = { ...CHAT, canRetry: true };
+  const list = new List(chat, { earlier: () => {} });
+  for (const [error, offers] of [[{ text: "Broke.", hint: null }, true], [{ text: "plan.pdf is a damaged PDF.", hint: null, is_final: true }, false]]) {
+    list.show([answered("e", "", { state: "failed", error })], { hasEarlier: false, kept: new Set() });
+    list.settle();
+    assert.equal(list.order()[0].below.textContent.includes("Try again"), offers);
+  }
+});
+
 test("pieces that overlap are added once, counted in characters as the server counts them", () => {
   const list = new List(CHAT, { earlier: () => {} });
   const answer = list.addAnswer();

@@ -67,6 +67,21 @@ async def test_files_of_a_message_are_read(api: Api) -> None:
     assert await api.text("sent", {"input_value": "Here", "files": [path]}) == "Yours.\na.txt: Yours."
 
 
+async def test_who_sent_a_damaged_file_is_told_so_and_of_no_file_of_the_author(api: Api) -> None:
+    path = await upload(api, "sent", "no page", "plan.pdf")
+    (api.runtime.settings.flows / "samples" / "own.md").write_bytes(b"\0\0")
+    _, outside = await api.token(sees="answers")
+    sent = {"input_value": "Here", "files": [path]}
+    for headers, component in (({}, "File"), (outside, None)):
+        made = sent if component else {**sent, "files": [await upload(api, "sent", "no page", "plan.pdf", **headers)]}
+        answer = await api.client.post("/api/v1/run/sent", json=made, headers=headers)
+        told = answer.json()["detail"]
+        assert (answer.status_code, told["code"], told["component"]) == (422, "file_unreadable", component)
+        assert told["message"].endswith("plan.pdf ends in .pdf and is not a PDF: it is damaged or has a wrong name.")
+    hidden = await api.client.post("/api/v1/run/own", json={}, headers=outside)
+    assert (hidden.status_code, hidden.json()["detail"]["message"]) == (500, "The flow failed.")
+
+
 async def test_no_path_leads_to_what_was_not_uploaded(api: Api) -> None:
     other = await upload(api, "own", **(await api.token())[1])
     for path in ("samples/own.md", "../secret.md", "/etc/passwd", "own.md", other):

@@ -143,7 +143,7 @@ async def test_a_document_without_a_text_is_a_sentence_beside_the_answer(asked: 
 
 
 async def test_data_is_not_made_of_a_document_without_a_text(asked: tuple[Api, list[Any]]) -> None:
-    refused = (await ask(asked[0], "data", ("b.zip", b"PK\3\4 damaged"), status=500))["detail"]
+    refused = (await ask(asked[0], "data", ("b.zip", b"PK\3\4 damaged"), status=422))["detail"]
     assert refused["code"] == "file_unreadable"
     assert "b.zip is a ZIP archive" in refused["message"]
     assert "Bread" in (await ask(asked[0], "data", ("b.txt", b"Bread")))["text"]

@@ -233,8 +233,9 @@ export class Answer {
     const left = [];
     const canRetry = this.isEnd && chat.canRetry;
     const isWanted = stored.state === "complete" || (stored.state === "stopped" && !stored.error);
+    const canHelp = !stored.error?.is_final;
     const isBad = !isWanted || (this.isEmpty && this.stored.by_model);
-    if (canRetry && isBad) left.push(this.drawRetry());
+    if (canRetry && isBad && canHelp) left.push(this.drawRetry());
     if (stored.text.trim()) left.push(makeCopyButton("Copy", () => stored.text));
     if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", () => chat.retry(this), { class: "fg-icon fg-idle" }));
     if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
