@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from flowground.components.outside import LookedUp, LookUp
@@ -60,6 +61,10 @@ class Shelved:
     def name(self) -> str:
         """What a flow calls it."""
         return self.address.rpartition("/")[2]
+
+    def keep_words(self) -> "Shelved":
+        """The same without vectors, so that no server is asked for any."""
+        return replace(self, sources=replace(self.sources, embeddings=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +186,14 @@ class Library:
         top_k: int = 5,
         filters: Filters | None = None,
         threshold: float = 0.0,
+        words_only: bool = False,
     ) -> list[Hit]:
-        """The passages that fit best. Where there is no index yet, or an empty one of files that came since, it waits
-        for the next one, for a while.
+        """The passages that fit best, by their words alone where that is asked for. Where there is no index yet, or an
+        empty one of files that came since, it waits for the next one, for a while.
 
         Raises KnowledgeMissing, and RunError.
         """
-        shelved = self.find(flow_id, name)
+        shelved = self.find(flow_id, name).keep_words() if words_only else self.find(flow_id, name)
         how: dict[str, Any] = {"top_k": top_k, "filters": filters, "threshold": threshold}
         end, has_asked = time.monotonic() + self.pace.wait, False
         while True:
@@ -227,14 +233,15 @@ class Library:
         """Whether files came, changed or went since the index was made. Raises StoreUnavailable."""
         return await shelved.knowledge.is_outdated(await self.find_sources(shelved))
 
-    def make_look_up(self, flow_id: str) -> LookUp:
+    def make_look_up(self, flow_id: str, *, words_only: bool = False) -> LookUp:
         """What the components of a flow find passages by."""
+        search = partial(self.search, flow_id, words_only=words_only)
 
         async def look_up(
             knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
         ) -> LookedUp:
             wanted = read_filters(filters)
-            hits = await self.search(flow_id, knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
+            hits = await search(knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
             if filters and not hits:
                 indexed = await self.find(flow_id, knowledge).knowledge.list_files()
                 return LookedUp((), explain_unmet(wanted, indexed.values()))

@@ -25,7 +25,8 @@ _SHOWN_HITS = 8
 
 @dataclass(frozen=True, slots=True)
 class ShownKnowledge:
-    """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `uploads`: the newest first.
+    """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `lacks_vectors`: only words
+    are found until then, although there is a model of vectors. `uploads`: the newest first.
 
     `may_change`: who looks may add and remove files. `unmet`: filters of flows that no file fits, a sentence each.
     """
@@ -36,6 +37,7 @@ class ShownKnowledge:
     may_change: bool
     indexed: Mapping[str, IndexedFile] | None
     is_outdated: bool
+    lacks_vectors: bool
     state: IndexState
     uploads: Sequence[StoredFile]
     unmet: Sequence[str]
@@ -159,6 +161,7 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         may_change,
         indexed,
         await runtime.library.is_outdated(shelved),
+        indexed is not None and await shelved.knowledge.is_without_vectors(shelved.sources),
         runtime.library.states.get(shelved.address, IndexState()),
         uploads,
         runtime.library.list_unmet(shelved, indexed or {}),

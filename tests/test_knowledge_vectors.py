@@ -161,8 +161,10 @@ def test_where_the_model_fails_words_are_found_and_it_is_said(knowledge: Knowled
             assert report.vectors.startswith("Only words are found: The provider 'mine' answered with status 500")
             assert [hit.source for hit in await knowledge.search("automobile", embeddings=model)] == ["garage.txt"]
             assert await knowledge.is_outdated(sources)
+            assert await knowledge.is_without_vectors(sources)
             stub.status = 200
             await knowledge.index(sources)
+            assert not await knowledge.is_without_vectors(sources)
             assert not await knowledge.is_outdated(sources)
             stub.status = 500
             assert [hit.source for hit in await knowledge.search("automobile", embeddings=model)] == ["garage.txt"]

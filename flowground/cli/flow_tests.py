@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from flowground.cli.commands import Commands
@@ -76,7 +77,7 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
                 models,
                 model=model,
                 on_progress=lambda event: bar.show(event.received, event.total),
-                look_ups=library.make_look_up,
+                look_ups=partial(library.make_look_up, words_only=True),
             ) as tester,
         ):
             await _index(library, flows)
@@ -95,7 +96,7 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
 async def _index(library: Library, flows: Mapping[str, WiredFlow]) -> None:
     """Reads what changed in the files that these flows look things up in.
 
-    What takes uploads or names pages is as the app left it; before there is an app, its files alone.
+    What takes uploads, names pages or has vectors is as the app left it; before there is an app, its files alone.
     """
     if not any(
         component.type_name == "Retrieve" for wired in flows.values() for component in wired.components.values()
@@ -106,11 +107,12 @@ async def _index(library: Library, flows: Mapping[str, WiredFlow]) -> None:
         owner, slash, _ = shelved.address.partition("/")
         if slash and owner not in tested:
             continue
-        if (shelved.section.uploads or shelved.section.urls) and await _is_indexed(shelved):
+        section, words = shelved.section, shelved.keep_words()
+        if (section.uploads or section.urls or section.embeddings) and await _is_indexed(shelved):
             continue
-        if await library.is_outdated(shelved):
+        if await library.is_outdated(words):
             with suppress(KnowledgeBusy):  # the app does it, and a question waits for it
-                await library.index(shelved)
+                await library.index(words)
 
 
 async def _is_indexed(shelved: Shelved) -> bool:

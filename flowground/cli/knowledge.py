@@ -8,7 +8,7 @@ from functools import partial
 from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell
 from flowground.cli.resources import load_settings, open_store, say_no_such
-from flowground.errors import InvalidRequest
+from flowground.errors import InvalidRequest, ProviderError
 from flowground.files import of_knowledge
 from flowground.knowledge import Filters, IndexHomes, KnowledgeMissing
 from flowground.library import Library, Shelved
@@ -75,11 +75,14 @@ async def _list(_: argparse.Namespace) -> None:
                 continue
             files = indexed.values()
             changed = "pages are due, or files changed" if shelved.section.urls else "files changed"
-            state = changed if await library.is_outdated(shelved) else "current"
+            state = changed if await library.is_outdated(shelved.keep_words()) else "current"
+            if lacks := await shelved.knowledge.is_without_vectors(shelved.sources):
+                state = "vectors missing" if state == "current" else f"{state}, vectors missing"
+            missing = [await _explain_words(shelved)] if lacks else []
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
             rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
-            _tell_notes(shelved, [*notes, *library.list_unmet(shelved, indexed)])
+            _tell_notes(shelved, [*notes, *missing, *library.list_unmet(shelved, indexed)])
         left = [one for one in await store.read(knowledge_files.list_added) if not library.may_name(one.address)]
     rows += [(one.address, f"{one.count}", "", "", "no flow names it") for one in left]
     if left:
@@ -113,6 +116,7 @@ async def _search(given: argparse.Namespace) -> None:
         shelved = _find(library, given.name)
         filters = Filters(source=given.source)
         embeddings, top_k = shelved.sources.embeddings, max(1, given.top_k)
+        missing = await _explain_words(shelved)
         hits = await shelved.knowledge.search(given.question, top_k=top_k, filters=filters, embeddings=embeddings)
     for hit in hits:
         page = f", page {hit.page}" if hit.page else ""
@@ -121,6 +125,22 @@ async def _search(given: argparse.Namespace) -> None:
         print(f"    {cut(' '.join(hit.text.split()), _SHOWN)}")
     if not hits:
         tell("Nothing was found.")
+    if missing:
+        tell(f"{shelved.address}: {missing}")
+
+
+async def _explain_words(shelved: Shelved) -> str:
+    """Why only words are found, "" where meaning counts too, or nobody asked for that. Asks the model of vectors."""
+    embeddings = shelved.sources.embeddings
+    if embeddings is None:
+        return ""
+    try:
+        await embeddings.embed(["word"])
+    except ProviderError as error:
+        return f"Only words are found: {error.full_message}"
+    if await shelved.knowledge.is_without_vectors(shelved.sources):
+        return "Only words are found: the vectors are not made yet, which `knowledge index` does."
+    return ""
 
 
 def _find(library: Library, name: str) -> Shelved:

@@ -44,9 +44,8 @@ async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTes
 
 async def _run(runtime: Runtime, caller: Caller, wired: WiredFlow) -> list[FlowTestOutcome]:
     admit = partial(_admit, runtime, caller, wired.id)
-    async with open_tester(
-        runtime.settings, runtime.models, admit=admit, look_ups=runtime.library.make_look_up
-    ) as tester:
+    look_ups = partial(runtime.library.make_look_up, words_only=True)
+    async with open_tester(runtime.settings, runtime.models, admit=admit, look_ups=look_ups) as tester:
         return await tester.run_tests(wired)
 
 

@@ -97,6 +97,10 @@ class Knowledge:
         another way."""
         return await asyncio.to_thread(self._is_outdated, sources, self._is_behind)
 
+    async def is_without_vectors(self, sources: KnowledgeSources) -> bool:
+        """Whether the index that serves finds words only, although there is a model of vectors."""
+        return await asyncio.to_thread(self._is_outdated, sources, self._is_without_vectors)
+
     async def index(
         self,
         sources: KnowledgeSources,
@@ -235,8 +239,7 @@ class Knowledge:
         """Pages aside that are still named."""
         if not _fits(reader, sources):
             return True
-        embeddings = sources.embeddings
-        if embeddings is not None and reader.count and self._home.open_vectors(embeddings.model) is None:
+        if self._is_without_vectors(reader, sources):
             return True
         known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.given)
         pages = set(sources.pages.urls if sources.pages else ())
@@ -244,6 +247,10 @@ class Knowledge:
             known[source].signature != file.signature or not file.signature
             for source, file in self._home.sign(found.files).items()
         )
+
+    def _is_without_vectors(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        model = sources.embeddings.model if sources.embeddings else None
+        return model is not None and reader.count > 0 and self._home.open_vectors(model) is None
 
     def _plan(self, sources: KnowledgeSources) -> BuildJob:
         reader = self._home.open()

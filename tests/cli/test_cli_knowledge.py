@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -63,6 +65,41 @@ def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(f
     said = folder("knowledge", "index")
     assert said.code == 0
     assert said.err.startswith("travel/handbook: `Found` of the flow travel: The filter `client` is a key of no file: ")
+
+
+def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server(folder: Here) -> None:
+    asked = []
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
+    flow = folder.folder / "flows" / "travel.yaml"
+    found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}\n'
+    text = flow.read_text().replace("components:\n", f"components:\n{found}").replace('"${In}"}\nkn', '"${Found}"}\nkn')
+    text = text.replace('md,pdf}"]', 'md,pdf}"], embeddings: "mine:small"')
+    flow.write_text(f"{text}tests:\n  - {{message: Lyon, expect: {{contains: 120 euros}}}}\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = folder.folder / "config.yaml"
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        mine = f"{{type: openai, base_url: {address}, retries: 0}}"
+        config.write_text(f"{config.read_text()}\nproviders: {{mine: {mine}}}\n")
+        assert (folder("test", "travel").code, asked) == (0, [])
+        why = "travel/handbook: Only words are found: The provider 'mine' answered with status 500"
+        assert folder("knowledge", "index").err.startswith(why)
+        listed = folder("knowledge", "list")
+        assert listed.last_line.split() == ["travel/handbook", "1", "0", "1", "vectors", "missing"]
+        assert listed.err.startswith(why)
+        searched = folder("knowledge", "search", "handbook", "Lyon")
+        assert searched.out.startswith("knowledge/hotels.md")
+        assert searched.err.startswith(why)
+        server.shutdown()
 
 
 def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:

@@ -143,6 +143,8 @@ def _draw_state(shown: ShownKnowledge) -> None:
         says = f"Reading: {state.done:,} of {words.count(state.total, 'file')} that changed"
     elif state.failure:
         says, icon, color = f"Could not be indexed: {words.write_sentence(state.failure)}", ":material/error:", "red"
+    elif shown.lacks_vectors:
+        says, icon, color = "Vectors are missing: only words are searched", ":material/warning:", "orange"
     elif shown.is_outdated:
         changed = "Pages are asked again in a moment, and what changed is read"
         changed = changed if shown.section.urls else "Files changed; they are read in a moment"
@@ -332,7 +334,7 @@ def _is_coming(shown: ShownKnowledge) -> bool:
 
 
 def _sign(shown: ShownKnowledge) -> tuple[object, ...]:
-    return shown.state, shown.is_outdated, len(shown.uploads), len(shown.indexed or ())
+    return shown.state, shown.is_outdated, shown.lacks_vectors, len(shown.uploads), len(shown.indexed or ())
 
 
 @st.fragment(run_every=_LOOK_AGAIN)
