@@ -34,7 +34,7 @@ ASKED = [
     ("de", "Anträge"), ("de2", "Vertrag"), ("de2", "Haus"), ("de2", "Häusern"), ("de2", "Vertragspersonen"),
     ("de", "Kuendigungsfrist"), ("de", "Urlaubsantraege"), ("de2", "Vertraege"),
     ("de2", "Wie heissen die Haeuser in Koeln?"),
-    ("de3", "Strasse"), ("de3", "Straße"), ("de3", "Fussweg"), ("de3", "Groesse"),
+    ("de3", "Strasse"), ("de3", "Straße"), ("de3", "Fussweg"), ("de3", "Groesse"), ("de3", "Fuß"),
     ("fr", "congés"), ("fr", "conges"), ("fr", "Comment demander un hôtel ?"), ("es", "vacación"),
     ("es", "¿Cuándo es el año?"),
     ("pl", "urlopu"), ("pl", "umowa"), ("ru", "отпуска"), ("ru", "договор"), ("el", "αδεια"), ("tr", "izin"),

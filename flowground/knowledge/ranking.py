@@ -26,11 +26,13 @@ Score = tuple[FoundPassage, float]
 @dataclass(frozen=True, slots=True)
 class AskedWord:
     """A word of the question: `shares` are the terms that stand for it in the index, each with how far it does, and
-    `weight` is how rare it is. A passage with weak words alone does not answer, unless nothing else is asked for."""
+    `weight` is how rare it is. A passage with weak words alone does not answer, unless nothing else is asked for. Where
+    nothing stands for the last word, those do that begin with `begin`; "" of all others."""
 
     shares: Mapping[Term, float]
     weight: float
     is_weak: bool = False
+    begin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Ranking:
         for at, word in enumerate(asked):
             for term, share in word.shares.items():
                 self._starts.setdefault(term.parts[0], []).append((term, at, share))
+        self._begin, self._begun = next(((word.begin, at) for at, word in enumerate(asked) if word.begin), ("", 0))
         self._pairs = [min(one.weight, other.weight) * _TOGETHER for one, other in pairwise(asked)]
         self._most = sum(word.weight for word in asked) + sum(self._pairs)
         self._is_weak = all(word.is_weak for word in asked)
@@ -88,13 +91,17 @@ class Ranking:
         return _ReadPassage(found, self._match(list_words(heading)), self._match(above), self._match(body), len(body))
 
     def _match(self, words: Sequence[str]) -> list[_Met]:
-        return [
+        met = [
             _Met(place, at, share)
             for place, word in enumerate(words)
             if word in self._starts
             for term, at, share in self._starts[word]
             if len(term.parts) == 1 or _matches(words[place : place + len(term.parts)], term)
         ]
+        if self._begin:
+            met += (_Met(place, self._begun, 1.0) for place, word in enumerate(words) if word.startswith(self._begin))
+            met.sort(key=lambda one: one.place)
+        return met
 
     def _measure(self, read: _ReadPassage, mean: float) -> float:
         counts: Counter[tuple[int, float]] = Counter()

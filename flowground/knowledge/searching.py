@@ -173,8 +173,10 @@ def _weigh_all(passages: int, sought: Sequence[_Sought]) -> list[AskedWord]:
     words = []
     for weight, one in zip(weights, sought, strict=True):
         is_weak = one.term.word in WEAK
-        real = weight if any(one.counts.values()) else min(weight, mean)
-        words.append(AskedWord(one.shares, real * _WEAK if is_weak else real, is_weak))
+        is_known = any(one.counts.values())
+        real = weight if is_known else min(weight, mean)
+        begin = one.term.word if one.term.is_open and not is_known else ""
+        words.append(AskedWord(one.shares, real * _WEAK if is_weak else real, is_weak, begin))
     return words
 
 
