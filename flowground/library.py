@@ -7,7 +7,7 @@ the other; several processes may do the same, one of them indexes. What a run lo
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -143,11 +143,11 @@ class Library:
         """What config.yaml names, then what each flow does."""
         return [self._open(address, section) for address, section in self._list_sections()]
 
-    def may_name(self, address: str) -> bool:
-        """Whether config.yaml or a flow names it, or the flow's file has mistakes, so that nobody knows."""
-        flow_id = address.rpartition("/")[0]
-        is_named = any(address == named for named, _ in self._list_sections())
-        return is_named or (bool(flow_id) and self._catalogue.find_broken_file(flow_id) is not None)
+    def find_unnamed(self, addresses: Collection[str]) -> set[str]:
+        """Those that neither config.yaml nor a flow names. While a flow's file has mistakes, none of flows: it may name
+        them."""
+        unnamed = set(addresses) - {address for address, _ in self._list_sections()}
+        return {address for address in unnamed if "/" not in address} if self._catalogue.list_problems() else unnamed
 
     def list_of(self, flow_id: str) -> list[Shelved]:
         """A flow's own; of no flow, `""`, what config.yaml names."""
@@ -244,23 +244,28 @@ class Library:
             hits = await search(knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
             if filters and not hits:
                 indexed = await self.find(flow_id, knowledge).knowledge.list_files()
-                return LookedUp((), explain_unmet(wanted, indexed.values()))
+                return LookedUp((), await asyncio.to_thread(explain_unmet, wanted, indexed.values()))
             return LookedUp(
                 [{name: value for name, value in asdict(hit).items() if value not in (None, "", {})} for hit in hits]
             )
 
         return look_up
 
-    def list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
+    async def list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         """What no file of these fits in the filters that flow files write out, a sentence each."""
+        return await asyncio.to_thread(self._list_unmet, shelved, indexed)
+
+    def _list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():
                 if not isinstance(component, Retrieve) or not isinstance(component.filters, dict):
                     continue
+                is_own = component.knowledge in wired.flow.knowledge
+                if shelved.address != (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
+                    continue
                 with suppress(RunError):  # of a filter that is none, the run tells
-                    is_here = self.find(wired.id, component.knowledge).address == shelved.address
-                    if is_here and (says := explain_unmet(read_filters(component.filters), indexed.values())):
+                    if says := explain_unmet(read_filters(component.filters), indexed.values()):
                         found.append(f"`{name}` of the flow {wired.id}: {says}")
         return found
 
@@ -349,7 +354,8 @@ class Library:
             self._pauses[shelved.address] = time.monotonic() + _PAUSE
         else:
             self._failures.pop(shelved.address, None)
-        self._log_notes(shelved, report.notes, self.list_unmet(shelved, await shelved.knowledge.list_files()))
+        unmet = await self.list_unmet(shelved, await shelved.knowledge.list_files())
+        self._log_notes(shelved, report.notes, unmet)
 
     def _log_notes(self, shelved: Shelved, notes: Mapping[str, str], unmet: Sequence[str]) -> None:
         """Once, until others come: a page that fails is asked again and again."""

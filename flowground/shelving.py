@@ -103,14 +103,15 @@ async def list_left(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
     if not may_change:
         return []
     added = await runtime.store.read(knowledge_files.list_added)
-    return [one for one in added if not runtime.library.may_name(one.address)]
+    unnamed = runtime.library.find_unnamed([one.address for one in added])
+    return [one for one in added if one.address in unnamed]
 
 
 async def remove_left(runtime: Runtime, caller: Caller, address: str) -> None:
     """Deletes one of them, as admins may. Raises as `list_left`, FlowNotFound also where it is named again."""
     caller, _, may_change = await _admit(runtime, caller, "")
     await runtime.access.catalogue.read_now()
-    if not may_change or runtime.library.may_name(address):
+    if not may_change or not runtime.library.find_unnamed([address]):
         raise FlowNotFound(address)
     runtime.access.require_lasting(caller)
     owner = str(name_owner(address))
@@ -164,5 +165,5 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         indexed is not None and await shelved.knowledge.is_without_vectors(shelved.sources),
         runtime.library.states.get(shelved.address, IndexState()),
         uploads,
-        runtime.library.list_unmet(shelved, indexed or {}),
+        await runtime.library.list_unmet(shelved, indexed or {}),
     )

@@ -10,10 +10,11 @@ import pytest
 
 from flowground.errors import RunError
 from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import IndexHomes, KnowledgeMissing
+from flowground.knowledge import IndexedFile, IndexHomes, KnowledgeMissing
 from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from tests.flow_texts import mistakes, parsed
+from tests.heartbeat import stays_responsive
 from tests.in_process import runtime_of
 from tests.servers import write_folder
 from tests.test_settings import load, refusal
@@ -279,3 +280,29 @@ def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
         found = asyncio.run_coroutine_threadsafe(app.library.search("travel", "handbook", "Lyon"), app.loop)
         assert found.result(30) is not None
     assert (app.settings.data / "knowledge" / "flows" / "travel" / "handbook" / "current").exists()
+
+
+def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_path: Path) -> None:
+    """One file of flows with mistakes may name any knowledge of a flow, whatever its own name is."""
+    found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}", filters: {client: Acme}}\n'
+    for number in range(300):
+        (tmp_path / f"f{number}.yaml").write_text(FLOW + found + ("" if number == 7 else WITH))
+    library = Library(
+        Catalogue(tmp_path, max_bytes=100_000),
+        {"handbook": KnowledgeSection(files=("*.md",))},
+        IndexHomes(tmp_path / "data"),
+    )
+    files = {f"{number}.md": IndexedFile(f"{number}.md", "", keys={"client": "A"}) for number in range(10_000)}
+    addresses = [*(f"f{number}/handbook" for number in range(3_000)), "handbook", "rules"]
+
+    async def look() -> None:
+        says = 'No file has client: "Acme", which the filter wants.'
+        shared, own = library.list_of("")[0], library.list_of("f9")[0]
+        assert await library.list_unmet(shared, files) == [f"`Found` of the flow f7: {says}"]
+        assert await library.list_unmet(own, files) == [f"`Found` of the flow f9: {says}"]
+        assert len(library.find_unnamed(addresses)) == 2_702
+
+    asyncio.run(stays_responsive(look))
+    (tmp_path / "other.yaml").write_text("id: gone\ncomponents: [")
+    library = Library(Catalogue(tmp_path, max_bytes=100_000), {}, IndexHomes(tmp_path / "data"))
+    assert library.find_unnamed([*addresses, "gone/handbook"]) == {"handbook", "rules"}

@@ -82,8 +82,10 @@ async def _list(_: argparse.Namespace) -> None:
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
             rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
-            _tell_notes(shelved, [*notes, *missing, *library.list_unmet(shelved, indexed)])
-        left = [one for one in await store.read(knowledge_files.list_added) if not library.may_name(one.address)]
+            _tell_notes(shelved, [*notes, *missing, *await library.list_unmet(shelved, indexed)])
+        added = await store.read(knowledge_files.list_added)
+        unnamed = library.find_unnamed([one.address for one in added])
+        left = [one for one in added if one.address in unnamed]
     rows += [(one.address, f"{one.count}", "", "", "no flow names it") for one in left]
     if left:
         tell("What was added to a knowledge that no flow names stays until an admin deletes it on the page Knowledge.")
@@ -105,7 +107,7 @@ async def _index(given: argparse.Namespace) -> int:
             lacks = f", {count(unread, 'file')} could not be read" if unread else ""
             print(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
             wrong = [*report.notes.values(), *([report.vectors] if report.vectors else [])]
-            _tell_notes(shelved, [*wrong, *library.list_unmet(shelved, indexed)])
+            _tell_notes(shelved, [*wrong, *await library.list_unmet(shelved, indexed)])
             is_whole &= not wrong
     return 0 if is_whole else 1
 
