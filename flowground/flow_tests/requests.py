@@ -24,7 +24,7 @@ class TestedRequests:
     calls: Counter[str] = field(default_factory=Counter)
 
     async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
-        """The next reply. Raises ToolNotCalled where there is none."""
+        """The next reply. Raises ToolNotCalled where there is none, RunError where its status is none."""
         if not isinstance(call.method, TestedName):
             raise ToolNotCalled("Tests ask no other server.")
         component = call.method.component
@@ -34,9 +34,11 @@ class TestedRequests:
         given, is_there = pick_given(self.replies, component, self.calls[component])
         if not is_there:
             raise ToolNotCalled(f"The test has too few replies for `{component}`, which asked once more.")
-        status = 200
+        status: Any = 200
         if isinstance(given, dict) and "status_code" in given and given.keys() <= _ANSWER:
-            status, given = int(given["status_code"]), given.get("result", "")
+            status, given = given["status_code"], given.get("result", "")
+        if type(status) is not int or not 100 <= status <= 599:
+            raise RunError(f"`status_code` of the reply for `{component}` is a whole number from 100 to 599.")
         kind = "text/plain" if isinstance(given, str) else "application/json"
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         return OutgoingAnswer(call.url, status, kind, "utf-8", None, text.encode())

@@ -149,6 +149,8 @@ def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: 
     whose index is being made stays."""
     gone: list[str] = []
     for folder in [*root.glob("shared/*"), *root.glob("flows/*/*")]:
+        if not folder.is_dir():
+            continue
         address, mark = "/".join(folder.relative_to(root).parts[1:]), folder / _WANTED
         if address in wanted or not mark.exists():
             mark.touch()

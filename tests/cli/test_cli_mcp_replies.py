@@ -1,4 +1,4 @@
-"""Tests of flows that call MCP servers: `replies` stand for them, also in flows that a flow runs."""
+"""Tests of flows that call MCP servers and HTTP APIs: `replies` stand for them, also in flows that a flow runs."""
 
 from tests.command_line import Here
 
@@ -38,3 +38,20 @@ def test_a_server_that_config_does_not_name_is_told_and_no_mistake(here: Here) -
     said = here("validate", "flows/shop.yaml")
     assert said.code == 0
     assert "flows/shop.yaml:4:31: There is no MCP server `orders` under `mcp_servers:` of config.yaml." in said.err
+
+
+def test_a_reply_with_a_status_that_is_none_is_a_sentence(here: Here) -> None:
+    flow = """\
+components:
+  In: {type: ChatInput}
+  Ask: {type: APIRequest, url_input: "https://shop.example.com/orders?id={id}", id: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Ask}"}
+tests:
+"""
+    statuses = ["lost", "null", "true", "1000", "204"]
+    tests = [f"  - {{message: hi, replies: {{Ask: {{status_code: {status}}}}}}}\n" for status in statuses]
+    (here.folder / "flows" / "shop.yaml").write_text(flow + "".join(tests), "utf-8")
+    said = here("test", "shop")
+    assert said.code == 1
+    says = "`status_code` of the reply for `Ask` is a whole number from 100 to 599."
+    assert (said.out.count(says), said.err) == (4, "5 tests of 1 flow, 4 failed.\n"), said.out + said.err
