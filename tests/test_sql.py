@@ -16,6 +16,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from flowground.caller import RunRequest
 from flowground.databases import Databases, DatabaseSettings
+from flowground.databases.postgresql import PostgresConnections, PostgresQuery
 from flowground.databases.sqlite import SqliteQuery
 from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.tweaks import apply_tweaks
@@ -204,6 +205,18 @@ async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tm
     with engine.connect() as connection:
         still = text(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'")
         eventually(lambda: connection.execute(still).scalar_one() == 0)
+
+
+async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_asked(url: str) -> None:
+    if url.startswith("sqlite"):
+        return
+    connections = PostgresConnections(url)
+    query = PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60)
+    query.abort()
+    with pytest.raises(RunError, match="given up"):
+        await asyncio.to_thread(query.run)
+    assert await asyncio.to_thread(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run) == [{"a": 1}]
+    connections.close()
 
 
 async def test_a_superuser_of_postgresql_is_let_in_by_nobody(tmp_path: Path, url: str) -> None:

@@ -119,8 +119,12 @@ class PostgresQuery(Query):
                 "The database's user may read files of its server, so no flow is let in.",
                 hint="Name a user in `databases:` of config.yaml that may only read its tables.",
             )
-        self._connection = driver = connection.connection.driver_connection
+        driver = connection.connection.driver_connection
         assert driver is not None  # noqa: S101 - it just answered
+        with self._lock:
+            if self._is_aborted:
+                raise RunError("The query was given up before it was asked.")
+            self._connection = driver
         values = {"nothing": "", **self.values}
         sql = "".join(
             f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
