@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.components.api_request import APIRequest
 from flowground.errors import FlowError, FlowgroundError, TweaksRefused
 from flowground.flow.parse import parse_flow
 from flowground.runner.tools import set_arguments
@@ -279,3 +280,14 @@ async def test_an_answer_of_countless_parts_is_none(tmp_path: Path) -> None:
     async with serve([whole(parts, headers="Content-Type: application/json\r\n")]) as server:
         with pytest.raises(FlowgroundError, match="more than 200,000 lists and objects"):
             await talk(tmp_path, asking(server.url), "Bonn")
+
+
+def test_a_large_body_is_shown_to_nobody_in_lines() -> None:
+    """Each line would begin with as many blanks as there are lists around it: a megabyte would be two hundred."""
+    data: list[Any] = [1] * 100_000
+    for _ in range(200):
+        data = [data]
+    shown = APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=data).show_call()
+    assert len(shown) < 250_000
+    small = APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=[1]).show_call()
+    assert small == "POST https://shop.example.com/orders\n[\n  1\n]"

@@ -27,6 +27,9 @@ _PLAIN = {"accept", "accept-language", "content-type", "user-agent"}
 """Headers that hold no secret."""
 _SHORTEST_SECRET = 6
 _SAID = 300
+_IN_LINES = 20_000
+"""Bytes of the longest body that is shown in lines: those of a long one, deep inside lists, would be hundreds of times
+as long."""
 _TEXTS = ("url_input", "query_params", "body")
 encode = partial(quote, safe="")
 """For one part of an address: nothing in it ends the part."""
@@ -133,7 +136,9 @@ class APIRequest(Component):
     def show_call(self) -> str:
         """Method, address and body; headers hold keys."""
         content = self._write_body()
-        body = "" if content is None else orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()
+        if content is not None and len(content) <= _IN_LINES:
+            content = orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2)
+        body = (content or b"").decode()
         return f"{self.method} {self._write_url(self.__pydantic_extra__)}\n{body}".rstrip()
 
     async def run(self, context: Context) -> Output:
