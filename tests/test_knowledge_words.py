@@ -1,6 +1,7 @@
 """Words of many languages are found, in the forms in which people ask for them."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -80,3 +81,13 @@ def test_words_kept_in_memory_are_counted_and_looked_into() -> None:
     assert kept.list_with("thau", 4) == ["rathaus"]
     nothing = TableWords("", "")
     assert (nothing.count("haus"), nothing.count_from("h", 3), nothing.list_with("haus", 3)) == (0, {}, [])
+
+
+def test_words_are_read_into_memory_without_one_object_each() -> None:
+    words, counts = "\n".join(f"w{number:06}" for number in range(100_000)), " ".join(["3"] * 100_000)
+    tracemalloc.start()
+    kept = TableWords(words, counts)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept.count("w099999") == 3
+    assert most < 40 * 100_000

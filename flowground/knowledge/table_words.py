@@ -1,10 +1,11 @@
 """All words of an index in tables of PostgreSQL, kept in memory while that index serves: a question looks up many."""
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import nsmallest
-from itertools import accumulate, islice
+from itertools import chain, islice
 
 from flowground.knowledge.postgresql_lines import PostgresqlLines
 
@@ -12,6 +13,7 @@ _READ = """
     SELECT string_agg(word, E'\\n' ORDER BY word COLLATE "C"), string_agg(passages::text, ' ' ORDER BY word COLLATE "C")
     FROM knowledge_words WHERE index_id = %s AND build = ''
 """
+_END, _NUMBER = re.compile("\n"), re.compile(r"\d+")
 _SHORTEST, _LONGEST = 4, 60
 """Letters of words that others are looked for in, as in SQLite."""
 
@@ -22,9 +24,8 @@ class TableWords:
     def __init__(self, words: str, counts: str) -> None:
         """Of words in lines, in the order of their letters' numbers, and counts between blanks."""
         self._text = f"{words}\n" if words else ""
-        lengths = (len(word) + 1 for word in words.split("\n"))
-        self._starts = array("Q", accumulate(lengths, initial=0)) if words else array("Q", [0])
-        self._counts = array("Q", map(int, counts.split()))
+        self._starts = array("Q", chain((0,), (found.end() for found in _END.finditer(self._text))))
+        self._counts = array("Q", (int(found[0]) for found in _NUMBER.finditer(counts)))
 
     def count(self, word: str) -> int:
         """In how many passages it stands."""
