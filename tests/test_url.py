@@ -17,7 +17,7 @@ from tests.wire import wire as serve
 pytestmark = pytest.mark.anyio
 HTML = "Content-Type: text/html; charset=utf-8\r\n"
 PAGE = whole(
-    "<html><head><title>Our&amp; page</title><script>alert(1)</script></head><body><h1>Badges</h1>"
+    "<html><head><title>Our&amp;&#10;&#10; page</title><script>alert(1)</script></head><body><h1>Badges</h1>"
     "<p>Wörn by <b>all</b>.</p></body></html>".encode(),
     headers=HTML,
 )

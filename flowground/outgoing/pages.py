@@ -1,4 +1,4 @@
-"""WebPages of the web: what kind of file one is, its title, and whether it changed since it was read."""
+"""Pages of the web: what kind of file one is, its title, and whether it changed since it was read."""
 
 import html
 import re
@@ -22,7 +22,7 @@ _UNSAID = ("", "text/plain", "application/octet-stream", "binary/octet-stream")
 def find_title(answer: OutgoingAnswer) -> str:
     """That of a page of HTML, on one line; of anything else, and of one without, nothing."""
     found = _TITLE.search(answer.data[:100_000]) if answer.media_type.endswith("html") else None
-    return html.unescape(" ".join(found[1].decode(answer.charset, "replace").split())) if found else ""
+    return " ".join(html.unescape(found[1].decode(answer.charset, "replace")).split()) if found else ""
 
 
 def find_document(answer: OutgoingAnswer) -> str | None:
