@@ -15,12 +15,13 @@ import yaml
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from flowground.caller import RunRequest
-from flowground.databases import Databases, DatabaseSettings
+from flowground.databases import Databases, DatabaseSettings, postgresql
 from flowground.databases.postgresql import PostgresConnections, PostgresQuery
 from flowground.databases.sqlite import SqliteQuery
 from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
+from tests.forwards import forward
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 from tests.waiting import eventually
@@ -217,6 +218,30 @@ async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_as
         await asyncio.to_thread(query.run)
     assert await asyncio.to_thread(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run) == [{"a": 1}]
     connections.close()
+
+
+async def test_a_kept_connection_of_postgresql_that_answers_no_more_keeps_no_thread(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the end of the process, which waits for its threads."""
+    if url.startswith("sqlite"):
+        return
+    monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)
+    is_silent = False
+    with forward(make_url(url).port or 5432, lambda piece: b"" if is_silent else piece) as port:
+        there = make_url(url).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        connections = PostgresConnections(there)
+        with ThreadPoolExecutor(1) as threads:
+            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
+            assert work.result(60) == [{"a": 1}]
+            is_silent = True
+            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
+            with pytest.raises(RunError, match="does not answer"):
+                work.result(60)
+            is_silent = False
+            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
+            assert work.result(60) == [{"a": 1}]
+        connections.close()
 
 
 async def test_a_superuser_of_postgresql_is_let_in_by_nobody(tmp_path: Path, url: str) -> None:

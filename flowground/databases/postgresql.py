@@ -1,12 +1,15 @@
 """A query of PostgreSQL: in a read-only transaction, as a cursor, which takes one SELECT and nothing else."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 
 from flowground.databases.query import Parameter, Query, SqlParts
 from flowground.errors import RunError
@@ -58,9 +61,10 @@ class PostgresConnections:
     def _make_engine(self) -> Engine:
         parsed = make_url(self._url).set(drivername="postgresql+psycopg")
         options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground", "prepare_threshold": None}
-        kept = {"pool_size": _KEPT, "max_overflow": -1, "pool_recycle": _KEEP_SECONDS, "pool_pre_ping": True}
+        kept = {"pool_size": _KEPT, "max_overflow": -1, "pool_recycle": _KEEP_SECONDS}
         engine = create_engine(parsed, hide_parameters=True, connect_args=options, pool_reset_on_return=None, **kept)
         event.listen(engine, "reset", _clear)
+        event.listen(engine, "checkout", _check)
         return engine
 
 
@@ -70,6 +74,30 @@ def _clear(connection: Any, *_: Any) -> None:
     connection.autocommit = True
     connection.execute("DISCARD ALL")
     connection.autocommit = False
+
+
+def _check(connection: Any, record: Any, _: Any) -> None:
+    """One that was kept answers within `_CONNECT_SECONDS`; else DisconnectionError has the pool open another one.
+
+    A wait without an end could not be given up: nobody knows yet for which query it is.
+    """
+    if not record.info.get("is_kept"):  # it was opened just now
+        record.info["is_kept"] = True
+        return
+    line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
+    try:
+        line.send_query(b"")
+        line.flush()
+        with DefaultSelector() as ready:
+            ready.register(line.socket, EVENT_READ)
+            while ready.select(max(0.0, end - time.monotonic())):
+                line.consume_input()
+                while not line.is_busy():
+                    if line.get_result() is None:
+                        return
+    except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+        raise DisconnectionError from None
+    raise DisconnectionError
 
 
 class PostgresQuery(Query):
