@@ -335,8 +335,10 @@ class Library:
             self._woken.clear()
 
     async def _forget(self) -> None:
-        """What no flow names any more; nothing while a flow's file has mistakes: it may name some."""
-        wanted, deletes = {address for address, _ in self._list_sections()}, not self._catalogue.list_problems()
+        """What no flow names any more; nothing while a flow's file has mistakes, which may name some, and nothing where
+        there is no flow: their folder may come later than this process."""
+        wanted = {address for address, _ in self._list_sections()}
+        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
         try:
             gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
         except (RunError, OSError) as error:

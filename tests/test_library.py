@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -270,6 +270,30 @@ def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file
     asyncio.run(watch(deletes=False))
     broken.unlink()
     asyncio.run(watch(deletes=True))
+
+
+def test_a_library_deletes_nothing_where_there_is_no_flow_yet(tmp_path: Path) -> None:
+    """A folder of flows that is mounted or fetched later than the process starts is empty at first."""
+    asked: list[bool] = []
+
+    class WatchedHomes(IndexHomes):
+        def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
+            asked.append(deletes)
+            return super().forget(wanted, now=now, deletes=deletes)
+
+    async def watch(count: int) -> None:
+        async def is_asked() -> bool:
+            return len(asked) == count
+
+        library = Library(Catalogue(tmp_path, max_bytes=100_000), {}, WatchedHomes(tmp_path / "data"))
+        library.start()
+        await _until(is_asked)
+        await library.close()
+
+    asyncio.run(watch(1))
+    (tmp_path / "travel.yaml").write_text(FLOW + WITH)
+    asyncio.run(watch(2))
+    assert asked == [False, True]
 
 
 def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowground.errors import ToolNotCalled
+from flowground.errors import RunError, ToolNotCalled
 from flowground.flow_tests.models import TestedName, pick_given
 from flowground.outgoing import OutgoingAnswer, OutgoingCall
 
