@@ -25,6 +25,7 @@ from flowground.knowledge import (
     Hit,
     IndexedFile,
     IndexHomes,
+    IndexState,
     Knowledge,
     KnowledgeBusy,
     KnowledgeMissing,
@@ -65,17 +66,6 @@ class Shelved:
     def keep_words(self) -> "Shelved":
         """The same without vectors, so that no server is asked for any."""
         return replace(self, sources=replace(self.sources, embeddings=None))
-
-
-@dataclass(frozen=True, slots=True)
-class IndexState:
-    """How far the indexing is: `done` of `total` files that changed, while it goes on; else how it ended."""
-
-    done: int = 0
-    total: int = 0
-    is_running: bool = False
-    report: BuildReport | None = None
-    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

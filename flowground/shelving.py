@@ -13,8 +13,8 @@ from flowground.errors import FlowNotFound
 from flowground.files import FileOffer, FileRefused
 from flowground.files.of_knowledge import name_owner
 from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import Hit, IndexedFile, KnowledgeMissing
-from flowground.library import IndexState, Shelved
+from flowground.knowledge import Hit, IndexedFile, IndexState, KnowledgeMissing
+from flowground.library import Shelved
 from flowground.runtime import Runtime
 from flowground.store.runs import files, knowledge_files
 from flowground.store.runs.files import StoredFile

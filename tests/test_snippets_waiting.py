@@ -1,9 +1,12 @@
 """Code for flows whose tools ask a person first, and for flows that cite."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from flowground.components import COMPONENTS
 from flowground.flow.parse import parse_flow
@@ -40,12 +43,20 @@ def read(text: str) -> WiredFlow:
 @pytest.mark.parametrize("handles_errors", [True, False])
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_code_of_a_run_that_waits_says_so(server: AppServer, language: str, handles_errors: bool) -> None:
+    """And what to send where: sent as it is, that is a decision."""
     asked = SnippetRequest(server.url, "careful", handles_errors=handles_errors).fit(read(ASKING_FIRST), SUM)
-    done = run_snippet(language, write_snippets(asked)[language], env={"FLOWGROUND_API_KEY": server.token("careful")})
+    token = server.token("careful")
+    done = run_snippet(language, write_snippets(asked)[language], env={"FLOWGROUND_API_KEY": token})
     assert done.returncode != 0
     assert done.stdout == ""
     assert "The run waits for a decision: {" in done.stderr
     assert '"digest":' in done.stderr
+    found = re.search(r"POST (\S+) with (\{.*\}), or \"refuse\"", done.stderr)
+    assert found
+    sent = json.loads(found[2])
+    assert sent["decision"] == "once"
+    decided = requests.post(found[1], json=sent, headers={"x-api-key": token}, timeout=30)
+    assert decided.status_code == 200, decided.text
 
 
 @pytest.mark.parametrize("handles_errors", [True, False])

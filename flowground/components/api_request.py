@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote, urlencode
@@ -38,10 +39,11 @@ encode = partial(quote, safe="")
 class APIRequest(Component):
     """Asks an HTTP API, and gives what it answers.
 
-    Each `{name}` in `url_input`, `query_params` and `body` is a variable, and a field of that name gives its value, as
-    text or reference; the model of an agent gives those that are left out. In the address they are percent-encoded, and
-    stand behind the host only. The answer has `source`, `status_code` and `result`, which is JSON where the server says
-    so, else text; from status 400 on the component fails. `outgoing:` of config.yaml says which hosts may be asked.
+    Each `{name}` in `url_input`, `query_params` and `body` is a variable, and a field of that name gives its value,
+    as text or reference; the model of an agent gives those that are left out. In the address they are
+    percent-encoded, and stand behind the host only. The answer has `source`, `status_code` and `result`, which is
+    JSON where the server says so, else text (the model of an agent is not told `source`, the address); from status
+    400 on the component fails. `outgoing:` of config.yaml says which hosts may be asked.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -132,6 +134,11 @@ class APIRequest(Component):
                 yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
             if name not in self.list_variables(fields):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
+
+    def tell_model(self, output: Output) -> Output:
+        """Without the address, which may be an internal one: a model might repeat it."""
+        answer = {name: value for name, value in output.values["data"].items() if name != "source"}
+        return replace(output, values={"data": answer})
 
     def show_call(self) -> str:
         """Method, address and body; headers hold keys."""

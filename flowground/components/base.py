@@ -233,6 +233,10 @@ class Component(BaseModel):
         """
         return spec, self.writes
 
+    def tell_model(self, output: Output) -> Output:
+        """What a model that called it is told of its output."""
+        return output
+
     async def check_call(self, outside: Outside) -> None:
         """Looks, before a person is asked to allow it, whether a run of it could begin. Raises RunError."""
 

@@ -5,7 +5,7 @@ next one is made beside it, in another process (`worker`), and serves once the s
 searches meanwhile reads the one before. One process makes an index at a time (`KnowledgeBusy`).
 """
 
-from flowground.knowledge.building import BuildReport
+from flowground.knowledge.building import BuildReport, IndexState
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.homes import IndexHomes
 from flowground.knowledge.index import IndexedFile
@@ -25,6 +25,7 @@ __all__ = [
     "Hit",
     "IndexFolder",
     "IndexHomes",
+    "IndexState",
     "IndexedFile",
     "Knowledge",
     "KnowledgeBusy",

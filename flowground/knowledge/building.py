@@ -57,6 +57,17 @@ class BuildReport:
     vectors: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """How far the indexing is: `done` of `total` files that changed, while it goes on; else how it ended."""
+
+    done: int = 0
+    total: int = 0
+    is_running: bool = False
+    report: BuildReport | None = None
+    failure: str | None = None
+
+
 async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
     """Writes the new index; `tell` is told how many of how many files are done."""
     begun = time.monotonic()

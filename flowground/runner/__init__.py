@@ -342,7 +342,7 @@ class _Run:
         output = await component.run(replace(context, emit=None, run=run))
         for port, value in output.values.items():
             check_size(value, ports[port], most=self.scope.limits.value_bytes)
-        return write_result(output, ports, told=component.tool_port), output.usage
+        return write_result(component.tell_model(output), ports, told=component.tool_port), output.usage
 
     def _say(self, name: str, piece: str) -> None:
         """The component said this: the outputs that show it say it on, where it is their turn."""

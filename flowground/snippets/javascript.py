@@ -35,7 +35,14 @@ async function main() {
 """
 
 _WAITS = """\
-  if (response.status === 202) throw new Error(`The run waits for a decision: ${await response.text()}`);
+  if (response.status === 202) {
+    const waits = await response.json();
+    const { call, digest } = waits.waiting[0];
+    const sent = JSON.stringify({ call, digest, decision: "once" });
+    const decide = «runs» + `/${waits.run_id}/decisions`;
+    const says = `The run waits for a decision: ${JSON.stringify(waits)}`;
+    throw new Error(`${says}\\nPOST ${decide} with ${sent}, or "refuse"`);
+  }
 """
 
 _SOURCES = """\
@@ -141,7 +148,7 @@ def write_javascript(request: SnippetRequest) -> str:
         token=write_javascript_scalar(request.token) if request.token else token,
         ask="" if request.token else ask,
         upload=_write_upload(request),
-        waits=_WAITS if request.may_wait else "",
+        waits=fill(_WAITS, runs=write_javascript_scalar(request.runs_url)) if request.may_wait else "",
         sources=fill(_SOURCES, **write_gaps(write_with_dots)) if request.cites else "",
         payload=write_payload(request.write_body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",

@@ -79,7 +79,9 @@ _SOURCES = """
     foreach ($passage in $answer.«CITATIONS») { "[$($passage.«NUMBER»)] $($passage.«SOURCE»)" }"""
 _WAITS = """\
     if ([int]$response.StatusCode -eq 202) {
-      throw "The run waits for a decision: $($answer | ConvertTo-Json -Compress -Depth 9)"
+      $sent = $answer.waiting[0] | Select-Object call, digest, @{ Name = 'decision'; Expression = { 'once' } }
+      throw ("The run waits for a decision: $($answer | ConvertTo-Json -Compress -Depth 9)`nPOST " + «runs» +
+        "/$($answer.run_id)/decisions with $($sent | ConvertTo-Json -Compress), or `"refuse`"")
     }
 """
 
@@ -130,7 +132,7 @@ def write_powershell(request: SnippetRequest) -> str:
     ask = "" if request.token else fill(_ASK, no_token=quote_powershell(NO_TOKEN))
     short = _SIMPLE + _SOURCES if request.cites else _SIMPLE
     printed = fill(short if request.shape == "simple" else _LANGFLOW, **words)
-    waits = _WAITS if request.may_wait else ""
+    waits = fill(_WAITS, runs=quote_powershell(request.runs_url)) if request.may_wait else ""
     send = fill(_STREAM if request.stream else _PLAIN, print=printed, waits=waits, **words)
     return fill(
         _SCRIPT,

@@ -65,7 +65,10 @@ if not response.ok:
 
 _WAITS = """\
 if response.status_code == 202:
-    sys.exit(f"The run waits for a decision: {response.text}")
+    run, call = response.json(), response.json()["waiting"][0]
+    sent = '{"call": %s, "digest": "%s", "decision": "once"}' % (call["call"], call["digest"])
+    decide = «runs» + f"/{run['run_id']}/decisions"
+    sys.exit(f"The run waits for a decision: {response.text}\\nPOST {decide} with {sent}, or \\"refuse\\"")
 """
 
 _SOURCES = """\
@@ -172,7 +175,7 @@ def write_python(request: SnippetRequest) -> str:
         message=write_python_scalar(request.message),
         token=f"token = {write_python_scalar(request.token)}" if request.token else _TOKEN,
         upload=_write_upload(_UPLOAD, request),
-        waits=_WAITS if request.may_wait else "",
+        waits=_write_waits(request),
         sources=_write_sources("answer", request),
         payload=write_literal(request.write_body(Name("message"), Name("files") if request.files else None), PYTHON),
         **write_gaps(write_in_brackets),
@@ -184,6 +187,10 @@ def _write_upload(template: str, request: SnippetRequest) -> str:
         return ""
     names = ", ".join(map(write_python_scalar, request.files))
     return fill(template, names=f"[{names}]", url=write_python_scalar(request.upload_url))
+
+
+def _write_waits(request: SnippetRequest) -> str:
+    return fill(_WAITS, runs=write_python_scalar(request.runs_url)) if request.may_wait else ""
 
 
 def _write_sources(answer: str, request: SnippetRequest) -> str:
@@ -199,7 +206,7 @@ def _write_short(request: SnippetRequest) -> str:
         message=write_python_scalar(request.message),
         token=write_python_scalar(request.token) if request.token else _SHORT_TOKEN,
         upload=_write_upload(_SHORT_UPLOAD, request),
-        waits=_WAITS if request.may_wait else "",
+        waits=_write_waits(request),
         sources=_write_sources("response.json()", request),
         payload=write_short_literal(request.write_body(Name("parser.parse_args().message")), PYTHON),
         streamed=", stream=True" if request.stream else "",

@@ -76,6 +76,11 @@ class SnippetRequest:
         return f"{path}?{urlencode(query)}" if query else path
 
     @property
+    def runs_url(self) -> str:
+        """Where runs are; `/{run_id}/decisions` takes what a person says of a call that waits."""
+        return f"{self.base_url.rstrip('/')}/api/v1/runs"
+
+    @property
     def upload_url(self) -> str:
         """Where a file is uploaded that a message may name by its id."""
         return f"{self.base_url.rstrip('/')}/api/v2/files/"

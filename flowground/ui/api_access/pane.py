@@ -153,7 +153,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
     tokens.draw_lacking(caller, wired, fresh)
-    _draw_fetch(caller, wired)
+    _draw_notes(caller, wired, asked)
     person = PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh))
     try_it.draw_try(person, wired, asked, files=call.files if call else ())
     st.divider()
@@ -161,10 +161,19 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     _draw_foot(caller, wired, request)
 
 
-def _draw_fetch(caller: Caller, wired: WiredFlow) -> None:
-    """What the first call waits for, where the built-in model is not here yet."""
+def _draw_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
+    """What the first call waits for, where the built-in model is not here yet; what waits for a person."""
     if note := model_notes.announce_fetch(wired, sees_inside=caller.sees_inside, on="call"):
         st.caption(f":material/download: {note}")
+    if wired.asks_people:
+        says = (
+            "Before it calls some of its tools, this flow asks the person whose token it is. Such a run waits: a plain "
+            "answer is 202, and a stream says `waiting`, with `call` and `digest`. "
+            f"`POST {request.runs_url}/{{run_id}}/decisions` takes them with "
+            '`"decision": "once"` or `"refuse"`, and the run goes on. '
+            "*Try it* asks nobody, so such a call is refused there: try it in the chat."
+        )
+        st.caption(f":material/front_hand: {says}")
 
 
 def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
