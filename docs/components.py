@@ -55,6 +55,12 @@ _FREE = {
         "–",
         "One for each `{variable}`; the model of an agent gives those that are left out.",
     ),
+    "Retrieve": (
+        "*a variable's name*",
+        "text",
+        "–",
+        "One for each `{name}` in `filters`; the model of an agent gives those that are left out.",
+    ),
     "PythonFunction": ("*an argument's name*", "text", "–", "That argument of the function."),
     "SQL": (
         "*a value's name*",

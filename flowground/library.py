@@ -241,23 +241,30 @@ class Library:
 
         return look_up
 
+    def list_filtering(self, shelved: Shelved) -> list[str]:
+        """The Retrieves of flows that look up some of its files only, each in words."""
+        return [name for name, component in self._list_retrieves(shelved) if component.filters]
+
     async def list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         """What no file of these fits in the filters that flow files write out, a sentence each."""
         return await asyncio.to_thread(self._list_unmet, shelved, indexed)
 
     def _list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
+        for name, component in self._list_retrieves(shelved):
+            with suppress(RunError):  # of a filter that is none, the run tells
+                if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
+                    found.append(f"{name}: {says}")
+        return found
+
+    def _list_retrieves(self, shelved: Shelved) -> Iterator[tuple[str, Retrieve]]:
+        """Those of all flows that look it up, with what people call them."""
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():
-                if not isinstance(component, Retrieve) or not isinstance(component.filters, dict):
-                    continue
-                is_own = component.knowledge in wired.flow.knowledge
-                if shelved.address != (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
-                    continue
-                with suppress(RunError):  # of a filter that is none, the run tells
-                    if says := explain_unmet(read_filters(component.filters), indexed.values()):
-                        found.append(f"`{name}` of the flow {wired.id}: {says}")
-        return found
+                if isinstance(component, Retrieve):
+                    is_own = component.knowledge in wired.flow.knowledge
+                    if shelved.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
+                        yield f"`{name}` of the flow {wired.id}", component
 
     async def index(self, shelved: Shelved, *, asks_all: bool = False) -> BuildReport:
         """Indexes what changed; `states` says how far it is. `asks_all`: pages that are not due too.

@@ -13,7 +13,7 @@ from flowground.errors import FlowNotFound
 from flowground.files import FileOffer, FileRefused
 from flowground.files.of_knowledge import name_owner
 from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import Hit, IndexedFile, IndexState, KnowledgeMissing
+from flowground.knowledge import Filters, Hit, IndexedFile, IndexState, KnowledgeMissing
 from flowground.library import Shelved
 from flowground.runtime import Runtime
 from flowground.store.runs import files, knowledge_files
@@ -29,6 +29,7 @@ class ShownKnowledge:
     are found until then, although there is a model of vectors. `uploads`: the newest first.
 
     `may_change`: who looks may add and remove files. `unmet`: filters of flows that no file fits, a sentence each.
+    `filtering`: what of flows has filters.
     """
 
     address: str
@@ -41,6 +42,7 @@ class ShownKnowledge:
     state: IndexState
     uploads: Sequence[StoredFile]
     unmet: Sequence[str]
+    filtering: Sequence[str]
 
 
 async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list[tuple[str, str]]:
@@ -61,11 +63,19 @@ async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: s
     return await _show(runtime, _find(runtime, place, name), may_change=may_change)
 
 
-async def find_passages(runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str) -> Sequence[Hit]:
-    """What a flow would be given, the best first. Raises NotSignedIn, FlowNotFound, RunError."""
+async def find_passages(
+    runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str, *, source: str = ""
+) -> Sequence[Hit]:
+    """What a flow would be given, the best first; `source` is a pattern of the files that are meant, "" all of them.
+
+    Raises NotSignedIn, FlowNotFound, RunError.
+    """
     _, place, _ = await _admit(runtime, caller, flow_id)
     shelved = _find(runtime, place, name)
-    return await shelved.knowledge.search(question, top_k=_SHOWN_HITS, embeddings=shelved.sources.embeddings)
+    filters = Filters((source,) if source else ())
+    return await shelved.knowledge.search(
+        question, top_k=_SHOWN_HITS, filters=filters, embeddings=shelved.sources.embeddings
+    )
 
 
 async def add_file(
@@ -166,4 +176,5 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         runtime.library.states.get(shelved.address, IndexState()),
         uploads,
         await runtime.library.list_unmet(shelved, indexed or {}),
+        runtime.library.list_filtering(shelved),
     )

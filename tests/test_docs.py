@@ -124,7 +124,7 @@ def test_the_guides_flows_about_files_pass_their_tests(documented: AppServer) ->
     for name, block in zip(names, tested, strict=True):
         (documented.folder / "flows" / f"{name}.yaml").write_text(block.text, encoding="utf-8")
     done = documented.run_command("test", *names)
-    assert "4 tests of 2 flows, all passed." in done.stderr, done.stdout + done.stderr
+    assert "5 tests of 3 flows, all passed." in done.stderr, done.stdout + done.stderr
 
 
 def test_queries_are_answered(documented: AppServer) -> None:

@@ -118,8 +118,8 @@ def test_another_word_of_the_same_meaning_is_found(knowledge: Knowledge, folder:
             both = await knowledge.search("automobile", embeddings=model)
             assert both[0].source == "garage.txt"
             assert 0.6 < both[0].score < 1, "words count beside"
-            assert await knowledge.search("car", embeddings=model, filters=Filters(source="o*.txt")) == []
-            only = await knowledge.search("car", embeddings=model, filters=Filters(source="g*.txt"))
+            assert await knowledge.search("car", embeddings=model, filters=Filters(("o*.txt",))) == []
+            only = await knowledge.search("car", embeddings=model, filters=Filters(("g*.txt",)))
             assert {hit.source for hit in only} == {"garage.txt"}
             await providers.close()
 

@@ -104,6 +104,9 @@ async def test_passages_say_where_they_stand(tmp_path: Path) -> None:
         (", filters: {team: travel}", {"hotels.md"}),
         (", filters: {team: sales}", set()),
         (", filters: {page: [1, 2]}", set()),
+        (", filters: {source: ['**/h*', '**/*.txt']}", {"hotels.md"}),
+        (", filters: {source: KNOWLEDGE/L*}", {"leave.md"}),
+        (", filters: {team: [sales, travel]}", {"hotels.md"}),
         (", threshold: 1", set()),
     ],
 )
@@ -113,11 +116,62 @@ async def test_fields_choose_among_passages(tmp_path: Path, more: str, sources: 
     assert {name for name in ("hotels.md", "leave.md") if name in said} == sources
 
 
+FILTERED = ", filters: {team: '{asked}'}, asked: '${In}'"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("travel", {"hotels.md"}),
+        ("hotels", set()),
+        ("*", set()),
+        ("t{r}avel", set()),
+        ("{asked}", set()),
+        ("", {"hotels.md", "leave.md"}),
+    ],
+)
+async def test_a_reference_gives_the_value_of_a_filter_and_never_a_pattern(
+    tmp_path: Path, said: str, found: set[str]
+) -> None:
+    async with answering(tmp_path, more=FILTERED) as runtime:
+        flow = tmp_path / "flows" / "it.yaml"
+        flow.write_text(flow.read_text().replace('search_query: "${In}"', "search_query: travel hotels"))
+        await runtime.catalogue.read_now()
+        assert {name for name in ("hotels.md", "leave.md") if name in await ask(runtime, said)} == found
+        shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "it", "handbook")
+        assert shown.unmet == []
+
+
+def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
+    (says,) = mistakes(FLOW.format(name="handbook", more=", filters: {team: '{asked}'}"))
+    assert "Nobody gives the variable `{asked}`: give `asked: …` beside it, or let an agent call this." in says
+    text = FLOW.format(name="handbook", more=", filters: {team: '${In}'}")
+    (says,) = mistakes(text)
+    assert "`${In}` is no value of a filter: write `{name}` there and `name: ${In}` beside `filters`." in says
+    (says,) = mistakes(FLOW.format(name="handbook", more=", filters: '${In}'"))
+    assert '`filters: {KEY: "{name}"}` and `name: ${In}`' in says
+
+
+def test_a_model_gives_what_the_filters_leave_open() -> None:
+    text = AGENT.replace("handbook}", "handbook, filters: {team: '{team}'}}", 1)
+    (tool,) = wire(parse_flow(text, "it.yaml", max_bytes=10_000), types=COMPONENTS).tools["Agent"]
+    assert tool.spec.parameters["required"] == ["search_query", "team"]
+    found = Retrieve(knowledge="handbook", filters={"team": "{team}"})
+    set_one = set_arguments(found, tool, {"search_query": "a", "team": "{team}"})
+    assert isinstance(set_one, Retrieve)
+    assert set_one.fill_filters() == {"team": "{team}"}
+
+
 @pytest.mark.parametrize(
     ("filters", "says"),
     [
         ("{taem: travel}", "The filter `taem` is a key of no file (did you mean team?): keys are `name: value` lines"),
         ("{team: sales}", 'No file has team: "sales", which the filter wants.'),
+        (
+            "{team: [sales, travle]}",
+            'No file has team: "sales" or "travle", which the filter wants (did you mean travel?',
+        ),
+        ("{source: ['*.pdf', a]}", 'No file is called "*.pdf" or "a", which the filter `source` wants.'),
         ("{source: '*.pdf'}", 'No file is called "*.pdf", which the filter `source` wants.'),
     ],
 )
@@ -140,6 +194,11 @@ async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:
     ("fields", "why"),
     [
         ({"name": "handbok"}, r"There is no knowledge 'handbok' \(did you mean handbook\?\)"),
+        ({"more": ", filters: {team: []}"}, "The filter `team` is a text, or a list of texts, one of which is meant"),
+        (
+            {"more": ", filters: {team: {is: a}}"},
+            "The filter `team` is a text, or a list of texts, one of which is mean",
+        ),
         ({"more": ", filters: {page: first}"}, 'The filter `page` is a page, or the first and the last, not "first"'),
     ],
 )

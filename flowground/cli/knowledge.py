@@ -116,7 +116,7 @@ async def _search(given: argparse.Namespace) -> None:
     """Each passage: its place, score and headings on a line, then its text."""
     async with _open_library() as (library, _):
         shelved = _find(library, given.name)
-        filters = Filters(source=given.source)
+        filters = Filters((given.source,) if given.source else ())
         embeddings, top_k = shelved.sources.embeddings, max(1, given.top_k)
         missing = await _explain_words(shelved)
         hits = await shelved.knowledge.search(given.question, top_k=top_k, filters=filters, embeddings=embeddings)

@@ -1,7 +1,7 @@
 """API Request: one call of an HTTP API."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -54,6 +54,7 @@ class APIRequest(Component):
     outputs: ClassVar[Mapping[str, ValueKind]] = {"data": "data"}
     calls_out: ClassVar[bool] = True
     is_tool: ClassVar[bool] = True
+    filled_inside: ClassVar[Collection[str]] = ("query_params", "body")
 
     url_input: str = declare(
         ...,

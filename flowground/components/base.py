@@ -187,6 +187,8 @@ class Component(BaseModel):
     """What a model that called it is told, where that is not its first output."""
     needs_as_tool: ClassVar[Collection[str]] = ()
     """Arguments that a model must give, although a flow may leave the fields out: without them it does nothing."""
+    filled_inside: ClassVar[Collection[str]] = ()
+    """The fields in whose values `{variables}` stand, at any depth."""
     describes_itself: ClassVar[bool] = False
     """Whether what config.yaml names says which arguments it takes as a tool, by `describe` and `take_arguments`."""
     is_toolbox: ClassVar[bool] = False

@@ -1,10 +1,20 @@
 """Retrieve: the passages of a knowledge that a question is about."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+
+from flowground.components import variables
+from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.values import Record, ValueKind
+from flowground.words import Schema
+
+_REFERENCE = re.compile(r"\$\{[^{}]+\}")
+_NO_KEYS = ("source", "page")
+"""Filters that are patterns and numbers: nothing is filled into them."""
 
 
 class Retrieve(Component):
@@ -17,8 +27,13 @@ class Retrieve(Component):
 
     `knowledge:` of the flow file, or of config.yaml, says of which files. Without a question nothing is found.
     `filters: {client: Acme, source: "**/*.md"}` takes passages of those files alone that say `client: Acme` between two
-    lines of `---` at their beginning, which only Markdown files can.
+    lines of `---` at their beginning, which only Markdown files can; of a list one value is enough. Each `{name}` in
+    the value of a key is a variable, which a field of that name gives, as text or reference, else the model of an
+    agent. It is compared letter by letter, whatever it holds; a key whose value is empty then does not count.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
 
     type_name: ClassVar[str] = "Retrieve"
     title: ClassVar[str] = "Retrieve"
@@ -26,6 +41,7 @@ class Retrieve(Component):
     calls_out: ClassVar[bool] = True
     is_tool: ClassVar[bool] = True
     tool_port: ClassVar[str | None] = "passages"
+    filled_inside: ClassVar[Collection[str]] = ("filters",)
     needs_as_tool: ClassVar[Collection[str]] = ("search_query",)
 
     search_query: str = declare("", "Search Query", "What is looked for.", multiline=True, model_may_set=True)
@@ -36,15 +52,51 @@ class Retrieve(Component):
         None,
         "Filters",
         "Of these files only: `source`, a pattern such as `**/*.pdf`; `page`, one or the first and the last, such as "
-        "`[3, 5]`, of PDFs; all else is a key of Markdown files and its value, such as `client: Acme`.",
+        "`[3, 5]`, of PDFs; all else is a key of Markdown files and its value, such as `client: Acme`. A list, such as "
+        "`client: [Acme, Ajax]`, means one of its values.",
         kind="data",
         protected=True,
     )
 
+    @classmethod
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
+        """Those of the filters."""
+        free = (
+            name for name in variables.list_names(_list_keys(fields.get("filters"))) if name not in cls.model_fields
+        )
+        return {name: build_schema(None, f"`{name}` of what is looked for, exactly as it is written.") for name in free}
+
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A knowledge without a name."""
+        """A knowledge without a name, and variables that nobody gives."""
         if not self.knowledge:
             yield Mistake("knowledge", "`knowledge` is a name under `knowledge:`.")
+        keys = _list_keys(self.filters)
+        texts = (text for value in keys.values() for text in (value if isinstance(value, list) else [value]))
+        if found := next((found for text in texts if (found := _REFERENCE.search(str(text)))), None):
+            says = (
+                f"`{found[0]}` is no value of a filter: write `{{name}}` there and `name: {found[0]}` beside `filters`."
+            )
+            yield Mistake("filters", says)
+        else:
+            yield from variables.find_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
+
+    def list_written_filters(self) -> Mapping[str, Any]:
+        """The filters that are the same in each run."""
+        keys, filters = _list_keys(self.filters), self.filters or {}
+        return {name: value for name, value in filters.items() if not any(variables.list_names(keys.get(name)))}
+
+    def fill_filters(self) -> Mapping[str, Any]:
+        """The filters with their variables filled in; without those that are empty then."""
+        filled, given = dict(self.filters or {}), self.__pydantic_extra__
+        for name, value in _list_keys(self.filters).items():
+            names = set(variables.list_names(value))
+            if not names or not names <= given.keys():  # what a reference brings is no template of the author's
+                continue
+            says = variables.fill(value, given)
+            filled[name] = [one for one in says if one != ""] if isinstance(says, list) else says
+            if not filled[name]:
+                del filled[name]
+        return filled
 
     async def run(self, context: Context) -> Output:
         if not self.search_query.strip():
@@ -54,10 +106,16 @@ class Retrieve(Component):
             self.search_query,
             top_k=self.top_k,
             threshold=self.threshold,
-            filters=self.filters or {},
+            filters=self.fill_filters(),
         )
         passages = "\n\n".join(f"{write_head(record)}\n{record['text']}" for record in found.records)
         return Output({"search_results": found.records, "passages": passages}, note=found.note)
+
+
+def _list_keys(filters: Any) -> dict[str, Any]:
+    """The filters that are keys of files, with their values."""
+    given = filters if isinstance(filters, dict) else {}
+    return {name: value for name, value in given.items() if name not in _NO_KEYS}
 
 
 def write_head(record: Record) -> str:

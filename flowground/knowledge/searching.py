@@ -1,7 +1,7 @@
 """A question over an index: which words are asked for, what stands for words that nothing has, how good a hit is."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
@@ -44,17 +44,20 @@ _ENDING = 2
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a passage must be of: `source` is a pattern of paths, `page` one page or from one to another, `keys` what
-    the front of a Markdown file says."""
+    """What a passage must be of: `sources` are patterns of paths, one of which is meant, `page` is one page or from one
+    to another, `keys` what the front of a Markdown file says, each one of these values."""
 
-    source: str = ""
+    sources: Collection[str] = ()
     page: int | tuple[int, int] | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def read_filters(given: Mapping[str, Any]) -> Filters:
-    """`source`, `page` (a number, or the first and the last), and keys of files. Raises RunError."""
-    keys = {name: str(value) for name, value in given.items() if name not in ("source", "page")}
+    """`source`, `page` (a number, or the first and the last), and keys of files; a list is one of its values.
+
+    Raises RunError.
+    """
+    keys = {name: _list_wanted(name, value) for name, value in given.items() if name not in ("source", "page")}
     match given.get("page"):
         case None | int() as page:
             wanted: int | tuple[int, int] | None = page
@@ -62,7 +65,16 @@ def read_filters(given: Mapping[str, Any]) -> Filters:
             wanted = (first, last)
         case other:
             raise RunError(f"The filter `page` is a page, or the first and the last, not {show(other)}.")
-    return Filters(str(given.get("source") or ""), wanted, keys)
+    source = given.get("source")
+    return Filters(() if source in (None, "") else _list_wanted("source", source), wanted, keys)
+
+
+def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
+    """The texts of a filter: true and false as YAML writes them."""
+    several = value if isinstance(value, list) else [value]
+    if not several or not all(isinstance(one, str | int | float) for one in several):
+        raise RunError(f"The filter `{name}` is a text, or a list of texts, one of which is meant, not {show(value)}.")
+    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +244,18 @@ def _find_stand_ins(reader: IndexReader, word: str) -> list[str]:
 
 def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:
     """Ids of the files that the filters let through; None where they let all."""
-    if not filters.source and not filters.keys:
+    if not filters.sources and not filters.keys:
         return None
     return [
         number
         for source, keys, number in reader.list_ids()
-        if (not filters.source or match_path(source, filters.source))
-        and all(keys.get(name) == value for name, value in filters.keys.items())
+        if fits_source(source, filters) and all(keys.get(name) in wanted for name, wanted in filters.keys.items())
     ]
+
+
+def fits_source(source: str, filters: Filters) -> bool:
+    """Whether one of the patterns means this file; without any, all are meant. Capitals are as small letters."""
+    return not filters.sources or any(match_path(source.lower(), one.lower()) for one in filters.sources)
 
 
 def fits_page(found: FoundPassage, filters: Filters) -> bool:

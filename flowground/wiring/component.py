@@ -69,6 +69,8 @@ class _Wiring:
                 self.values[name] = {key: self._fill_inner_secret(field, inner) for key, inner in value.items()}
             elif isinstance(value, dict | list) and (inner := _find_reference(value)):
                 says = f"`{inner}` inside `{name}` of {self.spec.type} is plain text: a reference fills a whole field"
+                if name in self.kind.filled_inside:
+                    says += f"; write `{{name}}` there and `name: {inner}` beside `{name}`"
                 self.problems.warn(self.spec.places[name].value, says, value=inner)
 
     def read_when(self) -> None:

@@ -53,6 +53,8 @@ class References:
         given = ports[next(iter(ports)) if reference.output is None else reference.output]
         if why := explain_no_way(given, wanted):
             says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
+            if given == "text" and field in self.kinds[name].filled_inside:
+                says += f'; a value inside it is filled by `{field}: {{KEY: "{{name}}"}}` and `name: {reference}`'
             self._note(name, field, reference, says, None)
 
     def _check_name(self, name: str, field: str, reference: Reference, ports: Iterable[str]) -> bool:
