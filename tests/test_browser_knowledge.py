@@ -53,7 +53,9 @@ def test_files_are_added_found_and_removed(house: AppServer, browser: "Browser",
         page.get_by_role("button", name="Find passages").click()
         main.get_by_text("Hotels in Lyon cost 120 euros.").wait_for()
         row = main.locator('[class*="st-key-knowledge-file-uploads-hotels-md"]')
-        row.get_by_role("button", name="Remove").click()
+        row.get_by_role("button", name="Remove hotels.md", exact=True).click()
+        page.get_by_role("dialog").get_by_text("hotels.md").wait_for()
+        page.get_by_role("dialog").get_by_role("button", name="Remove", exact=True).click()
         main.get_by_text("0 passages of 0 files").wait_for()
         main.get_by_text("Nothing was found.").wait_for()
 

@@ -23,12 +23,13 @@ from flowground.shelving import ShownKnowledge
 from flowground.store.runs import knowledge_files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_action, draw_last_question
-from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page.actions import draw_last_question
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.page.reach import begin_sentence
 from flowground.ui.people import open_row
 from flowground.ui.shell import opening
+from flowground.ui.sign_in import sign_in
 from flowground.words import write_size
 
 _LOOK_AGAIN = 2
@@ -36,11 +37,12 @@ _LOOK_AGAIN = 2
 _FILES = 10
 """Of one page of the list."""
 _MOST_NOTES = 20
+_MOST_NAMED = 3
 _HIT_CHARS = 600
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
 """What stays as it is in an address that Markdown holds."""
-_REFUSED = "knowledge:refused"
+_NEEDS_CODE = "Adding files asks for the owner code, which is in the terminal where Flowground was started."
 _EXAMPLE = """\
 components:
   Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
@@ -113,13 +115,12 @@ def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
         st.header(words.escape(shown.name), anchor=False)
         _draw_sources(shown, is_shared=not place[0])
         _draw_state(shown)
-        failure.draw_kept(_REFUSED)
         if shown.may_change and shown.section.uploads:
-            _draw_uploads(place)
+            _draw_uploads(place, shown.filtering)
         _draw_notes(shown)
         _draw_unmet(shown)
         _draw_search(caller, place)
-        _draw_files(caller, place, shown)
+        _draw_files(place, shown)
         if _is_coming(shown):
             _watch(place, _sign(shown))
 
@@ -168,13 +169,20 @@ def _draw_state(shown: ShownKnowledge) -> None:
     st.markdown(f":{color}[{icon} **{says}**] :gray[{words.join(('', *facts))}]")
 
 
-def _draw_uploads(place: tuple[str, str]) -> None:
+def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
+    if not sign_in.ask_owner_code(key="knowledge:code", says=_NEEDS_CODE):
+        return
     flow_id, name = place
     limits = runtime.get().settings.limits
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
     told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
     told |= {"accept": ",".join(ENDINGS), "most": knowledge_files.MOST}
     _draw_adding(key=f"knowledge:adding:{flow_id}/{name}", data=told, on_added_change=lambda: None)
+    if filtering:
+        who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
+        verb = "have" if len(filtering) > 1 else "has"
+        says = f"{who} {verb} `filters`, and will find a file that is added here only where they let it through."
+        st.caption(f"{says} Its `source` is `{FOLDER}NAME`; keys stand at the beginning of Markdown files.")
 
 
 def _draw_notes(shown: ShownKnowledge) -> None:
@@ -213,7 +221,7 @@ def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
     return [*added, *((file.source, file, None) for file in others)]
 
 
-def _draw_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge) -> None:
+def _draw_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
     entries = _list_entries(shown)
 
     def find(searched: str, offset: int) -> ListPage[_KnownFile]:
@@ -227,8 +235,7 @@ def _draw_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge) -
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
-                    key = f"knowledge:remove:{file.reference.id}"
-                    draw_action("Remove", _remove, caller, place, file.reference.id, key=key, icon="delete")
+                    _draw_remove(place, file)
 
     st.subheader("Files and pages" if shown.section.urls else "Files", anchor=False)
     draw_list(f"knowledge:{shown.address}", "Search files", find, draw, empty=_write_empty(shown), size=_FILES)
@@ -267,10 +274,25 @@ def _write_added(file: StoredFile | None) -> str:
     return f"{write_size(file.reference.size)} · added {browser.write_since(file.created_at)}"
 
 
-@bind_to_caller
-def _remove(caller: Caller, place: tuple[str, str], key: str) -> None:
-    with failure.keep_refusals(_REFUSED):
-        bridge.call(shelving.remove_file(runtime.get(), caller, *place, key))
+def _draw_remove(place: tuple[str, str], file: StoredFile) -> None:
+    """The name of the file is for those who hear the page: looks.css hides it beside the file's row."""
+    label, key = f"Remove **{words.escape(file.reference.name)}**", f"knowledge:remove:{file.reference.id}"
+    if st.button(label, key=key, icon=":material/delete:", type="tertiary"):
+        _remove(place, file)
+
+
+@st.dialog("Remove this file?")
+def _remove(place: tuple[str, str], file: StoredFile) -> None:
+    if not sign_in.ask_owner_code(key="knowledge:remove:code"):
+        return
+    name = words.escape(file.reference.name)
+    st.write(
+        f"**{name}**, {write_size(file.reference.size)}, is deleted, and flows find it no more. This cannot be undone."
+    )
+    if draw_last_question("Remove", key="knowledge:remove:yes"):
+        with failure.draw_refusals():
+            bridge.call(shelving.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
+            st.rerun()
 
 
 def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
@@ -280,13 +302,18 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
         question = st.text_input(
             label, key="knowledge:question", max_chars=2_000, placeholder="How many days of leave?"
         )
+        source = st.text_input(
+            "In these files", key="knowledge:source", max_chars=300, placeholder="**/*.pdf", width=180
+        )
         is_sent = st.form_submit_button("Find passages", icon=":material/search:")
     if not (question or "").strip():
         if is_sent:
             st.caption("Write a question first.")
         return
     with failure.draw_refusals():
-        hits = bridge.call(shelving.find_passages(runtime.get(), caller, *place, question))
+        hits = bridge.call(
+            shelving.find_passages(runtime.get(), caller, *place, question, source=(source or "").strip())
+        )
         if not hits:
             st.caption("Nothing was found.")
         for number, hit in enumerate(hits, 1):
@@ -322,6 +349,8 @@ def _draw_left(caller: Caller) -> None:
 
 @st.dialog("Delete these files?")
 def _delete_left(address: str, says: str) -> None:
+    if not sign_in.ask_owner_code(key="knowledge:delete:code"):
+        return
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
     if draw_last_question("Delete", key="knowledge:delete:yes"):
         with failure.draw_refusals():

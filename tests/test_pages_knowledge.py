@@ -1,0 +1,65 @@
+"""The page *Knowledge* run in this process: who must give the owner code, and what it says of files that are added."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER
+from flowground.ui.page import bridge, caller
+from tests.app_page import find_by_label, open_script, read
+from tests.in_process import runtime_of
+from tests.servers import write_folder
+
+FLOW = """\
+components:
+  ChatInput: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Found.passages}"}
+knowledge:
+  handbook: {uploads: true}
+"""
+
+
+FILTERED = FLOW.replace("handbook, s", "handbook, filters: {client: Acme}, s")
+
+
+def list_adding(page: Any) -> list[Any]:
+    """The places where files are added."""
+    return [one for one in page.get("bidi_component") if "knowledge:adding" in str(one.key)]
+
+
+def test_the_owner_code_is_asked_for_where_files_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "LOCAL_OWNER", replace(LOCAL_OWNER, is_proven=False))
+    with runtime_of(write_folder(tmp_path, config={}, flows={"travel": FLOW})) as app:
+        page = open_script("knowledge", flow="travel")
+        assert list_adding(page) == []
+        assert "Adding files asks for the owner code" in read(page)
+        find_by_label(page.text_input, "Owner code").input(app.sign_in.owner_code)
+        monkeypatch.setattr(caller, "LOCAL_OWNER", LOCAL_OWNER)  # as the served page keeps it
+        find_by_label(page.button, "Continue").click().run()
+        assert len(list_adding(page)) == 1
+        assert "owner code" not in read(page)
+
+
+def test_one_tries_some_files_only_and_reads_that_flows_have_filters(tmp_path: Path) -> None:
+    folder = write_folder(
+        tmp_path, config={}, flows={"travel": FILTERED.replace("{uploads", "{files: [n/*.md], uploads")}
+    )
+    notes = tmp_path / "flows" / "n"
+    notes.mkdir()
+    for name in ("Acme", "ajax"):
+        (notes / f"{name}.md").write_text(f"---\nclient: {name}\n---\nLyon of {name}")
+    with runtime_of(folder) as app:
+        bridge.call(app.library.index(app.library.find("travel", "handbook")))
+        page = open_script("knowledge", flow="travel")
+        assert "`Found` of the flow travel has `filters`, and will find a file that is added here only where" in read(
+            page
+        )
+        find_by_label(page.text_input, "What would somebody ask?").input("Lyon")
+        find_by_label(page.button, "Find passages").click().run()
+        assert ("Lyon of Acme" in read(page), "Lyon of ajax" in read(page)) == (True, True)
+        find_by_label(page.text_input, "In these files").input("n/AC*.md")
+        find_by_label(page.button, "Find passages").click().run()
+        assert ("Lyon of Acme" in read(page), "Lyon of ajax" in read(page)) == (True, False)
