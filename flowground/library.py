@@ -241,23 +241,19 @@ class Library:
 
         return look_up
 
-    def list_filtering(self, shelved: Shelved) -> list[str]:
-        """The Retrieves of flows that look up some of its files only, each in words."""
-        return [name for name, component in self._list_retrieves(shelved) if component.filters]
-
     async def list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         """What no file of these fits in the filters that flow files write out, a sentence each."""
         return await asyncio.to_thread(self._list_unmet, shelved, indexed)
 
     def _list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
-        for name, component in self._list_retrieves(shelved):
+        for name, component in self.list_retrieves(shelved):
             with suppress(RunError):  # of a filter that is none, the run tells
                 if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
                     found.append(f"{name}: {says}")
         return found
 
-    def _list_retrieves(self, shelved: Shelved) -> Iterator[tuple[str, Retrieve]]:
+    def list_retrieves(self, shelved: Shelved) -> Iterator[tuple[str, Retrieve]]:
         """Those of all flows that look it up, with what people call them."""
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():

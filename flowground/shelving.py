@@ -176,5 +176,5 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         runtime.library.states.get(shelved.address, IndexState()),
         uploads,
         await runtime.library.list_unmet(shelved, indexed or {}),
-        runtime.library.list_filtering(shelved),
+        [name for name, component in runtime.library.list_retrieves(shelved) if component.filters],
     )
