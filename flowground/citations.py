@@ -72,6 +72,11 @@ def read_citations(written: str | None) -> tuple[NumberedPassage, ...]:
     return read_passages(json.loads(written)) if written else ()
 
 
+def write_source(passage: NumberedPassage) -> str:
+    """The line for it below an answer: `[2] knowledge/handbook.pdf, page 3: Leave`."""
+    return f"[{passage.number}] {name_place(passage)}{f': {passage.title}' if passage.title else ''}"
+
+
 def name_place(passage: NumberedPassage) -> str:
     """Where it stands, for people: `knowledge/handbook.pdf, page 3`."""
     return passage.source if passage.page is None else f"{passage.source}, page {passage.page}"

@@ -22,7 +22,7 @@ class FakeRunEndpoint:
 
     Set `refusal` to (status, body) to have every call refused, `failure` to the data of an error event that ends a
     stream, `tokens` to False for a flow that does not stream, `described` to what `GET /api/v1/flows/…` says of the
-    flow; clear `go_on` to make streams wait after half the text.
+    flow, `artifacts` to those of the output; clear `go_on` to make streams wait after half the text.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -31,6 +31,7 @@ class FakeRunEndpoint:
     failure: dict[str, Any] | None = None
     tokens: bool = True
     described: dict[str, Any] | None = None
+    artifacts: dict[str, Any] = field(default_factory=dict)
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class FakeRunEndpoint:
             return _stream(call, self._events(text))
         if "shape=simple" in call.path:
             return _send(call, 200, {"text": text, "session_id": "s"})
-        return _send(call, 200, _result(text))
+        return _send(call, 200, _result(text, self.artifacts))
 
     def _events(self, text: str) -> Iterator[dict[str, Any]]:
         yield {"event": "add_message", "data": {"text": "hello", "sender": "User", "error": False}}
@@ -91,14 +92,15 @@ class FakeRunEndpoint:
             yield {"event": "error", "data": {"text": "a message about it", "category": "error", "error": False}}
             yield {"event": "error", "data": self.failure}
         else:
-            yield {"event": "end", "data": {"result": _result(text)}}
+            yield {"event": "end", "data": {"result": _result(text, self.artifacts)}}
 
 
-def _result(text: str) -> dict[str, Any]:
+def _result(text: str, artifacts: dict[str, Any]) -> dict[str, Any]:
     output = {
         "results": {"message": {"text": text, "data": {"text": text, "id": "1"}}},
         "outputs": {"message": {"message": text, "type": "text"}},
         "messages": [{"message": text, "sender": "Machine"}],
+        "artifacts": artifacts,
     }
     return {"session_id": "s", "outputs": [{"inputs": {}, "outputs": [output]}]}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
-from flowground.cli.resources import load_settings
+from flowground.cli.resources import find_flow, load_settings
 from flowground.components.api_request import APIRequest
 from flowground.components.mcp import MCP
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
@@ -26,7 +26,9 @@ from flowground.words import count, list_names
 
 def add_to(commands: Commands) -> None:
     validate = commands.add_parser("validate", help="find mistakes in flow files, and words that should be changed")
-    validate.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: all files of the flows folder")
+    validate.add_argument(
+        "flows", nargs="*", metavar="FLOW", help="id, endpoint name or file; default: all files of the flows folder"
+    )
     validate.add_argument("--strict", action="store_true", help="end with 1 where there are warnings, too")
     validate.set_defaults(command=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
@@ -39,7 +41,8 @@ def _validate(given: argparse.Namespace) -> int:
     A model whose provider another config.yaml may have is no mistake of the file: it is told on stderr.
     """
     settings = load_settings()
-    loaded, found = _check_files(given.files, settings) if given.files else _check_folder(settings)
+    files = [_find_file(flow, settings) for flow in given.flows]
+    loaded, found = _check_files(files, settings) if files else _check_folder(settings)
     right: list[Path] = []
     for path, wired in loaded.items():
         certain, others = _check_models(path, wired, settings)
@@ -83,6 +86,16 @@ def _check_folder(settings: Settings) -> tuple[_Loaded, list[Problem]]:
     for file, warnings in catalogue.list_warnings().items():
         found[file] = (*found.get(file, ()), *warnings)
     return right, [problem for file, problems in found.items() for problem in _place(settings.flows / file, problems)]
+
+
+def _find_file(flow: str, settings: Settings) -> Path:
+    """Of a path as it is; of an id or endpoint name the file in the flows folder. Raises InvalidRequest."""
+    path = Path(flow)
+    if path.suffix or path.name != flow:
+        return path
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    broken = catalogue.find_broken_file(flow)
+    return settings.flows / (broken[0] if broken else find_flow(catalogue, flow).flow.file)
 
 
 def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[Problem]]:

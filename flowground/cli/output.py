@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from flowground.citations import NumberedPassage, write_source
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """C0, DEL and C1, as Python writes them; a line's end and a tab stay."""
 
@@ -80,13 +82,16 @@ class AnswerPrinter:
         if answer == self._first:
             print(piece, end="", flush=True)
 
-    def end(self, answers: Iterable[tuple[str | None, str]]) -> None:
-        """Ids and whole texts, a line each; what was printed is not repeated."""
+    def end(self, answers: Iterable[tuple[str | None, str]], cited: Iterable[NumberedPassage]) -> None:
+        """Ids and whole texts, a line each; what was printed is not repeated. Below, a line for each passage that they
+        cite."""
         if self._first:
             print()
         for answer, text in answers:
             if self._first is None or answer != self._first:
                 print(text, flush=True)
+        for passage in {one.number: one for one in cited}.values():
+            print(write_source(passage), flush=True)
 
 
 class ProgressBar:

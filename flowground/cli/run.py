@@ -1,4 +1,4 @@
-"""`run FLOW`: one message to a flow, its answer on stdout: in this process, or by the API of a running server."""
+"""`run FLOW`: one message, the answer and what it cites on stdout: in this process, or by a running server's API."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ import requests
 from flowground import doors
 from flowground.asking import CommandLine
 from flowground.caller import InputType, RunRequest
+from flowground.citations import NumberedPassage
 from flowground.cli.commands import Commands
 from flowground.cli.output import AnswerPrinter, ProgressBar
 from flowground.cli.resources import find_flow, load_settings
@@ -65,7 +66,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> Coroutine[Any, Any, None] | None:
-    """Prints the answer's text, and nothing else, to stdout."""
+    """Prints the answer's text, and below it the passages that it cites, to stdout; nothing else."""
     if not given.server:
         return _run_here(given)
     _ask_server(given.server, given.flow, _build_request(given), is_type_given=given.input_type is not None)
@@ -100,7 +101,8 @@ def _show(event: Event, bar: ProgressBar, printer: AnswerPrinter) -> None:
             bar.show(event.received, event.total)
         case TurnFinished():
             bar.end()
-            printer.end((output.component_id, output.text) for output in event.outputs)
+            texts = [(output.component_id, output.text) for output in event.outputs]
+            printer.end(texts, [passage for output in event.outputs for passage in output.citations])
         case TurnStarted() | ComponentStarted() | ComponentFinished() | PassagesFound():
             pass
         case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
@@ -137,7 +139,7 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
             if request.stream:
                 _print_stream(response, printer)
             else:
-                printer.end(_read_texts(response.json()))
+                _print_result(response.json(), printer)
     except requests.exceptions.InvalidURL:
         raise InvalidRequest(f"{base_url} is not an address.") from None
     except requests.RequestException as error:
@@ -160,7 +162,20 @@ def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
         elif kind == WORDS.failed and data[WORDS.error]:
             raise RunError(str(data[WORDS.error]), hint=data.get(WORDS.hint))
         elif kind == WORDS.end:
-            printer.end(_read_texts(data[WORDS.result]))
+            _print_result(data[WORDS.result], printer)
+
+
+def _print_result(result: Any, printer: AnswerPrinter) -> None:
+    printer.end(_read_texts(result), _read_citations(result))
+
+
+def _read_citations(result: Any) -> Iterator[NumberedPassage]:
+    """What the outputs cite, without the texts; of a server that is newer, what is known here."""
+    for output in find(WORDS.outputs, result):
+        artifacts = output.get(WORDS.artifacts, {})  # of a Chat Output it is one, else they stand in it by name
+        for artifact in (artifacts, *artifacts.values()):
+            for one in artifact.get(WORDS.citations, ()) if isinstance(artifact, dict) else ():
+                yield NumberedPassage(one[WORDS.number], "", one[WORDS.source], one.get("page"), one.get("title", ""))
 
 
 def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:

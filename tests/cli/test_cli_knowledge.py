@@ -13,9 +13,23 @@ from flowground.files.of_knowledge import name_owner
 from flowground.settings import Settings
 from flowground.store import Store
 from tests.command_line import ECHO, Here
+from tests.documents_of_all_kinds import make_pdf
 from tests.web_site import Site, SitePage, serve_site
 
 KNOWS = 'knowledge:\n  handbook: {files: ["knowledge/*.{md,pdf}"]}\n'
+
+CITES = (
+    """\
+components:
+  In: {type: ChatInput}
+  Lyon: {type: Retrieve, knowledge: handbook, search_query: Lyon}
+  Badges: {type: Retrieve, knowledge: handbook, search_query: badges}
+  Model: {type: LanguageModel, model: scripted, system_message: "${Lyon.passages} ${Badges.passages}",
+    input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Model}"}
+"""
+    + KNOWS
+)
 
 
 @pytest.fixture
@@ -55,6 +69,17 @@ def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
     assert folder("knowledge", "search", "handbook", "trains").out.splitlines()[0].endswith(": Trains")
     nothing = folder("knowledge", "search", "travel/handbook", "Lyon", "--source", "*.pdf")
     assert (nothing.out, nothing.err) == ("", "Nothing was found.\n")
+
+
+def test_a_run_names_what_its_answer_cites_below_it(folder: Here) -> None:
+    (folder.folder / "flows" / "rooms.yaml").write_text(CITES)
+    (folder.folder / "flows" / "knowledge" / "badges.pdf").write_bytes(make_pdf(["Visitors", "Badges are worn."]))
+    folder("knowledge", "index", "rooms/handbook")
+    for stream in ((), ("--stream",)):
+        said = folder("run", "rooms", "--message", "Lyon [1], badges [2], and [7].", *stream)
+        places = ["[1] knowledge/hotels.md: Hotels", "[2] knowledge/badges.pdf, page 2"]
+        assert said.out.splitlines() == ["You said: Lyon [1], badges [2], and [7].", *places]
+    assert folder("run", "rooms", "--message", "none").out == "You said: none\n"
 
 
 def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(folder: Here) -> None:

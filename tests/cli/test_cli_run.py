@@ -1,5 +1,7 @@
 """`run`: in this process, and by a server's API."""
 
+from typing import Any
+
 import pytest
 
 from tests.asking import NEEDING
@@ -89,6 +91,19 @@ def test_run_asks_a_server(here: Here, endpoint: FakeRunEndpoint, stream: tuple[
     assert (said.code, said.out, said.err) == (0, f"You said: {message}\n", "")
     assert endpoint.paths == ["/api/v1/run/a%20flow" + ("?stream=true" if stream else "")]
     assert endpoint.bodies == [{"input_value": message, "session_id": "s", "tweaks": {"Model": {"seed": 7}}}]
+
+
+def test_what_an_answer_of_a_server_cites_stands_below_it(here: Here, endpoint: FakeRunEndpoint) -> None:
+    cited = [
+        {"number": 2, "text": "Lyon", "source": "a.pdf", "page": 3, "title": "Travel", "new": 1},
+        {"number": 4, "text": "Badges", "source": "b.txt"},
+    ]
+    of_chat: dict[str, Any] = {"message": "hi", "sender": "Machine", "files": [], "type": "object", "citations": cited}
+    for artifacts in (of_chat, {"text": {"raw": "hi", "type": "text", "citations": cited}}):
+        endpoint.artifacts = artifacts
+        for stream in ((), ("--stream",)):
+            said = here("run", "echo", "--message", "[2] [4]", "--server", endpoint.url, *stream)
+            assert said.out == "You said: [2] [4]\n[2] a.pdf, page 3: Travel\n[4] b.txt\n"
 
 
 def test_a_server_gives_the_message_to_the_inputs_that_get_it_here(here: Here, endpoint: FakeRunEndpoint) -> None:
