@@ -38,8 +38,8 @@ def test_a_pdf_is_read_page_by_page() -> None:
     read = extract(make_pdf(["Holidays are thirty days.", "Travel is paid."]), "handbook.pdf")
     assert read.kind == "pdf"
     assert read.text.split() == ["Holidays", "are", "thirty", "days.", "Travel", "is", "paid."]
-    assert read.find_page(read.text.index("thirty")) == 1
-    assert read.find_page(read.text.index("Travel")) == 2
+    pages = {number: read.text[first:end].strip() for number, first, end in read.list_pages()}
+    assert pages == {1: "Holidays are thirty days.", 2: "Travel is paid."}
 
 
 def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
@@ -51,7 +51,7 @@ def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
     )
     read = extract(make_docx(body), "travel.docx")
     assert [line for line in read.text.split("\n") if line] == ["## Travel", "Hotels & trains", "Lyon  | 120 EUR"]
-    assert read.find_page(0) is None
+    assert read.list_pages() == [(None, 0, len(read.text))]
 
 
 def test_drawings_are_no_part_of_the_text() -> None:

@@ -73,15 +73,40 @@ def find(knowledge: Knowledge, question: str, **more: object) -> list[str]:
 
 def test_a_hit_says_where_it_stands(knowledge: Knowledge, folder: Path) -> None:
     report = asyncio.run(knowledge.index(sources(folder)))
-    assert (report.files, report.read, report.passages, report.notes) == (3, 3, 3, {})
+    assert (report.files, report.read, report.passages, report.notes) == (3, 3, 4, {})
     (hotel,) = asyncio.run(knowledge.search("Lyon hotel"))
     assert hotel.source == "knowledge/handbook/travel.md"
     text = (folder / hotel.source).read_text("utf-8")
     assert text[hotel.start : hotel.end] == hotel.text == "# Travel\n\nHotels in Lyon cost 120 euros."
     assert (hotel.title, hotel.keys, hotel.page) == ("Travel", {"team": "travel"}, None)
     assert 0 < hotel.score <= 1
-    (badge,) = asyncio.run(knowledge.search("badge"))
-    assert (badge.page, "Badges" in badge.text) == (1, True)
+
+
+def test_a_passage_stands_on_one_page(knowledge: Knowledge, folder: Path) -> None:
+    asyncio.run(knowledge.index(sources(folder)))
+    for question, page, text in (("badge", 1, "Badges are worn."), ("bicycles", 2, "Bicycles stand in the yard.")):
+        (hit,) = asyncio.run(knowledge.search(question))
+        assert (hit.page, hit.text, hit.end - hit.start) == (page, text, len(text))
+        assert [one.text for one in asyncio.run(knowledge.search(question, filters=Filters(page=page)))] == [text]
+        assert asyncio.run(knowledge.search(question, filters=Filters(page=3 - page))) == []
+
+
+def test_names_of_folders_and_files_alone_find_nothing(knowledge: Knowledge, folder: Path) -> None:
+    handbook = folder / "knowledge" / "handbook"
+    for name in ("a", "b"):
+        write(handbook / f"{name}.txt", "Soup is boiled, and served hot.")
+    (handbook / "recipes").mkdir()
+    write(handbook / "recipes" / "soup.txt", "Soup is boiled, and served hot.")
+    write(handbook / "recipes" / "tea.txt", "Water is boiled.")
+    write(handbook / "letter.txt", "A recipe came by post.")
+    asyncio.run(knowledge.index(sources(folder)))
+    assert find(knowledge, "recipe") == find(knowledge, "recipes") == find(knowledge, "How are recipes used?")
+    assert find(knowledge, "recipe") == ["letter.txt"]
+    assert find(knowledge, "handbook") == []
+    assert find(knowledge, "handbook recipes tea") == ["letter.txt"]
+    found = asyncio.run(knowledge.search("served in recipes"))
+    scores = {hit.source.removeprefix("knowledge/handbook/"): hit.score for hit in found}
+    assert scores["recipes/soup.txt"] > scores["a.txt"] == scores["b.txt"], "a name says which of them is meant"
 
 
 def test_filters_and_the_threshold_leave_out(knowledge: Knowledge, folder: Path) -> None:
@@ -163,7 +188,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_indexed(knowledge: 
     (handbook / "passwords.txt").symlink_to("/etc/passwd")
     (handbook / "elsewhere").symlink_to(folder.parent)
     report = asyncio.run(knowledge.index(sources(folder)))
-    assert report.passages == 3
+    assert report.passages == 4
     notes = {
         source.rpartition("/")[2]: note.replace("knowledge/handbook/", "") for source, note in report.notes.items()
     }

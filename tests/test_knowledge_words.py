@@ -63,6 +63,11 @@ def test_a_word_is_found_in_its_language(knowledge: Knowledge, language: str, qu
     assert [hit.source for hit in hits][:1] == [f"{language}.txt"], [hit.source for hit in hits]
 
 
+@pytest.mark.parametrize("question", ["Dreieckig", "Zweisamkeit", "fivefold", "birthdays", "yearbook"])
+def test_a_short_part_of_a_word_does_not_stand_for_it(knowledge: Knowledge, question: str) -> None:
+    assert asyncio.run(knowledge.search(question)) == []
+
+
 @pytest.mark.parametrize(
     "question",
     ["", "   ", "???", '"', "AND OR NOT", "a" * 100_000, "NEAR(a b)", "x* ^y", "the", "a\0b", "🙂", "\ud800"],

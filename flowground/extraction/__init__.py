@@ -5,8 +5,8 @@ memory, processor time and what it may open does it, and is killed where it take
 file is a sentence, `FileUnreadable`.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flowground.errors import RunError
 
@@ -43,6 +43,9 @@ class Extracted:
     pages: tuple[int, ...] = ()
     is_cut: bool = False
 
-    def find_page(self, at: int) -> int | None:
-        """The page, from 1, on which a character stands."""
-        return bisect_right(self.pages, at) or None if self.pages else None
+    def list_pages(self) -> list[tuple[int | None, int, int]]:
+        """Each page's number, its first character, and that behind its last one; the whole text where there are no
+        pages."""
+        if not self.pages:
+            return [(None, 0, len(self.text))]
+        return [(number, *ends) for number, ends in enumerate(pairwise((*self.pages, len(self.text))), 1)]

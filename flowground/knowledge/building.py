@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -126,17 +126,18 @@ async def _read(
     if file.title and text.text.startswith(file.title):  # it stands above each passage, and is none
         begin = len(file.title)
     note = f"{source} is longer than {len(text.text):,} characters: the rest is not read." if text.is_cut else ""
-    passages = [
-        IndexedPassage(
-            text.text[begin + one.start : begin + one.end],
-            begin + one.start,
-            begin + one.end,
-            text.find_page(begin + one.start),
-            " › ".join(one.trail if file.title in ("", *one.trail[:1]) else (file.title, *one.trail)),
-        )
-        for one in split_text(text.text[begin:], size=job.size, overlap=job.overlap)
-    ]
+    passages = list(_cut(text, begin, file.title, job))
     writer.put_file(IndexedFile(source, file.signature, text.digest, text.kind, keys, note), passages)
+
+
+def _cut(text: Extracted, begin: int, title: str, job: BuildJob) -> Iterator[IndexedPassage]:
+    """The passages from the character `begin` on; each stands on one page, so that it is cited right."""
+    for page, top, end in text.list_pages():
+        start = max(top, begin)
+        for one in split_text(text.text[start:end], size=job.size, overlap=job.overlap):
+            first, last = start + one.start, start + one.end
+            trail = one.trail if title in ("", *one.trail[:1]) else (title, *one.trail)
+            yield IndexedPassage(text.text[first:last], first, last, page, " › ".join(trail))
 
 
 def _read_front(text: Extracted) -> tuple[dict[str, str], int]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from flowground.knowledge.terms import Term
 
-FORMAT = 1
+FORMAT = 2
 """Of what is stored. An index of another format is made anew."""
 SEARCH_SECONDS = 5.0
 """Longest search: questions are bounded so that they take far less."""

@@ -90,7 +90,7 @@ class FileIndexWriter:
             )
             self._database.execute(
                 "INSERT INTO words (rowid, trail, body) VALUES (?, ?, ?)",
-                (made.lastrowid, _write_head(file.source, one.trail), spread(one.text)),
+                (made.lastrowid, spread(one.trail), spread(one.text)),
             )
 
     def sign(self, source: str, signature: str) -> None:
@@ -102,7 +102,7 @@ class FileIndexWriter:
         rows = self._database.execute(
             "SELECT passages.id, trail, text FROM passages JOIN files ON files.id = file_id WHERE source = ?", (source,)
         )
-        gone = [(number, _write_head(source, trail), spread(text)) for number, trail, text in rows]
+        gone = [(number, spread(trail), spread(text)) for number, trail, text in rows]
         self._is_less |= bool(gone)
         self._database.executemany("INSERT INTO words (words, rowid, trail, body) VALUES ('delete', ?, ?, ?)", gone)
         self._database.executemany("DELETE FROM passages WHERE id = ?", [(row[0],) for row in gone])
@@ -232,11 +232,6 @@ class FileIndexReader:
                 database.close()
             else:
                 self._idle.append(database)
-
-
-def _write_head(source: str, trail: str) -> str:
-    """What is indexed beside a passage's own words: where it stands."""
-    return spread(f"{source} {trail}")
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -26,8 +26,9 @@ Score = tuple[FoundPassage, float]
 @dataclass(frozen=True, slots=True)
 class AskedWord:
     """A word of the question: `shares` are the terms that stand for it in the index, each with how far it does, and
-    `weight` is how rare it is. A passage with weak words alone does not answer, unless nothing else is asked for. Where
-    nothing stands for the last word, those do that begin with `begin`; "" of all others."""
+    `weight` is how rare it is. A passage with weak words alone does not answer, unless nothing else is asked for; nor
+    does one for the names of its file and folders alone. Where nothing stands for the last word, those do that begin
+    with `begin`; "" of all others."""
 
     shares: Mapping[Term, float]
     weight: float
@@ -46,11 +47,13 @@ class _Met:
 
 @dataclass(frozen=True, slots=True)
 class _ReadPassage:
-    """What of the question its heading, what is above and its body have; and how many words the body has."""
+    """What of the question the file's path, the headings, the innermost apart, and the body have; and how many words
+    the body has."""
 
     found: FoundPassage
-    heading: Sequence[_Met]
+    path: Sequence[_Met]
     above: Sequence[_Met]
+    heading: Sequence[_Met]
     body: Sequence[_Met]
     length: int
 
@@ -87,8 +90,9 @@ class Ranking:
 
     def _read(self, found: FoundPassage) -> _ReadPassage:
         outer, _, heading = found.passage.trail.rpartition(" › ")
-        above, body = list_words(f"{found.source} {outer}"), list_words(found.passage.text)
-        return _ReadPassage(found, self._match(list_words(heading)), self._match(above), self._match(body), len(body))
+        body = list_words(found.passage.text)
+        path, above, head = (self._match(list_words(text)) for text in (found.source, outer, heading))
+        return _ReadPassage(found, path, above, head, self._match(body), len(body))
 
     def _match(self, words: Sequence[str]) -> list[_Met]:
         met = [
@@ -107,14 +111,15 @@ class Ranking:
         counts: Counter[tuple[int, float]] = Counter()
         near: Counter[int] = Counter()
         in_body = 1 / (1 - _LENGTH + _LENGTH * read.length / (mean or 1))
-        for met, weight in ((read.heading, _IN_HEADING), (read.above, _ABOVE), (read.body, in_body)):
+        texts = ((read.heading, _IN_HEADING), (read.above, _ABOVE), (read.body, in_body), (read.path, _ABOVE))
+        if not any(self._is_weak or not self._asked[one.asked].is_weak for met, _ in texts[:-1] for one in met):
+            return 0.0
+        for met, weight in texts:
             for one in met:
                 counts[one.asked, one.share] += weight  # type: ignore[assignment]  # a float counts too
             for one, other in pairwise(met):
                 if other.asked == one.asked + 1 and other.place - one.place <= _NEAR:
                     near[one.asked] += weight  # type: ignore[assignment]
-        if not self._is_weak and all(self._asked[at].is_weak for at, _ in counts):
-            return 0.0
         best: dict[int, float] = {}
         for (at, share), count in counts.items():
             best[at] = max(best.get(at, 0.0), share * _weigh_count(count))

@@ -55,7 +55,7 @@ class TableIndexWriter:
             (made,) = cursor.execute(_ADD_FILE, (place.index, place.new, *row)).fetchone() or (0,)
             with cursor.copy(_ADD_PASSAGES) as copy:
                 for one in passages:
-                    words = PassageWords(f"{file.source} {one.trail}", one.text)
+                    words = PassageWords(one.trail, one.text)
                     self._words.update(words.counts.keys())
                     texts = (_store(one.trail), _store(one.text), words.write(place.index))
                     copy.write_row((made, one.page, one.first, one.last, words.length, *texts))

@@ -26,6 +26,10 @@ _RUN = re.compile(f"[{_ALONE}]+|[^{_ALONE}]+")
 _WRITTEN_OUT = re.compile("([aou])e")
 """An umlaut of two letters."""
 _ENDINGS = ("ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ed", "es", "ly", "al", "s", "e", "y")
+_SHORTEST_PART = 5
+"""Letters of a part that may stand for the compound that is asked for."""
+_LONGEST_ENDING = 3
+"""Letters of an ending, as in Häus-ern."""
 _QUESTION_CHARS = 2_000
 _MOST_TERMS = 48
 
@@ -102,13 +106,16 @@ def list_stems(word: str) -> list[list[str]]:
     """Shorter words that may stand for one that nothing has: beginnings, and ends of a compound; the best first.
 
     `vertrage` (Verträge, folded): vertrag, …; `kundigungsfrist`: kundigung, … and frist, …; of Arabic, without an
-    article.
+    article. A part of a compound has five letters or more: `password` is not about a pass. What lacks its ending alone
+    may have four: `hausern` (Häusern) is Haus.
     """
     if not word.isalpha() or len(word) < 4 or len(word) > 60:
         return []
     if "\u0600" <= word[0] <= "\u06ff":
         return [[word[cut:] for cut in (1, 2, 3) if len(word) - cut >= 2]]
-    return [[word[:end] for end in range(len(word) - 1, 3, -1)], [word[begin:] for begin in range(3, len(word) - 3)]]
+    least = 4 if len(word) - 4 <= _LONGEST_ENDING else _SHORTEST_PART
+    beginnings = [word[:end] for end in range(len(word) - 1, least - 1, -1)]
+    return [beginnings, [word[begin:] for begin in range(3, len(word) - _SHORTEST_PART + 1)]]
 
 
 def list_spellings(word: str) -> list[str]:
