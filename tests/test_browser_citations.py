@@ -8,7 +8,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import fetch_axe, find_ours
 from tests.house import PUBLIC, House
-from tests.open_page import answers, composer, expect_count, go, say, still, visitor
+from tests.open_page import answers, composer, expect_count, go, measure_at_rest, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _files(house: AppServer) -> None:
     folder = house.folder / "flows" / "knowledge"
     folder.mkdir()
     (folder / "travel.md").write_text("# Travel\n\nLodgings cost **120** euros in Lyon.")
-    (folder / "badges.md").write_text("Badges are worn.")
+    (folder / "badges.md").write_text("Badges are worn.\n\n" * 50)
 
 
 def ask(page: "Page", house: AppServer, text: str, flow: str = "talk") -> None:
@@ -103,3 +103,9 @@ def test_sources_are_fit_for_everybody(house: AppServer, browser: "Browser", tmp
         answers(page).locator(".fg-cite").first.click()
         answers(page).locator(".fg-passage").wait_for()
         assert not find_ours(page, fetch_axe(tmp_path))
+        answers(page).locator(".fg-cite").last.click()
+        answers(page).locator(".fg-passage").nth(1).wait_for()
+        row = measure_at_rest(answers(page).locator(".fg-sources summary").last)
+        head = measure_at_rest(page.locator('[data-testid="stLayoutWrapper"]:has(> .st-key-page-head)'))
+        foot = measure_at_rest(page.locator(".fg-foot"))
+        assert head["bottom"] < row["top"] < row["bottom"] < foot["top"], "the row of a long passage stays in sight"

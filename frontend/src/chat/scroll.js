@@ -32,7 +32,7 @@ export class Scroll {
     this.place.addEventListener("scroll", this.notice, { passive: true });
     addEventListener("resize", this.fit);
     this.watcher = new ResizeObserver(() => this.grow());
-    this.stay = ({ target }) => target.closest(".fg-wrap") && this.holdOnce();
+    this.stay = ({ target }) => target.closest(".fg-wrap, .fg-cite, .fg-sources summary") && this.holdOnce();
     root.addEventListener("click", this.stay);
     this.fit();
   }
