@@ -139,6 +139,9 @@ def test_a_number_opens_what_was_found_in_that_run_and_nothing_else(house: AppSe
     assert [passage["text"] for passage in cited] == [CITED, LOOKED_UP]
     assert cite(ada, "lighthouse") == [ALONE]
     assert [cite(token, "zebra") for token in (ada, bob)] == [[], []]
+    for token in (ada, bob):  # the next test looks for what is left of such a conversation
+        left = f"{house.url}/api/v1/monitor/messages/session/numbers"
+        assert requests.delete(left, headers={"x-api-key": token}, timeout=30).status_code == 204
 
 
 def test_nothing_is_left_of_a_passage_once_its_conversation_is_gone(house: AppServer) -> None:

@@ -137,6 +137,8 @@ def test_a_score_says_how_much_of_the_question_a_passage_has(knowledge: Knowledg
     known, unknown = score("bicycles")["garage.md"], score("zeppelin bicycles")["garage.md"]
     assert 0.6 < known <= 1
     assert known / 4 < unknown < known, "a word that is nowhere takes from the score, and not all of it"
+    long = " ".join(f"[{number}] qx{number}y" for number in range(100))
+    assert known / 4 < score(f"bicycles {long}")["garage.md"] < known, "nor do many such words"
     assert score("bicycles")["garage.md"] > score("parked")["garage.md"], "a heading counts more"
     assert score("Who used zeppelins?") == {}, "a word of every subject is no answer"
     assert "garage.md" in score("used")

@@ -177,11 +177,12 @@ def _choose(sought: Sequence[_Sought]) -> list[Term]:
 
 
 def _weigh_all(passages: int, sought: Sequence[_Sought]) -> list[AskedWord]:
-    """A word that no passage has, nor anything for it, counts as the others do on average."""
+    """A word that no passage has, nor anything for it, counts as the others do on average; all such words together as
+    much as the others at most: of a long question a passage may answer a part."""
     found = [sum(many for term, many in one.counts.items() if one.shares[term] == 1.0) for one in sought]
     weights = [_weigh(passages, min(number, passages)) for number in found]
     known = [weight for weight, one in zip(weights, sought, strict=True) if any(one.counts.values())]
-    mean = sum(known) / len(known) if known else 1.0
+    mean = min(1.0, len(known) / max(1, len(sought) - len(known))) * sum(known) / len(known) if known else 1.0
     words = []
     for weight, one in zip(weights, sought, strict=True):
         is_weak = one.term.word in WEAK
