@@ -58,6 +58,21 @@ def test_an_author_sees_each_call_with_what_it_took_and_gave(house: AppServer) -
         assert all(one["seconds"] >= 0 for one in told)
 
 
+def test_steps_come_with_the_tools_that_were_called_as_they_were_lit(house: AppServer) -> None:
+    with open_chat(open_browser(house, "olga"), "agent") as chat:
+        chat.show()
+        for said, states in ((f"{WRONG}\n{NESTED}", {"Sums": "done", "Expert": "done"}), (WRONG, {"Sums": "failed"})):
+            answer = chat.answer(said)
+            lit: dict[str, str] = {}
+            for frame in chat.told:
+                lit |= frame["states"] if frame["type"] == "step" else {}
+            assert lit.items() >= states.items()
+            chat.send("steps", session=chat.session, message=answer["id"])
+            told = chat.read_until("steps")
+            assert {one["id"]: one["status"] for one in told["tools"]} == states
+            assert {one["id"] for one in told["steps"]} == {"ChatInput", "Agent", "ChatOutput"}
+
+
 def test_a_call_within_a_call_says_in_which(house: AppServer) -> None:
     with open_chat(open_browser(house, "olga"), "agent") as chat:
         chat.show()

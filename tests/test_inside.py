@@ -8,6 +8,7 @@ import pytest
 
 from flowground.errors import Problem
 from flowground.ui.inside.file_lines import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
+from tests.acting import ALWAYS
 from tests.app_page import find_by_key, open_script, read
 from tests.flow_files import LARGEST, MOST
 from tests.flow_texts import mistakes
@@ -53,6 +54,13 @@ def test_a_flow_has_its_picture_its_steps_and_its_file(flows: Path) -> None:
     ]
     assert shown(page["file"]) == chat_flow("scripted", "Talk").splitlines()
     assert (page["file"]["mistakes"], page["says"], page["file"]["note"]) == ([], "", "")
+
+
+def test_tools_of_agents_are_listed_behind_the_steps(flows: Path) -> None:
+    (flows / "acts.yaml").write_text(ALWAYS)
+    steps = told(flow="acts")["steps"]
+    assert [step["id"] for step in steps] == ["ChatInput", "Agent", "ChatOutput", "Sums"]
+    assert (steps[-1]["label"], steps[-1]["node"], steps[-1]["line"]) == ("Calculator (Sums)", "n2", 10)
 
 
 @pytest.mark.parametrize("query", [{"flow": "review"}, {"file": "review.yaml"}])

@@ -27,7 +27,7 @@ from flowground.conversation.frames import (
 )
 from flowground.conversation.history import ConversationPlace
 from flowground.conversation.shown import ShownConversation
-from flowground.conversation.steps import write_steps
+from flowground.conversation.steps import write_called, write_steps
 from flowground.conversation.written import write_refusal
 from flowground.errors import (
     AnswerUnfinished,
@@ -161,8 +161,9 @@ class AskingPage:
     async def _tell_steps(self, place: ConversationPlace, message_id: str) -> None:
         """What went on inside, for who may see it; nothing for everybody else."""
         message = await history.find_message(self._runtime, self._shown.held, place, message_id)
-        trace = message.trace if message and self._shown.sees_inside else ()
-        self._shown.tell("steps", message=message_id, steps=write_steps(trace, self._shown.wired))
+        trace, actions = (message.trace, message.actions) if message and self._shown.sees_inside else ((), ())
+        steps = write_steps(trace, self._shown.wired)
+        self._shown.tell("steps", message=message_id, steps=steps, tools=write_called(actions))
 
     async def _rate(self, place: ConversationPlace, frame: RateFrame) -> None:
         """Good or bad, at an answer; what the page is told has the reason where it was refused."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowground.conversation.acted import Written, write_tokens
-from flowground.events import ComponentFinished, InnerRun
+from flowground.events import Action, ComponentFinished, InnerRun, ToolReturned
 from flowground.flow import WHEN
 from flowground.messages import mend
 from flowground.wiring import WiredFlow
@@ -20,6 +20,17 @@ def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Wr
     """In the order of their ends. `wired` is the flow as it is now: its file may have been another one then."""
     flows = {wired.id: wired} | {inner.id: inner for inner in wired.inner_flows.values()}
     return _StepsWriter(flows).write(trace, wired)
+
+
+def write_called(actions: Sequence[Action]) -> list[Written]:
+    """The tools of the flow itself that were called: how the last call of each ended, and how long all of them took."""
+    told: dict[str, Written] = {}
+    for action in actions:
+        if isinstance(action, ToolReturned) and not action.called.is_inner:
+            name, before = action.called.tool, told.get(action.called.tool)
+            seconds = action.seconds + (before["seconds"] if before else 0)
+            told[name] = {"id": name, "status": "done" if action.status == "done" else "failed", "seconds": seconds}
+    return [*told.values()]
 
 
 class _StepsWriter:

@@ -27,5 +27,8 @@ test("components may be called as what every object has", () => {
   assert.deepEqual(list(), ["Running", "Failed", "Done"]);
   follower.show(NAMES.slice(0, 2).map((id) => ({ id, status: "done" })));
   assert.deepEqual(list(), ["Done", "Done", ""]);
+  follower.message = "m";
+  follower.hear({ type: "steps", message: "m", steps: [{ id: "Model", status: "done", seconds: 1 }], tools: [{ id: "constructor", status: "failed", seconds: 2 }] });
+  assert.deepEqual(list(), ["", "Failed · 2.0 s", "Done · 1.0 s"]);
   follower.close();
 });

@@ -113,7 +113,7 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
                 "takes": describe_takes(wired, name),
                 "line": wired.flow.components[name].position.line if is_same else None,
             }
-            for name in wired.order
+            for name in dict.fromkeys((*wired.order, *wired.components))  # last those that are tools and nothing else
         ]
     return shown | {"file": {"name": inside.file, "note": note, **file}}
 

@@ -20,7 +20,7 @@ export class Follower {
     else if (frame.type === "started") this.begin(frame);
     else if (frame.type === "step" && frame.run === this.run) this.go(frame.states);
     else if (frame.type === "ended" && frame.run === this.run) this.end(frame);
-    else if (frame.type === "steps" && frame.message === this.message) this.show(frame.steps);
+    else if (frame.type === "steps" && frame.message === this.message) this.show([...(frame.tools ?? []), ...frame.steps]);
     else if (frame.type === "behind") this.ask();
   }
 
