@@ -172,7 +172,7 @@ def _print_result(result: Any, printer: AnswerPrinter) -> None:
 def _read_citations(result: Any) -> Iterator[NumberedPassage]:
     """What the outputs cite, without the texts; of a server that is newer, what is known here."""
     for output in find(WORDS.outputs, result):
-        artifacts = output.get(WORDS.artifacts, {})  # of a Chat Output it is one, else they stand in it by name
+        artifacts = output.get("artifacts", {})  # of a Chat Output it is one, else they stand in it by name
         for artifact in (artifacts, *artifacts.values()):
             for one in artifact.get(WORDS.citations, ()) if isinstance(artifact, dict) else ():
                 yield NumberedPassage(one[WORDS.number], "", one[WORDS.source], one.get("page"), one.get("title", ""))

@@ -43,8 +43,6 @@ class AnswerWords:
     text: str = "text"
     """Of a message, and of the short shape."""
 
-    artifacts: str = "artifacts"
-    """Of an output: what it gave, with its `citations`; of one that is no Chat Output by name."""
     citations: str = "citations"
     """Of the short shape and of an artifact: what its text cites."""
     number: str = "number"
