@@ -10,7 +10,8 @@ _WIDE = """() => [...document.querySelectorAll("*")]
   .filter(one => one.checkVisibility() && getComputedStyle(one).position !== "fixed")
   .filter(one => one.scrollWidth > one.clientWidth + 8 && one.clientWidth > 300)
   .filter(one => /auto|scroll/.test(getComputedStyle(one).overflowX))
-  .filter(one => !one.matches("pre, .fg-scroll, .fg-display, .katex-display, [role=tablist], [data-baseweb=tab-list]"))
+  .filter(one => !one.matches("pre, .fg-file-text, .fg-scroll, .fg-display, .katex-display, [role=tablist]"))
+  .filter(one => !one.matches("[data-baseweb=tab-list]"))
   .map(one => one.dataset.testid ?? one.className)"""
 """What scrolls sideways, by more than anybody notices, and is no code, table, formula or row of tabs."""
 
