@@ -99,7 +99,7 @@ async def test_what_cannot_be_read_is_a_sentence(api: Api) -> None:
     program = b"\x7fELF" + b"\0" * 100
     made = await api.client.post("/api/v2/files", files={"file": ("a.txt", program, "text/plain")})
     answer = await api.run("own", {"tweaks": {"File": {"path": made.json()["id"]}}})
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "a.txt is a program" in answer.text
 
 
