@@ -16,6 +16,7 @@ from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, Knowledge
 from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from flowground.store import Store
+from tests.command_line import ECHO
 from tests.store_databases import DATABASES, empty_database
 
 OLD = 1_600_000_000
@@ -188,6 +189,7 @@ def test_a_library_deletes_what_no_flow_names_and_nothing_while_a_flow_file_has_
     computers: Computers, folder: Path
 ) -> None:
     (folder / "broken.yaml").write_text("components: [")
+    (folder / "some.yaml").write_text(ECHO)  # where there is no flow yet, nothing is deleted
     for name in ("mine", "gone/own"):
         asyncio.run(computers.open(name).index(sources(folder)))
     computers.ask("UPDATE knowledge_indexes SET wanted_at = 0 RETURNING 1")
