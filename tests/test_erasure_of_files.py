@@ -163,7 +163,7 @@ def test_what_a_program_uploaded_ran_with_and_deletes(house: AppServer) -> None:
 def test_all_that_somebody_deletes_of_theirs(house: AppServer) -> None:
     talk(house, "bob")
     with open_page(open_browser(house, "bob")) as page:
-        page.visit("account")
+        eventually(lambda: b"account:delete" in page.visit("account"))  # a server that has just begun may be slow
         page.press(page.widget("button", "account:delete"))
         page.press(page.widget("button", "account:delete:yes"))
         await_clean(house)
