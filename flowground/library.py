@@ -248,9 +248,8 @@ class Library:
     def _list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
         for name, component in self.list_retrieves(shelved):
-            with suppress(RunError):  # of a filter that is none, the run tells
-                if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
-                    found.append(f"{name}: {says}")
+            if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
+                found.append(f"{name}: {says}")
         return found
 
     def list_retrieves(self, shelved: Shelved) -> Iterator[tuple[str, Retrieve]]:

@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -190,22 +189,26 @@ async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:
         assert "Badges are worn." in await ask(runtime, "badge")
 
 
+async def test_a_wrong_name_is_a_sentence(tmp_path: Path) -> None:
+    async with answering(tmp_path, name="handbok") as runtime:
+        with pytest.raises(ComponentFailed, match=r"There is no knowledge 'handbok' \(did you mean handbook\?\)"):
+            await ask(runtime, "hotels")
+
+
 @pytest.mark.parametrize(
-    ("fields", "why"),
+    ("filters", "says"),
     [
-        ({"name": "handbok"}, r"There is no knowledge 'handbok' \(did you mean handbook\?\)"),
-        ({"more": ", filters: {team: []}"}, "The filter `team` is a text, or a list of texts, one of which is meant"),
-        (
-            {"more": ", filters: {team: {is: a}}"},
-            "The filter `team` is a text, or a list of texts, one of which is mean",
-        ),
-        ({"more": ", filters: {page: first}"}, 'The filter `page` is a page, or the first and the last, not "first"'),
+        ("{team: []}", "The filter `team` is a text, or a list of texts, one of which is meant, not []."),
+        ("{team: {is: a}}", 'The filter `team` is a text, or a list of texts, one of which is meant, not {"is": "a"}.'),
+        ("{team: }", "The filter `team` is a text, or a list of texts, one of which is meant, not null."),
+        ("{page: first}", 'The filter `page` is a page, or the first and the last, not "first".'),
+        ("{page: '{asked}'}, asked: a", 'The filter `page` is a page, or the first and the last, not "{asked}".'),
+        ("{page: true}", "The filter `page` is a page, or the first and the last, not true."),
+        ("{page: [3, 1]}", "The filter `page` is a page, or the first and the last, not [3, 1]."),
     ],
 )
-async def test_a_wrong_name_or_filter_is_a_sentence(tmp_path: Path, fields: dict[str, Any], why: str) -> None:
-    async with answering(tmp_path, **fields) as runtime:
-        with pytest.raises(ComponentFailed, match=why):
-            await ask(runtime, "hotels")
+def test_a_filter_that_is_none_is_a_mistake_of_the_file(filters: str, says: str) -> None:
+    assert any(said.endswith(says) for said in mistakes(FLOW.format(name="handbook", more=f", filters: {filters}")))
 
 
 def test_a_retrieve_names_its_knowledge() -> None:

@@ -9,6 +9,8 @@ from pydantic import ConfigDict
 from flowground.components import variables
 from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Context, Mistake, Output, declare
+from flowground.errors import RunError
+from flowground.knowledge import read_filters
 from flowground.values import Record, ValueKind
 from flowground.words import Schema
 
@@ -67,7 +69,7 @@ class Retrieve(Component):
         return {name: build_schema(None, f"`{name}` of what is looked for, exactly as it is written.") for name in free}
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A knowledge without a name, and variables that nobody gives."""
+        """A knowledge without a name, filters that are none, and variables that nobody gives."""
         if not self.knowledge:
             yield Mistake("knowledge", "`knowledge` is a name under `knowledge:`.")
         keys = _list_keys(self.filters)
@@ -78,6 +80,10 @@ class Retrieve(Component):
             )
             yield Mistake("filters", says)
         else:
+            try:
+                read_filters(self.filters or {})
+            except RunError as error:
+                yield Mistake("filters", error.message)
             yield from variables.find_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
 
     def list_written_filters(self) -> Mapping[str, Any]:

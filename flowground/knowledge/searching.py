@@ -58,10 +58,13 @@ def read_filters(given: Mapping[str, Any]) -> Filters:
     Raises RunError.
     """
     keys = {name: _list_wanted(name, value) for name, value in given.items() if name not in ("source", "page")}
+    wanted: int | tuple[int, int] | None = None
     match given.get("page"):
-        case None | int() as page:
-            wanted: int | tuple[int, int] | None = page
-        case [int() as first, int() as last]:
+        case None:
+            pass
+        case int() as page if page > 0 and page is not True:
+            wanted = page
+        case [int() as first, int() as last] if 0 < first <= last and first is not True:
             wanted = (first, last)
         case other:
             raise RunError(f"The filter `page` is a page, or the first and the last, not {show(other)}.")
