@@ -51,12 +51,13 @@ _WAIT_STEP = 0.25
 @dataclass(frozen=True, slots=True)
 class Shelved:
     """One knowledge. `address` is its name, of a flow's own with the flow's id before it: `travel/handbook`. `sources`
-    are without what is given: `Library.find_sources` adds it."""
+    are without what is given: `Library.find_sources` adds it. `refused`: why nobody can be asked for vectors."""
 
     address: str
     section: KnowledgeSection
     knowledge: Knowledge
     sources: KnowledgeSources
+    refused: str = ""
 
     @property
     def name(self) -> str:
@@ -383,15 +384,16 @@ class Library:
         if knowledge is None:
             knowledge = self._opened.setdefault(address, Knowledge(address, self._homes.open(address)))
         split = section.split
-        embeddings = None
+        embeddings, refused = None, ""
         if section.embeddings is not None:
             try:
                 embeddings = self._find_embeddings(section.embeddings)
             except ProviderError as error:  # words are found without it
+                refused = f"Only words are found: {error.full_message}"
                 if address not in self._told:
-                    _log.warning("The knowledge %s finds words only: %s", address, error.full_message)
+                    _log.warning("The knowledge %s: %s", address, refused)
                 self._told.add(address)
         pages = self._pages.list_sources(section.urls) if self._pages else None
         folder = self._catalogue.folder
         sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)
-        return Shelved(address, section, knowledge, sources)
+        return Shelved(address, section, knowledge, sources, refused)

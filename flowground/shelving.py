@@ -26,7 +26,8 @@ _SHOWN_HITS = 8
 @dataclass(frozen=True, slots=True)
 class ShownKnowledge:
     """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `lacks_vectors`: only words
-    are found until then, although there is a model of vectors. `uploads`: the newest first.
+    are found until then, although a model of vectors is named, and `words_only` why, as far as this process knows.
+    `uploads`: the newest first.
 
     `may_change`: who looks may add and remove files. `unmet`: filters of flows that no file fits, a sentence each.
     `filtering`: what of flows has filters.
@@ -39,6 +40,7 @@ class ShownKnowledge:
     indexed: Mapping[str, IndexedFile] | None
     is_outdated: bool
     lacks_vectors: bool
+    words_only: str
     state: IndexState
     uploads: Sequence[StoredFile]
     unmet: Sequence[str]
@@ -65,17 +67,18 @@ async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: s
 
 async def find_passages(
     runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str, *, source: str = ""
-) -> Sequence[Hit]:
-    """What a flow would be given, the best first; `source` is a pattern of the files that are meant, "" all of them.
+) -> tuple[Sequence[Hit], str]:
+    """What a flow would be given, the best first, and why only words were found where the model of vectors did not
+    answer; `source` is a pattern of the files that are meant, "" all of them.
 
     Raises NotSignedIn, FlowNotFound, RunError.
     """
     _, place, _ = await _admit(runtime, caller, flow_id)
     shelved = _find(runtime, place, name)
     filters = Filters((source,) if source else ())
-    return await shelved.knowledge.search(
-        question, top_k=_SHOWN_HITS, filters=filters, embeddings=shelved.sources.embeddings
-    )
+    embeddings = shelved.sources.embeddings
+    hits = await shelved.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
+    return hits, shelved.knowledge.lacked if embeddings else ""
 
 
 async def add_file(
@@ -165,6 +168,9 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         indexed = await shelved.knowledge.list_files()
     except KnowledgeMissing:
         indexed = None
+    state = runtime.library.states.get(shelved.address, IndexState())
+    finds_words = bool(shelved.refused) or await shelved.knowledge.is_without_vectors(shelved.sources)
+    lacks = indexed is not None and finds_words
     return ShownKnowledge(
         shelved.address,
         shelved.name,
@@ -172,8 +178,9 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         may_change,
         indexed,
         await runtime.library.is_outdated(shelved),
-        indexed is not None and await shelved.knowledge.is_without_vectors(shelved.sources),
-        runtime.library.states.get(shelved.address, IndexState()),
+        lacks,
+        shelved.refused or (state.report.vectors if lacks and state.report else ""),
+        state,
         uploads,
         await runtime.library.list_unmet(shelved, indexed or {}),
         [name for name, component in runtime.library.list_retrieves(shelved) if component.filters],

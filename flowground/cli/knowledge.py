@@ -76,7 +76,7 @@ async def _list(_: argparse.Namespace) -> None:
             files = indexed.values()
             changed = "pages are due, or files changed" if shelved.section.urls else "files changed"
             state = changed if await library.is_outdated(shelved.keep_words()) else "current"
-            if lacks := await shelved.knowledge.is_without_vectors(shelved.sources):
+            if lacks := bool(shelved.refused) or await shelved.knowledge.is_without_vectors(shelved.sources):
                 state = "vectors missing" if state == "current" else f"{state}, vectors missing"
             missing = [await _explain_words(shelved)] if lacks else []
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
@@ -106,7 +106,8 @@ async def _index(given: argparse.Namespace) -> int:
             held = f"{count(report.passages, 'passage')} of {count(report.files - unread, 'file')}"
             lacks = f", {count(unread, 'file')} could not be read" if unread else ""
             print(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
-            wrong = [*report.notes.values(), *([report.vectors] if report.vectors else [])]
+            lacking = shelved.refused or report.vectors
+            wrong = [*report.notes.values(), *([lacking] if lacking else [])]
             _tell_notes(shelved, [*wrong, *await library.list_unmet(shelved, indexed)])
             is_whole &= not wrong
     return 0 if is_whole else 1
@@ -135,7 +136,7 @@ async def _explain_words(shelved: Shelved) -> str:
     """Why only words are found, "" where meaning counts too, or nobody asked for that. Asks the model of vectors."""
     embeddings = shelved.sources.embeddings
     if embeddings is None:
-        return ""
+        return shelved.refused
     try:
         await embeddings.embed(["word"])
     except ProviderError as error:

@@ -61,6 +61,8 @@ class Knowledge:
 
     def __init__(self, name: str, home: IndexHome) -> None:
         self.name = name
+        self.lacked = ""
+        """Why the last question was looked up by its words alone, although its model of vectors was asked."""
         self._home = home
 
     async def search(
@@ -78,8 +80,10 @@ class Knowledge:
         """
         asked = None
         if embeddings is not None and await asyncio.to_thread(self._home.open_vectors, embeddings.model) is not None:
-            with suppress(ProviderError):
-                asked = (embeddings.model, (await embeddings.embed([question[:_QUESTION_CHARS]]))[0])
+            try:
+                asked, self.lacked = (embeddings.model, (await embeddings.embed([question[:_QUESTION_CHARS]]))[0]), ""
+            except ProviderError as error:
+                self.lacked = f"Only words are found: {error.full_message}"
         top_k, filters = min(top_k, MOST_HITS), filters or Filters()
         found = await asyncio.to_thread(self._search, question, asked, top_k, filters)
         return [_make_hit(one, score) for one, score in found if score >= threshold]

@@ -127,6 +127,17 @@ def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server
         server.shutdown()
 
 
+def test_a_provider_that_config_has_not_is_told_by_each_command(folder: Here) -> None:
+    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
+    flow = folder.folder / "flows" / "travel.yaml"
+    flow.write_text(flow.read_text().replace('md,pdf}"]', 'md,pdf}"], embeddings: "olama:small"'))
+    why = "travel/handbook: Only words are found: 'olama:small' names no model of embeddings (did you mean ollama?)"
+    for command in ("index", "list", "search handbook Lyon"):
+        assert why in folder("knowledge", *command.split()).err
+    assert folder("knowledge", "list").last_line.endswith("vectors missing")
+    assert folder("knowledge", "index").code == 1
+
+
 def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:
     said = folder("knowledge", "search", "travel/handbok", "Lyon")
     assert said.code == 1

@@ -145,7 +145,8 @@ def _draw_state(shown: ShownKnowledge) -> None:
     elif state.failure:
         says, icon, color = f"Could not be indexed: {words.write_sentence(state.failure)}", ":material/error:", "red"
     elif shown.lacks_vectors:
-        says, icon, color = "Vectors are missing: only words are searched", ":material/warning:", "orange"
+        says = "Vectors are missing" if shown.words_only else "Vectors are missing: only words are searched"
+        icon, color = ":material/warning:", "orange"
     elif shown.is_outdated:
         changed = "Pages are asked again in a moment, and what changed is read"
         changed = changed if shown.section.urls else "Files changed; they are read in a moment"
@@ -164,8 +165,6 @@ def _draw_state(shown: ShownKnowledge) -> None:
         most = runtime.get().settings.limits.knowledge_bytes
         size = write_size(sum(file.reference.size for file in shown.uploads))
         facts.append(f"{size} of {write_size(most)} added here" if most else f"{size} added here")
-    if state.report and state.report.vectors:
-        facts.append(words.write_sentence(state.report.vectors))
     st.markdown(f":{color}[{icon} **{says}**] :gray[{words.join(('', *facts))}]")
 
 
@@ -186,7 +185,9 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
 
 
 def _draw_notes(shown: ShownKnowledge) -> None:
-    """What is wrong with files; their rows say it too."""
+    """Why only words are found; then what is wrong with files, which their rows say too."""
+    if shown.words_only:
+        st.warning(words.write_sentence(shown.words_only), icon=":material/warning:")
     notes = [file.note for file in (shown.indexed or {}).values() if file.note]
     if not notes:
         return
@@ -311,9 +312,11 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
             st.caption("Write a question first.")
         return
     with failure.draw_refusals():
-        hits = bridge.call(
+        hits, words_only = bridge.call(
             shelving.find_passages(runtime.get(), caller, *place, question, source=(source or "").strip())
         )
+        if words_only:
+            st.caption(f":orange[:material/warning: {words.write_sentence(words_only)}]")
         if not hits:
             st.caption("Nothing was found.")
         for number, hit in enumerate(hits, 1):
