@@ -154,15 +154,18 @@ class Load:
 
         async def ask_again(client: _Client) -> None:
             nonlocal errors
-            while (began := time.perf_counter()) < end:
+            while True:
+                began = time.perf_counter()
                 try:
                     first = await client.ask(self.request)
                 except (RuntimeError, OSError):
                     errors += 1
-                    continue
-                taken.append(time.perf_counter() - began)
-                if first is not None:
-                    firsts.append(first - began)
+                else:
+                    taken.append(time.perf_counter() - began)
+                    if first is not None:
+                        firsts.append(first - began)
+                if time.perf_counter() >= end:
+                    return
 
         await asyncio.gather(*map(ask_again, connections))
         return taken, firsts, errors

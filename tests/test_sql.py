@@ -1,6 +1,7 @@
 """SQL: what a flow may ask of a database, on SQLite and PostgreSQL, and that it can change and reach nothing else."""
 
 import asyncio
+import gc
 import json
 import os
 import sqlite3
@@ -217,6 +218,26 @@ async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_as
     with pytest.raises(RunError, match="given up"):
         await asyncio.to_thread(query.run)
     assert await asyncio.to_thread(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run) == [{"a": 1}]
+    connections.close()
+
+
+def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open(url: str) -> None:
+    if url.startswith("sqlite"):
+        return
+    admin = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
+    end = text(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{ROLE}'")
+
+    class EndedQuery(PostgresQuery):
+        """The server hangs up while a row is read."""
+
+        def check_row(self, count: int, size: int) -> None:
+            with admin.connect() as connection:
+                assert connection.execute(end).scalar_one() == 1
+
+    connections = PostgresConnections(url)
+    assert EndedQuery(connections, ["SELECT 1 AS a"], 50, 60).run() == [{"a": 1}]
+    gc.collect()  # says of a cursor that is left open that it is
+    assert PostgresQuery(connections, ["SELECT 2 AS a"], 50, 60).run() == [{"a": 2}]
     connections.close()
 
 

@@ -1,8 +1,8 @@
 """A query of PostgreSQL: in a read-only transaction, as a cursor, which takes one SELECT and nothing else."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 from typing import Any
@@ -100,6 +100,20 @@ def _check(connection: Any, record: Any, _: Any) -> None:
     raise DisconnectionError
 
 
+@contextmanager
+def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
+    """A cursor of the server's. Where it cannot be closed, the connection is."""
+    cursor = driver.cursor(name)
+    try:
+        yield cursor
+    finally:
+        try:
+            cursor.close()
+        except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+            driver.close()
+            cursor.close()
+
+
 class PostgresQuery(Query):
     """Asks by one of the connections."""
 
@@ -135,8 +149,9 @@ class PostgresQuery(Query):
     def _let_go(self, connection: Connection) -> None:
         """From now on it is not cancelled; one that was is not kept, since the server may be late to cancel it."""
         with self._lock:
+            is_lost = self._connection is not None and self._connection.closed
             self._connection = None
-            if self._is_aborted:
+            if self._is_aborted or is_lost:
                 connection.invalidate()
 
     def _ask(self, connection: Connection) -> Sequence[Record]:
@@ -158,10 +173,10 @@ class PostgresQuery(Query):
             f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
         )
         # Alone first, which is not run: what is one SELECT by itself cannot leave the brackets around it below.
-        with driver.cursor("alone") as cursor:
+        with _open_cursor(driver, "alone") as cursor:
             cursor.execute(sql, values)
         rows: list[Record] = []
-        with driver.cursor("rows") as cursor:
+        with _open_cursor(driver, "rows") as cursor:
             cursor.itersize = _BATCH
             cursor.execute(_ROWS.format(most=_LONGEST_ROW, query=sql), values)
             for (row,) in cursor:
