@@ -1,6 +1,7 @@
 """A shared chat on the wire: who reads it, and that every other link looks the same."""
 
 import re
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -194,3 +195,16 @@ def test_a_long_chat_is_read_a_page_at_a_time(house: AppServer) -> None:
     assert set(re.findall(rb"Said as number \d\d", sent)) == {b"Said as number %02d" % number for number in range(25)}
     assert b"1 to 25 of 60" in sent
     end(house, key)
+
+
+def test_a_link_opens_whatever_its_id(house: AppServer, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One id in a hundred has `__`, which Streamlit takes for the end of a component's key."""
+    for key in ("a__b" * 8, "ends_" * 6 + "__"):
+        monkeypatch.setattr(secrets, "token_urlsafe", lambda size, key=key: key)
+        assert make_link(house, session) == key
+        sent = look(house, "zoe", key)
+        assert (SAID in sent, b"Something went wrong" in sent) == (True, False)
+        with open_page(open_browser(house, "nina")) as page:
+            sent = page.visit("account")
+            assert (key.encode() in sent, b"Something went wrong" in sent) == (True, False)
+        end(house, key)

@@ -27,6 +27,7 @@ from flowground.ui.overrides.state import describe_chip, find_overrides_state
 from flowground.ui.page import bridge, drafts, model_notes
 from flowground.ui.page.actions import schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_shared_flow
+from flowground.ui.page.keys import make_key
 from flowground.wiring import WiredFlow
 from flowground.yaml_file.colors import write_link_color
 
@@ -41,7 +42,7 @@ _draw_component = st.components.v2.component(
 def draw_playground(conversation: Conversation) -> None:
     """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
     draw_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
-    key = f"chat:{conversation.wired.id}"
+    key = make_key(f"chat:{conversation.wired.id}")
     hear = partial(_note_trigger, conversation, key)
     _draw_component(
         key=key,

@@ -14,6 +14,7 @@ from flowground.citations import describe_passages
 from flowground.messages import mend
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.keys import make_key
 from flowground.ui.page.paging import draw_pages, find_in_pages
 from flowground.ui.shell import opening
 
@@ -96,7 +97,7 @@ def draw_shared(caller: Caller, key: str) -> None:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
     said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
     shown = [_write(message) for message in said.shown]
-    _draw(key=f"reading:{key}", data={"messages": shown, "by": opened.by, "name": wired.name})
+    _draw(key=make_key(f"reading:{key}"), data={"messages": shown, "by": opened.by, "name": wired.name})
     draw_pages(_NAME, key, said.count, number)
 
 

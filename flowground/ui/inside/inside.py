@@ -20,6 +20,7 @@ from flowground.ui.inside.file_lines import write_file
 from flowground.ui.inside.tests import draw_tests
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.keys import make_key
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
@@ -56,7 +57,8 @@ def draw_page() -> None:
             st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
             st.page_link(browser.KNOWLEDGE, label="Knowledge", icon=":material/menu_book:", query_params=query)
     st.title("Inside" if wired else words.escape(inside.file), anchor=False)
-    _draw_component(key=f"inside:{wired.id if wired else inside.file}", data=describe(inside, session))
+    key = make_key(f"inside:{wired.id if wired else inside.file}")
+    _draw_component(key=key, data=describe(inside, session))
     if wired:
         draw_tests(wired)
     _watch(_sign(inside))

@@ -25,6 +25,7 @@ from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_last_question
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.keys import make_key
 from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.page.reach import begin_sentence
 from flowground.ui.people import open_row
@@ -176,7 +177,8 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
     told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
     told |= {"accept": ",".join(ENDINGS), "most": knowledge_files.MOST}
-    _draw_adding(key=f"knowledge:adding:{flow_id}/{name}", data=told, on_added_change=lambda: None)
+    key = make_key(f"knowledge:adding:{flow_id}/{name}")
+    _draw_adding(key=key, data=told, on_added_change=lambda: None)
     if filtering:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from flowground.ui.page.keys import make_key
+
 _HTML = """
 <button type="button"><span aria-hidden="true" class="icon"></span><span class="word">Copy</span></button>
 <span class="said" role="status"></span>
@@ -74,7 +76,7 @@ def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_pr
     """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
     mount = st.components.v2.component("flowground.copy", html=_HTML, css=_CSS, js=_JS)
     data = {"text": text, "label": label, "what": what, "primary": is_primary}
-    mount(key=f"copy:{key}", data=data, width="content")
+    mount(key=make_key(f"copy:{key}"), data=data, width="content")
 
 
 @contextmanager
