@@ -165,7 +165,8 @@ class RunRequest:
     `version_of` is the id of a question of the session in whose place this one is asked.
     `warnings` say what the caller sent that is ignored.
     `files` are paths or ids of files for the message. Once they are found, `taken_files` are the references that each
-    component is given, by its id, and `sent_files` what is stored with the message.
+    component is given, by its id, and `sent_files` what is stored with the message. `time_zone` is the name
+    of that of who asks; "" where it is not known.
     """
 
     input_value: str | None = None
@@ -182,6 +183,7 @@ class RunRequest:
     files: tuple[str, ...] = ()
     taken_files: Mapping[str, Sequence[FileReference]] = field(default_factory=dict)
     sent_files: Sequence[SentFile] = ()
+    time_zone: str = ""
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

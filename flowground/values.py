@@ -13,6 +13,7 @@ Values are pure: nobody changes one that was given.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
@@ -197,3 +198,11 @@ def _read_records(value: Value) -> Sequence[Record]:
 def is_blank(value: Any) -> bool:
     """Whether a field with this value is empty."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """The time zone of that name; None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

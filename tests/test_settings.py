@@ -161,6 +161,10 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
             "prices: {models: {a: {input: x}}}\n",
             "config.yaml:1: prices.models.a.input: should be a number of at least 0",
         ),
+        (
+            "limits: {run_money: 2}\n",
+            "config.yaml:1: limits.run_money: needs `prices.models`, which says what models cost",
+        ),
         ("public_url: flows.example.com\n", "config.yaml:1: public_url: must look like https://flows.example.com"),
         (
             "trusted_proxies: [nginx]\n",

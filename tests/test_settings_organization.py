@@ -29,6 +29,7 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
     ("given", "said"),
     [
         ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
+        ({"timezone": "Berlin"}, "organization.timezone: must be a name of the time zone database, like Europe/Berlin"),
         ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
         (
             {"colors": {"light": {"primary": "red"}}},

@@ -111,7 +111,8 @@ class Context:
     None where nobody watches, so `complete` will do. `goes_on`: the run goes on where it fails (`step.on_error`).
     `value_bytes` is the size that a value may have. `list_tools` asks for those that the component names.
     `note_answer` is told each answer of a model, whose use counts then. `retries` goes with each call of one.
-    `files` are what the request sent for this component. `outside` is what it may reach beyond this process.
+    `files` are what the request sent for this component. `time_zone` is the name of that of who asks. `outside` is what
+    it may reach beyond this process.
     """
 
     component_id: str
@@ -127,6 +128,7 @@ class Context:
     retries: RunRetries | None = None
     look_up: LookUp = look_nowhere
     files: Sequence[FileReference] = ()
+    time_zone: str = "UTC"
     outside: Outside = NO_OUTSIDE
 
 

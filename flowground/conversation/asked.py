@@ -42,13 +42,15 @@ from flowground.own_runs import DecidedCall
 from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store.runs import versions
+from flowground.values import find_zone
 
 
 class AskingPage:
-    """On the runtime's loop. `came_from` is its address, where limits count one."""
+    """On the runtime's loop. `came_from` is its address, where limits count one; `time_zone` what its browser says."""
 
-    def __init__(self, runtime: Runtime, shown: ShownConversation, *, came_from: str) -> None:
+    def __init__(self, runtime: Runtime, shown: ShownConversation, *, came_from: str, time_zone: str) -> None:
         self._runtime, self._shown, self._came_from = runtime, shown, came_from
+        self._time_zone = time_zone if find_zone(time_zone) else ""
 
     async def answer(self, frame: ClientFrame) -> None:
         """Does what the page asks. Raises NotSignedIn and FlowNotFound; what else fails is told."""
@@ -138,6 +140,7 @@ class AskingPage:
             kept_overrides=drop_secrets(shown.wired, tweaks),
             version_of=version_of,
             files=tuple(files),
+            time_zone=self._time_zone,
         )
         person = PersonChatting(shown.caller, place.session_id, self._came_from)
         answer = await doors.answer(self._runtime, person, address=place.flow_id, ask=request)

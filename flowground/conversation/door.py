@@ -109,9 +109,16 @@ class ConversationDoor:
         self.elsewhere.stop()
 
     async def serve(
-        self, socket: SocketEnds, *, caller: Caller, flow: str, came_from: str, is_public: bool = False
+        self,
+        socket: SocketEnds,
+        *,
+        caller: Caller,
+        flow: str,
+        came_from: str,
+        is_public: bool = False,
+        time_zone: str = "",
     ) -> None:
-        """Until the page leaves, or is told why it has to. `flow` is an id or name."""
+        """Until the page leaves, or is told why it has to. `flow` is an id or name, `time_zone` the browser's."""
         try:
             caller = await self._runtime.access.recheck(caller)
             wired = await self._runtime.access.open_flow(caller, flow)
@@ -134,7 +141,7 @@ class ConversationDoor:
             is_public=is_public,
             neighbours=self,
         )
-        page = AskingPage(self._runtime, shown, came_from=came_from)
+        page = AskingPage(self._runtime, shown, came_from=came_from, time_zone=time_zone)
         key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
         self._open.setdefault(key, {})[opened] = None
         self._rights.start()

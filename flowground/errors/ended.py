@@ -85,13 +85,14 @@ class RunTimeout(RunError):
 
 
 class RunOverBudget(RunError):
-    """The run, with the flows that it runs, used up its steps or tokens. No component's `step.on_error` goes on."""
+    """The run, with all that it started, used up its steps, tokens or money. No component's `step.on_error` goes on."""
 
     code = "run_over_budget"
 
-    def __init__(self, limit: int, of_what: str, setting: str) -> None:
+    def __init__(self, limit: float, of_what: str, setting: str) -> None:
+        most = f"{limit:,}" if isinstance(limit, int) else f"{limit:,g}"
         super().__init__(
-            f"The run used more than {limit:,} {of_what}, the most this server allows.",
+            f"The run used more than {most} {of_what}, the most this server allows.",
             hint=f"Ask for less at once. `limits.{setting}` in config.yaml sets the number.",
         )
 

@@ -35,19 +35,23 @@ class TestedName(str):
 
 def name_tested(wired: WiredFlow, model: str, *, replied: Container[str], answered: Container[str] = ()) -> WiredFlow:
     """The flow as it is tested: `model` answers all components, but for those that get replies. Nobody is asked to
-    allow calls of tools to which the test replies, `answered`: they go nowhere."""
+    allow calls of tools to which the test replies, `answered`: they go nowhere. A tool whose model is asked all the
+    same is none of these."""
     inner = {name: _name(flow, f"{flow.id}.", model, replied, answered) for name, flow in wired.inner_flows.items()}
     return replace(_name(wired, "", model, replied, answered), inner_flows=inner)
 
 
 def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], answered: Container[str]) -> WiredFlow:
     changed: dict[str, Component] = {}
+    unasked = {key for key in wired.components if f"{within}{key}" in answered}
     for key, component in wired.components.items():
         if component.list_models():
             name = f"{within}{key}"
             named = TestedName(SCRIPTED if name in replied else model)
             named.component = name
             changed[key] = component.model_copy(update={"model": named})
+            if name not in replied:
+                unasked.discard(key)
         elif isinstance(component, MCP):
             server = TestedName(component.server)
             server.component = f"{within}{key}"
@@ -57,9 +61,7 @@ def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], an
             method.component = f"{within}{key}"
             changed[key] = component.model_copy(update={"method": method})
     tools = {
-        agent: tuple(
-            replace(tool, confirm=False) if f"{within}{tool.component}" in answered else tool for tool in found
-        )
+        agent: tuple(replace(tool, confirm=False) if tool.component in unasked else tool for tool in found)
         for agent, found in wired.tools.items()
     }
     return replace(replace_components(wired, changed), tools=tools)

@@ -67,7 +67,7 @@ class RunLimits:
         self._of_flows_for_visitors = [meter for meter in meters if meter.limit.of == "flow"]
         self._of_flows = [meter for meter in self._of_flows_for_visitors if meter.limit.what != "visitor_runs_per_day"]
         self.currency = settings.prices.currency
-        self._prices = settings.prices.models
+        self._prices = settings.prices
         self._default_model = settings.default_model
 
     def open(self, caller: Caller, *, at_page: bool = False, came_from: str = "") -> "RunCount":
@@ -109,19 +109,11 @@ class RunLimits:
 
     @property
     def has_prices(self) -> bool:
-        return bool(self._prices)
+        return bool(self._prices.models)
 
     def sum_cost(self, used: Iterable[tuple[str | None, Usage]]) -> float | None:
         """What models cost that were asked by these names (None: the default); None where no prices are given."""
-        if not self._prices:
-            return None
-        cost = 0.0
-        for named, usage in used:
-            model = named or self._default_model
-            price = self._prices.get(model) or self._prices.get(model.partition(":")[0])
-            if price:
-                cost += (price.input * usage.input_tokens + price.output * usage.output_tokens) / 1e6
-        return cost
+        return self._prices.sum_cost(used, self._default_model)
 
     def _make_meter(self, limit: Limit) -> Meter:
         if limit.what == "stored_bytes":

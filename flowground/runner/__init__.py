@@ -90,7 +90,8 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     queue = EventQueue(note)
     timeout, budget = asyncio.timeout(limits.run_seconds or None), budget or RunBudget(limits)
     approvals = approvals or Approvals(limits.approval_seconds)
-    scope = RunScope(wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals)
+    zone = request.time_zone or "UTC"
+    scope = RunScope(wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
     run = _Run(wired, request, queue, scope, Given(wired), _make_actions(wired, queue, scope))
     if request.stream or wired.asks_people:  # what waits for a person is told at once
         driver = asyncio.create_task(run.run_in_time())
@@ -294,7 +295,8 @@ class _Run:
     def _make_context(self, name: str, component: Component, within: Within | None = None) -> Context:
         if not component.waits:  # it reaches for nothing but what it was sent
             said, files = self.request.find_message(component.takes_input), self.request.taken_files.get(name, ())
-            return Context(name, said, self.scope.history, self.scope.models, None, files=files)
+            zone = self.scope.time_zone
+            return Context(name, said, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
         within = within or Within(self.actions.within)
         return Context(
             component_id=name,
@@ -310,6 +312,7 @@ class _Run:
             retries=self.scope.budget,
             look_up=partial(self.scope.passages.look_up, self.scope.outside.look_ups(self.wired.id), self.queue),
             files=self.request.taken_files.get(name, ()),
+            time_zone=self.scope.time_zone,
             outside=self.scope.outside,
         )
 

@@ -1,5 +1,6 @@
 """What one run may use, with all the flows that it runs, and what it used."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from flowground.errors import RunOverBudget
@@ -7,6 +8,7 @@ from flowground.messages import StandIn, Usage, sum_usage
 from flowground.providers.base import Completion
 from flowground.settings import Limits
 
+SumCost = Callable[[Iterable[tuple[str | None, Usage]]], float | None]
 _MOST_INNER_STEPS = 200
 """Steps of inner flows that a run keeps for its trace."""
 
@@ -14,9 +16,12 @@ _MOST_INNER_STEPS = 200
 @dataclass(slots=True)
 class RunBudget:
     """Of one run. `used` has what its models counted, by the name that a component calls its model; of fallbacks by
-    their own. `asked_instead` are the providers of fallbacks that were asked."""
+    their own. `asked_instead` are the providers of fallbacks that were asked. `sum_cost` says what so much use costs,
+    in `currency`; None where it costs nothing."""
 
     limits: Limits
+    sum_cost: SumCost = lambda _: None
+    currency: str = ""
     used: dict[str | None, Usage] = field(default_factory=dict)
     steps: int = 0
     tokens: int = 0
@@ -28,12 +33,15 @@ class RunBudget:
     """Fallbacks that answered, until they are told."""
 
     def take_step(self) -> None:
-        """A component begins. Raises RunOverBudget where the run has used up its steps or tokens."""
+        """A component begins. Raises RunOverBudget where the run has used up its steps, tokens or money."""
         self.steps += 1
-        if self.steps > self.limits.run_steps:
-            raise RunOverBudget(self.limits.run_steps, "steps", "run_steps")
-        if self.limits.run_tokens and self.tokens >= self.limits.run_tokens:
-            raise RunOverBudget(self.limits.run_tokens, "tokens", "run_tokens")
+        limits = self.limits
+        if self.steps > limits.run_steps:
+            raise RunOverBudget(limits.run_steps, "steps", "run_steps")
+        if limits.run_tokens and self.tokens >= limits.run_tokens:
+            raise RunOverBudget(limits.run_tokens, "tokens", "run_tokens")
+        if limits.run_money and (self.sum_cost(self.used.items()) or 0) >= limits.run_money:
+            raise RunOverBudget(limits.run_money, self.currency, "run_money")
 
     def add(self, model: str | None, answer: Completion) -> None:
         """A component's model gave this answer, or a fallback in its place: what it counted is used."""

@@ -17,7 +17,8 @@ from flowground.wiring import WiredFlow
 class RunScope:
     """Of one run. `wired` is the flow that was asked for.
 
-    `timeout` ends all of it when it takes too long; `started` is when it began, by the clock of `perf_counter`.
+    `time_zone` is the name of that of who asks. `timeout` ends all of it when it takes too long; `started` is when it
+    began, by the clock of `perf_counter`.
     """
 
     wired: WiredFlow
@@ -30,6 +31,7 @@ class RunScope:
     budget: RunBudget
     started: float
     approvals: Approvals
+    time_zone: str
     passages: RunPassages = field(default_factory=RunPassages)
 
     def restart_timeout(self) -> None:

@@ -274,6 +274,8 @@ def _check_fallbacks(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """A limit of money without a price would never be reached."""
     limits = settings.limits
+    if limits.run_money and not settings.prices.models:
+        yield ("limits", "run_money"), "needs `prices.models`, which says what models cost"
     for name, bounds in (
         ("person", limits.person), ("visitor", limits.visitor), ("address", limits.address), ("flow", limits.flow)
     ):  # fmt: skip

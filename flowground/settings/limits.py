@@ -1,7 +1,10 @@
 """What may be used up: by the process, by people, visitors, addresses and flows, and what models cost."""
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
+from flowground.messages import Usage
 from flowground.yaml_file.section import ConfigSection
 
 
@@ -108,6 +111,12 @@ class Limits(ConfigSection):
         description="Tokens that the models of one run may read and write, with the flows that it runs: once so many "
         "were used, no further component begins and the run fails. 0: no limit.",
     )
+    run_money: float = Field(
+        0,
+        ge=0,
+        description="What the models of one run may cost, by `prices`, with the flows that it runs: once it is "
+        "reached, no further component begins and the run fails. 0: no limit.",
+    )
     run_retries: int = Field(
         20,
         ge=0,
@@ -184,3 +193,14 @@ class PriceSettings(ConfigSection):
         description="By `provider:model`, or by a provider for all its other models: `input` and `output`, for a "
         "million tokens. What stands in neither way costs nothing.",
     )
+
+    def sum_cost(self, used: Iterable[tuple[str | None, Usage]], default: str) -> float | None:
+        """What models cost that were asked by these names (None: the default); None where no prices are given."""
+        if not self.models:
+            return None
+        cost = 0.0
+        for named, usage in used:
+            model = named or default
+            if price := self.models.get(model) or self.models.get(model.partition(":")[0]):
+                cost += (price.input * usage.input_tokens + price.output * usage.output_tokens) / 1e6
+        return cost

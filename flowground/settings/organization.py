@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from flowground.values import find_zone
 from flowground.yaml_file.colors import Color, find_fault
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_pattern
@@ -65,6 +66,20 @@ class OrganizationSettings(ConfigSection):
         max_length=6,
         description="`title` and `url` each, at the foot of the sidebar and of the sign-in page: terms, help, …",
     )
+
+    timezone: str = Field(
+        "UTC",
+        max_length=100,
+        description="In which Current Date tells the time to programs, as a name like `Europe/Berlin`; to people on "
+        "pages in that of their browser.",
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        if find_zone(value) is None:
+            raise ValueError("must be a name of the time zone database, like Europe/Berlin")
+        return value
 
     @field_validator("logo", "icon")
     @classmethod

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flowground.caller import Caller, RunRequest
@@ -43,7 +44,7 @@ async def take_turn(
     `begin_version` raise before anything is stored, and RunErrors after the failure is stored. What was said is kept:
     marked "failed" then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
     """
-    store, budget = running.store, RunBudget(settings.limits)
+    store, budget = running.store, _open_budget(settings)
     owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
     request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
@@ -57,7 +58,7 @@ async def take_turn(
         terms.refuse(tweaked.wired)  # it may have been switched off while the question was stored
         run = run_flow(
             tweaked.wired,
-            request,
+            replace(request, time_zone=request.time_zone or settings.organization.timezone),
             models=terms.repeatable.count_calls(models) if terms.repeatable else models,
             outside=terms.repeatable.count_outside(outside) if terms.repeatable else outside,
             sees_inside=caller.sees_inside,
@@ -75,6 +76,11 @@ async def take_turn(
         raise told from None
     finally:
         running.discard(turn.run_id)
+
+
+def _open_budget(settings: Settings) -> RunBudget:
+    prices, default = settings.prices, settings.default_model
+    return RunBudget(settings.limits, lambda used: prices.sum_cost(used, default), prices.currency)
 
 
 async def _find_owner(store: Store, caller: Caller, *, flow_id: str, session_id: str | None) -> str:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.api.calls import Api
@@ -66,3 +67,36 @@ async def test_a_run_over_its_budget_says_so(tmp_path: Path) -> None:
         answer = await api.run("papers", {"input_value": "x"})
     assert (answer.status_code, answer.json()["code"]) == (422, "run_over_budget")
     assert "limits.run_steps" in answer.json()["hint"]
+
+
+async def test_a_run_ends_that_costs_more_than_one_may(tmp_path: Path) -> None:
+    agent = """
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Sums]}
+  Sums: {type: Calculator}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
+    outer = """
+components:
+  ChatInput: {type: ChatInput}
+  First: {type: RunFlow, flow: agent, input_value: "${ChatInput}", step: {on_error: continue}}
+  Second: {type: RunFlow, flow: agent, input_value: "${First}", step: {on_error: continue}}
+  ChatOutput: {type: ChatOutput, input_value: "${Second}"}
+"""
+    flows, said = {"agent": agent, "outer": outer}, {"input_value": 'call Sums {"expression": "6*7"}'}
+    prices = {"currency": "EUR", "models": {"scripted": {"input": 1e6, "output": 1e6}}}  # a token costs one
+
+    async def ask(name: str, most: float) -> httpx2.Response:
+        config = {"limits": {"run_money": most}, "prices": prices}
+        async with serving(tmp_path / f"{name}-{most}", config=config, flows=flows) as api:
+            return await api.run(name, said, query="?shape=simple")
+
+    cost = (await ask("agent", 1_000)).json()["usage"]["total_tokens"]
+    assert (await ask("outer", 1_000)).status_code == 200
+    assert (await ask("agent", cost + 1)).status_code == 200
+    told = await ask("outer", cost + 1)
+    assert (told.status_code, told.json()["code"]) == (422, "run_over_budget")
+    assert f"more than {cost + 1} EUR" in told.json()["detail"]["message"]
+    assert "limits.run_money" in told.json()["hint"]
+    assert (await ask("agent", 0.5)).status_code == 422

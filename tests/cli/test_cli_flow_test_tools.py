@@ -81,3 +81,24 @@ def test_a_test_says_what_the_answer_cites(here: Here) -> None:
     assert "     cites: the answer cites [7], and no such passage was found.\n" in said.out
     said = here("test", write_gate(here, flow=flow.replace("[1]", "")))
     assert said.last_line == "           (nothing)"
+
+
+def test_with_a_model_of_ones_own_replies_stand_for_servers_and_nobody_is_asked_about_these_alone(here: Here) -> None:
+    flow = """\
+components:
+  In: {type: ChatInput}
+  Agent: {type: Agent, input_value: "${In}", tools: [Book, {use: Expert, confirm: true}]}
+  Book: {type: APIRequest, method: POST, url_input: "https://books.example.com/{title}"}
+  Expert: {type: Agent, input_value: "${In?}", tools: [], step: {description: Knows all.}}
+  Out: {type: ChatOutput, input_value: "${Agent}"}
+tests:
+"""
+    flow = flow.replace(', input_value: "${In?}"', "")
+    said = 'call Book {"title": "Emma"} and call Expert {"input_value": "Who?"}'
+    test = f"{{message: '{said}', replies: {{Book: a book, Expert: Me.}}, expect: {{takes: [Book, %s]}}}}"
+    write_gate(here, test % "Expert", flow=flow)
+    assert here("test", "gate").code == 0
+    told = here("test", "gate", "--model", "scripted")
+    assert (told.code, told.out.splitlines()[1:]) == (1, ["     takes: `Expert` did not run."])
+    write_gate(here, (test % "Out").replace("}}}", "}, skips: Expert}}").replace("]}, skips", "], skips"), flow=flow)
+    assert here("test", "gate", "--model", "scripted").code == 0

@@ -44,6 +44,7 @@ _MOST_REFUSED = 128
 _ALL_GUESTS = (1 / 80, 160)
 _AN_ADDRESS = (1 / 20, 60)
 """A message costs 3 ms: all guests together get a quarter of one core at most."""
+_LONGEST_ZONE = 100
 _TOO_MANY = "too many conversations are open"
 
 
@@ -172,7 +173,8 @@ class ChatSockets:
                 wait_to_read=partial(self._reading.take, person),
                 wait_to_stop=partial(self._stopping.take, person),
             )
-        await self._door.serve(ends, caller=caller, flow=flow, came_from=address, is_public=is_public)
+        zone = _read_query(scope).get("zone", "")[:_LONGEST_ZONE]
+        await self._door.serve(ends, caller=caller, flow=flow, came_from=address, is_public=is_public, time_zone=zone)
 
     def _close_silent(self, chat: GuestChat) -> None:
         if not chat.has_asked:
@@ -190,5 +192,9 @@ def _make_ends(scope: Scope, chat: OpenPage) -> SocketEnds:
 
 def read_address(scope: Scope) -> tuple[str, bool]:
     """Which flow's conversation a socket is for, and whether its page is the shareable playground."""
-    query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=1_000))
+    query = _read_query(scope)
     return query.get("flow", ""), query.get("at") == "public"
+
+
+def _read_query(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=1_000))

@@ -49,7 +49,8 @@ export class View {
     this.keys = listen(root, this.makeKeys());
     this.endDrops = listenForDrops(root, this.makeDrops());
     this.show(data);
-    const where = `${location.origin.replace(/^http/, "ws")}/chat?flow=${encodeURIComponent(data.flow)}${data.is_public ? "&at=public" : ""}`;
+    const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone ?? "");
+    const where = `${location.origin.replace(/^http/, "ws")}/chat?flow=${encodeURIComponent(data.flow)}${data.is_public ? "&at=public" : ""}&zone=${zone}`;
     this.socket = new Socket(where, { hear: (frame) => hearFrame(this, frame), change: (state) => this.changeLink(state) });
   }
 
