@@ -28,6 +28,8 @@ from flowground.runtime import Runtime
 from tests.browser import Browser
 
 Told = dict[str, Any]
+LASTING = " ".join(["word"] * 400)
+"""A message that `scripted:slow` answers for twenty seconds: long enough for what is done meanwhile."""
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def open_chat(
     host, origin = named.pop("Host"), named.pop("Origin")
     place = "&at=public" if is_public else ""
     with (
-        socket.create_connection((address.hostname, address.port), timeout=10) as dialled,
+        socket.create_connection((address.hostname, address.port), timeout=60) as dialled,
         connect(
             f"ws://{host}/chat?flow={flow}{place}",
             sock=dialled,
@@ -48,6 +50,7 @@ def open_chat(
             additional_headers={name: value for name, value in named.items() if value},
             max_size=None,
             proxy=None,
+            open_timeout=60,
         ) as connection,
     ):
         yield ChatSocket(connection)
@@ -72,13 +75,13 @@ class Talk(ABC):
     def send(self, kind: str, /, **fields: Any) -> None:
         self.send_raw(json.dumps({"type": kind, **fields}, ensure_ascii=False))
 
-    def read(self, *, within: float = 20) -> Told:
+    def read(self, *, within: float = 60) -> Told:
         """The next frame."""
         told: Told = json.loads(self.receive(within))
         self.told.append(told)
         return told
 
-    def read_until(self, *kinds: str, within: float = 20) -> Told:
+    def read_until(self, *kinds: str, within: float = 60) -> Told:
         """The next frame of one of these types; those before it are in `told`."""
         end = time.monotonic() + within
         while True:
@@ -202,7 +205,7 @@ class TalkHere(Talk):
 
     def wait_for_cut(self) -> None:
         """The server gives up on a page that takes nothing."""
-        assert self._was_cut.wait(20)
+        assert self._was_cut.wait(60)
 
     @property
     def was_cut(self) -> bool:
@@ -211,7 +214,7 @@ class TalkHere(Talk):
 
     def wait_for_end(self) -> None:
         """The server has done with the page. Raises TimeoutError."""
-        self._serving.result(20)
+        self._serving.result(60)
 
     async def _send(self, message: Message) -> None:
         if self._taking:

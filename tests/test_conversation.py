@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chat_socket import join_texts, open_chat
+from tests.chat_socket import LASTING, join_texts, open_chat
 from tests.house import PUBLIC, SHARED, House
 from tests.page_socket import Browser
 from tests.running import chat_flow
@@ -59,10 +59,10 @@ def test_another_tab_sees_the_answer_grow_and_either_stops_it(house: AppServer, 
         one, two = (stack.enter_context(open_chat(olga, "slow")) for _ in range(2))
         one.show()
         two.show(one.session)
-        one.say("Tell me something")
+        one.say(LASTING)
         started = two.read_until("started")
         assert "id" not in started
-        assert started["question"]["text"] == "Tell me something"
+        assert started["question"]["text"] == LASTING
         assert two.read_until("text")["at"] == 0
         two.send("stop", run=started["run"])
         for page in (one, two):
@@ -74,7 +74,7 @@ def test_another_tab_sees_the_answer_grow_and_either_stops_it(house: AppServer, 
 def test_a_second_message_while_an_answer_is_written_is_refused(house: AppServer, olga: Browser) -> None:
     with open_chat(olga, "slow") as chat:
         chat.show()
-        chat.say("One")
+        chat.say(LASTING)
         chat.read_until("text")
         name = chat.say("Two")
         refused = chat.read_until("refused")

@@ -38,7 +38,7 @@ def test_an_answer_of_another_server_grows_to_its_end(servers: tuple[AppServer, 
     first, second = servers
     with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
         here.show()
-        here.say(" ".join(f"word{number}" for number in range(80)))
+        here.say(" ".join(f"word{number}" for number in range(160)))
         run = here.read_until("started")["run"]
         assert there.show(here.session)["messages"][-1]["role"] == "user"
         started = there.read()
@@ -58,7 +58,7 @@ def test_a_page_that_was_open_before_is_refused_and_then_follows(servers: tuple[
     with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
         here.show()
         assert there.show(here.session)["messages"] == []
-        here.say(" ".join(f"word{number}" for number in range(80)))
+        here.say(" ".join(f"word{number}" for number in range(160)))
         run = here.read_until("started")["run"]
         name = there.say("Also this")
         refused = there.read_until("refused", "started")

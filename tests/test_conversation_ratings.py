@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chat_socket import ChatSocket, open_chat
+from tests.chat_socket import LASTING, ChatSocket, open_chat
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser
 from tests.running import chat_flow
@@ -79,7 +79,7 @@ def test_what_is_not_stored_or_has_failed_cannot_be_rated(house: AppServer) -> N
 def test_one_that_is_still_written_cannot_and_one_that_was_stopped_can(house: AppServer) -> None:
     with open_chat(open_browser(house, "bob"), "slow") as chat:
         chat.show()
-        chat.say("Hello")
+        chat.say(LASTING)
         answer = chat.read_until("started")["answers"][0]["id"]
         chat.read_until("text")
         assert rate(chat, answer, "bad")["error"] == REFUSED

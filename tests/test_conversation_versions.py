@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.chat_socket import ChatSocket, Told, open_chat
+from tests.chat_socket import LASTING, ChatSocket, Told, open_chat
 from tests.house import PUBLIC, SHARED, House
 from tests.page_socket import Browser
 from tests.running import chat_flow
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_refused_whatever_it_is(house: AppServer, olga: Bro
 def test_while_an_answer_is_written_nothing_is_edited_or_chosen(olga: Browser) -> None:
     with open_chat(olga, "slow") as chat:
         chat.show()
-        chat.say("One")
+        chat.say(LASTING)
         first = chat.read_until("started")["question"]["id"]
         chat.read_until("text")
         chat.send("stop")

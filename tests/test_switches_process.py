@@ -12,9 +12,10 @@ import requests
 from tests.running import chat_flow
 from tests.servers import AppServer
 from tests.store_databases import DATABASES, empty_database
+from tests.two_servers import LASTING
 from tests.waiting import eventually
 
-FLOWS = {"long": chat_flow("scripted:long"), "echo": chat_flow("scripted")}
+FLOWS = {"long": chat_flow("lasting:echo"), "echo": chat_flow("scripted")}
 
 
 class Pair:
@@ -64,7 +65,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
 
 @contextmanager
 def open_pair(url: str, folder: Path) -> Iterator[Pair]:
-    config = {"database": url}
+    config = {"database": url, "providers": {"lasting": LASTING}}
     with (
         AppServer(folder / "one", config=config, flows=FLOWS) as one,
         AppServer(folder / "other", config=config, flows=FLOWS) as other,

@@ -117,7 +117,7 @@ def test_an_open_stream_does_not_keep_the_process(
                 server.process.send_signal(how)
                 began = time.monotonic()
                 server.process.wait(20)
-        assert 0.4 < time.monotonic() - began < 7  # unless told otherwise it waits ten
+        assert 0.4 < time.monotonic() - began < 9.5  # unless told otherwise it waits ten
         assert "Traceback" not in server.log
 
 
@@ -128,7 +128,7 @@ def test_a_second_signal_ends_the_grace(tmp_path: Path) -> None:
         with requests.post(url, json={}, headers={"x-api-key": key}, stream=True, timeout=30):
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
+            assert is_closed_to_newcomers(server, within=30)
             assert server.process.poll() is None
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(40)  # the grace is a minute
@@ -146,15 +146,15 @@ def is_closed_to_newcomers(server: AppServer, *, within: float) -> bool:
 
 @pytest.mark.browser
 def test_an_open_page_sees_its_answer_end_while_the_process_ends(tmp_path: Path, browser: "Chromium") -> None:
-    words = [f"word{number}" for number in range(60)]
+    words = [f"word{number}" for number in range(120)]
     with AppServer(tmp_path, flows={"slow": flow_text("scripted:slow")}) as server, visitor(browser) as page:
         go(page, f"{server.url}/playground?flow=slow")
         say(page, " ".join(words))
         answers(page).get_by_text("word3").wait_for()
-        assert "word59" not in answers(page).inner_text()
+        assert "word119" not in answers(page).inner_text()
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
-        answers(page).get_by_text("word59").wait_for()
+        answers(page).get_by_text("word119").wait_for()
         server.process.wait(20)
 
 
@@ -167,7 +167,7 @@ def test_during_the_grace_nobody_new_is_let_in(tmp_path: Path) -> None:
         with requests.post(f"{url}?stream=true", json={}, headers=headers, stream=True, timeout=30):
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
-            assert is_closed_to_newcomers(server, within=10)
+            assert is_closed_to_newcomers(server, within=30)
             answer = before.post(url, json={}, headers=headers, timeout=10)
             assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "shutting_down")
             server.process.send_signal(signal.SIGTERM)

@@ -18,6 +18,8 @@ from tests.api.test_runs import find_running
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
+SAID = " ".join(["word"] * 60)
+"""What `slow` answers for three seconds: long enough for the requests beside it."""
 
 
 @pytest.fixture
@@ -30,15 +32,15 @@ async def kept(tmp_path: Path, url: str) -> AsyncIterator[Api]:
 async def test_a_repeat_takes_no_place_and_its_run_does(tmp_path: Path) -> None:
     config = {"limits": {"runs_at_once": 1, "queue_seconds": 0}}
     async with serving(tmp_path, config=config, flows=KEPT) as full:
-        first = asyncio.create_task(ask(full, "slow", "?stream=true"))
+        first = asyncio.create_task(ask(full, "slow", "?stream=true", input_value=SAID))
         await find_running(full, "You said: ")
         refused = await ask(full, "echo", key="other")
         assert (refused.status_code, refused.json()["code"]) == (503, "server_busy")
-        again = await ask(full, "slow")
+        again = await ask(full, "slow", input_value=SAID)
         assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
         assert (await first).status_code == 200
         assert (await ask(full, "echo", key="other")).status_code == 200
-        assert (await ask(full, "slow")).status_code == 200
+        assert (await ask(full, "slow", input_value=SAID)).status_code == 200
         assert (await ask(full, "echo", key="third")).status_code == 200
 
 
@@ -65,13 +67,13 @@ async def test_a_repeat_is_no_run_at_once_and_none_of_the_day(
     tmp_path: Path, whose: str, limit: dict[str, int]
 ) -> None:
     async with serving(tmp_path, config={"limits": {whose: limit}}, flows=KEPT) as limited:
-        first = asyncio.create_task(ask(limited, "slow", "?stream=sse"))
+        first = asyncio.create_task(ask(limited, "slow", "?stream=sse", input_value=SAID))
         await find_running(limited, "You said: ")
         if "tokens_per_day" in limit:
             await first
         refused = await ask(limited, "slow", key="other")
         assert (refused.status_code, refused.json()["code"] in ("runs_at_once", "daily_limit_reached")) == (429, True)
-        again = await ask(limited, "slow")
+        again = await ask(limited, "slow", input_value=SAID)
         assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
         assert (await first).status_code == 200
 
