@@ -126,7 +126,7 @@ def test_a_flow_finds_its_own_and_what_is_shared(shelf: Shelf) -> None:
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not await holds():
         assert time.monotonic() < end
         await asyncio.sleep(0.05)
@@ -162,7 +162,7 @@ def test_a_question_waits_for_an_index_no_longer_than_it_may(shelf: Shelf) -> No
     begun = time.monotonic()
     with pytest.raises(KnowledgeMissing):
         asyncio.run(library.search("travel", "handbook", "Lyon"))
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 15  # twenty, unless told otherwise
 
 
 def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_they_came(shelf: Shelf) -> None:
@@ -304,7 +304,7 @@ def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "hotels.md").write_text("Hotels in Lyon cost 120 euros.")
         found = asyncio.run_coroutine_threadsafe(app.library.search("travel", "handbook", "Lyon"), app.loop)
-        assert found.result(30) is not None
+        assert found.result(60) is not None
     assert (app.settings.data / "knowledge" / "flows" / "travel" / "handbook" / "current").exists()
 
 

@@ -86,7 +86,9 @@ def test_looks_are_half_a_second_apart(folder: Folder) -> None:
     folder.write("talk.yaml", text(said="one"))
     catalogue = Catalogue(folder.path, max_bytes=LIMIT)
     folder.write("talk.yaml", text(said="two"))
+    catalogue._looked = time.monotonic() + 60  # however long a busy machine took since the look
     assert read_said(catalogue, "talk") == "one"
+    catalogue._looked = time.monotonic()
     eventually(lambda: read_said(catalogue, "talk") == "two")
 
 
@@ -111,7 +113,7 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
         time.sleep(0.005)
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert not failures
     assert folder.said("talk") == "14"
 
