@@ -31,6 +31,13 @@ class Meeting:
     async def close(self) -> None:
         """Nothing to free."""
 
+    async def wait_for(self, count: int) -> None:
+        """Returns once so many calls came, and a few turns of the loop later, when one more would be here too."""
+        async with asyncio.timeout(60):
+            while len(self.came) < count:  # noqa: ASYNC110 - who waits is no part of what is tested
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
     async def complete(self, call: ModelCall) -> Completion:
         self.came.append(call.model)
         if len(self.came) == 2:

@@ -82,7 +82,7 @@ async def test_no_more_run_at_once_than_allowed_and_that_many_do() -> None:
     assert find_step(events, "Each").status == "done"
     waiting = Meeting(3)
     task = asyncio.create_task(run({"each": each("[a, b, c]"), "one": ONE}, waiting))
-    await asyncio.wait([task], timeout=0.3)
+    await waiting.wait_for(2)
     assert waiting.came == ["a", "a"]
     task.cancel()
     await asyncio.wait([task])

@@ -131,7 +131,8 @@ async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str) -> None
         flow = "silent" if who == "flow" else "talk"
         one_more = await pick(runtime, who, 9)
         refused = await refusal(runtime, one_more, flow=flow, session="one more")
-        assert (refused.code, refused.retry_after) == ("runs_at_once", 1)
+        assert refused.code == "runs_at_once"
+        assert refused.retry_after in range(1, 61)  # as long as the oldest goes on by now
         assert "2 runs going on" in refused.message
         turn = runtime.find_page_turn(await pick(runtime, who, 0), "silent", "s0")
         assert turn is not None

@@ -60,8 +60,11 @@ async def test_who_runs_what_since_when_and_by_what(acme: Runtime) -> None:
     for name, owner in (("laptop", "olga"), ("nightly", None)):
         secret = await make_token(acme, name, owner)
         turns.append((await answer(acme, TokenHolder(secret), address="long", ask=say)).start_for_stream())
-    await eventually(lambda: asyncio.sleep(0, all(run.said_chars for run in acme.running.list_runs().values())))
-    await eventually(lambda: asyncio.sleep(0, len(acme.running.list_runs()) == 4))
+
+    async def speak_all() -> bool:
+        return [run.said_chars > 0 for run in acme.running.list_runs().values()] == [True] * 4
+
+    await eventually(speak_all)
     found, count = await operating.look(acme, ada)
     assert count == 4
     assert {(run.who, run.way) for run in found} == {

@@ -286,7 +286,7 @@ async def test_no_charset_keeps_the_process_or_fails(charset: str) -> None:
         answer = await ask(server.url, host_of(server))
     begun = time.process_time()
     assert (answer.charset, len(answer.text), answer.media_type) == ("utf-8", 300_001, "text/plain")
-    assert time.process_time() - begun < MOST
+    assert time.process_time() - begun < 10 * MOST
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from flowground.errors import ConfigError, InvalidRequest
 from flowground.store import Store
 from tests.store_writes import note, noted
 from tests.stored import list_entries
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -209,10 +210,6 @@ async def test_sqlites_log_moves_into_the_file_while_the_app_runs(tmp_path: Path
     store = Store.open(f"sqlite:///{tmp_path}/a.db")
     before = (tmp_path / "a.db").stat().st_size
     await asyncio.gather(*(store.write(note, "x" * 1000) for _ in range(200)))
-    for _ in range(100):
-        if (tmp_path / "a.db").stat().st_size > before + 200_000:
-            break
-        await asyncio.sleep(0.05)
-    assert (tmp_path / "a.db").stat().st_size > before + 200_000
+    await asyncio.to_thread(eventually, lambda: (tmp_path / "a.db").stat().st_size > before + 200_000)
     store.close()
     assert os.listdir(tmp_path) == ["a.db"]

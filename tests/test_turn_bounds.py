@@ -84,8 +84,8 @@ async def test_an_answer_just_within_the_limit_is_whole(tmp_path: Path, stream: 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_run_has_a_longest_time(tmp_path: Path, stream: bool) -> None:
-    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.8}}) as runtime:
-        with pytest.raises(RunTimeout, match=r"longer than 0\.8 seconds"):
+    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 2.5}}) as runtime:
+        with pytest.raises(RunTimeout, match=r"longer than 2\.5 seconds"):
             await take(runtime, "silent", "x", stream=stream)
         stored, run = await answer(runtime, "silent")
         assert (stored.state, stored.text, run.error_code) == ("failed", "", "run_timeout")
@@ -101,7 +101,7 @@ async def test_a_pages_turn_has_a_longest_time_too(tmp_path: Path) -> None:
             runtime, LOCAL_OWNER, "silent", RunRequest(input_value="x", session_id="s", stream=True)
         )
         with pytest.raises(RunTimeout):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 _ = [event async for event in watch(turn)]
 
 
@@ -145,7 +145,7 @@ async def test_a_failed_and_a_stopped_run_have_their_trace(tmp_path: Path, strea
         stored, _ = await answer(runtime, "two")
         assert [step.component_id for step in stored.trace] == ["ChatInput", "First"]
         with pytest.raises(TimeoutError):
-            await take(runtime, "silent", "x", stream=stream, leave_at=0.8)
+            await take(runtime, "silent", "x", stream=stream, leave_at=3)
         stored, _ = await answer(runtime, "silent")
         assert (stored.state, [step.component_id for step in stored.trace]) == ("stopped", ["ChatInput"])
 
@@ -205,7 +205,7 @@ async def test_a_watcher_who_does_not_read_stops_no_turn(tmp_path: Path) -> None
         turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
         async with aclosing(watch(turn)) as idle:
             await anext(idle)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.wait([turn.task])
         stored, _ = await answer(runtime, "echo")
         assert (stored.state, stored.text[-5:]) == ("complete", "4999 ")

@@ -10,10 +10,12 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from flowground.shims.page_messages import Outline
+from tests.heartbeat import MOST
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.tickets import open_browser
+from tests.waiting import eventually
 
 NAME = f"$$ID-{'a' * 32}-None"
 LARGE = 860_000
@@ -78,9 +80,13 @@ def test_what_unfolds_to_much_more_than_it_has_bytes_is_refused(
 @pytest.mark.parametrize("made", table().values(), ids=table().keys())
 def test_nobody_waits_while_it_is_counted(made: Callable[[int], bytes]) -> None:
     data = made(2_900_000)
-    begin = time.thread_time()
-    assert Outline(data).is_too_much
-    assert time.thread_time() - begin < 0.05
+
+    def measure() -> float:
+        begin = time.thread_time()
+        assert Outline(data).is_too_much
+        return time.thread_time() - begin
+
+    assert min(measure() for _ in range(3)) < MOST
 
 
 def test_pages_that_begin_with_their_largest_message_hold_little(house: AppServer) -> None:
@@ -128,7 +134,7 @@ def test_letters_that_are_none_are_one_line_of_the_log(house: AppServer) -> None
     with open_page(Browser(house.url)) as page:
         page._connection.send(part(11, part(1, b"\xff")))
         assert page.closed()[0] == 1002
-    assert house.log.count("Error deserializing back message") == 1
+    eventually(lambda: house.log.count("Error deserializing back message") == 1)
     assert "Traceback" not in house.log
     assert "DecodeError" not in house.log
 

@@ -138,7 +138,7 @@ async def test_a_page_or_program_asks_for_a_run_that_was_never_stored(api: Api, 
     line.cut()
     line.go_on()
     assert told.status_code == 503
-    for _ in range(100):
+    for _ in range(400):
         again = await ask(api, "echo")
         if again.status_code == 200:
             break

@@ -108,10 +108,10 @@ async def test_they_are_asked_again_after_the_wait_for_a_place(
         first = asyncio.create_task(api.run("long", {"input_value": "hi"}))
         run = await find_running(api, "")
         waiting = asyncio.create_task(api.client.post("/api/v1/run/echo", content=BODY, headers=headers))
-        await asyncio.sleep(A_WHILE / 2)
+        await asyncio.sleep(A_WHILE)
         assert not waiting.done()
         await change(api, token_id)
-        await asyncio.sleep(A_WHILE / 2)
+        await asyncio.sleep(A_WHILE)
         assert (await api.client.post(f"/api/v1/runs/{run}/stop")).status_code == 200
         check(await waiting, status, code)
         await first
@@ -131,10 +131,10 @@ async def test_they_are_asked_again_after_the_wait_for_another_run(
         run = await find_running(api, "")
         api.runtime._stream_turns = StreamTurns()
         waiting = asyncio.create_task(api.client.post("/api/v1/run/long", content=BODY, headers=headers))
-        await asyncio.sleep(A_WHILE / 2)
+        await asyncio.sleep(A_WHILE)
         assert not waiting.done()
         await change(api, token_id)
-        await asyncio.sleep(A_WHILE / 2)
+        await asyncio.sleep(A_WHILE)
         await api.runtime.running.stop(run)
         check(await waiting, status, code)
         await first
