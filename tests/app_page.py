@@ -13,7 +13,7 @@ E = TypeVar("E")
 
 def open_script(page: str = "", *, script: str = "pages/router.py", **query: str) -> AppTest:
     """The home page, or another that its navigation lists."""
-    at = AppTest.from_file(str(ROOT / script), default_timeout=20).run()
+    at = AppTest.from_file(str(ROOT / script), default_timeout=60).run()
     assert not at.exception
     return go(at, page, script=script, **query) if page else at
 

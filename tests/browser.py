@@ -12,7 +12,7 @@ class Browser:
         self.url = url
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.get(f"{url}/_stcore/health", timeout=10)
+        self.session.get(f"{url}/_stcore/health", timeout=60)
 
     @property
     def cookies(self) -> str:
@@ -22,4 +22,4 @@ class Browser:
         """As a page's script does it: with this server's Origin, unless `Origin=` says otherwise ("" leaves it out)."""
         named = {"Origin": self.url} | headers
         sent = {name: value for name, value in named.items() if value}
-        return self.session.post(f"{self.url}{path}", json=dict(body or {}), headers=sent, timeout=10)
+        return self.session.post(f"{self.url}{path}", json=dict(body or {}), headers=sent, timeout=60)

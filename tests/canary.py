@@ -57,7 +57,7 @@ def find_everywhere(url: str, folder: Path, word: str = WORD) -> list[str]:
 
 def await_none(url: str, folder: Path, word: str = WORD) -> None:
     """Returns once the word is nowhere: SQLite's log is emptied soon after an erasure."""
-    eventually(lambda: not find_everywhere(url, folder, word), within=10)
+    eventually(lambda: not find_everywhere(url, folder, word))
 
 
 async def take(

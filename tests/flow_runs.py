@@ -48,7 +48,7 @@ nothing_said = SaidBefore()
 
 
 async def read_into(read: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:
-    async with asyncio.timeout(10), aclosing(run) as events:
+    async with asyncio.timeout(60), aclosing(run) as events:
         async for event in events:
             read.append(event)
 
@@ -58,5 +58,5 @@ async def events_of(
 ) -> list[RunEvent]:
     request = RunRequest(input_value="hi", stream=stream, output_type=output_type)
     run = run_flow(flow, request, history=nothing_said, models=models)
-    async with asyncio.timeout(10), aclosing(run) as events:
+    async with asyncio.timeout(60), aclosing(run) as events:
         return [event async for event in events]

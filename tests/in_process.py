@@ -18,17 +18,17 @@ def runtime_of(config: Path) -> Iterator[Runtime]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     app = Runtime(Settings.load(config))
-    asyncio.run_coroutine_threadsafe(app.start(), loop).result(20)
+    asyncio.run_coroutine_threadsafe(app.start(), loop).result(60)
     runtime.install(app)
     try:
         yield app
     finally:
         runtime.install(None)
-        asyncio.run_coroutine_threadsafe(app.close(), loop).result(20)
-        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(20)
-        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(app.close(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 

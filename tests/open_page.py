@@ -28,7 +28,7 @@ _AT_REST = """one => new Promise((done) => {
 def visitor(browser: "Browser", **context: Any) -> Iterator["Page"]:
     """A browser of its own: other cookies, other clipboard."""
     opened = browser.new_context(**context)
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(60_000)
     yield opened.new_page()
     opened.close()
 
@@ -126,7 +126,7 @@ def expect_count(found: "Locator", count: int) -> None:
     """So many are there, at once or soon: a page that is done with its script may still be drawing."""
     from playwright.sync_api import expect  # noqa: PLC0415 - a development extra
 
-    expect(found).to_have_count(count, timeout=20_000)
+    expect(found).to_have_count(count, timeout=60_000)
 
 
 def flow_text(model: str, name: str = "A flow", **chat: object) -> str:

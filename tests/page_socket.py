@@ -34,7 +34,7 @@ def open_page(
     named = {"Host": address.netloc, "Origin": browser.url, "Cookie": browser.cookies} | dict(headers or {})
     host, origin = named.pop("Host"), named.pop("Origin")
     with (
-        socket.create_connection((address.hostname, address.port), timeout=10) as dialled,
+        socket.create_connection((address.hostname, address.port), timeout=60) as dialled,
         connect(
             f"ws://{host}{base}/_stcore/stream",
             sock=dialled,
@@ -43,6 +43,7 @@ def open_page(
             additional_headers={name: value for name, value in named.items() if value},
             max_size=None,
             proxy=None,
+            open_timeout=60,
         ) as connection,
         ExitStack() as chats,
     ):
@@ -166,7 +167,7 @@ class PageSocket:
     def closed(self) -> tuple[int, str]:
         """Code and reason with which the server closes the page."""
         with pytest.raises(ConnectionClosed) as told:
-            self.received(within=20)
+            self.received(within=60)
         assert told.value.rcvd is not None
         return told.value.rcvd.code, told.value.rcvd.reason
 
@@ -185,7 +186,7 @@ class PageSocket:
         self._connection.send(asked.SerializeToString())
         received = b""
         while True:
-            frame = self._connection.recv(timeout=20)
+            frame = self._connection.recv(timeout=60)
             assert isinstance(frame, bytes)
             received += frame
             message = ForwardMsg()

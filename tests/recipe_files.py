@@ -69,7 +69,7 @@ def test_it_stands_in_docs_and_schema() -> None:
 
 def test_its_fields_can_be_overridden_on_the_page(tmp_path: Path) -> None:
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"loud": FLOW})):
-        at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
+        at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
         at.switch_page("api_access.py")
         at.query_params["flow"] = "loud"
         at.run()

@@ -43,7 +43,7 @@ async def statuses(store: Store) -> dict[str, tuple[str, str | None]]:
 
 async def eventually(look: Callable[[], Awaitable[object]]) -> None:
     """Returns when `look` gives something true."""
-    for _ in range(600):
+    for _ in range(1_200):
         if await look():
             return
         await asyncio.sleep(0.05)

@@ -89,7 +89,7 @@ class AppServer:
         by: Literal["streamlit", "uvicorn"] = "streamlit",
         environment: Mapping[str, str] | None = None,
         health: str = "/health",
-        deadline: float = 60,
+        deadline: float = 120,
         checkout: Path = ROOT,
     ) -> None:
         self.folder = folder

@@ -29,7 +29,7 @@ class Hold:
 
     def __call__(self, _: Connection) -> str:
         self.begun.set()
-        assert self.may_end.wait(20)
+        assert self.may_end.wait(60)
         return "held"
 
 
@@ -65,7 +65,7 @@ def job(function: Callable[..., Any], *args: Any) -> Job:
 
 async def answer(waiting: Job) -> Any:
     assert waiting.future is not None
-    return await asyncio.wait_for(waiting.future, 20)
+    return await asyncio.wait_for(waiting.future, 60)
 
 
 def losing_the_commit(*, lands: bool, and_then: Callable[[], object] = list) -> Callable[[Connection], str]:

@@ -36,7 +36,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawClient]:
 def messages(raw: RawClient, flow: str, *, count: int) -> list[dict[str, object]]:
     """The token's messages in a flow, once there are `count`."""
     url = f"{raw.server.url}/api/v1/monitor/messages?flow_id={flow}"
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while True:
         found: list[dict[str, object]] = requests.get(url, headers={"x-api-key": raw.key}, timeout=10).json()
         if len(found) >= count or time.monotonic() > end:

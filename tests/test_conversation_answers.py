@@ -70,12 +70,12 @@ def models(*answers: bytes) -> Iterator[list[str]]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield urls
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
@@ -141,7 +141,7 @@ def test_who_sent_a_damaged_file_reads_so_at_once_and_later_and_what_is_the_auth
     for flow, sees in asked:
         offer = FileOffer(LOCAL_OWNER.owner, "plan.pdf", flow)
         receiving = app.files.receive(give([b"%PDF-1.7 no more"]), offer)
-        sent = asyncio.run_coroutine_threadsafe(receiving, app.loop).result(20)
+        sent = asyncio.run_coroutine_threadsafe(receiving, app.loop).result(60)
         page = TalkHere(app, flow, caller=replace(LOCAL_OWNER, sees=sees))
         page.show()
         at_once = page.answer("What is it?", files=[sent.reference.id])["error"]
@@ -189,7 +189,7 @@ def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
         for message in messages:
             await app.store.write(turns.begin_turn, **place, message=message)
 
-    asyncio.run_coroutine_threadsafe(write(), app.loop).result(20)
+    asyncio.run_coroutine_threadsafe(write(), app.loop).result(60)
 
 
 def message(role: Literal["user", "assistant"], text: str) -> StoredMessage:
@@ -250,7 +250,7 @@ def test_messages_whose_contents_were_forgotten_stand_without_steps(app: Runtime
     forgets = Forgetting(
         app.store, RetentionSettings(run_contents_days=days), PublicSettings(), now=lambda: later, rest=0
     )
-    gone = asyncio.run_coroutine_threadsafe(forgets.forget(), app.loop).result(20)
+    gone = asyncio.run_coroutine_threadsafe(forgets.forget(), app.loop).result(60)
     assert gone.get("messages' traces and requests", 0) == 2 * days
     question, answer = TalkHere(app, "talk").show(page.session)["messages"]
     assert (question["text"], answer["text"]) == ("What was said", "You said: What was said")

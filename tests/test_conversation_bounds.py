@@ -218,10 +218,10 @@ def test_what_another_process_takes_away_ends_within_seconds(house: AppServer) -
             chat.show()
         share(house, "echo", Sharing(is_shared=False))
         share(house, "memory-chatbot", Sharing(is_shared=False))
-        assert visitor.read_until("closed", within=30)["reason"] == "not_found"
-        assert member.read_until("closed", within=30)["reason"] == "not_found"
+        assert visitor.read_until("closed")["reason"] == "not_found"
+        assert member.read_until("closed")["reason"] == "not_found"
         (Path(house.folder) / "flows" / "memory-chatbot.yaml").unlink()
-        assert admin.read_until("closed", within=30)["reason"] == "not_found"
+        assert admin.read_until("closed")["reason"] == "not_found"
         last = stack.enter_context(open_chat(open_browser(house, "zoe"), "echo"))
         assert last.read()["reason"] == "not_found"
 
@@ -232,4 +232,4 @@ def test_a_removed_member_is_signed_out_of_what_is_open(house: AppServer) -> Non
     with open_chat(open_browser(house, "carl"), "echo") as chat:
         chat.show()
         assert house.run_command("members", "remove", "carl").returncode == 0
-        assert chat.read_until("closed", within=30)["reason"] == "signed_out"
+        assert chat.read_until("closed")["reason"] == "signed_out"

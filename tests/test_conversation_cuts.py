@@ -96,7 +96,7 @@ def test_a_reader_that_takes_nothing_gets_the_rest_in_one_piece(app: Runtime) ->
     steady = TalkHere(app, "two")
     lazy = TalkHere(app, "two")
     lazy.show(steady.show()["session"])
-    block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+    block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
     lazy.hold_back(block)
     steady.say("Begin " + "x" * 100_000)
     steady.read_until("ended")
@@ -113,7 +113,7 @@ def test_a_page_that_was_cut_off_for_reading_nothing_leaves_nothing_behind(tmp_p
         steady.show()
         steady.ask("Begin " + "x" * 100_000)
         lazy = TalkHere(impatient, "two")
-        lazy.hold_back(asyncio.run_coroutine_threadsafe(make_event(), impatient.loop).result(20))
+        lazy.hold_back(asyncio.run_coroutine_threadsafe(make_event(), impatient.loop).result(60))
         for _ in range(3):  # it has asked for more before it is cut off
             lazy.send("open", session=steady.session)
         lazy.wait_for_cut()
@@ -133,7 +133,7 @@ def test_whole_answers_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -> 
     with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
         steady, lazy = TalkHere(app, "long"), TalkHere(app, "long")
         lazy.show(steady.show()["session"])
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
         lazy.hold_back(block)
         texts = [str(number) * 190_000 for number in range(6)]
         for text in texts:
@@ -161,7 +161,7 @@ def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -
         steady.read_until("ended")
         second = steady.read_question()
         lazy.show(steady.session)
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
         lazy.hold_back(block)
         for _ in range(6):
             for version in (first, second):
@@ -183,7 +183,7 @@ def test_of_one_person_who_took_nothing_for_longest_is_cut_off(tmp_path: Path, m
         steady.show()
         text = "a" * 190_000
         steady.ask(text)
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
         lazy = [TalkHere(app, "long") for _ in range(4)]
         for page in lazy:
             page.hold_back(block)

@@ -67,7 +67,7 @@ async def test_frames_are_sent_in_order_and_then_more_is_asked_for(reader: Reade
     await asyncio.sleep(0.05)
     assert not flushing.done()  # it is being sent
     reader.open.set()
-    await asyncio.wait_for(flushing, 1)
+    await asyncio.wait_for(flushing, 20)
     assert reader.taken[-1] == "fifth"
 
 
@@ -75,14 +75,14 @@ async def test_who_does_not_read_is_not_listened_to(reader: Reader) -> None:
     reader.open.clear()
     reader.outbox.put("x" * MOST)
     assert not reader.outbox.is_full
-    assert await asyncio.wait_for(reader.outbox.wait_for_room(), 1)
+    assert await asyncio.wait_for(reader.outbox.wait_for_room(), 20)
     reader.outbox.put("y")
     assert reader.outbox.is_full
     waiting = asyncio.create_task(reader.outbox.wait_for_room())
     await asyncio.sleep(0.05)
     assert not waiting.done()
     reader.open.set()
-    assert await asyncio.wait_for(waiting, 1)
+    assert await asyncio.wait_for(waiting, 20)
     await reader.outbox.flush()
     assert not reader.outbox.is_full
     assert [len(frame) for frame in reader.taken] == [MOST, 1]
@@ -91,12 +91,12 @@ async def test_who_does_not_read_is_not_listened_to(reader: Reader) -> None:
 async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_waits_for_it(reader: Reader) -> None:
     reader.open.clear()
     reader.outbox.put("x" * (MOST + 1))
-    assert not await asyncio.wait_for(reader.outbox.wait_for_room(), 2)
-    await asyncio.wait_for(reader.outbox.flush(), 1)
+    assert not await asyncio.wait_for(reader.outbox.wait_for_room(), 20)
+    await asyncio.wait_for(reader.outbox.flush(), 20)
     assert reader.given_up == 1
     reader.outbox.put("late")
     assert not reader.outbox.is_full
-    await asyncio.wait_for(reader.outbox.flush(), 1)
+    await asyncio.wait_for(reader.outbox.flush(), 20)
     assert reader.taken == []
 
 
@@ -108,5 +108,5 @@ async def test_a_socket_that_is_left_lets_go_of_who_waits() -> None:
     waiting = [asyncio.create_task(reader.outbox.wait_for_room()), asyncio.create_task(reader.outbox.flush())]
     await asyncio.sleep(0.01)
     task.cancel()
-    assert await asyncio.wait_for(asyncio.gather(*waiting), 1) == [False, None]
+    assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [False, None]
     assert reader.given_up == 0

@@ -33,7 +33,7 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def wait(app: Runtime, deed: Coroutine[Any, Any, object]) -> None:
-    asyncio.run_coroutine_threadsafe(deed, app.loop).result(20)
+    asyncio.run_coroutine_threadsafe(deed, app.loop).result(60)
 
 
 def test_what_is_switched_off_is_told_at_once_and_takes_no_message(app: Runtime) -> None:

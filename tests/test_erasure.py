@@ -67,7 +67,7 @@ def delete(house: AppServer, key: str) -> None:
 
 def await_clean(house: AppServer) -> None:
     """Returns once the word is in no file of the server's: database, log, keys, flows, what it printed."""
-    eventually(lambda: not find_in_files(house.folder), within=10)
+    eventually(lambda: not find_in_files(house.folder))
 
 
 def test_a_conversation_that_a_program_deletes(house: AppServer) -> None:

@@ -30,7 +30,7 @@ def explain(file: bytes | Path, name: str, limits: ExtractionLimits = SMALL) -> 
     begun = time.monotonic()
     with pytest.raises(FileUnreadable) as refused:
         extract(file, name, limits)
-    assert time.monotonic() - begun < limits.seconds + 10
+    assert time.monotonic() - begun < limits.seconds + 30
     return refused.value.message
 
 
@@ -265,7 +265,7 @@ def test_a_call_that_is_cancelled_ends_its_child() -> None:
             task = asyncio.create_task(extractor.extract(slow, "slow.pdf"))
             await asyncio.sleep(0.5)
             task.cancel()
-            await asyncio.wait([task], timeout=10)
+            await asyncio.wait([task], timeout=60)
             return task.cancelled() and extractor._process is None
 
     assert asyncio.run(cancel())

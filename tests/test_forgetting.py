@@ -46,7 +46,7 @@ async def kept(store: Store, *, owner: str = VISITOR, flow_id: str = "talk") -> 
 
 
 async def until_kept(store: Store, sessions: set[str]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             if await kept(store) == sessions:
                 return
@@ -153,7 +153,7 @@ async def test_a_look_that_failed_is_followed_by_another(store: Store, caplog: p
     await store.write(run, statement="ALTER TABLE sessions RENAME TO away")
     task = forgetting(store, conversations=1, at_least=0.01, at_most=0.01)
     task.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await asyncio.sleep(0.01)
             if "could not be deleted" in caplog.text:

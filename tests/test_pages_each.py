@@ -80,7 +80,7 @@ def test_each_page_opens(page: str, tmp_path: Path) -> None:
         if page in OWNERS:
             at = open_script(page, flow="talk")
         else:
-            at = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=20)
+            at = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
             at.query_params["flow"] = "talk"
             at.run()
         assert not at.exception
@@ -91,7 +91,7 @@ def test_each_page_opens(page: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", sorted({*PAGES} - FOR_NOBODY))
 def test_each_page_asks_who_is_here(page: str) -> None:
     path = str(ROOT / "pages" / f"{page}.py")
-    at = AppTest.from_string(ALONE.format(page=path), default_timeout=20)
+    at = AppTest.from_string(ALONE.format(page=path), default_timeout=60)
     at.query_params["flow"] = "talk"
     at.run()
     assert not at.exception
@@ -101,7 +101,7 @@ def test_each_page_asks_who_is_here(page: str) -> None:
 @pytest.mark.usefixtures("nobody")
 def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_WAITING", 0)
-    at = AppTest.from_file(str(ROOT / "pages" / "sign_in.py"), default_timeout=20).run()
+    at = AppTest.from_file(str(ROOT / "pages" / "sign_in.py"), default_timeout=60).run()
     find_by_label(at.text_input, "User name").input("ada")
     find_by_label(at.text_input, "Password").input("Secret-123")
     find_by_label(at.button, "Sign in").click().run()

@@ -42,7 +42,7 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def wait(app: Runtime, deed: Coroutine[Any, Any, object]) -> None:
-    asyncio.run_coroutine_threadsafe(deed, app.loop).result(20)
+    asyncio.run_coroutine_threadsafe(deed, app.loop).result(60)
 
 
 def switch_off(app: Runtime, flow: str) -> None:

@@ -34,7 +34,7 @@ PIECES = chunked(delta("Hi"), delta(finish="stop"), end=False)
 async def faults_of(provider: OpenAI) -> list[FlowgroundError]:
     """What the plain and the streamed call raise."""
     calls = (provider.complete(CALL), all_of(provider))
-    found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+    found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
     faults = [fault for fault in found if isinstance(fault, FlowgroundError)]
     assert len(faults) == 2, found
     return faults

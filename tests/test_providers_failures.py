@@ -96,7 +96,7 @@ async def test_a_late_answer_is_given_up(answer: list[Part]) -> None:
     async with model(answer, seconds=0.7) as (provider, server):
         with pytest.raises(ProviderTimeout):
             await all_of(provider)
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), 30)
         with pytest.raises(ProviderTimeout) as late:
             await provider.complete(CALL)
         assert late.value.message == "The provider 'mine' did not answer within 0.7 seconds."

@@ -75,9 +75,9 @@ async def test_text_in_parts_and_a_refusal_are_text() -> None:
 async def test_cancelling_reaches_the_server() -> None:
     async with model([60.0, ANSWER], seconds=60) as (provider, server):
         task = asyncio.ensure_future(provider.complete(CALL))
-        await asyncio.wait_for(server.came.wait(), 10)
+        await asyncio.wait_for(server.came.wait(), 30)
         task.cancel()
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), 30)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -86,7 +86,7 @@ async def test_closing_a_stream_reaches_the_server() -> None:
     async with model([chunked(delta("Hi"), end=False), 60.0], seconds=60) as (provider, server):
         async with aclosing(provider.stream(CALL)) as pieces:
             assert await anext(pieces) == "Hi"
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), 30)
 
 
 def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:

@@ -118,7 +118,7 @@ async def test_an_answer_that_stops_halfway_leaves_the_way_through_the_proxy_fre
         provider = OpenAI("mine", "http://model.example/v1", timeout=1, retries=0)
         with pytest.raises(ProviderError):
             await provider.complete(CALL)
-        await asyncio.wait_for(proxy.left.wait(), 10)
+        await asyncio.wait_for(proxy.left.wait(), 30)
         assert await provider.complete(CALL) == WANTED
         await provider.close()
 

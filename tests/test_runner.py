@@ -45,7 +45,7 @@ async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
     wired = wire(parse_flow(chat_flow("fails"), "chat.yaml", max_bytes=10_000))
     run = run_flow(wired, RunRequest(input_value="hi", stream=True), history=nothing_said, models=Meeting(1))
-    async with asyncio.timeout(10), aclosing(run) as events:
+    async with asyncio.timeout(60), aclosing(run) as events:
         assert isinstance(await anext(events), ComponentStarted)
     del run, events
     await asyncio.sleep(0)  # the loop itself holds the run's task until then
@@ -192,7 +192,7 @@ async def test_a_run_that_is_left_is_cancelled_down_to_the_provider() -> None:
     run = run_flow(
         two_models("left", "waits"), RunRequest(input_value="hi", stream=True), history=nothing_said, models=models
     )
-    async with asyncio.timeout(10), aclosing(run) as events:
+    async with asyncio.timeout(60), aclosing(run) as events:
         async for event in events:
             if isinstance(event, Token):
                 break

@@ -47,7 +47,7 @@ async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> Liv
 
 
 async def text_of(turn: LiveTurn) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return "".join([event.text async for event in watch(turn) if isinstance(event, Token)])
 
 

@@ -52,7 +52,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     monkeypatch.setenv("VAULT_WORD", AUTHORS)
     monkeypatch.setitem(COMPONENTS, "Locked", Locked)
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"vault": VAULT})):
-        yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
+        yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
 
 
 def answer_of(at: AppTest, message: str) -> str:

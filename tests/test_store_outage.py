@@ -59,7 +59,7 @@ async def test_a_process_that_stood_still_gives_nobody_up(url: str) -> None:
         holds = [Hold(), Hold()]
         waiting = [asyncio.create_task(store.write(holds[0])), asyncio.create_task(store.read(holds[1]))]
         for hold in holds:
-            await asyncio.to_thread(hold.begun.wait, 20)
+            await asyncio.to_thread(hold.begun.wait, 60)
         time.sleep(2.5)  # noqa: ASYNC251 - the loop stands still
         after = asyncio.create_task(store.write(note, "after"))
         await asyncio.sleep(0.1)

@@ -37,7 +37,7 @@ async def hold_readers(readers: Readers) -> AsyncIterator[None]:
     holds = [Hold() for _ in range(3)]
     for hold in holds:  # one after the other, so that each holds a thread of its own
         readers.put(job(hold))
-        assert await asyncio.to_thread(hold.begun.wait, 20)
+        assert await asyncio.to_thread(hold.begun.wait, 60)
     try:
         yield
     finally:
@@ -80,7 +80,7 @@ async def test_a_read_that_never_ends_is_cut_when_it_is_given_up(database: Datab
     async with open_readers(database, seconds=0.01) as readers:
         endless = Endless()
         readers.put(running := job(endless))
-        await asyncio.to_thread(endless.begun.wait, 20)
+        await asyncio.to_thread(endless.begun.wait, 60)
         assert running.future is not None
         while not running.future.done():
             await asyncio.sleep(0.05)
@@ -97,7 +97,7 @@ async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> No
     async with open_readers(database, seconds=3600) as readers:
         hold = Hold()
         readers.put(held := job(hold))
-        await asyncio.to_thread(hold.begun.wait, 20)
+        await asyncio.to_thread(hold.begun.wait, 60)
         assert readers.give_up(held).code == "store_unavailable"
         assert readers.outage.reason == "no answer within 3600 s"
         hold.may_end.set()

@@ -69,7 +69,7 @@ async def test_copies_go_after_an_erasure_and_rows_stay(leftover: Path) -> None:
     await asyncio.sleep(0.6)
     assert count_words(leftover)  # a start empties the log, and does not write the file anew
     store.empty_log()
-    eventually(lambda: not count_words(leftover), within=10)
+    eventually(lambda: not count_words(leftover))
     assert read_rows(raw) == before
     store.close()
     raw.close()
@@ -91,7 +91,7 @@ async def test_who_has_such_a_page_in_memory_does_not_write_it_back(leftover: Pa
     raw.execute(touch_raw, ("y",))
     assert count_words(leftover)
     store.empty_log()
-    eventually(lambda: not count_words(leftover), within=10)
+    eventually(lambda: not count_words(leftover))
     for number in range(1, 10):
         await store.write(touch, number)
         raw.execute(touch_raw, ("z" * number * 10,))

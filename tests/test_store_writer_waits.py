@@ -61,7 +61,7 @@ async def open_writer(database: Database, *, seconds: float) -> AsyncIterator[Wr
 async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: Writer, database: Database) -> None:
     hold = Hold()
     writer.put(job(hold))
-    await asyncio.to_thread(hold.begun.wait, 20)
+    await asyncio.to_thread(hold.begun.wait, 60)
     given_up, other = job(note, "given up"), job(note, "other")
     writer.put(given_up)
     writer.put(other)
@@ -76,7 +76,7 @@ async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(write
     hold = Hold()
     begun, staying = job(hold), job(mark_one_way(stays=True)(note_one_way), "stays")
     writer.put(begun)
-    await asyncio.to_thread(hold.begun.wait, 20)
+    await asyncio.to_thread(hold.begun.wait, 60)
     writer.put(staying)
     assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
     hold.may_end.set()
@@ -93,7 +93,7 @@ async def test_while_one_write_hangs_others_are_refused_at_once(database: Databa
     async with open_writer(database, seconds=0.01) as writer:
         hold = Hold()
         writer.put(held := job(hold))
-        await asyncio.to_thread(hold.begun.wait, 20)
+        await asyncio.to_thread(hold.begun.wait, 60)
         await asyncio.sleep(0.1)
         assert writer.give_up(held).code == "unknown_outcome"
         with pytest.raises(StoreUnavailable):
@@ -107,7 +107,7 @@ async def test_while_one_write_hangs_others_are_refused_at_once(database: Databa
 async def test_more_than_4096_writes_do_not_wait(writer: Writer) -> None:
     hold = Hold()
     writer.put(job(hold))
-    await asyncio.to_thread(hold.begun.wait, 20)
+    await asyncio.to_thread(hold.begun.wait, 60)
     waiting = Job(lambda _: None, (), {}, future=None)
     for _ in range(4096):
         writer.put(waiting)
@@ -123,7 +123,7 @@ async def test_a_write_hangs_once_it_takes_half_as_long_again_as_anybody_waits(
         hold, passed = Hold(), [0]
         monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
         writer.put(held := job(hold))
-        await asyncio.to_thread(hold.begun.wait, 20)
+        await asyncio.to_thread(hold.begun.wait, 60)
         passed[0] = 130
         assert writer.give_up(held).code == "unknown_outcome"
         writer.put(job(note, "waits"))
@@ -141,7 +141,7 @@ async def test_a_write_that_nobody_gave_up_does_not_hang_however_late_it_is(
         hold, passed = Hold(), [0]
         monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
         writer.put(job(hold))
-        await asyncio.to_thread(hold.begun.wait, 20)
+        await asyncio.to_thread(hold.begun.wait, 60)
         passed[0] = 3600
         writer.put(after := job(note, "after"))
         hold.may_end.set()
@@ -153,7 +153,7 @@ async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database,
     async with open_writer(database, seconds=0.01) as writer:
         endless = Endless()
         writer.put(running := job(endless))
-        await asyncio.to_thread(endless.begun.wait, 20)
+        await asyncio.to_thread(endless.begun.wait, 60)
         assert running.future is not None
         assert writer.give_up(running).code == "unknown_outcome"
         while not running.future.done():

@@ -41,7 +41,7 @@ components:
 async def say(runtime: Runtime, flow: str, text: str, *, session: str = "s", stream: bool = False) -> list[Event]:
     wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
     turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id=session, stream=stream))
-    async with asyncio.timeout(20), aclosing(turn) as events:
+    async with asyncio.timeout(60), aclosing(turn) as events:
         return [event async for event in events]
 
 
@@ -125,7 +125,7 @@ async def test_a_failure_that_cannot_be_stored_is_told_as_what_it_was(tmp_path: 
     async with running(tmp_path, FLOWS, config={"limits": {"store_seconds": 1}}) as runtime:
         wired = await runtime.access.open_flow(LOCAL_OWNER, "fail")
         turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value="hi", session_id="s"))
-        async with asyncio.timeout(20), aclosing(turn) as events:
+        async with asyncio.timeout(60), aclosing(turn) as events:
             assert isinstance(await anext(events), TurnStarted)
             lock = sqlite3.connect(tmp_path / "data" / "flowground.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")

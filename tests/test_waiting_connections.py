@@ -87,7 +87,7 @@ def test_a_refused_page_that_never_answers_is_cut(small: SmallServer) -> None:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: streamlit, x\r\n\r\n"
         )
         for _ in range(40):
-            refused = stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=6))
+            refused = stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=30))
             refused.sendall(asked.encode())
         told = b""
         with suppress(ConnectionResetError):

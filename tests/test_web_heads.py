@@ -25,7 +25,7 @@ PIECES = 200
     ids=["address", "header", "second request", "trailer"],
 )
 def test_a_head_without_an_end_is_hung_up_on(server: AppServer, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(begun)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             client.sendall(PIECE * PIECES)
@@ -33,7 +33,7 @@ def test_a_head_without_an_end_is_hung_up_on(server: AppServer, begun: bytes) ->
 
 def test_many_headers_are_as_much_as_one_long_one(server: AppServer) -> None:
     def asked(count: int, *, end: bytes) -> str:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
             client.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"x-some: 0123456789\r\n" * count)
             client.sendall(end)
             return client.recv(65_536).decode().partition("\r\n")[0]
@@ -56,13 +56,13 @@ def test_half_a_ticket_is_given_up(tmp_path: Path) -> None:
             f"POST /session/start HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nOrigin: {server.url}\r\n"
             f"Cookie: {Browser(server.url).cookies}\r\nContent-Length: 100\r\n\r\n{{"
         )
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as slow:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
             slow.sendall(head.encode())
             answer = b""
             while piece := slow.recv(65_536):
                 answer += piece
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as leaving:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as leaving:
             leaving.sendall(head.encode())
-        assert requests.get(f"{server.url}/health", timeout=5).status_code == 200
+        assert requests.get(f"{server.url}/health", timeout=30).status_code == 200
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert "Traceback" not in server.log

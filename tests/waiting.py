@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, within: float = 30) -> T:
+def eventually(look: Callable[[], T], *, within: float = 60) -> T:
     """What `look` gives, once that is true or not empty; it is asked ten times a second, for `within` seconds."""
     end = time.monotonic() + within
     while not (found := look()):

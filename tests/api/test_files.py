@@ -187,7 +187,7 @@ async def test_bytes_are_kept_once_and_go_with_their_last_row(api: Api, tmp_path
     await asyncio.sleep(0.3)
     assert len(list_bytes(tmp_path)) == 1  # the message has them
     assert (await api.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
-    await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path), within=5)
+    await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path))
     assert (await api.runtime.store.read(files.list_page, owners=[], limit=5)).count == 0
 
 
@@ -203,7 +203,7 @@ async def test_a_conversation_that_is_deleted_takes_its_files_along(api: Api, tm
     await api.runtime.store.erase(erasing.erase_conversations, owners=[owner])
     assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50)).count == 1
     await api.client.delete(f"/api/v1/files/delete/{path}")
-    await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path), within=5)
+    await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path))
 
 
 async def own(api: Api) -> str:
