@@ -67,9 +67,9 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
 
 
 async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
-    """One such run follows another, while a long one is written twice."""
+    """One such run follows another, each within the second that is soon here, while a long one is written twice."""
     await begin(store, "r", holder="h")
-    running, speaking = RunningRuns(store, seconds=1), Speaking()
+    running, speaking = RunningRuns(store, seconds=4), Speaking()
     running.add("r", speaking)
     for text in ("One", "One two"):
         speaking.text = text
