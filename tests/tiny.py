@@ -35,7 +35,7 @@ async def own_file(
 ) -> AsyncIterator[Local]:
     """A model from a file of one's own."""
     (folder / "mine.gguf").write_text(json.dumps(manners or {}))
-    entry = LocalSettings(path=folder / "mine.gguf", timeout=5)
+    entry = LocalSettings(path=folder / "mine.gguf", timeout=30)
     local = Local("local", entry, folder, program=TINY, idle_seconds=idle_seconds)
     try:
         yield local
