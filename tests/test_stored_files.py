@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,29 @@ async def test_visitors_keep_little(kept: Files) -> None:
     await keep(kept, owner=visitor, flow_id="other")
     with pytest.raises(files.FilesFull, match="more than 9 kB"):
         await keep(kept, owner=visitor, flow_id="third")
+
+
+async def test_visitors_of_one_address_add_a_share_of_a_day(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From however many browsers. What was refused does not count, and deleting gives nothing back."""
+    public = kept.settings.sharing.public.model_copy(update={"address_file_bytes": 10_000})
+    sharing = kept.settings.sharing.model_copy(update={"public": public})
+    kept.settings = kept.settings.model_copy(update={"sharing": sharing})
+
+    def add(owner: str, address: str, data: bytes = b"hello") -> Awaitable[StoredFile]:
+        return keep(kept, data, owner=Owner("visitor", owner), flow_id="talk", address=address)
+
+    with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
+        await add("a", "192.0.2.1", b"x" * 10_001)
+    first = await add("a", "192.0.2.1")
+    await add("b", "192.0.2.1")
+    await kept.store.write(files.delete_file, key=first.reference.id, owners=[first.owner])
+    with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
+        await add("c", "192.0.2.1")
+    await add("c", "192.0.2.2")
+    await keep(kept)
+    tomorrow = time.time() + 86_400
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    await add("c", "192.0.2.1")
 
 
 async def test_bytes_go_with_their_last_row(kept: Files) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from flowground.errors import BodyTooLarge, InvalidRequest, SentFileFailed, Serv
 from flowground.extraction import ENDINGS
 from flowground.extraction.kinds import READABLE
 from flowground.files import disk
+from flowground.files.daily import DailyBytes
 from flowground.files.turns import Turns
 from flowground.media_types import clean_name, find_media_type, is_accepted, name_accepted
 from flowground.settings import Settings
@@ -88,6 +89,7 @@ class Files:
     """Of all files that arrive."""
     _threads: ThreadPoolExecutor = field(init=False)
     _arriving: Counter[str] = field(default_factory=Counter)
+    _daily: DailyBytes = field(default_factory=DailyBytes)
 
     def __post_init__(self) -> None:
         self.folder = self.settings.data / "files"
@@ -109,7 +111,8 @@ class Files:
             arriving = await self._run(disk.Arriving, self.folder)
             try:
                 await self._write(arriving, pieces, most)
-                return await self._keep(arriving, offer)
+                with self._count_bytes(offer, arriving.size):
+                    return await self._keep(arriving, offer)
             finally:
                 await asyncio.shield(self._run(arriving.close))
 
@@ -180,6 +183,11 @@ class Files:
         finally:
             self._arriving.subtract(most.keys())
             self._arriving += Counter()
+
+    def _count_bytes(self, offer: FileOffer, size: int) -> AbstractContextManager[None]:
+        if offer.owner.kind != "visitor":
+            return nullcontext()
+        return self._daily.count(offer.address, size, most=self.settings.sharing.public.address_file_bytes)
 
     async def has_bytes(self, reference: FileReference) -> bool:
         """Whether nobody deleted them yet."""

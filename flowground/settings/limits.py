@@ -69,6 +69,12 @@ class PublicSettings(ConfigSection):
     flow_file_bytes: int = Field(
         1_000_000_000, ge=0, description="Bytes of files that all visitors of one flow keep together. 0: no limit."
     )
+    address_file_bytes: int = Field(
+        200_000_000,
+        ge=0,
+        description="Bytes of files that visitors of one address (IPv6: /64) add on a day, each counted as 4,096 at "
+        "least. Each process counts its own, from its start. 0: no limit.",
+    )
 
 
 class Limits(ConfigSection):

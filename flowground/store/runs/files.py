@@ -19,14 +19,14 @@ from flowground.words import write_size
 
 _STEP = 200
 """Rows that one step looks at."""
-_SMALLEST = 4_096
+SMALLEST = 4_096
 """Bytes that a file counts as at least: what a file system takes for one."""
 OF_KNOWLEDGE = "knowledge:"
 """With which the owner of a knowledge's file begins."""
 _f = tables.files.c
 _l = tables.loose_files.c
 _m = tables.messages.c
-_counted = func.coalesce(func.sum(case((_f.size < _SMALLEST, _SMALLEST), else_=_f.size)), 0)
+_counted = func.coalesce(func.sum(case((_f.size < SMALLEST, SMALLEST), else_=_f.size)), 0)
 _COLUMNS = (_f.id, _f.name, _f.media_type, _f.size, _f.sha256, _f.owner, _f.flow_id, _f.message, _f.created_at)
 
 
@@ -34,6 +34,11 @@ class FilesFull(InvalidRequest):
     """As much as somebody may keep, or all visitors of a flow together."""
 
     code = "files_full"
+
+
+def say_no_more() -> FilesFull:
+    """What a visitor reads, whatever others have used up."""
+    return FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +107,14 @@ def add_file(
     0: no limit. `is_apart`: no other file of the owner's that is for every flow has its name; a number is added.
     Raises FilesFull.
     """
-    size = max(file.reference.size, _SMALLEST)
+    size = max(file.reference.size, SMALLEST)
     if most and measure(connection, owners=[file.owner]) + size > most:
         raise FilesFull(
             f"Your files would take more than {write_size(most)} together.", hint="Delete some, then try again."
         )
     visitors = (_f.flow_id == file.flow_id, _f.owner.startswith("visitor:"))
     if most_of_flow and _sum(connection, *visitors) + size > most_of_flow:
-        raise FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
+        raise say_no_more()
     if is_apart:
         file = _name_apart(connection, file)
     one = file.reference
