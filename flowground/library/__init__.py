@@ -1,13 +1,12 @@
 """All knowledge of this installation: what flow files and config.yaml name, found by name and kept up to date.
 
-A task of the process looks every few seconds whether files changed, and has what changed indexed, one knowledge after
-the other; several processes may do the same, one of them indexes. What a run looks up is never indexed by the run.
+A task of the process (`watching`) has what changed indexed. What a run looks up is never indexed by the run.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -33,18 +32,13 @@ from flowground.knowledge import (
     explain_unmet,
     read_filters,
 )
+from flowground.library.watching import Watching, explain
 from flowground.loader import Catalogue
 from flowground.outgoing.pages import WebPages
 from flowground.words import count, suggest
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SHARE = 20
-"""Looking takes a twentieth of the time at most, however many files there are."""
-_FORGET_EVERY = 600.0
-"""Seconds between two looks for indexes that no flow names any more."""
-_PAUSE = 60.0
-"""Seconds before a model of embeddings or a page that failed is asked again."""
 _WAIT_STEP = 0.25
 
 
@@ -89,10 +83,6 @@ async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 
     return ()
 
 
-def _explain(error: BaseException) -> str:
-    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
-
-
 def _refuse_embeddings(model: str) -> Embeddings:
     raise ProviderRefused(f"There is nobody here who knows {model}.")
 
@@ -121,12 +111,8 @@ class Library:
         self._list_uploads = list_uploads
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
         self._told: set[str] = set()
-        self._failures: dict[str, str] = {}
-        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
-        self._pauses: dict[str, float] = {}
+        self._watching = Watching(self, catalogue, homes)
         self.states: dict[str, IndexState] = {}
         """By address, what this process indexed or indexes."""
 
@@ -276,102 +262,33 @@ class Library:
             report = await shelved.knowledge.index(await self.find_sources(shelved), tell, asks_all=asks_all)
         except BaseException as error:
             has_failed = isinstance(error, FlowgroundError) and not isinstance(error, KnowledgeBusy)
-            self.states[shelved.address] = IndexState(failure=_explain(error)) if has_failed else before
+            self.states[shelved.address] = IndexState(failure=explain(error)) if has_failed else before
             raise
         self.states[shelved.address] = IndexState(report.read, report.read, report=report)
         return report
 
+    def let_go(self, addresses: Iterable[str]) -> None:
+        """Closes what is open of knowledge whose index is gone."""
+        for address in addresses:
+            if knowledge := self._opened.pop(address, None):
+                knowledge.close()
+
     def look_soon(self) -> None:
         """Looks now whether files changed, where this process watches. In any thread."""
-        if self._task:
-            self._task.get_loop().call_soon_threadsafe(self._woken.set)
+        self._watching.look_soon()
 
     def start(self) -> None:
         """Begins to watch."""
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self._watching.start()
 
     async def close(self) -> None:
         """Ends what goes on; an index that is not finished is begun anew by the next process."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._watching.close()
         for knowledge in self._opened.values():
             knowledge.close()
         self._homes.close()
         if self._pages:
             await self._pages.close()
-
-    async def _watch(self) -> None:
-        forgotten = -_FORGET_EVERY
-        while True:
-            looked = 0.0
-            if time.monotonic() - forgotten >= _FORGET_EVERY:
-                forgotten = time.monotonic()
-                await self._forget()
-            for shelved in self.list_all():
-                begun = time.monotonic()
-                if begun < self._pauses.get(shelved.address, 0.0):
-                    continue
-                try:
-                    is_outdated = await self.is_outdated(shelved)
-                    looked += time.monotonic() - begun
-                    if is_outdated:
-                        await self._renew(shelved)
-                except KnowledgeBusy:
-                    continue  # another process does it
-                except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
-                    self._log_failure(shelved.address, error)
-                    if shelved.section.urls:
-                        self._pauses[shelved.address] = time.monotonic() + _PAUSE
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(self.pace.look_every, _LOOK_SHARE * looked))
-            self._woken.clear()
-
-    async def _forget(self) -> None:
-        """What no flow names any more; nothing while a flow's file has mistakes, which may name some, and nothing where
-        there is no flow: their folder may come later than this process."""
-        wanted = {address for address, _ in self._list_sections()}
-        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
-        try:
-            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
-        except (RunError, OSError) as error:
-            _log.warning("Indexes that no flow names are kept: %s", _explain(error))
-            return
-        for address in gone:
-            if knowledge := self._opened.pop(address, None):
-                knowledge.close()
-
-    async def _renew(self, shelved: Shelved) -> None:
-        await asyncio.sleep(self.pace.settle)
-        report = await self.index(shelved)
-        if report.vectors:
-            self._log_failure(shelved.address, RunError(report.vectors))
-            self._pauses[shelved.address] = time.monotonic() + _PAUSE
-        else:
-            self._failures.pop(shelved.address, None)
-        unmet = await self.list_unmet(shelved, await shelved.knowledge.list_files())
-        self._log_notes(shelved, report.notes, unmet)
-
-    def _log_notes(self, shelved: Shelved, notes: Mapping[str, str], unmet: Sequence[str]) -> None:
-        """Once, until others come: a page that fails is asked again and again."""
-        told = self._noted.get(shelved.address)
-        self._noted[shelved.address] = (notes, unmet)
-        if told == (notes, unmet):
-            return
-        if notes:
-            first, *others = notes.values()
-            said = f"{first} `knowledge list` names the others." if others else first
-            kind = "source" if shelved.section.urls else "file"
-            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), shelved.address, said)
-        for one in unmet:
-            _log.warning("The knowledge %s: %s", shelved.address, one)
-
-    def _log_failure(self, address: str, error: Exception) -> None:
-        """Once, until it is indexed or fails in another way."""
-        said = _explain(error)
-        if self._failures.get(address) != said:
-            self._failures[address] = said
-            _log.warning("The knowledge %s could not be indexed: %s", address, said)
 
     def _list_sections(self) -> Iterator[tuple[str, KnowledgeSection]]:
         yield from self._shared.items()
