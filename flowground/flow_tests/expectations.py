@@ -9,7 +9,7 @@ from typing import Any
 from flowground.citations import find_numbers
 from flowground.components.json_schema import find_misfit
 from flowground.components.patterns import compile_pattern, is_match
-from flowground.events import StepStatus, spell_arguments
+from flowground.events import ACTION_CHARS, StepStatus, spell_arguments
 from flowground.flow.tested import Difference
 from flowground.flow.tests import Expectation
 from flowground.values import Value
@@ -103,6 +103,9 @@ def _compare_arguments(expect: Expectation, given: TurnGiven) -> Iterator[Differ
         missing = [one for one in wanted if not any(call | one == call for call in map(dict, calls))]
         if not calls:
             yield Difference("arguments", f"`{name}` was not called.")
+        elif missing and any(call.keys() == {""} for call in calls):
+            says = f"more than {ACTION_CHARS:,} characters of arguments, of which a test sees none"
+            yield Difference("arguments", f"`{name}` was called with {says}.")
         elif missing:
             had = list_names(map(spell_arguments, missing))
             lines = _cut_lines([f"  {spell_arguments(call)}" for call in calls])

@@ -29,6 +29,7 @@ from flowground.errors import (
     RunError,
     RunOverBudget,
     RunTimeout,
+    ToolNotCalled,
 )
 from flowground.events import (
     ComponentEvent,
@@ -336,13 +337,17 @@ class _Run:
         name, ports = tool.component, self.wired.ports[tool.component]
         self.scope.budget.take_step()
         if name in self.wired.tools and len(agents) >= DEEPEST:
-            raise RunError(f"Agents call each other {DEEPEST} deep at most: {' → '.join((*agents, name))}.")
-        component = await prepare_call(self.given.fill(name), tool, call.arguments, self.scope.outside)
+            raise ToolNotCalled(f"Agents call each other {DEEPEST} deep at most: {' → '.join((*agents, name))}.")
+        component, sends = await prepare_call(self.given.fill(name), tool, call.arguments, self.scope.outside)
         if tool.confirms:
-            await self.actions.ask(number, tool, call.arguments, component.show_call())
+            await self.actions.ask(number, tool, call.arguments, sends)
         context = self._make_context(name, component, Within(number, agents))
         run = partial(self._run_inner, agents[-1], number, is_said=False)
-        output = await component.run(replace(context, emit=None, run=run))
+        try:
+            output = await component.run(replace(context, emit=None, run=run))
+        except RunError as error:
+            error.message = component.tell_failure(error.message)
+            raise
         for port, value in output.values.items():
             check_size(value, ports[port], most=self.scope.limits.value_bytes)
         return write_result(component.tell_model(output), ports, told=component.tool_port), output.usage

@@ -17,9 +17,9 @@ from flowground.values import Value, ValueKind, write_text
 from flowground.wiring.tools import WiredTool
 
 LONGEST_RESULT = 20_000
+"""Characters of what a tool gives that a model is shown."""
 NO_RESULT = "Nothing was found."
 """What a model is told of a tool that gave an empty text."""
-"""Characters of what a tool gives that a model is shown."""
 
 
 async def describe_tools(tools: Iterable[WiredTool], given: Given, outside: Outside) -> list[WiredTool]:
@@ -39,15 +39,19 @@ def _choose(component: Component, tool: WiredTool) -> Component:
     return component.choose(tool.offered) if tool.offered else component
 
 
-async def prepare_call(component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside) -> Component:
-    """As `set_arguments`; a call that a person is to allow could be made now. Raises ToolNotCalled."""
+async def prepare_call(
+    component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside
+) -> tuple[Component, str | None]:
+    """As `set_arguments`; of a call that a person is to allow, which could be made now, also what is sent, as
+    `Component.show_call` says. Raises ToolNotCalled."""
     try:
         taken = set_arguments(component, tool, given)
-        if tool.confirms:
-            await taken.check_call(outside)
+        if not tool.confirms:
+            return taken, None
+        await taken.check_call(outside)
+        return taken, taken.show_call()
     except RunError as error:
         raise ToolNotCalled(error.message) from error
-    return taken
 
 
 def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any]) -> Component:

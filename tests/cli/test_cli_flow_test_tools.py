@@ -61,6 +61,24 @@ def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
     assert lines[-1] == "     arguments: `Sum` was not called."
 
 
+def test_a_call_that_is_too_long_to_compare_is_said_to_be(here: Here) -> None:
+    said = f'call Books {{"title": "{"x" * 2_001}"}}'
+    test = f"{{message: '{said}', replies: {{Books: x}}, expect: {{arguments: {{Books: {{title: {'x' * 2_001}}}}}}}}}"
+    lines = here("test", write_gate(here, test, flow=SHOP)).out.splitlines()
+    assert lines[-1] == (
+        "     arguments: `Books` was called with more than 2,000 characters of arguments, of which a test sees none."
+    )
+
+
+def test_a_call_that_cannot_be_shown_to_who_allows_it_is_none(here: Here) -> None:
+    posts = SHOP.replace("{title}", "books/{title}").replace("APIRequest,", "APIRequest, method: POST,")
+    tests = [
+        f'{{message: \'call Books {{"title": "{title}"}}\', expect: {{skips: Books}}}}' for title in ("Emma", "..")
+    ]
+    said = here("test", write_gate(here, *tests, flow=posts))
+    assert said.code == 0, said.out
+
+
 def test_a_test_says_what_the_answer_cites(here: Here) -> None:
     (flow,) = (block.text for block in blocks("yaml") if "cites:" in block.text and "flow-format" in block.file)
     folder = here.folder / "flows" / "knowledge" / "travel"
