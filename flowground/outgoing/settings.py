@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import httpx2
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from flowground.outgoing.hosts import Hosts, IPNetwork, choose_addresses, explain_entry
@@ -85,6 +86,9 @@ class OutgoingSettings(ConfigSection):
                 return None
             if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
                 return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
+            if self.ways.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
+                # The proxy resolves the name, and no address is looked at here.
+                return None if self.hosts else "Through a proxy only hosts are asked that `outgoing.hosts` names."
             if not choose_addresses(["127.0.0.1" if host == "localhost" else host], self.networks):
                 return f"`{host}` is not public, and `outgoing.private_networks` of config.yaml does not name it."
         return None

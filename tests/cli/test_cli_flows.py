@@ -136,6 +136,9 @@ components:
         ("http://127.0.0.1:9313/parcels", "private_networks: [127.0.0.1]", ""),
         ("https://api.example.com/parcels", "hosts: [other.example.com]", "does not name `api.example.com`."),
         ("https://api.example.com/parcels", "", ""),
+        ("https://10.0.0.7/parcels", "proxy: 'http://proxy.example:3128', hosts: [10.0.0.7]", ""),
+        ("https://api.example.com/", "proxy: 'http://proxy.example:3128'", "Through a proxy only hosts are asked"),
+        ("http://127.0.0.1:9/", "proxy: 'http://proxy.example:3128'", "`127.0.0.1` is not public"),
         ("https://1.1.1.1/", "", ""),
     ],
 )
