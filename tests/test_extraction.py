@@ -76,9 +76,10 @@ def test_html_is_read_as_people_see_it() -> None:
     [
         ("<h1>Fees</h1>A card costs 5 euros.", "# Fees\n\nA card costs 5 euros."),
         ("<h1>Cards</h1>One costs 5 euros.", "Fees of the library\n\n# Cards\n\nOne costs 5 euros."),
+        ("<h1>Fee</h1>One costs 5 euros.", "Fees of the library\n\n# Fee\n\nOne costs 5 euros."),
         ("<p>A card costs 5 euros.", "# Fees of the library\n\nA card costs 5 euros."),
     ],
-    ids=["said again", "another", "no heading"],
+    ids=["said again", "another", "letters of a word", "no heading"],
 )
 def test_the_title_of_a_page_stands_above_it_once(body: str, text: str) -> None:
     page = f"<head><title>Fees of\n the library</title></head><body>{body}</body>"

@@ -75,9 +75,14 @@ def _put_title(title: str, text: str) -> str:
     """The text below the page's title: a heading where the page has none of the first rank, nothing where it says that
     one again, else a line."""
     heading = _FIRST_RANK.search(text)
-    if not title or (heading and heading[1].casefold() in title.casefold()):
+    if not title or (heading and _is_said(heading[1].casefold(), title.casefold())):
         return text
     return f"{'' if heading else '# '}{title}\n\n{text}"
+
+
+def _is_said(heading: str, title: str) -> bool:
+    """Whether these words stand in the title; letters within another word do not count."""
+    return len(heading) <= len(title) and bool(re.search(rf"(?<!\w){re.escape(heading)}(?!\w)", title))
 
 
 def _decode_page(data: bytes, name: str) -> str:
