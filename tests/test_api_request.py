@@ -81,6 +81,22 @@ async def test_a_model_gives_what_is_left_out_and_is_told_what_it_is(tmp_path: P
     assert server.asked[0].path == "/weather?city=Bonn"
 
 
+async def test_a_model_is_not_told_the_address_of_a_call_that_failed(tmp_path: Path) -> None:
+    elsewhere = whole(b"", status="302 Found", headers="Location: https://inner.example/secret\r\n")
+    own = whole(b"See https://docs.example/a", status="404 No", headers="")
+    async with serve([elsewhere], [own]) as server:
+        flow, call = asking(server.url, as_tool=True, follow_redirects=True), 'call Weather {"city": "Bonn"}'
+        assert await talk(tmp_path, flow, call) == (
+            "The tools said: It failed: the server redirects to another host, which is not followed: another address"
+        )
+        assert "status 404: See https://docs.example/a" in await talk(tmp_path, flow, call)
+        said = await talk(tmp_path, flow, call, config={})
+        assert said.startswith("The tools said: It failed: the server cannot be reached, or has no address that may")
+        bounded = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
+        said = await talk(tmp_path, flow, call, config=bounded)
+        assert said.startswith("The tools said: It failed: the server is no host that")
+
+
 @pytest.mark.parametrize(
     "field", ["url_input", "method", "headers", "query_params", "body", "timeout", "allowed_hosts"]
 )

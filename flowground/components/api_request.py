@@ -28,6 +28,8 @@ _PLAIN = {"accept", "accept-language", "content-type", "user-agent"}
 """Headers that hold no secret."""
 _SHORTEST_SECRET = 6
 _SAID = 300
+_ANSWERED = "The API answered with status"
+_ADDRESS = re.compile(r"https?://\S+")
 _IN_LINES = 20_000
 """Bytes of the longest body that is shown in lines: those of a long one, deep inside lists, would be hundreds of times
 as long."""
@@ -141,6 +143,15 @@ class APIRequest(Component):
         answer = {name: value for name, value in output.values["data"].items() if name != "source"}
         return replace(output, values={"data": answer})
 
+    def tell_failure(self, message: str) -> str:
+        """Without addresses, for the same reason; the API's own words are left as they are."""
+        begin = _BEGINNING.match(self.url_input)
+        if begin is None or message.startswith(_ANSWERED):
+            return message
+        host = re.escape(begin[1].strip("[]"))
+        plain = _ADDRESS.sub("another address", message)
+        return re.sub(rf"`?(?<![\w.-]){host}(?::\d+|(?![\w-]))`?", "the server", plain, flags=re.IGNORECASE)
+
     def show_call(self) -> str:
         """Method, address and body; headers hold keys."""
         content = self._write_body()
@@ -196,7 +207,7 @@ class APIRequest(Component):
         answer = OutgoingAnswer(answer.url, answer.status, answer.media_type, answer.charset, answer.location, data)
         if answer.status >= 400:
             said = cut(" ".join(answer.text.split()), _SAID)
-            raise RunError(f"The API answered with status {answer.status}{f': {said}' if said else '.'}")
+            raise RunError(f"{_ANSWERED} {answer.status}{f': {said}' if said else '.'}")
         result: Any = answer.text
         if answer.media_type.endswith("json"):
             if data.count(b"[") + data.count(b"{") > MOST_PARTS:

@@ -241,6 +241,10 @@ class Component(BaseModel):
         """What a model that called it is told of its output."""
         return output
 
+    def tell_failure(self, message: str) -> str:
+        """What a model that called it is told of why it failed."""
+        return message
+
     async def check_call(self, outside: Outside) -> None:
         """Looks, before a person is asked to allow it, whether a run of it could begin. Raises RunError."""
 
