@@ -73,7 +73,7 @@ def read_citations(written: str | None) -> tuple[NumberedPassage, ...]:
 
 
 def write_source(passage: NumberedPassage) -> str:
-    """The line for it below an answer: `[2] knowledge/handbook.pdf, page 3: Leave`."""
+    """The line for it below an answer, and above its text for a model: `[2] knowledge/handbook.pdf, page 3: Leave`."""
     return f"[{passage.number}] {name_place(passage)}{f': {passage.title}' if passage.title else ''}"
 
 

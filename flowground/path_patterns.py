@@ -5,6 +5,7 @@ A path is matched part by part, so that no pattern takes longer than the path is
 
 import fnmatch
 import re
+from functools import lru_cache
 
 _MOST_PATTERNS = 64
 _PATTERN_CHARS = 300
@@ -31,15 +32,19 @@ def explain_pattern(pattern: str) -> str | None:
 
 def match_path(path: str, pattern: str) -> bool:
     """Whether a pattern means this path; a wrong one means none."""
-    if explain_pattern(pattern):
-        return False
-    for one in map(compile_path, expand_braces(pattern)):
+    for one in _compile_pattern(pattern) if len(pattern) <= _PATTERN_CHARS else ():
         states = add_empty(one, {0})
         for part in path.split("/"):
             states = follow_part(one, states, part)
         if len(one) in states:
             return True
     return False
+
+
+@lru_cache(64)
+def _compile_pattern(pattern: str) -> tuple[PathPattern, ...]:
+    """Of one that is asked about thousands of paths; nothing of a wrong one."""
+    return () if explain_pattern(pattern) else tuple(map(compile_path, expand_braces(pattern)))
 
 
 def expand_braces(pattern: str) -> list[str]:

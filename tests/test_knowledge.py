@@ -1,6 +1,7 @@
 """Knowledge: which files are indexed, what is found with which filters, how an index is replaced while it serves."""
 
 import asyncio
+import fnmatch
 import os
 import subprocess
 import sys
@@ -355,6 +356,19 @@ def test_a_pattern_means_these_files(tmp_path: Path, pattern: str, meant: set[st
     assert explain_pattern(pattern) is None
     assert set(find_sources(tmp_path, [pattern]).files) == meant
     assert {name for name in every[:4] if match_path(name, pattern)} == meant
+
+
+def test_a_pattern_is_read_once_for_all_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    translate = fnmatch.translate
+
+    def note(part: str) -> str:
+        read.append(part)
+        return translate(part)
+
+    monkeypatch.setattr(fnmatch, "translate", note)
+    assert sum(match_path(f"once/{number}.md", "once/*.{md,pdf}") for number in range(1_000)) == 1_000
+    assert sorted(read) == ["*.md", "*.pdf", "once", "once"]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_one_tries_some_files_only_and_reads_that_flows_have_filters(tmp_path: P
         find_by_label(page.text_input, "In these files").input("n/AC*.md")
         find_by_label(page.button, "Find passages").click().run()
         assert ("Lyon of Acme" in read(page), "Lyon of ajax" in read(page)) == (True, False)
+        find_by_label(page.text_input, "In these files").input("Acme.md")
+        find_by_label(page.button, "Find passages").click().run()
+        assert "No file is called so. `**/NAME` is one in any folder" in read(page)
+        find_by_label(page.text_input, "In these files").input("n/Acme.md")
+        find_by_label(page.text_input, "What would somebody ask?").input("Xyzzy")
+        find_by_label(page.button, "Find passages").click().run()
+        assert "Nothing was found." in read(page)
 
 
 @contextmanager

@@ -205,6 +205,7 @@ async def test_a_wrong_name_is_a_sentence(tmp_path: Path) -> None:
         ("{page: '{asked}'}, asked: a", 'The filter `page` is a page, or the first and the last, not "{asked}".'),
         ("{page: true}", "The filter `page` is a page, or the first and the last, not true."),
         ("{page: [3, 1]}", "The filter `page` is a page, or the first and the last, not [3, 1]."),
+        (f"{{team: {['x'] * 51}}}", "The filter `team` has 51 values; 50 are the most."),
     ],
 )
 def test_a_filter_that_is_none_is_a_mistake_of_the_file(filters: str, says: str) -> None:

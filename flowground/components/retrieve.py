@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from flowground.citations import NumberedPassage, write_source
 from flowground.components import variables
 from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Context, Mistake, Output, declare
@@ -114,7 +115,7 @@ class Retrieve(Component):
             threshold=self.threshold,
             filters=self.fill_filters(),
         )
-        passages = "\n\n".join(f"{write_head(record)}\n{record['text']}" for record in found.records)
+        passages = "\n\n".join(f"{write_source(_read_passage(record))}\n{record['text']}" for record in found.records)
         return Output({"search_results": found.records, "passages": passages}, note=found.note)
 
 
@@ -124,8 +125,5 @@ def _list_keys(filters: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in _NO_KEYS}
 
 
-def write_head(record: Record) -> str:
-    """`[1] knowledge/handbook.pdf, page 3: Leave`."""
-    page = f", page {record['page']}" if "page" in record else ""
-    title = f": {record['title']}" if "title" in record else ""
-    return f"[{record['number']}] {record['source']}{page}{title}"
+def _read_passage(record: Record) -> NumberedPassage:
+    return NumberedPassage(record["number"], "", record["source"], record.get("page"), record.get("title", ""))

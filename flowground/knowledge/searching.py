@@ -40,6 +40,8 @@ _LOOKED_AT, _FORMS = 200, 10
 """Words of the same beginning that are looked at for other forms; and forms that are asked for."""
 _ENDING = 2
 """Letters by which another form may be longer."""
+_MOST_VALUES = 50
+"""Of one filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ def read_filters(given: Mapping[str, Any]) -> Filters:
 
 
 def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
-    """The texts of a filter: true and false as YAML writes them."""
+    """The texts of a filter: true and false as YAML writes them. Each file is compared with all of them."""
     several = value if isinstance(value, list) else [value]
+    if len(several) > _MOST_VALUES:
+        raise RunError(f"The filter `{name}` has {len(several):,} values; {_MOST_VALUES} are the most.")
     if not several or not all(isinstance(one, str | int | float) for one in several):
         raise RunError(f"The filter `{name}` is a text, or a list of texts, one of which is meant, not {show(value)}.")
     return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
@@ -259,7 +263,8 @@ def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:
 
 def fits_source(source: str, filters: Filters) -> bool:
     """Whether one of the patterns means this file; without any, all are meant. Capitals are as small letters."""
-    return not filters.sources or any(match_path(source.lower(), one.lower()) for one in filters.sources)
+    path = source.lower()
+    return not filters.sources or any(match_path(path, one.lower()) for one in filters.sources)
 
 
 def fits_page(found: FoundPassage, filters: Filters) -> bool:

@@ -4,7 +4,7 @@ Where files are added is a component, frontend/src/knowledge.js: Streamlit's own
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from flowground.errors import FlowNotFound
 from flowground.extraction import ENDINGS
 from flowground.extraction.kinds import READABLE
 from flowground.files.of_knowledge import FOLDER
-from flowground.knowledge import Hit, IndexedFile
+from flowground.knowledge import Filters, Hit, IndexedFile, explain_unmet
 from flowground.shelving import ShownKnowledge
 from flowground.store.runs import knowledge_files
 from flowground.store.runs.files import StoredFile
@@ -44,6 +44,9 @@ _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
 """What stays as it is in an address that Markdown holds."""
 _NEEDS_CODE = "Adding files asks for the owner code, which is in the terminal where Flowground was started."
+_NO_SUCH_FILE = (
+    "No file is called so. `**/NAME` is one in any folder, `folder/**` all of a folder, and `**/*.pdf` all PDFs."
+)
 _EXAMPLE = """\
 components:
   Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
@@ -120,7 +123,7 @@ def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
             _draw_uploads(place, shown.filtering)
         _draw_notes(shown)
         _draw_unmet(shown)
-        _draw_search(caller, place)
+        _draw_search(caller, place, (shown.indexed or {}).values())
         _draw_files(place, shown)
         if _is_coming(shown):
             _watch(place, _sign(shown))
@@ -298,7 +301,7 @@ def _remove(place: tuple[str, str], file: StoredFile) -> None:
             st.rerun()
 
 
-def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
+def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[IndexedFile]) -> None:
     st.subheader("Try it", anchor=False)
     with st.form("knowledge:try", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         label = "What would somebody ask?"
@@ -313,14 +316,14 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
         if is_sent:
             st.caption("Write a question first.")
         return
+    pattern = (source or "").strip()
     with failure.draw_refusals():
-        hits, words_only = bridge.call(
-            shelving.find_passages(runtime.get(), caller, *place, question, source=(source or "").strip())
-        )
+        hits, words_only = bridge.call(shelving.find_passages(runtime.get(), caller, *place, question, source=pattern))
         if words_only:
             st.caption(f":orange[:material/warning: {words.write_sentence(words_only)}]")
         if not hits:
-            st.caption("Nothing was found.")
+            is_met = not pattern or not explain_unmet(Filters((pattern,)), indexed)
+            st.caption("Nothing was found." if is_met else _NO_SUCH_FILE)
         for number, hit in enumerate(hits, 1):
             where = words.join((f"page {hit.page}" if hit.page else "", f"score {hit.score:.2f}"))
             title = f"**{words.escape(hit.title)}**  \n" if hit.title else ""
