@@ -26,7 +26,11 @@ components:
   Out: {type: ChatOutput, input_value: "${In} with ${In.files}"}
 """
 HOUSE = House(
-    flows={"takes": TAKES, "none": TAKES.replace("chat: {accepts: [image/*, text/plain]}\n", "")},
+    flows={
+        "takes": TAKES,
+        "small": TAKES.replace("plain]", "plain], file_bytes: 2000"),
+        "none": TAKES.replace("chat: {accepts: [image/*, text/plain]}\n", ""),
+    },
     config={"sharing": {"allow_public": True, "public": {"file_bytes": 2_000}}, "limits": {"file_bytes": 9_000}},
     shared={"takes": PUBLIC},
 )
@@ -93,6 +97,7 @@ def test_what_can_run_is_never_shown(house: AppServer) -> None:
     ("data", "flow", "status", "says"),
     [
         (b"x" * 9_001, "takes", 413, "over 9 kB"),
+        (b"x" * 2_001, "small", 413, "over 2 kB"),
         (b"", "takes", 422, "is empty"),
         (b"%PDF-1.7", "takes", 422, "takes images or plain text"),
         (PNG, "none", 422, "takes no files"),

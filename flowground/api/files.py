@@ -187,11 +187,11 @@ async def _receive(
     if caller.has_kept_apart and caller.person is not None:
         owner = Owner("programs", caller.person)
     patience = runtime.settings.limits.request_seconds
-    accepts = None if wired is None else wired.flow.chat.accepts
+    accepts, of_flow = (wired.flow.chat.accepts, wired.flow.chat.file_bytes) if wired else (None, None)
     try:
-        most, turns = runtime.files.find_limit(owner), runtime.files.turns
+        most, turns = runtime.files.find_limit(owner, of_flow), runtime.files.turns
         name, pieces = await read_upload(request, most=most, patience=patience, turns=turns)
-        offer = FileOffer(owner, name, wired.id if wired else None, accepts, is_apart=wired is None)
+        offer = FileOffer(owner, name, wired.id if wired else None, accepts, of_flow, is_apart=wired is None)
         return await runtime.files.receive(pieces, offer)
     except ClientDisconnect:
         return Response(status_code=499)

@@ -62,14 +62,16 @@ class FileGone(SentFileFailed):
 
 @dataclass(frozen=True, slots=True)
 class FileOffer:
-    """Who gives a file for what. `flow_id` None: for every flow. `accepts` None: of every kind. `is_apart`: it gets a
-    name that none of the owner's others has. `no_images`: the sentence by which pictures are refused. `address`: whence
-    a visitor's comes. `by`: who adds it to a knowledge, for the audit trail."""
+    """Who gives a file for what. `flow_id` None: for every flow. `accepts` None: of every kind. `most`: bytes, where
+    its flow takes less than its owner may send. `is_apart`: it gets a name that none of the owner's others has.
+    `no_images`: the sentence by which pictures are refused. `address`: whence a visitor's comes. `by`: who adds it to a
+    knowledge, for the audit trail."""
 
     owner: Owner
     name: str
     flow_id: str | None = None
     accepts: Collection[str] | None = None
+    most: int | None = None
     is_apart: bool = False
     no_images: str | None = None
     address: str = ""
@@ -99,14 +101,16 @@ class Files:
         """Blocks until what is being written is written."""
         self._threads.shutdown()
 
-    def find_limit(self, owner: Owner) -> int:
-        """Bytes of one file of this owner's."""
-        return self.settings.sharing.public.file_bytes if owner.kind == "visitor" else self.settings.limits.file_bytes
+    def find_limit(self, owner: Owner, of_flow: int | None = None) -> int:
+        """Bytes of one file of this owner's; `of_flow` is what a flow takes, None: what its owner may send."""
+        public, limits = self.settings.sharing.public, self.settings.limits
+        most = public.file_bytes if owner.kind == "visitor" else limits.file_bytes
+        return most if of_flow is None else min(most, of_flow)
 
     async def receive(self, pieces: AsyncIterator[bytes], offer: FileOffer) -> StoredFile:
         """Keeps what comes. Raises BodyTooLarge, FileRefused, FilesFull, ServerBusy, StoreUnavailable, and what
         `pieces` raise; nothing is kept then."""
-        most = self.find_limit(offer.owner)
+        most = self.find_limit(offer.owner, offer.most)
         with self._count(offer):
             arriving = await self._run(disk.Arriving, self.folder)
             try:
@@ -241,6 +245,12 @@ def refuse_kind(name: str, media_type: str, accepts: Collection[str] | None) -> 
     if not accepts:
         raise FileRefused("This flow takes no files.", hint="Its author lets it: `accepts` in `chat` of the flow file.")
     raise FileRefused(f"{name} cannot be added: this flow takes {name_accepted(accepts)}, and it is {media_type}.")
+
+
+def refuse_size(name: str, size: int, of_flow: int | None) -> None:
+    """Raises FileRefused where the flow takes no file of so many bytes; None: of any that could be sent."""
+    if of_flow is not None and size > of_flow:
+        raise FileRefused(f"{name} cannot be added: this flow takes files of up to {write_size(of_flow)}.")
 
 
 def refuse_unreadable(name: str, media_type: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from flowground.caller import Caller, RunRequest
 from flowground.errors import InvalidRequest
 from flowground.fields.values import unwrap_tweak
-from flowground.files import FileRefused, refuse_kind
+from flowground.files import FileRefused, refuse_kind, refuse_size
 from flowground.files.paths import find_file
 from flowground.store import Store
 from flowground.store.runs import files
@@ -55,6 +55,7 @@ async def take_files(
     found = {name: [await _find(store, wired, path, owners) for path in paths] for name, paths in named.items()}
     for file in found.get(chat or "", ()):
         refuse_kind(file.reference.name, file.reference.media_type, wired.flow.chat.accepts)
+        refuse_size(file.reference.name, file.reference.size, wired.flow.chat.file_bytes)
     sent = {name: tuple(map(_send, given)) for name, given in found.items()}
     taken = {name: tuple(one.reference for one in given) for name, given in sent.items()}
     return replace(

@@ -36,6 +36,11 @@ class ChatSection(Section):
         description="Kinds of files that may be sent with a message, like `[image/*, application/pdf]`, in quotes "
         '`["*/*"]` for all; none when left out. What a file is, its bytes decide.',
     )
+    file_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Largest file that may be sent with a message, in bytes; config.yaml bounds it in any case.",
+    )
     starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
     show_tools: bool = Field(
         False,

@@ -10,7 +10,7 @@ from pathlib import Path
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import InvalidRequest
 from flowground.extraction.extractor import Extractor
-from flowground.files import FileRefused, refuse_kind
+from flowground.files import FileRefused, refuse_kind, refuse_size
 from flowground.files.texts import find_in_folder, say_not_there
 from flowground.media_types import HEAD, find_media_type
 from flowground.store import Store
@@ -50,6 +50,7 @@ class FolderFiles:
         found = await asyncio.to_thread(lambda: [_read(self.folder, name, self.most_bytes) for name in names])
         for file in found:
             refuse_kind(file.name, file.media_type, wired.flow.chat.accepts)
+            refuse_size(file.name, file.size, wired.flow.chat.file_bytes)
         for file, name in zip(found, names, strict=True):
             self._paths[file.sha256] = self.folder / name
             row = StoredFile(file, str(LOCAL_OWNER.owner), wired.id, None, datetime.now(UTC))

@@ -71,11 +71,11 @@ async def _add_file(runtime: Runtime, request: Request) -> Response:
         wired = await runtime.access.open_flow(caller, asked.get("flow", ""))
         unseen = None if may_see_images(wired, runtime.models) else NO_IMAGES
         offer = FileOffer(
-            *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts),
+            *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
             no_images=unseen,
             address=name_address(request.scope),
         )
-        return await runtime.files.receive(_read_body(runtime, request, caller.owner), offer)
+        return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
 
     return await _answer_upload(runtime, request, keep)
 
@@ -93,8 +93,8 @@ async def _add_to_knowledge(runtime: Runtime, request: Request) -> Response:
     return await _answer_upload(runtime, request, keep)
 
 
-def _read_body(runtime: Runtime, request: Request, owner: Owner) -> AsyncIterator[bytes]:
-    most, patience = runtime.files.find_limit(owner), runtime.settings.limits.request_seconds
+def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | None = None) -> AsyncIterator[bytes]:
+    most, patience = runtime.files.find_limit(owner, of_flow), runtime.settings.limits.request_seconds
     return read_pieces(request, limit=most, patience=patience, too_large=partial(say_too_large, most))
 
 

@@ -28,7 +28,8 @@ components:
 
 @pytest.fixture
 async def api(url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    flows = {"takes": TAKES, "none": chat_flow("scripted:echo")}
+    small = TAKES.replace("plain]", "plain], file_bytes: 2000")
+    flows = {"takes": TAKES, "small": small, "none": chat_flow("scripted:echo")}
     config = {"database": url, "limits": {"file_bytes": 100_000, "message_files": 3, "person": {"file_bytes": 400_000}}}
     async with serving(tmp_path, config=config, flows=flows) as opened:
         yield opened
@@ -131,6 +132,18 @@ async def test_what_is_not_taken_leaves_nothing(api: Api, tmp_path: Path, data: 
     assert says in refused.json()["detail"]
     assert list_bytes(tmp_path) == []
     assert (await api.client.get("/api/v1/files/list/takes")).json() == {"files": []}
+
+
+async def test_a_flow_takes_smaller_files_than_others(api: Api) -> None:
+    """Of one that was uploaded for all flows it says so when a run names it."""
+    refused = await api.client.post("/api/v1/files/upload/small", **form("a.txt", b"x" * 2_001))
+    assert (refused.status_code, "The file is over 2 kB" in refused.json()["detail"]) == (413, True)
+    assert (await api.client.post("/api/v1/files/upload/small", **form("a.txt", b"x" * 2_000))).status_code == 201
+    for_all = (await api.client.post("/api/v2/files/", **form("b.txt", b"x" * 2_001))).json()
+    refused = await api.run("small", {"files": [for_all["id"]]})
+    assert refused.status_code == 422
+    assert "b.txt cannot be added: this flow takes files of up to 2 kB" in refused.json()["detail"]
+    assert (await api.run("takes", {"files": [for_all["id"]]})).status_code == 200
 
 
 async def test_what_is_no_form_with_a_file_is_a_sentence(api: Api) -> None:

@@ -21,7 +21,7 @@ def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> di
         return {"most": 0, "bytes": 0, "accept": "", "says": f"This flow takes no files.{why}"}
     return {
         "most": runtime.get().settings.limits.message_files,
-        "bytes": runtime.get().files.find_limit(caller.owner),
+        "bytes": runtime.get().files.find_limit(caller.owner, wired.flow.chat.file_bytes),
         "accept": ",".join(list_endings(accepts)),
         "says": f"Add {name_accepted(accepts)}",
         "no_images": NO_IMAGES if is_blind else "",
