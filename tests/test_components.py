@@ -362,6 +362,7 @@ def test_who_may_set_a_field_are_three_questions() -> None:
         "LanguageModel.model", "LanguageModel.files", "StoreMessage.sender", "SmartRouter.model", "SmartRouter.routes",
         "SmartRouter.default_route", "StructuredOutput.model", "StructuredOutput.files",
         "StructuredOutput.output_schema", "RunFlow.flow", "ForEach.flow", "Agent.model", "Agent.files", "Agent.tools",
+        "Agent.output_schema",
         "TypeConverter.output_type", "DataOperations.operation", "Retrieve.knowledge", "Retrieve.filters", "File.path",
         "File.files", "APIRequest.url_input", "APIRequest.method", "APIRequest.headers", "APIRequest.query_params",
         "APIRequest.body", "APIRequest.body_data", "APIRequest.arguments", "APIRequest.timeout",
@@ -371,6 +372,7 @@ def test_who_may_set_a_field_are_three_questions() -> None:
     ]  # fmt: skip
     assert [f"{name}.{field.name}" for name, field in every if field.is_fixed] == [
         "SmartRouter.routes", "StructuredOutput.output_schema", "RunFlow.flow", "ForEach.flow", "Agent.tools",
+        "Agent.output_schema",
         "TypeConverter.output_type", "DataOperations.operation", "Retrieve.knowledge", "File.path",
         "APIRequest.url_input", "APIRequest.headers", "APIRequest.arguments", "URL.allowed_hosts", "SQL.database",
         "SQL.arguments", "PythonFunction.function", "PythonFunction.only_reads",

@@ -12,8 +12,10 @@ from pydantic import Field as PydanticField
 
 from flowground.components.base import Component, Context, Mistake, Output, Tool, declare, declare_model
 from flowground.components.shown_files import ShownMessage, declare_files, show_files
+from flowground.components.structured import ask_for_json, read_json
+from flowground.components.structured_output import find_schema_mistake, read_schema
 from flowground.errors import ProviderRefused
-from flowground.messages import Message, ToolCall, ToolResult, Usage
+from flowground.messages import Message, ToolCall, ToolResult, Usage, sum_usage
 from flowground.providers.base import Completion, ModelCall
 from flowground.values import FileReference, ValueKind
 
@@ -22,6 +24,8 @@ _MOST_FAILURES = 3
 """Times that the same call may fail: then the agent answers without tools."""
 _BETWEEN = "\n\n"
 """What stands between what it says before it calls a tool and after."""
+_DATA = "structured_response"
+_AS_DATA = "Say this answer as data. Leave out, or leave empty, what it does not say; invent nothing."
 
 
 class ToolUse(BaseModel):
@@ -52,7 +56,9 @@ class Agent(Component):
     """The answer of a model that may call tools on its way: other components of the file.
 
     It may call several at once, and as often as `max_iterations` allows; the last time it is asked it gets no tools, so
-    that it always answers.
+    that it always answers. With `output_schema` it is asked once more, for its answer as data: where the answer is no
+    such data itself, which is `${id.structured_response}` then. What does not fit is sent back once, with the reason;
+    then the component fails.
     """
 
     type_name: ClassVar[str] = "Agent"
@@ -88,7 +94,16 @@ class Agent(Component):
     )
     temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
     max_tokens: int | None = declare(None, "Max Tokens", "The longest single answer, in tokens.", ge=1, le=1_000_000)
+    output_schema: dict[str, Any] | list[dict[str, Any]] | None = declare(
+        None,
+        "Output Schema",
+        "A JSON Schema of an object, or Langflow's rows, as in a Structured Output: what the answer is as data.",
+        fixed=True,
+        kind="data",
+    )
 
+    _schema: dict[str, Any] | None = PrivateAttr(None)
+    _wrong_schema: str | None = PrivateAttr(None)
     _uses: tuple[ToolUse, ...] = PrivateAttr(())
     _wrong: str | None = PrivateAttr(None)
 
@@ -99,17 +114,30 @@ class Agent(Component):
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             self._wrong = f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}"
+        if self.output_schema is not None:
+            schema, wrong = read_schema(self.output_schema)
+            self._schema, self._wrong_schema = schema, find_schema_mistake(schema, wrong)
 
     @property
     def uses(self) -> tuple[ToolUse, ...]:
         """The entries of `tools`."""
         return self._uses
 
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """Of the answer as data; None where nobody wants it."""
+        return self._schema
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        return self.outputs if self._schema is None else {**self.outputs, _DATA: "data"}
+
     def list_models(self) -> tuple[str | None, ...]:
         return (self.model,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """An entry of `tools` that says what it cannot say."""
+        """An entry of `tools` that says what it cannot say, and a schema that is none."""
+        if self._wrong_schema:
+            yield Mistake("output_schema", self._wrong_schema)
         if self._wrong:
             yield Mistake(
                 "tools", f"An entry of `tools` is an id, or `{{use: ID, name: …, description: …}}`: {self._wrong}."
@@ -140,8 +168,11 @@ class _AgentRun:
                 break
             results = await asyncio.gather(*(self._call(call) for call in end.tool_calls))
             messages = (*messages, end.message, Message("tool", tuple(results)))
+        response = _BETWEEN.join(self._texts)
+        schema = self._agent.schema_of_answer
+        data = {} if schema is None else {_DATA: await self._ask_for_data(end.text, schema)}
         return Output(
-            {"response": _BETWEEN.join(self._texts)},
+            {"response": response, **data},
             end.model,
             self._usage,
             end.finish_reason,
@@ -179,6 +210,17 @@ class _AgentRun:
         if end.text:
             self._texts.append(end.text)
         return end
+
+    async def _ask_for_data(self, answer: str, schema: Mapping[str, Any]) -> Any:
+        """The answer as data that fits the schema. Raises RunError."""
+        value, misfit = await asyncio.to_thread(read_json, answer, schema)
+        if misfit is None:
+            return value
+        agent, options = self._agent, {} if self._agent.max_tokens is None else {"max_tokens": self._agent.max_tokens}
+        asked = Message("system", _AS_DATA), Message("user", f"{agent.input_value}\n\n---\n\n{answer}")
+        found = await ask_for_json(self._context, agent.model, asked, schema, **options)
+        self._usage = sum_usage((self._usage, found.usage))
+        return found.require()
 
     async def _stream(self, stream: Any) -> Completion:
         emit = self._context.emit

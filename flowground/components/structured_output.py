@@ -58,6 +58,20 @@ def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | 
     return {"type": "object", "properties": properties, "required": [*properties]}, None
 
 
+def read_schema(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    """A schema, or rows, as a schema, and what is wrong with the rows as a sentence; None where nothing is."""
+    return (dict(given), None) if isinstance(given, Mapping) else read_rows(given)
+
+
+def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | None:
+    """Why it is no schema of an object, as a sentence; None where it is one."""
+    if says := wrong or find_wrong_schema(schema):
+        return f"`output_schema` is no schema: {says}"
+    if schema.get("type") != "object" or not schema.get("properties"):
+        return "`output_schema` is of an object: `{type: object, properties: {…}}`."
+    return None
+
+
 class StructuredOutput(Component):
     """What a model finds in a text, as data that fits a schema.
 
@@ -90,10 +104,7 @@ class StructuredOutput(Component):
     _wrong: str | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        if isinstance(self.output_schema, list):
-            self._schema, self._wrong = read_rows(self.output_schema)
-        else:
-            self._schema = dict(self.output_schema)
+        self._schema, self._wrong = read_schema(self.output_schema)
         if self.schema_name:
             self._schema["title"] = self.schema_name
 
@@ -129,10 +140,8 @@ class StructuredOutput(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A schema that is none, or whose properties cannot be outputs."""
-        if says := self._wrong or find_wrong_schema(self._schema):
-            yield Mistake("output_schema", f"`output_schema` is no schema: {says}")
-        elif self._schema.get("type") != "object" or not self._schema.get("properties"):
-            yield Mistake("output_schema", "`output_schema` is of an object: `{type: object, properties: {…}}`.")
+        if says := find_schema_mistake(self._schema, self._wrong):
+            yield Mistake("output_schema", says)
         for name in self.list_outputs():
             if not name or set(name) & PORT_MARKS:
                 yield Mistake("output_schema", f"The property {name!r} cannot be an output: {NO_PORT}.")

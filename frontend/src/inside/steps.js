@@ -6,7 +6,7 @@ import { makePicture } from "../pictures.js";
 
 const STATES = { running: "Running", done: "Done", skipped: "Skipped", failed: "Failed" };
 /** A picture is made so much smaller at most, to fit; then one scrolls. */
-const SMALLEST = 0.55;
+const SMALLEST = 0.7;
 const NOTHING = "Say something in the chat: the steps light up here, also while this page stands open beside it.";
 
 /** What is known of components by their ids; these may be called `constructor` or `__proto__`, as what every object has. */

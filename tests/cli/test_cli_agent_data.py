@@ -1,0 +1,73 @@
+"""An agent's answer as data of a schema."""
+
+import pytest
+
+from tests.cli.test_cli_flow_tests import write_gate
+from tests.command_line import Here
+
+ADDS = """\
+components:
+  In: {type: ChatInput}
+  Agent:
+    type: Agent
+    input_value: ${In}
+    tools: [Sum]
+    max_iterations: 2
+    output_schema: [{name: total, type: int}, {name: unit, type: str}]
+  Sum: {type: Calculator}
+  Is: {type: ConditionalRouter, input_text: "${Agent.structured_response}", operator: contains, match_text: "42"}
+  Out: {type: ChatOutput, input_value: "${Agent} ${Agent.structured_response} ${Is.true_result?}"}
+tests:
+"""
+ROWS = "[{name: total, type: int}, {name: unit, type: str}]"
+CALL = '\'call Sum {"expression": "6*7"}\''
+FITS = "{total: 42, unit: EUR}"
+DATA = '{"total":42,"unit":"EUR"}'
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        (f"[{CALL}, It is 42., {FITS}]", f"{{equals: 'It is 42. {DATA} {DATA}', calls: {{Agent: 3}}, takes: Sum}}"),
+        (f"[{FITS}]", '{matches: \'"total": 42.*"total":42\', calls: {Agent: 1}}'),
+        (f"[It is 42., {{total: 42}}, {FITS}]", f"{{equals: 'It is 42. {DATA} {DATA}', calls: {{Agent: 3}}}}"),
+        ("[It is 42., {total: many}, no idea]", "{fails: 'The model gave no JSON that fits, asked twice'}"),
+    ],
+)
+def test_an_answer_is_also_given_as_data_that_fits(here: Here, replies: str, expected: str) -> None:
+    write_gate(here, f"{{message: How much?, replies: {{Agent: {replies}}}, expect: {expected}}}", flow=ADDS)
+    said = here("test", "gate")
+    assert said.code == 0, said.out
+
+
+def test_what_is_said_as_data_counts_with_the_rest(here: Here) -> None:
+    replies = f"[It is 42., {FITS}]"
+    for most, code in ((10, 1), (1_000, 0)):
+        expected = f"{{max_tokens: {most}}}"
+        write_gate(here, f"{{message: hi, replies: {{Agent: {replies}}}, expect: {expected}}}", flow=ADDS)
+        assert here("test", "gate").code == code
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ("[{name: total, type: whole}]", "`output_schema` is no schema: row 1, `type`"),
+        ("{type: array, items: {type: string}}", "`output_schema` is of an object"),
+        ("{type: objekt, properties: {a: {}}}", "`output_schema` is no schema"),
+    ],
+)
+def test_a_schema_that_is_none_is_a_mistake_with_its_place(here: Here, schema: str, says: str) -> None:
+    write_gate(here, "{message: hi}", flow=ADDS.replace(ROWS, schema))
+    said = here("validate", "flows/gate.yaml")
+    assert (said.code, "gate.yaml:8:" in said.out + said.err) == (1, True), said.out + said.err
+    assert says in said.out + said.err
+
+
+def test_without_a_schema_there_is_no_such_output(here: Here) -> None:
+    write_gate(
+        here,
+        "{message: hi}",
+        flow=ADDS.replace(f"    output_schema: {ROWS}\n", ""),
+    )
+    said = here("validate", "flows/gate.yaml")
+    assert "has no output 'structured_response'" in said.out + said.err
