@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flowground.store import Store
 from flowground.store.runs import progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.values import FileReference
 from tests.browser import Browser
 from tests.chat_socket import TalkHere, join_texts, open_chat, read_text
 from tests.in_process import runtime_of
@@ -203,6 +205,24 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
         assert page.read_until("started")["run"] == "r"
     app.store.on_rights_change()
     assert [page.read_rest() for page in (*pages, stranger)] == [[]] * 9
+
+
+def test_who_sent_a_damaged_file_reads_so_from_another_process_too(
+    app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
+    run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=idle.process.id)
+    plan = FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64)
+    question = StoredMessage("q", "user", "What?", "complete", now(), "r", value=(plan,), kind="files")
+    asyncio.run(idle.write(turns.begin_turn, **PLACE, message=question, run=run))
+    page = TalkHere(app, "talk", caller=replace(LOCAL_OWNER, sees="answers"))
+    page.show("elsewhere")
+    page.read_until("started")
+    answer = StoredMessage("a", "assistant", "", "failed", now(), "r", error="plan.pdf is a damaged PDF.")
+    asyncio.run(idle.write(turns.finish_turn, **PLACE, answers=[answer], run=replace(run, status="failed")))
+    (ended,) = page.read_until("ended")["messages"]
+    (_, later) = page.show("elsewhere")["messages"]
+    assert ended["error"] == later["error"] == {"text": answer.error, "hint": None, "is_final": True}
 
 
 def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ One look is for all of them, however many sockets show them, and there is none w
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,8 @@ from flowground.conversation.telling import Viewer
 from flowground.conversation.written import encode, write_messages
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
-from flowground.store.runs import progress
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs import conversations, progress
+from flowground.store.runs.records import RunRecord, StoredMessage
 
 _SECONDS = 1.0
 _MOST_RUNS = 200
@@ -52,6 +52,7 @@ class FollowedRun:
         self._texts: dict[str, str] = {}
         self._messages: Sequence[StoredMessage] | None = None
         """How it ended."""
+        self._sent: Collection[str] = ()
         self.take_texts(run.texts)
 
     @property
@@ -77,9 +78,9 @@ class FollowedRun:
                 self._texts[key] = grown
         self._tell_all()
 
-    def take_end(self, messages: Sequence[StoredMessage]) -> None:
-        """It is over, and has these answers."""
-        self._messages = messages
+    def take_end(self, messages: Sequence[StoredMessage], sent: Collection[str]) -> None:
+        """It is over, and has these answers. `sent` as `write_messages` has them."""
+        self._messages, self._sent = messages, sent
         self._forget(self)
         self._tell_all()
 
@@ -117,7 +118,7 @@ class FollowedRun:
 
     def _write_end(self, answers: Sequence[StoredMessage], sight: Sight) -> str:
         """A text that was told whole already is left out."""
-        messages = write_messages(answers, sight=sight)
+        messages = write_messages(answers, sight=sight, sent=self._sent)
         for message in messages:
             if message["text"] == self._texts.get(message["id"], ""):
                 del message["text"]
@@ -174,6 +175,16 @@ class RunsElsewhere:
                 run.take_texts(found.grown[run.run_id].texts)
             elif run.run_id not in found.running:
                 record = await store.read(progress.find_run, run_id=run.run_id)
-                run.take_end(await store.read(progress.list_answers, run=record) if record else ())
+                said = await store.read(progress.list_answers, run=record) if record else ()
+                run.take_end(said, await self._find_sent(record, said) if record else ())
             if self._followed.get(run.run_id) is run:
                 self._followed[run.run_id] = self._followed.pop(run.run_id)
+
+    async def _find_sent(self, run: RunRecord, answers: Sequence[StoredMessage]) -> Collection[str]:
+        """The names of the files that came with the question, which what failed may be about."""
+        if not any(answer.state == "failed" for answer in answers):
+            return ()
+        place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}
+        read = self._runtime.store.read
+        question = await read(conversations.find_question, **place, message_id=answers[-1].id)
+        return [file.name for file in question.files] if question else ()

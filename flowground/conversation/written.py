@@ -39,16 +39,21 @@ def encode(kind: str, /, **fields: Any) -> str:
 
 
 def write_messages(
-    messages: Sequence[StoredMessage], *, sight: Sight, running: Collection[str] = (), is_newest: bool = True
+    messages: Sequence[StoredMessage],
+    *,
+    sight: Sight,
+    running: Collection[str] = (),
+    is_newest: bool = True,
+    sent: Collection[str] = (),
 ) -> list[Written]:
     """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
 
-    `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. Of a run's
-    several answers that failed the last one says why.
+    `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. `sent` are
+    the names of the files that came with a question before these messages. Of a run's several answers that failed the
+    last one says why.
     """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     shown: list[Written] = []
-    sent: list[str] = []
     for at, message in enumerate(messages):
         after = messages[at + 1] if at + 1 < len(messages) else None
         sent = list_file_names(message) if message.role == "user" else sent
