@@ -183,5 +183,5 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         state,
         uploads,
         await runtime.library.list_unmet(shelved, indexed or {}),
-        [name for name, component in runtime.library.list_retrieves(shelved) if component.filters],
+        runtime.library.list_filtering(shelved),
     )

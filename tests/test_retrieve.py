@@ -184,6 +184,21 @@ async def test_a_filter_that_no_file_fits_is_told(tmp_path: Path, filters: str, 
     assert [unmet.startswith(f"`Found` of the flow it: {says}") for unmet in shown.unmet] == [True]
 
 
+@pytest.mark.parametrize(
+    ("filters", "has"),
+    [
+        ("", False),
+        (", filters: {team: travel}", True),
+        (", filters: '${Api}'}\n  Api: {type: APIRequest, url_input: 'https://api.example.com/'", True),
+    ],
+    ids=["none", "written out", "by a reference"],
+)
+async def test_who_adds_files_is_told_what_filters(tmp_path: Path, filters: str, has: bool) -> None:
+    async with answering(tmp_path, more=filters) as runtime:
+        shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "it", "handbook")
+    assert shown.filtering == ["`Found` of the flow it"] * has
+
+
 async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:
     async with answering(tmp_path, name="rules") as runtime:
         assert "Badges are worn." in await ask(runtime, "badge")

@@ -34,6 +34,7 @@ from flowground.knowledge import (
 from flowground.library.watching import Watching, explain
 from flowground.loader import Catalogue
 from flowground.outgoing.pages import WebPages
+from flowground.wiring import WiredFlow
 from flowground.words import count, suggest
 
 _log = logging.getLogger(__name__)
@@ -80,6 +81,10 @@ ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
 async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's
     """Where there is no database. A knowledge that takes uploads must not be indexed then."""
     return ()
+
+
+def _name_retrieve(wired: WiredFlow, name: str) -> str:
+    return f"`{name}` of the flow {wired.id}"
 
 
 def _refuse_embeddings(model: str) -> Embeddings:
@@ -233,19 +238,27 @@ class Library:
 
     def _list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
-        for name, component in self.list_retrieves(shelved):
+        for wired, name, component in self._list_retrieves(shelved):
             if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
-                found.append(f"{name}: {says}")
+                found.append(f"{_name_retrieve(wired, name)}: {says}")
         return found
 
-    def list_retrieves(self, shelved: Shelved) -> Iterator[tuple[str, Retrieve]]:
-        """Those of all flows that look it up, with what people call them."""
+    def list_filtering(self, shelved: Shelved) -> list[str]:
+        """What people call those that look it up with filters, written out or by a reference."""
+        return [
+            _name_retrieve(wired, name)
+            for wired, name, component in self._list_retrieves(shelved)
+            if component.filters or "filters" in wired.connections.get(name, {})
+        ]
+
+    def _list_retrieves(self, shelved: Shelved) -> Iterator[tuple[WiredFlow, str, Retrieve]]:
+        """Those of all flows that look it up."""
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():
                 if isinstance(component, Retrieve):
                     is_own = component.knowledge in wired.flow.knowledge
                     if shelved.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
-                        yield f"`{name}` of the flow {wired.id}", component
+                        yield wired, name, component
 
     async def index(self, shelved: Shelved, *, asks_all: bool = False) -> BuildReport:
         """Indexes what changed; `states` says how far it is. `asks_all`: pages that are not due too.
