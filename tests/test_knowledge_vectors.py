@@ -201,6 +201,28 @@ def test_a_library_asks_the_model_that_a_section_names(folder: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_app_that_was_started_again_knows_why_there_are_no_vectors(folder: Path) -> None:
+    async def run() -> None:
+        async with serving() as stub:
+            stub.status = 500
+            providers = open_providers(stub, folder)
+            section = KnowledgeSection(files=("*.txt",), embeddings="mine:small")
+            for _ in range(2):
+                library = Library(
+                    Catalogue(folder, max_bytes=1000), {"all": section}, IndexHomes(folder.parent / "data"),
+                    find_embeddings=providers.find_embeddings, pace=LibraryPace(0.05, 0.0),
+                )  # fmt: skip
+                library.start()
+                async with asyncio.timeout(60):
+                    while not ((state := library.states.get("all")) and state.report):  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                assert state.report.vectors.startswith("Only words are found: The provider 'mine' answered with status")
+                await library.close()
+            await providers.close()
+
+    asyncio.run(run())
+
+
 def _find_exactly(vectors: Floats, question: Sequence[float], most: int) -> set[int]:
     given = np.asarray(vectors)
     near = given @ np.asarray(question) / np.linalg.norm(given, axis=1)
