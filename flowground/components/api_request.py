@@ -103,11 +103,8 @@ class APIRequest(Component):
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the address, the query and the body."""
-        said = fields.get("arguments")
-        says = said if isinstance(said, dict) else {}
-        names = (name for field in _TEXTS for name in variables.list_names(fields.get(field)))
-        free = (name for name in names if name not in cls.model_fields)
-        return {name: build_schema(says.get(name), f"`{name}` of the request.") for name in free}
+        texts = [fields.get(field) for field in _TEXTS]
+        return variables.describe_all(cls, texts, fields.get("arguments"), "{} of the request.")
 
     def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Those with a type as texts, which addresses hold; the body has them again as what they are."""

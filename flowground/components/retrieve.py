@@ -8,7 +8,6 @@ from pydantic import ConfigDict
 
 from flowground.citations import NumberedPassage, write_source
 from flowground.components import variables
-from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.errors import RunError
 from flowground.knowledge import read_filters
@@ -64,10 +63,8 @@ class Retrieve(Component):
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the filters."""
-        free = (
-            name for name in variables.list_names(_list_keys(fields.get("filters"))) if name not in cls.model_fields
-        )
-        return {name: build_schema(None, f"`{name}` of what is looked for, exactly as it is written.") for name in free}
+        keys = _list_keys(fields.get("filters"))
+        return variables.describe_all(cls, [keys], None, "{} of what is looked for, exactly as it is written.")
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A knowledge without a name, filters that are none, and variables that nobody gives."""

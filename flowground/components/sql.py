@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from flowground.components import variables
-from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import Variable, parse_template
 from flowground.databases import Parameter
@@ -50,10 +49,7 @@ class SQL(Component):
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the query."""
-        said = fields.get("arguments")
-        says = said if isinstance(said, dict) else {}
-        free = (name for name in variables.list_names(fields.get("query")) if name not in cls.model_fields)
-        return {name: build_schema(says.get(name), f"`{name}` of the query.") for name in free}
+        return variables.describe_all(cls, [fields.get("query")], fields.get("arguments"), "{} of the query.")
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Values that nobody gives."""

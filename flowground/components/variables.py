@@ -1,11 +1,13 @@
 """`{variables}` in texts anywhere inside a value, each a field of its component: given by its file, or by a model."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from flowground.components.arguments import build_schema
 from flowground.components.base import Component, Mistake
 from flowground.components.template import Variable, parse_template
+from flowground.words import Schema
 
 _TAKEN = ("type", "display_name", "step")
 
@@ -16,6 +18,17 @@ def list_names(value: Any) -> Iterator[str]:
         yield from parse_template(value).names
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from list_names(inner)
+
+
+def describe_all(kind: type[Component], texts: Iterable[Any], said: Any, otherwise: str) -> Mapping[str, Schema]:
+    """What a model is told of each variable of these values, as `Component.list_variables` gives it.
+
+    `said` is the component's field `arguments`, right or wrong; `otherwise` is about a variable that it leaves out, as
+    in `{} of the query.`.
+    """
+    says = said if isinstance(said, dict) else {}
+    names = (name for text in texts for name in list_names(text) if name not in kind.model_fields)
+    return {name: build_schema(says.get(name), otherwise.format(f"`{name}`")) for name in names}
 
 
 def fill(
