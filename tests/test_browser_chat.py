@@ -21,20 +21,25 @@ from tests.open_page import (
     stop,
 )
 from tests.servers import AppServer, shipped_flow
+from tests.two_servers import LASTING
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 LAST_WORD = re.compile(r"word200\b")
+STARTER = "Good morning to you all" + " x" * 85
 FLOWS = {
-    "slow": flow_text("scripted:slow", "Slow", welcome="Say something.", starters=["Good morning to you all"]),
+    "slow": flow_text("scripted:slow", "Slow", welcome="Say something.", starters=[STARTER]),
     "long": flow_text("scripted:long", "Long"),
+    "lasting": flow_text("lasting:echo", "Lasting"),
     "fail": flow_text("scripted:fail", "Fail"),
     "silent": flow_text("scripted:silent", "Silent"),
     "echo": flow_text("scripted:echo", "Echo"),
 }
-HOUSE = House(people={}, flows=FLOWS | {"summarizer": shipped_flow("summarizer")})
+HOUSE = House(
+    people={}, flows=FLOWS | {"summarizer": shipped_flow("summarizer")}, config={"providers": {"lasting": LASTING}}
+)
 
 
 def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page") -> None:
@@ -95,7 +100,7 @@ def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: App
     say(page, "second")
     answers(other).get_by_text("You said: second").wait_for()
 
-    go(page, f"{house.url}/playground?flow=long")
+    go(page, f"{house.url}/playground?flow=lasting")
     say(page, "Go")
     answers(page).get_by_text("word3").wait_for()
     other.goto(page.url)

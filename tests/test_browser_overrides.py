@@ -10,6 +10,7 @@ from tests.house import House
 from tests.open_page import answers, fill, flow_text, go, open_menu, say, still
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
+from tests.two_servers import LASTING
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-HOUSE = House(flows={"talk": FLOW, "long": flow_text("scripted:long")})
+HOUSE = House(
+    flows={"talk": FLOW, "long": flow_text("scripted:long"), "lasting": flow_text("lasting:echo")},
+    config={"providers": {"lasting": LASTING}},
+)
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ def test_a_bad_value_is_explained_and_a_locked_field_says_why(ada: "Page") -> No
 
 
 def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "Page") -> None:
-    go(ada, f"{house.url}/playground?flow=long")
+    go(ada, f"{house.url}/playground?flow=lasting")
     pane = open_pane(ada, "cURL")
     pane.get_by_role("radio", name="Stream").click()
     pane.get_by_role("button", name="Try it").click()
@@ -96,7 +100,7 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     pane.get_by_role("radio", name="Plain").click()
     pane.get_by_role("button", name="Try it").click()
     pane.get_by_text("Running", exact=True).wait_for()
-    pane.get_by_text(re.compile("^[1-9] s$")).wait_for()
+    pane.get_by_text(re.compile("^[1-9][0-9]? s$")).wait_for()
     pane.get_by_role("radio", name="Simple").click()  # another request, while this one runs
     pane.get_by_text("Stopped: the request was changed.").wait_for()
     pane.get_by_role("button", name="Try it").wait_for()

@@ -48,7 +48,7 @@ HOUSE = House(
     },
     config={
         "sharing": {"allow_public": True},
-        "providers": {"slow": {"type": "scripted", "pieces": ["a ", "b"], "delay": 0.15}},
+        "providers": {"slow": {"type": "scripted", "pieces": ["a ", "b"], "delay": 0.5}},
     },
     shared={"table": PUBLIC, "data": SHARED, "each": SHARED},
 )

@@ -101,7 +101,7 @@ def test_an_edit_is_left_and_kept_and_begun_by_the_keyboard(house: AppServer, pa
 
 def test_while_an_answer_is_written_nothing_offers_another(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=slow")
-    say(page, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
+    say(page, "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 5)
     answers(page).get_by_text("a b").wait_for()
     for name in ("Try again", "Edit", "Next version"):
         assert page.get_by_role("button", name=name, exact=True).count() == 0
