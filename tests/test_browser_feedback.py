@@ -33,6 +33,7 @@ def open_reason(page: "Page") -> "Locator":
 
 def send(page: "Page", dialog: "Locator") -> None:
     dialog.get_by_role("button", name="Send").click()
+    page.get_by_test_id("stToast").get_by_text("Thank you.").wait_for()  # for two seconds
     dialog.wait_for(state="detached")
     still(page)
 
@@ -56,7 +57,6 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         dialog.get_by_role("textbox").fill(f"It says nothing at {width}.")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         send(page, dialog)
-        page.get_by_test_id("stToast").get_by_text("Thank you.").wait_for()
         page.get_by_role("button", name="Edit reason").wait_for()
         page.reload()
         still(page)
