@@ -32,6 +32,7 @@ def test_what_is_left_is_seen_before_it_is_reached(house: AppServer, page: "Page
     sign_in(page, name)
     say(page, "hi")
     answers(page).get_by_text("You said: hi").wait_for()
+    answers(page).get_by_role("button", name="Copy", exact=True).wait_for()  # it has its end, and is counted
     go(page, f"{house.url}/account")
     left = page.locator(".st-key-account-left")
     left.get_by_text("4 of 8 tokens today, all of it again at 00:00 UTC, in").wait_for()
