@@ -126,5 +126,6 @@ def test_a_persons_sign_ins_are_turned_in_the_dialog(house: AppServer, ada: "Pag
     dialog.get_by_role("searchbox", name="Search sign-ins").fill("robot/28")
     dialog.get_by_text("1 to 10 of").wait_for(state="detached")
     still(ada)
-    assert [dialog.get_by_text(name).count() for name in ("Robot/28", "Robot/27")] == [1, 0]
+    expect_count(dialog.get_by_text("Robot/28"), 1)
+    expect_count(dialog.get_by_text("Robot/27"), 0)
     dialog.get_by_role("button", name="Sign out everywhere").wait_for()
