@@ -161,6 +161,29 @@ ON_POSTGRESQL = [
 ]
 
 
+async def test_a_value_of_a_type_is_checked_and_given_as_that(tmp_path: Path, url: str) -> None:
+    config = {"databases": {"orders": {"url": url}}}
+    told = {"most": {"type": "integer", "description": "How many"}, "least": {"type": "number"}, "status": "Its status"}
+    query = "SELECT number + {most} AS n FROM orders WHERE price >= {least} AND status = {status} LIMIT {most}"
+    flow = asking(as_tool=True, query=query, arguments=told)
+    (tool,) = load(flow).tools["Said"]
+    most = tool.spec.parameters["properties"]["most"]
+    assert (most["type"], most["description"]) == ("integer", "How many")
+
+    async def call(**given: Any) -> str:
+        given = {"most": 5, "least": 0.5, "status": "sent"} | given
+        return await talk(tmp_path, flow, f"call Orders {json.dumps(given)}", config=config)
+
+    for given in (5, "5", 5.0):
+        assert '"n":6' in await call(most=given)
+    assert "Nothing was found" in await call(least=9.6)
+    assert "`most` is a whole number, not" in await call(most="many")
+    assert "`most` is larger than a database counts" in await call(most=2**63)
+    assert "`least` is a number, not" in await call(least="1 OR 1=1")
+    step = asking(query=query, arguments=told, most="1", least="${ChatInput}", status="sent")
+    assert rows(await talk(tmp_path, step, "9", config=config)) == [{"n": 2}]
+
+
 async def test_nothing_is_changed_and_nothing_else_reached(tmp_path: Path, url: str) -> None:
     for query in (*FORBIDDEN, *(ON_SQLITE if url.startswith("sqlite") else ON_POSTGRESQL)):
         said = await ask(tmp_path, url, query)
@@ -317,6 +340,10 @@ def test_a_caller_sets_no_query_and_no_database() -> None:
         ({"query": "SELECT {a}"}, "Nobody gives the variable `{a}`"),
         ({"query": "SELECT 1", "a": "b"}, "`a` is no field and no variable"),
         ({}, "needs `query`"),
+        (
+            {"query": "SELECT {a}", "a": "b", "arguments": {"a": {"type": "whole"}}},
+            "a type is string, integer, number or",
+        ),
     ],
 )
 def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:

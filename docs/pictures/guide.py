@@ -128,7 +128,7 @@ def show_experts(page: "Page", server: AppServer) -> None:
 def show_notes(page: "Page", server: AppServer) -> None:
     """What its server would write, which a person is asked about."""
     say(_open(page, server, "note-keeper"), "Write down: the red bicycle is ready on Monday.")
-    still(page).get_by_role("button", name="Allow once").wait_for(timeout=60_000)
+    answers(page).get_by_role("button", name="Allow once").wait_for(timeout=60_000)
 
 
 def show_documents(page: "Page", server: AppServer) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import quote, unquote, urlencode
 import orjson
 from pydantic import ConfigDict
 
+from flowground.components import arguments as told
 from flowground.components import variables
-from flowground.components.arguments import ToldArgument, build_schema, is_said, read_typed
+from flowground.components.arguments import ToldArgument, build_schema, list_typed, read_typed, write_typed, write_value
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.json_text import MOST_PARTS
 from flowground.components.template import Variable, parse_template
@@ -108,11 +109,7 @@ class APIRequest(Component):
 
     def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Those with a type as texts, which addresses hold; the body has them again as what they are."""
-        typed = self._list_typed()
-        return {
-            name: _write(read_typed(name, value, typed[name])) if name in typed else value
-            for name, value in given.items()
-        }
+        return write_typed(self.arguments, given)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A host that is not written out, headers that cannot be, and variables that nobody gives."""
@@ -128,10 +125,8 @@ class APIRequest(Component):
                 yield Mistake("headers", f"The header `{name}` has characters that no header has.")
         fields = {name: getattr(self, name) for name in _TEXTS}
         yield from variables.find_mistakes(self, fields, self.__pydantic_extra__)
-        for name, said in self.arguments.items():
-            if not is_said(said):
-                says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
-                yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
+        yield from told.find_mistakes(self.arguments)
+        for name in self.arguments:
             if name not in self.list_variables(fields):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
 
@@ -178,12 +173,9 @@ class APIRequest(Component):
         body = self.body_data
         if body is None and self.body is not None:
             given = self.__pydantic_extra__
-            typed = {name: read_typed(name, given[name], schema) for name, schema in self._list_typed().items()}
+            typed = {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
             body = variables.fill(self.body, given, whole=typed)
         return None if body is None else orjson.dumps(body)
-
-    def _list_typed(self) -> Mapping[str, Schema]:
-        return {name: build_schema(said, "") for name, said in self.arguments.items() if isinstance(said, dict)}
 
     def _write_url(self, given: Mapping[str, str]) -> str:
         before = parse_template(self.url_input.partition("?")[0])
@@ -194,7 +186,7 @@ class APIRequest(Component):
         address, mark, query = url.partition("?")
         if any(unquote(segment) in (".", "..") for segment in address.split("/")):
             raise RunError("The address would lead to another path: `.` and `..` are no parts of one.")
-        added = urlencode({key: _write(variables.fill(value, given)) for key, value in self.query_params.items()})
+        added = urlencode({key: write_value(variables.fill(value, given)) for key, value in self.query_params.items()})
         return f"{address}{'?' if mark or added else ''}{'&'.join(filter(None, (query, added)))}"
 
     def _read(self, answer: OutgoingAnswer) -> Any:
@@ -217,7 +209,3 @@ class APIRequest(Component):
         values = {value for name, value in self.headers.items() if name.lower() not in _PLAIN}
         words = values | {value.rpartition(" ")[2] for value in values}
         return {word for word in words if len(word) >= _SHORTEST_SECRET}
-
-
-def _write(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,11 +1,13 @@
 """What a file says of a tool's own arguments: in words, or with a type."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import orjson
 from pydantic import WithJsonSchema
 
+from flowground.components.base import Mistake
 from flowground.errors import RunError
 from flowground.words import Schema, describe_kind, show
 
@@ -31,6 +33,33 @@ def is_said(said: Any) -> bool:
         return isinstance(said, str)
     is_known = said.get("type") in _TYPES and said.keys() <= {"type", "description"}
     return is_known and isinstance(said.get("description", ""), str)
+
+
+def find_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What cannot be said of an argument."""
+    for name, said in arguments.items():
+        if not is_said(said):
+            says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
+            yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
+
+
+def list_typed(arguments: Mapping[str, Any]) -> Mapping[str, Schema]:
+    """The arguments of which a type is said."""
+    return {name: build_schema(said, "") for name, said in arguments.items() if isinstance(said, dict)}
+
+
+def write_typed(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a model gave: what has a type as a text that says it, the rest as it is. Raises RunError."""
+    typed = list_typed(arguments)
+    return {
+        name: write_value(read_typed(name, value, typed[name])) if name in typed else value
+        for name, value in given.items()
+    }
+
+
+def write_value(value: Any) -> str:
+    """As a text, as JSON says it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def build_schema(said: Any, otherwise: str) -> Schema:

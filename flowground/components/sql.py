@@ -5,10 +5,13 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from flowground.components import arguments as told
 from flowground.components import variables
+from flowground.components.arguments import ToldArgument, list_typed, read_typed, write_typed
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import Variable, parse_template
 from flowground.databases import Parameter
+from flowground.errors import RunError
 from flowground.values import ValueKind
 from flowground.words import Schema
 
@@ -42,8 +45,12 @@ class SQL(Component):
         model_may_set=True,
         max_length=20_000,
     )
-    arguments: dict[str, str] = declare(
-        {}, "Arguments", "What each value is, for the model of an agent: `{number: Number of an order}`.", fixed=True
+    arguments: dict[str, ToldArgument] = declare(
+        {},
+        "Arguments",
+        "What each value is, for the model of an agent: `{number: Number of an order}`; `{most: {type: integer, "
+        "description: How many}}` has a type, `integer`, `number` or `boolean`, and the database is given that.",
+        fixed=True,
     )
 
     @classmethod
@@ -51,12 +58,20 @@ class SQL(Component):
         """Those of the query."""
         return variables.describe_all(cls, [fields.get("query")], fields.get("arguments"), "{} of the query.")
 
+    def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those with a type as texts, as a file gives them; the database is given what they are."""
+        return write_typed(self.arguments, given)
+
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Values that nobody gives."""
+        """Values that nobody gives, and what is said of none."""
         yield from variables.find_mistakes(self, {"query": self.query}, self.__pydantic_extra__)
+        yield from told.find_mistakes(self.arguments)
 
     async def run(self, context: Context) -> Output:
-        given = self.__pydantic_extra__
+        given: dict[str, Any] = {**self.__pydantic_extra__}
+        given |= {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
+        if large := next((name for name, value in given.items() if isinstance(value, int) and value >= 2**63), None):
+            raise RunError(f"`{large}` is larger than a database counts.")
         parts = [
             Parameter(part.name, given[part.name]) if isinstance(part, Variable) else part
             for part in parse_template(self.query).parts

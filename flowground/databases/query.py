@@ -13,7 +13,7 @@ class Parameter:
     """A value in a query's text, which the database is given beside it: whatever it holds, it stays a value."""
 
     name: str
-    value: str
+    value: str | int | float
 
 
 SqlParts = Sequence[str | Parameter]
@@ -37,7 +37,7 @@ class Query(ABC):
         """Ends it soon; harmless when it is over."""
 
     @property
-    def values(self) -> Mapping[str, str]:
+    def values(self) -> Mapping[str, str | int | float]:
         """By name."""
         return {part.name: part.value for part in self._parts if isinstance(part, Parameter)}
 
