@@ -16,6 +16,7 @@ from flowground.flow_tests.made import MadeTest, add_to_file, make_test, write_p
 from flowground.runtime import Runtime
 from tests.organization import sign_in
 from tests.running import look_at_once, running, start_turn
+from tests.test_citations import answering
 
 pytestmark = pytest.mark.anyio
 
@@ -46,19 +47,20 @@ def apply_patch(patch: str, folder: Path) -> None:
     subprocess.run(["git", "apply", "--unidiff-zero"], input=patch.encode(), cwd=folder, check=True)
 
 
-async def had_turn(runtime: Runtime, text: str, **more: Any) -> answered_turns.AnsweredTurn:
+async def had_turn(runtime: Runtime, text: str, flow: str = "refunds", **more: Any) -> answered_turns.AnsweredTurn:
     """A turn that the local owner has in their playground, as *Make it a test* reads it."""
     request = RunRequest(text, session_id="s", stream=True, **more)
-    turn = await start_turn(runtime, LOCAL_OWNER, "refunds", request)
+    turn = await start_turn(runtime, LOCAL_OWNER, flow, request)
     await turn.task
     assert turn.started
     (answer,) = turn.started.answer_ids.values()
-    place = {"flow_id": "refunds", "session_id": "s", "message_id": answer}
+    place = {"flow_id": flow, "session_id": "s", "message_id": answer}
     return await answered_turns.read_turn(runtime.access, LOCAL_OWNER, **place)
 
 
 def made_of(turn: answered_turns.AnsweredTurn) -> MadeTest:
-    return make_test(turn.wired, turn.question, turn.answer.text, turn.answer.trace, turn.overrides)
+    answer = turn.answer
+    return make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
 
 
 async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime: Runtime) -> None:
@@ -101,6 +103,14 @@ async def test_a_turn_becomes_a_test_that_passes_without_its_models(
     )
     outcome = await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))
     assert outcome.is_passed, outcome
+
+
+async def test_what_an_answer_cites_is_expected_of_it(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        made = made_of(await had_turn(runtime, "So [2], and again [2, 1].", "it"))
+        assert made.entry["expect"]["cites"] == ["knowledge/hotels.md", "knowledge/badges.md"]
+        outcome = await pages.try_test(runtime, LOCAL_OWNER, "it", FlowTest.model_validate(made.entry))
+        assert outcome.is_passed, outcome
 
 
 async def test_a_reply_longer_than_what_is_kept_is_that_of_the_answer(runtime: Runtime) -> None:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from flowground.components import arguments as told
 from flowground.components import variables
-from flowground.components.arguments import ToldArgument, build_schema, list_typed, read_typed, write_typed, write_value
+from flowground.components.arguments import ToldArgument, list_typed, read_typed, write_typed, write_value
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.json_text import MOST_PARTS
 from flowground.components.template import Variable, parse_template

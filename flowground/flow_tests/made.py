@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowground.citations import Citations
 from flowground.components.language_model import LanguageModel
 from flowground.components.smart_router import SmartRouter
 from flowground.events import ComponentFinished
@@ -25,9 +26,15 @@ class MadeTest:
 
 
 def make_test(
-    wired: WiredFlow, question: str, answer: str, trace: Sequence[ComponentFinished], overrides: Mapping[str, Any]
+    wired: WiredFlow,
+    question: str,
+    answer: str,
+    trace: Sequence[ComponentFinished],
+    overrides: Mapping[str, Any],
+    citations: Citations = (),
 ) -> MadeTest:
-    """Replies are told by what components gave, so that the test is the same turn without its models."""
+    """Replies are told by what components gave, so that the test is the same turn without its models. `citations` are
+    what the answer cites."""
     steps = {step.component_id: step for step in trace}
     asking = [name for name in wired.order if wired.components[name].list_models()]
     ran = [name for name in asking if name in steps and steps[name].status == "done"]
@@ -35,11 +42,14 @@ def make_test(
     found = {name: _find_reply(wired, steps, name, answer) for name in ran}
     replies = {name: reply for name, reply in found.items() if reply is not None}
     way = {"takes": ran, "skips": skipped} if skipped else {}
+    sources = list(dict.fromkeys(passage.source for passage in citations))
     entry = {
         "message": question,
         "overrides": overrides,
         "replies": replies,
-        "expect": {"equals": answer.strip()} | {key: names for key, names in way.items() if names},
+        "expect": {"equals": answer.strip()}
+        | ({"cites": sources} if sources else {})
+        | {key: names for key, names in way.items() if names},
     }
     inner = [name for name in wired.order if name in steps and steps[name].inner_count]
     unknown = (*(name for name in ran if name not in replies), *inner)

@@ -50,7 +50,8 @@ def open_dialog(place: TurnPlace) -> None:
 
 def _draw(place: TurnPlace, turn: answered_turns.AnsweredTurn) -> None:
     caller, key = require_visitor(), f"test:{place.message_id}"
-    made_test = made.make_test(turn.wired, turn.question, turn.answer.text, turn.answer.trace, turn.overrides)
+    answer = turn.answer
+    made_test = made.make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
     name = (
         st.text_input("Name", placeholder=words.cut(" ".join(turn.question.split())), max_chars=200, key=f"{key}:name")
         or ""
