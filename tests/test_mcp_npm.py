@@ -4,17 +4,16 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from flowground.components.json_schema import find_wrong_schema
 from flowground.errors import RunError
 from flowground.mcp_servers import McpServers
 from flowground.mcp_servers import session as mcp_session
 from flowground.mcp_servers.settings import McpServerEntry
-from flowground.providers.lanes import USUAL_WAYS
+from tests.mcp_calls import call_again, list_children, opened
 from tests.npm_packages import install
 from tests.servers import free_port
 
@@ -34,23 +33,8 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "node_modules" / PACKAGE / "dist" / "index.js")
 
 
-@asynccontextmanager
-async def opened(entry: McpServerEntry) -> AsyncIterator[McpServers]:
-    servers = McpServers({"everything": entry}, USUAL_WAYS, find_wrong_schema)
-    try:
-        yield servers
-    finally:
-        await servers.close()
-
-
 async def echo(servers: McpServers) -> str:
-    """Asks until the server is there."""
-    async with asyncio.timeout(120):
-        while True:
-            try:
-                return await servers.call("everything", "echo", {"message": "hi"})
-            except RunError:
-                await asyncio.sleep(0.05)
+    return await call_again(servers, "everything", "echo", {"message": "hi"})
 
 
 async def check_tools(servers: McpServers) -> None:
@@ -73,7 +57,7 @@ async def begin_call(servers: McpServers) -> "asyncio.Task[str]":
 
 async def test_over_stdio_it_is_started_killed_and_started_again(script: str) -> None:
     entry = McpServerEntry(command=("node", script, "stdio"), connect_seconds=120)
-    async with opened(entry) as servers:
+    async with opened("everything", entry) as servers:
         await check_tools(servers)
         call = await begin_call(servers)
         (child,) = list_children(script)
@@ -89,7 +73,7 @@ async def test_over_http_it_is_killed_and_found_again(script: str, monkeypatch: 
     monkeypatch.setattr(mcp_session, "_FIRST_PAUSE", 0)
     port = free_port()
     entry = McpServerEntry(url=f"http://127.0.0.1:{port}/mcp", connect_seconds=20)
-    async with opened(entry) as servers:
+    async with opened("everything", entry) as servers:
         with serving(script, port) as process:
             await check_tools(servers)
             call = await begin_call(servers)
@@ -112,9 +96,3 @@ def serving(script: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def list_children(script: str) -> list[int]:
-    """Processes of this one that run the script."""
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", script], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
