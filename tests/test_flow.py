@@ -136,7 +136,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         (
             "chat: {zzz: a}\n" + components(""),
             "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, accent, notice, welcome, "
-            "accepts, starters, show_tools.",
+            "accepts, file_bytes, starters, show_tools.",
         ),
         (
             'chat:\n  acent: "#0b7a4b"\n' + components(""),

@@ -143,8 +143,8 @@ def _stopped(servers: list[AppServer]) -> Iterator[None]:
 
 
 def _let_go(server: AppServer, database: str) -> None:
-    """Stops the process at another moment where it was stopped in the middle of a write: SQLite lets one process write
-    at a time, and nobody could start then."""
+    """Stops the process at another moment where it was stopped in the middle of a write, or while it emptied the log:
+    SQLite lets one process do so at a time, and nobody could start then."""
     while database.startswith("sqlite:///") and _is_locked(Path(database.removeprefix("sqlite:///"))):
         os.kill(server.pid, signal.SIGCONT)
         time.sleep(0.01)
@@ -155,10 +155,11 @@ def _is_locked(file: Path) -> bool:
     with closing(sqlite3.connect(file, timeout=0.2)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.OperationalError:
             return True
-        connection.rollback()
-        return False
+        return bool(is_busy)
 
 
 def _ask(server: AppServer, token: str, run: str) -> str:
