@@ -31,7 +31,15 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where both are installed, apart from what this project needs."""
     folder = tmp_path_factory.mktemp("pypi")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=240)
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
+    command = [
+        str(folder / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *PACKAGES,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "bin"
@@ -72,7 +80,7 @@ async def test_over_http_it_is_killed_and_found_again(programs: Path, monkeypatc
 
 @contextmanager
 def serving(programs: Path, port: int) -> Iterator[None]:
-    command = [programs / "mcp-proxy", "--port", str(port), "--", programs / "mcp-server-time"]
+    command = [str(programs / "mcp-proxy"), "--port", str(port), "--", str(programs / "mcp-server-time")]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
     )
