@@ -4,11 +4,11 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from flowground.child_processes import end_child
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("child.py")))
@@ -122,13 +122,7 @@ class Extractor:
     async def _end(self) -> int | None:
         """Kills the child and waits for its end; its exit code."""
         process, self._process = self._process, None
-        if process is None:
-            return None
-        with suppress(ProcessLookupError):
-            process.kill()
-        while process.stdout and await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
-            pass
-        return await process.wait()
+        return await end_child(process) if process else None
 
 
 def _make_environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from flowground.child_processes import end_child
 from flowground.errors import ProviderError, RunError
 from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.embeddings import Embeddings
@@ -300,8 +301,4 @@ async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
         raise RunError(f"The files could not be indexed: {error}.") from None
     finally:
         process.stdin.close()
-        with suppress(ProcessLookupError):
-            process.kill()
-        while await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
-            pass
-        await process.wait()
+        await end_child(process)

@@ -9,8 +9,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from flowground.child_processes import end_child
 from flowground.errors import ProviderRefused, ProviderTimeout
-from flowground.providers.builtin.sources import kill, measure_file
+from flowground.providers.builtin.sources import measure_file
 from flowground.providers.lanes import Ways
 from flowground.providers.openai import OpenAI
 
@@ -155,7 +156,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _END_SECONDS)
     finally:
-        await kill(process)
+        await end_child(process)
 
 
 def _count_threads() -> int:

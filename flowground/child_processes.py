@@ -1,0 +1,27 @@
+"""How a child process that we started ends."""
+
+import asyncio
+from contextlib import suppress
+
+
+async def end_child(process: asyncio.subprocess.Process) -> int:
+    """Kills it, and returns its exit code when it is gone, as it may have been before.
+
+    Where it is cancelled meanwhile, however often, it goes on to the end, which is near: else the system would keep
+    what is left of the process.
+    """
+    with suppress(ProcessLookupError):
+        process.kill()
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            while process.stdout and await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
+                pass
+            code = await process.wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+        else:
+            break
+    if cancelled:
+        raise cancelled
+    return code
