@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowground.knowledge import split
 from flowground.knowledge.split import split_text
 
 SENTENCES = " ".join(f"This is sentence number {number}." for number in range(100))
@@ -87,3 +88,11 @@ def test_a_long_text_takes_time_that_grows_with_it() -> None:
 
     for piece in ("a" * 10_000, "# a\n" * 2_500, " " * 10_000, "`" * 10_000, ". " * 5_000):
         assert measure(piece * 100) < max(0.5, 30 * measure(piece * 10))
+
+
+@given(st.text(alphabet='ab.!"” \n。', max_size=60))
+def test_windows_find_what_one_search_finds(text: str) -> None:
+    whole = split_text(text, size=8, overlap=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(split, "_WINDOW", 5)
+        assert split_text(text, size=8, overlap=2) == whole

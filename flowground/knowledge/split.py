@@ -12,6 +12,7 @@ _HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t#]*$")
 _FENCE = re.compile(r"[ \t]{0,3}(?:```|~~~)")
 _SENTENCE = re.compile(r"[.!?…][\"'»”’)\]]*\s+|[。！？]")
 _BLANK = re.compile(r"\s+")
+_WINDOW = 100_000
 _TRAIL_CHARS = 300
 """Of all headings above a passage together; the inner ones first."""
 
@@ -95,9 +96,20 @@ def _mark(text: str) -> _Marks:
             trails.append(_shorten(trail))
         at += len(line)
         (paragraphs if line.isspace() and not is_code else lines).append(at)
-    sentences = [found.end() for found in _SENTENCE.finditer(text)]
-    blanks = [found.end() for found in _BLANK.finditer(text)]
+    sentences, blanks = (list(_find_ends(pattern, text)) for pattern in (_SENTENCE, _BLANK))
     return _Marks((paragraphs, lines, sentences, blanks), headings, trails)
+
+
+def _find_ends(pattern: re.Pattern[str], text: str) -> Iterator[int]:
+    """Where its matches end. A window at a time, since one search keeps the interpreter's lock; a window ends behind a
+    letter or digit, which is in no match."""
+    at = 0
+    while at < len(text):
+        end = at + _WINDOW
+        while end < len(text) and not text[end - 1].isalnum():
+            end += 1
+        yield from (found.end() for found in pattern.finditer(text, at, end))
+        at = end
 
 
 def _shorten(trail: dict[int, str]) -> tuple[str, ...]:
