@@ -53,8 +53,10 @@ from tests.run_rows import HERE
 NOW = datetime.now(UTC)
 RUN = RunRecord("r", "echo", "v", "member:ada", "s", "running", NOW, 0, holder="h")
 ASKED = StoredMessage("q", "user", "Hi", "complete", NOW, "r")
+ANEW = {"message": replace(ASKED, id="v", run_id="v"), "run": replace(RUN, id="v")}
 SESSION = conversations.make_session_key(**HERE)
 LIST = {"flow_id": "echo", "owner": "member:ada"}
+ADA = {"owner": "member:ada"}
 PLACE = session_lists.SessionPlace(2e9, SESSION)
 PAGE: dict[str, Any] = {**HERE, "most": 50, "most_chars": 500_000}
 THERE = HERE | {"session_id": "t"}
@@ -62,160 +64,134 @@ RATED: dict[str, Any] = {**THERE, "message_id": "b"}
 """An answer that is rated, and shared."""
 EXPLAINED: dict[str, Any] = {"labels": ["wrong"], "reason": "No", "shares_conversation": True}
 OWNERS = {"owners": ["member:ada", "person:ada"]}
-DECIDED = {"passed": passed_decisions.PassedDecision("r", 1, "digest", "once")}
+FLOWS = ["echo", "talk"]
+DECISION = passed_decisions.PassedDecision("r", 1, "digest", "once")
 WAITS = ToolWaits(ToolCalled("Agent", "c", "Sums", "Sums", {}, 0, 1), "{}", "digest", 9.0)
-JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
-    "a run begins": (
-        turns.begin_turn,
-        {**HERE, "message": replace(ASKED, id="n", run_id="n"), "run": replace(RUN, id="n")},
-    ),
-    "its files are found": (files.find_file, {"key": "f", "owners": ["member:ada"]}),
-    "a file is found by its name": (
-        files.find_named,
-        {"owners": ["member:ada"], "flow_id": "echo", "name": "a.txt", "second": 9},
-    ),
-    "a person's files are measured": (files.measure, {"owners": ["member:ada"]}),
-    "a person's files are listed": (files.list_page, {"owners": ["member:ada"], "limit": 20}),
-    "files that were not sent go": (files.delete_unsent, {"before": 9.0}),
-    "files of no conversation go": (files.delete_old, {"before": 9.0}),
-    "a person's files go": (files.delete_of_owners, {"owners": ["member:ada"]}),
-    "files of messages go": (files.delete_of_messages, {"messages": ["q"]}),
-    "it is looked whose bytes are": (files.find_kept, {"digests": ["d"]}),
-    "its text is kept": (progress.keep_texts, {"texts": [progress.TextsSoFar("r", **HERE, answers={"a": "So far"})]}),
-    "its history is read": (conversations.read_history, {**HERE, "before": "q", "limit": 100}),
-    "it ends": (turns.finish_turn, {**HERE, "answers": [replace(ASKED, id="a", role="assistant")], "run": RUN}),
-    "it is looked up": (progress.find_run, {"run_id": "r"}),
-    "its answers are read": (progress.list_answers, {"run": RUN}),
-    "a page looks who answers": (progress.find_running, HERE),
-    "a process looks what others run": (progress.list_places_elsewhere, {"holder": "another"}),
-    "pages look how far it is": (progress.look_at_runs, {"sizes": {"r": 0, "k": 0}, "most_chars": 9}),
-    "a chat is opened": (conversations.list_page, PAGE),
-    "its earlier messages are shown": (conversations.list_page, {**PAGE, "before": "q"}),
-    "the steps of an answer are shown": (conversations.find_message, {**HERE, "message_id": "q"}),
-    "its question is asked again": (conversations.find_question, {**HERE, "message_id": "q"}),
-    "its code is shown": (conversations.find_overrides, {**HERE, "message_id": "q"}),
-    "a question is asked anew": (
-        versions.begin_version,
-        {**THERE, "version_of": "before", "message": replace(ASKED, id="v", run_id="v"), "run": replace(RUN, id="v")},
-    ),
-    "a version is chosen": (versions.choose, {**THERE, "message_id": "first"}),
-    "the versions of a question are read": (versions.read_versions, {**THERE, "message_id": "first"}),
-    "a chat with versions is opened": (conversations.list_page, {**PAGE, **THERE, "through": "before"}),
-    "it is looked whether a chat is stored": (whole_chats.find_head, HERE),
-    "a shared chat is looked for": (shared_chats.find, {"key": "k"}),
-    "a part of it is read": (shared_chats.read_page, {"key": "k", "offset": 25}),
-    "it is read": (shared_chats.read_messages, {"key": "k"}),
-    "a chat is shared": (shared_chats.share, {**HERE, "expires_at": None}),
-    "links of a chat are listed": (shared_chats.list_of_session, HERE),
-    "links of a person are listed": (shared_chats.list_of_owner, {"owner": "member:ada"}),
-    "links of a person are searched": (shared_chats.list_of_owner, {"owner": "member:ada", "words": "a b"}),
-    "a link is revoked": (shared_chats.revoke, {"owner": "member:ada", "key": "k"}),
-    "links that expired are forgotten": (shared_chats.forget_expired, {"before": 2e9}),
-    "a part of a chat is exported": (whole_chats.read_part, {**HERE, "after": 1}),
-    "how its answers were rated is read": (ratings.list_values, {**HERE, "message_ids": ["q", "b"]}),
-    "an answer is rated": (ratings.rate, {**RATED, "value": "good"}),
-    "its rating is taken back": (ratings.rate, {**RATED, "value": None}),
-    "why is told": (ratings.explain, {**RATED, **EXPLAINED}),
-    "why is read": (ratings.find_rating, RATED),
-    **{
-        f"{what} of a flow are {deed}": (job, {"flow_id": "echo", "only": only} | more)
-        for what, only in {
-            "all ratings": FeedbackFilter(),
-            "bad ratings of a week": FeedbackFilter("bad", since=1.0),
-            "explained ratings": FeedbackFilter(is_explained=True),
-            "explained good ratings": FeedbackFilter("good", is_explained=True),
-        }.items()
-        for deed, job, more in (
-            ("listed", feedback.list_page, {}),
-            ("listed further back", feedback.list_page, {"after": FeedbackPlace(2e9, "b")}),
-            ("counted", feedback.count_values, {}),
-        )
-    },
-    "a flow's usage is summed": (usage.sum_usage, {"flow_id": "echo", "since": NOW, "days": 30}),
-    "a shared conversation is read": (feedback.read_conversation, {"flow_id": "echo", "message_id": "b"}),
-    "a page of chats is listed": (session_lists.list_page, LIST),
-    "a further page of chats is listed": (session_lists.list_page, {**LIST, "after": PLACE}),
-    "chats are searched": (session_lists.search, {**LIST, "words": "hi there"}),
-    "a search goes on": (session_lists.search, {**LIST, "words": "hi", "after": PLACE}),
-    "a chat is pinned": (session_lists.pin, {**HERE, "is_pinned": True}),
-    "home asks when flows were used": (recent.list_last_used, {"owner": "member:ada"}),
-    "home lists pinned chats": (recent.list_pinned, {"owner": "member:ada", "flows": ["echo"], "limit": 4}),
-    "home lists recent chats": (recent.list_recent, {"owner": "member:ada", "flows": ["echo"], "limit": 4}),
-    "a process starts": (progress.list_holders, {}),
-    "the runs of a dead process end": (progress.interrupt_runs, {"holders": ["dead"]}),
-    **{
-        f"runs of a {by} are counted": (
-            counts.sum_runs,
-            {"of": counts.RunsOf(by, "echo", 0.0), "unit": "tokens", "holder": "h"},
-        )
+RATINGS = (
+    FeedbackFilter(),
+    FeedbackFilter("bad", since=1.0),
+    FeedbackFilter(is_explained=True),
+    FeedbackFilter("good", is_explained=True),
+)
+Job = tuple[Callable[..., object], dict[str, Any]]
+
+
+def one(job: Callable[..., object], **arguments: Any) -> Job:
+    return job, arguments
+
+
+def each(arguments: dict[str, Any], *jobs: Callable[..., object]) -> list[Job]:
+    return [(job, arguments) for job in jobs]
+
+
+JOBS = [
+    # A run begins, goes on and ends
+    one(turns.begin_turn, **HERE, message=replace(ASKED, id="n", run_id="n"), run=replace(RUN, id="n")),
+    one(progress.keep_texts, texts=[progress.TextsSoFar("r", **HERE, answers={"a": "So far"})]),
+    one(conversations.read_history, **HERE, before="q", limit=100),
+    one(turns.finish_turn, **HERE, answers=[replace(ASKED, id="a", role="assistant")], run=RUN),
+    one(progress.find_run, run_id="r"),
+    one(progress.list_answers, run=RUN),
+    one(progress.list_places_elsewhere, holder="another"),
+    one(progress.look_at_runs, sizes={"r": 0, "k": 0}, most_chars=9),
+    one(idempotency_keys.forget, before=2e9),
+    one(idempotency_keys.find_first_request, key_id="k"),
+    one(idempotency_keys.find_kept_run, run_id="r"),
+    one(overview.list_running, most=50),
+    one(overview.find_ids, begin="r"),
+    one(stop_requests.ask_stop, run_id="r", kind="own", by="member:ada"),
+    one(stop_requests.ask_stops, **OWNERS),
+    one(stop_requests.read_orders, holder="h"),
+    *each({"passed": DECISION}, passed_decisions.pass_on, passed_decisions.read_outcome, passed_decisions.drop),
+    one(passed_decisions.note_outcomes, outcomes={DECISION: "taken"}),
+    one(waiting_calls.note_waiting, waiting={"r": [WAITS]}),
+    one(waiting_calls.list_waiting, run_id="r"),
+    one(progress.list_holders),
+    one(progress.interrupt_runs, holders=["dead"]),
+    one(progress.end_lost_runs, holder="h", before=2e9, known=["k"]),
+    *(
+        one(counts.sum_runs, of=counts.RunsOf(by, "echo", 0.0), unit="tokens", holder="h")
         for by in get_args(counts.CountedBy)
-    },
-    "what conversations hold is counted": (counts.sum_bytes, OWNERS),
-    "visitors' conversations are looked for": (visitors.find_surplus, {"keep": 9, "before": 1.0, "limit": 9}),
-    "numbers are summed up": (numbers.sum_up, {"flow_id": "echo", "since": NOW}),
-    "access requests are listed": (access_requests.list_open, {"flows": ["echo", "talk"]}),
-    "a member's last request is asked": (access_requests.find_last, {"flow_id": "echo", "member": "ada"}),
-    "access requests are searched": (
-        access_requests.list_open,
-        {"flows": ["echo", "talk"], "words": [SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]},
     ),
-    "access requests are counted": (access_requests.count_open, {"flows": ["echo", "talk"]}),
-    "a member's sign-ins are listed": (sign_ins.find_page, {"member": "ada", "limit": 25}),
-    "a member's tokens are listed": (tokens.find_page, {"only": TokenFilter("ada"), "limit": 25}),
-    "a member's tokens that lack a right are listed": (
-        tokens.find_page,
-        {"only": TokenFilter("ada", words="a", flow_id="echo", sets="opened"), "limit": 3},
+    # Files
+    one(files.find_file, key="f", owners=["member:ada"]),
+    one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),
+    one(files.list_page, owners=["member:ada"], limit=20),
+    *each({"owners": ["member:ada"]}, files.measure, files.delete_of_owners),
+    *each({"before": 9.0}, files.delete_unsent, files.delete_old),
+    one(files.delete_of_messages, messages=["q"]),
+    one(files.find_kept, digests=["d"]),
+    # A chat
+    *each(HERE, progress.find_running, whole_chats.find_head, shared_chats.list_of_session, erasing.erase_conversation),
+    *each(PAGE, conversations.list_page),
+    one(conversations.list_page, **PAGE, before="q"),
+    *each(
+        {**HERE, "message_id": "q"},
+        *(conversations.find_message, conversations.find_question, conversations.find_overrides),
     ),
-    "a member's tokens are counted": (tokens.count_in_force, {"owner": "ada"}),
-    "a token is used": (tokens.find_any, {"secret": "fg_" + "x" * 43}),
-    "a sign-in is checked": (sign_ins.check, {"sign_in_id": "s"}),
-    "whose a used link was is asked": (password_links.was_used_by, {"hashed": "x", "member": "ada"}),
-    "the links of a page of members are listed": (password_links.list_links, {"members": ["ada", "bob"]}),
-    "the groups of a page of members are listed": (groups.list_names_of, {"members": ["ada", "bob"]}),
-    "groups are listed": (groups.find_page, {"words": "a", "limit": 25}),
-    "groups of a member are listed": (groups.find_page, {"having": "ada", "limit": 25}),
-    "groups without a member are listed": (groups.find_page, {"lacking": "ada", "limit": 25}),
-    "some groups are named": (groups.list_by_ids, {"ids": ["g", "h"]}),
-    "the first of groups are named": (groups.list_first_members, {"ids": ["g", "h"], "most": 8}),
-    "the members of a group are listed": (member_lists.find_group_members, {"group_id": "g", "limit": 25}),
-    "they are searched": (member_lists.find_group_members, {"group_id": "g", "words": "a b", "limit": 25}),
-    "people for a group are searched": (
-        member_lists.find_members,
-        {"wanted": MemberFilter("a", not_in="g"), "limit": 5},
-    ),
-    "people are counted": (numbers.count_people, {"flow_id": "echo", "since": NOW, "besides": "member:ada"}),
-    "messages are listed": (transcripts.list_places, OWNERS),
-    "a session's messages are listed": (transcripts.list_places, {**OWNERS, "session_id": "s"}),
-    "they are read": (transcripts.read_messages, {**OWNERS, "positions": [1, 2]}),
-    "sessions are listed": (transcripts.list_session_ids, OWNERS),
-    "all conversations are listed to be exported": (exports.list_keys, {**OWNERS, "until": 2e9}),
-    "a part of them is exported": (exports.read_part, {"keys": [(1.0, SESSION)], "after": exports.ExportPlace()}),
-    "a conversation is deleted": (erasing.erase_conversation, HERE),
-    "a session is deleted in every flow": (erasing.erase_conversations, {**OWNERS, "session_id": "s"}),
-    "old keys are forgotten": (idempotency_keys.forget, {"before": 2e9}),
-    "a repeat looks for the first": (idempotency_keys.find_first_request, {"key_id": "k"}),
-    "a repeat reads the first": (idempotency_keys.find_kept_run, {"run_id": "r"}),
-    "admins look what runs": (overview.list_running, {"most": 50}),
-    "a run is named by the beginning of its id": (overview.find_ids, {"begin": "r"}),
-    "a run is to be stopped": (stop_requests.ask_stop, {"run_id": "r", "kind": "own", "by": "member:ada"}),
-    "a decision is passed on": (passed_decisions.pass_on, DECIDED),
-    "it is read what came of it": (passed_decisions.read_outcome, DECIDED),
-    "what came of decisions is noted": (passed_decisions.note_outcomes, {"outcomes": {DECIDED["passed"]: "taken"}}),
-    "a decision was taken": (passed_decisions.drop, DECIDED),
-    "calls wait": (waiting_calls.note_waiting, {"waiting": {"r": [WAITS]}}),
-    "it is asked elsewhere which": (waiting_calls.list_waiting, {"run_id": "r"}),
-    "all runs of a person are to be stopped": (stop_requests.ask_stops, OWNERS),
-    "it is looked whether something came after a removal": (
-        removals.find_late,
-        {"removal": Removal("removed:x", ("digest",), ("digest",), 1.0, 2e9)},
-    ),
-    "a process looks what it is told": (stop_requests.read_orders, {"holder": "h"}),
-    "ends that could not be stored are set": (progress.end_lost_runs, {"holder": "h", "before": 2e9, "known": ["k"]}),
-    "old conversations are looked for": (erasing.find_unused, {"after": "", "before": 2e9}),
-    "an old conversation is deleted": (erasing.erase_unused, {"session": SESSION, "before": 2e9}),
-    "contents of runs are forgotten": (contents.forget_contents, {"before": 2e9}),
-    "everything is deleted": (erasing.erase_conversations, {**OWNERS, "until": 1.0}),
-}
+    one(versions.begin_version, **THERE, **ANEW, version_of="before"),
+    *each({**THERE, "message_id": "first"}, versions.choose, versions.read_versions),
+    one(conversations.list_page, **PAGE | THERE, through="before"),
+    one(whole_chats.read_part, **HERE, after=1),
+    one(shared_chats.share, **HERE, expires_at=None),
+    *each({"key": "k"}, shared_chats.find, shared_chats.read_messages),
+    one(shared_chats.read_page, key="k", offset=25),
+    one(shared_chats.list_of_owner, **ADA),
+    one(shared_chats.list_of_owner, **ADA, words="a b"),
+    one(shared_chats.revoke, **ADA, key="k"),
+    one(shared_chats.forget_expired, before=2e9),
+    # Ratings, usage
+    one(ratings.list_values, **HERE, message_ids=["q", "b"]),
+    *(one(ratings.rate, **RATED, value=value) for value in ("good", None)),
+    one(ratings.explain, **RATED, **EXPLAINED),
+    one(ratings.find_rating, **RATED),
+    *(one(job, flow_id="echo", only=only) for only in RATINGS for job in (feedback.list_page, feedback.count_values)),
+    *(one(feedback.list_page, flow_id="echo", only=only, after=FeedbackPlace(2e9, "b")) for only in RATINGS),
+    one(feedback.read_conversation, flow_id="echo", message_id="b"),
+    one(usage.sum_usage, flow_id="echo", since=NOW, days=30),
+    one(numbers.sum_up, flow_id="echo", since=NOW),
+    one(numbers.count_people, flow_id="echo", since=NOW, besides="member:ada"),
+    # Lists of chats
+    one(session_lists.list_page, **LIST),
+    one(session_lists.list_page, **LIST, after=PLACE),
+    one(session_lists.search, **LIST, words="hi there"),
+    one(session_lists.search, **LIST, words="hi", after=PLACE),
+    one(session_lists.pin, **HERE, is_pinned=True),
+    one(recent.list_last_used, **ADA),
+    *each({**ADA, "flows": ["echo"], "limit": 4}, recent.list_pinned, recent.list_recent),
+    # All that somebody said
+    one(counts.sum_bytes, **OWNERS),
+    *each(OWNERS, transcripts.list_places, transcripts.list_session_ids),
+    *each({**OWNERS, "session_id": "s"}, transcripts.list_places, erasing.erase_conversations),
+    one(transcripts.read_messages, **OWNERS, positions=[1, 2]),
+    one(exports.list_keys, **OWNERS, until=2e9),
+    one(exports.read_part, keys=[(1.0, SESSION)], after=exports.ExportPlace()),
+    # What is forgotten
+    one(visitors.find_surplus, keep=9, before=1.0, limit=9),
+    one(erasing.find_unused, after="", before=2e9),
+    one(erasing.erase_unused, session=SESSION, before=2e9),
+    one(contents.forget_contents, before=2e9),
+    one(erasing.erase_conversations, **OWNERS, until=1.0),
+    one(removals.find_late, removal=Removal("removed:x", ("digest",), ("digest",), 1.0, 2e9)),
+    # People
+    *each({"flows": FLOWS}, access_requests.list_open, access_requests.count_open),
+    one(access_requests.list_open, flows=FLOWS, words=[SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]),
+    one(access_requests.find_last, flow_id="echo", member="ada"),
+    one(sign_ins.find_page, member="ada", limit=25),
+    one(sign_ins.check, sign_in_id="s"),
+    one(tokens.find_page, only=TokenFilter("ada"), limit=25),
+    one(tokens.find_page, only=TokenFilter("ada", words="a", flow_id="echo", sets="opened"), limit=3),
+    one(tokens.count_in_force, owner="ada"),
+    one(tokens.find_any, secret="fg_" + "x" * 43),
+    one(password_links.was_used_by, hashed="x", member="ada"),
+    *each({"members": ["ada", "bob"]}, password_links.list_links, groups.list_names_of),
+    *(one(groups.find_page, **{key: "a"}, limit=25) for key in ("words", "having", "lacking")),
+    one(groups.list_by_ids, ids=["g", "h"]),
+    one(groups.list_first_members, ids=["g", "h"], most=8),
+    one(member_lists.find_group_members, group_id="g", limit=25),
+    one(member_lists.find_group_members, group_id="g", words="a b", limit=25),
+    one(member_lists.find_members, wanted=MemberFilter("a", not_in="g"), limit=5),
+]
 SMALL = {"runs_running", "sessions_of_visitors"}
 """Indexes with an entry of running runs, and of visitors' conversations, of which few are kept."""
 
@@ -239,10 +215,15 @@ def connection(url: str) -> Iterator[Connection]:
         yield opened
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_no_job_reads_all_there_is(name: str, connection: Connection) -> None:
-    job, arguments = JOBS[name]
-    assert find_scans(connection, job, **arguments) - SMALL == set()
+def test_no_job_reads_all_there_is(connection: Connection) -> None:
+    found = []
+    for job, arguments in JOBS:
+        before = connection.begin_nested()
+        scans = find_scans(connection, job, **arguments) - SMALL
+        before.rollback()
+        if scans:
+            found.append((job, arguments, scans))
+    assert found == []
 
 
 def test_what_reads_all_is_noticed(connection: Connection) -> None:
@@ -257,38 +238,41 @@ def test_of_each_table_it_is_said_whether_it_grows() -> None:
     assert sorted((*GROWING, *FEW)) == sorted(tables.metadata.tables)
 
 
-@pytest.mark.parametrize("table", GROWING)
-def test_what_a_deleted_row_takes_along_is_found_by_an_index(table: str, connection: Connection) -> None:
+def test_what_a_deleted_row_takes_along_is_found_by_an_index(connection: Connection) -> None:
     """A foreign key without an index costs the deletion of one row a look at all rows that might refer to it."""
     looked = inspect(connection)
     for other in looked.get_table_names():
         begins = [tuple(index["column_names"]) for index in looked.get_indexes(other)]
         begins.append(tuple(looked.get_pk_constraint(other)["constrained_columns"]))
         for key in looked.get_foreign_keys(other):
-            if key["referred_table"] == table:
+            if key["referred_table"] in GROWING:
                 wanted = tuple(key["constrained_columns"])
                 assert any(columns[: len(wanted)] == wanted for columns in begins), (other, wanted)
 
 
+OF_RUNNING = "SEARCH runs USING INDEX runs_running (holder>?)"
+ALL_RUNNING = "SCAN runs USING INDEX runs_running"
+OF_REQUESTS = "SEARCH access_requests USING INDEX access_requests_by_state (state=?)"
+FEW_ROWS = [
+    (*one(transcripts.read_messages, **OWNERS, positions=[1]), "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"),
+    (*one(progress.find_running, **HERE), OF_RUNNING),
+    (*one(erasing.erase_unused, session=SESSION, before=2e9), OF_RUNNING),
+    (*one(erasing.find_unused, after="", before=2e9), OF_RUNNING),
+    (*one(stop_requests.ask_stop, run_id="r", kind="own", by="member:ada"), ALL_RUNNING),
+    (*one(overview.list_running, most=50), ALL_RUNNING),
+    (*one(access_requests.list_open, flows=FLOWS), OF_REQUESTS),
+    (*one(access_requests.count_open, flows=FLOWS), OF_REQUESTS),
+    (*one(sign_ins.find_page, member="ada", limit=25), "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)"),
+    (*one(tokens.find_page, only=TokenFilter("ada"), limit=25), "SEARCH tokens USING INDEX tokens_of_owner (owner=?)"),
+]
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # PostgreSQL chooses by what it counted
-@pytest.mark.parametrize(
-    ("name", "step"),
-    [
-        ("they are read", "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"),
-        ("a page looks who answers", "SEARCH runs USING INDEX runs_running (holder>?)"),
-        ("an old conversation is deleted", "SEARCH runs USING INDEX runs_running (holder>?)"),
-        ("old conversations are looked for", "SEARCH runs USING INDEX runs_running (holder>?)"),
-        ("a run is to be stopped", "SCAN runs USING INDEX runs_running"),
-        ("admins look what runs", "SCAN runs USING INDEX runs_running"),
-        ("access requests are listed", "SEARCH access_requests USING INDEX access_requests_by_state (state=?)"),
-        ("access requests are counted", "SEARCH access_requests USING INDEX access_requests_by_state (state=?)"),
-        ("a member's sign-ins are listed", "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)"),
-        ("a member's tokens are listed", "SEARCH tokens USING INDEX tokens_of_owner (owner=?)"),
-    ],
-)
-def test_few_rows_are_found_by_what_makes_them_few(name: str, step: str, connection: Connection) -> None:
+@pytest.mark.parametrize(("job", "arguments", "step"), FEW_ROWS)
+def test_few_rows_are_found_by_what_makes_them_few(
+    connection: Connection, job: Callable[..., object], arguments: dict[str, Any], step: str
+) -> None:
     """SQLite, which counts no rows, took the owner's hundred thousand sessions first, and the flow's million runs."""
-    job, arguments = JOBS[name]
     steps = list_steps(connection, job, **arguments)
     assert step in steps, steps
 
