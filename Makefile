@@ -5,7 +5,7 @@ PYTEST_FLAGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check fix test bench mutants
+.PHONY: help install run check fix test bench weigh mutants
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -36,6 +36,9 @@ test: ## The tests alone
 
 bench: ## Measure against the floor and write docs/performance.md (BENCH_FLAGS: --help says which)
 	python -m bench $(BENCH_FLAGS)
+
+weigh: ## Measure what the project weighs and write the table of docs/weight.md
+	python -m bench.weigh
 
 mutants: ## Put faults into the code one by one and see whether tests notice; writes docs/mutants.md (MUTANTS: areas)
 	python -m pip install --quiet -r requirements-mutants.txt
