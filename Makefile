@@ -28,7 +28,6 @@ check: ## Everything CI asks: format, lint, types, imports, generated docs, test
 fix: ## Repair what can be repaired by itself: format, lint, generated docs
 	ruff check --fix .
 	ruff format .
-	python -m docs.ways
 	python -m docs.generate
 
 test: ## The tests alone
