@@ -3,18 +3,14 @@
 import sys
 from pathlib import Path
 
-from docs.architecture import architecture_page
 from docs.components import components_page
 from docs.settings import settings_page
-from docs.sharing import sharing_page
 from flowground.schema import write_flow_schema
 
 PAGES = {
-    "architecture.md": architecture_page,
     "components.md": components_page,
     "flow.schema.json": write_flow_schema,
     "settings.md": settings_page,
-    "sharing.md": sharing_page,
 }
 """File in docs/ -> what its text is."""
 

@@ -1,6 +1,5 @@
 """What we show, we execute: commands, flows, links and generated pages of README, CONTRIBUTING and docs/."""
 
-import ast
 import importlib
 import json
 import pkgutil
@@ -11,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,40 +57,50 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield server
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("bash") if runs(block)], ids=str)
-def test_commands_run(documented: AppServer, tmp_path: Path, block: Block) -> None:
+def run_block(documented: AppServer, home: Path, block: Block) -> str:
+    """What its commands print; they succeed, and a call of the API reaches the app of the tests."""
     if "curl" in block.text and shutil.which("curl") is None:
         pytest.skip("needs curl")
     python = str(Path(sys.executable).parent)
     environment = clean_environment(**documented.environment)
-    environment["HOME"] = str(tmp_path)  # where a backup goes
+    environment["HOME"] = str(home)  # where a backup goes
     environment["PATH"] = f"{python}:{environment['PATH']}"
-    calls = block.file == "docs/guide/agents.md" and "What do three parcels cost?" in block.text
-    asked = r"call calculator {\"expression\": \"3 * 5\"}" if calls else ""  # as a larger model would
-    text = block.text.replace("What do three parcels cost?", asked) if calls else block.text
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text.replace("http://127.0.0.1:8501", documented.url)],
+        ["bash", "-euo", "pipefail", "-c", block.text.replace("http://127.0.0.1:8501", documented.url)],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_request_of_the_readme_is_answered(documented: AppServer, tmp_path: Path) -> None:
+    (block,) = (block for block in blocks("bash") if block.file == "README.md" and runs(block))
+    answer = json.loads(run_block(documented, tmp_path, block))
+    assert answer["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "The sea at night"
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("bash") if runs(block) and "/" in block.file], ids=str)
+def test_commands_of_docs_run(documented: AppServer, tmp_path: Path, block: Block) -> None:
+    calls = block.file == "docs/guide/agents.md" and "What do three parcels cost?" in block.text
     if calls:
-        assert done.stdout.splitlines()[0] == "calculator {'expression': '3 * 5'} 15"
-    if block.file == "README.md":
-        text = json.loads(done.stdout)["outputs"][0]["outputs"][0]["results"]["message"]["text"]
-        assert text == "The sea at night"
+        asked = r"call calculator {\"expression\": \"3 * 5\"}"  # as a larger model would
+        block = replace(block, text=block.text.replace("What do three parcels cost?", asked))
+    printed = run_block(documented, tmp_path, block)
+    if calls:
+        assert printed.splitlines()[0] == "calculator {'expression': '3 * 5'} 15"
     if "ekko" in block.text:  # the five calls of docs/api.md, which go on after one that fails
         told = ['"text":"hello"', '"session_id":"order-7"', "Flow identifier ekko not found", "You said: Good morning"]
-        assert [word for word in [*told, "event: token", "event: end"] if word not in done.stdout] == []
+        assert [word for word in [*told, "event: token", "event: end"] if word not in printed] == []
 
 
-@pytest.mark.parametrize("block", blocks("bash"), ids=str)
-def test_files_and_targets_of_commands_exist(block: Block) -> None:
+def test_files_and_targets_of_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for command in commands(block):
-        for target in re.findall(r"(?<![-\w])make (\w+)", command):
-            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-        for name in re.findall(r"[\w./-]+\.(?:txt|py|yaml)\b", command):
-            assert (ROOT / name).exists() or "flows/" in name, name
+    for block in blocks("bash"):
+        for command in commands(block):
+            for target in re.findall(r"(?<![-\w])make (\w+)", command):
+                assert re.search(rf"^{target}:", makefile, re.MULTILINE), (block, target)
+            for name in re.findall(r"[\w./-]+\.(?:txt|py|yaml)\b", command):
+                assert (ROOT / name).exists() or "flows/" in name, (block, name)
 
 
 @pytest.mark.parametrize("block", flow_blocks(), ids=str)
@@ -110,21 +120,13 @@ def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
         assert text.rstrip() == draw_picture(wired).mermaid, f"{file}: put this there\n{draw_picture(wired).mermaid}"
 
 
-def test_the_first_flow_of_the_guide_passes_its_test(documented: AppServer) -> None:
-    (block,) = (one for one in flow_blocks() if one.file == "docs/guide/README.md")
-    file = documented.folder / "first.yaml"
-    file.write_text(block.text, encoding="utf-8")
-    done = documented.run_command("test", str(file))
-    assert "1 test of 1 flow, all passed." in done.stderr, done.stdout + done.stderr
-
-
-def test_the_guides_flows_about_files_pass_their_tests(documented: AppServer) -> None:
-    tested = [one for one in flow_blocks() if one.file == "docs/guide/documents.md" and "tests:" in one.text]
-    names = [f"files-{number}" for number in range(len(tested))]
+def test_the_flows_of_the_guide_pass_their_tests(documented: AppServer) -> None:
+    tested = [block for block in flow_blocks() if block.file.startswith("docs/guide/") and "tests:" in block.text]
+    names = [f"guide-{number}" for number in range(len(tested))]
     for name, block in zip(names, tested, strict=True):
         (documented.folder / "flows" / f"{name}.yaml").write_text(block.text, encoding="utf-8")
     done = documented.run_command("test", *names)
-    assert "5 tests of 3 flows, all passed." in done.stderr, done.stdout + done.stderr
+    assert "6 tests of 4 flows, all passed." in done.stderr, done.stdout + done.stderr
 
 
 def test_queries_are_answered(documented: AppServer) -> None:
@@ -142,47 +144,22 @@ def test_json_is_json() -> None:
         assert json.loads(block.text) is not None, block
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    assert [target for target in links(page) if not (page.parent / target).exists()] == []
-
-
-def test_each_word_of_the_glossary_is_spoken_where_it_lives() -> None:
-    rows = re.findall(
-        r"^\| ([^|]+) \| .+ \| \[.+\]\(\.\./(.+)\) \|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.M
-    )
-    assert len(rows) > 30
-    for word, file in rows:
-        assert word.split()[-1].lower() in (ROOT / file).read_text("utf-8").lower(), (word, file)
+def test_links_lead_somewhere() -> None:
+    broken = {page.name: [link for link in links(page) if not (page.parent / link).exists()] for page in pages()}
+    assert {name: found for name, found in broken.items() if found} == {}
 
 
 def test_what_the_architecture_page_names_is_where_it_says() -> None:
-    rows = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Where it is")[2].partition("\n\n[")[0]
-    parts = re.findall(r"([^][()|]*)\[[^]]+\]\(\.\./(flowground/[^)]+)\)", rows)
-    names = [(name, file) for part, file in parts for name in re.findall(r"`([^`]+)`", part)]
-    assert len(names) >= 18
-    assert [(name, file) for name, file in names if name not in set(names_of(ROOT / file))] == []
-
-
-def names_of(file: Path) -> Iterator[str]:
-    """Functions, classes, values and methods that a module defines, as they are called from outside."""
-    for item in ast.parse(file.read_text("utf-8")).body:
-        match item:
-            case ast.ClassDef():
-                yield item.name
-                yield from (
-                    f"{item.name}.{inner.name}"
-                    for inner in item.body
-                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
-                )
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield item.name
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-                yield name
+    rows = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Where it is")[2].partition("\n## ")[0]
+    parts = re.findall(r"`([\w.]+)` of \[[^]]+\]\(\.\./([^)]+)\)", rows)
+    assert len(parts) >= 15
+    for name, file in parts:
+        defined = re.compile(rf"^ *(?:async def |def |class ){name.rpartition('.')[2]}\b|^{name}\b.* = ", re.MULTILINE)
+        assert defined.search((ROOT / file).read_text("utf-8")), (name, file)
 
 
 def test_generated_pages_are_fresh() -> None:
-    assert stale() == []
+    assert [f"docs/{name} is stale: run `make fix`" for name in stale()] == []
 
 
 def test_every_address_of_the_api_is_documented() -> None:
@@ -204,3 +181,26 @@ def test_every_error_of_the_api_is_documented() -> None:
     text = (ROOT / "docs" / "api.md").read_text("utf-8")
     codes = {kind.code for kind in below(FlowgroundError)} - {ConfigError.code, FlowError.code, FlowgroundError.code}
     assert sorted(code for code in codes if f"`{code}`" not in text) == []
+
+
+PROMISES = (ROOT / "docs" / "security.md").read_text("utf-8")
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+def test_every_promise_of_security_names_its_test_and_its_end() -> None:
+    promised = PROMISES.partition("## What is promised")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in promised.splitlines() if re.match(r"\| (?!promise |---)", line)]
+    assert len(rows) >= 20
+    for promise, shown, not_promised in rows:
+        assert promise.strip()
+        assert NAMED_TEST.search(shown), promise
+        assert not_promised.strip(), promise
+
+
+def test_every_test_that_security_names_exists() -> None:
+    missing = {
+        f"{file}::{name}"
+        for file, name in NAMED_TEST.findall(PROMISES)
+        if not re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    }
+    assert missing == set()
