@@ -1,42 +1,25 @@
-"""Sessions, messages and runs, on both databases."""
+"""Sessions and messages, on both databases: said, listed, read part by part, and what they were said with."""
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from flowground.events import InnerRun
 from flowground.messages import Usage
-from flowground.store import Store
-from flowground.store.runs import conversations, erasing, turns
-from flowground.store.runs.records import VALUE_MOST, RunRecord, StoredMessage
+from flowground.store import Store, tables
+from flowground.store.runs import conversations, erasing, transcripts, turns, versions, whole_chats
+from flowground.store.runs.records import VALUE_MOST
 from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
 from flowground.values import SaidMessage
+from tests.chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 from tests.store_jobs import losing_the_commit, write_together
-from tests.stored import export_conversations, list_messages, list_runs, list_sessions
+from tests.stored import list_messages, list_runs
 
 pytestmark = pytest.mark.anyio
-START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
-
-
-def here(session_id: str = "s", *, owner: str = "member:ada", flow_id: str = "echo") -> dict[str, Any]:
-    return {"flow_id": flow_id, "owner": owner, "session_id": session_id}
-
-
-def said(text: str, role: Any = "user", **more: Any) -> StoredMessage:
-    return StoredMessage(str(uuid4()), role, text, more.pop("state", "complete"), more.pop("at", START), **more)
-
-
-def ran(session_id: str = "s", **more: Any) -> RunRecord:
-    return RunRecord(str(uuid4()), "echo", "abc", "member:ada", session_id, "complete", START, 0.25, **more)
-
-
-async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessage, **place: Any) -> None:
-    address = here(**place)
-    await store.write(turns.begin_turn, **address, message=question)
-    await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
 
 
 def inner(text: str, *runs: InnerRun, error: str | None = None) -> InnerRun:
@@ -51,78 +34,58 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
         TraceStep("Out", "ChatOutput", 0, ""),
     )
     question = said("What is\nup? 👋")
-    run = ran()
+    run = ran(usage=Usage(1, 2), error_code="model_busy", streamed=True)
     more = {"value": [{"text": "ünï", "n": [1, None]}], "kind": "records"}
     answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace, **more)
     broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
     await store.write(turns.begin_turn, **here(), message=question, run=replace(run, status="running"))
     await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
     assert await store.read(list_messages, **here()) == [question, answer, broken]
-
-
-async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
-    run = ran(usage=Usage(1, 2), error_code="model_busy", streamed=True)
-    await store.write(turns.finish_turn, **here(), answers=(), run=run)
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
-@pytest.mark.parametrize("count", [-1, 2**31, 2**63, 10**30])
+@pytest.mark.parametrize("count", [0, 2**31 - 1, -1, 2**31, 2**63, 10**30])
 async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Store, count: int) -> None:
     for usage in (Usage(count, 1), Usage(1, count)):
         answer = said("All.", "assistant", usage=usage, trace=(TraceStep("A", "T", 0, "x", usage),))
         await store.write(turns.begin_turn, **here(), message=said("q"))
         await store.write(turns.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
         *_, kept = await store.read(list_messages, **here())
-        assert (kept.text, kept.usage) == ("All.", None)
-        assert (await store.read(list_runs, flow_id="echo"))[0].usage is None
+        wanted = usage if count in (0, 2**31 - 1) else None
+        assert (kept.text, kept.usage) == ("All.", wanted)
+        assert (await store.read(list_runs, flow_id="echo"))[0].usage == wanted
 
 
-@pytest.mark.parametrize("usage", [Usage(0, 0), Usage(2**31 - 1, 2**31 - 1)])
-async def test_the_least_and_the_most_tokens_are_kept(store: Store, usage: Usage) -> None:
-    run = ran(usage=usage)
-    await store.write(turns.begin_turn, **here(), message=said("q"))
-    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant", usage=usage)], run=run)
-    *_, kept = await store.read(list_messages, **here())
-    assert kept.usage == usage
-    [stored] = await store.read(list_runs, flow_id="echo")
-    assert (stored.usage, stored.streamed) == (usage, False)
-
-
-async def test_a_trace_keeps_two_thousand_characters_of_each_text(store: Store) -> None:
+async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
+    steps = tuple(TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1) for _ in range(20))
+    large = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
+    await take_turn(store, said("q"), said("a", "assistant", trace=steps, **large))
+    *_, kept = await store.read(list_messages, **here())
+    assert (kept.value, kept.kind) == (None, "text")
+    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
 
 
-async def test_a_session_belongs_to_one_owner_and_one_flow(store: Store) -> None:
-    await take_turn(store, said("mine"))
-    await take_turn(store, said("theirs"), owner="member:bob")
-    await take_turn(store, said("another flow"), flow_id="other")
-    assert [m.text for m in await store.read(list_messages, **here())] == ["mine"]
-    assert [s.title for s in await store.read(list_sessions, flow_id="echo", owner="member:bob")] == ["theirs"]
-
-
-async def test_no_two_addresses_spell_the_same_key() -> None:
-    assert conversations.make_session_key("a", "bc", "d") != conversations.make_session_key("ab", "c", "d")
-    assert conversations.make_session_key("a", "b", "cd") != conversations.make_session_key("a", "bc", "d")
-
-
-async def test_a_session_keeps_the_key_that_was_stored_for_it() -> None:
-    assert conversations.make_session_key("echo", "member:ada", "s") == "47e7ec379084a1d58cb7fb56dfa56884"
+async def test_no_two_addresses_spell_the_same_key_and_it_stays_as_it_is() -> None:
+    make = conversations.make_session_key
+    assert make("a", "bc", "d") != make("ab", "c", "d")
+    assert make("a", "b", "cd") != make("a", "bc", "d")
+    assert make("echo", "member:ada", "s") == "47e7ec379084a1d58cb7fb56dfa56884"
 
 
 async def test_history_is_what_came_before_without_what_failed(store: Store) -> None:
     first, second = said("one"), said("two")
     await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
     await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
-
-    async def before(message_id: str | None, limit: int) -> list[SaidMessage]:
-        return await store.read(conversations.read_history, **here(), before=message_id, limit=limit)
-
-    assert await before(second.id, 10) == [SaidMessage("user", "one"), SaidMessage("assistant", "1")]
-    assert await before(second.id, 1) == [SaidMessage("assistant", "1")]
-    assert await before(first.id, 10) == []
-    assert await before(None, 2) == [SaidMessage("user", "two"), SaidMessage("assistant", "2")]
+    for message_id, limit, found in (
+        (second.id, 10, [SaidMessage("user", "one"), SaidMessage("assistant", "1")]),
+        (second.id, 1, [SaidMessage("assistant", "1")]),
+        (first.id, 10, []),
+        (None, 2, [SaidMessage("user", "two"), SaidMessage("assistant", "2")]),
+    ):
+        assert await store.read(conversations.read_history, **here(), before=message_id, limit=limit) == found
 
 
 async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_more(store: Store) -> None:
@@ -146,24 +109,16 @@ async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_his
     assert found == [SaidMessage("user", f"question {number}") for number in range(3)]
 
 
-async def test_messages_come_in_the_order_they_were_written_whatever_the_clock_said(store: Store) -> None:
-    await take_turn(store, said("first", at=START), said("second", "assistant", at=START - timedelta(hours=1)))
-    await take_turn(store, said("third", at=START - timedelta(hours=2)))
-    assert [m.text for m in await store.read(list_messages, **here())] == ["first", "second", "third"]
-    assert [m.text for m in await store.read(list_messages, **here(), limit=2)] == ["second", "third"]
-
-
-async def test_sessions_are_listed_by_last_use_with_the_first_message_as_title(store: Store) -> None:
-    await take_turn(store, said("  Why\n is the sky " + "so very " * 20 + "blue?"), session_id="a")
+async def test_messages_come_in_the_order_they_were_written_and_the_last_one_is_the_sessions_use(store: Store) -> None:
+    """Whatever the clock said of the others."""
     await take_turn(
-        store, said("b", at=START + timedelta(1)), said("x", "assistant", at=START + timedelta(2)), session_id="b"
+        store, said("  Why\n is the sky " + "so very " * 20 + "blue?"), said("second", "assistant", hours=-1)
     )
-    await take_turn(store, said("more", at=START + timedelta(3)), session_id="a")
-    [a, b] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert (a.session_id, a.messages, a.created_at, a.updated_at) == ("a", 2, START, START + timedelta(3))
-    assert (b.session_id, b.messages, b.title) == ("b", 2, "b")
-    assert a.title == f"Why is the sky {'so very ' * 8}…".replace(" …", "…")
-    assert len(await store.read(list_sessions, flow_id="echo", owner="member:ada", limit=1)) == 1
+    await take_turn(store, said("third", hours=-2), said("x", "assistant", hours=1), said("y", "assistant", hours=2))
+    assert (await list_texts(store))[1:] == ["second", "third", "x", "y"]
+    [session] = await find_sessions(store)
+    assert (session.messages, session.created_at, session.updated_at) == (5, START, START + timedelta(hours=2))
+    assert session.title == f"Why is it {'so very ' * 8}so ve…"
 
 
 async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Store) -> None:
@@ -173,56 +128,34 @@ async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Sto
     await store.erase(erasing.erase_conversation, **stranger)
     assert await store.write(conversations.rename_session, **here(), title="Mine")
     await take_turn(store, said("again"))
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert session.title == "Mine"
+    assert [session.title for session in await find_sessions(store)] == ["Mine"]
     await store.erase(erasing.erase_conversation, **here())
-    assert await store.read(list_messages, **here()) == []
-    assert await store.read(list_sessions, flow_id="echo", owner="member:ada") == []
+    assert (await list_texts(store), await find_sessions(store)) == ([], [])
 
 
 async def test_answers_to_a_session_deleted_meanwhile_are_dropped(store: Store) -> None:
-    await store.write(turns.begin_turn, **here(), message=said("q"))
+    await say(store, "q")
     await store.erase(erasing.erase_conversation, **here())
     run = ran()
     await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
-    assert await store.read(list_messages, **here()) == []
+    assert await list_texts(store) == []
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
 async def test_a_run_without_a_message_still_has_a_session_for_its_answers(store: Store) -> None:
     await store.write(turns.begin_turn, **here(), message=None)
-    assert await store.read(list_sessions, flow_id="echo", owner="member:ada") == []
+    assert await find_sessions(store) == []
     await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await find_sessions(store)
     assert (session.title, session.messages) == ("", 1)
 
 
 async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store) -> None:
     odd = "a\x00b\ud800c"
-    await take_turn(
-        store, said(odd), replace(said(odd, "assistant"), trace=(TraceStep("A", "T", 0, odd),)), session_id=odd
-    )
+    answer = said(odd, "assistant", trace=(TraceStep("A", "T", 0, odd),))
+    await take_turn(store, said(odd), answer, session_id=odd)
     [question, answer] = await store.read(list_messages, **here(odd))
     assert question.text == answer.text == answer.trace[0].text == "a\ufffdb\ufffdc"
-
-
-async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
-    await take_turn(store, said("q"), said("All but", "assistant", state="failed", error="It broke."))
-    [session] = await store.read(export_conversations, owners=["member:ada"])
-    assert [(item["text"], item.get("error")) for item in session["messages"]] == [
-        ("q", None),
-        ("All but", "It broke."),
-    ]
-
-
-async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:
-    run, answer = ran(), said("good", "assistant")
-    await store.write(turns.begin_turn, **here(), message=said("q"))
-    for late in (answer, said("The database did not answer.", "assistant")):
-        await store.write(turns.finish_turn, **here(), answers=[late], run=run)
-    assert [message.text for message in await store.read(list_messages, **here())] == ["q", "good"]
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert session.messages == 2
 
 
 @pytest.mark.parametrize("lands", [True, False])
@@ -235,29 +168,93 @@ async def test_a_turn_whose_commits_are_lost_is_neither_lost_nor_doubled(store: 
         store.write(turns.finish_turn, **here(), answers=answers, run=run),
         store.write(turns.finish_turn, **here("empty"), answers=(), run=ran("empty")),
     ):
-        assert await write_together(store, job, store.write(losing_the_commit(lands=lands))) == [
-            None,
-            "unknown_outcome",
-        ]
-    assert [said.text for said in await store.read(list_messages, **here())] == ["other", "q", "a"]
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert session.messages == 3
+        outcomes = await write_together(store, job, store.write(losing_the_commit(lands=lands)))
+        assert outcomes == [None, "unknown_outcome"]
+    assert await list_texts(store) == ["other", "q", "a"]
+    assert [session.messages for session in await find_sessions(store)] == [3]
     assert {run.session_id for run in await store.read(list_runs, flow_id="echo")} == {"s", "empty"}
 
 
-async def test_a_session_was_used_when_its_last_answer_came(store: Store) -> None:
-    earlier, later = (said(text, "assistant", at=START + timedelta(day)) for day, text in enumerate("ab", 1))
-    await take_turn(store, said("q"), earlier, later)
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert session.updated_at == later.created_at
+# Overrides that a message was said with
+
+VALUES: dict[str, dict[str, Any]] = {"Model": {"temperature": 0.4, "seed": None}, "P": {"t": "👋 \x00 ''"}}
 
 
-async def test_a_very_large_value_is_left_to_its_text_and_a_trace_of_inner_flows_is_cut(store: Store) -> None:
-    steps = tuple(TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1) for _ in range(20))
-    large = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
-    await store.write(turns.begin_turn, **here(), message=said("q"))
-    answer = said("a", "assistant", trace=steps, **large)
-    await store.write(turns.finish_turn, **here(), answers=[answer], run=ran())
-    *_, kept = await store.read(list_messages, **here())
-    assert (kept.value, kept.kind) == (None, "text")
-    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
+async def said_with(store: Store, message_id: str, tweaks: Any = None) -> None:
+    request = json.dumps({"tweaks": tweaks}) if tweaks else None
+    message = said("Hi", id=message_id, run_id=f"run {message_id}")
+    run = replace(ran(status="running"), id=f"run {message_id}")
+    await store.write(turns.begin_turn, **here(), message=message, run=run, request=request)
+
+
+async def find_overrides(store: Store, message_id: str, **place: str) -> dict[str, dict[str, Any]]:
+    return await store.read(conversations.find_overrides, **here(**place), message_id=message_id)
+
+
+async def test_overrides_are_told_to_the_sessions_owner_and_go_with_it(store: Store) -> None:
+    await said_with(store, "1", VALUES)
+    assert await find_overrides(store, "1") == VALUES
+    await said_with(store, "2")
+    for message_id, place in (("2", {}), ("1", {"owner": "member:bob"}), ("1", {"session_id": "other"})):
+        assert await find_overrides(store, message_id, **place) == {}
+    await store.write(transcripts.hand_over, old="member:ada", new="member:bob", by="x")
+    assert await find_overrides(store, "1", owner="member:bob") == VALUES
+    await store.erase(erasing.erase_conversation, **here(owner="member:bob"))
+    assert await find_overrides(store, "1", owner="member:bob") == {}
+
+
+async def test_overrides_of_the_release_before_are_told_too(store: Store) -> None:
+    def add(connection: Connection) -> None:
+        connection.execute(insert(tables.turn_overrides).values(message_id="1", overrides=json.dumps(VALUES)))
+
+    await said_with(store, "1")
+    await store.write(add)
+    assert await find_overrides(store, "1") == VALUES
+
+
+# A conversation read from its beginning to its end, part by part
+
+
+async def read_parts(store: Store) -> list[list[str]]:
+    parts, after = [], 0
+    while True:
+        part = await store.read(whole_chats.read_part, **here(), after=after)
+        parts.append([message.text for message in part.messages])
+        if part.end is None:
+            return parts
+        after = part.end
+
+
+@pytest.mark.parametrize(("count", "chars"), [(0, 1), (1, 1), (12, 5), (450, 10), (30, 100_000)])
+async def test_parts_follow_each_other_and_none_is_large(store: Store, count: int, chars: int) -> None:
+    await say(store, "another's", owner="member:bob")
+    await say(store, "elsewhere", flow_id="talk")
+    texts = [f"{number} ".ljust(chars, "x") for number in range(count)]
+    for text in texts:
+        await say(store, text)
+    parts = await read_parts(store)
+    assert [text for part in parts for text in part] == texts
+    for part in parts:
+        assert len(part) <= whole_chats.PART_MESSAGES + 12
+        assert sum(map(len, part)) <= whole_chats.PART_CHARS + 12 * chars
+
+
+async def test_what_is_put_aside_or_deleted_between_two_parts_is_left_out(store: Store) -> None:
+    first = await say(store, "First words")
+    await store.write(versions.begin_version, **here(), version_of=first.id, message=said("Better words"))
+    assert await read_parts(store) == [["Better words"]]
+    for number in range(300):
+        await say(store, f"{number}")
+    part = await store.read(whole_chats.read_part, **here())
+    assert part.end is not None
+    await store.erase(erasing.erase_conversation, **here())
+    rest = await store.read(whole_chats.read_part, **here(), after=part.end)
+    assert (list(rest.messages), rest.end) == ([], None)
+
+
+async def test_the_head_is_its_owners(store: Store) -> None:
+    await say(store, "**Hello** you")
+    head = await store.read(whole_chats.find_head, **here())
+    assert head == whole_chats.ChatHead("s", "Hello you", START)
+    for other in (here(owner="member:bob"), here(flow_id="talk"), here("t")):
+        assert await store.read(whole_chats.find_head, **other) is None

@@ -1,42 +1,55 @@
-"""A run's row and what is kept with it, on both databases: its one end, late answers, its trace."""
+"""A run's row and what is kept with it, on both databases: its one end, its trace; how runs are counted."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert
 
-from flowground.store import Store
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.messages import Usage
+from flowground.store import Store, tables
 from flowground.store.database.jobs import Job
-from flowground.store.runs import progress, turns
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import conversations, numbers, progress, turns, usage
+from flowground.store.runs.numbers import RunNumbers
+from flowground.store.runs.records import RunRecord
 from flowground.store.runs.traces import TraceStep
-from tests.run_rows import HERE, begin, contents, keep, list_steps, now, said, statuses
-from tests.stored import list_messages, list_sessions
+from flowground.store.runs.usage import FailureCount, FlowUsage, UsedDay
+from tests.chats import find_sessions, here, ran
+from tests.chats import said as make_message
+from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
+from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
 
 
+async def end(store: Store, run: RunRecord, text: str = "", *trace: TraceStep, **more: Any) -> None:
+    """The run is complete, and answered this."""
+    answer = make_message(text, "assistant", id=f"{run.id} answer", run_id=run.id, model="m", trace=trace)
+    ended = replace(run, status="complete", seconds=3.5)
+    await store.write(turns.finish_turn, **HERE, answers=[answer] if text else [], run=ended, **more)
+
+
 async def test_the_run_that_answers_in_a_session_is_found_by_all_of_its_address(store: Store) -> None:
-    await begin(store, "first", holder="h")
-    last = await begin(store, "last", holder="h")
+    first, last = await begin(store, "first", holder="h"), await begin(store, "last", holder="h")
     found = await store.read(progress.find_running, **HERE)
     assert found is not None
     assert (found.id, found.status, found.holder) == (last.id, "running", "h")
     for other in ({"flow_id": "other"}, {"owner": "member:bob"}, {"session_id": "t"}):
         assert await store.read(progress.find_running, **(HERE | other)) is None
-    for run_id in ("first", "last"):
-        await store.write(turns.finish_turn, **HERE, answers=(), run=replace(last, id=run_id, status="complete"))
+    for run in (first, last):
+        await end(store, run)
     assert await store.read(progress.find_running, **HERE) is None
 
 
 @pytest.mark.parametrize("session_id", ["s", "nul \x00 and half \ud83d"])
 async def test_the_answers_of_a_run_are_found_in_its_session(store: Store, session_id: str) -> None:
-    place = HERE | {"session_id": session_id}
-    run = RunRecord("r", "echo", "v", "member:ada", session_id, "running", now(), 0)
-    question = StoredMessage("q", "user", "Hi", "complete", now(), "r")
-    answers = [StoredMessage(name, "assistant", name, "complete", now(), "r") for name in ("one", "two")]
-    await store.write(turns.begin_turn, **place, message=question, run=run)
+    place, run = here(session_id), ran(session_id, status="running")
+    answers = [make_message(name, "assistant", id=name, run_id=run.id) for name in ("one", "two")]
+    await store.write(turns.begin_turn, **place, message=make_message("Hi", run_id=run.id), run=run)
     await store.write(turns.finish_turn, **place, answers=answers, run=replace(run, status="complete"))
-    stored = await store.read(progress.find_run, run_id="r")
+    stored = await store.read(progress.find_run, run_id=run.id)
     assert stored is not None
     assert [message.id for message in await store.read(progress.list_answers, run=stored)] == ["one", "two"]
 
@@ -45,17 +58,14 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     run = await begin(store, "r", holder="thought dead")
     await keep(store, "r", {"r answer": "So"})
     await store.write(progress.interrupt_runs, holders=["thought dead"])
-    trace = (TraceStep("Model", "LanguageModel", 0.5, "So it is.", None, "m"),)
-    whole = StoredMessage("r answer", "assistant", "So it is.", "complete", now(), "r", model="m", trace=trace)
-    ended = replace(run, status="complete", seconds=3.5)
+    trace = TraceStep("Model", "LanguageModel", 0.5, "So it is.", None, "m")
     for text in ("So it is.", "Something else."):
-        await store.write(turns.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
+        await end(store, run, text, trace)
     assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
     [_, kept] = await store.read(list_messages, **HERE)
-    assert (kept.model, kept.trace) == ("m", trace)
+    assert (kept.model, kept.trace) == ("m", (trace,))
     assert await statuses(store) == {"r": ("interrupted", "finished_late")}
-    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
-    assert session.messages == 2
+    assert [session.messages for session in await find_sessions(store)] == [2]
 
 
 async def test_an_end_is_known_to_be_stored_once_it_is(store: Store) -> None:
@@ -67,67 +77,165 @@ async def test_an_end_is_known_to_be_stored_once_it_is(store: Store) -> None:
     assert not await store.read(landed, run=ended)
     await store.write(progress.interrupt_runs, holders=["gone"])
     assert not await store.read(landed, run=ended)  # its answer may still come
-    await store.write(turns.finish_turn, **HERE, answers=(), run=ended)
+    await end(store, run)
     assert await store.read(landed, run=ended)
 
 
 async def test_a_run_has_one_end(store: Store) -> None:
     run = await begin(store, "r", holder="h")
-    answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r")
-    await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
-    failed = replace(answer, text="No", state="failed")
-    await store.write(turns.finish_turn, **HERE, answers=[failed], run=replace(run, status="failed"))
+    await end(store, run, "Yes")
+    failed = make_message("No", "assistant", id="r answer", run_id="r", state="failed")
+    for late in (failed, replace(failed, id="another answer")):
+        await store.write(turns.finish_turn, **HERE, answers=[late], run=replace(run, status="failed"))
     await keep(store, "r", {"r answer": "too late"})
     assert (await said(store))[1:] == [("r answer", "Yes", "complete")]
     assert await statuses(store) == {"r": ("complete", None)}
     assert await store.read(contents) == []
+    assert [session.messages for session in await find_sessions(store)] == [2]
 
 
 async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) -> None:
     run = await begin(store, "r", holder="h")
     await keep(store, "r", {"r answer": "half"})
-    answer = StoredMessage("r answer", "assistant", "whole", "complete", now(), "r")
-    ended = replace(run, status="complete")
-    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, was_kept=True)
+    await end(store, run, "whole", was_kept=True)
     assert [row[3] for row in await store.read(contents)] == [None]
 
 
 async def test_a_trace_holds_each_text_once(store: Store) -> None:
-    run = await begin(store, "r", holder="h")
-    trace = tuple(
-        TraceStep(name, name, 0.1, text)
-        for name, text in (("In", "Hi"), ("Prompt", "Be brief"), ("Model", "Yes, it is"), ("Out", "Yes, it is"))
+    texts = (
+        ("In", "Hi"),
+        ("Prompt", "Be brief"),
+        ("Model", "Yes, it is"),
+        ("Out", "Yes, it is"),
+        ("Again", "Be brief"),
     )
-    again = TraceStep("Again", "Prompt", 0.1, "Be brief")
-    answer = StoredMessage("r answer", "assistant", "Yes, it is", "complete", now(), "r", trace=(*trace, again))
-    ended = replace(run, status="complete")
-    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
+    trace = tuple(TraceStep(name, name, 0.1, text) for name, text in texts)
+    await end(store, await begin(store, "r", holder="h"), "Yes, it is", *trace, question="Hi")
     [*_, kept] = await store.read(list_messages, **HERE)
-    assert kept.trace == (*trace, again)
+    assert kept.trace == trace
     [steps] = await store.read(list_steps)
     assert [steps.count(text) for text in ("Hi", "Be brief", "Yes, it is")] == [0, 1, 0]
-
-
-async def test_the_oldest_answer_of_a_part_knows_its_question(store: Store) -> None:
-    for number in range(8):
-        run = await begin(store, f"r{number}", holder="h")
-        trace = (TraceStep("In", "ChatInput", 0.1, "Hi"),)
-        answer = StoredMessage(f"a{number}", "assistant", "Yes", "complete", now(), run.id, trace=trace)
-        ended = replace(run, status="complete")
-        await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
-    part = await store.read(list_messages, **HERE, limit=9)
-    assert [message.id for message in part] == [
-        "a3",
-        *(name for n in range(4, 8) for name in (f"r{n} question", f"a{n}")),
-    ]
-    assert [step.text for step in part[0].trace] == ["Hi"]
+    alone = await store.read(conversations.find_message, **HERE, message_id="r answer")
+    assert (alone and alone.trace) == trace
 
 
 async def test_a_long_trace_is_cut(store: Store) -> None:
-    run = await begin(store, "r", holder="h")
-    trace = tuple(TraceStep(str(number), "Prompt", 0.1, f"{number} " * 1000) for number in range(100, 140))
-    answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r", trace=trace)
-    await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+    trace = [TraceStep(str(number), "Prompt", 0.1, f"{number} " * 1000) for number in range(100, 140)]
+    await end(store, await begin(store, "r", holder="h"), "Yes", *trace)
     [*_, kept] = await store.read(list_messages, **HERE)
     assert [step.component_id for step in kept.trace] == [str(number) for number in range(100, 140)]
     assert sum(len(step.text) for step in kept.trace) == 32_000
+
+
+# The numbers beside an endpoint, and how a flow was used
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+async def add(store: Store, at: datetime, seconds: float = 1, **facts: Any) -> None:
+    """A run that began then and has ended."""
+    given: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "status": "complete", "usage": Usage(10, 1)} | facts
+    run = RunRecord(
+        f"{at.timestamp()}{seconds}{given}", flow_version="v", session_id="s", started_at=at, seconds=seconds, **given
+    )
+    await store.write(turns.finish_turn, flow_id=run.flow_id, owner=run.owner, session_id="s", answers=[], run=run)
+
+
+async def of_the_day(store: Store) -> RunNumbers:
+    return await store.read(numbers.sum_up, flow_id="f", since=NOW - DAY)
+
+
+async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> None:
+    for hundredth in range(1, 101):
+        await add(store, NOW, hundredth / 100)
+    await add(store, NOW - 2 * HOUR, 60, status="failed", error_code="model_busy")
+    await add(store, NOW - HOUR, 50, status="failed", error_code="model_timeout")
+    await add(store, NOW, 99, status="stopped")
+    await add(store, NOW - 2 * DAY, 77)
+    await add(store, NOW, 77, flow_id="other")
+    assert await of_the_day(store) == RunNumbers(103, 2 / 103, 0.5, 0.95, "model_timeout", NOW - HOUR)
+
+
+async def test_few_runs_are_measured_from_the_first_moment_on(store: Store) -> None:
+    assert await of_the_day(store) == RunNumbers(0, 0, None, None, None, None)
+    await add(store, NOW - DAY - timedelta(milliseconds=1), 2)
+    await add(store, NOW - DAY, status="failed")
+    found = await of_the_day(store)
+    assert (found.runs, found.p50, found.error_rate, found.last_failure_at) == (1, None, 1, NOW - DAY)
+    await add(store, NOW - DAY, 0.25)
+    found = await of_the_day(store)
+    assert (found.runs, found.p50, found.p95) == (2, 0.25, 0.25)
+
+
+async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_are_counted(store: Store) -> None:
+    def add_many(connection: Connection) -> None:
+        row = {"flow_id": "f", "flow_version": "v", "owner": "member:ada", "session_id": "s", "streamed": False}
+        rows = [
+            row | {"id": f"{n}", "status": "complete", "started_at": NOW.timestamp() - n, "seconds": n}
+            for n in range(1, 10_001)
+        ]
+        rows[-1]["status"] = "failed"
+        connection.execute(insert(tables.runs), rows)
+
+    await store.write(add_many)
+    await add(store, NOW - timedelta(seconds=10_001), 99_999, status="failed", error_code="model_busy")
+    found = await of_the_day(store)
+    assert (found.runs, found.p50, found.p95) == (10_001, 5_000, 9_500)
+    assert (found.error_rate, found.last_failure_at) == (1 / 10_000, NOW - timedelta(seconds=10_000))
+
+
+async def test_people_are_counted_once_and_besides_the_one_who_asks(store: Store) -> None:
+    for at, seconds in ((NOW, 1), (NOW, 2), (NOW - 2 * DAY, 3)):
+        await add(store, at, seconds)
+    for asks, count in (("member:ben", 1), ("member:ada", 0)):
+        assert await store.read(numbers.count_people, flow_id="f", since=NOW - DAY, besides=asks) == count
+
+
+async def sum_usage(store: Store, **more: Any) -> FlowUsage:
+    return await store.read(usage.sum_usage, flow_id="f", since=BEGIN, days=3, **more)
+
+
+async def test_runs_are_summed_by_day_person_and_failure(store: Store) -> None:
+    assert await sum_usage(store) == FlowUsage(days=(UsedDay(), UsedDay(), UsedDay()))
+    await add(store, BEGIN + HOUR, usage=None)
+    await add(store, BEGIN + 2 * HOUR, owner="visitor:1", status="failed", error_code="model_busy")
+    await add(store, BEGIN + 2 * DAY, owner="member:bob", token="t1")
+    await add(store, BEGIN + 2 * DAY + HOUR, owner="member:bob", status="failed", error_code="model_busy")
+    await add(store, BEGIN + 3 * DAY - HOUR, status="interrupted", error_code="server_stopped")
+    await add(store, BEGIN + 2 * DAY, status="running")
+    await add(store, BEGIN - HOUR)
+    await add(store, BEGIN + 3 * DAY)
+    await add(store, BEGIN, flow_id="other")
+    failures = (
+        FailureCount("model_busy", 2, BEGIN + 2 * DAY + HOUR),
+        FailureCount("server_stopped", 1, BEGIN + 3 * DAY - HOUR),
+    )
+    counts = {
+        "runs": 5,
+        "failed": 3,
+        "people": 2,
+        "visitors": 1,
+        "by_programs": 1,
+        "input_tokens": 40,
+        "output_tokens": 4,
+    }
+    days = (UsedDay(2, 1), UsedDay(), UsedDay(3, 2))
+    assert await sum_usage(store) == FlowUsage(**counts, days=days, failures=failures)
+
+
+async def test_of_many_the_newest_are_counted_and_that_is_said(store: Store) -> None:
+    for hour in range(4):
+        await add(store, BEGIN + hour * DAY / 2)
+    found = await sum_usage(store, most=2)
+    assert (found.is_cut, found.runs, found.days) == (True, 2, (UsedDay(), UsedDay(2), UsedDay()))
+
+
+async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None:
+    member, token = Caller("member", "ada", "member"), Caller("token", "t1", "member", person="ada")
+    tries = [caller.try_api("answers", "opened") for caller in (LOCAL_OWNER, member)]
+    for number, caller in enumerate([LOCAL_OWNER, member, token, Caller("token", "t2", "admin"), *tries]):
+        await add(store, BEGIN + number * HOUR, owner=str(caller.owner))
+    found = await sum_usage(store)
+    assert (found.runs, found.people) == (6, 2)

@@ -1,170 +1,288 @@
-"""What one owner said, across flows and sessions: found, exported, deleted, handed over. On both databases."""
+"""What one owner said, across flows and sessions: found, exported, deleted, handed over, listed. On both databases."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
+from flowground.errors import InvalidRequest
 from flowground.store import Store
 from flowground.store.flows import presets
-from flowground.store.runs import erasing, transcripts, turns
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import conversations, erasing, recent, session_lists, transcripts, turns
+from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from flowground.store.runs.traces import TraceStep
-from tests.stored import export_conversations, list_entries, list_runs, list_sessions
+from tests.chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
+from tests.people import PASSWORD, Open
+from tests.stored import export_conversations, list_entries, list_runs
 
 pytestmark = pytest.mark.anyio
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ADA = "member:ada"
 
 
-async def say(
-    store: Store,
-    text: str,
-    flow_id: str = "talk",
-    session_id: str = "s",
-    *,
-    owner: str = ADA,
-    hours: int = 0,
-    **more: Any,
-) -> None:
-    at = START + timedelta(hours=hours)
-    message = StoredMessage(text, "user", text, "complete", at, run_id=f"run of {text}", **more)
-    place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
-    await store.write(turns.begin_turn, **place, message=message)
-
-
-async def runs_of(store: Store, **which: Any) -> list[str | None]:
-    """The runs of the messages that are found, which tell the messages apart."""
-    return [place.run_id for place in await store.read(transcripts.list_places, owners=[ADA], **which)]
+async def find_texts(store: Store, *, owner: str = ADA, **which: Any) -> list[str]:
+    places = await store.read(transcripts.list_places, owners=[owner], **which)
+    positions = [place.position for place in places]
+    found = await store.read(transcripts.read_messages, owners=[owner], positions=positions)
+    return [one.message.text for one in found]
 
 
 @pytest.mark.parametrize("odd", ["nul \x00", "half \ud83d"])
 async def test_a_session_is_found_by_a_name_that_no_database_takes(store: Store, odd: str) -> None:
-    await say(store, "1", session_id=odd)
+    await say(store, "1", odd)
     await say(store, "2")
-    assert await runs_of(store, session_id=odd) == ["run of 1"]
-    assert await runs_of(store, flow_id=odd) == []
+    assert await find_texts(store, session_id=odd) == ["1"]
+    assert await find_texts(store, flow_id=odd) == []
     assert await store.read(transcripts.list_session_ids, owners=[ADA], flow_id=odd) == []
     await store.erase(erasing.erase_conversations, owners=[ADA], session_id=odd)
-    assert await runs_of(store) == ["run of 2"]
+    assert await find_texts(store) == ["2"]
 
 
-async def test_places_are_listed_in_the_order_of_speaking_and_narrowed(store: Store) -> None:
-    await say(store, "1")
+async def test_messages_are_found_in_the_order_of_speaking_and_narrowed(store: Store) -> None:
+    await say(store, "1", flow_id="talk")
     await say(store, "theirs", owner="member:bob")
-    await say(store, "2", "echo")
-    await say(store, "3", "talk", "other")
-    await say(store, "4", hours=-5)
-    assert await runs_of(store) == ["run of 1", "run of 2", "run of 3", "run of 4"]
-    assert await runs_of(store, newest_first=True, limit=2) == ["run of 4", "run of 3"]
-    assert await runs_of(store, limit=1) == ["run of 1"]
-    assert await runs_of(store, flow_id="talk") == ["run of 1", "run of 3", "run of 4"]
-    assert await runs_of(store, session_id="s") == ["run of 1", "run of 2", "run of 4"]
-    assert await runs_of(store, flow_id="talk", session_id="other") == ["run of 3"]
-    assert await runs_of(store, flows=("echo", "unknown")) == ["run of 2"]
-    assert await runs_of(store, flow_id="talk", flows=("echo",)) == []
-    assert await runs_of(store, flows=()) == []
-
-
-async def test_messages_are_read_in_the_order_asked_for_and_only_their_owners(store: Store) -> None:
-    await say(store, "1")
-    await say(store, "2", "echo", "other")
-    await say(store, "theirs", owner="member:bob")
-    one, two = [place.position for place in await store.read(transcripts.list_places, owners=[ADA])]
-    (theirs,) = [place.position for place in await store.read(transcripts.list_places, owners=["member:bob"])]
-    found = await store.read(transcripts.read_messages, owners=[ADA], positions=[two, theirs, one, theirs + 1])
-    assert [(item.flow_id, item.session_id, item.message.text) for item in found] == [
-        ("echo", "other", "2"),
-        ("talk", "s", "1"),
-    ]
-    assert found[1].message == StoredMessage("1", "user", "1", "complete", START, run_id="run of 1")
+    two = await say(store, "2")
+    await say(store, "3", "other", flow_id="talk")
+    await say(store, "4", flow_id="talk", hours=-5)
+    for which, found in (
+        ({}, "1234"),
+        ({"newest_first": True, "limit": 2}, "43"),
+        ({"limit": 1}, "1"),
+        ({"flow_id": "talk"}, "134"),
+        ({"session_id": "s"}, "124"),
+        ({"flow_id": "talk", "session_id": "other"}, "3"),
+        ({"flows": ("echo", "unknown")}, "2"),
+        ({"flow_id": "talk", "flows": ("echo",)}, ""),
+        ({"flows": ()}, ""),
+    ):
+        assert await find_texts(store, **which) == list(found), which
+    positions = [place.position for place in await store.read(transcripts.list_places, owners=[ADA, "member:bob"])]
+    asked = [positions[2], positions[1], positions[0], positions[-1] + 1]
+    one, another = await store.read(transcripts.read_messages, owners=[ADA], positions=asked)
+    assert (one.flow_id, one.session_id, one.message) == ("echo", "s", two)
+    assert another.message.text == "1"
 
 
 async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(store: Store) -> None:
-    await say(store, "1", "talk", "a", hours=1)
-    await say(store, "2", "echo", "b", hours=2)
-    await say(store, "3", "echo", "a", hours=3)
-    await say(store, "4", "talk", "theirs", owner="member:bob", hours=4)
-    await store.write(turns.begin_turn, flow_id="talk", owner=ADA, session_id="empty", message=None)
-
-    async def ids(**which: Any) -> list[str]:
-        return await store.read(transcripts.list_session_ids, owners=[ADA], **which)
-
-    assert await ids() == ["a", "b"]
-    assert await ids(flow_id="talk") == ["a"]
-    assert await ids(flow_id="echo") == ["a", "b"]
-    assert await ids(flows=["talk"]) == ["a"]
-    assert await ids(flows=[]) == []
-    assert await ids(limit=1) == ["a"]
+    for hours, (flow, session, owner) in enumerate(
+        [("talk", "a", ADA), ("echo", "b", ADA), ("echo", "a", ADA), ("talk", "theirs", "member:bob")]
+    ):
+        await say(store, "Hi", session, flow_id=flow, owner=owner, hours=hours)
+    await store.write(turns.begin_turn, **here("empty"), message=None)
+    for which, found in (
+        ({}, "ab"),
+        ({"flow_id": "talk"}, "a"),
+        ({"flow_id": "echo"}, "ab"),
+        ({"flows": ["talk"]}, "a"),
+        ({"flows": []}, ""),
+        ({"limit": 1}, "a"),
+    ):
+        arguments: dict[str, Any] = {"owners": [ADA], **which}
+        assert await store.read(transcripts.list_session_ids, **arguments) == list(found), which
 
 
 async def test_a_thousand_are_listed_where_nobody_says_how_many(store: Store) -> None:
-    await asyncio.gather(*(say(store, f"{number}", session_id=f"{number}") for number in range(1_001)))
+    await asyncio.gather(*(say(store, "Hi", f"{number}") for number in range(1_001)))
     assert len(await store.read(transcripts.list_places, owners=[ADA])) == 1_000
     assert len(await store.read(transcripts.list_session_ids, owners=[ADA])) == 1_000
-    assert len(await store.read(list_sessions, flow_id="talk", owner=ADA)) == 50
 
 
 async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(store: Store) -> None:
-    for number, (flow_id, session_id, owner) in enumerate(
-        [("talk", "s", ADA), ("echo", "s", ADA), ("talk", "other", ADA), ("talk", "s", "member:bob")]
+    for flow, session, owner in (
+        ("talk", "s", ADA),
+        ("echo", "s", ADA),
+        ("talk", "t", ADA),
+        ("talk", "s", "member:bob"),
     ):
-        await say(store, str(number), flow_id, session_id, owner=owner)
+        await say(store, session, session, flow_id=flow, owner=owner)
     await store.erase(erasing.erase_conversations, owners=[ADA], session_id="s")
-    assert await runs_of(store) == ["run of 2"]
-    assert len(await store.read(transcripts.list_places, owners=["member:bob"])) == 1
+    assert (await find_texts(store), await find_texts(store, owner="member:bob")) == (["t"], ["s"])
 
 
-async def test_everything_that_owners_said_is_exported_without_traces(store: Store) -> None:
-    await say(store, "Hi", trace=(TraceStep("Prompt", "Prompt", 0.1, "secret"),))
-    await say(store, "Hello", "echo", "t", owner="token:1")
+async def test_all_that_owners_said_is_exported_without_traces_and_deleted(store: Store) -> None:
+    trace = (TraceStep("Prompt", "Prompt", 0.1, "secret"),)
+    await take_turn(store, said("Hi"), said("All but", "assistant", state="failed", error="It broke.", trace=trace))
+    await say(store, "Hello", "t", flow_id="talk", owner="token:1")
     await say(store, "theirs", owner="member:bob")
-    at = START.isoformat()
-    exported = await store.read(export_conversations, owners=[ADA, "token:1"])
+    at, owners = START.isoformat(), [ADA, "token:1"]
+    exported = await store.read(export_conversations, owners=owners)
+    failed = {"role": "assistant", "text": "All but", "state": "failed", "at": at, "error": "It broke."}
     assert sorted(exported, key=lambda chat: str(chat["session"])) == [
         {
             "flow": flow,
             "session": session,
             "title": text,
-            "messages": [{"role": "user", "text": text, "state": "complete", "at": at}],
+            "messages": [{"role": "user", "text": text, "state": "complete", "at": at}, *more],
         }
-        for flow, session, text in (("talk", "s", "Hi"), ("echo", "t", "Hello"))
+        for flow, session, text, more in (("echo", "s", "Hi", [failed]), ("talk", "t", "Hello", []))
     ]
     assert await store.read(export_conversations, owners=[]) == []
-
-
-async def test_all_that_owners_said_is_deleted_and_the_trail_says_by_whom(store: Store) -> None:
-    await say(store, "1")
-    await say(store, "2", "echo", "t", owner="token:1")
-    await say(store, "theirs", owner="member:bob")
-    assert await store.write(transcripts.begin_deletion, owners=[ADA, "token:1"], by=ADA) == 2
-    await store.erase(erasing.erase_conversations, owners=[ADA, "token:1"])
-    for owner, left in ((ADA, 0), ("token:1", 0), ("member:bob", 1)):
-        assert len(await store.read(transcripts.list_places, owners=[owner])) == left
+    assert await store.write(transcripts.begin_deletion, owners=owners, by=ADA) == 2
+    await store.erase(erasing.erase_conversations, owners=owners)
+    left = [len(await find_texts(store, owner=owner)) for owner in (*owners, "member:bob")]
+    assert left == [0, 0, 1]
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (ADA, "conversations.deleted", ADA)
 
 
 async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -> None:
     old, new = "visitor:one", "visitor:two"
-    run = RunRecord(str(uuid4()), "talk", "v", old, "s", "complete", START, 0.1)
-    await say(store, "1", owner=old)
-    await say(store, "2", "echo", "t", owner=old)
+    await take_turn(store, said("1"), owner=old)
+    await say(store, "2", "t", flow_id="talk", owner=old)
     await say(store, "theirs", owner="member:bob")
-    place: dict[str, Any] = {"flow_id": "talk", "owner": old, "session_id": "s"}
-    await store.write(turns.finish_turn, **place, answers=[], run=run)
     await store.write(presets.save, owner=old, flow_id="talk", name="mine", values={})
-    assert await store.read(transcripts.has_conversations, owner=old)
-    assert not await store.read(transcripts.has_conversations, owner=new)
-    assert await store.write(transcripts.hand_over, old=old, new=new, by=new) == 2
-    assert len(await store.read(list_entries)) == 1
+    for owner, has_some in ((old, True), (new, False)):
+        assert await store.read(transcripts.has_conversations, owner=owner) == has_some
+    assert [await store.write(transcripts.hand_over, old=old, new=new, by=new) for _ in range(2)] == [2, 0]
     assert not await store.read(transcripts.has_conversations, owner=old)
-    assert len(await store.read(transcripts.list_places, owners=[new])) == 2
-    assert len(await store.read(transcripts.list_places, owners=["member:bob"])) == 1
-    assert [run.owner for run in await store.read(list_runs, flow_id="talk")] == [new]
+    assert (await find_texts(store, owner=new), await find_texts(store, owner="member:bob")) == (["1", "2"], ["theirs"])
     assert [preset.name for preset in await store.read(presets.list_presets, owner=new, flow_id="talk")] == ["mine"]
-    assert await store.write(transcripts.hand_over, old=old, new=new, by=new) == 0
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (new, "conversations.handed_over", f"{old} {new}")
+
+
+async def test_a_run_is_handed_over_with_its_conversation(store: Store) -> None:
+    await store.write(turns.finish_turn, **here(), answers=[], run=ran())
+    await store.write(transcripts.hand_over, old=ADA, new="member:bob", by="tests")
+    assert [run.owner for run in await store.read(list_runs, flow_id="echo")] == ["member:bob"]
+
+
+async def test_the_first_admin_finds_what_the_local_owner_said(open_sign_in: Open, store: Store) -> None:
+    for owner in ("local:owner", "token:somebody"):
+        await say(store, "first", owner=owner)
+        await say(store, "second", owner=owner)
+    await (await open_sign_in()).create_first_account("grace", "Grace", PASSWORD)
+    for owner, found in (
+        ("member:grace", ["first", "second"]),
+        ("local:owner", []),
+        ("token:somebody", ["first", "second"]),
+    ):
+        assert await list_texts(store, owner=owner) == found
+    [session] = await find_sessions(store, owner="member:grace")
+    assert (session.title, session.messages) == ("first", 2)
+
+
+# The list of one's conversations: page by page, searched, pinned
+
+MINE: dict[str, Any] = {"flow_id": "echo", "owner": ADA}
+
+
+def ids(page: SessionPage) -> list[str]:
+    return [session.session_id for session in page.sessions]
+
+
+async def test_pages_follow_each_other_without_a_gap_also_among_chats_of_one_moment(store: Store) -> None:
+    for number in range(7):
+        await say(store, "Hello", f"s{number}", hours=number // 3)
+    await say(store, "Hello", "other", owner="member:bob")
+    await say(store, "Hello", "elsewhere", flow_id="talk")
+    seen: list[str] = []
+    page = await store.read(session_lists.list_page, **MINE, limit=2)
+    while page.end:
+        assert len(page.sessions) == 2
+        seen += ids(page)
+        page = await store.read(session_lists.list_page, **MINE, limit=2, after=page.end)
+    seen += ids(page)
+    assert sorted(seen) == [f"s{number}" for number in range(7)]
+    assert seen[0] == "s6"
+    assert set(seen[1:4]) == {"s3", "s4", "s5"}
+
+
+async def test_a_search_finds_words_of_titles_and_of_messages_accents_and_capitals_aside(store: Store) -> None:
+    await say(store, "Of this and that", "a")
+    await say(store, "The tram has number 1000, 100% of it", "a", hours=1)
+    await say(store, "A tram in Zürich", "b", hours=2)
+    for number, text in enumerate(["My RÉSUMÉ, please", "100%_GRÖSSE", "Größe und Maß", "resume, and nothing else"]):
+        await say(store, text, "cdef"[number], hours=3 + number)
+    await say(store, "tram number 100% zürich", "theirs", owner="member:bob")
+    await say(store, "tram number 100% zürich", "elsewhere", flow_id="talk")
+    for words, found in (
+        *(("tram", "ba"), ("TRAM Number", "a"), ("zürich", "b"), ("ZÜRICH", "b"), ("100%", "da"), ("0%0", "")),
+        *(("_", "d"), ("tram nothing", ""), (" " * 96 + "tram number-nine", "ba"), ("  ", "")),
+        *(("tram \x00", ""), ("tram \ud800", ""), ("resume", "fc"), ("Résumé", "fc"), ("grosse", "ed")),
+        *(("größe", "ed"), ("100%_grosse", "d"), ("mass", "e"), ("0_g", "")),
+    ):
+        page = await store.read(session_lists.search, **MINE, words=words)
+        assert (ids(page), page.end, page.read_to) == (list(found), None, None), words
+
+
+async def test_a_search_that_takes_long_says_how_far_it_came_and_goes_on_there(store: Store) -> None:
+    for number in range(session_lists._BATCH + 10):
+        await say(store, "rare" if number in (3, 305) else "common", f"s{number:03}", hours=number)
+    first = await store.read(session_lists.search, **MINE, words="rare", seconds=0)
+    assert ids(first) == ["s305"]
+    assert first.end is not None
+    assert first.read_to == START + timedelta(hours=10)
+    rest = await store.read(session_lists.search, **MINE, words="rare", seconds=0, after=first.end)
+    assert (ids(rest), rest.end) == (["s003"], None)
+    few = await store.read(session_lists.search, **MINE, words="common", limit=5)
+    assert len(few.sessions) == 5
+    more = await store.read(session_lists.search, **MINE, words="common", limit=5, after=few.end)
+    assert not set(ids(few)) & set(ids(more))
+
+
+async def test_a_pinned_chat_stands_apart_and_goes_with_its_chat(store: Store) -> None:
+    async def pin(session_id: str, owner: str = ADA, *, is_pinned: bool = True) -> None:
+        await store.write(session_lists.pin, **here(session_id, owner=owner), is_pinned=is_pinned)
+
+    async def look(owner: str) -> tuple[list[str], list[str]]:
+        page = await store.read(session_lists.list_page, flow_id="echo", owner=owner)
+        return [one.session_id for one in page.pinned], ids(page)
+
+    for number in range(3):
+        await say(store, "Hello", f"s{number}", hours=number)
+    for session_id in ("s0", "s0", "unknown"):
+        await pin(session_id)
+    assert await look(ADA) == (["s0"], ["s2", "s1"])
+    found = (await store.read(session_lists.search, **MINE, words="hello")).sessions
+    assert [one.is_pinned for one in found] == [False, False, True]
+    grace = "member:grace"
+    await store.write(transcripts.hand_over, old=ADA, new=grace, by="tests")
+    assert await look(grace) == (["s0"], ["s2", "s1"])
+    await pin("s0", grace, is_pinned=False)
+    assert await look(grace) == ([], ["s2", "s1", "s0"])
+    await pin("s1", grace)
+    await store.erase(erasing.erase_conversation, **here("s1", owner=grace))
+    assert await look(grace) == ([], ["s2", "s0"])
+
+
+async def test_no_more_are_pinned_than_are_shown(store: Store) -> None:
+    for number in range(MOST_PINNED + 1):
+        await say(store, "Hello", f"s{number}")
+    for number in range(MOST_PINNED):
+        await store.write(session_lists.pin, **here(f"s{number}"), is_pinned=True)
+    with pytest.raises(InvalidRequest, match="20 chats are pinned already"):
+        await store.write(session_lists.pin, **here(f"s{MOST_PINNED}"), is_pinned=True)
+
+
+async def test_a_title_is_what_was_said_first_without_its_markdown(store: Store) -> None:
+    titles = {
+        "**Hello** `world`": "Hello world",
+        "# A heading\n\n- and an _item_": "A heading and an item",
+        "See [the docs](https://example.com/a_b)": "See the docs",
+        "```python\nprint(1)\n```": "print(1)",
+        "2 * 3 * 4 and snake_case_names": "2 * 3 * 4 and snake_case_names",
+        "***": "***",
+    }
+    for text in titles:
+        await say(store, text, text)
+        await say(store, "Something else", text, hours=1)
+    listed = (await store.read(session_lists.list_page, **MINE)).sessions
+    assert {one.session_id: one.title for one in listed} == titles
+    await store.write(conversations.rename_session, **here("***"), title="**as** written")
+    listed = (await store.read(session_lists.list_page, **MINE)).sessions
+    assert [one.title for one in listed if one.session_id == "***"] == ["**as** written"]
+
+
+async def test_flows_and_chats_are_found_by_last_use_and_are_the_persons_own(store: Store) -> None:
+    for number, (flow, session) in enumerate([("b", "1"), ("a", "1"), ("c", "1"), ("a", "2"), ("c", "2")]):
+        await say(store, f"{flow} {session}", session, flow_id=flow, hours=number)
+    await say(store, "secret", flow_id="secret", hours=9, owner="member:bob")
+    used = await store.read(recent.list_last_used, owner=ADA)
+    assert [(flow, at - START) for flow, at in used.items()] == [
+        (f, timedelta(hours=int(h))) for f, h in ("c4", "a3", "b0")
+    ]
+    for flows, found in ((list(used), ["c 2", "a 2", "c 1"]), (["b", "secret"], ["b 1"]), ([], [])):
+        chats = await store.read(recent.list_recent, owner=ADA, flows=flows, limit=3)
+        assert [one.title for one in chats] == found
+    assert await store.read(recent.list_last_used, owner="member:eve") == {}
