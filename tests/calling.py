@@ -1,15 +1,13 @@
 """A model that answers as it is told, and tools for it, in a run without a store."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
 from flowground.errors import ProviderUnreachable
-from flowground.events import (
-    RunFinished,
-)
+from flowground.events import RunFinished
 from flowground.flow.parse import parse_flow
 from flowground.messages import Reasoning, ToolCall, ToolResult, Usage
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
@@ -54,9 +52,9 @@ TYPES: dict[str, type[Component]] = {**COMPONENTS, "Note": Note}
 
 
 class Calling:
-    """Gives these answers in turn: a text, or calls of tools. Notes what it was asked."""
+    """Gives these answers in turn: a text, or calls of tools, before which it may say a text. Notes what is asked."""
 
-    def __init__(self, *answers: str | list[ToolCall], takes: bool = True) -> None:
+    def __init__(self, *answers: str | Sequence[str | ToolCall], takes: bool = True) -> None:
         self.answers = list(answers)
         self.asked: list[ModelCall] = []
         self._takes = Capabilities(tools=takes)
@@ -86,7 +84,11 @@ class Calling:
                 yield piece
             yield Completion(answer, "m", Usage(1, 2), "stop", (), Reasoning("Hm."))
         else:
-            yield Completion("", "m", Usage(10, 20), "tool_calls", tuple(answer))
+            calls = tuple(part for part in answer if isinstance(part, ToolCall))
+            text = "".join(part for part in answer if isinstance(part, str))
+            if text:
+                yield text
+            yield Completion(text, "m", Usage(10, 20), "tool_calls", calls)
 
 
 def use(name: str, number: int = 1, **arguments: Any) -> ToolCall:

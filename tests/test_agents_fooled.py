@@ -10,12 +10,12 @@ from flowground.caller import RunRequest
 from flowground.components.outside import Outside
 from flowground.events import ComponentFinished, RunFinished, ToolCalled
 from flowground.loader import Catalogue
-from flowground.messages import ToolCall, Usage
+from flowground.messages import ToolCall, ToolResult, Usage
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.values import SaidMessage
 from flowground.wiring import WiredFlow
-from tests.calling import find_answer, find_results, use
+from tests.calling import Calling, find_answer, find_results, use
 from tests.flow_runs import SaidBefore, read_into
 from tests.flow_texts import LIMIT
 from tests.servers import SHIPPED_FLOWS
@@ -52,27 +52,15 @@ FURTHER = (
 )
 
 
-class Fooled:
+class Fooled(Calling):
     """Asks the desk, where the attacker's words stand, and then calls what they tell, each time that it is asked."""
 
     def __init__(self, calls: Sequence[ToolCall] = ()) -> None:
+        super().__init__()
         self.calls = tuple(ToolCall(f"c{number}", call.name, call.arguments) for number, call in enumerate(calls))
-        self.asked: list[ModelCall] = []
-
-    def resolve(self, model: str | None) -> tuple["Fooled", str]:
-        return self, model or "fooled"
 
     def takes(self, model: str) -> Capabilities:
         return Capabilities(tools=True, response_schema=True)
-
-    def require_ready(self, model: str) -> None:
-        """Always."""
-
-    async def close(self) -> None:
-        """Nothing to free."""
-
-    async def complete(self, call: ModelCall) -> Completion:
-        return await Completion.read(self.stream(call))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         if call.response_schema is not None:
@@ -121,13 +109,8 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, WiredFlow]:
 
 async def _fool(flows: Mapping[str, WiredFlow], calls: Sequence[ToolCall]) -> tuple[Fooled, Watched, list[Any]]:
     models, watched, events = Fooled(calls), Watched(), list[Any]()
-    run = run_flow(
-        flows["support-agent"],
-        RunRequest("Where is my parcel?", stream=True),
-        history=HISTORY,
-        models=models,
-        outside=watched.outside,
-    )
+    flow, request = flows["support-agent"], RunRequest("Where is my parcel?", stream=True)
+    run = run_flow(flow, request, history=HISTORY, models=models, outside=watched.outside)
     await read_into(events, run)
     return models, watched, events
 
@@ -142,7 +125,8 @@ async def test_no_call_that_an_attacker_dictates_comes_to_anything(
     assert len(results) == len(calls)
     assert [result.text for result in results if not result.is_error] == []
     assert watched.reached == []
-    told = "".join(part.text for call in models.asked for part in find_all(call))
+    answered = [message for call in models.asked for message in call.messages if message.role == "tool"]
+    told = "".join(part.text for message in answered for part in message.parts if isinstance(part, ToolResult))
     assert "canary-of-payroll" not in told
     assert not any(value in told for value in os.environ.values() if len(value) > 12)
     assert "payroll" in flows
@@ -163,8 +147,3 @@ async def test_what_the_model_is_offered_stays_what_the_file_says(flows: Mapping
     offered = [{tool.name: set(tool.parameters["properties"]) for tool in call.tools} for call in models.asked]
     assert len(offered) == 5
     assert all(one == {"desk": {"input_value"}, "calculator": {"expression"}} for one in offered)
-
-
-def find_all(call: ModelCall) -> list[Any]:
-    """Everything that tools gave so far."""
-    return [part for message in call.messages if message.role == "tool" for part in message.parts]
