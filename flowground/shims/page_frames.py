@@ -12,6 +12,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 _UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _CONNECTION = "flowground.connection"
+_LINGER = 2
+"""Seconds that a client which sent too much has to read why its connection ends."""
 
 
 def allow_messages(scope: Scope, largest: int) -> None:
@@ -24,7 +26,7 @@ def allow_messages(scope: Scope, largest: int) -> None:
 def cut(scope: Scope) -> None:
     """Ends the connection without a word, for clients that do not read."""
     connection = _find_connection(scope)
-    if connection is not None:
+    if connection is not None and not connection.is_refused:
         connection.transport.abort()
 
 
@@ -42,8 +44,11 @@ class BoundedFrames(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.conn.max_message_size = self.smallest
+        self.is_refused = False
 
     def data_received(self, data: bytes) -> None:
+        if self.is_refused:
+            return
         super().data_received(data)
         # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
@@ -76,5 +81,17 @@ class BoundedFrames(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         if self.transport.get_write_buffer_size() > self.unread:
             self.transport.abort()
-        else:
+        elif not self.is_refused:
             super().handle_ping()
+
+    def handle_parser_exception(self) -> None:
+        """Says why, and drops what still comes. uvicorn closes at once: with bytes unread that resets the connection,
+        and a client that is still sending never reads the reason."""
+        self.is_refused = self.close_sent = True
+        close = self.conn.close_sent
+        if close is not None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
