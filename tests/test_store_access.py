@@ -1,36 +1,37 @@
-"""Members, sign-ins, tokens, publications and the audit trail, on both databases."""
+"""Members, sign-ins, tokens, sharings, groups, links, requests and presets, on both databases."""
 
 import asyncio
-import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
-from flowground.caller import Owner
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
-from flowground.store.flows import publications
-from flowground.store.people import attempts, members, sign_ins, tokens
-from flowground.store.runs import turns
-from flowground.store.runs.records import StoredMessage
-from tests.canary import finish_removals
-from tests.stored import list_entries, list_messages
+from flowground.store.flows import presets, publications
+from flowground.store.flows.presets import Preset
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import access_requests, attempts, groups, members, password_links, sign_ins, tokens
+from flowground.store.people.groups import Group
+from tests.run_rows import eventually
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
-
-
-async def make_token(store: Store, **given: Any) -> tuple[tokens.StoredToken, str]:
-    options = {"name": "n", "owner": None, "flows": None, "expires_at": None, "by": "member:ada"} | given
-    return await store.write(tokens.create, **options)
 
 
 async def actions(store: Store) -> list[tuple[str, str, str]]:
     entries = await store.read(list_entries)
     return [(entry.actor, entry.action, entry.subject) for entry in reversed(entries)]
+
+
+# Tokens
+
+
+async def make_token(store: Store, **given: Any) -> tuple[tokens.StoredToken, str]:
+    options = {"name": "n", "owner": None, "flows": None, "expires_at": None, "by": "member:ada"} | given
+    return await store.write(tokens.create, **options)
 
 
 async def test_a_token_is_found_by_its_secret_which_is_stored_nowhere(store: Store) -> None:
@@ -39,30 +40,19 @@ async def test_a_token_is_found_by_its_secret_which_is_stored_nowhere(store: Sto
     assert len(secret) == 46
     assert token.prefix == secret[:8]
     assert await store.read(tokens.find, secret=secret) == token
-
-    def everything(connection: Connection) -> str:
-        return str(connection.execute(tables.tokens.select()).fetchall())
-
-    assert secret not in await store.read(everything)
+    assert secret not in await store.read(lambda to: str(to.execute(tables.tokens.select()).fetchall()))
     assert await actions(store) == [("member:ada", "token.created", token.id)]
-
-
-@pytest.mark.parametrize("wrong", ["", "x", "fg_short", "fg_" + "a" * 43, "fg_" + "é" * 43, "fg_" + "a" * 42 + "\n"])
-async def test_no_other_word_is_a_token(store: Store, wrong: str) -> None:
-    await make_token(store)
-    assert await store.read(tokens.find, secret=wrong) is None
+    for wrong in ("", "x", "fg_short", "fg_" + "a" * 43, "fg_" + "é" * 43, "fg_" + "a" * 42 + "\n"):
+        assert await store.read(tokens.find, secret=wrong) is None
 
 
 async def test_expired_and_revoked_tokens_are_not_found(store: Store) -> None:
     _, expired = await make_token(store, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     token, revoked = await make_token(store)
-    assert await store.write(tokens.revoke, token_id=token.id, by="command line")
-    assert not await store.write(tokens.revoke, token_id=token.id, by="command line")
-    assert await store.read(tokens.find, secret=expired) is None
-    assert await store.read(tokens.find, secret=revoked) is None
+    assert [await store.write(tokens.revoke, token_id=token.id, by="cli") for _ in range(2)] == [True, False]
+    assert [await store.read(tokens.find, secret=secret) for secret in (expired, revoked)] == [None, None]
     why = await store.read(tokens.find_any, secret=revoked)
-    assert why is not None
-    assert why.revoked_at is not None
+    assert (why and why.revoked_at) is not None
 
 
 async def test_tokens_are_listed_by_owner(store: Store) -> None:
@@ -102,164 +92,11 @@ async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -
 async def test_uses_are_written_while_the_app_runs(store: Store) -> None:
     _, secret = await make_token(store)
     await store.use_token(secret)
-    for _ in range(300):
-        await asyncio.sleep(0.1)
-        [token] = await store.read(tokens.list_tokens)
-        if token.uses:
-            break
-    assert token.uses == 1
 
+    async def is_written() -> bool:
+        return [token.uses for token in await store.read(tokens.list_tokens)] == [1]
 
-async def test_a_flow_is_shared_and_unshared(store: Store) -> None:
-    assert await store.read(publications.find, flow_id="echo") is None
-    shared = await store.write(publications.set_shared, flow_id="echo", is_shared=True, by="member:ada")
-    assert await store.read(publications.find, flow_id="echo") == shared
-    off = await store.write(publications.set_shared, flow_id="echo", is_shared=False, by="member:bob")
-    assert await store.read(publications.list_publications) == [off]
-    assert not off.is_shared
-    assert await actions(store) == [("member:ada", "flow.shared", "echo"), ("member:bob", "flow.unshared", "echo")]
-
-
-async def add(store: Store, name: str, **given: Any) -> members.Member:
-    options = {"display_name": name.title(), "role": "member", "by": "command line"} | given
-    return await store.write(members.add, name=name, **options)
-
-
-async def test_members_are_added_changed_and_listed(store: Store) -> None:
-    assert not await store.read(members.has_had_account)
-    bob = await add(store, "bob")
-    ada = await add(store, "ada", password="hash", email="ada@example.com", role="author")
-    assert await store.read(members.list_members) == [ada, bob]
-    with pytest.raises(InvalidRequest, match="already a member ada"):
-        await add(store, "ada")
-    assert await store.write(members.set_role, member="bob", role="admin", by="member:ada")
-    assert await store.write(members.set_active, member="bob", is_active=False, by="member:ada")
-    await store.write(members.set_password, member="bob", password="hash2", by="member:ada")
-    stored = await store.read(members.find, member="bob")
-    assert stored == members.StoredMember(
-        members.Member("bob", "bob", "Bob", None, "admin", True, "database", False), "hash2"
-    )
-    assert [action for _, action, _ in await actions(store)] == [
-        "member.added",
-        "member.added",
-        "member.role_admin",
-        "member.deactivated",
-        "member.password_set",
-    ]
-
-
-async def test_the_mark_of_the_first_account_outlives_all_members(store: Store) -> None:
-    await store.write(members.add_first, name="ada", display_name="Ada", password="h", by="local:owner")
-    with pytest.raises(NotAllowed):
-        await store.write(members.add_first, name="eve", display_name="Eve", password="h", by="local:owner")
-    assert await store.write(members.remove, member="ada", by="command line")
-    assert await store.read(members.list_members) == []
-    assert await store.read(members.has_had_account)
-
-
-async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_bearer(store: Store) -> None:
-    await add(store, "ada", password="hash")
-    _, secret = await make_token(store, owner="ada")
-    await sign_in(store, "ada", "id")
-    message = StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
-    here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
-    tried = here | {"owner": str(Owner("programs", "ada"))}
-    await store.write(turns.begin_turn, **here, message=message)
-    await store.write(turns.begin_turn, **tried, message=replace(message, id="n"))
-    assert await store.write(members.remove, member="ada", by="command line")
-    assert not await store.write(members.remove, member="ada", by="command line")
-    await finish_removals(store)
-    newcomer = await add(store, "ada")
-    assert re.fullmatch("ada~[a-z0-9]{4}", newcomer.id)
-    expected = members.Member(newcomer.id, "ada", "Ada", None, "member", False, "database")
-    assert await store.read(members.find_named, name="ada") == members.StoredMember(expected, None)
-    assert await store.read(members.find, member="ada") == members.StoredMember(None, None)
-    assert await store.read(tokens.find, secret=secret) is None
-    assert await store.read(sign_ins.check, sign_in_id="id") is None
-    assert await store.read(list_messages, **here) == []
-    assert await store.read(list_messages, **tried) == []
-
-
-async def sign_in(store: Store, member: str | None, sign_in_id: str, *, days: float = 1) -> str | None:
-    soon = time.time() + 30
-    await store.write(sign_ins.add_ticket, ticket=f"t{sign_in_id}", member=member, browser="b", expires_at=soon)
-    return await store.write(
-        sign_ins.redeem,
-        ticket=f"t{sign_in_id}",
-        browser="b",
-        sign_in_id=sign_in_id,
-        expires_at=time.time() + days * 86_400,
-    )
-
-
-async def test_a_sign_in_says_what_the_database_knows_of_its_member_now(store: Store) -> None:
-    await add(store, "ada", role="author")
-    assert await sign_in(store, "ada", "one") == "ada"
-    assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "author", True, True)
-    await store.write(members.set_role, member="ada", role="member", by="x")
-    assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "member", True, True)
-    assert [one.id for one in (await store.read(sign_ins.find_page, member="ada", limit=9))[0]] == ["one"]
-    assert await store.write(sign_ins.revoke, sign_in_id="one")
-    assert not await store.write(sign_ins.revoke, sign_in_id="one")
-    assert await store.read(sign_ins.check, sign_in_id="one") is None
-
-
-async def test_a_sign_in_ends_by_itself(store: Store) -> None:
-    await sign_in(store, "ada", "old", days=-0.001)
-    assert await store.read(sign_ins.check, sign_in_id="old") is None
-
-
-async def test_a_ticket_works_once_in_one_browser_for_thirty_seconds(store: Store) -> None:
-    async def issue(ticket: str, *, seconds: float = 30) -> None:
-        until = time.time() + seconds
-        await store.write(sign_ins.add_ticket, ticket=ticket, member="ada", browser="b", expires_at=until)
-
-    async def redeem(ticket: str, browser: str) -> str | None:
-        return await store.write(
-            sign_ins.redeem, ticket=ticket, browser=browser, sign_in_id=ticket, expires_at=time.time() + 60
-        )
-
-    await issue("late", seconds=-1)
-    assert await redeem("late", "b") is None
-    await issue("stolen")
-    assert await redeem("stolen", "another") is None
-    assert await redeem("stolen", "b") is None
-    await issue("good")
-    assert await redeem("good", "b") == "ada"
-    assert await redeem("good", "b") is None
-
-
-async def fail(store: Store, address: str, *, times: int) -> list[float]:
-    return [await store.write(attempts.begin, name="ada", address=address) for _ in range(times)]
-
-
-async def test_five_wrong_passwords_shut_a_name_from_that_address_for_at_most_five_minutes(store: Store) -> None:
-    assert await fail(store, "a", times=5) == [0] * 5
-    [wait] = await fail(store, "a", times=1)
-    assert 290 < wait <= 300
-    [same] = await fail(store, "a", times=1)
-    assert same <= wait  # refused tries lengthen nothing
-    assert await fail(store, "b", times=1) == [0]
-
-
-async def test_the_lockout_ends_by_itself(store: Store) -> None:
-    await fail(store, "a", times=6)
-
-    def an_hour_passes(connection: Connection) -> None:
-        connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 3600))
-
-    await store.write(an_hour_passes)
-    assert await fail(store, "a", times=1) == [0]
-
-
-async def test_many_addresses_shut_a_name_but_not_from_where_its_member_signed_in(store: Store) -> None:
-    await fail(store, "home", times=1)
-    await store.write(attempts.note_success, name="ada", address="home")
-    for number in range(10):
-        await fail(store, f"a{number}", times=5)
-    [elsewhere] = await fail(store, "new", times=1)
-    assert elsewhere > 0
-    assert await fail(store, "home", times=1) == [0]
+    await eventually(is_written)
 
 
 @pytest.mark.parametrize(("sees", "sets"), [("answers", "opened"), ("inside", "unprotected"), (None, None)])
@@ -287,3 +124,270 @@ async def test_the_release_before_reads_and_writes_tokens_beside_this_one(store:
     read_all = text(f"SELECT {BEFORE} FROM tokens ORDER BY created_at")
     rows = await store.read(lambda connection: connection.execute(read_all).all())
     assert [row.id for row in rows] == ["its", made.id]
+
+
+# Members, their sign-ins, passwords and links
+
+
+async def add(store: Store, name: str, **given: Any) -> members.Member:
+    options = {"display_name": name.title(), "role": "member", "by": "cli"} | given
+    return await store.write(members.add, name=name, **options)
+
+
+async def test_members_are_added_changed_and_listed(store: Store) -> None:
+    assert not await store.read(members.has_had_account)
+    bob = await add(store, "bob")
+    ada = await add(store, "ada", password="hash", email="ada@example.com", role="author")
+    assert await store.read(members.list_members) == [ada, bob]
+    with pytest.raises(InvalidRequest, match="already a member ada"):
+        await add(store, "ada")
+    assert await store.write(members.set_role, member="bob", role="admin", by="member:ada")
+    assert await store.write(members.set_active, member="bob", is_active=False, by="member:ada")
+    await store.write(members.set_password, member="bob", password="hash2", by="member:ada")
+    bob = members.Member("bob", "bob", "Bob", None, "admin", True, "database", False)
+    assert await store.read(members.find, member="bob") == members.StoredMember(bob, "hash2")
+    deeds = ["added", "added", "role_admin", "deactivated", "password_set"]
+    assert [action for _, action, _ in await actions(store)] == [f"member.{deed}" for deed in deeds]
+
+
+async def test_the_mark_of_the_first_account_outlives_all_members(store: Store) -> None:
+    first = {"display_name": "Ada", "password": "h", "by": "local:owner"}
+    await store.write(members.add_first, name="ada", **first)
+    with pytest.raises(NotAllowed):
+        await store.write(members.add_first, name="eve", **first)
+    assert [await store.write(members.remove, member="ada", by="cli") for _ in range(2)] == [True, False]
+    assert await store.read(members.list_members) == []
+    assert await store.read(members.has_had_account)
+
+
+async def test_two_admins_cannot_dismiss_each_other(store: Store) -> None:
+    for name in ("ada", "bob"):
+        await add(store, name, role="admin", password="h")
+    deed: dict[str, Any] = {"role": "member", "by": "x", "keep_admin": True}
+    deeds = [store.write(members.set_role, member=name, **deed) for name in ("ada", "bob")]
+    results = await asyncio.gather(*deeds, return_exceptions=True)
+    assert [type(result) for result in results] == [bool, NotAllowed]
+    assert [member.role for member in await store.read(members.list_members)] == ["member", "admin"]
+
+
+async def redeem(store: Store, ticket: str, browser: str = "b", *, days: float = 1, seconds: float = 30) -> str | None:
+    """A ticket for ada's sign-in, handed in by a browser."""
+    now = time.time()
+    await store.write(sign_ins.add_ticket, ticket=ticket, member="ada", browser="b", expires_at=now + seconds)
+    return await redeem_again(store, ticket, browser, days=days)
+
+
+async def redeem_again(store: Store, ticket: str, browser: str = "b", *, days: float = 1) -> str | None:
+    until = time.time() + days * 86_400
+    return await store.write(sign_ins.redeem, ticket=ticket, browser=browser, sign_in_id=ticket, expires_at=until)
+
+
+async def test_a_sign_in_says_what_the_database_knows_of_its_member_now(store: Store) -> None:
+    await add(store, "ada", role="author")
+    assert await redeem(store, "one") == "ada"
+    assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "author", True, True)
+    await store.write(members.set_role, member="ada", role="member", by="x")
+    assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "member", True, True)
+    assert [one.id for one in (await store.read(sign_ins.find_page, member="ada", limit=9))[0]] == ["one"]
+    assert not await store.write(sign_ins.revoke, sign_in_id="one", member="max")
+    assert [await store.write(sign_ins.revoke, sign_in_id="one", member="ada") for _ in range(2)] == [True, False]
+    assert await store.read(sign_ins.check, sign_in_id="one") is None
+    await redeem(store, "old", days=-0.001)
+    assert await store.read(sign_ins.check, sign_in_id="old") is None
+
+
+async def test_a_ticket_works_once_in_one_browser_for_thirty_seconds(store: Store) -> None:
+    assert await redeem(store, "late", seconds=-1) is None
+    assert await redeem(store, "stolen", "another") is None
+    assert await redeem_again(store, "stolen") is None
+    assert await redeem(store, "good") == "ada"
+    assert await redeem_again(store, "good") is None
+
+
+async def fail(store: Store, address: str, *, times: int) -> list[float]:
+    return [await store.write(attempts.begin, name="ada", address=address) for _ in range(times)]
+
+
+async def test_five_wrong_passwords_shut_a_name_from_that_address_for_at_most_five_minutes(store: Store) -> None:
+    *free, wait, same = await fail(store, "a", times=7)
+    assert free == [0] * 5
+    assert 290 < wait <= 300
+    assert same <= wait  # refused tries lengthen nothing
+    assert await fail(store, "b", times=1) == [0]
+
+    def an_hour_passes(connection: Connection) -> None:
+        connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 3600))
+
+    await store.write(an_hour_passes)
+    assert await fail(store, "a", times=1) == [0]
+
+
+async def test_many_addresses_shut_a_name_but_not_from_where_its_member_signed_in(store: Store) -> None:
+    await fail(store, "home", times=1)
+    await store.write(attempts.note_success, name="ada", address="home")
+    for number in range(10):
+        await fail(store, f"a{number}", times=5)
+    [elsewhere] = await fail(store, "new", times=1)
+    assert elsewhere > 0
+    assert await fail(store, "home", times=1) == [0]
+
+
+async def add_link(store: Store, hashed: str, *, seconds: float = 60) -> password_links.PasswordLink:
+    options: dict[str, Any] = {"kind": "reset", "member": "mia", "by": "member:ada"}
+    return await store.write(password_links.add, hashed=hashed, expires_at=time.time() + seconds, **options)
+
+
+async def test_a_link_works_once_and_of_many_at_once_for_one(store: Store) -> None:
+    await add_link(store, "late", seconds=-1)
+    assert await store.read(password_links.find, hashed="late") is None
+    assert not await store.write(members.set_password_by_link, link="late", password="h")
+    link = await add_link(store, "good")
+    assert await store.read(password_links.list_links) == [link]
+    tries = [store.write(members.set_password_by_link, link="good", password=f"h{number}") for number in range(10)]
+    assert sorted(await asyncio.gather(*tries)) == [False] * 9 + [True]
+    assert await store.read(password_links.list_links) == []
+    assert [action for _, action, _ in await actions(store)].count("reset.used") == 1
+
+
+# Sharings, groups, requests
+
+
+async def share(store: Store, sharing: Sharing, flow_id: str = "talk") -> publications.Publication:
+    return await store.write(publications.change, flow_id=flow_id, sharing=sharing, by="member:ada")
+
+
+async def test_a_sharing_is_kept_whole(store: Store) -> None:
+    assert await store.read(publications.find, flow_id="talk") is None
+    assert await store.read(publications.read_sharing, flow_id="talk") == Sharing(is_shared=False)
+    group = await store.write(groups.add, name="Sales", by="x")
+    until = datetime.now(UTC) + timedelta(days=3)
+    sharing = Sharing(True, "people", frozenset({"mia", "o'neil"}), frozenset({group.id}), True, until)
+    made = await share(store, sharing)
+    assert await store.read(publications.read_sharing, flow_id="talk") == sharing
+    assert await store.read(publications.find, flow_id="talk") == made
+    assert made.is_in_force
+    off = await store.write(publications.set_shared, flow_id="talk", is_shared=False, by="x")
+    assert await store.read(publications.list_publications) == [off]
+    assert (off.audience, off.shares_api, off.expires_at, off.is_in_force) == ("people", True, until, False)
+    assert (await actions(store))[-1] == ("x", "flow.unshared", "talk")
+
+
+async def named(store: Store, person: str | None, flow_id: str = "talk") -> bool | None:
+    one = await store.read(publications.find, flow_id=flow_id, person=person)
+    everything = await store.read(publications.list_publications, person=person)
+    assert [item for item in everything if item.flow_id == flow_id] == ([one] if one else [])
+    return one.names_person if one else None
+
+
+async def test_who_is_named_by_name_or_group(store: Store) -> None:
+    group = await store.write(groups.add, name="Sales", by="x")
+    await store.write(groups.change_members, group_id=group.id, added=["gus"], by="x")
+    await share(store, Sharing(True, "people", frozenset({"mia"}), frozenset({group.id})))
+    await share(store, Sharing(True, "people", frozenset({"max"})), "other")
+    for person, found in (("mia", True), ("gus", True), ("max", False), ("", False), (None, False), (group.id, False)):
+        assert await named(store, person) is found
+    assert await named(store, "mia", "nothing") is None
+    assert await store.write(groups.remove, group_id=group.id, by="x")
+    assert not await named(store, "gus")
+    assert (await store.read(publications.read_sharing, flow_id="talk")).groups == frozenset()
+
+
+async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:
+    sales, support = [await store.write(groups.add, name=name, by="x") for name in ("Sales", "Straße")]
+    for taken in ("SALES", "STRASSE", " "):
+        with pytest.raises(InvalidRequest):
+            await store.write(groups.add, name=taken, by="x")
+    assert await store.write(groups.rename, group_id=sales.id, name="sales", by="x")
+    with pytest.raises(InvalidRequest):
+        await store.write(groups.rename, group_id=support.id, name="Sales", by="x")
+    assert not await store.write(groups.rename, group_id="unknown", name="Other", by="x")
+    assert not await store.write(groups.change_members, group_id="unknown", added=["mia"], by="x")
+    await store.write(groups.change_members, group_id=sales.id, added=["mia", "max"], by="x")
+    await store.write(groups.change_members, group_id=sales.id, added=["max", "ben"], removed=["mia", "gus"], by="x")
+    found = [Group(sales.id, "sales", 2), Group(support.id, "Straße", 0)]
+    assert await store.read(groups.find_page, limit=9) == (found, 2)
+    first = await store.read(groups.list_first_members, ids=[sales.id, support.id], most=1)
+    assert first == {sales.id: ["ben"], support.id: []}
+    for words, having, lacking, names in (
+        *(("STRASSE", None, None, ["Straße"]), ("sa l", None, None, ["sales"]), ("sa x", None, None, [])),
+        *(("", "ben", None, ["sales"]), ("", None, "ben", ["Straße"]), ("", "mia", None, [])),
+    ):
+        page, count = await store.read(groups.find_page, words=words, having=having, lacking=lacking, limit=9)
+        assert ([group.name for group in page], count) == (names, len(names))
+    assert await store.read(groups.find_page, limit=1, offset=1) == (found[1:], 2)
+
+
+async def test_a_request_is_kept_once_and_decided_once(store: Store) -> None:
+    async def ask(flow_id: str, note: str = "") -> bool:
+        return await store.write(access_requests.ask, flow_id=flow_id, member="mia", note=note)
+
+    assert [await ask("talk", "x" * 1000 + "\x00"), await ask("talk")] == [True, False]
+    [request] = await store.read(access_requests.list_open, flows=["talk", "other"])
+    assert (request.member, len(request.note)) == ("mia", access_requests.NOTE_CHARS)
+    assert await store.read(access_requests.list_open, flows=[]) == []
+    decide: dict[str, Any] = {"request_id": request.id, "by": "member:ada"}
+    assert await store.write(access_requests.decide, is_approved=False, **decide) == request
+    assert await store.write(access_requests.decide, is_approved=True, **decide) is None
+    assert not await store.write(access_requests.approve, flow_id="talk", **decide)
+    assert not await ask("talk")
+
+    def a_day_passes(connection: Connection) -> None:
+        decided = tables.access_requests.c.decided_at
+        connection.execute(tables.access_requests.update().values(decided_at=decided - 90_000))
+
+    await store.write(a_day_passes)
+    assert await ask("talk")
+    more = [await ask(f"flow {number}") for number in range(access_requests.MOST_OPEN)]
+    assert more == [True] * (access_requests.MOST_OPEN - 1) + [False]
+
+
+# Presets: one person's, for one flow
+
+ADA: dict[str, Any] = {"flow_id": "f", "owner": "member:ada"}
+VALUES: dict[str, dict[str, Any]] = {
+    "Model": {"temperature": 0.4, "seed": None, "stream": False},
+    "P": {"t": "👋 \x00 ''"},
+}
+
+
+async def save(store: Store, name: str, values: dict[str, dict[str, Any]] = VALUES, **place: Any) -> Preset:
+    return await store.write(presets.save, **(ADA | place), name=name, values=values)
+
+
+async def names(store: Store, **place: Any) -> list[str]:
+    return [preset.name for preset in await store.read(presets.list_presets, **(ADA | place))]
+
+
+async def test_a_preset_is_kept_as_it_was_one_of_a_name(store: Store) -> None:
+    kept = await save(store, "  Warm  and long ")
+    assert (kept.name, kept.values) == ("Warm and long", VALUES)
+    assert await store.read(presets.list_presets, **ADA) == [kept]
+    for name in ("b", "C", "a"):
+        await save(store, name)
+    await save(store, "b", {"Model": {"temperature": 1}})
+    assert await names(store) == ["a", "b", "C", "Warm and long"]
+    assert (await store.read(presets.list_presets, **ADA))[1].values == {"Model": {"temperature": 1}}
+
+
+async def test_presets_are_one_persons_for_one_flow(store: Store) -> None:
+    await save(store, "mine")
+    await save(store, "bens", owner="member:ben")
+    await save(store, "other", flow_id="g")
+    assert await names(store) == ["mine"]
+    removed = [await store.write(presets.remove, **ADA, name=name) for name in ("bens", "mine", "mine")]
+    assert removed == [False, True, False]
+    assert (await names(store), await names(store, owner="member:ben")) == ([], ["bens"])
+
+
+async def test_there_is_an_end_to_presets(store: Store) -> None:
+    for name in ("", "  ", "a" * 61, "a\u202eb", "a\x00b"):
+        with pytest.raises(InvalidRequest, match="one line of 1 to 60 characters"):
+            await save(store, name)
+    with pytest.raises(InvalidRequest, match="too large"):
+        await save(store, "large", {"P": {"t": "a" * 200_001}})
+    for number in range(50):
+        await save(store, f"{number}")
+    with pytest.raises(InvalidRequest, match="50 presets for this flow already"):
+        await save(store, "one more")
+    await save(store, "7")
+    assert len(await names(store)) == 50
