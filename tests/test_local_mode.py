@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,19 +17,16 @@ PRINTED = re.compile(r"/\?code=(\S+)")
 TICKET = re.compile(rb"ticket\W+([A-Za-z0-9_-]{43})")
 
 
-def opened(tmp_path_factory: pytest.TempPathFactory, mode: str) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp(mode), config={"local_mode": mode}) as server:
+@pytest.fixture(scope="module")
+def by_link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with AppServer(tmp_path_factory.mktemp("link"), config={"local_mode": "link"}) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def by_link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    yield from opened(tmp_path_factory, "link")
-
-
-@pytest.fixture(scope="module")
 def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    yield from opened(tmp_path_factory, "off")
+    with AppServer(tmp_path_factory.mktemp("off"), config={"local_mode": "off"}) as server:
+        yield server
 
 
 def code_of(server: AppServer) -> str:
@@ -76,14 +72,19 @@ def run(url: str, headers: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("mode", LOCAL_MODES)
 def test_every_cell_of_the_time_before_the_first_account(
-    request: pytest.FixtureRequest, server: AppServer, mode: str
+    server: AppServer, by_link: AppServer, shut: AppServer, mode: str
 ) -> None:
-    running = server if mode == "open" else request.getfixturevalue({"link": "by_link", "off": "shut"}[mode])
+    """A forward is loopback to us: open local mode lets it in, as its start says; by link it does not."""
+    running, says = {
+        "open": (server, "whatever forwards"), "link": (by_link, "opened this link"), "off": (shut, "makes")
+    }[mode]  # fmt: skip
+    assert says in running.log
+    assert (f"Open {running.url}\n" in running.log) is (mode == "open")
+    assert f"pen {running.url}/?code={code_of(running)}" in running.log
     key = {"x-api-key": running.token("matrix")}
     here, owner = Browser(running.url), enter(running)
     with forward(running.port) as port:
-        beyond = f"http://127.0.0.1:{port}"
-        to_us = {"Host": f"127.0.0.1:{running.port}"}
+        beyond, to_us = f"http://127.0.0.1:{port}", {"Host": f"127.0.0.1:{running.port}"}
         assert cells("page", mode, BEFORE_THE_FIRST_ACCOUNT) == {
             "this computer": seen(here, {}),
             "the browser of the printed link": seen(owner, {}),
@@ -156,29 +157,9 @@ def test_off_nothing_but_the_first_account_is_served(shut: AppServer) -> None:
                     assert b"what you said so far" not in sent
 
 
-@pytest.mark.parametrize(
-    ("mode", "says"), [("open", "whatever forwards"), ("link", "opened this link"), ("off", "makes")]
-)
-def test_the_start_says_whom_it_believes(tmp_path: Path, mode: str, says: str) -> None:
-    with AppServer(tmp_path, config={"local_mode": mode}) as server:
-        assert says in server.log
-        assert (f"Open {server.url}\n" in server.log) is (mode == "open")
-        assert f"pen {server.url}/?code={code_of(server)}" in server.log
-
-
-def test_whoever_comes_by_a_port_forward_reads_nothing_without_the_link(by_link: AppServer, server: AppServer) -> None:
-    """A forward is loopback to us: open local mode lets it in, as its words say; by link it does not."""
-    for running, sees in ((server, True), (by_link, False)):
-        with forward(running.port) as port:
-            stranger = Browser(f"http://127.0.0.1:{port}")
-            named = {"Host": f"127.0.0.1:{running.port}", "Origin": running.url}
-            with open_page(stranger, headers=named) as page:
-                assert (b"Memory Chatbot" in page.visit()) is sees
-
-
-@pytest.mark.parametrize("name", ["Fly-Client-IP", "X-Azure-ClientIP", "X-Scheme", "CDN-Loop", "X-Amzn-Trace-Id"])
-def test_by_link_a_forward_that_shows_itself_is_refused_too(by_link: AppServer, name: str) -> None:
+def test_by_link_a_forward_that_shows_itself_is_refused_too(by_link: AppServer) -> None:
     browser = enter(by_link)
-    assert requests.get(by_link.url, headers={name: "x"}, timeout=10).status_code == 403
-    with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers={name: "x"}):
-        pass
+    for name in ("Fly-Client-IP", "X-Azure-ClientIP", "X-Scheme", "CDN-Loop", "X-Amzn-Trace-Id"):
+        assert requests.get(by_link.url, headers={name: "x"}, timeout=10).status_code == 403, name
+        with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers={name: "x"}):
+            pass
