@@ -7,6 +7,7 @@ import pytest
 
 from flowground.conversation.steps import write_steps
 from flowground.errors import ComponentFailed, RunOverBudget
+from flowground.messages import Usage
 from flowground.providers.scripted import Scripted
 from flowground.settings import Limits
 from flowground.store.runs.traces import read_trace, write_timeline, write_trace
@@ -22,6 +23,7 @@ components:
   Model: {type: LanguageModel, model: "a", input_value: "${ChatInput}"}
   ChatOutput: {type: ChatOutput, input_value: "${ChatInput}!"}
 """
+GOING_ON = ", step: {on_error: continue}"
 TABLE = "[{text: one, n: 1}, {text: two, n: 2}, three]"
 
 
@@ -34,6 +36,11 @@ components:
 """
 
 
+async def output_of(text: str, one: str = ONE, *more: Any) -> Any:
+    (output,) = find_end(await run({"each": text, "one": one}, *more)).outputs
+    return output
+
+
 async def test_each_record_is_run_and_the_answers_keep_their_order() -> None:
     events = await run({"each": each(), "one": ONE})
     (output,) = find_end(events).outputs
@@ -41,22 +48,14 @@ async def test_each_record_is_run_and_the_answers_keep_their_order() -> None:
     assert output.value == [{"text": "one 1!", "n": 1}, {"text": "two 2!", "n": 2}, {"text": "three !"}]
     assert output.text == "one 1!\n\ntwo 2!\n\nthree !"
     step = find_step(events, "Each")
-    assert [inner.flow_id for inner in step.inner] == ["one"] * 3
-    assert step.inner_count == 3
-    assert step.usage is not None
-    assert step.usage.input_tokens == 3
+    assert ([inner.flow_id for inner in step.inner], step.inner_count) == (["one"] * 3, 3)
+    assert step.usage == Usage(3, 6)
 
 
-@pytest.mark.parametrize(
-    ("more", "first"),
-    [
-        (", output_column_name: answer", {"text": "one", "n": 1, "answer": "one 1!"}),
-        (', output_column_name: ""', {"text": "one 1!"}),
-    ],
-)
-async def test_the_answer_stands_in_the_column_that_is_named(more: str, first: dict[str, Any]) -> None:
-    (output,) = find_end(await run({"each": each(more=more), "one": ONE})).outputs
-    assert output.value[0] == first
+async def test_the_answer_stands_in_the_column_that_is_named() -> None:
+    named = (await output_of(each(more=", output_column_name: answer"))).value[0]
+    assert named == {"text": "one", "n": 1, "answer": "one 1!"}
+    assert (await output_of(each(more=', output_column_name: ""'))).value[0] == {"text": "one 1!"}
 
 
 async def test_data_of_an_inner_flow_stays_data() -> None:
@@ -71,7 +70,7 @@ components:
         def resolve(self, model: str | None) -> tuple[Scripted, str]:
             return Scripted(), "echo"
 
-    (output,) = find_end(await run({"each": each(more=', output_column_name: ""'), "one": facts}, Models())).outputs
+    output = await output_of(each(more=', output_column_name: ""'), facts, Models())
     assert [set(record) for record in output.value] == [{"n"}] * 3
 
 
@@ -98,30 +97,26 @@ components:
 """
     with pytest.raises(ComponentFailed, match="Component 'Each › Bad' failed"):
         await run({"each": each(), "one": router})
-    (output,) = find_end(await run({"each": each(more=", step: {on_error: continue}"), "one": router})).outputs
-    assert output.value == [
-        {"text": "one 1", "n": 1},
-        {"text": "two", "n": 2, "error": "The model failed."},
-        {"text": "three "},
-    ]
-    (gone,) = find_end(await run({"each": each(more=", step: {on_error: continue}")})).outputs
+    marked = {"text": "two", "n": 2, "error": "The model failed."}
+    output = await output_of(each(more=GOING_ON), router)
+    assert output.value == [{"text": "one 1", "n": 1}, marked, {"text": "three "}]
+    (gone,) = find_end(await run({"each": each(more=GOING_ON)})).outputs
     assert gone.value[0] == {"text": "one", "n": 1, "error": "The flow failed."}
 
 
 async def test_why_a_record_failed_stands_in_the_trace_alone() -> None:
     failing = ONE.replace('model: "a"', "model: fails").replace("${ChatInput}!", "${Model}")
-    events = await run({"each": each(more=", step: {on_error: continue}"), "one": failing})
+    events = await run({"each": each(more=GOING_ON), "one": failing})
     assert "Component" not in find_end(events).outputs[0].text
-    assert [inner.error for inner in find_step(events, "Each").inner] == [
-        "Component 'Model' failed: The model fails."
-    ] * 3
+    errors = [inner.error for inner in find_step(events, "Each").inner]
+    assert errors == ["Component 'Model' failed: The model fails."] * 3
 
 
 async def test_it_ends_before_its_answers_are_over_what_a_value_may_have() -> None:
-    long = each(more=", step: {on_error: continue}").replace("parallel: 2", "parallel: 1")
-    flow = ONE.replace("${ChatInput}!", "x" * 900)
-    models = Meeting(1)
-    events = await run({"each": long, "one": flow}, models, limits=Limits(value_bytes=1024))
+    long, models = each(more=GOING_ON).replace("parallel: 2", "parallel: 1"), Meeting(1)
+    events = await run(
+        {"each": long, "one": ONE.replace("${ChatInput}!", "x" * 900)}, models, limits=Limits(value_bytes=1024)
+    )
     step = find_step(events, "Each")
     assert (step.status, step.text) == ("failed", "The answers are over 1,024 bytes together after 2 of 3 records.")
     assert len(models.came) == 2
@@ -129,11 +124,11 @@ async def test_it_ends_before_its_answers_are_over_what_a_value_may_have() -> No
 
 async def test_a_budget_ends_a_loop_that_goes_on_after_failures() -> None:
     with pytest.raises(RunOverBudget):
-        await run({"each": each(more=", step: {on_error: continue}"), "one": ONE}, limits=Limits(run_steps=6))
+        await run({"each": each(more=GOING_ON), "one": ONE}, limits=Limits(run_steps=6))
 
 
 async def test_a_loop_over_nothing_gives_nothing_and_a_trace_keeps_the_first_of_many() -> None:
-    (output,) = find_end(await run({"each": each("[]"), "one": ONE})).outputs
+    output = await output_of(each("[]"))
     assert (output.value, output.text) == ([], "")
     many = f"[{', '.join('a' for _ in range(300))}]"
     step = find_step(await run({"each": each(many).replace("parallel: 2", "parallel: 32"), "one": ONE}), "Each")
@@ -143,8 +138,10 @@ async def test_a_loop_over_nothing_gives_nothing_and_a_trace_keeps_the_first_of_
 
 async def test_a_record_is_sent_whole_where_the_message_is_empty() -> None:
     whole = each("[{text: 'Monitor 27\"', n: 1}, b]").replace('"{text} {n}"', '""')
-    (output,) = find_end(await run({"each": whole, "one": ONE})).outputs
-    assert [record["text"] for record in output.value] == ['{"text":"Monitor 27\\"","n":1}!', '{"text":"b"}!']
+    assert [record["text"] for record in (await output_of(whole)).value] == [
+        '{"text":"Monitor 27\\"","n":1}!',
+        '{"text":"b"}!',
+    ]
 
 
 def test_its_flow_is_named_in_the_file_and_nowhere_else() -> None:

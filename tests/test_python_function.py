@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from flowground.caller import RunRequest
 from flowground.errors import ConfigError, FlowgroundError, TweaksRefused
 from flowground.functions import Functions, FunctionSettings
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
+from tests.one_step import make_flow, offer, show
 from tests.own_functions import Line, called
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
@@ -22,15 +22,7 @@ CONFIG = {"functions": {"modules": ["tests.own_functions"], "seconds": 0.5}}
 
 def calling(function: str = "find_order", *, as_tool: bool = True, **fields: Any) -> str:
     own = {"type": "PythonFunction", "function": f"tests.own_functions.{function}", **fields}
-    shown = {"type": "Prompt", "template": "{v}", "v": "${Own}"}
-    agent = {"type": "Agent", "input_value": "${ChatInput}", "tools": [{"use": "Own", "confirm": False}]}
-    components = {
-        "ChatInput": {"type": "ChatInput"},
-        "Own": own,
-        "Said": agent if as_tool else shown,
-        "ChatOutput": {"type": "ChatOutput", "input_value": "${Said}"},
-    }
-    return yaml.safe_dump({"components": components}, sort_keys=False)
+    return make_flow("Own", own, offer({"use": "Own", "confirm": False}) if as_tool else show("${Own}"))
 
 
 async def call(folder: Path, flow: str, **arguments: Any) -> str:
@@ -40,22 +32,14 @@ async def call(folder: Path, flow: str, **arguments: Any) -> str:
     return said.removeprefix("The tools said: ")
 
 
-def find(name: str) -> Any:
-    settings = FunctionSettings.model_validate(CONFIG["functions"])
-    return Functions(settings, Path()).find(f"tests.own_functions.{name}")
-
-
 async def test_a_model_is_told_of_a_function_what_its_author_wrote(tmp_path: Path) -> None:
-    found = find("find_order")
+    settings = FunctionSettings.model_validate(CONFIG["functions"])
+    found = Functions(settings, Path()).find("tests.own_functions.find_order")
     assert found.description == "Finds an order by its number."
-    assert found.parameters["required"] == ["number"]
-    assert found.parameters["properties"]["number"] == {
-        "title": "Number",
-        "type": "integer",
-        "description": "Number of the order,",
-    }
-    assert found.parameters["properties"]["kind"]["description"] == "Which orders are looked at."
-    assert found.parameters["additionalProperties"] is False
+    shape, given = found.parameters, found.parameters["properties"]
+    assert (shape["required"], shape["additionalProperties"]) == (["number"], False)
+    assert given["number"] == {"title": "Number", "type": "integer", "description": "Number of the order,"}
+    assert given["kind"]["description"] == "Which orders are looked at."
     told = json.loads(await call(tmp_path, calling(), number="7", since="2026-03-04"))
     assert told == {"number": 7, "kind": "all", "at": "2026-01-02"}
     ((number, kind, since, thread),) = called

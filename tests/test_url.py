@@ -1,15 +1,16 @@
 """URL: pages that a file, a caller or a model names, read on allowed hosts only."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from flowground.caller import RunRequest
 from flowground.errors import FlowError, FlowgroundError, TweaksRefused
 from flowground.tweaks import apply_tweaks
+from tests.one_step import make_flow, offer
 from tests.test_api_request import HERE, load, talk
 from tests.wire import Wire, whole
 from tests.wire import wire as serve
@@ -27,17 +28,10 @@ def reading(server: Wire | str, *, as_tool: bool = False, **fields: Any) -> str:
     """A flow that reads a page of the server, named by the file or by the model of an agent."""
     host = server if isinstance(server, str) else server.url.partition("//")[2]
     page = {"type": "URL", "allowed_hosts": [host], **fields}
-    if not as_tool:
-        page.setdefault("urls", f"http://{host}/${{ChatInput}}")
+    if as_tool:
+        return make_flow("Page", page, offer("Page"))
     said = {"type": "Parser", "input_data": "${Page}", "template": "{title}|{text}|{source}"}
-    agent = {"type": "Agent", "input_value": "${ChatInput}", "tools": ["Page"]}
-    components = {
-        "ChatInput": {"type": "ChatInput"},
-        "Page": page,
-        "Said": agent if as_tool else said,
-        "ChatOutput": {"type": "ChatOutput", "input_value": "${Said}"},
-    }
-    return yaml.safe_dump({"components": components}, sort_keys=False)
+    return make_flow("Page", {"urls": f"http://{host}/${{ChatInput}}", **page}, said)
 
 
 async def test_a_page_is_given_as_text_with_its_title(tmp_path: Path) -> None:
@@ -87,9 +81,8 @@ def test_a_caller_names_pages_and_no_hosts() -> None:
     ],
 )
 def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(FlowError) as caught:
+    with pytest.raises(FlowError, match=re.escape(says)):
         load(reading("docs.example.com", **fields))
-    assert any(says in str(problem) for problem in caught.value.problems), caught.value.problems
 
 
 @pytest.mark.parametrize(
@@ -99,23 +92,19 @@ def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: 
         ([whole(b"", status="302 Found", headers="Location: http://evil.example/\r\n")], "redirects to another host"),
         ([whole(b"\x89PNG", headers="Content-Type: image/png\r\n")], "is image/png, which has no text"),
         ([whole(b"no PDF", headers="Content-Type: application/pdf\r\n")], "The page.pdf ends in .pdf and is not a PDF"),
-        ([b"HTTP/1.1 200 OK\r\n\r\n", 0.0, b""], ""),
     ],
 )
 async def test_a_page_that_cannot_be_read_is_a_sentence(tmp_path: Path, answers: list[Any], says: str) -> None:
     async with serve(answers) as server:
-        if not says:
-            assert await talk(tmp_path, reading(server), "x") == f"||{server.url}/x"
-            return
-        with pytest.raises(FlowgroundError) as caught:
+        with pytest.raises(FlowgroundError, match=says):
             await talk(tmp_path, reading(server), "x")
-        assert says in caught.value.message
 
 
 async def test_several_pages_are_read_at_once(tmp_path: Path) -> None:
     text = whole(b"a", headers="Content-Type: text/plain\r\n")
-    async with serve([text]) as server:
+    async with serve([text], [text], [b"HTTP/1.1 200 OK\r\n\r\n", b""]) as server:
         flow = reading(server, urls=f"{server.url}/1\n\n{server.url}/2\n", format="HTML")
         assert await talk(tmp_path, flow, "x") == f"|a|{server.url}/1\n|a|{server.url}/2"
+        assert await talk(tmp_path, reading(server), "x") == f"||{server.url}/x", "nothing is there"
         with pytest.raises(FlowgroundError, match="it takes 1 to 10"):
             await talk(tmp_path, reading(server, urls="http://a.b/\n" * 11), "x", config=HERE)
