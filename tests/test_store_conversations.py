@@ -15,9 +15,9 @@ from flowground.store.runs import conversations, erasing, transcripts, turns, ve
 from flowground.store.runs.records import VALUE_MOST
 from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
 from flowground.values import SaidMessage
-from tests.chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_messages, list_runs
+from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
 

@@ -16,10 +16,10 @@ from flowground.store.runs.numbers import RunNumbers
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.traces import TraceStep
 from flowground.store.runs.usage import FailureCount, FlowUsage, UsedDay
-from tests.chats import find_sessions, here, ran
-from tests.chats import said as make_message
 from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
 from tests.stored import list_messages
+from tests.stored_chats import find_sessions, here, ran
+from tests.stored_chats import said as make_message
 
 pytestmark = pytest.mark.anyio
 

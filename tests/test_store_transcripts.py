@@ -12,9 +12,9 @@ from flowground.store.flows import presets
 from flowground.store.runs import conversations, erasing, recent, session_lists, transcripts, turns
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from flowground.store.runs.traces import TraceStep
-from tests.chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 from tests.people import PASSWORD, Open
 from tests.stored import export_conversations, list_entries, list_runs
+from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
 ADA = "member:ada"

@@ -13,8 +13,8 @@ from flowground.store.runs import conversations, erasing, session_lists, transcr
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.versions import ConversationChanged
 from flowground.values import SaidMessage
-from tests.chats import here, ran, said
 from tests.stored import export_conversations, list_messages, list_sessions
+from tests.stored_chats import here, ran, said
 
 pytestmark = pytest.mark.anyio
 PAGE: dict[str, Any] = {"most": 50, "most_chars": 500_000}

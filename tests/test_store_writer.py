@@ -1,23 +1,32 @@
-"""The writer, with SQLite: what is written together, what fails with whom, and what breaks.
+"""The writer, with SQLite: what is written together, what fails with whom, what breaks, hangs and is given up.
 
 No clock decides here: jobs begin and end when the test says so.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from itertools import count, groupby
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, RootTransaction
 
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
+from flowground.store.database import connections
 from flowground.store.database.connections import Database
+from flowground.store.database.jobs import Job
+from flowground.store.database.writer import Writer
 from flowground.store.runs import turns
 from flowground.store.sql import mark_one_way
-from tests.store_jobs import breaking, losing_the_commit, open_database, write_together
-from tests.store_writes import HERE, OWNED, message, note, noted, open_store
-from tests.stored import list_messages, list_sessions
+from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
+from tests.store_writes import HERE, message, note, noted, open_store
+from tests.stored import list_entries
+from tests.stored_chats import find_sessions, list_texts
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -56,15 +65,10 @@ def failing(times: int) -> Callable[[Connection, str], str]:
     return fail
 
 
-async def asked(store: Store) -> list[str]:
-    return [said.text for said in await store.read(list_messages, **HERE)]
-
-
-def find_transaction(connection: Connection) -> RootTransaction | None:
-    return connection.get_transaction()
-
-
 async def test_what_waits_is_committed_together_and_no_more_than_256_at_once(store: Store) -> None:
+    def find_transaction(connection: Connection) -> RootTransaction | None:
+        return connection.get_transaction()
+
     found = await write_together(store, *(store.write(find_transaction) for _ in range(600)))
     assert [len(list(alike)) for _, alike in groupby(found, key=id)] == [256, 256, 88]
 
@@ -79,18 +83,6 @@ async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Calla
     with pytest.raises(LookupError):
         await store.write(mark(failing(9)), "x")
     assert await noted(store) == ["a", "b", "c", "d"]
-
-
-async def test_one_of_two_writes_that_fails_does_not_have_the_other_done_twice(store: Store) -> None:
-    done: list[str] = []
-
-    def do(connection: Connection, subject: str) -> str:
-        done.append(subject)
-        return failing(9)(connection, subject) if subject == "b" else note(connection, subject)
-
-    assert await write_together(store, store.write(do, "a"), store.write(do, "b")) == ["a", "LookupError('b')"]
-    assert done == ["a", "b"]
-    assert await noted(store) == ["a"]
 
 
 async def test_a_write_that_succeeds_when_its_batch_is_repeated_is_told_so(store: Store) -> None:
@@ -146,23 +138,19 @@ async def test_what_was_stored_already_is_not_stored_again(store: Store) -> None
     writes = [store.write(turns.begin_turn, **HERE, message=asked) for _ in range(2)]
     assert await write_together(store, *writes) == [None, None]
     await store.write(turns.begin_turn, **HERE, message=asked)
-    [session] = await store.read(list_sessions, **OWNED)
-    assert session.messages == 1
+    assert [session.messages for session in await find_sessions(store)] == [1]
 
 
-@pytest.mark.parametrize("times", [1, 2])
-async def test_a_connection_that_breaks_twice_costs_nobody_anything(store: Store, times: int) -> None:
-    assert await store.write(breaking(times)) == times + 1
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_connection_that_breaks_twice_costs_nobody_anything_and_thrice_all_of_them(
+    store: Store, times: int
+) -> None:
+    assert times == 3 or await store.write(breaking(times)) == times + 1
     writes = store.write(note, "a"), store.write(breaking(times)), store.write(note, "b")
-    assert await write_together(store, *writes) == ["a", times + 1, "b"]
-    assert await noted(store) == ["a", "b"]
-
-
-async def test_a_connection_that_breaks_three_times_ends_all_that_is_written_together(store: Store) -> None:
-    writes = store.write(note, "a"), store.write(breaking(3)), store.write(note, "b")
-    assert await write_together(store, *writes) == ["store_unavailable"] * 3
+    is_done = times < 3
+    assert await write_together(store, *writes) == (["a", times + 1, "b"] if is_done else ["store_unavailable"] * 3)
     assert await store.write(note, "after") == "after"
-    assert await noted(store) == ["after"]
+    assert await noted(store) == [*(["a", "b"] if is_done else []), "after"]
 
 
 @pytest.mark.parametrize("lands", [True, False])
@@ -176,7 +164,7 @@ async def test_who_can_tell_whether_a_lost_commit_landed_loses_nothing(store: St
         store.write(turns.begin_turn, **HERE, message=message("r")),
     )
     assert found == [None, "unknown_outcome", "unknown_outcome", None]
-    assert await asked(store) == ["q", "r"]
+    assert await list_texts(store) == ["q", "r"]
     assert await noted(store) == (["loses", "x"] if lands else [])
 
 
@@ -185,4 +173,131 @@ async def test_nobody_is_told_that_nothing_was_stored_when_a_commit_may_have_lan
     begin = store.write(turns.begin_turn, **HERE, message=message("q"))
     assert await write_together(store, begin, store.write(moving)) == ["unknown_outcome", "unknown_outcome"]
     file.with_name("away").rename(file)
-    assert await asked(store) == ["q"]
+    assert await list_texts(store) == ["q"]
+
+
+# What is given up, what hangs, and who is told
+
+
+@pytest.fixture
+async def writer(database: Database) -> AsyncIterator[Writer]:
+    async with open_writer(database, seconds=3600) as writer:
+        yield writer
+
+
+@asynccontextmanager
+async def open_writer(
+    database: Database, *, seconds: float, after_commit: Callable[[], object] = list
+) -> AsyncIterator[Writer]:
+    writer = Writer(database.writer, database.file, seconds=seconds, after_commit=after_commit)
+    try:
+        yield writer
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+async def keep_busy(writer: Writer, work: Hold | Endless) -> Job:
+    """It has begun, and holds the writer."""
+    writer.put(held := job(work))
+    assert await asyncio.to_thread(work.begun.wait, 60)
+    return held
+
+
+def read(database: Database) -> list[str]:
+    with database.reader.connect() as connection:
+        return [entry.subject for entry in list_entries(connection)]
+
+
+async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: Writer, database: Database) -> None:
+    await keep_busy(writer, hold := Hold())
+    given_up, other = job(note, "given up"), job(note, "other")
+    writer.put(given_up)
+    writer.put(other)
+    assert writer.give_up(given_up).code == "store_busy"
+    assert writer.outage.reason == "no answer within 3600 s"
+    hold.may_end.set()
+    assert await answer(other) == "other"
+    assert read(database) == ["other"]
+
+
+async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(writer: Writer, database: Database) -> None:
+    begun = await keep_busy(writer, hold := Hold())
+    writer.put(staying := job(mark_one_way(stays=True)(note_one_way), "stays"))
+    assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
+    hold.may_end.set()
+    assert [await answer(begun), await answer(staying)] == ["held", "stays"]
+    assert read(database) == ["stays"]
+
+
+async def test_while_one_write_hangs_others_are_refused_at_once(database: Database) -> None:
+    async with open_writer(database, seconds=0.01) as writer:
+        held = await keep_busy(writer, hold := Hold())
+        await asyncio.sleep(0.1)
+        assert writer.give_up(held).code == "unknown_outcome"
+        with pytest.raises(StoreUnavailable):
+            writer.put(job(note, "refused"))
+        hold.may_end.set()
+        eventually(lambda: writer._connection.began is None)
+        writer.put(after := job(note, "after"))
+        assert await answer(after) == "after"
+
+
+async def test_more_than_4096_writes_do_not_wait(writer: Writer) -> None:
+    await keep_busy(writer, hold := Hold())
+    waiting = Job(lambda _: None, (), {}, future=None)
+    for _ in range(4096):
+        writer.put(waiting)
+    with pytest.raises(StoreUnavailable):
+        writer.put(waiting)
+    hold.may_end.set()
+
+
+async def test_a_write_that_is_given_up_hangs_once_it_takes_half_as_long_again_as_anybody_waits(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that nobody gave up: the process stood still, its clock went on, and nothing else."""
+    passed = [0]
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+    async with open_writer(database, seconds=100) as writer:
+        held = await keep_busy(writer, hold := Hold())
+        passed[0] = 3600
+        writer.put(after := job(note, "after"))
+        hold.may_end.set()
+        assert await answer(after) == "after"
+        held = await keep_busy(writer, hold := Hold())
+        passed[0] += 130
+        assert writer.give_up(held).code == "unknown_outcome"
+        writer.put(job(note, "waits"))
+        passed[0] += 40
+        with pytest.raises(StoreUnavailable):
+            writer.put(job(note, "refused"))
+        hold.may_end.set()
+
+
+@pytest.mark.parametrize("at", ["give_up", "put"])
+async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database, at: str) -> None:
+    async with open_writer(database, seconds=0.01) as writer:
+        running = await keep_busy(writer, Endless())
+        assert running.future is not None
+        assert writer.give_up(running).code == "unknown_outcome"
+        while not running.future.done():
+            await asyncio.sleep(0.05)
+            if at == "give_up":
+                assert writer.give_up(running).code == "unknown_outcome"
+            else:
+                with suppress(StoreUnavailable):
+                    writer.put(job(note, "refused"))
+        with pytest.raises(StoreUnavailable):
+            await running.future
+        writer.put(after := job(note, "after"))
+        assert await answer(after) == "after"
+
+
+async def test_after_each_commit_somebody_is_told(database: Database) -> None:
+    told: list[int] = []
+    async with open_writer(database, seconds=20, after_commit=lambda: told.append(len(read(database)))) as writer:
+        for number, subject in enumerate("ab", 1):
+            writer.put(written := job(note, subject))
+            await answer(written)
+            eventually(lambda number=number: len(told) == number)
+    assert told == [1, 2]
