@@ -39,6 +39,6 @@ bench: ## Measure against the floor and write docs/performance.md (BENCH_FLAGS: 
 weigh: ## Measure what the project weighs and write the table of docs/weight.md
 	python -m bench.weigh
 
-mutants: ## Put faults into the code one by one and see whether tests notice; writes docs/mutants.md (MUTANTS: areas)
+mutants: ## Put faults into the code one by one and see whether tests notice; writes docs/mutants.md (MUTANTS: areas and flags)
 	python -m pip install --quiet -r requirements-mutants.txt
-	python -m bench.mutants $(MUTANTS)
+	python -m tests.mutants $(MUTANTS)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.mutants.areas import AREAS
 from flowground import __version__
 from flowground.components import COMPONENTS
 from flowground.providers import KINDS
+from tests.mutants.areas import AREAS
 from tests.servers import ROOT
 from tests.verbs import IMPOSED, VERBS
 
@@ -261,7 +261,7 @@ def test_pytest_finds_every_file_with_tests() -> None:
 @pytest.mark.parametrize("name", AREAS)
 def test_what_is_mutated_is_there(name: str) -> None:
     assert AREAS[name].files(ROOT)
-    assert AREAS[name].test_files(ROOT)
+    assert AREAS[name].list_tests(ROOT)
 
 
 def test_the_notice_names_the_built_in_model() -> None:

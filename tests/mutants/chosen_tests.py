@@ -106,13 +106,23 @@ class Watcher:
 
 
 class Order:
-    """A plugin of pytest: runs these tests first, and the others only where these pass.
+    """A plugin of pytest: runs these tests first, and the others only where these pass; slow ones after all fast ones.
 
     What a test file does when it is imported, and what is cached by then, is entered by tests that do not show it.
     """
 
-    def __init__(self, first: Collection[str]) -> None:
+    def __init__(self, first: Collection[str], *, slow_began: Path) -> None:
         self._first = set(first)
+        self._slow_began = slow_began
 
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: item.nodeid not in self._first)
+        items.sort(key=lambda item: (_is_slow(item), item.nodeid not in self._first))
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if _is_slow(item):
+            self._slow_began.touch()
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None

@@ -1,0 +1,65 @@
+"""Which code is mutated, and which tests must notice."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """`code` are patterns below the project's folder, each of which must match a file. A file of tests belongs to the
+    area when one of the words `tests` stands in its name, so that it may be split, joined and moved."""
+
+    code: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def files(self, root: Path) -> list[str]:
+        """The code's files, as paths below `root`."""
+        found = []
+        for pattern in self.code:
+            matching = _below(root, root.glob(pattern))
+            if not matching:
+                raise SystemExit(f"tests/mutants/areas.py: nothing is called {pattern}")
+            found += matching
+        return found
+
+    def list_tests(self, root: Path) -> list[str]:
+        """The files of its tests, as paths below `root`."""
+        files = (root / "tests").rglob("test_*.py")
+        return _below(root, (path for path in files if any(word in path.stem for word in self.tests)))
+
+
+AREAS: Mapping[str, Area] = {
+    "runner": Area(("flowground/runner/*.py",), ("test_runner", "test_branch", "turn_bounds")),
+    "fields": Area(
+        ("flowground/fields/*.py",),
+        ("test_fields", "secret_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
+    ),
+    "access": Area(
+        ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"), ("test_access",)
+    ),
+    "tokens": Area(
+        ("flowground/access/application_tokens.py", "flowground/store/people/tokens.py"),
+        ("application_tokens", "store_access", "test_token"),
+    ),
+    "limits": Area(("flowground/limits/[_mrt]*.py",), ("test_limit",)),
+    "conversation": Area(
+        tuple(f"flowground/conversation/{name}.py" for name in ("frames", "held_overrides", "outbox", "written")),
+        ("conversation_frames", "conversation_outbox", "conversation_written"),
+    ),
+    "runs": Area(
+        ("flowground/store/runs/*.py",),
+        (
+            *("store_conversations", "store_runs", "store_numbers", "store_transcripts", "test_turn", "forgetting"),
+            *("interruptions", "retention", "test_messages", "test_runs"),
+        ),
+    ),
+    "writer": Area(
+        tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "threads")),
+        ("store_writ", "store_threads", "store_outage"),
+    ),
+}
+
+
+def _below(root: Path, paths: Iterable[Path]) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in paths)
