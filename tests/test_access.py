@@ -1,32 +1,36 @@
-"""May this caller do this? Every kind of caller at every kind of flow; unknown and forbidden look the same."""
+"""May this caller do this? Every kind of caller at every kind of flow; unknown and forbidden look the same. What a
+flow's owner says about who may open it acts at once, and looking as somebody else shows what they meet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowground.access import Access
-from flowground.access.sharing import publish
+from flowground.access.member_lists import find_who_may_open
+from flowground.access.sharing import look_as, publish, read_sharing, share
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import members
+from flowground.store.people import groups, members, sign_ins
 from flowground.store.runs import transcripts
+from tests.organization import organization, sign_in
 from tests.running import chat_flow, look_at_once, running, take_turn
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
-FLOWS = {
-    "shared": chat_flow("scripted", "Shared"),
-    "private": chat_flow("scripted", "Private"),
-    "owned": "owners: [ada]\n" + chat_flow("scripted", "Owned"),
-}
+FLOWS = {name: chat_flow("scripted", name.title()) for name in ("shared", "chat-only", "private")}
+FLOWS["owned"] = "owners: [ada]\n" + chat_flow("scripted", "Owned")
+ALL = set(FLOWS)
 ADMIN = Caller(kind="member", id="root", role="admin")
 ADA = Caller(kind="member", id="ada", role="author")
 BEN = Caller(kind="member", id="ben", role="author")
@@ -34,37 +38,59 @@ MIA = Caller(kind="member", id="mia", role="member")
 TOKEN = Caller(kind="token", id="1", role="admin")
 SCOPED = Caller(kind="token", id="2", role="admin", flows=frozenset({"private"}))
 MIAS = Caller(kind="token", id="3", role="member", flows=frozenset({"private", "shared"}), person="mia")
+UNPROVEN = Caller(kind="local", id="owner", role="admin", is_proven=False)
+PUBLIC = {"sharing": {"allow_public": True}}
 
 
-@pytest.mark.parametrize(
-    ("caller", "visible"),
-    [
-        (LOCAL_OWNER, {"shared", "private", "owned"}),
-        (ADMIN, {"shared", "private", "owned"}),
-        (ADA, {"shared", "private", "owned"}),
-        (MIA, {"shared"}),
-        (TOKEN, {"shared", "private", "owned"}),
-        (SCOPED, {"private"}),
-        (MIAS, {"shared"}),
-    ],
-)
-async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, caller: Caller, visible: set[str]) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        shared = publications.Sharing(is_shared=True, shares_api=True)
-        await runtime.store.write(publications.change, flow_id="shared", sharing=shared, by="tests")
-        assert {flow.id for flow in await runtime.access.list_flows(caller)} == visible
-        for name in (*FLOWS, "unknown"):
-            if name in visible:
-                assert (await runtime.access.open_flow(caller, name)).id == name
-            else:
-                with pytest.raises(FlowNotFound) as refusal:
-                    await runtime.access.open_flow(caller, name)
-                assert refusal.value.message == f"Flow identifier {name} not found"
+async def put(runtime: Runtime, sharing: Sharing, flow_id: str = "shared", by: str = "tests") -> None:
+    """Past every check of who may."""
+    await runtime.store.write(publications.change, flow_id=flow_id, sharing=sharing, by=by)
 
 
-@pytest.mark.parametrize("caller", [MIA, replace(MIAS, flows=None), LOCAL_OWNER])
+async def opens(runtime: Runtime, caller: Caller) -> bool:
+    seen = [flow.id for flow in await runtime.access.list_flows(caller)] == ["shared"]
+    try:
+        await runtime.access.open_flow(caller, "shared")
+    except FlowNotFound:
+        assert not seen
+        return False
+    assert seen
+    return True
+
+
+async def test_what_each_caller_sees_publishes_and_runs_over_the_api(tmp_path: Path) -> None:
+    """What one sees is what one may open."""
+    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
+        await put(runtime, Sharing(True, "public", shares_api=True))
+        await put(runtime, Sharing(True), "chat-only")
+        visitor = await runtime.access.admit_visitor("browser", "shared")
+        assert visitor is not None
+        for caller, sees, publishes, runs in (
+            (LOCAL_OWNER, ALL, ALL, ALL),
+            (ADMIN, ALL, ALL, ALL),
+            (ADA, ALL, ALL, ALL),
+            (BEN, ALL, ALL - {"owned"}, ALL),
+            (MIA, {"shared", "chat-only"}, set(), {"shared"}),
+            (TOKEN, ALL, ALL, ALL),
+            (SCOPED, {"private"}, ALL, {"private"}),
+            (MIAS, {"shared"}, set(), {"shared"}),
+            (visitor, {"shared"}, set(), set()),
+        ):
+            flows, access = runtime.catalogue.list_flows().values(), runtime.access
+            assert {flow.id for flow in await access.list_flows(caller)} == sees, caller
+            assert {flow.id for flow in flows if access.may_publish(caller, flow)} == publishes, caller
+            assert {flow.id for flow in flows if await access.may_run_api(caller, flow)} == runs, caller
+            for name in (*FLOWS, "unknown"):
+                if name in sees:
+                    assert (await access.open_flow(caller, name)).id == name
+                else:
+                    with pytest.raises(FlowNotFound) as refusal:
+                        await access.open_flow(caller, name)
+                    assert refusal.value.message == f"Flow identifier {name} not found"
+
+
 async def test_an_unknown_flow_is_asked_about_as_a_forbidden_one_is(
-    tmp_path: Path, caller: Caller, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the time that an answer takes would say which flows there are."""
     asked: list[str] = []
@@ -75,87 +101,64 @@ async def test_an_unknown_flow_is_asked_about_as_a_forbidden_one_is(
             asked.append(f"{sorted(given)}")
         return await read(store, job, **given)
 
-    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
         monkeypatch.setattr(Store, "read", note)
-        questions = []
-        for name in ("private", "unknown"):
-            asked.clear()
-            with suppress(FlowNotFound):
-                await runtime.access.open_flow(caller, name)
-            await runtime.access.admit_visitor("browser", name)
-            questions.append([*asked])
+        for caller in (MIA, replace(MIAS, flows=None), LOCAL_OWNER):
+            questions = []
+            for name in ("private", "unknown"):
+                asked.clear()
+                with suppress(FlowNotFound):
+                    await runtime.access.open_flow(caller, name)
+                await runtime.access.admit_visitor("browser", name)
+                questions.append([*asked])
+            assert questions[0] == questions[1] != []
         monkeypatch.undo()
-    assert questions[0] == questions[1]
-    assert len(questions[0]) > 0
-
-
-@pytest.mark.parametrize(
-    ("caller", "publishes"),
-    [
-        (LOCAL_OWNER, {"shared", "private", "owned"}),
-        (ADMIN, {"shared", "private", "owned"}),
-        (ADA, {"shared", "private", "owned"}),
-        (BEN, {"shared", "private"}),
-        (MIA, set()),
-        (TOKEN, {"shared", "private", "owned"}),
-    ],
-)
-async def test_who_may_publish(tmp_path: Path, caller: Caller, publishes: set[str]) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        flows = runtime.catalogue.list_flows().values()
-        assert {flow.id for flow in flows if runtime.access.may_publish(caller, flow)} == publishes
 
 
 async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        unproven = Caller(kind="local", id="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
-            await publish(runtime.access, unproven, "private", is_shared=True)
+            await publish(runtime.access, UNPROVEN, "private", is_shared=True)
         assert not await runtime.access.is_shared("private")
         await publish(runtime.access, LOCAL_OWNER, "private", is_shared=True)
         assert await runtime.access.is_shared("private")
-
-
-UNPROVEN = Caller(kind="local", id="owner", role="admin", is_proven=False)
+        cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(None, "browser"), "browser")
+        owner = await runtime.sign_in.verify_cookie(str(cookie))
+        assert owner is not None
+        assert (await runtime.access.recheck(owner)).is_proven
+        await runtime.sign_in.revoke(str(owner.sign_in_id))  # a proof ends with the cookie it came from
+        rechecked = await runtime.access.recheck(owner)
+        assert (rechecked.kind, rechecked.is_proven) == ("local", False)
+        with pytest.raises(NotAllowed, match="owner code"):
+            await publish(runtime.access, owner, "shared", is_shared=True)
 
 
 @pytest.mark.parametrize(
-    ("mode", "is_proven", "refused"),
+    ("mode", "refused"),
     [
-        ("open", True, None),
-        ("open", False, None),
-        ("link", True, None),
-        ("link", False, "Open the link"),
-        ("off", True, "Create the first account"),
-        ("off", False, "Create the first account"),
+        ("open", {}),
+        ("link", {UNPROVEN: "Open the link"}),
+        ("off", dict.fromkeys((LOCAL_OWNER, UNPROVEN), "Create the first account")),
     ],
 )
 async def test_before_the_first_account_the_settings_say_who_may_go_on(
-    tmp_path: Path, mode: str, is_proven: bool, refused: str | None
+    tmp_path: Path, mode: str, refused: dict[Caller, str]
 ) -> None:
     async with running(tmp_path, FLOWS, config={"local_mode": mode}) as runtime:
-        caller = LOCAL_OWNER if is_proven else UNPROVEN
-        if refused is None:
-            assert await runtime.access.recheck(caller) == caller
-        else:
-            with pytest.raises(NotSignedIn, match=refused):
-                await runtime.access.recheck(caller)
-        assert await runtime.access.is_proven_local_owner(caller) is is_proven
-        assert not await runtime.access.is_proven_local_owner(ADMIN)
+        access = runtime.access
+        for caller in (LOCAL_OWNER, UNPROVEN):
+            if caller not in refused:
+                assert await access.recheck(caller) == caller
+            else:
+                with pytest.raises(NotSignedIn, match=refused[caller]):
+                    await access.recheck(caller)
+            assert await access.is_proven_local_owner(caller) is caller.is_proven
+        assert not await access.is_proven_local_owner(ADMIN)
         await runtime.store.write(members.add, name="root", display_name="Root", role="admin", password="x", by="tests")
-        assert not await runtime.access.is_proven_local_owner(caller)
-        with pytest.raises(NotSignedIn, match="has accounts now"):
-            await runtime.access.recheck(caller)
-
-
-async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path: Path) -> None:
-    visitor = Caller(kind="visitor", id="x", role="member", is_proven=False)
-    async with running(tmp_path / "off", FLOWS) as runtime:
-        assert await runtime.access.recheck(MIAS) == MIAS
-        with pytest.raises(NotSignedIn, match="Sign in first"):
-            await runtime.access.recheck(visitor)
-    async with running(tmp_path / "on", FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        assert await runtime.access.recheck(visitor) == visitor
+        for caller in (LOCAL_OWNER, UNPROVEN):
+            assert not await access.is_proven_local_owner(caller)
+            with pytest.raises(NotSignedIn, match="has accounts now"):
+                await access.recheck(caller)
 
 
 async def open_it(access: Access) -> bool:
@@ -174,9 +177,8 @@ async def admit_to_it(access: Access) -> bool:
 async def test_a_new_file_is_there_at_the_first_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Access], Awaitable[bool]]
 ) -> None:
-    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        sharing = Sharing(is_shared=True, audience="public")
-        await runtime.store.write(publications.change, flow_id="new", sharing=sharing, by="tests")
+    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
+        await put(runtime, Sharing(True, "public"), "new")
         look_at_once(monkeypatch)
         await runtime.library.close()  # its looks end: who comes while one is under way takes what was there before
         await asyncio.to_thread(str)  # a thread that waits already is no quicker than who does not wait for its look
@@ -184,53 +186,163 @@ async def test_a_new_file_is_there_at_the_first_question(
         assert await ask(runtime.access)
 
 
-async def test_a_visitor_is_known_by_a_digest_of_their_browsers_secret_and_has_proven_nothing(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        sharing = Sharing(is_shared=True, audience="public")
-        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
-        visitor = await runtime.access.admit_visitor("browser", "shared")
-        assert visitor == Caller("visitor", "8b4553cde110f1362e59a7646dbec236", "member", is_proven=False)
-
-
-async def say(runtime: Runtime, caller: Caller, session: str) -> None:
-    wired = await runtime.access.open_flow(caller, "shared")
-    request = RunRequest(input_value="hi", session_id=session)
-    async for _ in take_turn(runtime, caller, wired, request):
-        pass
-
-
 async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        sharing = Sharing(is_shared=True, audience="public")
-        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
-        old, new = [await runtime.access.admit_visitor(browser, "shared") for browser in ("old", "new")]
-        assert old is not None
+    """They are known by a digest of their browser's secret, and have proven nothing."""
+    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
+        access = runtime.access
+        await put(runtime, Sharing(True, "public"))
+        old, new = [await access.admit_visitor(browser, "shared") for browser in ("browser", "new")]
+        assert old == Caller("visitor", "8b4553cde110f1362e59a7646dbec236", "member", is_proven=False)
         assert new is not None
-        assert not await runtime.access.carry_over("old", "new")
-        await say(runtime, old, "s")
-        assert await runtime.access.carry_over("old", "new")
-        assert not await runtime.access.carry_over("old", "new")
-        sessions = runtime.store.read(transcripts.list_session_ids, owners=[str(new.owner)])
-        assert await sessions == ["s"]
+        assert not await access.carry_over("browser", "new")
+        request = RunRequest(input_value="hi", session_id="s")
+        async for _ in take_turn(runtime, old, await access.open_flow(old, "shared"), request):
+            pass
+        assert [await access.carry_over("browser", "new") for _ in range(2)] == [True, False]
+        assert await runtime.store.read(transcripts.list_session_ids, owners=[str(new.owner)]) == ["s"]
 
 
-async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        flows = runtime.catalogue.list_flows()
-        sharing = Sharing(is_shared=True, audience="public", shares_api=True)
-        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
-        visitor = await runtime.access.admit_visitor("browser", "shared")
-        assert visitor is not None
-        reached = {
-            caller.id: {name for name, wired in flows.items() if await runtime.access.may_run_api(caller, wired)}
-            for caller in (ADA, MIA, TOKEN, SCOPED, MIAS, visitor)
-        }
-        everything = {"shared", "private", "owned"}
-        assert reached == {
-            "ada": everything,
-            "mia": {"shared"},
-            "1": everything,
-            "2": {"private"},
-            "3": {"shared"},
-            visitor.id: set(),
-        }
+async def test_groups_follow_their_members(tmp_path: Path) -> None:
+    config: dict[str, Any] = {"credentials": {"usernames": {"mia": {}, "max": {}}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        write = runtime.store.write
+        group = await write(groups.add, name="Sales", by="tests")
+        sharing = Sharing(True, "people", groups=frozenset({group.id}))
+        await put(runtime, sharing)
+        assert not await opens(runtime, MIA)
+        await write(groups.change_members, group_id=group.id, added=["mia", "max"], by="tests")
+        assert await opens(runtime, MIA)
+        who = await find_who_may_open(runtime.access, sharing, limit=20)
+        assert [member.name for member in who.shown] == ["max", "mia"]
+        await write(groups.change_members, group_id=group.id, removed=["mia"], by="tests")
+        assert not await opens(runtime, MIA)
+        await write(groups.change_members, group_id=group.id, added=["mia"], by="tests")
+        await write(groups.remove, group_id=group.id, by="tests")
+        again = await write(groups.add, name="Sales", by="tests")
+        await write(groups.change_members, group_id=again.id, added=["mia"], by="tests")
+        assert not await opens(runtime, MIA)
+
+
+async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        soon = datetime.now(UTC) + timedelta(days=1)
+        await share(runtime.access, LOCAL_OWNER, "shared", Sharing(True, expires_at=soon))
+        assert await opens(runtime, MIA)
+        assert (await read_sharing(runtime.access, LOCAL_OWNER, "shared")).expires_at == soon
+        past = Sharing(True, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        with pytest.raises(InvalidRequest, match="in the past"):
+            await share(runtime.access, LOCAL_OWNER, "shared", past)
+        await put(runtime, past)
+        assert not await opens(runtime, MIA)
+        assert not await runtime.access.is_shared("shared")
+        await publish(runtime.access, LOCAL_OWNER, "shared", is_shared=True)
+        assert await opens(runtime, MIA)
+
+
+async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) -> None:
+    public = Sharing(True, "public")
+    visitor = Caller(kind="visitor", id="x", role="member", is_proven=False)
+    async with running(tmp_path / "off", FLOWS) as runtime:
+        access = runtime.access
+        with pytest.raises(NotAllowed, match="not allowed here"):
+            await share(access, LOCAL_OWNER, "shared", public)
+        await put(runtime, public)  # from a time when it was allowed
+        assert await access.admit_visitor("a browser", "shared") is None
+        assert await opens(runtime, MIA)
+        with pytest.raises(NotSignedIn, match="Sign in first"):
+            await access.recheck(visitor)
+        assert await access.recheck(MIAS) == MIAS
+    async with running(tmp_path / "on", FLOWS, config=PUBLIC) as runtime:
+        access = runtime.access
+        assert await access.recheck(visitor) == visitor
+        await share(access, LOCAL_OWNER, "shared", Sharing(True))
+        assert await access.admit_visitor("a browser", "shared") is None
+        await share(access, LOCAL_OWNER, "shared", public)
+        one, two = [await access.admit_visitor(browser, "shared") for browser in ("one", "two")]
+        assert one is not None
+        assert two is not None
+        assert str(one.owner) != str(two.owner)
+        assert "one" not in str(one.owner)
+        assert await opens(runtime, await access.recheck(one))
+        for browser, flow in (("one", "owned"), ("one", "unknown"), ("", "shared")):
+            assert await access.admit_visitor(browser, flow) is None
+        with pytest.raises(NotAllowed, match="needs an account"):
+            access.require_lasting(one)
+        with pytest.raises(NotAllowed):
+            await share(access, one, "shared", Sharing(True))
+        await share(access, LOCAL_OWNER, "shared", Sharing(True))
+        assert not await opens(runtime, one)
+        with pytest.raises(NotSignedIn):
+            await access.recheck(MIA)
+
+
+async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"credentials": {"usernames": {"maria": {}}}}) as runtime:
+        with pytest.raises(InvalidRequest, match="no member mariah"):
+            await share(runtime.access, TOKEN, "shared", Sharing(True, "people", frozenset({"zoe", "mariah"})))
+        with pytest.raises(InvalidRequest, match="One of these groups"):
+            await share(runtime.access, TOKEN, "shared", Sharing(True, groups=frozenset({"x"})))
+        gone = Sharing(True, "people", frozenset({"left the company"}))
+        await put(runtime, gone)
+        await share(runtime.access, TOKEN, "shared", Sharing(True, "people", gone.members | {"maria"}))
+
+
+async def test_the_trail_says_who_opened_it_to_whom(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        mia = frozenset({"mia"})
+        for sharing in (Sharing(True, "people", mia, shares_api=True), Sharing(True, "organization"), Sharing(False)):
+            await put(runtime, sharing, by="member:ada")
+        entries = [entry for entry in await runtime.store.read(list_entries) if entry.actor == "member:ada"]
+        assert [f"{entry.action} {entry.subject}" for entry in reversed(entries)] == [
+            "flow.shared shared", "flow.audience_people shared", "flow.api_shared shared",
+            "flow.opened_to shared member:mia", "flow.audience_organization shared", "flow.api_unshared shared",
+            "flow.closed_to shared member:mia", "flow.unshared shared",
+        ]  # fmt: skip
+
+
+@pytest.fixture
+async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with organization(tmp_path, config=PUBLIC) as runtime:
+        await runtime.store.write(members.set_active, member="zoe", is_active=False, by="tests")
+        yield runtime
+
+
+BOBS = Sharing(True, "people", frozenset({"bob", "zoe"}))
+SEEN = [
+    (Sharing(False), ["sign in", "nothing", "nothing", "opens"]),
+    (Sharing(True), ["sign in", "opens", "opens", "opens"]),
+    (BOBS, ["sign in", "nothing", "opens", "opens"]),
+    (Sharing(True, "public"), ["opens", "opens", "opens", "opens"]),
+]
+
+
+async def test_looking_as_somebody_shows_what_they_meet(acme: Runtime) -> None:
+    who = ["visitor", "member", "member:bob", "member:anton", "member:zoe", "member:nobody"]
+    for sharing, seen in SEEN:
+        await put(acme, sharing, "talk")
+        for name in ("augusta", "olga"):
+            caller = await sign_in(acme, name)
+            found = [(await look_as(acme.access, caller, "talk", one)).seen for one in who]
+            assert found == [*seen, "sign in", "sign in"]
+
+
+async def test_only_who_may_publish_the_flow_looks_as_somebody(acme: Runtime) -> None:
+    await put(acme, Sharing(True), "talk")
+    for name in ("bob", "anton"):
+        with pytest.raises(NotAllowed):
+            await look_as(acme.access, await sign_in(acme, name), "talk", "member:augusta")
+    olga = await sign_in(acme, "olga")
+    with pytest.raises(FlowNotFound):
+        await look_as(acme.access, olga, "unknown", "member")
+    await acme.store.write(sign_ins.revoke_all, member="olga", by="tests")
+    with pytest.raises(NotSignedIn):
+        await look_as(acme.access, olga, "talk", "member")
+
+
+async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:
+    authors = ["anton", "augusta", "olga"]
+    for sharing, names in ((BOBS, sorted([*authors, "bob"])), (Sharing(False), authors)):
+        found = await find_who_may_open(acme.access, sharing, limit=20)
+        assert ([member.name for member in found.shown], found.count) == (names, len(names))
+    few = await find_who_may_open(acme.access, Sharing(True), limit=2)
+    assert ([member.name for member in few.shown], few.count) == (["anton", "augusta"], 4)
