@@ -1,12 +1,13 @@
 """What an OpenAI-compatible server answers, and an adapter that calls one which answers so."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from flowground.messages import Message, Usage
 from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.providers.openai import OpenAI
+from tests.model_calls import hear
 from tests.wire import Part, Wire, chunked, whole, wire
 
 KEY = "sk-secret-0123456789"
@@ -44,5 +45,4 @@ async def model(
 
 
 async def all_of(provider: OpenAI) -> list[Piece]:
-    async with aclosing(provider.stream(CALL)) as pieces:
-        return [piece async for piece in pieces]
+    return await hear(provider, CALL)

@@ -2,42 +2,26 @@
 
 import asyncio
 import socket
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowground.errors import (
-    AnswerTooLong,
-    FlowgroundError,
-    ProviderBusy,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnreachable,
-)
+from flowground.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.messages import Usage
 from flowground.providers.base import Completion
 from flowground.providers.lanes import AT_ONCE
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, DONE, USAGE, all_of, delta, model
-from tests.wire import Part, chunked, event, whole
+from tests.model_calls import fault_of, faults_of
+from tests.test_providers_ways import certificate
+from tests.wire import Part, chunked, event, whole, wire
 
 pytestmark = pytest.mark.anyio
 
 PIECES = chunked(delta("Hi"), delta(finish="stop"), end=False)
-
-
-async def faults_of(provider: OpenAI) -> list[FlowgroundError]:
-    """What the plain and the streamed call raise."""
-    calls = (provider.complete(CALL), all_of(provider))
-    found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
-    faults = [fault for fault in found if isinstance(fault, FlowgroundError)]
-    assert len(faults) == 2, found
-    return faults
 
 
 def dripped(data: bytes, *, pause: float) -> list[Part]:
@@ -47,7 +31,7 @@ def dripped(data: bytes, *, pause: float) -> list[Part]:
 async def test_a_head_that_comes_byte_by_byte_is_given_up() -> None:
     head = dripped(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 300, pause=0.05)
     async with model(head, seconds=1) as (provider, server):
-        assert [type(fault) for fault in await faults_of(provider)] == [ProviderTimeout] * 2
+        await faults_of(provider, CALL, ProviderTimeout)
         assert len(server.asked) == 2
 
 
@@ -55,7 +39,7 @@ async def test_the_words_of_a_refusal_are_waited_for_no_longer_than_an_answer() 
     refusal = whole({"error": "no such model " * 9}, status="404 Not Found")
     slow = [refusal[:-100], *dripped(refusal[-100:], pause=0.1)]
     async with model(slow, seconds=1) as (provider, _):
-        assert [fault.code for fault in await faults_of(provider)] == ["model_failed"] * 2
+        assert [fault.code for fault in await faults_of(provider, CALL, ProviderRefused)] == ["model_failed"] * 2
 
 
 @pytest.mark.parametrize(
@@ -72,16 +56,11 @@ async def test_an_answer_that_said_its_end_is_whole_whatever_the_connection_does
 
 
 async def test_a_reader_who_takes_their_time_is_no_silence_of_the_model() -> None:
-    late: list[Part] = [
-        chunked(delta("Hi"), end=False),
-        0.1,
-        event(b": comment\n\n"),
-        0.5,
-        event(delta("!", finish="stop")),
-    ]
-    async with model([*late, event(DONE)], seconds=1.5) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
+    begun: list[Part] = [chunked(delta("Hi"), end=False), 0.1, event(b": comment\n\n")]
+    late = [*begun, 0.2, event(delta("!", finish="stop")), event(DONE)]
+    async with model(late, seconds=1) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
         assert await anext(pieces) == "Hi"
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.4)
         assert await anext(pieces) == "!"
 
 
@@ -128,26 +107,12 @@ async def test_an_answer_is_cut_while_it_arrives() -> None:
     """Sixty megabytes are announced; the server notices that nobody takes them."""
     megabyte = event(b" " * 1_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with model(
-        [head, *[megabyte] * 60], [chunked(delta("Hi"), end=False), *[megabyte] * 60], answer_chars=1000
-    ) as (
-        provider,
-        server,
-    ):
+    answers = ([head, *[megabyte] * 60], [chunked(delta("Hi"), end=False), *[megabyte] * 60])
+    async with model(*answers, answer_chars=1000) as (provider, server):
         for call in (provider.complete(CALL), all_of(provider)):
             server.left.clear()
-            with pytest.raises(AnswerTooLong):
-                await call
+            await fault_of(call, AnswerTooLong)
             await asyncio.wait_for(server.left.wait(), 20)
-
-
-async def test_a_page_instead_of_an_answer_is_told_alike_and_asked_for_once() -> None:
-    page = whole(b"<html>\n<body>Sign in please</body>\n</html>\n", headers="Content-Type: text/html\r\n")
-    async with model([page]) as (provider, server):
-        plain, streamed = await faults_of(provider)
-        assert plain.message == "The provider 'mine' answered with something that is not a chat completion."
-        assert (streamed.message, streamed.hint, streamed.code) == (plain.message, plain.hint, plain.code)
-        assert len(server.asked) == 2
 
 
 async def test_a_server_that_takes_no_connection_is_told_alike_and_asked_once() -> None:
@@ -159,83 +124,25 @@ async def test_a_server_that_takes_no_connection_is_told_alike_and_asked_once() 
             caller.setblocking(False)
             caller.connect_ex(full.getsockname())
         provider = OpenAI("mine", f"http://127.0.0.1:{full.getsockname()[1]}/v1", timeout=0.3)
-        assert [type(fault) for fault in await faults_of(provider)] == [ProviderTimeout] * 2
+        await faults_of(provider, CALL, ProviderTimeout)
         await provider.close()
 
 
 async def test_an_encrypted_call_of_a_plain_server_is_told_alike() -> None:
     async with model([ANSWER], seconds=0.3) as (_, server):
         provider = OpenAI("mine", server.url.replace("http", "https") + "/v1", timeout=0.3)
-        plain, streamed = await faults_of(provider)
-        assert type(plain) is type(streamed) is ProviderTimeout
+        await faults_of(provider, CALL, ProviderTimeout)
         await provider.close()
 
 
-@asynccontextmanager
-async def encrypted(folder: Path) -> AsyncIterator[tuple[str, list[object]]]:
-    """The address of a server whose certificate nobody vouches for, and the calls that reached it."""
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        *files,
-        "-days",
-        "1",
-        "-subj",
-        "/CN=wrong.example",
-    ]
-    await asyncio.to_thread(subprocess.run, make, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    came: list[object] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.ensure_future(asyncio.to_thread(serve_encrypted, listener, context, came))
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}", came
-        listener.shutdown(socket.SHUT_RDWR)
-        await serving
-
-
-def serve_encrypted(listener: socket.socket, context: ssl.SSLContext, came: list[object]) -> None:
-    """Until the listener is shut down; what callers say goes into `came`."""
-    while True:
-        try:
-            caller, _ = listener.accept()
-        except OSError:
-            return
-        with caller, suppress(OSError), context.wrap_socket(caller, server_side=True) as opened:
-            came.append(opened.recv(65_536))
-
-
-async def test_a_certificate_that_is_not_trusted_is_named_and_not_tried_again(tmp_path: Path) -> None:
-    async with encrypted(tmp_path) as (url, came):
-        provider = OpenAI("mine", f"{url}/v1", timeout=5)
-        for fault in await faults_of(provider):
-            assert isinstance(fault, ProviderUnreachable)
+async def test_a_certificate_that_is_not_trusted_is_named_and_nobody_asked(tmp_path: Path) -> None:
+    async with wire([ANSWER], context=await certificate(tmp_path, "DNS:wrong.example")) as server:
+        provider = OpenAI("mine", server.url.replace("http", "https") + "/v1", timeout=5)
+        for fault in await faults_of(provider, CALL, ProviderUnreachable):
             assert fault.message.startswith("The certificate of provider 'mine' is not trusted: ")
             assert "outgoing.ca_file" in (fault.hint or "")
-        assert came == []
+        assert server.asked == []
         await provider.close()
-
-
-@asynccontextmanager
-async def talkative() -> AsyncIterator[tuple[str, list[object]]]:
-    """The address of a server that says one word to each caller and never another, and its calls."""
-    came: list[object] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(chunked(delta("Hi"), end=False))
-        with suppress(ConnectionError):
-            await reader.read()  # the call's body, and then nothing until the caller leaves
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=AT_ONCE)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
-    server.close()
 
 
 @asynccontextmanager
@@ -251,8 +158,7 @@ async def as_many_as_may_be(provider: OpenAI) -> AsyncIterator[None]:
 
 
 async def test_a_wait_for_a_free_connection_ends_and_loses_none() -> None:
-    async with talkative() as (url, came):
-        provider = OpenAI("mine", f"{url}/v1", timeout=2)
+    async with model([chunked(delta("Hi"), end=False), asyncio.Barrier(10_000)], seconds=2) as (provider, server):
         for calls in (AT_ONCE, 2 * AT_ONCE):  # the second time only when no connection was lost the first time
             async with as_many_as_may_be(provider):
                 leaving = [asyncio.ensure_future(all_of(provider)) for _ in range(20)]
@@ -261,8 +167,6 @@ async def test_a_wait_for_a_free_connection_ends_and_loses_none() -> None:
                     task.cancel()
                 left = await asyncio.gather(*leaving, return_exceptions=True)
                 assert {type(end) for end in left} == {asyncio.CancelledError}
-                for fault in await faults_of(provider):
-                    assert isinstance(fault, ProviderBusy)
+                for fault in await faults_of(provider, CALL, ProviderBusy):
                     assert fault.message.startswith(f"All {AT_ONCE} calls that provider 'mine' may have at once")
-                assert len(came) == calls
-        await provider.close()
+                assert len(server.asked) == calls

@@ -1,8 +1,8 @@
 """A connection reads every answer as httpcore2's do, however its bytes come, and knows whether it may be used again."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import cast
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from flowground.providers.connection import KeptConnection, Times
+from tests.talking_servers import served
 
 TIMES = Times(10, 10)
 HEADERS = [(b"Host", b"model.example"), (b"Content-Length", b"2")]
@@ -45,40 +46,22 @@ ANSWERS = {
 }
 
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+def origin_at(port: int) -> httpcore2.Origin:
+    return httpcore2.Origin(b"http", b"127.0.0.1", port)
 
 
-@asynccontextmanager
-async def served(talk: Talk) -> AsyncIterator[httpcore2.Origin]:
-    """A server that talks so with each who comes, and closes."""
-    talks: list[asyncio.Task[None] | None] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(asyncio.current_task())
-        with suppress(ConnectionError, asyncio.CancelledError):
-            await talk(reader, writer)
-            writer.close()
-            await writer.wait_closed()
-        writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield httpcore2.Origin(b"http", b"127.0.0.1", server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for task in filter(None, talks):
-            task.cancel()
-        await asyncio.gather(*filter(None, talks))
-        await asyncio.sleep(0)
+async def ask(connection: KeptConnection) -> bytes:
+    await connection.post(b"/v1", HEADERS, b"{}")
+    body = b""
+    while data := await connection.read():
+        body += data
+    return body
 
 
 async def hear(origin: httpcore2.Origin) -> Heard:
     connection = KeptConnection(origin, None, TIMES)
     try:
-        await connection.post(b"/v1", HEADERS, b"{}")
-        body = b""
-        while data := await connection.read():
-            body += data
+        body = await ask(connection)
         return connection.status, connection.headers, body
     except httpcore2.ProtocolError:
         return "no answer"
@@ -90,9 +73,8 @@ async def hear_by_httpcore2(origin: httpcore2.Origin) -> Heard:
     url = httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=b"/v1")
     async with httpcore2.AsyncHTTPConnection(origin) as connection:
         try:
-            answer = await connection.handle_async_request(
-                httpcore2.Request("POST", url, headers=HEADERS, content=b"{}")
-            )
+            request = httpcore2.Request("POST", url, headers=HEADERS, content=b"{}")
+            answer = await connection.handle_async_request(request)
             body = b"".join([data async for data in cast(AsyncIterable[bytes], answer.stream)])
         except httpcore2.ProtocolError:
             return "no answer"
@@ -107,9 +89,9 @@ async def compare(pieces: Sequence[bytes]) -> Heard:
             await writer.drain()
             await asyncio.sleep(0)
 
-    async with served(talk) as origin:
-        heard = await hear(origin)
-        assert heard == await hear_by_httpcore2(origin)
+    async with served(talk) as port:
+        heard = await hear(origin_at(port))
+        assert heard == await hear_by_httpcore2(origin_at(port))
         return heard
 
 
@@ -140,11 +122,7 @@ def test_any_answer_is_read_alike_wherever_its_bytes_are_cut(
 ) -> None:
     body = b"".join(chunks)
     length = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(body)
-    lines = [
-        f"HTTP/1.1 {status} So".encode(),
-        *(f"{name}: {value}".encode() for name, value in headers.items()),
-        length,
-    ]
+    lines = [b"HTTP/1.1 %d So" % status, *(f"{name}: {value}".encode() for name, value in headers.items()), length]
     sent = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b"")] if is_chunked else chunks
     data = b"\r\n".join((*lines, b"", b"")) + b"".join(sent)
     edges = [0, *sorted(cuts), len(data)]
@@ -168,20 +146,12 @@ async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[KeptConnection, asy
         writer.write(sent[-1])
         await asyncio.Event().wait()
 
-    async with served(talk) as origin:
-        connection = KeptConnection(origin, None, TIMES)
+    async with served(talk) as port:
+        connection = KeptConnection(origin_at(port), None, TIMES)
         try:
             yield connection, go_on
         finally:
             await connection.aclose()
-
-
-async def ask(connection: KeptConnection) -> bytes:
-    await connection.post(b"/v1", HEADERS, b"{}")
-    body = b""
-    while data := await connection.read():
-        body += data
-    return body
 
 
 @pytest.mark.anyio

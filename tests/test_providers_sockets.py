@@ -3,18 +3,18 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 import httpcore2
 import pytest
 
 from flowground.providers.sockets import AsyncioBackend, Stream, connect_first
+from tests.talking_servers import Talk, served
 
 pytestmark = pytest.mark.anyio
 
 LARGE = b"x" * 3_000_000
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
@@ -26,27 +26,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 @asynccontextmanager
 async def connected(talk: Talk) -> AsyncIterator[Stream]:
     """A connection to a server that does `talk` and closes it."""
-
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            serving.add(task)
-        with suppress(ConnectionError, asyncio.CancelledError):
-            await talk(reader, writer)
-            writer.close()
-            await writer.wait_closed()
-        writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    stream = await AsyncioBackend().connect_tcp("127.0.0.1", server.sockets[0].getsockname()[1], timeout=30)
-    yield stream
-    await stream.aclose()
-    server.close()
-    for task in serving:
-        task.cancel()
-    await asyncio.gather(*serving)
-    await asyncio.sleep(0)
+    async with served(talk) as port:
+        stream = await AsyncioBackend().connect_tcp("127.0.0.1", port, timeout=30)
+        yield stream
+        await stream.aclose()
 
 
 async def read_all(stream: Stream, most: int = 65_536) -> bytes:
