@@ -1,4 +1,4 @@
-"""My password, my sign-ins, my data: mine alone."""
+"""My password, my sign-ins, my data, links to my chats: mine alone. What people say of answers is their owners'."""
 
 import json
 from dataclasses import replace
@@ -8,19 +8,25 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowground.access import account
-from flowground.caller import Caller, Owner
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.access import account, feedback, ratings, shared_chats
+from flowground.access.ratings import RatedPlace
+from flowground.caller import Caller, Owner, RunRequest
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import tables
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, tokens
 from flowground.store.runs import erasing, exports, turns
+from flowground.store.runs import shared_chats as stored_chats
+from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.traces import TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
-from tests.stored import collect_data
+from tests.running import start_turn
+from tests.stored import collect_data, list_messages
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
@@ -63,10 +69,10 @@ async def test_i_end_my_own_sign_ins_and_nobody_elses(acme: Runtime) -> None:
     assert (await account.find_sign_ins(acme.access, bob, limit=9))[1] == 1
 
 
-async def say(acme: Runtime, owner: str, text: str) -> None:
+async def say(acme: Runtime, owner: str, text: str, session: str = "s") -> None:
     step = TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
     message = StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
-    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": "s"}
+    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
     await acme.store.write(turns.begin_turn, **place, message=message)
 
 
@@ -144,13 +150,7 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) 
 async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None:
     """However many conversations there are, no more is held of them than a part."""
     for number in range(exports.PART_MESSAGES + 50):
-        await acme.store.write(
-            turns.begin_turn,
-            flow_id="talk",
-            owner="member:bob",
-            session_id=f"s{number:03}",
-            message=StoredMessage(f"q{number}", "user", f"said {number}", "complete", datetime.now(UTC)),
-        )
+        await say(acme, "member:bob", f"said {number}", f"s{number:03}")
     bob = await sign_in(acme, "bob")
     pieces = await account.read_data(acme.access, bob)
     begun = [await anext(pieces) for _ in range(3)]
@@ -162,3 +162,97 @@ async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None
     data = json.loads("".join([*begun, *[piece async for piece in pieces]]))
     said = [[message["text"] for message in chat["messages"]] for chat in data["conversations"]]
     assert said == [[f"said {number}"] for number in range(248)] + [["said 249", "said late"]]
+
+
+async def test_a_link_is_renewed_by_its_maker_while_they_may_open_the_flow(acme: Runtime) -> None:
+    bob, owner = await sign_in(acme, "bob"), "member:bob"
+    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True), by="tests")
+
+    async def count() -> int:
+        return len(await acme.store.read(stored_chats.read_messages, key=link.id))
+
+    await say(acme, owner, "one")
+    link = await shared_chats.share_chat(acme.access, bob, flow_id="talk", session_id="s", expires_at=None)
+    await say(acme, owner, "two")
+    assert not await shared_chats.renew_link(acme.access, await sign_in(acme, "zoe"), link.id)
+    assert not await shared_chats.renew_link(acme.access, bob, "unknown")
+    assert await count() == 1
+    assert await shared_chats.renew_link(acme.access, bob, link.id)
+    assert await count() == 2
+    await say(acme, owner, "three")
+    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(False), by="tests")
+    with pytest.raises(FlowNotFound):
+        await shared_chats.renew_link(acme.access, bob, link.id)
+    assert await count() == 2
+
+
+async def test_ones_links_are_found_by_title_and_flow(acme: Runtime) -> None:
+    olga = await sign_in(acme, "olga")
+    for session, text in enumerate(("Tea at noon", "Coffee")):
+        await say(acme, str(olga.owner), text, str(session))
+        await shared_chats.share_chat(acme.access, olga, flow_id="talk", session_id=str(session), expires_at=None)
+    for words, titles in (("", ["Coffee", "Tea at noon"]), ("TEA talk", ["Tea at noon"]), ("tea x", [])):
+        page = await shared_chats.list_own(acme.access, olga, words)
+        assert ([one.title for one in page.shown], page.count) == (titles, len(titles))
+
+
+EVERYTHING = FeedbackFilter()
+
+
+async def ask(runtime: Runtime, caller: Caller) -> RatedPlace:
+    """A turn of the flow that olga owns; where its answer stands."""
+    turn = await start_turn(runtime, caller, "talk", RunRequest("Hello", session_id="s"))
+    await turn.task
+    place: dict[str, Any] = {"flow_id": "talk", "owner": str(caller.owner), "session_id": "s"}
+    (*_, answer) = await runtime.store.read(list_messages, **place)
+    return RatedPlace("talk", "s", answer.id)
+
+
+@pytest.mark.parametrize("who", ["olga", "augusta"])
+async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Runtime, who: str) -> None:
+    author, reader = await sign_in(acme, "anton"), await sign_in(acme, who)
+    place, flow = await ask(acme, author), acme.catalogue.list_flows()["talk"]
+    await ratings.rate(acme.access, author, place, "bad")
+    page = await feedback.list_page(acme.access, reader, "talk", EVERYTHING)
+    assert [(item.rating.value, item.shared) for item in page.items] == [("bad", None)]
+    assert [await feedback.count_bad(acme.access, caller, flow) for caller in (reader, author)] == [1, 0]
+    assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
+    await ratings.explain(acme.access, author, place, labels=["wrong"], reason=" No. ", shares_conversation=True)
+    shared = await feedback.read_conversation(acme.access, reader, "talk", place.message_id)
+    assert shared is not None
+    assert shared.messages[0].text == "Hello"
+    for read in (
+        feedback.list_page(acme.access, author, "talk", EVERYTHING),
+        feedback.count_ratings(acme.access, author, "talk", EVERYTHING),
+        feedback.read_conversation(acme.access, author, "talk", place.message_id),
+    ):
+        with pytest.raises(NotAllowed, match="Only the owners of Talk can read its feedback"):
+            await read
+    await ratings.rate(acme.access, author, place, None)
+    assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
+    assert (await feedback.list_page(acme.access, reader, "talk", EVERYTHING)).items == ()
+
+
+async def test_members_tokens_and_who_signed_out_read_no_feedback(acme: Runtime) -> None:
+    wired = acme.catalogue.list_flows()["talk"]
+    with pytest.raises(FlowNotFound):
+        await feedback.list_page(acme.access, await sign_in(acme, "bob"), "talk", EVERYTHING)
+    assert not feedback.may_read(acme.access, Caller("token", "t", "admin", person="augusta"), wired)
+    assert not feedback.may_read(acme.access, Caller("visitor", "v", "member", is_proven=False), wired)
+    olga = await sign_in(acme, "olga")
+    with pytest.raises(NotSignedIn):
+        await feedback.list_page(acme.access, replace(olga, sign_in_id="made up"), "talk", EVERYTHING)
+
+
+async def test_a_reason_is_bounded_and_its_labels_are_known(acme: Runtime) -> None:
+    olga = await sign_in(acme, "olga")
+    place = await ask(acme, olga)
+    await ratings.rate(acme.access, olga, place, "bad")
+    with pytest.raises(InvalidRequest, match="2,001 characters"):
+        await ratings.explain(acme.access, olga, place, labels=[], reason="x" * 2_001, shares_conversation=True)
+    labels: Any = ["ugly"]
+    with pytest.raises(InvalidRequest, match="no such reason"):
+        await ratings.explain(acme.access, olga, place, labels=labels, reason="", shares_conversation=True)
+    found = await ratings.find_rating(acme.access, olga, place)
+    assert found is not None
+    assert (found.reason, found.labels, found.shares_conversation) == ("", (), False)

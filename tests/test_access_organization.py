@@ -1,4 +1,4 @@
-"""Admins, people and groups: who may, what it does, and that there always is an admin."""
+"""Admins, people and groups: who may, what it does, and that there always is an admin. People found by a word."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from flowground.access import Access, groups, member_lists, people
+from flowground.access import Access, application_tokens, groups, member_lists, people
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
+from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups as stored_groups
+from flowground.store.people import members, tokens
 from flowground.store.people.groups import Group
+from flowground.store.people.member_lists import Opening, count_openers, find_members, list_openers
 from tests.organization import organization, sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.stored import list_entries
@@ -46,38 +49,28 @@ DEEDS: list[Callable[[Access, Caller], Awaitable[object]]] = [
 ]
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-async def test_only_signed_in_admins_may(acme: Runtime, deed: Callable[[Access, Caller], Awaitable[object]]) -> None:
+async def test_only_signed_in_admins_may(acme: Runtime) -> None:
     forged = Caller("member", "augusta", "admin", sign_in_id="made up")
     former = await sign_in(acme, "augusta")
     await acme.sign_in.revoke(str(former.sign_in_id))
-    for nobody in (forged, former, LOCAL_OWNER):
-        with pytest.raises(NotSignedIn):
-            await deed(acme.access, nobody)
     claims = Caller("member", "bob", "admin", sign_in_id=(await sign_in(acme, "bob")).sign_in_id)
-    for caller in (
-        await sign_in(acme, "olga"),
-        claims,
-        Caller("token", "1", "admin"),
-        Caller("token", "1", "admin"),
-    ):
-        with pytest.raises(NotAllowed):
-            await deed(acme.access, caller)
+    others = (await sign_in(acme, "olga"), claims, Caller("token", "1", "admin"))
+    for deed in DEEDS:
+        for nobody in (forged, former, LOCAL_OWNER):
+            with pytest.raises(NotSignedIn):
+                await deed(acme.access, nobody)
+        for caller in others:
+            with pytest.raises(NotAllowed):
+                await deed(acme.access, caller)
 
 
 async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
-    link, secret = await people.invite(
-        acme.access, augusta, "Nina", display_name="Nina N", role="author", email="n@x.org"
-    )
+    link, secret = await people.invite(acme.access, augusta, "Nina", display_name="Nina N", role="author")
     assert [found.id for found in await people.list_links(acme.access, augusta)] == [link.id]
     found, member = await acme.sign_in.links.find(secret, "here")
-    assert (found.kind, member.display_name, member.role, member.has_password) == (
-        "invitation",
-        "Nina N",
-        "author",
-        False,
-    )
+    shown = (found.kind, member.display_name, member.role, member.has_password)
+    assert shown == ("invitation", "Nina N", "author", False)
     with pytest.raises(InvalidRequest, match="at least 8"):
         await acme.sign_in.links.redeem(secret, "short", "here")
     assert (await acme.sign_in.links.redeem(secret, PASSWORD, "here")).name == "nina"
@@ -91,19 +84,15 @@ async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
     assert {"member.added", "invitation.created", "invitation.used", "member.password_set"} <= set(actions)
 
 
-@pytest.mark.parametrize("shown", ["x" * 101, "two\x00", "a\u202eb"])
-async def test_nobody_is_invited_under_a_name_that_may_not_be_shown(acme: Runtime, shown: str) -> None:
-    with pytest.raises(InvalidRequest, match="one line of 1 to 100 characters"):
-        await people.invite(acme.access, await sign_in(acme, "augusta"), "nina", display_name=shown)
-    assert await acme.sign_in.roster.find_named("nina") is None
-
-
-async def test_an_invitation_to_a_flow_that_cannot_be_shared_makes_nobody(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_an_invitation_that_is_refused_makes_nobody(acme: Runtime) -> None:
+    augusta, access = await sign_in(acme, "augusta"), acme.access
+    for shown in ("x" * 101, "two\x00", "a\u202eb"):
+        with pytest.raises(InvalidRequest, match="one line of 1 to 100 characters"):
+            await people.invite(access, augusta, "nina", display_name=shown)
     with pytest.raises(FlowNotFound):
-        await people.invite_to_flow(acme.access, augusta, "gone", "nina")
+        await people.invite_to_flow(access, augusta, "gone", "nina")
     with pytest.raises(NotAllowed):
-        await people.invite_to_flow(acme.access, await sign_in(acme, "olga"), "talk", "nina")
+        await people.invite_to_flow(access, await sign_in(acme, "olga"), "talk", "nina")
     assert await acme.sign_in.roster.find_named("nina") is None
 
 
@@ -204,33 +193,44 @@ async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(acme:
     assert await acme.sign_in.tries.find_wait("bob", "there") == 0
 
 
+async def stays(acme: Runtime, by: Caller, name: str, says: str) -> None:
+    """Neither demoted, nor deactivated, nor removed."""
+    for deed in (
+        people.set_role(acme.access, by, name, "member"),
+        people.set_active(acme.access, by, name, is_active=False),
+        people.remove(acme.access, by, name),
+    ):
+        with pytest.raises(NotAllowed, match=says):
+            await deed
+
+
 async def test_there_always_is_an_admin(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
     await people.set_role(acme.access, augusta, "zoe", "admin")  # who could not sign in: no password
-    for deed in (
-        people.set_role(acme.access, augusta, "augusta", "author"),
-        people.set_active(acme.access, augusta, "augusta", is_active=False),
-        people.remove(acme.access, augusta, "augusta"),
-    ):
-        with pytest.raises(NotAllowed, match="nobody could administer"):
-            await deed
+    await stays(acme, augusta, "augusta", "nobody could administer")
     await people.set_role(acme.access, augusta, "bob", "admin")
     await people.set_role(acme.access, augusta, "augusta", "member")
     with pytest.raises(NotAllowed):
         await people.set_role(acme.access, augusta, "augusta", "admin")
 
 
+async def test_an_admin_who_is_deactivated_is_none_who_could_administer(acme: Runtime) -> None:
+    augusta = await sign_in(acme, "augusta")
+    await people.set_role(acme.access, augusta, "olga", "admin")
+    await people.set_active(acme.access, augusta, "olga", is_active=False)
+    await stays(acme, augusta, "augusta", "nobody could administer")
+    await people.set_active(acme.access, augusta, "olga", is_active=True)
+    await people.remove(acme.access, augusta, "augusta")
+
+
 async def test_members_of_config_yaml_keep_the_role_that_stands_there(tmp_path: Path) -> None:
     config = {"credentials": {"usernames": {"carla": {"roles": ["author"]}}}}
     async with organization(tmp_path, config=config) as acme:
         augusta = await sign_in(acme, "augusta")
-        for deed in (
-            people.set_role(acme.access, augusta, "carla", "admin"),
-            people.set_active(acme.access, augusta, "carla", is_active=False),
-            people.remove(acme.access, augusta, "carla"),
-        ):
-            with pytest.raises(NotAllowed, match=r"defined in config\.yaml"):
-                await deed
+        await stays(acme, augusta, "carla", r"defined in config\.yaml")
+        with pytest.raises(InvalidRequest, match="already a member carla"):
+            await people.invite(acme.access, augusta, "Carla")
+        assert await people.list_links(acme.access, augusta) == []
         _, secret = await people.reset_password(acme.access, augusta, "carla")
         await acme.sign_in.links.redeem(secret, PASSWORD, "here")
         assert await acme.sign_in.check_password("carla", PASSWORD, "here") is not None
@@ -259,7 +259,12 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime) -> None:
         with pytest.raises(InvalidRequest, match="no longer exists"):
             await deed
     bob = await sign_in(acme, "bob")
-    for look in (groups.find_groups(acme.access, bob, limit=9), groups.list_groups(acme.access, bob, ["x"])):
+    for look in (
+        groups.find_groups(acme.access, bob, limit=9),
+        groups.list_groups(acme.access, bob, ["x"]),
+        member_lists.find_people(acme.access, bob),
+        member_lists.list_people(acme.access, bob, ["olga"]),
+    ):
         with pytest.raises(NotAllowed):
             await look
 
@@ -292,30 +297,6 @@ async def test_who_left_config_yaml_may_stay_in_their_group_and_comes_into_no_ot
     assert await member_lists.find_group_members(acme.access, augusta, theirs.id, limit=9) == (["bob"], 1)
 
 
-async def test_an_admin_who_is_deactivated_is_none_who_could_administer(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
-    await people.set_role(acme.access, augusta, "olga", "admin")
-    await people.set_active(acme.access, augusta, "olga", is_active=False)
-    for deed in (
-        people.set_role(acme.access, augusta, "augusta", "member"),
-        people.set_active(acme.access, augusta, "augusta", is_active=False),
-        people.remove(acme.access, augusta, "augusta"),
-    ):
-        with pytest.raises(NotAllowed, match="nobody could administer"):
-            await deed
-    await people.set_active(acme.access, augusta, "olga", is_active=True)
-    await people.remove(acme.access, augusta, "augusta")
-
-
-async def test_who_stands_in_config_yaml_is_not_invited(tmp_path: Path) -> None:
-    credentials = {"usernames": {"carl": {"roles": ["member"]}}}
-    async with organization(tmp_path, config={"credentials": credentials}) as acme:
-        augusta = await sign_in(acme, "augusta")
-        with pytest.raises(InvalidRequest, match="already a member carl"):
-            await people.invite(acme.access, augusta, "Carl")
-        assert await people.list_links(acme.access, augusta) == []
-
-
 async def test_inviting_anew_with_another_role_changes_the_role(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
     first, _ = await people.invite(acme.access, augusta, "nina")
@@ -336,3 +317,84 @@ async def test_nothing_happens_to_somebody_who_is_not_there(acme: Runtime) -> No
         with pytest.raises(InvalidRequest, match=r"no (active )?member gone"):
             await deed
     assert await acme.sign_in.roster.find("gone") is None
+
+
+async def add_many(store: Store, count: int) -> None:
+    for number in range(count):
+        await store.write(members.add, name=f"m{number:03}", display_name=f"Mia {number:03}", role="member", by="tests")
+
+
+async def test_a_page_of_people_is_found_by_words_of_names_and_addresses(acme: Runtime) -> None:
+    await add_many(acme.store, 30)
+    olga = await sign_in(acme, "olga")
+    found = await member_lists.find_people(acme.access, olga, "mia 02", limit=4)
+    assert ([one.id for one in found.shown], found.count) == (["m002", "m020", "m021", "m022"], 11)
+    rest = await member_lists.find_people(acme.access, olga, "mia 02", limit=4, offset=8)
+    assert [one.id for one in rest.shown] == ["m027", "m028", "m029"]
+    assert [one.id for one in (await member_lists.find_people(acme.access, olga, "BOB@example")).shown] == ["bob"]
+    nobody = await member_lists.find_people(acme.access, olga, "100%")
+    assert (nobody.shown, nobody.count) == ((), 0)
+    plain = await member_lists.find_people(acme.access, olga, "example.com", is_member_only=True)
+    assert [one.id for one in plain.shown] == ["bob", "zoe"]
+    assert [one.id for one in await member_lists.list_people(acme.access, olga, ["bob", "nobody"])] == ["bob"]
+
+
+async def test_who_is_in_a_group_and_who_is_not_is_found_by_words(tmp_path: Path) -> None:
+    names = {"carl": {"first_name": "Mia"}, "cleo": {}}
+    async with organization(tmp_path, config={"credentials": {"usernames": names}}) as acme:
+        await add_many(acme.store, 12)
+        group = await acme.store.write(stored_groups.add, name="Sales", by="tests")
+        within = ["carl", "m000", "m001", "m011", "bob"]
+        await acme.store.write(stored_groups.change_members, group_id=group.id, added=within, by="tests")
+        ada = await sign_in(acme, "augusta")
+        for words, offset, shown, count in (
+            ("", 0, ["bob", "carl"], 5),
+            ("", 4, ["m011"], 5),
+            ("mia", 0, ["carl", "m000"], 4),
+            ("MIA 0", 1, ["m001", "m011"], 3),
+            ("bob@example", 0, ["bob"], 1),
+            ("cleo", 0, [], 0),
+        ):
+            page = await member_lists.find_group_members(acme.access, ada, group.id, words, limit=2, offset=offset)
+            assert page == (shown, count), words
+        others = await member_lists.find_people(acme.access, ada, "mia", not_in=group.id, limit=2)
+        assert ([one.id for one in others.shown], others.count) == (["m002", "m003"], 9)
+        others = await member_lists.find_people(acme.access, ada, "c", not_in=group.id, limit=2)
+        assert others.shown[0].id == "cleo"
+
+
+async def test_who_may_open_is_counted_in_the_database(store: Store) -> None:
+    await add_many(store, 6)
+    await store.write(members.add, name="ada", display_name="Ada", role="author", by="tests")
+    await store.write(members.set_active, member="m005", is_active=False, by="tests")
+    group = await store.write(stored_groups.add, name="Sales", by="tests")
+    await store.write(stored_groups.change_members, group_id=group.id, added=["m001", "m002", "m005"], by="tests")
+    for opening, names in (
+        (Opening(False), ["ada"]),
+        (Opening(True), ["ada", "m000", "m001", "m002", "m003", "m004"]),
+        (Opening(False, frozenset({"m000", "m005"})), ["ada", "m000"]),
+        (Opening(False, frozenset({"m001"}), frozenset({group.id})), ["ada", "m001", "m002"]),
+    ):
+        assert await store.read(count_openers, opening=opening) == len(names)
+        assert [one.id for one in await store.read(list_openers, opening=opening, limit=9)] == names
+    assert [(one.name, one.size) for one in await store.read(stored_groups.list_by_ids, ids=[group.id, "x"])] == [
+        ("Sales", 3)
+    ]
+    assert [one.id for one in await store.read(find_members, limit=2, offset=1)] == ["m000", "m001"]
+
+
+async def test_tokens_of_all_are_found_page_by_page_by_admins_only(acme: Runtime) -> None:
+    for number in range(5):
+        owner = "bob" if number % 2 else None
+        name = f"token {number}"
+        await acme.store.write(tokens.create, name=name, owner=owner, flows=None, expires_at=None, by="tests")
+    ada, olga = await sign_in(acme, "augusta"), await sign_in(acme, "olga")
+    found, count = await application_tokens.find_page(acme.access, ada, limit=2, offset=4)
+    assert ([token.name for token in found], count) == (["token 0"], 5)
+    found, count = await application_tokens.find_page(acme.access, ada, "organization", limit=9)
+    assert ([token.name for token in found], count) == (["token 4", "token 2", "token 0"], 3)
+    found, _ = await application_tokens.find_page(acme.access, ada, "bob token", limit=9)
+    assert [token.name for token in found] == ["token 3", "token 1"]
+    await application_tokens.revoke(acme.access, ada, found[0].id)
+    assert (await application_tokens.find_page(acme.access, ada, "bob", limit=9))[1] == 1
+    assert await application_tokens.find_page(acme.access, olga, limit=9) == ([], 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,19 @@ async def opens(acme: Runtime, name: str) -> bool:
     return "talk" in [flow.id for flow in await acme.access.list_flows(await sign_in(acme, name))]
 
 
+async def ask_as_bob(acme: Runtime) -> str:
+    """The id of the one request that waits then."""
+    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
+    [request], _ = await access_requests.find_waiting(acme.access, await sign_in(acme, "olga"))
+    return request.id
+
+
+async def is_nothing_to(acme: Runtime, name: str, request: str) -> None:
+    for decide in (access_requests.approve, access_requests.deny):
+        with pytest.raises(InvalidRequest, match="no longer exists"):
+            await decide(acme.access, await sign_in(acme, name), request)
+
+
 async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones_kept(acme: Runtime) -> None:
     bob = await sign_in(acme, "bob")
     for address in ("talk", "unknown", "../talk", ""):
@@ -51,22 +65,23 @@ async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones
 async def test_what_one_asked_is_told_alike_for_real_and_unknown_flows(tmp_path: Path) -> None:
     flows = FLOWS | {"third": FLOWS["talk"] + "api: {endpoint_name: by-name}\n"}
     async with organization(tmp_path, flows) as acme:
-        bob = await sign_in(acme, "bob")
+        bob, augusta = await sign_in(acme, "bob"), await sign_in(acme, "augusta")
         for address in ("third", "unknown"):
             await access_requests.ask(acme.access, bob, address, "please")
-        for address, is_asked in (
-            ("third", True),
-            ("unknown", True),
-            ("by-name", False),
-            ("Third", False),
-            ("", False),
-        ):
+        for address, is_asked in {"third": True, "unknown": True, "by-name": False, "Third": False, "": False}.items():
             assert (await access_requests.find_last(acme.access, bob, address) is not None) == is_asked, address
         data = "".join([piece async for piece in await account.read_data(acme.access, bob)])
         mine = [(item["flow"], item["state"]) for item in json.loads(data)["access_requests"]]
         assert sorted(mine) == [("third", "open"), ("unknown", "open")]
         with pytest.raises(InvalidRequest, match="so long"):
             await access_requests.ask(acme.access, bob, "x" * 201)
+        zoe = await sign_in(acme, "zoe")  # who asks by the endpoint's name is let in
+        await access_requests.ask(acme.access, zoe, "by-name")
+        assert await access_requests.count_waiting(acme.access, augusta, flow_id="third") == 2
+        found, _ = await access_requests.find_waiting(acme.access, augusta, flow_id="third")
+        (request,) = (one for one in found if one.member == "zoe")
+        await access_requests.approve(acme.access, augusta, request.id)
+        assert [wired.id for wired in await acme.access.list_flows(zoe)] == ["third"]
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -79,17 +94,6 @@ async def test_an_address_with_what_no_database_takes_is_one_that_nothing_has(tm
                 await access_requests.ask(acme.access, bob, address, "please")
                 assert await access_requests.find_last(acme.access, bob, address) is not None
             assert await waiting(acme, "augusta") == []
-
-
-async def test_who_asked_by_the_endpoint_name_is_let_in(tmp_path: Path) -> None:
-    flows = FLOWS | {"third": FLOWS["talk"] + "api: {endpoint_name: by-name}\n"}
-    async with organization(tmp_path, flows) as acme:
-        bob, olga = await sign_in(acme, "bob"), await sign_in(acme, "augusta")
-        await access_requests.ask(acme.access, bob, "by-name")
-        assert await access_requests.count_waiting(acme.access, olga, flow_id="third") == 1
-        [request], _ = await access_requests.find_waiting(acme.access, olga, flow_id="third")
-        await access_requests.approve(acme.access, olga, request.id)
-        assert [wired.id for wired in await acme.access.list_flows(await sign_in(acme, "bob"))] == ["third"]
 
 
 async def test_who_waits_for_too_many_is_told_so(acme: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,30 +125,28 @@ async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:
         await access_requests.ask(acme.access, Caller("token", "1", "member", person="bob"), "talk")
 
 
-async def only(acme: Runtime) -> str:
-    [request], _ = await access_requests.find_waiting(acme.access, await sign_in(acme, "olga"))
-    return request.id
-
-
 OFF = Sharing(is_shared=False, audience="organization", shares_api=True)
 FORMER = Sharing(is_shared=False, audience="people", members=frozenset({"zoe"}))
 PEOPLE = Sharing(is_shared=True, audience="people", members=frozenset({"zoe"}), shares_api=True)
+EVERYBODY = Sharing(is_shared=True, audience="organization", shares_api=True)
+BOB = Sharing(is_shared=True, audience="people", members=frozenset({"bob"}))
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (None, Sharing(is_shared=True, audience="people", members=frozenset({"bob"}))),
-        (OFF, Sharing(is_shared=True, audience="people", members=frozenset({"bob"}))),
-        (FORMER, Sharing(is_shared=True, audience="people", members=frozenset({"bob"}))),
-        (PEOPLE, Sharing(is_shared=True, audience="people", members=frozenset({"zoe", "bob"}), shares_api=True)),
+        (None, BOB),
+        (OFF, BOB),
+        (FORMER, BOB),
+        (PEOPLE, replace(PEOPLE, members=frozenset({"zoe", "bob"}))),
+        (EVERYBODY, EVERYBODY),
     ],
 )
 async def test_approving_lets_this_person_in_and_nobody_else(acme: Runtime, before: Any, after: Sharing) -> None:
+    request = await ask_as_bob(acme)
     if before is not None:
         await share(acme, before)
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    await access_requests.approve(acme.access, await sign_in(acme, "olga"), await only(acme))
+    await access_requests.approve(acme.access, await sign_in(acme, "olga"), request)
     assert await acme.store.read(publications.read_sharing, flow_id="talk") == after
     assert await opens(acme, "bob")
     assert await waiting(acme, "olga") == []
@@ -160,7 +162,8 @@ async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
         last = await access_requests.find_last(acme.access, asker, address)
         assert last is not None
         assert last.asks_again_at is None
-    request = await only(acme)
+    [waits], _ = await access_requests.find_waiting(acme.access, await sign_in(acme, "olga"))
+    request = waits.id
     await access_requests.deny(acme.access, await sign_in(acme, "olga"), request)
     told = [(asker, address) for asker in (bob, zoe) for address in ("talk", "unknown", "other")]
     lasts = [await access_requests.find_last(acme.access, *one) for one in told]
@@ -170,24 +173,18 @@ async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
     assert await waiting(acme, "olga") == []
     asked = await acme.store.read(stored_requests.list_requests, member="bob")
     assert sorted((one.flow_id, state) for one, state in asked) == [("talk", "denied"), ("unknown", "open")]
-    for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="no longer exists"):
-            await decide(acme.access, await sign_in(acme, "olga"), request)
+    await is_nothing_to(acme, "olga", request)
 
 
-@pytest.mark.parametrize("name", ["anton", "bob", "zoe"])
-async def test_nobody_but_owners_and_admins_decides(acme: Runtime, name: str) -> None:
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    request = await only(acme)
-    for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="no longer exists"):
-            await decide(acme.access, await sign_in(acme, name), request)
+async def test_nobody_but_owners_and_admins_decides(acme: Runtime) -> None:
+    request = await ask_as_bob(acme)
+    for name in ("anton", "bob", "zoe"):
+        await is_nothing_to(acme, name, request)
     assert await waiting(acme, "olga") != []
 
 
 async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    request = await only(acme)
+    request = await ask_as_bob(acme)
     await acme.store.write(members.set_active, member="bob", is_active=False, by="tests")
     with pytest.raises(InvalidRequest, match="no longer active"):
         await access_requests.approve(acme.access, await sign_in(acme, "augusta"), request)
@@ -198,36 +195,22 @@ async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
 async def test_a_request_for_a_flow_that_is_gone_is_gone_too(
     acme: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    request = await only(acme)
+    request = await ask_as_bob(acme)
     look_at_once(monkeypatch)
     (tmp_path / "flows" / "talk.yaml").unlink()
     for _ in range(2):  # a file is gone once two looks missed it
         await acme.catalogue.refresh()
     assert await waiting(acme, "olga") == []
-    for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="no longer exists"):
-            await decide(acme.access, await sign_in(acme, "olga"), request)
+    await is_nothing_to(acme, "olga", request)
 
 
 async def test_of_two_owners_who_decide_at_once_one_does(acme: Runtime) -> None:
     olga, augusta = await sign_in(acme, "olga"), await sign_in(acme, "augusta")
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    request = await only(acme)
+    request = await ask_as_bob(acme)
     deeds = (access_requests.deny(acme.access, olga, request), access_requests.approve(acme.access, augusta, request))
     denied, approved = await asyncio.gather(*deeds, return_exceptions=True)
     assert {type(denied), type(approved)} == {type(None), InvalidRequest}
     assert await opens(acme, "bob") == (approved is None)
-
-
-async def test_approving_where_everybody_may_open_it_changes_nothing(acme: Runtime) -> None:
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    everybody = Sharing(is_shared=True, audience="organization", shares_api=True)
-    await share(acme, everybody)
-    await access_requests.approve(acme.access, await sign_in(acme, "olga"), await only(acme))
-    assert await acme.store.read(publications.read_sharing, flow_id="talk") == everybody
-    assert await opens(acme, "bob")
-    assert await opens(acme, "zoe")
 
 
 async def test_requests_are_found_by_who_asks_for_what_and_why(tmp_path: Path) -> None:
