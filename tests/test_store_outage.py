@@ -1,8 +1,10 @@
-"""A database that is locked, or whose file was moved: every wait ends, and what was told is true."""
+"""A database that is locked, a file that was moved, a writer that is killed: waits end, and what was told is true."""
 
 import asyncio
 import logging
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +16,10 @@ from sqlalchemy import NullPool, create_engine, make_url
 from flowground.errors import ConfigError
 from flowground.store import Store
 from flowground.store.database.writer import MOST_WRITES
+from flowground.store.people import tokens
 from tests.store_jobs import Hold
-from tests.store_writes import note, noted, open_store, outcome
+from tests.store_writes import HERE, note, noted, open_store, outcome
+from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
 
@@ -91,29 +95,23 @@ async def test_what_waits_without_end_is_refused_at_once(url: str) -> None:
         assert await noted(store) == []
 
 
-async def test_an_outage_is_a_line_in_the_log_at_its_begin_and_end(url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_is_a_line_in_the_log_at_its_begin_and_end_and_readiness_knows_both(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_store(url) as store:
+        await store.require_ready()
         with locked(url):
             await asyncio.gather(*(outcome(store.write(note, "x")) for _ in range(20)))
-        await store.write(note, "after")
+            if url.startswith("sqlite"):
+                assert await outcome(store.require_ready()) != "done"
+        store._probed = 0.0  # the next look may try again
+        await store.require_ready()
+        assert await noted(store) == []
     said = [record for record in caplog.records if record.levelno > logging.WARNING or "again" in record.message]
     assert len(said) == 2
     assert "the database cannot be written" in said[0].message
     assert "the database can be written again" in said[1].message
     assert not any(record.exc_info for record in caplog.records)
-
-
-async def test_readiness_knows_that_writing_failed_and_that_it_works_again(url: str) -> None:
-    with open_store(url) as store:
-        await store.require_ready()
-        with locked(url):
-            await outcome(store.write(note, "x"))
-        if url.startswith("sqlite"):
-            with locked(url):
-                assert await outcome(store.require_ready()) != "done"
-            store._probed = 0.0  # the next look may try again
-        await store.require_ready()
-        assert await noted(store) == []
 
 
 def test_a_database_that_is_locked_at_the_start_is_said_in_a_sentence(url: str) -> None:
@@ -123,27 +121,17 @@ def test_a_database_that_is_locked_at_the_start_is_said_in_a_sentence(url: str) 
             Store.open(url, seconds=1)
 
 
-async def test_a_database_file_that_was_deleted_acknowledges_nothing(tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path}/a.db") as store:
-        await store.write(note, "kept")
-        (tmp_path / "a.db").rename(tmp_path / "away")
-        assert await outcome(store.write(note, "lost")) == "store_moved"
-        assert await outcome(store.require_ready()) == "store_moved"
-        assert not (tmp_path / "a.db").exists()
-        (tmp_path / "away").rename(tmp_path / "a.db")
-        assert await store.write(note, "back") == "back"
-        assert await noted(store) == ["kept", "back"]
-
-
-async def test_a_database_file_that_was_moved_tells_one_story(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever meets it: a connection that is open, and one that is made anew."""
+async def test_a_database_file_that_was_deleted_acknowledges_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever meets it, one story is told: a connection that is open, and one that is made anew."""
     with open_store(f"sqlite:///{tmp_path}/a.db") as store:
         await store.write(note, "kept")
         (tmp_path / "a.db").rename(tmp_path / "away")
         for _ in range(3):
-            assert await outcome(store.write(note, "lost")) == "store_moved"
-            assert await outcome(noted(store)) == "store_moved"
-            assert await outcome(store.require_ready()) == "store_moved"
+            for job in (store.write(note, "lost"), noted(store), store.require_ready()):
+                assert await outcome(job) == "store_moved"
+        assert not (tmp_path / "a.db").exists()
         said = [record.message for record in caplog.records if "cannot be" in record.message]
         assert said
         assert [line for line in said if "was moved" not in line or f"({tmp_path}/a.db)" not in line] == []
@@ -152,3 +140,76 @@ async def test_a_database_file_that_was_moved_tells_one_story(tmp_path: Path, ca
         (tmp_path / "away").replace(tmp_path / "a.db")
         assert await store.write(note, "back") == "back"
         assert await noted(store) == ["kept", "back"]
+
+
+# Two processes use one database
+
+
+async def read_ids(url: str) -> set[str]:
+    with open_store(url) as store:
+        read = [
+            await store.read(list_messages, **HERE | {"session_id": f"s{number}"}, limit=100_000)
+            for number in range(16)
+        ]
+    return {message.id for messages in read for message in messages}
+
+
+def written_until_killed(url: str, *, lines: int) -> set[str]:
+    """Ids a writing process printed as acknowledged before it was killed."""
+    with start("-m", "tests.store_writer_process", url) as writer:
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(lines)]
+        writer.kill()
+        said += writer.stdout.readlines()
+    return {line.strip() for line in said if line.endswith("\n")}  # the last line may be torn
+
+
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    command, pipe = [sys.executable, *arguments], subprocess.PIPE
+    return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=pipe, stdout=pipe, text=True)
+
+
+async def test_every_acknowledged_message_survives_kill_9_ten_times_under_load(url: str) -> None:
+    acknowledged: set[str] = set()
+    for kill in range(10):
+        acknowledged |= written_until_killed(url, lines=150 + 37 * kill)  # in another place of a batch each time
+        assert acknowledged <= await read_ids(url)
+    assert len(acknowledged) > 2_000
+
+
+CREATE_AND_REVOKE = """
+import asyncio, sys
+from flowground.store import Store
+from flowground.store.people import tokens
+
+async def main():
+    store = Store.open(sys.argv[1])
+    for number in range(30):
+        token, secret = await store.write(
+            tokens.create, name=f"n{number}", owner=None, flows=None, expires_at=None, by="command line"
+        )
+        print(secret, flush=True)
+        sys.stdin.readline()
+        await store.write(tokens.revoke, token_id=token.id, by="command line")
+        print("revoked", flush=True)
+    store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_tokens_made_and_revoked_by_another_process_act_at_once(url: str) -> None:
+    with open_store(url) as store, start("-c", CREATE_AND_REVOKE, url) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        for number in range(30):
+            secret = other.stdout.readline().strip()
+            found = await store.read(tokens.find, secret=secret)
+            assert found is not None
+            assert found.name == f"n{number}"
+            await store.write(note, "x")
+            other.stdin.write("\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "revoked\n"
+            assert await store.read(tokens.find, secret=secret) is None
+    assert other.returncode == 0

@@ -16,7 +16,7 @@ from flowground.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.database import threads
 from flowground.store.database.checkpoints import Checkpoints
-from flowground.store.database.connections import Database, DatabaseFile
+from flowground.store.database.connections import Database
 from flowground.store.database.jobs import Job
 from flowground.store.database.readers import Readers
 from flowground.store.database.threads import join_threads
@@ -134,35 +134,20 @@ async def test_after_a_read_that_failed_its_connection_is_another(database: Data
     await asyncio.to_thread(readers.close)
 
 
-async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Database) -> None:
-    moves = note_moves(database, fail=1)
-    checkpoints = Checkpoints(database.reader, file_of(database))
-    checkpoints.committed.set()
-    eventually(lambda: len(moves) == 1)
-    checkpoints.committed.set()
-    eventually(lambda: len(moves) == 2)
-    await asyncio.to_thread(checkpoints.close)
-    assert moves[:2] == ["PRAGMA wal_checkpoint(PASSIVE)"] * 2
-
-
-async def test_sqlites_log_is_moved_where_something_was_committed_and_the_end_waits_for_none(
+async def test_sqlites_log_is_moved_after_each_commit_also_where_a_move_failed_and_the_end_waits_for_none(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    moves = note_moves(database, fail=0)
-    checkpoints = Checkpoints(database.reader, file_of(database))
-    await asyncio.sleep(0.6)  # two pauses, and some
-    assert moves == []
-    checkpoints.committed.set()
-    eventually(lambda: len(moves) == 1)
-    await asyncio.sleep(0.6)
-    assert len(moves) == 1
+    assert database.file is not None
+    moves = note_moves(database, fail=1)
+    checkpoints = Checkpoints(database.reader, database.file)
+    for count in range(3):
+        await asyncio.sleep(0.6)  # two pauses, and some
+        assert moves == ["PRAGMA wal_checkpoint(PASSIVE)"] * count
+        if count < 2:
+            checkpoints.committed.set()
+            eventually(lambda count=count: len(moves) == count + 1)
     await asyncio.to_thread(checkpoints.close)
     assert "does not let go" not in caplog.text
-
-
-def file_of(database: Database) -> DatabaseFile:
-    assert database.file is not None
-    return database.file
 
 
 def note_moves(database: Database, *, fail: int) -> list[str]:
@@ -192,8 +177,7 @@ class Working:
     name = "store-writer"
 
     def __init__(self, looks: int) -> None:
-        self.now = 100.0
-        self.looks = looks
+        self.now, self.looks = 100.0, looks
 
     def is_alive(self) -> bool:
         return self.now < 100 + self.looks
@@ -205,21 +189,19 @@ class Working:
         return self.now
 
 
-@pytest.mark.parametrize(
-    ("looks", "work", "seconds"),
-    [
-        pytest.param(3, lambda _: 1, 3, id="it ends in time"),
-        pytest.param(60, lambda _: 1, 5, id="it does nothing"),
-        pytest.param(60, lambda now: -now, 60, id="it gets on to its end"),
-        pytest.param(60, lambda now: max(20, 130 - now), 15, id="it gets on for ten seconds"),
-    ],
-)
 def test_the_end_waits_for_a_thread_that_gets_on_and_leaves_one_that_does_not(
-    looks: int, work: Callable[[float], int], seconds: int,
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    thread: Any = Working(looks)
-    monkeypatch.setattr(threads, "time", thread)
-    join_threads([thread], lambda: work(thread.now))
-    assert thread.now - 100 == seconds
-    assert ("does not let go of store-writer" in caplog.text) == (seconds < looks)
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends: list[tuple[int, Callable[[float], float], int]] = [
+        (3, lambda _: 1, 3),  # it ends in time
+        (60, lambda _: 1, 5),  # it does nothing
+        (60, lambda now: -now, 60),  # it gets on to its end
+        (60, lambda now: max(20, 130 - now), 15),  # it gets on for ten seconds
+    ]
+    for looks, work, seconds in ends:
+        thread: Any = Working(looks)
+        monkeypatch.setattr(threads, "time", thread)
+        caplog.clear()
+        join_threads([thread], lambda thread=thread, work=work: int(work(thread.now)))
+        assert thread.now - 100 == seconds
+        assert ("does not let go of store-writer" in caplog.text) == (seconds < looks)
