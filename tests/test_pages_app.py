@@ -1,51 +1,90 @@
-"""Every page without a browser: app.py and the router, as the local owner sees them."""
+"""Pages without a browser: app.py and the router, as the local owner sees them; and how texts stand on them."""
 
+import asyncio
+import concurrent.futures
+import gc
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
-from flowground.ui.page import model_notes
+from flowground.caller import Caller
+from flowground.messages import Usage
+from flowground.store.people.tokens import StoredToken
+from flowground.ui.api_access.tokens import write_token_facts
+from flowground.ui.page import bridge, model_notes, words
+from flowground.words import write_size
 from tests.app_page import only, open_script, read, read_chat
+from tests.asking import ASKING
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.page_talk import talk
-from tests.servers import shipped_flow, write_folder
-from tests.waiting import eventually
+from tests.running import look_at_once
+from tests.servers import ROOT, shipped_flow, write_folder
 
+MANY = """\
+name: Many
+components:
+  ChatInput: {type: ChatInput}
+  session: {type: TextInput, input_value: x}
+  Topic: {type: TextInput, display_name: What about, input_value: tea}
+  One: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
+  Two: {type: LanguageModel, display_name: Second, model: "scripted:echo", input_value: "${One}"}
+  History: {type: MessageHistory}
+  Prompt: {type: Prompt, template: "{a} {topic}", a: "", topic: "${Topic}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Two}"}
+api:
+  overridable:
+    - session.input_value
+    - Topic.input_value
+    - {field: One.max_tokens, ask: true, min: 10}
+    - {field: Two.max_tokens, ask: true}
+    - {field: Two.stream, ask: true}
+    - {field: History.order, ask: true}
+    - {field: Two.model, ask: true, choices: ["scripted:json"]}
+    - {field: Prompt.a, ask: true}
+"""
+TEXT = """\
+name: Text
+components:
+  In: {type: TextInput, input_value: A text}
+  Prompt: {type: Prompt, template: "{tone}: {text}", tone: kind, text: "${In}"}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${Prompt}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+api: {overridable: [In.input_value, {field: Prompt.tone, ask: true}]}
+"""
 FLOWS = {
     "talk": flow_text("scripted:echo", "Talk", welcome="Say something.", starters=["Good morning"]),
-    "fail": flow_text("scripted:fail", "Fail"),
     "small": flow_text("local", "Small"),
     "gist": shipped_flow("summarizer"),
     "broken": "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n",
 }
+ASKS = {"letters": ASKING, "many": MANY, "text": TEXT, "plain": ASKING.partition("api:")[0]}
+CONFIG = {"default_model": "scripted", "organization": {"name": "A *b* :red[c]"}}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    config = write_folder(tmp_path, config={"default_model": "scripted", "organization": {"name": "Acme"}}, flows=FLOWS)
-    with runtime_of(config):
-        yield tmp_path
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    look_at_once(monkeypatch)
+    with runtime_of(write_folder(tmp_path, config=CONFIG, flows=FLOWS)):
+        yield tmp_path / "flows"
 
 
-@pytest.fixture(params=["app.py", "pages/router.py"])
-def script(request: pytest.FixtureRequest, folder: Path) -> str:
-    return str(request.param)
-
-
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("script", ["app.py", "pages/router.py"])
 def test_home_shows_flows_and_mistakes(script: str) -> None:
     at = open_script(script=script)
-    assert [heading.value for heading in at.title] == ["Acme"]
+    assert [heading.value for heading in at.title] == [r"A \*b\* \:red\[c\]"]
     links = [link.proto for link in at.get("page_link") if link.proto.query_string.startswith("flow=")]
-    assert [(link.label, link.query_string) for link in links] == [
-        ("Fail", "flow=fail"),
-        ("Small", "flow=small"),
-        ("Summarizer", "flow=gist"),
-        ("Talk", "flow=talk"),
-    ]
-    assert "4 flows. Choose one to chat with." in read(at)
+    shown = [(link.label, link.query_string.removeprefix("flow=")) for link in links]
+    assert shown == [("Small", "small"), ("Summarizer", "gist"), ("Talk", "talk")]
+    assert "3 flows. Choose one to chat with." in read(at)
     assert "line 3, column 14" not in read(at)
     at.session_state["home:mistakes"] = True
     at.run()
@@ -53,15 +92,12 @@ def test_home_shows_flows_and_mistakes(script: str) -> None:
     assert "Did you mean **ChatInput**?" in read(at)
 
 
-def test_the_organizations_name_stands_above_the_gallery_as_it_is_written(tmp_path: Path) -> None:
-    with runtime_of(write_folder(tmp_path, config={"organization": {"name": "A *b* :red[c]"}}, flows={})):
-        [heading] = open_script(script="app.py").title
-        assert heading.value == r"A \*b\* \:red\[c\]"
-
-
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("script", ["app.py", "pages/router.py"])
 def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
     at = open_script("playground", script=script, flow="talk")
-    assert (read_chat(at)["welcome"], read_chat(at)["is_new"]) == ("Say something.", True)
+    told = read_chat(at)
+    assert (told["welcome"], told["starters"], told["is_new"]) == ("Say something.", ["Good morning"], True)
     assert "session" not in at.query_params
     chat = talk(at)
     assert chat.ask("Hello *you*") == "You said: Hello *you*"
@@ -72,101 +108,174 @@ def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
     assert talk(other).opened["messages"] == []
 
 
-def test_starters_stand_on_the_page(script: str) -> None:
-    assert read_chat(open_script("playground", script=script, flow="talk"))["starters"] == ["Good morning"]
+@pytest.mark.usefixtures("folder")
+def test_the_built_in_model_is_announced_before_it_is_fetched() -> None:
+    said = read(open_script("playground", flow="small"))
+    assert "The first message fetches the built-in model, Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0." in said
+    assert "built-in model" not in read(open_script("playground", flow="talk"))
+    unseen = model_notes.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False)
+    assert unseen == "The first answer takes a minute or more."
 
 
-def test_a_failure_stands_in_the_answers_place(script: str) -> None:
-    chat = talk(open_script("playground", script=script, flow="fail"))
-    failed = chat.answer("Hello")
-    assert failed["error"]["text"] == "The scripted model fails. This happened in the component `Model`."
-    chat.send("again", id="again", session=chat.session, message=failed["id"])
-    (again,) = chat.read_until("ended")["messages"]
-    assert again["id"] != failed["id"]
-    assert again["error"] == failed["error"]
-
-
-def test_a_message_that_is_too_long_is_refused_in_words(script: str, folder: Path) -> None:
-    assert folder.exists()
-    at = open_script("playground", script=script, flow="talk")
-    chat = talk(at)
-    chat.say("x" * 200_001)
-    assert "200,001 characters" in chat.read_until("refused", "ended")["text"]
-    assert talk(at).opened["messages"] == []
-
-
-def test_the_built_in_model_is_announced_before_it_is_fetched(script: str) -> None:
-    at = open_script("playground", script=script, flow="small")
-    notice = "The first message fetches the built-in model, Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0."
-    assert notice in read(at)
-    assert "a small built-in model" in read(at)
-    assert "built-in model" not in read(open_script("playground", script=script, flow="talk"))
-    assert model_notes.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False) == (
-        "The first answer takes a minute or more."
-    )
-
-
-def test_a_flow_without_chat_input_is_a_form(script: str) -> None:
-    at = open_script("playground", script=script, flow="gist")
+@pytest.mark.usefixtures("folder")
+def test_a_flow_without_chat_input_is_a_form() -> None:
+    at = open_script("playground", flow="gist")
     assert read_chat(at)["mode"] == "form"
     assert "Flowground turns a folder" in read_chat(at)["example"]
     assert "A text of mine." in talk(at).ask("A text of mine.")
 
 
-def test_a_broken_file_leaves_the_last_good_version_with_a_banner(script: str, folder: Path) -> None:
-    open_script("playground", script=script, flow="talk")
-    file = folder / "flows" / "talk.yaml"
-    file.write_text(file.read_text("utf-8").replace("input_value", "input_valeu", 1), "utf-8")
-    eventually(lambda: open_script("playground", script=script, flow="talk").warning)
-    at = open_script("playground", script=script, flow="talk")
+def test_a_broken_file_leaves_the_last_good_version_with_a_banner(folder: Path) -> None:
+    open_script("playground", flow="talk")
+    (folder / "talk.yaml").write_text(FLOWS["talk"].replace("input_value", "input_valeu", 1), "utf-8")
+    at = open_script("playground", flow="talk")
     assert "the last good version answers" in only(at.warning).value
     assert talk(at).ask("Hello") == "You said: Hello"
 
 
 @pytest.mark.parametrize("page", ["playground", "api_access"])
-def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(script: str, page: str, folder: Path) -> None:
-    said = read(open_script(page, script=script, flow="broken"))
-    for words in (
-        "This flow's file needs a correction",
-        "broken.yaml",
-        "line 3, column 14",
-        "Did you mean **ChatInput**?",
-    ):
-        assert words in said
+def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(page: str, folder: Path) -> None:
+    said = read(open_script(page, flow="broken"))
+    told = ("needs a correction", "broken.yaml", "line 3, column 14", "Did you mean **ChatInput**?")
+    assert [words for words in told if words not in said] == []
     assert "Nothing here for you" not in said
-    (folder / "flows" / "broken.yaml").write_text(FLOWS["talk"], "utf-8")
-    eventually(lambda: "needs a correction" not in read(open_script(page, script=script, flow="broken")))
+    (folder / "broken.yaml").write_text(FLOWS["talk"], "utf-8")
+    assert "needs a correction" not in read(open_script(page, flow="broken"))
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("address", ["unknown", "", "../talk"])
-def test_an_unknown_flow_is_one_calm_page(script: str, address: str) -> None:
-    assert "Nothing here for you" in read(open_script("playground", script=script, flow=address))
+def test_an_unknown_flow_is_one_calm_page(address: str) -> None:
+    assert "Nothing here for you" in read(open_script("playground", flow=address))
 
 
-def test_the_api_page_shows_code_and_asks_the_owner_for_the_code(script: str) -> None:
-    at = open_script("api_access", script=script, flow="talk")
+@pytest.mark.usefixtures("folder")
+def test_the_api_page_shows_code_or_lets_one_choose_a_flow() -> None:
+    at = open_script("api_access", flow="talk")
     assert [tab.label for tab in at.tabs] == ["Python", "JavaScript", "cURL", "Temporary overrides"]
     shown = [code.value for code in at.code]
     assert "export FLOWGROUND_API_KEY=YOUR_TOKEN" in shown
     assert sum("/api/v1/run/talk" in code for code in shown) == 3
-
-
-def test_the_api_page_without_a_flow_lets_one_choose(script: str) -> None:
-    at = open_script("api_access", script=script)
+    at = open_script("api_access")
     assert "Choose the flow that your program is to ask." in read(at)
     assert "POST /api/v1/run/talk" in read(at)
 
 
-def test_a_link_that_is_none_says_so(script: str) -> None:
-    said = read(open_script("join", script=script, invitation="nothing"))
-    assert "This link does not work" in said
-    assert "no longer works" in said
-
-
-def test_without_flows_a_template_is_offered(script: str, folder: Path) -> None:
-    for file in (folder / "flows").iterdir():
+def test_without_flows_a_template_is_offered(folder: Path) -> None:
+    for file in folder.iterdir():
         file.unlink()
-    eventually(lambda: "No flows yet" in read(open_script(script=script)))  # a file is gone once two looks missed it
-    assert [button.label for button in open_script(script=script).button if "flow" in button.label] == [
-        "Create the first flow"
-    ]
+    for _ in range(3):  # a file is gone once two looks missed it
+        at = open_script()
+    assert "No flows yet" in read(at)
+    assert [button.label for button in at.button if "flow" in button.label] == ["Create the first flow"]
+
+
+def test_where_no_server_runs_a_page_opens_its_own_runtime_and_who_started_the_process_owns_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_folder(tmp_path, config={"default_model": "scripted"}, flows=["echo"])
+    monkeypatch.setenv("FLOWGROUND_CONFIG", str(config))
+    runtime.install(None)
+    before = set(threading.enumerate())
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    try:
+        assert gc.isenabled()
+        assert "Echo" in {link.proto.label for link in app.get("page_link")}
+        app.query_params["flow"] = "echo"
+        app.switch_page(str(ROOT / "pages" / "playground.py")).run()
+        assert read_chat(app)["flow"] == "echo"
+        app.switch_page(str(ROOT / "pages" / "first_account.py")).run()
+        assert [field.label for field in app.text_input] == ["Your name", "User name", "Password"]
+        assert not app.exception
+    finally:
+        opened = runtime.get()
+        runtime.install(None)
+        asyncio.run_coroutine_threadsafe(opened.close(), opened.loop).result(60)
+        thread = only(thread for thread in set(threading.enumerate()) - before if thread.name == "flowground-loop")
+        opened.loop.call_soon_threadsafe(opened.loop.stop)
+        thread.join(60)
+        opened.loop.close()
+
+
+def ask(flow: str) -> dict[str, dict[str, Any]]:
+    """What the page tells its component to ask beside the message, by address, in the order of the page."""
+    return {field["address"]: field for field in read_chat(open_script("playground", flow=flow))["asked"]}
+
+
+def test_what_is_asked_has_the_authors_order_words_and_bounds_and_an_editor_of_its_kind(tmp_path: Path) -> None:
+    with runtime_of(write_folder(tmp_path, config=CONFIG, flows=ASKS)):
+        letters, many, text, plain = map(ask, ASKS)
+    assert {name: (field["title"], field["widget"], field["value"]) for name, field in letters.items()} == {
+        "Language": ("Language", "choice", "German"),
+        "Model.temperature": ("Temperature", "slider", 0.3),
+        "Prompt.tone": ("Tone", "text", "kind"),
+    }
+    assert [choice["value"] for choice in letters["Language"]["choices"]] == ["German", "French", "Spanish"]
+    temperature = letters["Model.temperature"]
+    assert (temperature["min"], temperature["max"], temperature["kind"]) == (0, 1, "a number from 0 to 1")
+    assert {name: (field["title"], field["widget"]) for name, field in many.items()} == {
+        "session.input_value": ("session", "text"),
+        "Topic": ("What about", "text"),
+        "One.max_tokens": ("One · Max Tokens", "integer"),
+        "Two.max_tokens": ("Second · Max Tokens", "integer"),
+        "Two.stream": ("Stream", "switch"),
+        "History.order": ("Order", "choice"),
+        "Two.model": ("Model", "choice"),
+        "Prompt.a": ("A", "area"),
+    }
+    assert many["One.max_tokens"]["kind"].startswith("a whole number from 10 to")
+    assert [choice["value"] for choice in many["Two.model"]["choices"]] == ["scripted:echo", "scripted:json"]
+    assert (list(text), plain) == (["Prompt.tone"], {})  # a text is the message, and the rest is asked beside it
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_script_gets_results_and_errors_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a job that ends just as the script stops waiting: its thread loses the processor for that moment."""
+    result = concurrent.futures.Future.result
+
+    def stop_waiting(future: concurrent.futures.Future[Any], timeout: float | None = None) -> Any:
+        try:
+            return result(future, timeout)
+        except TimeoutError:
+            concurrent.futures.wait([future])
+            raise
+
+    async def double(number: int) -> int:
+        await asyncio.sleep(0.05)
+        if number < 0:
+            raise TimeoutError("its own")
+        return number * 2
+
+    assert bridge.call(double(4)) == 8
+    with pytest.raises(TimeoutError, match="its own"):
+        bridge.call(double(-1))
+    monkeypatch.setattr(bridge, "_STEP", 0)
+    monkeypatch.setattr(concurrent.futures.Future, "result", stop_waiting)
+    assert bridge.call(double(4)) == 8
+
+
+def test_texts_and_figures_are_short_and_stand_as_letters() -> None:
+    assert words.escape("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
+    seconds = (0.0001, 0.042, 0.999, 1.24, 12.3, 75)
+    assert [*map(words.write_seconds, seconds)] == ["under 1 ms", "42 ms", "1.0 s", "1.2 s", "12 s", "1 min 15 s"]
+    guessed = (0.1, 6.2, 59.4, 59.6, 75, 4000)
+    assert [*map(words.round_seconds, guessed)] == ["1 s", "6 s", "59 s", "1 min", "2 min", "67 min"]
+    assert [words.cut("six letters", most) for most in (11, 10, 5)] == ["six letters", "six lette…", "six…"]
+    assert words.cut("   ", 2) == "…"
+    usages = (None, Usage(0, 1), Usage(1200, 4))
+    assert [*map(words.write_tokens, usages)] == ["", "1 token", "1,204 tokens"]
+    sizes = (900, 42_000, 491_400_064, 1_200_000_000)
+    assert [*map(write_size, sizes)] == ["1 kB", "42 kB", "491 MB", "1.2 GB"]
+
+
+def test_a_tokens_facts_are_one_line() -> None:
+    day = datetime(2024, 12, 3, 12, tzinfo=UTC)
+    token = StoredToken("id", "script", "fg_12345", "ada", None, day, None, None, None, 0)
+    ada = Caller("member", "ada", "author")
+    used = replace(token, flows=("echo",), sees="answers", sets="opened", last_used_at=day, uses=1, expires_at=day)
+    often = replace(used, uses=1_000, expires_at=day.replace(year=2124))
+    never = "first · all flows · whatever its owner may · never used · does not expire"
+    assert write_token_facts(ada, token, "", "first") == never
+    once = "echo only · sees answers · last used 3 Dec 2024 · 1 use · expired 3 Dec 2024"
+    assert write_token_facts(ada, used) == once
+    assert write_token_facts(ada, often).endswith("1,000 uses · expires 3 Dec 2124")

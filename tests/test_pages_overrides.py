@@ -1,7 +1,9 @@
-"""Temporary overrides without a browser: editors, code, chat, links, tries, as the local owner sees them."""
+"""The API access pane without a browser, as its owner sees it: temporary overrides, code, tries, links, tokens."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from flowground import runtime
 from flowground.limits import RunLimits
 from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
-from flowground.ui.page import bridge
+from flowground.store.people import tokens
+from flowground.ui.page import bridge, browser
+from tests.acting import ASKING_FIRST, SUM
 from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, read_chat
 from tests.in_process import runtime_of
 from tests.page_talk import talk
+from tests.running import look_at_once
 from tests.servers import write_folder
 from tests.stored import list_sessions
 from tests.waiting import eventually
@@ -43,9 +48,10 @@ components:
 """
 
 BOUNDED = (
-    TALK.replace("Talk", "Bounded").replace("temperature: 0.5", "max_tokens: 50")
-    + "api: {overridable: [{field: Model.max_tokens, max: 2000}]}\n"
+    TALK.replace("temperature: 0.5", "max_tokens: 50") + "api: {overridable: [{field: Model.max_tokens, max: 2000}]}\n"
 )
+ECHO = TALK.replace("scripted:json", "scripted:echo")
+OPENED = ECHO + "api: {overridable: [Model.temperature]}\n"
 ROWS = """\
 name: Rows
 components:
@@ -58,8 +64,8 @@ components:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> Iterator[Path]:
-    fail = TALK.replace("scripted:json", "scripted:fail").replace("Talk", "Fail")
-    flows = {"talk": TALK, "text": TEXT, "fail": fail, "bounded": BOUNDED, "rows": ROWS}
+    flows = {"talk": TALK, "text": TEXT, "fail": TALK.replace("scripted:json", "scripted:fail"), "bounded": BOUNDED}
+    flows |= {"rows": ROWS, "echo": ECHO, "opened": OPENED, "careful": ASKING_FIRST}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):
         yield tmp_path
 
@@ -101,15 +107,15 @@ def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     find_by_label(at.slider, "Temperature").set_value(0.5).run()  # the author's own is no override
     assert title(at) == "Temporary overrides (1)"
     assert not any("temperature" in code for code in codes(at))
+    find_by_label(at.slider, "Number of Messages").set_value(3).run()
+    press(at, "override:talk:", "History.n_messages:reset")
+    assert find_by_label(at.slider, "Number of Messages").value == 7
+    assert all("rude" in code and "n_messages" not in code for code in codes(at))
     press(at, "overrides:reset:talk")
     assert title(at) == "Temporary overrides"
     assert find_by_label(at.text_input, "Tone").value == "kind"
     assert not any("tweaks" in code for code in codes(at))
-
-
-def test_the_inputs_text_is_the_message_of_every_call() -> None:
-    at = open_script("api_access", flow="talk")
-    assert all("Good morning" in code for code in codes(at))
+    assert all("Good morning" in code for code in codes(at))  # the input's text is the message of every call
     find_by_label(at.text_input, "Text").set_value("Good night").run()
     assert all("Good night" in code and "tweaks" not in code for code in codes(at))
     assert title(at) == "Temporary overrides (1)"
@@ -167,25 +173,11 @@ def test_an_emptied_editor_means_the_authors_value() -> None:
     assert title(at) == "Temporary overrides"
 
 
-def test_one_field_is_reset_alone() -> None:
-    at = open_script("api_access", flow="talk")
-    find_by_label(at.slider, "Number of Messages").set_value(3).run()
-    find_by_label(at.text_input, "Tone").set_value("rude").run()
-    assert [button.label for button in at.button if str(button.key).endswith("Prompt.tone:reset")] == ["Reset"]
-    press(at, "override:talk:", "History.n_messages:reset")
-    assert find_by_label(at.slider, "Number of Messages").value == 7
-    assert all("rude" in code and "n_messages" not in code for code in codes(at))
-
-
-def test_locked_fields_say_why_and_have_no_editor() -> None:
+def test_locked_fields_say_why_and_a_search_finds_others_by_name() -> None:
     at = open_script("api_access", flow="talk")
     assert ":material/lock: **System Message** · Prompt feeds it" in read_plain(at)
     assert ":material/lock: **Model** · Protected: only the author sets it" in read_plain(at)
     assert not any(area.label == "System Message" for area in at.text_area)
-
-
-def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
-    at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Chat History Messages", "Number of Messages"]
     assert not any(line.label == "Tone" for line in at.text_input)
@@ -193,7 +185,7 @@ def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
     assert "No field has “nothing” in its name." in read_plain(at)
 
 
-def test_the_chat_is_told_them_and_runs_with_them() -> None:
+def test_the_chat_or_the_form_is_told_them_and_runs_with_them() -> None:
     at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Tone").set_value("rude").run()
     find_by_label(at.text_input, "Text").set_value("the example").run()
@@ -203,9 +195,6 @@ def test_the_chat_is_told_them_and_runs_with_them() -> None:
     said = talk(at).ask("Hello")
     assert "Be rude." in said
     assert "the example" not in said
-
-
-def test_a_form_runs_with_them_too() -> None:
     at = open_script("api_access", flow="text")
     find_by_label(at.slider, "Temperature").set_value(1.5).run()
     go(at, "playground", flow="text")
@@ -266,6 +255,7 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
 
 def test_a_failed_try_says_why() -> None:
     at = open_script("api_access", flow="fail")
+    assert "No runs in the last 24 hours." in read_plain(at)
     press(at, "try:fail:run")
     assert "502 Bad Gateway" in read_plain(at)
     assert only(at.error).value.startswith("The model failed.")
@@ -289,17 +279,162 @@ def test_a_try_counts_as_a_run_of_the_person() -> None:
     assert '"code": "rate_limited"' in answer(at, "talk")
 
 
-def test_numbers_stand_beside_the_endpoint() -> None:
-    at = open_script("api_access", flow="fail")
-    assert "No runs in the last 24 hours." in read_plain(at)
-
-
-def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(folder: Path) -> None:
+def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at_once(monkeypatch)
     at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Tone").set_value("rude").run()
     find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")
-    eventually(lambda: title(at.run()) == "Temporary overrides (1)")
+    assert title(at.run()) == "Temporary overrides (1)"
     assert find_by_label(at.slider, "Temperature").value == 1.25
     assert all("1.25" in code and "rude" not in code for code in codes(at))
+
+
+@pytest.fixture
+def pane() -> AppTest:
+    return open_script("api_access", flow="echo")
+
+
+def make(at: AppTest, name: str) -> None:
+    at.text_input(key="tokens:name:echo").input(name)
+    find_by_label(at.button, "Make a token").click().run()
+    assert not at.exception
+
+
+def secrets(at: AppTest) -> list[str]:
+    """Those that the line to run first holds, each once: its Copy button holds it too."""
+    return sorted(set(re.findall(r"export FLOWGROUND_API_KEY=(fg_[\w-]+)", read(at))))
+
+
+def test_a_token_is_made_shown_once_and_gone_from_the_whole_pane_once_it_is_revoked(pane: AppTest) -> None:
+    make(pane, "my script")
+    [secret] = secrets(pane)
+    assert "Your new token." in read(pane)
+    another_visit = open_script("api_access", flow="echo")
+    assert (secrets(another_visit), secret in read(another_visit)) == ([], False)
+    assert "**Revoke “my script”?**" in read(pane)
+    assert "Never used. Whatever uses it is refused from then on, for good." in read(pane)
+    bridge.call(runtime.get().sign_in.verify_token(secret))
+    eventually(lambda: bridge.read(tokens.list_tokens)[0].uses == 1)  # they are written together, a little later
+    pane.run()
+    day = browser.spell_day(datetime.now(UTC))
+    assert f"Last used {day} · 1 use. Whatever uses it" in read(pane)
+    press(pane, "tokens:revoke:")
+    assert [toast.value for toast in pane.toast] == ["Revoked."]
+    assert [button.label for button in pane.button if button.label == "Revoke"] == []
+    assert (secrets(pane), secret in read(pane), "Your new token" in read(pane)) == ([], False, False)
+    assert "export FLOWGROUND_API_KEY=YOUR_TOKEN" in read(pane)
+    make(pane, "revoked elsewhere")
+    [secret] = secrets(pane)
+    press(open_script("api_access", flow="echo"), "tokens:revoke:")
+    assert (secrets(pane.run()), secret in read(pane)) == ([], False)
+
+
+def test_a_token_without_a_name_is_refused_in_words_and_changes_nothing(pane: AppTest) -> None:
+    make(pane, "")
+    assert "name" in only(pane.warning).value
+    assert secrets(pane) == []
+    make(pane, "my script")
+    assert len(pane.warning) == 0
+    assert find_by_key(pane.button, "tokens:revoke:").label == "Revoke"
+
+
+def test_a_new_token_is_narrow_more_where_it_is_ticked_and_the_form_narrow_again_then(pane: AppTest) -> None:
+    make(pane, "plain")
+    assert "**plain** · Talk only · sees answers · never used · expires " in read(pane)
+    assert "The next token" not in read(pane)
+    pane.checkbox(key="tokens:sees:echo").check()
+    pane.checkbox(key="tokens:sets:echo").check()
+    pane.selectbox(key="tokens:reach:echo").set_value("all")
+    pane.selectbox(key="tokens:expires:echo").set_value("Never").run()
+    more = "reach every flow that you may run, see prompts, traces and whole errors and set fields of the flow"
+    assert f"The next token may also {more}, such as its prompt and temperature." in read(pane)
+    make(pane, "more")
+    assert "**more** · all flows · sees the inside, sets fields · never used · does not expire" in read(pane)
+    assert "The next token" not in read(pane)
+    make(pane, "narrow")
+    stored = bridge.read(tokens.list_tokens)
+    assert [(token.name, token.flows, token.sees, token.sets) for token in stored] == [
+        ("narrow", ("echo",), "answers", "opened"),
+        ("more", None, "inside", "unprotected"),
+        ("plain", ("echo",), "answers", "opened"),
+    ]
+
+
+def override(at: AppTest) -> None:
+    """A field that the author did not open to members."""
+    find_by_label(at.slider, "Temperature").set_value(1.25).run()
+    assert not at.exception
+
+
+def test_overrides_that_need_it_let_the_next_token_set_fields_and_say_so(pane: AppTest) -> None:
+    make(pane, "early")
+    override(pane)
+    assert "These overrides need a token that may set fields, and “early” may not." in read(pane)
+    assert pane.checkbox(key="tokens:sets:echo").value
+    more = "set fields of the flow, such as its prompt and temperature: your overrides do"
+    assert f"The next token may also {more}." in read(pane)
+    press(pane, "try:echo:run")
+    assert "200 OK" in read(pane)
+    make(pane, "fitting")
+    assert "need a token that may set fields" not in read(pane)
+    press(pane, "overrides:reset:echo")
+    assert not pane.checkbox(key="tokens:sets:echo").value
+    make(pane, "late")
+    stored = bridge.read(tokens.list_tokens)
+    assert [(token.name, token.sees, token.sets) for token in stored] == [
+        ("late", "answers", "opened"),
+        ("fitting", "answers", "unprotected"),
+        ("early", "answers", "opened"),
+    ]
+
+
+def test_who_wants_a_narrow_token_for_overrides_has_it_and_the_way_to_another(pane: AppTest) -> None:
+    override(pane)
+    assert "These overrides need a token that may set fields." in read(pane)
+    pane.checkbox(key="tokens:sets:echo").uncheck().run()
+    press(pane, "try:echo:run")
+    assert "422 Unprocessable" in read(pane)
+    make(pane, "narrow")
+    assert "and “narrow” may not." in read(pane)
+    pane.checkbox(key="tokens:sets:echo").uncheck().run()
+    press(pane, "tokens:tick:echo")
+    assert pane.checkbox(key="tokens:sets:echo").value
+    make(pane, "fitting")
+    assert [token.sets for token in bridge.read(tokens.list_tokens)] == ["unprotected", "opened"]
+
+
+def test_another_visit_is_told_which_token_may_and_of_none_that_may_not(pane: AppTest) -> None:
+    make(pane, "my laptop")
+    override(pane)
+    make(pane, "first")
+    make(pane, "second")
+    another_visit = open_script("api_access", flow="echo")
+    override(another_visit)
+    assert "These overrides need a token that may set fields. “second” may." in read(another_visit)
+    assert "may not" not in read(another_visit)
+
+
+def test_overrides_of_opened_fields_need_no_other_token() -> None:
+    at = open_script("api_access", flow="opened")
+    at.text_input(key="tokens:name:opened").input("plain")
+    find_by_label(at.button, "Make a token").click().run()
+    override(at)
+    assert "need a token that may set fields" not in read(at)
+    press(at, "try:opened:run")
+    assert "200 OK" in read(at)
+
+
+def test_the_pane_leads_on_and_says_where_a_decision_goes_and_why_a_try_is_refused(pane: AppTest) -> None:
+    assert "/api/openapi.json)" in read(pane)
+    assert "Usage" in [link.proto.label for link in pane.get("page_link")]
+    assert "/decisions" not in read(pane)
+    at = open_script("api_access", flow="careful")
+    assert "/api/v1/runs/{run_id}/decisions" in read(at)
+    assert "*Try it* asks nobody" in read(at)
+    at.text_input(key="try:careful:message").input(SUM)
+    find_by_label(at.button, "Try it").click().run()
+    assert "Nobody is there who could allow it" in read(at)

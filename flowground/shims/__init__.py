@@ -3,6 +3,6 @@
 Importing a file of this room changes nothing. `streamlit_process.put_in_place` changes Streamlit before st.App is made;
 what `uvicorn_server.find_server` gives changes the server of this process while it starts. How much a client may hold,
 and for how long, is decided in `flowground.web`; what one message of a page may hold, and how many lost pages are kept,
-stands here, in `page_messages` and `kept_pages`, beside what it bounds. tests/test_shims_streamlit.py and
-test_shims_uvicorn.py fail where an inside is not what it was in these versions.
+stands here, in `page_messages` and `kept_pages`, beside what it bounds. tests/test_shims.py fails
+where an inside is not what it was in these versions.
 """

@@ -3,7 +3,7 @@
 Streamlit serves them as they are, relative to each page's address, and with sentences for whoever writes an app. Here
 index.html gets one base for all pages, and a few sentences are said to people who use one. The frontend reads
 `window.__streamlit` before it draws: where its server is, and how pages look until the first message says so.
-tests/test_shims_page_files.py fails where a file is not what it was.
+tests/test_shims.py fails where a file is not what it was.
 """
 
 import re
