@@ -1,24 +1,27 @@
-"""What is older than `retention` says is nowhere any more, and nothing else goes."""
+"""What is older than `retention` says is nowhere any more, and of visitors' conversations what is too many."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, event, func, insert, select
 
-from flowground.forgetting import Forgetting
+from flowground.forgetting import VISITORS, Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, audit, tables
 from flowground.store.people import access_requests, attempts, password_links, sign_ins
-from flowground.store.runs import conversations, erasing, progress, turns
+from flowground.store.runs import conversations, erasing, progress, turns, visitors
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.sql import add_row
 from tests.canary import TALK, WORD, await_none, find_everywhere, take
+from tests.run_rows import eventually
 from tests.stored import list_messages, list_runs, list_sessions
+from tests.stored_chats import said
 
 pytestmark = pytest.mark.anyio
 
@@ -28,15 +31,19 @@ ADA = "member:ada"
 _m = tables.messages.c
 
 
-def forgetting(store: Store, *, in_days: float = 0, **days: int) -> Forgetting:
+def forgetting(
+    store: Store, *, in_days: float = 0, public: dict[str, int] | None = None, pauses: dict[str, float] | None = None,
+    **days: int,
+) -> Forgetting:  # fmt: skip
     """What a process does that looks in some days, with these settings and no other."""
     retention = RetentionSettings(**{"audit_days": 0, "attempts_days": 0} | days)
+    settings = PublicSettings(**{"days": 0, "conversations": 0} | (public or {}))
     later = time.time() + in_days * 86_400
-    return Forgetting(store, retention, PublicSettings(days=0, conversations=0), now=lambda: later, rest=0)
+    return Forgetting(store, retention, settings, now=lambda: later, **{"rest": 0.0} | (pauses or {}))
 
 
-async def kept(store: Store, owner: str) -> set[str]:
-    found = await store.read(list_sessions, **TALK, owner=owner, limit=1000)
+async def kept(store: Store, owner: str, flow_id: str = "talk") -> set[str]:
+    found = await store.read(list_sessions, flow_id=flow_id, owner=owner, limit=1000)
     return {info.session_id for info in found}
 
 
@@ -168,8 +175,8 @@ async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path)
         ticket: dict[str, Any] = {"ticket": f"t{number}", "browser": "b", "expires_at": now + 30}
         await store.write(sign_ins.add_ticket, **ticket, member=WORD)
         if number < 2:
-            again: dict[str, Any] = {"ticket": f"t{number}", "browser": "b", "sign_in_id": f"{number}", "agent": WORD}
-            await store.write(sign_ins.redeem, **again, expires_at=now + 86_400 * (1 if number else 300))
+            ticket |= {"sign_in_id": f"{number}", "agent": WORD, "expires_at": now + 86_400 * (1 if number else 300)}
+            await store.write(sign_ins.redeem, **ticket)
         link: dict[str, Any] = {"member": WORD, "hashed": f"h{number}", "expires_at": now + 60, "by": "cli"}
         await store.write(password_links.add, kind="reset", **link)
     await store.write(sign_ins.revoke, sign_in_id="0")
@@ -195,10 +202,9 @@ async def test_zero_keeps_everything(store: Store) -> None:
     await take(store, ADA, "s", "said", at=LONG_AGO)
     await store.write(audit.record, actor="cli", action="noted", subject="x")
     await store.write(attempts.begin, name="ada", address="here")
-    before = await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts"))
-    assert before == [1, 2, 1, 1, 1]
+    await say(store, "old", at=NOW - timedelta(days=4000))
     assert await forgetting(store, in_days=30_000).forget() == {}
-    assert await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts")) == before
+    assert await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts")) == [2, 3, 1, 1, 1]
 
 
 async def test_several_processes_forget_at_once(url: str) -> None:
@@ -211,3 +217,166 @@ async def test_several_processes_forget_at_once(url: str) -> None:
     assert await stores[0].read(count_rows("sessions", "messages", "run_contents", "audit")) == [0, 0, 0, 0]
     for store in stores:
         store.close()
+
+
+# Visitors' conversations end by number and by age, in small steps
+
+VISITOR = f"visitor:{'a' * 32}"
+
+
+async def say(
+    store: Store, session: str, *, at: datetime = NOW, owner: str = VISITOR, flow_id: str = "talk", messages: int = 1
+) -> None:
+    place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session}
+    for number in range(messages):
+        message = said("Hi", "assistant" if number % 2 else "user", at=at)
+        await store.write(turns.begin_turn, **place, message=message)
+
+
+async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Store) -> None:
+    others = ("member:mia", "local:owner", "token:t", "member:visitor:")
+    for hour in range(50):
+        at = NOW - timedelta(hours=hour)
+        await say(store, f"s{hour}", at=at, owner=f"visitor:{hour % 7}")
+        for owner in others:
+            await say(store, f"s{hour}", at=at, owner=owner)
+    await say(store, "alone", at=NOW - timedelta(days=900), flow_id="another")
+    assert await forgetting(store, public={"conversations": 3}).forget() == {VISITORS: 47}
+    left: set[str] = set()
+    for number in range(7):
+        left |= await kept(store, f"visitor:{number}")
+    assert left == {"s0", "s1", "s2"}
+    assert await kept(store, VISITOR, "another") == {"alone"}
+    assert {len(await kept(store, owner)) for owner in others} == {50}
+    assert (await store.read(count_rows("messages")))[0] == 50 * len(others) + 4
+    assert await forgetting(store, public={"conversations": 3}).forget() == {}
+
+
+async def test_age_counts_from_the_last_message(store: Store) -> None:
+    await say(store, "old", at=NOW - timedelta(days=31))
+    await say(store, "used", at=NOW - timedelta(days=31))
+    await say(store, "used", at=NOW - timedelta(days=29))
+    await say(store, "old", at=NOW - timedelta(days=400), owner="member:mia")
+    assert await forgetting(store, public={"days": 30, "conversations": 2}).forget() == {VISITORS: 1}
+    assert await kept(store, VISITOR) == {"used"}
+    assert await kept(store, "member:mia") == {"old"}
+
+
+async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
+    for flow_id in ("talk", "echo"):
+        for hour in range(3):
+            await say(store, f"s{hour}", at=NOW - timedelta(hours=hour), flow_id=flow_id)
+
+    async def count_found(**which: Any) -> int:
+        return len(await store.read(visitors.find_surplus, **which))
+
+    assert await count_found(keep=1, before=0, limit=20) == 4
+    assert await count_found(keep=1, before=0, limit=3) == 3
+    assert await count_found(keep=3, before=0, limit=20) == 0
+    assert await count_found(keep=0, before=NOW.timestamp(), limit=20) == 4
+    assert await count_found(keep=0, before=NOW.timestamp(), limit=3) == 3
+
+
+async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
+    await say(store, "long", messages=230)
+    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    left = [230]
+    while not await store.write(visitors.erase_surplus, surplus=surplus):
+        left.append((await store.read(count_rows("messages")))[0])
+    steps = [before - after for before, after in pairwise(left)]
+    assert len(steps) >= 4
+    assert all(0 < step <= 50 for step in steps)
+    assert await store.read(count_rows("messages", "sessions")) == [0, 0]
+
+
+async def test_who_goes_on_meanwhile_keeps_the_conversation(store: Store) -> None:
+    await say(store, "mine", messages=120)
+    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    assert not await store.write(visitors.erase_surplus, surplus=surplus)
+    await say(store, "mine", at=NOW + timedelta(seconds=5))
+    assert await store.write(visitors.erase_surplus, surplus=surplus)
+    assert await kept(store, VISITOR) == {"mine"}
+    assert 71 <= (await store.read(count_rows("messages")))[0] < 121  # a step ends early where the machine is slow
+
+
+async def until_kept(store: Store, *sessions: str) -> None:
+    async def is_so() -> bool:
+        return await kept(store, VISITOR) == set(sessions)
+
+    await eventually(is_so)
+
+
+async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None:
+    for spoken in (True, False):
+        for number in range(5):
+            await say(store, f"s{number}", at=NOW - timedelta(hours=number))
+        pauses = {"at_least": 0.02, "at_most": 3600 if spoken else 0.02}
+        task = forgetting(store, public={"conversations": 2}, pauses=pauses)
+        task.start()
+        if spoken:
+            task.look_soon(VISITORS)
+        await until_kept(store, "s0", "s1")
+        await task.close()
+
+
+async def test_a_look_that_failed_is_followed_by_another(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    def run(connection: Connection, *, statement: str) -> None:
+        connection.exec_driver_sql(statement)
+
+    async def has_failed() -> bool:
+        return "could not be deleted" in caplog.text
+
+    await say(store, "one")
+    await say(store, "two", at=NOW - timedelta(hours=1))
+    await store.write(run, statement="ALTER TABLE sessions RENAME TO away")
+    task = forgetting(store, public={"conversations": 1}, pauses={"at_least": 0.01, "at_most": 0.01})
+    task.start()
+    await eventually(has_failed)
+    assert {record.message.count("\n") for record in caplog.records} == {0}
+    await store.write(run, statement="ALTER TABLE away RENAME TO sessions")
+    await until_kept(store, "one")
+    await task.close()
+
+
+async def test_among_many_members_conversations_visitors_are_found_by_an_index(store: Store) -> None:
+    def job(connection: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+        event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        visitors.find_surplus(connection, keep=1, before=NOW.timestamp(), limit=20)
+        assert len(asked) == 3
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # a small table would be read whole
+        explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        return [
+            " ".join(map(str, connection.exec_driver_sql(f"{explain} {statement}", values)))
+            for statement, values in asked[:3]
+        ]
+
+    await say(store, "one")
+    await say(store, "two")
+    assert [plan.count("sessions_of_visitors") for plan in await store.read(job)] == [1, 1, 1]
+
+
+async def test_a_pause_lies_between_two_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, is_over = store.read, asyncio.Event()
+
+    async def watch(job: Any, *args: Any, **options: Any) -> Any:
+        found = await read(job, *args, **options)
+        if job is visitors.find_surplus and not found:
+            is_over.set()
+        return found
+
+    monkeypatch.setattr(store, "read", watch)
+    await say(store, "before", at=NOW - timedelta(hours=3))
+    await say(store, "long before", at=NOW - timedelta(hours=4))
+    task = forgetting(store, public={"conversations": 1}, pauses={"at_least": 3600, "at_most": 3600})
+    task.start()
+    task.look_soon(VISITORS)
+    await asyncio.wait_for(is_over.wait(), 30)
+    assert await kept(store, VISITOR) == {"before"}
+    await say(store, "one")
+    await say(store, "two", at=NOW - timedelta(hours=1))
+    task.look_soon(VISITORS)
+    await asyncio.sleep(0.3)
+    assert await kept(store, VISITOR) == {"one", "two", "before"}
+    await task.close()
