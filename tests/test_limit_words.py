@@ -19,19 +19,15 @@ def tell(
     return refused.message, refused.hint
 
 
-@pytest.mark.parametrize(
-    ("caller", "begins"),
-    [
-        (Caller("token", "t", "member"), "This token may start 2 runs a minute."),
-        (Caller("token", "t", "member", person="mia"), "Your programs and pages may together start 2 runs a minute."),
-    ],
-)
-def test_a_program_is_told_its_limit_and_the_setting(caller: Caller, begins: str) -> None:
-    told = tell(caller, "person", "runs_per_minute", 2, 31)
-    assert told == (begins, "Try again in 31 s. The limit is set by limits.person.runs_per_minute.")
-    assert tell(caller, "person", "runs_per_minute", 2, None)[1] == (
-        "Try again in 60 s. The limit is set by limits.person.runs_per_minute."
-    )
+def test_a_program_is_told_its_limit_and_the_setting() -> None:
+    for person, begins in (
+        (None, "This token may start 2 runs a minute."),
+        ("mia", "Your programs and pages may together start 2 runs a minute."),
+    ):
+        for resets_in, seconds in ((31, 31), (None, 60)):
+            told = tell(Caller("token", "t", "member", person=person), "person", "runs_per_minute", 2, resets_in)
+            hint = f"Try again in {seconds} s. The limit is set by limits.person.runs_per_minute."
+            assert told == (begins, hint)
 
 
 @pytest.mark.parametrize(
@@ -56,39 +52,20 @@ def test_of_a_day_one_is_told_what_was_used_and_when_it_begins_anew() -> None:
     assert "used the 0.5 EUR that you" in tell(MIA, "person", "money_per_day", 0.5, 60)[0]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (3_601, "at 00:00 UTC, in 2 h"),
-        (3_600, "at 00:00 UTC, in 60 min"),
-        (7_200, "at 00:00 UTC, in 2 h"),
-        (86_400, "at 00:00 UTC, in 24 h"),
-        (61, "at 00:00 UTC, in 2 min"),
-        (60, "at 00:00 UTC, in 1 min"),
-        (3_539, "at 00:00 UTC, in 59 min"),
-        (None, ""),
-    ],
-)
-def test_the_rest_of_a_day_is_said_in_hours_and_minutes(seconds: int | None, said: str) -> None:
-    assert write_reset(Remaining(Limit("person", "tokens_per_day", 1, "x"), 1, seconds)) == said
+def test_the_rest_of_a_day_is_said_in_hours_and_minutes() -> None:
+    said = {3_601: "2 h", 3_600: "60 min", 7_200: "2 h", 86_400: "24 h", 61: "2 min", 60: "1 min", 3_539: "59 min"}
+    limit = Limit("person", "tokens_per_day", 1, "x")
+    found = {seconds: write_reset(Remaining(limit, 1, seconds)) for seconds in said}
+    assert found == {seconds: f"at 00:00 UTC, in {words}" for seconds, words in said.items()}
+    assert write_reset(Remaining(limit, 1, None)) == ""
 
 
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        (0, "0 kB"),
-        (1_200, "1.2 kB"),
-        (940_500, "940.5 kB"),
-        (999_999, "1000 kB"),
-        (1_000_000, "1 MB"),
-        (10_200_000, "10.2 MB"),
-        (999_000_000, "999 MB"),
-        (1_000_000_000, "1 GB"),
-        (2_500_000_000, "2.5 GB"),
-    ],
-)
-def test_bytes_are_said_in_the_unit_a_person_would_take(size: float, said: str) -> None:
-    assert write_bytes(size) == said
+def test_bytes_are_said_in_the_unit_a_person_would_take() -> None:
+    said = {
+        0: "0 kB", 1_200: "1.2 kB", 940_500: "940.5 kB", 999_999: "1000 kB", 1_000_000: "1 MB", 10_200_000: "10.2 MB",
+        999_000_000: "999 MB", 1_000_000_000: "1 GB", 2_500_000_000: "2.5 GB",
+    }  # fmt: skip
+    assert {size: write_bytes(size) for size in said} == said
 
 
 def test_of_two_settings_that_say_the_same_the_first_one_is_named() -> None:

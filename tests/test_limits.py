@@ -74,19 +74,22 @@ async def test_a_person_at_the_pages_meets_sixty_a_minute(store: Store) -> None:
         clock.passed += 0.5
         await begin(counted, MIA)
     refused = await refusal(counted, MIA)
-    assert (refused.code, refused.retry_after, refused.message) == (
-        "rate_limited",
-        31,
-        "You can send the next message in 31 s.",
-    )
+    assert (refused.code, refused.retry_after) == ("rate_limited", 31)
     await begin(counted, Caller("member", "max", "member"))
     clock.passed += 31
     await begin(counted, MIA)
 
 
-async def test_the_owner_of_this_computer_meets_only_a_limit_that_was_set(store: Store) -> None:
-    for _ in range(100):
-        await begin(limits(store, Clock()), LOCAL_OWNER)
+async def test_nobody_meets_a_limit_that_is_zero_and_programs_and_the_local_owner_none_unless_it_was_set(
+    store: Store,
+) -> None:
+    token, one_a_minute = Caller("token", "t1", "member"), limits(store, Clock(), page_runs_per_minute=1)
+    unlimited, zero = limits(store, Clock()), limits(store, Clock(), page_runs_per_minute=0)
+    for _ in range(200):
+        assert await call(one_a_minute, token) is None
+        await begin(unlimited, LOCAL_OWNER)
+        await begin(zero, MIA)
+        await begin(zero, visitor())
     counted = limits(store, Clock(), runs_per_minute=1)
     await begin(counted, LOCAL_OWNER)
     await refusal(counted, LOCAL_OWNER)
@@ -105,20 +108,11 @@ async def test_one_setting_limits_tokens_people_and_visitors(store: Store) -> No
         await call(counted, token)
 
 
-async def test_tokens_have_no_limit_unless_one_is_set(store: Store) -> None:
-    counted = limits(store, Clock(), page_runs_per_minute=1)
-    assert {await call(counted, Caller("token", "t1", "member")) for _ in range(200)} == {None}
-
-
 async def test_new_browsers_of_one_address_share_its_minute(store: Store) -> None:
     counted = limits(store, Clock(), public={"runs_per_minute": 3, "address_runs_per_minute": 5})
     for number in range(5):
         await begin(counted, visitor(number))
-    refused = await refusal(counted, visitor(9))
-    assert (refused.message, refused.hint) == (
-        "You can send the next message in 60 s.",
-        "Many messages are coming from your network.",
-    )
+    assert "your network" in ((await refusal(counted, visitor(9))).hint or "")
     await begin(counted, visitor(9), came_from="203.0.113.10")
 
 
@@ -170,17 +164,8 @@ async def test_a_crowd_at_the_first_moment_does_not_pass_the_day(store: Store) -
     assert [type(end) for end in ends].count(RunLimitReached) == 17
 
 
-async def test_zero_is_no_limit(store: Store) -> None:
-    counted = limits(store, Clock(), page_runs_per_minute=0)
-    for _ in range(200):
-        await begin(counted, MIA)
-        await begin(counted, visitor())
-
-
 async def let_in(runtime: Runtime, number: int = 0) -> Caller:
-    await runtime.store.write(
-        publications.change, flow_id="talk", sharing=Sharing(is_shared=True, audience="public"), by="tests"
-    )
+    await runtime.store.write(publications.change, flow_id="talk", sharing=Sharing(True, "public"), by="tests")
     found = await runtime.access.admit_visitor(f"browser {number}", "talk")
     assert found is not None
     return found
@@ -209,7 +194,8 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
 
 async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversations(tmp_path: Path) -> None:
     flows = {"talk": chat_flow("scripted:silent"), "other": chat_flow("scripted:silent")}
-    async with running(tmp_path, flows, config={"sharing": {"allow_public": True}}) as runtime:
+    config = {"sharing": {"allow_public": True}, "limits": {"visitor": {"runs_at_once": 2}}}  # however many it says
+    async with running(tmp_path, flows, config=config) as runtime:
         caller = await let_in(runtime)
         ends = await asyncio.gather(
             *(start_turn(runtime, caller, "talk", said(f"s{n}")) for n in range(5)), return_exceptions=True
@@ -240,13 +226,12 @@ async def test_who_gets_another_name_takes_what_they_used_with_them(store: Store
     assert (await refusal(counted_runs, new)).code == "rate_limited"
 
 
+MODELS = {"talk": "echo", "other": "json", "free": "fail"}
+
+
 async def test_what_a_run_costs_is_kept_where_prices_are_given(tmp_path: Path) -> None:
     prices = {"models": {"scripted:echo": {"input": 1_000_000, "output": 10_000_000}, "scripted": {"input": 5}}}
-    flows = {
-        "talk": chat_flow("scripted:echo"),
-        "other": chat_flow("scripted:json"),
-        "free": chat_flow("scripted:fail"),
-    }
+    flows = {name: chat_flow(f"scripted:{model}") for name, model in MODELS.items()}
     async with running(tmp_path, flows, config={"prices": prices}) as runtime:
         for flow in flows:
             turn = await start_turn(runtime, LOCAL_OWNER, flow, said())

@@ -1,4 +1,5 @@
-"""Each limit of each who: what is left is told before, it refuses when it is reached, and says what to do."""
+"""Each limit of each who: what is left is told before, it refuses when it is reached, and says what to do. A restart
+gives nothing back, and what another process lets in counts here too."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from flowground import doors
 from flowground.asking import PersonChatting
 from flowground.caller import Caller, RunRequest
 from flowground.errors import RunLimitReached
+from flowground.limits import meter
 from flowground.limits.meter import Remaining
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.runs import erasing
 from tests.running import chat_flow, running, watch
+from tests.servers import AppServer, shipped_flow
+from tests.store_databases import DATABASES, empty_database
 from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +35,7 @@ WHO = ("person", "visitor", "address", "flow")
 
 async def open_everything(runtime: Runtime) -> None:
     for flow in FLOWS:
-        await runtime.store.write(
-            publications.change, flow_id=flow, sharing=Sharing(is_shared=True, audience="public"), by="tests"
-        )
+        await runtime.store.write(publications.change, flow_id=flow, sharing=Sharing(True, "public"), by="tests")
 
 
 async def pick(runtime: Runtime, who: str, number: int = 0) -> Caller:
@@ -73,10 +76,6 @@ async def refusal(runtime: Runtime, caller: Caller, **more: Any) -> RunLimitReac
     with pytest.raises(RunLimitReached) as caught:
         await say(runtime, caller, **more)
     return caught.value
-
-
-async def open_member(runtime: Runtime) -> None:
-    await runtime.sign_in.roster.add("mia", role="author", by="tests")
 
 
 @pytest.fixture(autouse=True)
@@ -141,16 +140,10 @@ async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str) -> None
         await say(runtime, one_more, flow=flow, session="one more")
 
 
-async def test_a_visitor_has_one_run_at_once_whatever_the_limit(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS, config=configure("visitor", {"runs_at_once": 2})) as runtime:
-        await open_everything(runtime)
-        visitor = await pick(runtime, "visitor")
-        await say(runtime, visitor, flow="silent", session="a")
-        assert (await refusal(runtime, visitor, session="b")).code == "turn_running"
-
-
 @pytest.mark.parametrize("who", ["person", "visitor"])
-async def test_full_conversations_take_no_more_until_some_are_deleted(tmp_path: Path, who: str) -> None:
+async def test_full_conversations_take_no_more_until_some_are_deleted(
+    tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(tmp_path, FLOWS, config=configure(who, {"stored_bytes": 1_000})) as runtime:
         await open_everything(runtime)
         caller = await pick(runtime, who)
@@ -166,7 +159,7 @@ async def test_full_conversations_take_no_more_until_some_are_deleted(tmp_path: 
         place: dict[str, Any] = {"flow_id": "talk", "owner": str(caller.owner), "session_id": "long"}
         assert await runtime.store.read(list_messages, **place)
         await runtime.store.write(erasing.erase_conversation, **place)
-        await asyncio.sleep(1.1)  # as often it is looked
+        monkeypatch.setattr(meter, "_LOOK_AGAIN_WHEN_FULL", 0)  # a second
         await say(runtime, caller, session="next")
 
 
@@ -190,3 +183,51 @@ async def test_the_lower_of_two_settings_counts(tmp_path: Path) -> None:
         assert [(row.limit.most, row.limit.setting) for row in found] == [(4, "limits.runs_per_minute")]
         visitor = await runtime.run_limits.look(Caller("visitor", "v", "member", is_proven=False))
         assert [(row.limit.most, row.limit.setting) for row in visitor] == [(2, "limits.visitor.runs_per_minute")]
+
+
+SERVED = {"echo": shipped_flow("echo"), "talk": FLOWS["talk"]}
+
+
+def run(server: AppServer, key: str, flow: str = "talk") -> requests.Response:
+    url = f"{server.url}/api/v1/run/{flow}"
+    return requests.post(url, json={"input_value": "hi"}, headers={"x-api-key": key}, timeout=20)
+
+
+def find_left_by_me(server: AppServer, key: str) -> dict[str, float]:
+    said = requests.get(f"{server.url}/api/v1/me", headers={"x-api-key": key}, timeout=20).json()
+    return {row["what"]: float(row["left"]) for row in said["limits"]}
+
+
+@pytest.mark.parametrize("limits", [{"runs_per_minute": 3}, {"tokens_per_day": 12, "money_per_day": 0.75}])
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_restart_gives_no_fresh_minute_or_day(kind: str, limits: Mapping[str, float], tmp_path: Path) -> None:
+    with empty_database(kind, tmp_path) as url:
+        config: dict[str, Any] = {"limits": {"person": dict(limits)}, "database": url, "prices": PRICES}
+        server = AppServer(tmp_path, flows=SERVED, config=config)
+        with server:
+            key, other = server.token("t"), server.token("other")
+            assert find_left_by_me(server, key) == limits
+            assert [run(server, key).status_code for _ in range(2)] == [200, 200]
+        with server:
+            third = {what: pytest.approx(most / 3) for what, most in limits.items()}
+            assert find_left_by_me(server, key) == third
+            assert run(server, key).status_code == 200
+            refused = run(server, key)
+            code = "rate_limited" if "runs_per_minute" in limits else "daily_limit_reached"
+            assert (refused.status_code, refused.json()["code"]) == (429, code)
+            assert int(refused.headers["retry-after"]) > 0
+            assert find_left_by_me(server, key) == dict.fromkeys(limits, 0)
+            assert run(server, other).status_code == 200
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_flows_limit_counts_the_runs_of_another_process(kind: str, tmp_path: Path) -> None:
+    with empty_database(kind, tmp_path) as url:
+        config: dict[str, Any] = {"limits": {"flow": {"runs_per_minute": 2}}, "database": url}
+        one, two = (AppServer(tmp_path / name, flows=SERVED, config=config) for name in ("one", "two"))
+        with one, two:
+            key = one.token("t")
+            assert [run(one, key).status_code for _ in range(2)] == [200, 200]
+            refused = run(two, key)
+            assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+            assert run(two, key, "echo").status_code == 200
