@@ -1,5 +1,7 @@
 """Flows for the API's tests: all on the scripted model."""
 
+from tests.running import chat_flow
+
 FLOWS = {
     "chat": """
 name: Chat
@@ -21,13 +23,6 @@ components:
   ChatInput: {type: ChatInput}
   ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
 """,
-    "spoken": """
-name: Spoken
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-""",
     "two": """
 name: Two
 components:
@@ -45,13 +40,6 @@ components:
   Model: {type: LanguageModel, model: "scripted:echo", input_value: "${Prompt}"}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
   TextOutput: {type: TextOutput, input_value: "${Prompt}"}
-""",
-    "cut": """
-name: Cut
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:cut", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
     "papers": """
 name: Papers
@@ -73,27 +61,6 @@ components:
   Refund: {type: LanguageModel, model: "scripted:echo", input_value: "${Gate.true_result}"}
   Order: {type: ConditionalRouter, input_text: "${Gate.false_result}", operator: contains, match_text: order}
   ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Order.true_result?}"}
-""",
-    "failing": """
-name: Failing
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:fail", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-""",
-    "fetching": """
-name: Fetching
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:fetching", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-""",
-    "busy": """
-name: Busy
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:busy", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
     "recall": """
 name: Recall
@@ -132,6 +99,15 @@ components:
   SecondOut: {type: ChatOutput, input_value: "${Second}"}
 """
 """Two models that say what they were asked, for tweaks."""
+_SPEAKING = {
+    "spoken": "echo",
+    "cut": "cut",
+    "failing": "fail",
+    "fetching": "fetching",
+    "endless": "long",
+    "broken": "breaks",
+}
+FLOWS |= {name: chat_flow(f"scripted:{model}", name.title()) for name, model in _SPEAKING.items()}
 FLOWS["tweaked"] = TWEAKED
 FLOWS["opened"] = (
     TWEAKED.replace("name: Tweaked", "name: Opened")
@@ -142,13 +118,7 @@ api:
     - {field: Second.model, choices: ["scripted:json", "scripted:echo"]}
 """
 )
-FLOWS["whole"] = """
-name: Whole
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}", stream: false}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-"""
+FLOWS["whole"] = FLOWS["spoken"].replace("Spoken", "Whole").replace("Model:\n", "Model:\n    stream: false\n")
 FLOWS["wordy"] = """
 name: Wordy
 components:
@@ -163,5 +133,3 @@ components:
   ChatOutput-yK0AU: {type: ChatOutput, input_value: "${ChatInput-b6UCc}"}
 """
 FLOWS["forgetful"] = FLOWS["remember"].replace("Remember", "Forgetful").replace("scripted:json", "scripted:fail")
-FLOWS["endless"] = FLOWS["spoken"].replace("Spoken", "Endless").replace("scripted:echo", "scripted:long")
-FLOWS["broken"] = FLOWS["spoken"].replace("Spoken", "Broken").replace("scripted:echo", "scripted:breaks")

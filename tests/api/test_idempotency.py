@@ -1,25 +1,43 @@
-"""`Idempotency-Key`: a request that is sent again gets the first one's answer, and nothing is run twice."""
+"""`Idempotency-Key`: a request that is sent again gets the first one's answer, and nothing is run twice.
+
+What a repeat costs: a request of the minute, and no run.
+"""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import Connection, update
 
+from flowground.runtime import repeats
 from flowground.store import tables
-from flowground.store.people import members
 from flowground.store.runs import idempotency_keys
+from tests.acting import ACTING, SUM, WRONG
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
-from tests.api.repeated_requests import KEPT, ask, count_runs, forget_turns
 from tests.api.serving import serving
-from tests.api.test_runs import find_running
+from tests.running import chat_flow, look_at_once
+from tests.stored import list_runs
+from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
 
 WAYS = ("", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple")
+KEPT = FLOWS | ACTING | {name: chat_flow(f"scripted:{name}") for name in ("slow", "silent", "long")}
+SAID = " ".join(["word"] * 30)
+"""What `slow` answers for more than a second: long enough for the requests beside it."""
+ORDER = """
+components:
+  ChatInput: {type: ChatInput}
+  Order: {type: APIRequest, method: POST, url_input: URL/orders, body: {item: "{item}"}, item: "${ChatInput}"}
+  Said: {type: Prompt, template: "{v}", v: "${Order}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Said}"}
+"""
 
 
 @pytest.fixture
@@ -29,21 +47,53 @@ async def kept(tmp_path: Path, url: str) -> AsyncIterator[Api]:
         yield opened
 
 
-@pytest.mark.parametrize("first", WAYS)
-@pytest.mark.parametrize("flow", ["echo", "spoken", "two", "both", "whole", "wordy", "failing", "broken"])
-async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str, first: str) -> None:
-    """While its turn is remembered, and from the store."""
-    told = await ask(kept, flow, first, tweaks={})
-    assert "idempotency-replayed" not in told.headers
-    live = {way: await ask(kept, flow, way, tweaks={}) for way in WAYS}
-    assert live[first].content == told.content
-    forget_turns(kept)
-    stored = {way: await ask(kept, flow, way, tweaks={}) for way in WAYS}
-    for way in WAYS:
-        assert (stored[way].status_code, stored[way].content) == (live[way].status_code, live[way].content)
-        assert stored[way].headers["idempotency-replayed"] == live[way].headers["idempotency-replayed"] == "true"
-    assert live[""].status_code == (502 if flow in ("failing", "broken") else 200)
-    assert await count_runs(kept, flow) == 1
+@asynccontextmanager
+async def limited(folder: Path, **limits: Any) -> AsyncIterator[Api]:
+    async with serving(folder, config={"limits": limits}, flows=KEPT) as opened:
+        yield opened
+
+
+async def ask(api: Api, flow: str, query: str = "", *, key: str = "k", **more: Any) -> httpx2.Response:
+    headers = {"idempotency-key": key} | more.pop("headers", {})
+    return await api.run(flow, {"input_value": "a b c"} | more, query=query, headers=headers)
+
+
+def check(answer: httpx2.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def is_replayed(answer: httpx2.Response) -> bool:
+    assert answer.headers.get("idempotency-replayed") in (None, "true")
+    return "idempotency-replayed" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "flow",
+    ["echo", "spoken", "two", "both", "whole", "wordy", "failing", "broken", "papers", "cut", "agent"],
+)
+async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) -> None:
+    """While its turn is remembered, and from the store; whatever shape the first request was answered in."""
+    body: dict[str, Any] = {"tweaks": {}} | ({"input_value": f"{SUM}\n{WRONG}"} if flow == "agent" else {})
+    for number, first in enumerate(WAYS, 1):
+        sent = body | {"key": f"k{number}"}
+        told = await ask(kept, flow, first, **sent)
+        assert not is_replayed(told)
+        live = {way: await ask(kept, flow, way, **sent) for way in WAYS}
+        assert live[first].content == told.content
+        kept.forget_turns()
+        stored = {way: await ask(kept, flow, way, **sent) for way in WAYS}
+        for way in WAYS:
+            assert (stored[way].status_code, stored[way].content) == (live[way].status_code, live[way].content)
+            assert (is_replayed(stored[way]), is_replayed(live[way])) == (True, True)
+        assert live[""].status_code == (502 if flow in ("failing", "broken") else 200)
+        assert await kept.count_runs(flow) == number
+
+
+@pytest.mark.parametrize("way", ["", "?stream=true"])
+async def test_a_run_whose_outputs_were_skipped_is_told_again(api: Api, way: str) -> None:
+    first, again = [await ask(api, "branching", way) for _ in range(2)]
+    assert (first.status_code, again.status_code, is_replayed(again)) == (200, 200, True)
+    assert first.text == again.text
 
 
 @pytest.mark.parametrize("output", [{"output_type": "debug"}, {"output_component": "Prompt"}, {"output_type": "text"}])
@@ -51,7 +101,7 @@ async def test_a_repeat_has_the_outputs_that_were_asked_for(kept: Api, output: d
     told = await ask(kept, "both", **output)
     assert told.status_code == 200
     assert (await ask(kept, "both", **output)).content == told.content
-    forget_turns(kept)
+    kept.forget_turns()
     assert (await ask(kept, "both", **output)).content == told.content
 
 
@@ -59,103 +109,90 @@ async def test_texts_that_no_database_takes_come_back_as_they_were(kept: Api) ->
     body = {"input_value": "nul \x00 and half \\ud83d \U0001f600", "session_id": "s \x00"}
     told = await ask(kept, "spoken", **body)
     assert "\\u0000" in told.text
-    forget_turns(kept)
+    kept.forget_turns()
     assert (await ask(kept, "spoken", **body)).content == told.content
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+async def test_another_request_under_the_same_key_is_refused(kept: Api) -> None:
+    assert (await ask(kept, "spoken")).status_code == 200
+    for other in (
         {"input_value": "x"},
         {"tweaks": {"Model": {"stream": False}}},
         {"session_id": "s"},
         {"output_type": "any"},
         {"input_type": "any"},
-    ],
-)
-async def test_another_request_under_the_same_key_is_refused(kept: Api, other: dict[str, Any]) -> None:
-    assert (await ask(kept, "spoken")).status_code == 200
-    refused = await ask(kept, "spoken", **other)
-    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
-    assert refused.json()["detail"].endswith("with another request.")
-    assert (await ask(kept, "spoken", **other, key="other")).status_code == 200
+    ):
+        refused = await ask(kept, "spoken", **other)
+        check(refused, 422, "idempotency_key_reused")
+        assert refused.json()["detail"].endswith("with another request.")
+        assert (await ask(kept, "spoken", **other, key=str(other.keys()))).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 201, "\x7f", "é"])
-async def test_what_is_no_key_is_refused(api: Api, key: str) -> None:
-    refused = await ask(api, "echo", headers={"idempotency-key": key.encode("latin-1")})
-    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_invalid")
-    assert "1 to 200 visible" in refused.json()["detail"]
-
-
-async def test_two_keys_in_one_request_are_refused(api: Api) -> None:
-    two = [("idempotency-key", "a"), ("idempotency-key", "b")]
-    refused = await api.client.post("/api/v1/run/echo", json={}, headers=two)
-    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_invalid")
+@pytest.mark.parametrize("keys", [[""], [" "], ["a b"], ["x" * 201], ["\x7f"], ["é"], ["a", "b"]])
+async def test_what_is_no_key_is_refused(api: Api, keys: list[str]) -> None:
+    headers = [(b"idempotency-key", key.encode("latin-1")) for key in keys]
+    refused = await api.client.post("/api/v1/run/echo", json={}, headers=headers)
+    check(refused, 422, "idempotency_key_invalid")
 
 
 async def test_a_key_is_one_of_its_flow_and_of_its_token(kept: Api) -> None:
     _, theirs = await kept.token()
     told = await ask(kept, "echo", key="x" * 200)
     for other in (await ask(kept, "spoken", key="x" * 200), await ask(kept, "echo", key="x" * 200, headers=theirs)):
-        assert other.status_code == 200
-        assert "idempotency-replayed" not in other.headers
+        assert (other.status_code, is_replayed(other)) == (200, False)
     assert (await ask(kept, "echo", key="x" * 200)).content == told.content
-    assert await count_runs(kept, "echo") == 2
+    assert await kept.count_runs("echo") == 2
 
 
 async def test_a_persons_tokens_share_their_keys_and_nobody_elses(kept: Api) -> None:
-    for name in ("ada", "bob"):
-        await kept.runtime.store.write(members.add, name=name, display_name=name, email=None, role="author", by="tests")
+    await kept.add("ada", "bob")
     [(_, one), (_, two), (_, bobs)] = [await kept.token(owner=name) for name in ("ada", "ada", "bob")]
     told = await ask(kept, "echo", headers=one)
     again, other = await ask(kept, "echo", headers=two), await ask(kept, "echo", headers=bobs)
-    assert (again.content, again.headers["idempotency-replayed"]) == (told.content, "true")
+    assert (again.content, is_replayed(again)) == (told.content, True)
     assert (other.status_code, other.content == told.content) == (200, False)
 
 
 async def test_what_a_token_may_set_is_part_of_what_is_asked(kept: Api) -> None:
     """One that may set nothing is not told what another's tweaks made of the flow."""
-    await kept.runtime.store.write(members.add, name="ada", display_name="Ada", email=None, role="author", by="tests")
-    [(_, sets), (_, sets_nothing)] = [
-        await kept.token(owner="ada", sees="answers", sets=sets) for sets in ("unprotected", "opened")
-    ]
+    await kept.add("ada")
+    _, sets = await kept.token(owner="ada", sees="answers", sets="unprotected")
+    _, sets_nothing = await kept.token(owner="ada", sees="answers", sets="opened")
     tweaks = {"Model": {"system_message": "Sing."}}
     assert (await ask(kept, "spoken", headers=sets, tweaks=tweaks)).status_code == 200
-    refused = await ask(kept, "spoken", headers=sets_nothing, tweaks=tweaks)
-    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    check(await ask(kept, "spoken", headers=sets_nothing, tweaks=tweaks), 422, "idempotency_key_reused")
     told = await ask(kept, "spoken", headers=sets, key="plain")
     again = await ask(kept, "spoken", headers=sets_nothing, key="plain")
     assert (again.status_code, again.content) == (200, told.content)  # nothing is set: it is the same request
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_repeat_follows_a_run_that_goes_on(kept: Api, way: str) -> None:
+async def test_a_repeat_follows_a_run_that_goes_on(kept: Api) -> None:
     first = asyncio.create_task(ask(kept, "slow", "?stream=sse", session_id="s"))
-    await find_running(kept, "You said: ")
-    again = await ask(kept, "slow", way, session_id="s")
-    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
-    told = await first
-    if way == "?stream=sse":
-        assert again.content == told.content
-    assert "You said: a b c" in again.text.replace('", "id"', "")
-    assert await count_runs(kept, "slow") == 1
+    await kept.find_running("You said: ")
+    again = dict(
+        zip(WAYS, await asyncio.gather(*(ask(kept, "slow", way, session_id="s") for way in WAYS)), strict=True)
+    )
+    assert again["?stream=sse"].content == (await first).content
+    for answer in again.values():
+        assert (answer.status_code, is_replayed(answer)) == (200, True)
+        assert "You said: a b c" in answer.text.replace('", "id"', "")
+    assert await kept.count_runs("slow") == 1
 
 
 async def test_those_that_come_at_once_make_one_run(kept: Api) -> None:
     answers = await asyncio.gather(*(ask(kept, "slow") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
-    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
-    assert await count_runs(kept, "slow") == 1
+    assert sum(not is_replayed(answer) for answer in answers) == 1
+    assert await kept.count_runs("slow") == 1
 
 
 async def test_what_failed_before_a_model_was_asked_frees_its_key(kept: Api) -> None:
     for _ in range(2):
         refused = await ask(kept, "fetching")
-        assert (refused.status_code, refused.json()["code"]) == (503, "model_not_ready")
-        assert "idempotency-replayed" not in refused.headers
-    assert await count_runs(kept, "fetching") == 2
+        check(refused, 503, "model_not_ready")
+        assert not is_replayed(refused)
+    assert await kept.count_runs("fetching") == 2
     assert (await ask(kept, "fetching", input_value="other")).status_code == 503  # and not 422
 
 
@@ -164,38 +201,44 @@ async def test_what_was_refused_before_it_began_takes_no_key(kept: Api) -> None:
     assert (await ask(kept, "spoken")).status_code == 200
 
 
+async def test_what_was_sent_and_failed_is_not_sent_twice(tmp_path: Path) -> None:
+    config = {"outgoing": {"private_networks": ["127.0.0.1"]}}
+    async with wire([whole({}, status="500 No")]) as server:
+        flow = ORDER.replace("URL", server.url)
+        async with serving(tmp_path, config=config, flows={"order": flow}) as api:
+            answers = [await ask(api, "order") for _ in range(2)]
+            assert [(answer.status_code, is_replayed(answer)) for answer in answers] == [(500, False), (500, True)]
+            assert await api.count_runs("order") == 1
+        assert [asked.body for asked in server.asked] == [{"item": "a b c"}]
+
+
 @pytest.mark.parametrize("is_remembered", [True, False])
 async def test_a_stopped_run_is_told_as_the_first_time(kept: Api, is_remembered: bool) -> None:
     first = asyncio.create_task(ask(kept, "long"))
-    run = await find_running(kept, "")
+    run = await kept.find_running("")
     assert (await kept.client.post(f"/api/v1/runs/{run}/stop")).json()["status"] == "stopped"
     told = await first
     if not is_remembered:
-        forget_turns(kept)
+        kept.forget_turns()
     again = await ask(kept, "long")
-    assert (told.status_code, told.json()["code"]) == (409, "run_stopped")
+    check(told, 409, "run_stopped")
     assert (again.status_code, again.content) == (told.status_code, told.content)
 
 
 async def test_an_answer_that_was_deleted_is_gone(kept: Api) -> None:
     assert (await ask(kept, "echo", session_id="s")).status_code == 200
     assert (await kept.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
-    forget_turns(kept)
-    gone = await ask(kept, "echo", session_id="s")
-    assert (gone.status_code, gone.json()["code"]) == (410, "answer_gone")
-    assert await count_runs(kept, "echo") == 1
+    kept.forget_turns()
+    check(await ask(kept, "echo", session_id="s"), 410, "answer_gone")
+    assert await kept.count_runs("echo") == 1
 
 
-async def test_a_flow_that_changed_tells_the_old_answer(kept: Api, tmp_path: Path) -> None:
-    told = await ask(kept, "two", "?stream=true")
-    simple = await ask(kept, "two", "?shape=simple")
-    forget_turns(kept)
-    file = Path(kept.runtime.settings.flows) / "two.yaml"
-    file.write_text(FLOWS["echo"].replace("Echo", "Two"))
-    for _ in range(100):
-        if (await kept.run("two", {"input_value": "x"}, query="?shape=simple")).json()["text"] == "x":
-            break
-        await asyncio.sleep(0.1)
+async def test_a_flow_that_changed_tells_the_old_answer(kept: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, simple = await ask(kept, "two", "?stream=true"), await ask(kept, "two", "?shape=simple")
+    kept.forget_turns()
+    look_at_once(monkeypatch)
+    (kept.runtime.settings.flows / "two.yaml").write_text(FLOWS["echo"].replace("Echo", "Two"))
+    assert await kept.text("two", {"input_value": "x"}) == "x"
     assert (await ask(kept, "two", "?stream=true")).content == told.content
     assert (await ask(kept, "two", "?shape=simple")).content == simple.content
 
@@ -206,9 +249,88 @@ async def test_a_key_is_free_after_a_day(kept: Api) -> None:
 
     assert (await ask(kept, "echo")).status_code == 200
     await kept.runtime.store.write(age)
-    assert "idempotency-replayed" not in (await ask(kept, "echo", input_value="other")).headers
-    assert await count_runs(kept, "echo") == 2
+    assert not is_replayed(await ask(kept, "echo", input_value="other"))
+    assert await kept.count_runs("echo") == 2
     await kept.runtime.store.write(age)
-    assert await kept.runtime.store.write(idempotency_keys.forget, before=0.0) == 0
-    assert await kept.runtime.store.write(idempotency_keys.forget, before=2e9 * 2) == 1
-    assert await kept.runtime.store.write(idempotency_keys.forget, before=2e9 * 2) == 0
+    for before, forgotten in ((0.0, 0), (2e9 * 2, 1), (2e9 * 2, 0)):
+        assert await kept.runtime.store.write(idempotency_keys.forget, before=before) == forgotten
+
+
+async def test_a_repeat_takes_no_place_and_its_run_does(tmp_path: Path) -> None:
+    async with limited(tmp_path, runs_at_once=1, queue_seconds=0) as api:
+        first = asyncio.create_task(ask(api, "slow", "?stream=true", input_value=SAID))
+        await api.find_running("You said: ")
+        check(await ask(api, "echo", key="other"), 503, "server_busy")
+        again = await ask(api, "slow", input_value=SAID)
+        assert (again.status_code, is_replayed(again)) == (200, True)
+        assert (await first).status_code == 200
+        for flow, key, said in (("echo", "other", "x"), ("slow", "k", SAID), ("echo", "third", "x")):
+            assert (await ask(api, flow, key=key, input_value=said)).status_code == 200
+
+
+async def test_a_repeat_counts_as_a_request_of_the_minute(tmp_path: Path) -> None:
+    async with limited(tmp_path, runs_per_minute=4) as api:
+        told = [await ask(api, "echo", key=key) for key in ("k", "k", "k", "other", "k", "third")]
+        assert [answer.status_code for answer in told] == [200, 200, 200, 200, 429, 429]
+        assert [is_replayed(answer) for answer in told[:4]] == [False, True, True, False]
+        assert [answer.headers["x-ratelimit-remaining"] for answer in told[:4]] == ["3", "2", "1", "0"]
+
+
+async def test_those_that_came_at_once_count_as_requests_too(tmp_path: Path) -> None:
+    async with limited(tmp_path, runs_per_minute=20) as api:
+        await asyncio.gather(*(ask(api, "slow") for _ in range(20)))
+        assert (await ask(api, "echo")).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"), [({"runs_at_once": 1}, "runs_at_once"), ({"tokens_per_day": 1}, "daily_limit_reached")]
+)
+@pytest.mark.parametrize("whose", ["person", "flow"])
+async def test_a_repeat_is_no_run_at_once_and_none_of_the_day(
+    tmp_path: Path, whose: str, limit: dict[str, int], code: str
+) -> None:
+    async with limited(tmp_path, **{whose: limit}) as api:
+        first = asyncio.create_task(ask(api, "slow", "?stream=sse", input_value=SAID))
+        await api.find_running("You said: ")
+        if "tokens_per_day" in limit:
+            await first
+        check(await ask(api, "slow", key="other"), 429, code)
+        again = await ask(api, "slow", input_value=SAID)
+        assert (again.status_code, is_replayed(again)) == (200, True)
+        assert (await first).status_code == 200
+
+
+async def test_few_repeats_of_one_person_wait_for_a_run_that_cannot_be_followed(
+    kept: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "_MOST_WAITING", 2)
+    _, theirs = await kept.token()
+    first = asyncio.create_task(ask(kept, "long"))
+    run = await kept.find_running("")
+    other = asyncio.create_task(ask(kept, "long", headers=theirs))
+    await kept.find_running("", besides=run)
+    kept.forget_turns()
+    waiting = [asyncio.create_task(ask(kept, "long")) for _ in range(4)]
+    for _, refused in zip(range(2), asyncio.as_completed(waiting), strict=False):
+        check(await refused, 409, "run_unfinished")
+    theirs_again = asyncio.create_task(ask(kept, "long", headers=theirs))
+    await asyncio.wait([theirs_again], timeout=0.5)
+    assert [task.done() for task in (theirs_again, *waiting)].count(False) == 3
+    for found in await kept.runtime.store.read(list_runs, flow_id="long"):
+        await kept.runtime.running.stop(found.id)
+    answers = await asyncio.gather(first, other, theirs_again, *waiting)
+    assert sorted(answer.json()["code"] for answer in answers) == ["run_stopped"] * 5 + ["run_unfinished"] * 2
+
+
+async def test_what_is_kept_for_a_repeat_is_small(kept: Api) -> None:
+    """Texts stand once, in their messages; the lengths of pieces in two or three characters each."""
+    said = "seven letter words " * 100
+    assert (await ask(kept, "spoken", "?stream=sse", input_value=said)).status_code == 200
+
+    def read(connection: Connection) -> str:
+        return str(connection.scalar(tables.run_contents.select().with_only_columns(tables.run_contents.c.receipt)))
+
+    receipt = await kept.runtime.store.read(read)
+    assert "letter" not in receipt
+    assert len(json.loads(receipt)["events"]) < 10
+    assert len(receipt) < 1_000 + 2 * 303

@@ -1,30 +1,41 @@
-"""Rights that end while a request's body comes, or while its run waits for its turn, end that request too."""
+"""Requests that take their time: rights that end while a body comes, or while its run waits for its turn, end that
+request too; and who sends slowly holds nothing that others wait for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from flowground.runtime.stream_turns import StreamTurns
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground import asking
 from flowground.store.people import members, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.serving import serving
-from tests.api.test_runs import find_running
 from tests.running import chat_flow
-from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
-LASTING = FLOWS | {name: chat_flow(f"scripted:{name}") for name in ("slow", "long")}
-A_WHILE = 1.1
-"""Seconds after which rights are asked again."""
+LASTING = FLOWS | {"long": chat_flow("scripted:long")}
 BODY = b'{"input_value": "hi"}'
-
 Change = Callable[[Api, str], Awaitable[object]]
+
+
+@dataclass
+class SlowBody:
+    """Its first half, and the rest once it is told to."""
+
+    is_begun: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self) -> AsyncIterator[bytes]:
+        yield BODY[:5]
+        self.is_begun.set()
+        await self.may_end.wait()
+        yield BODY[5:]
 
 
 async def revoke(api: Api, token_id: str) -> None:
@@ -32,7 +43,7 @@ async def revoke(api: Api, token_id: str) -> None:
 
 
 async def unshare(api: Api, _: str) -> None:
-    await share(api, on=False)
+    await api.share("echo", "long", on=False)
 
 
 async def remove(api: Api, _: str) -> None:
@@ -60,81 +71,105 @@ CHANGES = pytest.mark.parametrize(
 )
 
 
-async def share(api: Api, *, on: bool) -> None:
-    for flow in ("echo", "slow", "long"):
-        sharing = Sharing(is_shared=on, audience="organization", shares_api=True)
-        await api.runtime.store.write(publications.change, flow_id=flow, sharing=sharing, by="tests")
+@asynccontextmanager
+async def opened(folder: Path, **limits: Any) -> AsyncIterator[tuple[Api, str, dict[str, str]]]:
+    """With a member's token, its id and its headers; flows are shared with them."""
+    async with serving(folder, config={"limits": limits}, flows=LASTING) as api:
+        await api.share("echo", "long")
+        await api.add("mia", role="member")
+        token, headers = await api.token(owner="mia")
+        yield api, token.id, headers
 
 
-async def join(api: Api) -> tuple[str, dict[str, str]]:
-    """A member's token; flows are shared with them."""
-    await share(api, on=True)
-    await api.runtime.store.write(members.add, name="mia", display_name="Mia", email=None, role="member", by="tests")
-    token, headers = await api.token(owner="mia")
-    return token.id, headers
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights that were read are good for no time, instead of a second."""
+    monkeypatch.setattr(asking, "_GOOD_FOR", 0)
 
 
-async def count_runs(api: Api, flow: str) -> int:
-    return len(await api.runtime.store.read(list_runs, flow_id=flow))
+def send(api: Api, flow: str, headers: dict[str, str] | None = None, content: Any = BODY) -> asyncio.Task[Any]:
+    return asyncio.create_task(api.client.post(f"/api/v1/run/{flow}", content=content, headers=headers))
+
+
+async def require_waiting(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait([task], timeout=0.3)
+    assert not task.done()
 
 
 def check(answer: httpx2.Response, status: int, code: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert code in answer.text
+    assert (answer.status_code, code in answer.text) == (status, True), answer.text
 
 
 @CHANGES
-async def test_they_are_asked_again_after_a_slow_body(api: Api, change: Change, status: int, code: str) -> None:
-    token_id, headers = await join(api)
-
-    async def send_slowly() -> AsyncIterator[bytes]:
-        yield BODY[:5]
+@pytest.mark.usefixtures("at_once")
+async def test_they_are_asked_again_after_a_slow_body(tmp_path: Path, change: Change, status: int, code: str) -> None:
+    async with opened(tmp_path) as (api, token_id, headers):
+        body = SlowBody()
+        slow = send(api, "echo", headers, body.send())
+        await body.is_begun.wait()
         await change(api, token_id)
-        await asyncio.sleep(A_WHILE)
-        yield BODY[5:]
-
-    answer = await api.client.post("/api/v1/run/echo", content=send_slowly(), headers=headers)
-    check(answer, status, code)
-    assert await count_runs(api, "echo") == 0
-    assert (await api.client.post("/api/v1/run/echo", content=BODY)).status_code == 200
+        body.may_end.set()
+        check(await slow, status, code)
+        assert await api.count_runs("echo") == 0
+        assert (await send(api, "echo")).status_code == 200
 
 
 @CHANGES
+@pytest.mark.usefixtures("at_once")
 async def test_they_are_asked_again_after_the_wait_for_a_place(
     tmp_path: Path, change: Change, status: int, code: str
 ) -> None:
-    async with serving(tmp_path, config={"limits": {"runs_at_once": 1}}, flows=LASTING) as api:
-        token_id, headers = await join(api)
-        first = asyncio.create_task(api.run("long", {"input_value": "hi"}))
-        run = await find_running(api, "")
-        waiting = asyncio.create_task(api.client.post("/api/v1/run/echo", content=BODY, headers=headers))
-        await asyncio.sleep(A_WHILE)
-        assert not waiting.done()
+    async with opened(tmp_path, runs_at_once=1) as (api, token_id, headers):
+        first = send(api, "long")
+        run = await api.find_running("")
+        waiting = send(api, "echo", headers)
+        await require_waiting(waiting)
         await change(api, token_id)
-        await asyncio.sleep(A_WHILE)
         assert (await api.client.post(f"/api/v1/runs/{run}/stop")).status_code == 200
         check(await waiting, status, code)
         await first
-        assert await count_runs(api, "echo") == 0
-        assert (await api.run("echo", {"input_value": "hi"})).status_code == 200  # its place is free again
+        assert await api.count_runs("echo") == 0
+        assert (await send(api, "echo")).status_code == 200  # its place is free again
 
 
 @CHANGES
+@pytest.mark.usefixtures("at_once")
 async def test_they_are_asked_again_after_the_wait_for_another_run(
     tmp_path: Path, change: Change, status: int, code: str
 ) -> None:
     """Of the same key, which cannot be followed here."""
-    async with serving(tmp_path, flows=LASTING) as api:
-        token_id, headers = await join(api)
+    async with opened(tmp_path) as (api, token_id, headers):
         headers["idempotency-key"] = "k"
-        first = asyncio.create_task(api.client.post("/api/v1/run/long", content=BODY, headers=headers))
-        run = await find_running(api, "")
-        api.runtime._stream_turns = StreamTurns()
-        waiting = asyncio.create_task(api.client.post("/api/v1/run/long", content=BODY, headers=headers))
-        await asyncio.sleep(A_WHILE)
-        assert not waiting.done()
+        first = send(api, "long", headers)
+        run = await api.find_running("")
+        api.forget_turns()
+        waiting = send(api, "long", headers)
+        await require_waiting(waiting)
         await change(api, token_id)
-        await asyncio.sleep(A_WHILE)
         await api.runtime.running.stop(run)
         check(await waiting, status, code)
         await first
+
+
+@pytest.mark.parametrize("whose", ["flow", "person"])
+async def test_half_requests_are_no_runs_at_once(tmp_path: Path, whose: str) -> None:
+    async with opened(tmp_path, **{whose: {"runs_at_once": 2}}) as (api, _, _):
+        bodies = [SlowBody(), SlowBody()]
+        slow = [send(api, "echo", content=body.send()) for body in bodies]
+        for body in bodies:
+            await body.is_begun.wait()
+        assert (await send(api, "echo")).status_code == 200
+        for body in bodies:
+            body.may_end.set()
+        assert [answer.status_code for answer in await asyncio.gather(*slow)] == [200, 200]
+        assert (await send(api, "echo")).status_code == 200  # nothing is held
+
+
+async def test_half_requests_count_in_the_minute(tmp_path: Path) -> None:
+    async with opened(tmp_path, runs_per_minute=1) as (api, _, _):
+        body = SlowBody()
+        slow = send(api, "echo", content=body.send())
+        await body.is_begun.wait()
+        assert (await send(api, "echo")).status_code == 429
+        body.may_end.set()
+        assert (await slow).status_code == 200

@@ -2,20 +2,42 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.api.calls import Api
-from tests.api.langflow_shapes import recording, shape
+from tests.acting import SUM
+from tests.api.calls import Api, find_message
+from tests.api.langflow_shapes import events, recording, shape
+from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
+AGENT = """
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Sums]}
+  Sums: {type: Calculator}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
+OUTER = """
+components:
+  ChatInput: {type: ChatInput}
+  First: {type: RunFlow, flow: agent, input_value: "${ChatInput}", step: {on_error: continue}}
+  Second: {type: RunFlow, flow: agent, input_value: "${First}", step: {on_error: continue}}
+  ChatOutput: {type: ChatOutput, input_value: "${Second}"}
+"""
+
+
+async def list_outputs(api: Api, flow: str, **body: Any) -> list[dict[str, Any]]:
+    outputs: list[dict[str, Any]] = (await api.run(flow, body)).json()["outputs"][0]["outputs"]
+    return outputs
 
 
 async def test_a_run_answers_in_langflows_shape(api: Api) -> None:
     response = await api.run("chat", {"input_value": "hello world!", "input_type": "chat", "output_type": "chat"})
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "application/json"
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert shape(response.json()) == shape(recording("run_basic")["body"])
 
 
@@ -29,16 +51,12 @@ async def test_a_text_output_answers_in_langflows_shape(api: Api) -> None:
     assert shape(body) == shape(recording("multi_output_type_text")["body"])
 
 
-async def test_the_text_stands_in_all_five_places(api: Api) -> None:
-    body = (await api.run("echo", {"input_value": "five"})).json()
-    output = body["outputs"][0]["outputs"][0]
-    assert [
-        output["results"]["message"]["text"],
-        output["results"]["message"]["data"]["text"],
-        output["outputs"]["message"]["message"],
-        output["messages"][0]["message"],
-        output["artifacts"]["message"],
-    ] == ["five"] * 5
+@pytest.mark.parametrize("said", ["five", "one\ntwo\n\nthree\n"])
+async def test_the_text_stands_in_all_five_places(api: Api, said: str) -> None:
+    [output] = await list_outputs(api, "echo", input_value=said)
+    message = output["results"]["message"]
+    places = [message["text"], message["data"]["text"], output["artifacts"]["message"]]
+    assert [*places, output["outputs"]["message"]["message"], output["messages"][0]["message"]] == [said] * 5
 
 
 async def test_the_model_sees_what_the_flow_says(api: Api) -> None:
@@ -61,78 +79,68 @@ async def test_without_input_the_flows_own_value_is_used(api: Api, body: Any) ->
     answer = (await api.client.post("/api/v1/run/echo", content=body)).json()
     assert answer["outputs"][0]["inputs"] == {}
     answer = (await api.client.post("/api/v1/run/chat", content=body)).json()
-    chat = json.loads(answer["outputs"][0]["outputs"][0]["artifacts"]["message"])
-    assert chat["messages"][-1]["content"] == "Hello"
+    assert json.loads(find_message(answer)["text"])["messages"][-1]["content"] == "Hello"
 
 
 async def test_every_form_of_body_is_taken(api: Api) -> None:
-    said = {"input_value": "said"}
+    said, run = {"input_value": "said"}, "/api/v1/run/echo"
     answers = [
-        await api.client.post("/api/v1/run/echo", json={"input_request": said}),
-        await api.client.post("/api/v1/run/echo", content=json.dumps(said), headers={"content-type": "text/plain"}),
-        await api.client.post("/api/v1/run/echo", content=json.dumps(said), headers={"content-type": ""}),
-        await api.client.post("/api/v1/run/echo", data=said | {"tweaks": "{}"}, files={"ignored": b"x"}),
+        await api.client.post(run, json={"input_request": said}),
+        await api.client.post(run, json={"input_request": 5} | said),
+        await api.client.post(run, content=json.dumps(said), headers={"content-type": "text/plain"}),
+        await api.client.post(run, content=json.dumps(said), headers={"content-type": ""}),
+        await api.client.post(run, data=said | {"tweaks": "{}"}, files={"ignored": b"x"}),
     ]
-    assert [answer.json()["outputs"][0]["outputs"][0]["artifacts"]["message"] for answer in answers] == ["said"] * 4
+    assert [find_message(answer.json())["text"] for answer in answers] == ["said"] * 5
 
 
 async def test_output_component_selects_by_id_and_display_name(api: Api) -> None:
     for wanted in ("TextOutput", "Text Output"):
-        body = (await api.run("both", {"input_value": "x", "output_component": wanted})).json()
-        assert [item["component_id"] for item in body["outputs"][0]["outputs"]] == ["TextOutput"]
+        outputs = await list_outputs(api, "both", input_value="x", output_component=wanted)
+        assert [item["component_id"] for item in outputs] == ["TextOutput"]
     nothing = (await api.run("both", {"input_value": "x", "output_component": "Nope-123"})).json()
     assert shape(nothing) == shape(recording("run_output_component_unknown")["body"])
+    inner = await api.run("tweaked", {"output_component": "Prompt"}, query="?shape=simple")
+    assert inner.json()["text"] == "Talk of tea, kindly."
 
 
-async def test_output_type_any_gives_all_outputs_and_debug_every_component(api: Api) -> None:
-    both = (await api.run("both", {"input_value": "x", "output_type": "any"})).json()
-    assert {item["component_id"] for item in both["outputs"][0]["outputs"]} == {"ChatOutput", "TextOutput"}
-    every = (await api.run("chat", {"input_value": "x", "output_type": "debug"})).json()
-    assert {item["component_id"] for item in every["outputs"][0]["outputs"]} == {
-        "ChatInput",
-        "Prompt",
-        "Model",
-        "ChatOutput",
-    }
+@pytest.mark.parametrize(
+    ("flow", "output_type", "found"),
+    [
+        ("both", "any", {"ChatOutput", "TextOutput"}),
+        ("chat", "debug", {"ChatInput", "Prompt", "Model", "ChatOutput"}),
+        ("echo", "text", {"ChatOutput"}),
+    ],
+)
+async def test_output_type_any_gives_all_outputs_and_debug_every_component(
+    api: Api, flow: str, output_type: str, found: set[str]
+) -> None:
+    outputs = await list_outputs(api, flow, input_value="x", output_type=output_type)
+    assert {item["component_id"] for item in outputs} == found
 
 
-async def test_newlines_are_the_same_in_all_five_places(api: Api) -> None:
-    said = "one\ntwo\n\nthree\n"
-    [output] = (await api.run("echo", {"input_value": said})).json()["outputs"][0]["outputs"]
-    message = output["results"]["message"]
-    places = (message["text"], message["data"]["text"], output["artifacts"]["message"])
-    assert {*places, output["outputs"]["message"]["message"], output["messages"][0]["message"]} == {said}
-
-
-async def test_under_debug_a_text_input_has_its_message(api: Api) -> None:
-    body = (await api.run("wordy", {"input_value": "hi", "input_type": "text", "output_type": "debug"})).json()
-    given, shown = body["outputs"][0]["outputs"]
+async def test_a_flow_of_texts_answers_without_any_chat_and_shows_its_input_under_debug(api: Api) -> None:
+    (output,) = await list_outputs(api, "wordy", input_value="milk", input_type="text")
+    assert output["results"]["text"]["text"] == output["outputs"]["text"]["message"] == "milk"
+    assert output["artifacts"]["text"] == {"repr": "milk", "raw": "milk", "type": "text"}
+    given, shown = await list_outputs(api, "wordy", input_value="hi", input_type="text", output_type="debug")
     assert (given["component_id"], shown["component_id"]) == ("Topic", "TextOutput")
     assert given["results"] == shown["results"]
     assert given["results"]["text"]["text"] == "hi"
     assert given["messages"] == [{**shown["messages"][0], "component_id": "Topic"}]
 
 
-async def test_input_type_says_which_input_gets_the_text(api: Api) -> None:
-    async def topic(input_type: str) -> str:
-        body = {"input_value": "given", "input_type": input_type, "output_type": "text"}
-        output = (await api.run("both", body)).json()["outputs"][0]["outputs"][0]
-        text: str = output["results"]["text"]["text"]
-        return text
-
-    assert await topic("chat") == "Topic: default topic User: given"
-    assert await topic("text") == "Topic: given User: "
-    assert await topic("any") == "Topic: given User: given"
-
-
-async def test_without_session_each_run_is_fresh_and_a_given_one_continues(api: Api) -> None:
-    first = (await api.run("remember", {"input_value": "my name is Bob"})).json()
-    second = (await api.run("remember", {"input_value": "who am I?"})).json()
-    assert first["session_id"] != second["session_id"]
-    seen = json.loads(await api.text("remember", {"input_value": "who am I?", "session_id": first["session_id"]}))
-    memory = seen["messages"][0]["content"]
-    assert "my name is Bob" in memory
-    assert "who am I?" not in memory
+@pytest.mark.parametrize(
+    ("input_type", "text"),
+    [
+        ("chat", "Topic: default topic User: given"),
+        ("text", "Topic: given User: "),
+        ("any", "Topic: given User: given"),
+    ],
+)
+async def test_input_type_says_which_input_gets_the_text(api: Api, input_type: str, text: str) -> None:
+    (output,) = await list_outputs(api, "both", input_value="given", input_type=input_type, output_type="text")
+    assert output["results"]["text"]["text"] == text
 
 
 async def test_two_hundred_runs_at_once_keep_their_tweaks_apart(api: Api) -> None:
@@ -144,3 +152,70 @@ async def test_two_hundred_runs_at_once_keep_their_tweaks_apart(api: Api) -> Non
     answers = await asyncio.gather(*(one(number) for number in range(200)))
     assert answers == [(number, number / 1000) for number in range(200)]
     assert json.loads(await api.text("chat", {"input_value": "after"}))["options"] == {"temperature": 0.1}
+
+
+@pytest.mark.parametrize(("said", "answer"), [("a refund", "You said: a refund"), ("my order", "my order")])
+async def test_the_branch_that_ran_answers(api: Api, said: str, answer: str) -> None:
+    assert await api.text("branching", {"input_value": said, "session_id": "s"}) == answer
+    stream = events((await api.run("branching", {"input_value": said}, query="?stream=true")).text)
+    assert find_message(stream[-1]["data"]["result"])["text"] == answer
+    assert [message["text"] for message in await api.messages(session_id="s")] == [said, answer]
+
+
+async def test_a_run_whose_outputs_were_skipped_is_complete_without_an_answer(api: Api) -> None:
+    body = {"input_value": "hello", "session_id": "s"}
+    plain = await api.run("branching", body)
+    assert plain.status_code == 200
+    assert plain.json()["outputs"] == [{"inputs": {"input_value": "hello"}, "outputs": []}]
+    assert (await api.run("branching", body, query="?shape=simple")).json()["text"] == ""
+    stream = events((await api.run("branching", body, query="?stream=true")).text)
+    assert [event["event"] for event in stream] == ["add_message", "end"]
+    assert stream[-1]["data"]["result"]["outputs"][0]["outputs"] == []
+
+
+async def test_data_comes_as_data_in_the_simple_shape(api: Api) -> None:
+    wanted = [{"title": "One", "said": "One"}, {"title": "Two", "said": "Two"}]
+    found = (await api.run("papers", {"input_value": "x"}, query="?shape=simple")).json()
+    assert found["data"] == wanted
+    assert json.loads(found["text"].partition("\n\n")[0]) == wanted[0]
+    stream = (await api.run("papers", {"input_value": "x"}, query="?stream=sse&shape=simple")).text
+    assert json.loads(stream.rpartition("data: ")[2])["data"] == wanted
+
+
+@pytest.mark.parametrize(("flow", "reason"), [("cut", "length"), ("spoken", None)])
+async def test_an_answer_that_max_tokens_cut_says_so_in_every_shape_and_a_whole_one_has_no_word_more(
+    api: Api, flow: str, reason: str | None
+) -> None:
+    body = {"input_value": "one two three four", "session_id": "s"}
+    message = find_message((await api.run(flow, body)).json())
+    simple = (await api.run(flow, body, query="?shape=simple")).json()
+    stream = events((await api.run(flow, body, query="?stream=true")).text)
+    ends = [stream[-2]["data"], find_message(stream[-1]["data"]["result"]), (await api.messages(session_id="s"))[-1]]
+    said = [simple, *(item["properties"] for item in (message, message["data"], *ends))]
+    assert [item.get("finish_reason") for item in said] == [reason] * 6
+    assert ("finish_reason" in message["properties"]) is (reason is not None)
+
+
+async def test_a_run_over_its_budget_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"limits": {"run_steps": 3}}) as api:
+        answer = await api.run("papers", {"input_value": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "run_over_budget")
+    assert "limits.run_steps" in answer.json()["hint"]
+
+
+async def test_a_run_ends_that_costs_more_than_one_may(tmp_path: Path) -> None:
+    prices = {"currency": "EUR", "models": {"scripted": {"input": 1e6, "output": 1e6}}}  # a token costs one
+
+    async def ask(flow: str, most: float) -> httpx2.Response:
+        config = {"limits": {"run_money": most}, "prices": prices}
+        async with serving(tmp_path / f"{flow}-{most}", config=config, flows={"agent": AGENT, "outer": OUTER}) as api:
+            return await api.run(flow, {"input_value": SUM}, query="?shape=simple")
+
+    cost = (await ask("agent", 1_000)).json()["usage"]["total_tokens"]
+    assert (await ask("outer", 1_000)).status_code == 200
+    assert (await ask("agent", cost + 1)).status_code == 200
+    told = await ask("outer", cost + 1)
+    assert (told.status_code, told.json()["code"]) == (422, "run_over_budget")
+    assert f"more than {cost + 1} EUR" in told.json()["detail"]["message"]
+    assert "limits.run_money" in told.json()["hint"]
+    assert (await ask("agent", 0.5)).status_code == 422

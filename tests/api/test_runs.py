@@ -5,23 +5,19 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowground import doors
 from flowground.api.incoming import ApiRequest
-from flowground.api.stream import FrameId, Frames
-from flowground.caller import LOCAL_OWNER, Shape
+from flowground.caller import LOCAL_OWNER
 from flowground.doors import Answer
 from flowground.runtime import LiveTurn, stream_turns
 from flowground.store.runs import progress
 from tests.api.calls import Api
 from tests.api.serving import serving
-from tests.running import chat_flow
-from tests.stored import list_running
+from tests.running import chat_flow, look_at_once
 
 pytestmark = pytest.mark.anyio
 EVENT = re.compile(
@@ -31,11 +27,8 @@ EVENT = re.compile(
 
 async def run_id(api: Api, flow: str = "spoken", body: Any = None) -> str:
     """Of a plain run that has ended."""
-    response = await api.run(flow, body or {"input_value": "hi"})
-    assert response.status_code == 200
-    [sessions] = (await api.client.get("/api/v1/monitor/messages")).json()[-1:]
-    found: str = sessions["session_metadata"]["graph_run_id"]
-    return found
+    assert (await api.run(flow, body or {"input_value": "hi"})).status_code == 200
+    return await api.find_last_run()
 
 
 async def test_a_run_says_what_became_of_it(api: Api) -> None:
@@ -52,8 +45,7 @@ async def test_a_run_says_what_became_of_it(api: Api) -> None:
 
 async def test_a_failed_run_says_why(api: Api) -> None:
     assert (await api.run("failing", {"input_value": "hi"})).status_code == 502
-    *_, message = (await api.client.get("/api/v1/monitor/messages")).json()
-    told = (await api.client.get(f"/api/v1/runs/{message['session_metadata']['graph_run_id']}")).json()
+    told = (await api.client.get(f"/api/v1/runs/{await api.find_last_run()}")).json()
     assert (told["status"], told["error_code"]) == ("failed", "model_failed")
     assert "The scripted model fails." in told["answers"][0]["error"]
 
@@ -69,23 +61,19 @@ async def test_somebody_elses_run_looks_like_none(api: Api, method: str, path: s
     assert mine.status_code == {"": 200, "/events": 410, "/stop": 200}[path]
     assert (theirs.status_code, none.status_code) == (404, 404)
     assert theirs.text.replace(run, "ID") == none.text.replace("none", "ID")
-    no_key = await api.client.request(method, f"/api/v1/runs/{run}{path}", headers={"x-api-key": ""})
-    assert no_key.status_code == 403
 
 
-async def test_a_run_of_a_flow_that_is_gone_is_not_told(api: Api) -> None:
-    made, headers = await api.token(flows=("echo",))
-    response = await api.client.post("/api/v1/run/echo", json={"input_value": "x"}, headers=headers)
-    assert response.status_code == 200
-    *_, message = (await api.client.get("/api/v1/monitor/messages", headers=headers)).json()
-    address = f"/api/v1/runs/{message['session_metadata']['graph_run_id']}"
+async def test_a_run_of_a_flow_that_is_gone_is_not_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, headers = await api.token(flows=("echo",))
+    assert (await api.run("echo", {"input_value": "x"}, headers=headers)).status_code == 200
+    address = f"/api/v1/runs/{await api.find_last_run(headers)}"
     assert (await api.client.get(address, headers=headers)).status_code == 200
-    (Path(api.runtime.settings.flows) / "echo.yaml").unlink()
-    for _ in range(100):
-        if (await api.client.get(address, headers=headers)).status_code == 404:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"still told to {made.name}")
+    look_at_once(monkeypatch)
+    (api.runtime.settings.flows / "echo.yaml").unlink()
+    async with asyncio.timeout(60):
+        while (told := await api.client.get(address, headers=headers)).status_code == 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert told.status_code == 404
 
 
 async def test_events_of_a_plain_run_are_not_kept(api: Api) -> None:
@@ -93,26 +81,44 @@ async def test_events_of_a_plain_run_are_not_kept(api: Api) -> None:
     assert (response.status_code, response.json()["code"]) == (410, "events_gone")
 
 
-@pytest.mark.parametrize("after", ["x", "1.x", "other/1", "-1", "1.2.3", "9" * 20])
-async def test_what_is_no_place_is_refused(api: Api, after: str) -> None:
-    found = list(read((await api.run("spoken", {"input_value": "hi"}, query="?stream=sse")).text))
-    response = await api.client.get(f"/api/v1/runs/{found[0]['run']}/events", params={"after": after})
-    assert response.status_code == 422
-    assert "is not the id of one of this run's events" in response.text
+async def stream(api: Api, flow: str, said: str, *, query: str = "", headers: Any = None) -> list[dict[str, str]]:
+    response = await api.run(flow, {"input_value": said}, query=f"?stream=sse{query}", headers=headers)
+    return read(response.text)
 
 
-async def test_events_are_told_again_from_any_place(api: Api) -> None:
-    whole = (await api.run("two", {"input_value": "one two three"}, query="?stream=sse")).text
-    found = list(read(whole))
-    run = found[0]["run"]
-    assert len(found) > 5
-    for number, event in enumerate(found):
+async def test_what_is_no_place_is_refused(api: Api) -> None:
+    run = (await stream(api, "spoken", "hi"))[0]["run"]
+    for after in ("x", "1.x", "other/1", "-1", "1.2.3", "9" * 20):
+        response = await api.client.get(f"/api/v1/runs/{run}/events", params={"after": after})
+        assert response.status_code == 422
+        assert "is not the id of one of this run's events" in response.text
+
+
+@pytest.mark.parametrize("flow", ["two", "both", "spoken", "failing", "tweaked"])
+@pytest.mark.parametrize("shapes", [("langflow", "simple"), ("simple", "langflow")])
+async def test_events_are_told_again_from_any_place_in_either_shape(
+    api: Api, flow: str, shapes: tuple[str, str]
+) -> None:
+    """What came one by one was read to there; whoever comes again is told what waits as one."""
+    shape, other = shapes
+    told = await stream(api, flow, "a b c d e f", query=f"&shape={shape}")
+    run = told[0]["run"]
+
+    async def resume(place: str, shape: str, **headers: str) -> list[dict[str, str]]:
+        query = f"?shape={shape}" + (f"&after={place}" if place else "")
+        return read((await api.client.get(f"/api/v1/runs/{run}/events{query}", headers=headers)).text)
+
+    assert len(told) >= (1 if flow == "failing" else 2 if shape == "simple" else 4)
+    others = join(await resume("0", other))
+    for number, event in enumerate(told):
         place = event["number"] + (f".{event['part']}" if event["part"] else "")
-        for query, headers in ((f"?after={place}", {}), ("", {"last-event-id": f"{run}/{place}"})):
-            rest = (await api.client.get(f"/api/v1/runs/{run}/events{query}", headers=headers)).text
-            assert join(read(rest)) == join(found[number + 1 :])
-    simple = (await api.client.get(f"/api/v1/runs/{run}/events?shape=simple")).text
-    assert {event["event"] for event in read(simple)} == {"token", "end"}
+        for rest in (await resume(place, shape), await resume("", shape, **{"last-event-id": f"{run}/{place}"})):
+            assert join(rest) == join(told[number + 1 :])
+            assert join(told[: number + 1] + rest) == join(told)
+        rest = join(await resume(place, other))
+        assert rest[-1:] == others[-1:] or event["event"] in ("end", "error")
+        whole, part = ["".join(text for kind, text in events if kind[0] == "token") for events in (others, rest)]
+        assert flow != "spoken" or whole.endswith(part)
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -140,96 +146,25 @@ def join(events: list[dict[str, str]]) -> list[Any]:
     return told
 
 
-async def follow(
-    answer: Answer[ApiRequest], turn: LiveTurn, *, after: FrameId = (0, 0), split_after: int = 0
-) -> list[Any]:
-    frames = Frames(answer.wired, answer.request, answer.caller.sees_inside)
-    pieces = doors.follow_turn(
-        answer.runtime,
-        turn,
-        lambda events: frames.encode_numbered(events, after=after),
-        cut_off=frames.cut_off,
-        split_after=split_after,
-    )
-    async with aclosing(pieces):
-        return read(b"".join([piece async for piece in pieces]).decode())
-
-
-@pytest.mark.parametrize("flow", ["two", "both", "spoken", "failing", "tweaked"])
-@pytest.mark.parametrize("shape", ["langflow", "simple"])
-async def test_a_stream_cut_after_any_frame_goes_on_with_the_same(api: Api, flow: str, shape: Shape) -> None:
-    """What came one by one was read to there; whoever comes again is told what waits as one."""
-    request = ApiRequest(input_value="a b c d e f", stream=True, framing="sse", shape=shape)
-    wired = await api.runtime.access.open_flow(LOCAL_OWNER, flow)
-    answer = Answer(api.runtime, LOCAL_OWNER, wired, request)
-    turn = answer.start_for_stream()
-    told = await follow(answer, turn)  # as it comes
-    assert len(told) >= (1 if flow == "failing" else 2 if shape == "simple" else 4)
-    for number, event in enumerate(told):
-        read_to = (int(event["number"]), int(event["part"] or 0))
-        rest = await follow(answer, turn, after=read_to, split_after=read_to[0])
-        assert join(told[: number + 1] + rest) == join(told)
-
-
-async def test_a_stream_that_began_in_one_shape_goes_on_in_the_other(api: Api) -> None:
-    wired = await api.runtime.access.open_flow(LOCAL_OWNER, "spoken")
-    request = ApiRequest(input_value="a b c", stream=True, framing="sse")
-    answer = Answer(api.runtime, LOCAL_OWNER, wired, request)
-    turn = answer.start_for_stream()
-    simply = replace(answer, request=replace(request, shape="simple"))
-    for event in await follow(answer, turn):
-        read_to = (int(event["number"]), int(event["part"] or 0))
-        rest = await follow(simply, turn, after=read_to, split_after=read_to[0])
-        before = [e for e in await follow(simply, turn) if (int(e["number"]), int(e["part"] or 0)) <= read_to]
-        texts = [json.loads(e["data"])["text"] for e in [*before, *rest] if e["event"] == "token"]
-        assert "".join(texts).endswith("You said: a b c"[-len("".join(texts)) :])
-        if event["event"] != "end":
-            assert rest[-1]["event"] == "end"
-
-
-async def test_one_token_pushes_out_its_own_runs_and_nobody_elses(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_turns, "_MOST_OF_ONE_CALLER", 3)
+@pytest.mark.parametrize(
+    ("bound", "most", "length", "kept"),
+    [
+        ("_MOST_OF_ONE_CALLER", 3, 1, [410] * 3 + [200] * 3),
+        ("_MOST_ENDED", 4, 1, [410] * 3 + [200] * 3),
+        ("_MOST_CHARS", 10_000, 1_000, None),
+    ],
+)
+async def test_many_or_long_answers_push_out_those_of_who_keeps_most(
+    api: Api, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, length: int, kept: list[int] | None
+) -> None:
+    """Their oldest, and nobody else's."""
+    monkeypatch.setattr(stream_turns, bound, most)
     _, other = await api.token()
-    run = "/api/v1/run/echo?stream=sse"
-    theirs = read((await api.client.post(run, json={"input_value": "x"}, headers=other)).text)[0]["run"]
-    mine = [read((await api.run("echo", {"input_value": "x"}, query="?stream=sse")).text)[0]["run"] for _ in range(5)]
-
-    async def status(name: str, headers: dict[str, str]) -> int:
-        return (await api.client.get(f"/api/v1/runs/{name}/events", headers=headers)).status_code
-
-    assert [await status(name, {}) for name in mine] == [410, 410, 200, 200, 200]
-    assert await status(theirs, other) == 200
-
-
-async def test_what_ended_turns_keep_is_bounded_by_its_length(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_turns, "_MOST_CHARS", 5_000)
-    body = {"input_value": "x" * 1_000}
-    runs = [read((await api.run("echo", body, query="?stream=sse")).text)[0]["run"] for _ in range(2)]
-    kept = [(await api.client.get(f"/api/v1/runs/{run}/events")).status_code for run in runs]
-    assert kept == [410, 200]
-
-
-async def test_long_answers_push_out_those_of_who_keeps_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_turns, "_MOST_CHARS", 10_000)
-    _, other = await api.token()
-    run, said = "/api/v1/run/echo?stream=sse", {"input_value": "x"}
-    theirs = read((await api.client.post(run, json=said, headers=other)).text)[0]["run"]
-    body = {"input_value": "x" * 1_000}
-    mine = [read((await api.client.post(run, json=body)).text)[0]["run"] for _ in range(12)]
-    kept = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
-    assert (kept[0], kept[-1]) == (410, 200)
-    assert kept == sorted(kept, reverse=True)  # the oldest went first
-    assert (await api.client.get(f"/api/v1/runs/{theirs}/events", headers=other)).status_code == 200
-
-
-async def test_many_answers_push_out_those_of_who_keeps_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_turns, "_MOST_ENDED", 4)
-    _, other = await api.token()
-    run, said = "/api/v1/run/echo?stream=sse", {"input_value": "x"}
-    theirs = read((await api.client.post(run, json=said, headers=other)).text)[0]["run"]
-    mine = [read((await api.client.post(run, json=said)).text)[0]["run"] for _ in range(6)]
-    kept = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
-    assert kept == [410] * 3 + [200] * 3
+    theirs = (await stream(api, "echo", "x", headers=other))[0]["run"]
+    mine = [(await stream(api, "echo", "x" * length))[0]["run"] for _ in range(6 if kept else 12)]
+    found = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
+    assert (found[0], found[-1]) == (410, 200)
+    assert found == (kept or sorted(found, reverse=True))  # the oldest went first
     assert (await api.client.get(f"/api/v1/runs/{theirs}/events", headers=other)).status_code == 200
 
 
@@ -243,38 +178,39 @@ async def hasty(tmp_path: Path) -> AsyncIterator[Api]:
         yield opened
 
 
-async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hasty: Api) -> None:
-    request = ApiRequest(input_value="a", stream=True, framing="sse")
-    wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "long")
-    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_for_stream()
+async def start(api: Api, flow: str, said: str) -> LiveTurn:
+    """A stream of which the first event was read."""
+    wired = await api.runtime.access.open_flow(LOCAL_OWNER, flow)
+    request = ApiRequest(input_value=said, stream=True, framing="sse")
+    turn = Answer(api.runtime, LOCAL_OWNER, wired, request).start_for_stream()
     async with aclosing(turn.follow()) as events:
-        run = (await anext(events)).event.run_id  # type: ignore[union-attr]  # TurnStarted comes first
+        await anext(events)
+    return turn
+
+
+async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hasty: Api) -> None:
+    turn = await start(hasty, "long", "a")
+    run = await hasty.find_running("")
     assert not turn.is_done
     assert hasty.runtime.find_stream_turn(run) is turn
     await asyncio.wait([turn.task])
     ran = await hasty.runtime.store.read(progress.find_run, run_id=run)
     assert ran is not None
     assert ran.status == "stopped"  # by itself it would be complete after ten seconds
-    for _ in range(200):
-        if hasty.runtime.find_stream_turn(run) is None:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it is still kept")
+    async with asyncio.timeout(60):
+        while hasty.runtime.find_stream_turn(run):  # noqa: ASYNC110 - a timer forgets it
+            await asyncio.sleep(0.02)
 
 
 async def test_a_stream_that_cannot_be_resumed_is_a_stream_all_the_same(tmp_path: Path) -> None:
     async with serving(tmp_path, config={"limits": {"resume_seconds": 0}}, flows=LASTING) as api:
-        found = read((await api.run("slow", {"input_value": "a b c"}, query="?stream=sse")).text)
+        found = await stream(api, "slow", "a b c")
         assert found[-1]["event"] == "end"
         assert (await api.client.get(f"/api/v1/runs/{found[0]['run']}/events")).status_code == 410
 
 
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
-    request = ApiRequest(input_value="a b c d e f g h i j k l", stream=True, framing="sse")
-    wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "slow")
-    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_for_stream()
-    async with aclosing(turn.follow()) as events:
-        await anext(events)
+    turn = await start(hasty, "slow", "a b c d e f g h i j k l")
     async with aclosing(turn.follow()) as events:  # takes longer than the while
         told = [item.event async for item in events]
     assert type(told[-1]).__name__ == "TurnFinished"
@@ -284,7 +220,7 @@ async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> No
 async def test_a_run_is_stopped_and_says_so_to_who_reads_it(hasty: Api, query: str) -> None:
     said = "word1" if query else ""  # a whole answer is asked of the model in one piece
     reading = asyncio.create_task(hasty.run("long", {"input_value": "hi", "session_id": "s"}, query=query))
-    run = await find_running(hasty, said)
+    run = await hasty.find_running(said)
     during = (await hasty.client.get(f"/api/v1/runs/{run}")).json()
     assert (during["status"], during["seconds"]) == ("running", None)
     assert during["answers"][0]["text"].startswith(said)
@@ -296,14 +232,3 @@ async def test_a_run_is_stopped_and_says_so_to_who_reads_it(hasty: Api, query: s
     assert response.status_code == (200 if query else 409)
     again = (await hasty.client.post(f"/api/v1/runs/{run}/stop")).json()
     assert again == told
-
-
-async def find_running(api: Api, said: str, *, besides: str | None = None) -> str:
-    """The id of the one run that runs, `besides` one that does, once its answer begins with this."""
-    for _ in range(1_000):
-        for found in await api.runtime.store.read(list_running):
-            texts = api.runtime.running.read_texts(found.id) or {}
-            if found.id != besides and any(text.startswith(said) for text in texts.values()):
-                return found.id
-        await asyncio.sleep(0.02)
-    raise AssertionError("nothing runs")

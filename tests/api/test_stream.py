@@ -1,10 +1,14 @@
-"""`?stream=true`: Langflow's framing, bare JSON and a blank line, against its recordings."""
+"""`?stream=true`, Langflow's framing, against its recordings, and our additions: `?shape=simple` and `?stream=sse`."""
 
+import asyncio
+import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from tests.api.calls import Api
+from flowground.api.stream import write_sse
+from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events, recording, shape
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +27,14 @@ def _data_keys(shaped: Any) -> Any:
     return [name for name, _ in dict(shaped)["data"]]
 
 
+async def stream(api: Api, flow: str, said: str = "hi", **more: Any) -> list[dict[str, Any]]:
+    response = await api.run(flow, {"input_value": said} | more, query="?stream=true")
+    assert response.status_code == 200
+    return events(response.text)
+
+
 async def test_a_stream_has_langflows_events_and_shapes(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "hello world!"}, query="?stream=true")
-    assert response.status_code == 200
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     ours, theirs = events(response.text), events(recording("stream_basic")["body_raw"])
     mine, langflows = _first_of_each(ours), _first_of_each(theirs)
@@ -37,13 +46,13 @@ async def test_a_stream_has_langflows_events_and_shapes(api: Api) -> None:
     kinds = [event["event"] for event in ours]
     assert kinds[:3] == ["add_message", "add_message", "token"]
     assert kinds[-2:] == ["add_message", "end"]
+    answer = find_message(ours[-1]["data"]["result"])["data"]["id"]
+    assert {event["data"]["id"] for event in ours if event["event"] == "token"} == {answer}
 
 
 async def test_an_echo_streams_in_langflows_shape(api: Api) -> None:
-    response = await api.run("echo", {"input_value": "hello world!"}, query="?stream=true")
-    assert [shape(event) for event in events(response.text)] == [
-        shape(event) for event in events(recording("stream_echo")["body_raw"])
-    ]
+    theirs = events(recording("stream_echo")["body_raw"])
+    assert [shape(event) for event in await stream(api, "echo")] == [shape(event) for event in theirs]
 
 
 async def test_frames_are_ascii_json_lines_with_a_blank_line(api: Api) -> None:
@@ -56,34 +65,27 @@ async def test_frames_are_ascii_json_lines_with_a_blank_line(api: Api) -> None:
     assert "".join(tokens) == "You said: žluťoučký 🐎"
 
 
-async def test_tokens_carry_the_id_of_the_message_they_build(api: Api) -> None:
-    found = events((await api.run("spoken", {"input_value": "x"}, query="?stream=true")).text)
-    answer = found[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]["data"]["id"]
-    assert {event["data"]["id"] for event in found if event["event"] == "token"} == {answer}
+async def test_stream_in_the_body_is_honoured_and_the_query_decides_over_it(api: Api) -> None:
+    body = {"input_value": "x", "stream": True}
+    assert (await api.run("spoken", body)).headers["content-type"].startswith("text/event-stream")
+    for query in ("?stream=false", "?stream=0", "?stream="):
+        assert (await api.run("spoken", body, query=query)).headers["content-type"] == "application/json"
 
 
-async def test_stream_in_the_body_is_honoured(api: Api) -> None:
-    response = await api.run("spoken", {"input_value": "x", "stream": True})
-    assert response.headers["content-type"].startswith("text/event-stream")
-
-
-async def test_a_stream_false_tweak_gives_the_text_whole(api: Api) -> None:
-    response = await api.run("spoken", {"input_value": "x", "tweaks": {"stream": False}}, query="?stream=true")
-    kinds = [event["event"] for event in events(response.text)]
-    assert "token" not in kinds
-    assert kinds[-1] == "end"
+async def test_a_text_that_is_wanted_whole_comes_without_tokens(api: Api) -> None:
+    """By a tweak, and by the flow's author."""
+    for found in (await stream(api, "spoken", tweaks={"stream": False}), await stream(api, "whole")):
+        assert [event["event"] for event in found] == ["add_message", "add_message", "end"]
 
 
 async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end(api: Api) -> None:
-    response = await api.run("failing", {"input_value": "x"}, query="?stream=true")
-    assert response.status_code == 200
-    found = events(response.text)
+    found = await stream(api, "failing")
     assert [event["event"] for event in found] == ["add_message", "error", "error"]
     theirs = events(recording("stream_error_500")["body_raw"])
     assert list(found[1]["data"]) == list(theirs[1]["data"])
     last = found[2]["data"]
     assert (last["code"], last["status"], last["detail"]["component"]) == ("model_failed", 502, "Model")
-    assert "Traceback" not in response.text
+    assert "Traceback" not in str(found)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,66 @@ async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end
     ],
 )
 async def test_refusals_come_as_one_error_event(api: Api, case: Any, tweaks: Any) -> None:
-    found = events((await api.run("chat", {"input_value": "x", "tweaks": tweaks}, query="?stream=true")).text)
+    (found,) = await stream(api, "chat", tweaks=tweaks)
     (theirs,) = events(recording(case)["body_raw"])
-    assert [event["event"] for event in found] == ["error"]
-    assert theirs["data"].keys() <= found[0]["data"].keys()
+    assert found["event"] == "error"
+    assert theirs["data"].keys() <= found["data"].keys()
+
+
+def _sse(raw: Any) -> Any:
+    """(id, event, data) of each server-sent event."""
+    for block in raw.split("\n\n"):
+        if block and not block.startswith(":"):
+            fields = dict(line.split(": ", 1) for line in block.split("\n"))
+            run, _, place = fields["id"].partition("/")
+            yield (run, tuple(map(int, place.split(".")))), fields["event"], json.loads(fields["data"])
+
+
+async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
+    body = (await api.run("spoken", {"input_value": "hi", "session_id": "s"}, query="?shape=simple")).json()
+    assert list(body) == ["text", "session_id", "flow_id", "version", "usage"]
+    assert (body["text"], body["session_id"], body["flow_id"]) == ("You said: hi", "s", "spoken")
+    assert body["usage"].keys() == {"input_tokens", "output_tokens", "total_tokens"}
+
+
+async def test_several_outputs_stand_one_after_the_other_in_the_simple_shape(api: Api) -> None:
+    body = (await api.run("both", {"input_value": "x", "output_type": "any"}, query="?shape=simple")).json()
+    assert body["usage"]["total_tokens"] > 0
+    assert "Topic: default topic User: x" in body["text"].split("\n\n")
+
+
+async def test_sse_is_what_event_sources_read(api: Api) -> None:
+    response = await api.run("spoken", {"input_value": "hi there"}, query="?stream=sse")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = list(_sse(response.text))
+    (run,), places = {run for (run, _), _, _ in found}, [place for (_, place), _, _ in found]
+    assert run
+    assert places == sorted(set(places))
+    assert [event for _, event, _ in found][:3] == ["add_message", "add_message", "token"]
+    assert "".join(data["chunk"] for _, event, data in found if event == "token") == "You said: hi there"
+    assert found[-1][1] == "end"
+
+
+@pytest.mark.parametrize(("flow", "answers"), [("spoken", 1), ("tweaked", 2)])
+async def test_sse_in_the_simple_shape_tells_several_answers_apart(api: Api, flow: str, answers: int) -> None:
+    found = list(_sse((await api.run(flow, {"input_value": "hi"}, query="?stream=sse&shape=simple")).text))
+    assert {event for _, event, _ in found} == {"token", "end"}
+    said: dict[str, str] = {}
+    for _, event, data in found:
+        if event == "token":
+            said[data["id"]] = said.get(data["id"], "") + data["text"]
+    assert len(said) == answers
+    assert set(found[-1][2]["text"].split("\n\n")) == set(said.values())
+
+
+async def test_silence_is_bridged_by_comments() -> None:
+    go = asyncio.Event()
+
+    async def slow() -> Any:
+        await go.wait()
+        yield "run/1", "end", "{}"
+
+    async with aclosing(write_sse(slow(), heartbeat=0.01)) as frames:
+        assert [await anext(frames) for _ in range(3)] == [b": still here\n\n"] * 3
+        go.set()
+        assert [frame async for frame in frames][-1] == b"id: run/1\nevent: end\ndata: {}\n\n"

@@ -2,24 +2,23 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowground.store.people import members, tokens
 from tests.api.calls import Api
+from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
-from tests.people import PASSWORD
 
 pytestmark = pytest.mark.anyio
-
-LANGFLOWS = "Invalid or missing API key"
 
 
 async def refusal(api: Api, headers: dict[str, str]) -> tuple[str, str]:
     """Code and hint; the status and the sentence are Langflow's in every case."""
-    response = await api.client.post("/api/v1/run/echo", json={}, headers=headers)
+    response = await api.run("echo", headers=headers)
     body = response.json()
-    assert (response.status_code, body["detail"]) == (403, LANGFLOWS)
+    assert (response.status_code, body["detail"]) == (403, recording("auth_bad_header")["body"]["detail"])
     return body["code"], body["hint"]
 
 
@@ -28,15 +27,22 @@ async def test_an_expired_token_is_told_when(api: Api) -> None:
     code, hint = await refusal(api, old)
     assert code == "api_key_expired"
     assert hint == "The token expired on 2026-01-02. Make a new one under API access."
+    _, just = await api.token(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert (await refusal(api, just))[0] == "api_key_expired"
 
 
 async def test_a_revoked_token_is_told_and_ends_at_once(api: Api) -> None:
     token, headers = await api.token(expires_at=datetime.now(UTC) + timedelta(days=1))
-    assert (await api.client.post("/api/v1/run/echo", json={}, headers=headers)).status_code == 200
+    await api.add("ada")
+    _, adas = await api.token(owner="ada")
+    for good in (headers, adas):
+        assert (await api.run("echo", headers=good)).status_code == 200
     await api.runtime.store.write(tokens.revoke, token_id=token.id, by="tests")
     code, hint = await refusal(api, headers)
     assert code == "api_key_revoked"
     assert "was revoked on" in hint
+    await api.runtime.store.write(members.remove, member="ada", by="tests")
+    assert (await refusal(api, adas))[0] == "api_key_revoked"
 
 
 @pytest.mark.parametrize("secret", ["sk-bad", "fg_" + "x" * 43, "fg_", "a key with spaces"])
@@ -47,20 +53,11 @@ async def test_an_unknown_key_is_told_nothing(api: Api, secret: str) -> None:
     assert secret not in hint
 
 
-async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
-    await api.runtime.sign_in.roster.add("ada", role="author", password=PASSWORD, by="tests")
-    _, adas = await api.token(owner="ada")
-    assert (await api.client.post("/api/v1/run/echo", json={}, headers=adas)).status_code == 200
-    await api.runtime.store.write(members.remove, member="ada", by="tests")
-    code, _ = await refusal(api, adas)
-    assert code == "api_key_revoked"
-
-
 async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
     token, headers = await api.token()
     began = datetime.now(UTC)
     for _ in range(3):
-        await api.client.post("/api/v1/run/echo", json={}, headers=headers)
+        await api.run("echo", headers=headers)
     api.runtime.store._uses.flush()
     await api.runtime.store.write(tokens.count_uses, uses={})
     (found,) = [item for item in await api.runtime.store.read(tokens.list_tokens) if item.id == token.id]
@@ -69,18 +66,22 @@ async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
     assert began <= found.last_used_at <= datetime.now(UTC)
 
 
+async def test_uses_that_cannot_be_counted_fail_no_run(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    broken = "CREATE TRIGGER broken BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'not today'); END"
+    await api.runtime.store.write(lambda connection: connection.exec_driver_sql(broken) and None)
+    assert (await api.run("echo")).status_code == 200
+    api.runtime.store._uses.flush()
+    await api.runtime.store.write(tokens.count_uses, uses={})
+    assert "a write nobody waited for failed" in caplog.text
+    assert (await api.run("echo")).status_code == 200
+
+
 async def test_keys_in_the_query_can_be_switched_off(tmp_path: Path) -> None:
     async with serving(tmp_path, config={"api": {"key_in_query": False}}) as api:
         key = api.client.headers.pop("x-api-key")
-        refused = await api.client.post(f"/api/v1/run/echo?x-api-key={key}", json={})
+        refused = await api.run("echo", query=f"?x-api-key={key}")
         assert (refused.status_code, refused.json()["code"]) == (403, "api_key_missing")
-        answer = await api.client.post("/api/v1/run/echo?x-api-key=bad", json={}, headers={"x-api-key": key})
-        assert answer.status_code == 200
-
-
-async def test_without_a_setting_nothing_is_limited(api: Api) -> None:
-    response = await api.run("echo")
-    assert not [name for name in response.headers if name.startswith("x-ratelimit")]
+        assert (await api.run("echo", query="?x-api-key=bad", headers={"x-api-key": key})).status_code == 200
 
 
 async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path) -> None:
@@ -93,34 +94,62 @@ async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path)
             assert 0 < int(response.headers["x-ratelimit-reset"]) <= 60
             left.append(response.headers["x-ratelimit-remaining"])
         assert left == ["3", "2", "1", "0"]
-        for flow in ("nothing", "echo"):
-            refused = await api.run(flow)
-            assert refused.headers["x-ratelimit-remaining"] == "0"
+        assert (await api.run("nothing")).headers["x-ratelimit-remaining"] == "0"
         refused = await api.run("echo")
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert refused.json()["detail"] == "This token may start 4 runs a minute."
         assert refused.headers["x-ratelimit-remaining"] == "0"
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
         _, other = await api.token()
-        assert (await api.client.post("/api/v1/run/echo", json={}, headers=other)).status_code == 200
+        assert (await api.run("echo", headers=other)).status_code == 200
 
 
-async def test_all_tokens_of_a_person_have_one_limit(tmp_path: Path) -> None:
-    async with serving(tmp_path, config={"limits": {"runs_per_minute": 1}}) as api:
-        answers = []
-        for name in ("olga", "bob"):
-            await api.runtime.sign_in.roster.add(name, role="author", by="tests")
-            for _ in range(2):
-                _, headers = await api.token(owner=name)
-                answers.append(await api.client.post("/api/v1/run/echo", json={}, headers=headers))
-        assert [answer.status_code for answer in answers] == [200, 429, 200, 429]
+async def read_me(api: Api, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    said: dict[str, Any] = (await api.client.get("/api/v1/me", headers=headers)).json()
+    return said
 
 
-async def test_uses_that_cannot_be_counted_fail_no_run(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    broken = "CREATE TRIGGER broken BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'not today'); END"
-    await api.runtime.store.write(lambda connection: connection.exec_driver_sql(broken) and None)
-    assert (await api.run("echo")).status_code == 200
-    api.runtime.store._uses.flush()
-    await api.runtime.store.write(tokens.count_uses, uses={})
-    assert "a write nobody waited for failed" in caplog.text
-    assert (await api.run("echo")).status_code == 200
+async def test_an_organization_token_is_told_what_it_is(api: Api) -> None:
+    said = await read_me(api)
+    token = said.pop("token")
+    assert (token["name"], token["flows"], token["expires_at"]) == ("other", None, None)
+    assert said == {"kind": "organization", "role": "admin", "member": None, "limits": []}
+    assert not [name for name in (await api.run("echo")).headers if name.startswith("x-ratelimit")]
+
+
+async def test_a_persons_token_is_told_whose_it_is(api: Api) -> None:
+    await api.runtime.sign_in.roster.add("mia", role="author", display_name="Mia M.", by="tests")
+    until = datetime.now(UTC) + timedelta(days=3)
+    made, headers = await api.token(owner="mia", flows=("echo",), expires_at=until)
+    said = await read_me(api, headers)
+    assert (said["kind"], said["role"]) == ("member", "author")
+    assert said["member"] == {"id": "mia", "name": "mia", "display_name": "Mia M."}
+    assert (said["token"]["id"], said["token"]["flows"]) == (made.id, ["echo"])
+    assert said["token"]["expires_at"].startswith(f"{until:%Y-%m-%d %H:%M:%S}")
+    assert headers["x-api-key"] not in str(said)
+
+
+async def test_two_tokens_of_one_person_share_what_is_left_and_asking_costs_nothing(tmp_path: Path) -> None:
+    config = {"limits": {"person": {"runs_per_minute": 3}, "runs_per_minute": 5, "flow": {"runs_per_minute": 9}}}
+    async with serving(tmp_path, config=config) as api:
+        await api.add("mia", "bob")
+        (_, one), (_, two) = await api.token(owner="mia"), await api.token(owner="mia", flows=("echo", "gone"))
+        for _ in range(3):
+            (row,) = (await read_me(api, one))["limits"]
+            assert (row["of"], row["what"], row["limit"], row["left"]) == ("person", "runs_per_minute", 3, 3)
+        for headers in (one, two):
+            assert (await api.run("echo", headers=headers)).status_code == 200
+        second = (await read_me(api, two))["limits"]
+        found = [(row["of"], row["left"], row.get("flow_id")) for row in second]
+        assert found == [("person", 1, None), ("flow", 7, "echo")]
+        assert all(0 < row["resets_in"] <= 60 for row in second)
+        answer = await api.run("echo", headers=one)
+        assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (200, "0")
+        refused = await api.run("echo", headers=two)
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.json()["detail"] == "Your programs and pages may together start 3 runs a minute."
+        assert "limits.person.runs_per_minute" in refused.json()["hint"]
+        _, bobs = await api.token(owner="bob")
+        assert (await api.run("echo", headers=bobs)).status_code == 200
+        # An organization token counts for itself.
+        assert [(row["of"], row["left"]) for row in (await read_me(api))["limits"]] == [("token", 3)]

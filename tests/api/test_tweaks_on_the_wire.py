@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.calls import Api
+from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
@@ -20,59 +21,53 @@ async def asked(api: Api, tweaks: Any, *, flow: str = "tweaked", **more: Any) ->
     return {item["component_id"]: json.loads(item["artifacts"]["message"]) for item in outputs}
 
 
-async def temperatures(api: Api, tweaks: Any, *, flow: str = "tweaked") -> tuple[Any, Any]:
+async def temperatures(api: Api, tweaks: Any, *, flow: str = "tweaked") -> tuple[Any, ...]:
     said = await asked(api, tweaks, flow=flow)
-    return said["FirstOut"]["options"].get("temperature"), said["SecondOut"]["options"].get("temperature")
+    return tuple(said[name]["options"].get("temperature") for name in ("FirstOut", "SecondOut"))
 
 
-async def refused(api: Api, tweaks: Any, *, flow: str = "tweaked", status: int = 422) -> Any:
+async def refused(api: Api, tweaks: Any, *, flow: str = "tweaked") -> Any:
     response = await api.run(flow, {"input_value": "hi", "tweaks": tweaks})
-    assert response.status_code == status, response.text
+    assert response.status_code == 422, response.text
     return response.json()["detail"]
 
 
-async def test_a_component_is_named_by_its_id(api: Api) -> None:
-    assert await temperatures(api, {"First": {"temperature": 0.7}}) == (0.7, None)
-
-
-async def test_of_several_display_names_alike_the_last_component_is_meant(api: Api) -> None:
-    assert await temperatures(api, {"Language Model": {"temperature": 0.7}}) == (0.1, 0.7)
-
-
-async def test_a_plain_value_is_set_on_every_component_that_has_the_field(api: Api) -> None:
-    assert await temperatures(api, {"temperature": 0.4}) == (0.4, 0.4)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-async def test_the_specific_tweak_beats_the_global_one(api: Api, turned: bool) -> None:
-    pairs: list[tuple[str, Any]] = [("temperature", 0.4), ("First", {"temperature": 0.9})]
-    assert await temperatures(api, dict(pairs[::-1] if turned else pairs)) == (0.9, 0.4)
+@pytest.mark.parametrize(
+    ("tweaks", "found"),
+    [
+        (None, (0.1, None)),
+        ({}, (0.1, None)),
+        ({"First": {"temperature": 0.7}}, (0.7, None)),
+        ({"Language Model": {"temperature": 0.7}}, (0.1, 0.7)),  # of several alike the last component
+        ({"temperature": 0.4}, (0.4, 0.4)),  # every component that has the field
+        ({"temperature": 0.4, "First": {"temperature": 0.9}}, (0.9, 0.4)),  # the specific one wins
+        ({"First": {"temperature": 0.9}, "temperature": 0.4}, (0.9, 0.4)),
+        ({"temperature": None}, (0.1, None)),  # the author's value, which no global tweak changes
+        ({"First": {"temperature": None}, "temperature": 0.4}, (0.1, 0.4)),
+    ],
+)
+async def test_a_tweak_names_a_component_its_display_name_or_a_field_of_all(
+    api: Api, tweaks: Any, found: tuple[float, float | None]
+) -> None:
+    assert await temperatures(api, tweaks) == found
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"),
+    ("field", "given", "sent"),
     [
-        ("0.9", 0.9),
-        (True, 1.0),
-        ({"value": 0.3}, 0.3),
-        ({"value": 0.3, "load_from_db": False}, 0.3),
-        (None, 0.1),
-        ({"value": None}, 0.1),
+        ("temperature", "0.9", 0.9),
+        ("temperature", True, 1.0),
+        ("temperature", {"value": 0.3}, 0.3),
+        ("temperature", {"value": 0.3, "load_from_db": False}, 0.3),
+        ("temperature", {"value": None}, 0.1),
+        ("max_tokens", "17", 17),
+        ("max_tokens", 17.9, 17),
     ],
 )
-async def test_values_are_taken_in_every_form(api: Api, given: Any, sent: Any) -> None:
-    assert await temperatures(api, {"First": {"temperature": given}}) == (sent, None)
-
-
-async def test_null_is_the_authors_value_and_no_global_tweak_changes_it(api: Api) -> None:
-    assert await temperatures(api, {"temperature": None}) == (0.1, None)
-    assert await temperatures(api, {"First": {"temperature": None}, "temperature": 0.4}) == (0.1, 0.4)
-
-
-@pytest.mark.parametrize("given", ["17", 17.9, 17])
-async def test_whole_numbers_are_coerced(api: Api, given: Any) -> None:
-    said = await asked(api, {"First": {"max_tokens": given}})
-    assert said["FirstOut"]["options"]["max_tokens"] == 17
+async def test_values_are_taken_in_every_form(api: Api, field: str, given: Any, sent: Any) -> None:
+    said = await asked(api, {"First": {field: given}})
+    assert said["FirstOut"]["options"][field] == sent
+    assert said["SecondOut"]["options"] == {}
 
 
 async def test_a_template_may_be_tweaked_and_a_new_variable_in_it_not(api: Api) -> None:
@@ -93,11 +88,6 @@ async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
     tweaks = {"session_id": "theirs", "ChatInput": {"session_id": "theirs"}}
     response = await api.run("tweaked", {"input_value": "hi", "session_id": "mine", "tweaks": tweaks})
     assert (response.status_code, response.json()["session_id"]) == (200, "mine")
-
-
-@pytest.mark.parametrize("tweaks", [None, {}])
-async def test_no_tweaks_is_no_tweak(api: Api, tweaks: Any) -> None:
-    assert await temperatures(api, tweaks) == (0.1, None)
 
 
 @pytest.mark.parametrize(
@@ -124,35 +114,31 @@ async def test_no_tweaks_is_no_tweak(api: Api, tweaks: Any) -> None:
 async def test_what_cannot_be_set_names_field_and_reason(api: Api, tweaks: Any, field: str, says: str) -> None:
     detail = await refused(api, tweaks)
     assert (detail["error"], detail["code"], detail["fields"]) == ("Refused tweaks", "TWEAKS_REFUSED", [field])
+    assert detail.keys() == recording("tweak_code_field")["body"]["detail"].keys()
     assert says in detail["message"]
 
 
 async def test_one_refusal_leaves_everything_as_it_was(api: Api) -> None:
     detail = await refused(api, {"First": {"temperature": 0.7, "code": "x"}, "Nobody": {}})
     assert set(detail["fields"]) == {"code", "Nobody"}
-    assert (await api.client.get("/api/v1/monitor/messages")).json() == []
+    assert await api.messages() == []
 
 
-async def test_the_conflict_is_checked_before_everything_else(api: Api) -> None:
-    tweaks = {"First": {"code": "x"}, "ChatInput": {"input_value": "y"}}
-    assert "you cannot pass a tweak with the same name" in await refused(api, tweaks, status=400)
+async def test_the_input_given_twice_is_refused_in_langflows_words(api: Api) -> None:
+    """Before everything else."""
+    body = {"input_value": "hi", "tweaks": {"First": {"code": "x"}, "ChatInput": {"input_value": "y"}}}
+    response, hint = await api.run("tweaked", body), {"hint": "Send one of the two."}
+    theirs = recording("tweak_chat_input_conflict")["body"]
+    assert (response.status_code, response.json()) == (400, theirs | hint)
+    body = {"input_value": "x", "input_type": "text", "tweaks": {"Topic": {"input_value": "y"}}}
+    response = await api.run("tweaked", body)
+    texts = {"detail": theirs["detail"].replace("chat input", "text input")}
+    assert (response.status_code, response.json()) == (400, texts | hint)
 
 
 async def test_the_message_may_be_given_as_a_tweak_alone(api: Api) -> None:
     said = await asked(api, {"ChatInput": {"input_value": "by tweak"}}, input_value=None)
     assert said["SecondOut"]["messages"][-1]["content"] == "by tweak"
-
-
-async def test_the_text_inputs_conflict_has_its_own_words(api: Api) -> None:
-    body = {"input_value": "x", "input_type": "text", "tweaks": {"Topic": {"input_value": "y"}}}
-    response = await api.run("tweaked", body)
-    assert (response.status_code, response.json()) == (
-        400,
-        {
-            "detail": "If you pass an input_value to the text input, you cannot pass a tweak with the same name.",
-            "hint": "Send one of the two.",
-        },
-    )
 
 
 async def test_where_the_settings_say_warn_unknown_and_connected_ones_are_warned_of(tmp_path: Path) -> None:
