@@ -1,6 +1,6 @@
 """What an OpenAI-compatible server answers, and an adapter that calls one which answers so."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ WANTED = Completion("Hi you", "small-2026", Usage(7, 2), "stop")
 
 @asynccontextmanager
 async def model(
-    *answers: list[Part], seconds: float = 5, retries: int = 2, **more: Any
+    *answers: Sequence[Part], seconds: float = 5, retries: int = 2, **more: Any
 ) -> AsyncIterator[tuple[OpenAI, Wire]]:
     async with wire(*answers) as server:
         provider = OpenAI("mine", f"{server.url}/deep/v1", api_key=KEY, timeout=seconds, retries=retries, **more)
