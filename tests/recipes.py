@@ -10,16 +10,14 @@ from tests.recipe_files import PARROT, PARROT_SERVER, SHOUT, STATUS
 from tests.servers import clean_environment
 
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio.pytest_plugin", "-p", "pytest_timeout")
-GENERATED = ("docs.generate", "--check")
-"""The check that generated pages are those of the code; the others name tests."""
 
 
 @dataclass(frozen=True)
 class Step:
     """`write` does it in a copy of the tree.
 
-    `named_by` are the arguments of the tool of `make check` that fails without it and prints `says`; where there is
-    none, only who reads the change can see that it is missing.
+    `named_by` are the arguments of the test that fails without it and prints `says`. Without one, only who reads the
+    change can see that it is missing.
     """
 
     write: Callable[[Path], None]
@@ -79,10 +77,7 @@ def _tests(*names: str) -> tuple[str, ...]:
     return (*PYTEST, *names)
 
 
-def _changelog(line: str) -> Callable[[Path], None]:
-    return _lines(("CHANGELOG.md", "### Added\n\n", f"- {line}\n"))
-
-
+_GENERATED = _tests("tests/test_docs.py", "-k", "generated_pages")
 _COMPONENTS = "flowground/components/__init__.py"
 _PROVIDERS = "flowground/providers/__init__.py"
 _PAGES = "tests/test_pages_each.py"
@@ -92,7 +87,7 @@ RECIPES = {
         (
             Step(
                 _file("flowground/components/shout.py", SHOUT),
-                GENERATED,
+                _GENERATED,
                 "No module named 'flowground.components.shout'",
             ),
             Step(
@@ -114,20 +109,15 @@ RECIPES = {
                 _tests("tests/test_components.py", "-k", "each_type_runs and Shout"),
                 "tests/test_components.py has no flow with Shout in IN_A_FLOW",
             ),
-            Step(
-                _changelog("**Shout** is a component that gives its text in capitals."),
-                _tests("tests/test_house.py", "-k", "changelog_names"),
-                "CHANGELOG.md does not name Shout",
-            ),
-            Step(_generate, GENERATED, "docs/components.md"),
+            Step(_generate, _GENERATED, "docs/components.md"),
         ),
-        ("tests/test_components.py", "tests/test_added.py", "tests/test_house.py", "-k", "not ladder"),
+        ("tests/test_components.py", "tests/test_added.py"),
     ),
     "a provider": Recipe(
         (
             Step(
                 _file("flowground/providers/parrot.py", PARROT),
-                GENERATED,
+                _GENERATED,
                 "No module named 'flowground.providers.parrot'",
             ),
             Step(
@@ -166,14 +156,9 @@ RECIPES = {
                 _tests("tests/test_settings.py", "-k", "shows_every"),
                 "providers.NAME.greeting",
             ),
-            Step(
-                _changelog("Providers of type `parrot`."),
-                _tests("tests/test_house.py", "-k", "changelog_names"),
-                "CHANGELOG.md does not name parrot",
-            ),
-            Step(_generate, GENERATED, "docs/settings.md"),
+            Step(_generate, _GENERATED, "docs/settings.md"),
         ),
-        ("tests/test_providers.py", "tests/test_settings.py", "tests/test_house.py", "-k", "not ladder"),
+        ("tests/test_providers.py", "tests/test_settings.py"),
     ),
     "a setting": Recipe(
         (
@@ -204,8 +189,7 @@ RECIPES = {
                 _tests("tests/test_settings.py", "-k", "tried_by_a_test"),
                 "organization.motto",
             ),
-            Step(_changelog("`organization.motto`.")),
-            Step(_generate, GENERATED, "docs/settings.md"),
+            Step(_generate, _GENERATED, "docs/settings.md"),
         ),
         ("tests/test_settings.py", "tests/test_added.py"),
     ),
@@ -243,7 +227,6 @@ RECIPES = {
                 _tests(_PAGES, "-k", "each_page_opens and status"),
                 "tests/test_pages_each.py has no words of status in OPENED",
             ),
-            Step(_changelog("A page **Status**.")),
         ),
         (_PAGES, "tests/test_gate.py", "-k", "first_visitors or test_pages_each"),
     ),
