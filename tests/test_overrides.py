@@ -1,12 +1,17 @@
-"""What an override comes to: the tweaks of a call, refused where the API refuses them."""
+"""What an override comes to: the tweaks of a call, refused where the API refuses them. In an address they come back as
+they were, and nothing else comes back at all."""
 
+import base64
+import json
+import random
+import zlib
 from typing import Any
 
 import pytest
 
 from flowground.caller import LOCAL_OWNER
-from flowground.errors import TweaksRefused
-from flowground.overrides import drop_inputs, find_changes
+from flowground.errors import InvalidRequest, TweaksRefused
+from flowground.overrides import LONGEST_LINK, drop_inputs, find_changes, read_link, write_link
 from tests.talk import FLOW, MEMBER, OPENED
 
 
@@ -49,21 +54,14 @@ def test_what_cannot_be_is_refused_as_by_the_api(values: dict[str, Any], sentenc
 
 
 @pytest.mark.parametrize(
-    "values",
-    [
-        {"Prompt": {"template": "x"}},
-        {"Prompt": {"topic": "x"}},
-        {"Model": {"input_value": "${ChatInput}"}},
-        {"No": {"x": 1}},
-    ],
+    ("name", "field"), [("Prompt", "template"), ("Prompt", "topic"), ("Model", "input_value"), ("No", "x")]
 )
-def test_from_outside_every_other_name_gets_the_same_answer(values: dict[str, Any]) -> None:
+def test_from_outside_every_other_name_gets_the_same_answer(name: str, field: str) -> None:
     only = "the flow's author opened `Prompt.tone`, `Model.model`, `Model.temperature`, `Model.max_tokens`, "
-    with pytest.raises(TweaksRefused) as caught:
-        find_changes(OPENED, values, MEMBER)
-    assert only in caught.value.message
-    with pytest.raises(TweaksRefused, match="the flow's author opened no field"):
-        find_changes(FLOW, values, MEMBER)
+    for flow, says in ((OPENED, only), (FLOW, "the flow's author opened no field")):
+        with pytest.raises(TweaksRefused) as caught:
+            find_changes(flow, {name: {field: "x"}}, MEMBER)
+        assert says in caught.value.message
 
 
 def test_a_message_takes_the_place_of_the_inputs_override() -> None:
@@ -71,3 +69,65 @@ def test_a_message_takes_the_place_of_the_inputs_override() -> None:
     assert drop_inputs(FLOW, overrides) == {"Topic": {"input_value": "y"}}
     assert drop_inputs(FLOW, overrides, input_type="text") == {"ChatInput": {"input_value": "x"}}
     assert drop_inputs(FLOW, overrides, input_type="any") == {}
+
+
+VALUES: dict[str, dict[str, Any]] = {
+    "Prompt": {"template": 'it\'s "so"\n</script> 👋🏽 שלום {x}', "tone": ""},
+    "Rows": {"input_data": [{"text": "a", "more": [1, None, {"x": 0.5}]}, {}]},
+    "Model-a1b2c": {"temperature": 0.4, "seed": 2**31 - 1, "stream": False, "max_tokens": None},
+}
+
+
+def packed(plain: bytes) -> str:
+    packing = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.urlsafe_b64encode(packing.compress(plain) + packing.flush()).decode().rstrip("=")
+
+
+def test_they_come_back_as_they_were() -> None:
+    word = write_link(VALUES)
+    assert word.isascii()
+    assert not set(word) & set("+/=&?#% ")
+    assert read_link(word) == VALUES
+    assert read_link(write_link({})) == {}
+
+
+def test_a_long_prompt_still_fits() -> None:
+    prompt = " ".join(f"Rule {number}: be brief, be kind, be exact." for number in range(200))
+    assert read_link(write_link({"Prompt": {"template": prompt}})) == {"Prompt": {"template": prompt}}
+
+
+def test_what_would_break_an_address_is_refused() -> None:
+    noise = base64.b64encode(random.Random(1).randbytes(LONGEST_LINK)).decode()
+    with pytest.raises(InvalidRequest, match="too long for a link"):
+        write_link({"Prompt": {"template": noise}})
+
+
+UNREADABLE = [
+    b"not json", b"\xff", b"[1, 2]", b'{"Prompt": "x"}', b'{"Prompt": [1]}', b'{"Model": {"temperature": NaN}}',
+    b'{"Model": {"seed": ' + b"9" * 10_000 + b"}}", b"[" * 100_000,
+    json.dumps({"Prompt": {"template": "a" * 1_000_000}}).encode(),
+]  # fmt: skip
+GARBAGE = ["", "x", "!!!", "é" * 8, "A" * (LONGEST_LINK + 1), *map(packed, UNREADABLE)]
+
+
+def test_anything_else_is_one_sentence() -> None:
+    for word in (*GARBAGE, write_link(VALUES)[:-3], write_link(VALUES) + "AAAA"):
+        with pytest.raises(InvalidRequest) as caught:
+            read_link(word)
+        assert caught.value.message == "This link holds no overrides that can be read: it may have been cut off."
+
+
+def test_any_noise_is_refused_or_harmless() -> None:
+    chance = random.Random(7)
+    word = write_link(VALUES)
+    harmless = 0
+    for _ in range(2_000):
+        at = chance.randrange(len(word))
+        changed = word[:at] + chance.choice("AZaz09-_") + word[at + 1 :]
+        try:
+            found = read_link(changed)
+        except InvalidRequest:
+            continue
+        assert all(isinstance(fields, dict) for fields in found.values())
+        harmless += 1
+    assert 0 < harmless < 2_000

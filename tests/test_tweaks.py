@@ -1,4 +1,5 @@
-"""Tweaks as Langflow takes them (its recordings: tweak_*.json), and what is refused with its reason."""
+"""Tweaks as Langflow takes them (its recordings: tweak_*.json), and what is refused with its reason; of a flow whose
+author listed what callers may set, and those of callers who see it from outside."""
 
 import json
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 from flowground.caller import RunRequest
 from flowground.errors import InputConflict, TweaksRefused
 from flowground.tweaks import Tweaked, apply_tweaks
+from flowground.wiring import WiredFlow
 from tests.flow_texts import wired
-from tests.tweaking import FLOW, fields, refused, tweak
+from tests.talk import MEMBER
+from tests.tweaking import FLOW, OPENED, TALK, fields, refused, tweak
 
 
 def test_without_tweaks_the_flow_is_the_very_same() -> None:
@@ -18,9 +21,8 @@ def test_without_tweaks_the_flow_is_the_very_same() -> None:
     assert tweak({"Second": {}}) is FLOW
 
 
-@pytest.mark.parametrize("key", ["Model-a1b2c"])
-def test_a_tweak_by_id_changes_this_flow_only(key: str) -> None:
-    flow = tweak({key: {"temperature": 0.9, "max_tokens": 5}})
+def test_a_tweak_by_id_changes_this_flow_only() -> None:
+    flow = tweak({"Model-a1b2c": {"temperature": 0.9, "max_tokens": 5}})
     assert fields(flow, "Model-a1b2c", "temperature", "max_tokens") == (0.9, 5)
     assert fields(FLOW, "Model-a1b2c", "temperature", "max_tokens") == (0.1, 100)
     assert flow.components["Second"] is FLOW.components["Second"]
@@ -79,69 +81,43 @@ def test_null_is_the_authors_value(name: str) -> None:
         assert tweak({name: {field: null for field in given if field not in FLOW.connections.get(name, ())}}) is FLOW
 
 
-@pytest.mark.parametrize(
-    ("tweaks", "message"),
-    [
-        ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
-        ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value, should_store_message."),
-        ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
-        (
-            {"language model": {"stream": True}},
-            "The flow has no component `language model`: did you mean `Language Model`?",
-        ),
-        ({"temperture": 1}, "No component of the flow has a field `temperture`: did you mean `temperature`?"),
-        ({"zzz": 1}, "No component of the flow has a field `zzz`."),
-        ({"temperature": {"value": 1}}, "A tweak of `temperature` everywhere is a plain value, not an object."),
-        ({"Second": "abc"}, 'The tweak of `Second` is an object of fields and values, not "abc".'),
-        ({"Second": [1]}, "The tweak of `Second` is an object of fields and values, not [1]."),
-        ({"temperature": [1]}, "The tweak of `temperature` is an object of fields and values, not [1]."),
-        ({"Second": {"temperature": "hot"}}, '`Second.temperature` is a number from 0 to 2, not "hot".'),
-        ({"Second": {"temperature": 99}}, "`Second.temperature` is a number from 0 to 2, not 99."),
-        ({"Second": {"temperature": float("nan")}}, "`Second.temperature` is a number from 0 to 2, not NaN."),
-        (
-            {"temperature": 99},
-            "`Model-a1b2c.temperature` is a number from 0 to 2, not 99. "
-            "`Second.temperature` is a number from 0 to 2, not 99.",
-        ),
-        ({"Second": {"max_tokens": "abc"}}, '`Second.max_tokens` is a whole number from 1 to 1,000,000, not "abc".'),
-        (
-            {"Second": {"max_tokens": float("inf")}},
-            "`Second.max_tokens` is a whole number from 1 to 1,000,000, not Infinity.",
-        ),
-        ({"Second": {"max_tokens": 0.5}}, "`Second.max_tokens` is a whole number from 1 to 1,000,000, not 0.5."),
-        ({"Second": {"max_tokens": 10**30}}, "whole"),
-        ({"Second": {"system_message": 5}}, "`Second.system_message` is text, not 5."),
-        ({"Second": {"system_message": True}}, "`Second.system_message` is text, not true."),
-        ({"Second": {"system_message": {"a": 1}}}, '`Second.system_message` is text, not {"a": 1}.'),
-        ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
-        (
-            {"Second": {"temperature": {"value": "VAR", "load_from_db": True}}},
-            "`Second.temperature`: there are no global variables here, `load_from_db` has no meaning.",
-        ),
-        (
-            {"Second": {"input_value": "x"}},
-            "`Second.input_value` is filled by `${ChatInput}`: a tweak has no effect there.",
-        ),
-        ({"Prompt": {"topic": "x"}}, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there."),
-        (
-            {"Second": {"model": "openai:dear"}},
-            "The field is protected and keeps the value set by the flow author: `Second.model`.",
-        ),
-        ({"model": "x"}, "The field is protected and keeps the value set by the flow author: `Model-a1b2c.model`."),
-        (
-            {"Second": {"code": "x"}},
-            "The field is protected and keeps the value set by the flow author: `Second.code`.",
-        ),
-        (
-            {"Prompt": {"template": "{newvar}"}},
-            "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the template, or write `{{newvar}}` "
-            "for plain braces.",
-        ),
-        ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
-        ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
-        ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
-    ],
-)
+TEMPERATURE, TOKENS = "a number from 0 to 2, not", "a whole number from 1 to 1,000,000, not"
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
+    ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value, should_store_message."),
+    ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
+    ({"language model": {"stream": True}}, "no component `language model`: did you mean `Language Model`?"),
+    ({"temperture": 1}, "No component of the flow has a field `temperture`: did you mean `temperature`?"),
+    ({"zzz": 1}, "No component of the flow has a field `zzz`."),
+    ({"temperature": {"value": 1}}, "A tweak of `temperature` everywhere is a plain value, not an object."),
+    ({"Second": "abc"}, 'The tweak of `Second` is an object of fields and values, not "abc".'),
+    ({"Second": [1]}, "The tweak of `Second` is an object of fields and values, not [1]."),
+    ({"temperature": [1]}, "The tweak of `temperature` is an object of fields and values, not [1]."),
+    ({"Second": {"temperature": "hot"}}, f'`Second.temperature` is {TEMPERATURE} "hot".'),
+    ({"Second": {"temperature": float("nan")}}, f"{TEMPERATURE} NaN."),
+    ({"temperature": 99}, f"`Model-a1b2c.temperature` is {TEMPERATURE} 99. `Second.temperature` is {TEMPERATURE} 99."),
+    ({"Second": {"max_tokens": "abc"}}, f'`Second.max_tokens` is {TOKENS} "abc".'),
+    ({"Second": {"max_tokens": float("inf")}}, f"{TOKENS} Infinity."),
+    ({"Second": {"max_tokens": 0.5}}, f"{TOKENS} 0.5."),
+    ({"Second": {"max_tokens": 10**30}}, "whole"),
+    ({"Second": {"system_message": 5}}, "`Second.system_message` is text, not 5."),
+    ({"Second": {"system_message": True}}, "is text, not true."),
+    ({"Second": {"system_message": {"a": 1}}}, 'is text, not {"a": 1}.'),
+    ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
+    ({"Second": {"temperature": {"value": "VAR", "load_from_db": True}}}, "`load_from_db` has no meaning."),
+    ({"Second": {"input_value": "x"}}, "is filled by `${ChatInput}`: a tweak has no effect there."),
+    ({"Prompt": {"topic": "x"}}, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there."),
+    ({"Second": {"model": "openai:dear"}}, "is protected and keeps the value set by the flow author: `Second.model`."),
+    ({"model": "x"}, "keeps the value set by the flow author: `Model-a1b2c.model`."),
+    ({"Second": {"code": "x"}}, "keeps the value set by the flow author: `Second.code`."),
+    ({"Prompt": {"template": "{newvar}"}}, "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the"),
+    ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
+    ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
+    ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
+]
+
+
+@pytest.mark.parametrize(("tweaks", "message"), REFUSED)
 def test_what_cannot_be_is_refused_with_its_reason(tweaks: dict[str, Any], message: str) -> None:
     assert message in refused(tweaks)
 
@@ -150,48 +126,38 @@ def test_every_reason_is_told_and_nothing_is_applied() -> None:
     with pytest.raises(TweaksRefused) as caught:
         tweak({"Second": {"code": "x", "temperature": 9, "stream": False}, "ChatInput": {"code": "y"}, "Nobody": {}})
     assert caught.value.fields == ("code", "Nobody", "temperature")
-    assert [part.split("`")[1] for part in caught.value.message.split(". ")] == [
-        "Second.code",
-        "ChatInput.code",
-        "Nobody",
-        "Second.temperature",
-    ]
+    told = [part.split("`")[1] for part in caught.value.message.split(". ")]
+    assert told == ["Second.code", "ChatInput.code", "Nobody", "Second.temperature"]
 
 
 def test_a_template_may_change_while_its_variables_are_given() -> None:
     flow = tweak({"Prompt": {"template": "{topic}! {{x}}"}})
     assert fields(flow, "Prompt", "template") == ("{topic}! {{x}}",)
     assert flow.components["Prompt"]._parsed.variables[0].name == "topic"  # type: ignore[attr-defined]  # a Prompt's own
-
-
-def test_a_variable_is_tweaked_like_any_field() -> None:
-    assert fields(tweak({"Prompt": {"tone": "rude"}}), "Prompt", "tone") == ("rude",)
-    assert fields(tweak({"tone": "rude"}), "Prompt", "tone") == ("rude",)
+    for tweaks in ({"Prompt": {"tone": "rude"}}, {"tone": "rude"}):  # a variable is a field like any
+        assert fields(tweak(tweaks), "Prompt", "tone") == ("rude",)
 
 
 def test_a_session_id_among_the_tweaks_is_left_alone() -> None:
     assert tweak({"session_id": "x", "Second": {"session_id": "y"}}) is FLOW
 
 
-CHAT = "If you pass an input_value to the chat input, you cannot pass a tweak with the same name."
-TEXT = "If you pass an input_value to the text input, you cannot pass a tweak with the same name."
-
-
 @pytest.mark.parametrize(
-    ("name", "input_type", "sentence"),
+    ("name", "input_type", "kind"),
     [
-        ("ChatInput", "chat", CHAT),
-        ("Chat Input", "chat", CHAT),
-        ("ChatInput", "any", CHAT),
-        ("Topic", "text", TEXT),
-        ("The topic", "any", TEXT),
+        ("ChatInput", "chat", "chat"),
+        ("Chat Input", "chat", "chat"),
+        ("ChatInput", "any", "chat"),
+        ("Topic", "text", "text"),
+        ("The topic", "any", "text"),
     ],
 )
-@pytest.mark.parametrize("value", ["x", {"value": "x"}])
-def test_the_input_cannot_be_given_twice(name: str, input_type: Any, sentence: str, value: Any) -> None:
-    with pytest.raises(InputConflict) as caught:
-        tweak({"Second": {"code": 1}, name: {"input_value": value}}, input_value="hi", input_type=input_type)
-    assert caught.value.message == sentence
+def test_the_input_cannot_be_given_twice(name: str, input_type: Any, kind: str) -> None:
+    for value in ("x", {"value": "x"}):
+        with pytest.raises(InputConflict) as caught:
+            tweak({"Second": {"code": 1}, name: {"input_value": value}}, input_value="hi", input_type=input_type)
+        said = f"If you pass an input_value to the {kind} input, you cannot pass a tweak with the same name."
+        assert caught.value.message == said
 
 
 def test_an_input_that_the_request_does_not_reach_may_be_tweaked() -> None:
@@ -217,13 +183,8 @@ def test_what_is_unknown_or_connected_may_only_warn() -> None:
     }
     tweaked = apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="warn")
     assert fields(tweaked.wired, "Second", "temperature") == (0.5,)
-    assert [warning.split(" ")[0] for warning in tweaked.warnings] == [
-        "The",
-        "`Second`",
-        "`Second.input_value`",
-        "`ChatOutput.input_value`",
-        "No",
-    ]
+    told = [warning.split(" ")[0] for warning in tweaked.warnings]
+    assert told == ["The", "`Second`", "`Second.input_value`", "`ChatOutput.input_value`", "No"]
 
 
 @pytest.mark.parametrize(
@@ -260,3 +221,64 @@ def test_what_is_shown_of_a_tweak_is_short_and_can_be_sent() -> None:
         tweak({"k" * 1_000_000: 1, "\ud800": {"a": 1}, "Second": {"temperature": "\ud800" * 100, "x" * 100: 1}})
     assert len(caught.value.message) < 1_000
     assert (caught.value.message + "".join(caught.value.fields)).encode()
+
+
+def test_the_author_opens_fields_protected_ones_too() -> None:
+    flow = tweak({"Model-a1b2c": {"model": "local", "temperature": 1}, "Prompt": {"tone": "x"}}, flow=OPENED)
+    assert fields(flow, "Model-a1b2c", "model", "temperature") == ("local", 1)
+
+
+ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2c.temperature`."
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "message"),
+    [
+        ({"Second": {"temperature": 1}}, f"`Second.temperature` cannot be set here: {ONLY}"),
+        ({"Second": {"temprature": 1}}, f"`Second.temprature` cannot be set here: {ONLY}"),
+        ({"Nobody": {"temperature": 1}}, f"`Nobody` cannot be set here: {ONLY}"),
+        ({"zzz": 1}, f"`zzz` cannot be set here: {ONLY}"),
+        ({"max_tokens": 1}, f"`Model-a1b2c.max_tokens` cannot be set here: {ONLY}"),
+        ({"Model-a1b2c": {"temperature": 1.5}}, "`Model-a1b2c.temperature` is at most 1 here, not 1.5."),
+        ({"Model-a1b2c": {"temperature": -1}}, "`Model-a1b2c.temperature` is a number from 0 to 2, not -1."),
+        ({"Model-a1b2c": {"model": "x"}}, '`Model-a1b2c.model` is one of "scripted", "local" here, not "x".'),
+    ],
+)
+def test_nothing_but_what_the_author_opened_can_be_set(tweaks: dict[str, Any], message: str) -> None:
+    assert refused(tweaks, flow=OPENED) == message
+
+
+def test_a_global_tweak_reaches_what_is_open() -> None:
+    flow = tweak({"temperature": 0.7}, flow=OPENED)
+    assert (fields(flow, "Model-a1b2c", "temperature"), fields(flow, "Second", "temperature")) == ((0.7,), (None,))
+
+
+def test_an_empty_list_opens_nothing() -> None:
+    flow = wired(TALK + "api: {overridable: []}\n")
+    assert refused({"temperature": 1}, flow=flow).endswith("the flow's author opened no field.")
+
+
+def outside(tweaks: dict[str, Any], flow: WiredFlow) -> WiredFlow:
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", caller=MEMBER).wired
+
+
+def test_from_outside_only_what_the_author_opened_is_there() -> None:
+    flow = outside({"Prompt": {"tone": "rude"}, "temperature": 0.5}, OPENED)
+    assert fields(flow, "Prompt", "tone") == ("rude",)
+    assert fields(flow, "Model-a1b2c", "temperature") == (0.5,)
+
+
+NOT_OPENED: list[dict[str, Any]] = [
+    {"Second": {"temperature": 1}}, {"Second": {"input_value": "x"}}, {"Second": {"nonsense": 1}},
+    {"Second": {"code": 1}}, {"Second": {"model": "x"}}, {"Second": "x"}, {"Prompt": {"template": "x"}},
+    {"Prompt": {"topic": "x"}}, {"max_tokens": 1}, {"model": {"value": 1}}, {"nonsense": 1}, {"Nobody": {"a": 1}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tweaks", NOT_OPENED)
+def test_from_outside_no_refusal_tells_what_else_there_is(tweaks: dict[str, Any]) -> None:
+    for flow, only in ((OPENED, ONLY), (FLOW, "the flow's author opened no field.")):
+        with pytest.raises(TweaksRefused) as caught:
+            outside(tweaks, flow)
+        what = caught.value.message.split("`")[1]
+        assert caught.value.message == f"`{what}` cannot be set here: {only}"

@@ -26,19 +26,7 @@ components:
     temperature: 0.1
   ChatOutput: {type: ChatOutput, input_value: "${Whale}"}
 """)
-INSIDE = (
-    "Lore",
-    "lore",
-    "Whale",
-    "Ahab",
-    "tongue",
-    "manner",
-    "scripted",
-    "echo",
-    "temperature",
-    "template",
-    "0.1",
-)
+INSIDE = ["Lore", "lore", "Whale", "Ahab", "tongue", "manner", "scripted", "echo", "temperature", "template", "0.1"]
 """Words that stand in the flow's inside and in no sentence of ours."""
 TO_LACKS = "Make one that may set fields under API access."
 NOT_TOLD = "This token is not told why. Make one that sees the inside under API access."
@@ -100,14 +88,14 @@ def test_who_sets_but_does_not_see_is_told_no_bounds(tweaks: Any, what: str) -> 
     assert (refusal.message, refusal.hint) == (f"`{what}` does not take this value.", NOT_TOLD)
 
 
-@pytest.mark.parametrize("key", ["Whale", "Language Model", "Whail"])
-@pytest.mark.parametrize("field", ["temperature", "model", "system_message", "nonsense"])
-def test_a_token_that_may_not_set_is_told_so_alike_for_what_is_there_and_what_is_not(key: str, field: str) -> None:
-    for tweaks, what in (({key: {field: 1}}, key), ({field: 1}, field)):
-        refusal = refuse(tweaks, PLAIN)
-        says = "cannot be set by this token: it may set fields that the flow's author opened, and none is."
-        assert refusal.message == f"`{what}` {says}"
-        assert (refusal.code, refusal.hint) == ("token_may_not_set", TO_LACKS)
+def test_a_token_that_may_not_set_is_told_so_alike_for_what_is_there_and_what_is_not() -> None:
+    says = "cannot be set by this token: it may set fields that the flow's author opened, and none is."
+    for key in ("Whale", "Language Model", "Whail"):
+        for field in ("temperature", "model", "system_message", "nonsense"):
+            for tweaks, what in (({key: {field: 1}}, key), ({field: 1}, field)):
+                refusal = refuse(tweaks, PLAIN)
+                assert refusal.message == f"`{what}` {says}"
+                assert (refusal.code, refusal.hint) == ("token_may_not_set", TO_LACKS)
 
 
 def test_a_token_that_sees_but_may_not_set_is_told_what_is_wrong_besides() -> None:
@@ -121,8 +109,7 @@ def test_a_token_that_sees_but_may_not_set_is_told_what_is_wrong_besides() -> No
 
 def test_a_token_of_the_organization_may_be_made_on_the_command_line_too() -> None:
     refusal = refuse({"temperature": 1}, Caller("token", "1", "admin", sees="answers", sets="opened"))
-    says = "Make one that may set fields under API access, or with `keys create --sets unprotected`."
-    assert refusal.hint == says
+    assert "or with `keys create --sets unprotected`" in (refusal.hint or "")
 
 
 @pytest.mark.parametrize("caller", [PLAIN, SETTING, SEEING])
