@@ -2,29 +2,41 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.conversation.files import ChatFile, FileFormat
 from flowground.errors import InvalidRequest
 from flowground.store import Store
-from flowground.store.runs import erasing, shared_chats, turns, whole_chats
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import erasing, exports, shared_chats, whole_chats
+from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.shared_chats import SharedChat
 from tests.canary import WORD, await_none, find_everywhere, take
+from tests.running import running
+from tests.running import take_turn as run_turn
+from tests.stored_chats import here, said, take_turn
 
 pytestmark = pytest.mark.anyio
-HERE: dict[str, Any] = {"flow_id": "talk", "owner": "member:ada", "session_id": "s"}
+HERE = here(flow_id="talk")
+BOBS: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob"}
+CONTENTS = "SELECT contents FROM shared_chats"
 
 
-async def share(store: Store, *, until: datetime | None = None, **other: Any) -> SharedChat:
-    return await store.write(shared_chats.share, **(HERE | other), expires_at=until)
+async def share(store: Store, *, until: datetime | None = None) -> SharedChat:
+    return await store.write(shared_chats.share, **HERE, expires_at=until)
 
 
 async def read(store: Store, link: SharedChat) -> list[str]:
     return [message.text for message in await store.read(shared_chats.read_messages, key=link.id)]
+
+
+async def read_chat(store: Store, **place: Any) -> tuple[StoredMessage, ...]:
+    return tuple((await store.read(whole_chats.read_part, **HERE | place)).messages)
 
 
 async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
@@ -34,54 +46,37 @@ async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
     assert len(link.id) >= 22  # 128 bits
     await take(store, "member:ada", "s", "second")
     assert await read(store, link) == ["first", "You said first"]
-    assert not await store.write(shared_chats.renew, owner="member:bob", key=link.id)
-    assert await store.write(shared_chats.renew, owner="member:ada", key=link.id)
+    renewed = [await store.write(shared_chats.renew, owner=f"member:{who}", key=link.id) for who in ("bob", "ada")]
+    assert renewed == [False, True]
     assert await read(store, link) == ["first", "You said first", "second", "You said second"]
     assert len(await read(store, other)) == 2
-    contents = await store.read(
-        lambda connection: connection.exec_driver_sql("SELECT contents FROM shared_chats").all()
-    )
-    assert "a prompt" not in str(contents)
+    assert "a prompt" not in str(await store.read(lambda to: to.exec_driver_sql(CONTENTS).all()))
 
 
 async def test_an_answer_that_was_cut_is_shared_as_such(store: Store) -> None:
     """A link that a release before made says nothing of it, and one of now is read by that."""
-    at = datetime(2026, 12, 3, tzinfo=UTC)
-    for number, reason in enumerate((None, "length", "stop")):
-        said = StoredMessage(f"q{number}", "user", "more", "complete", at)
-        await store.write(turns.begin_turn, **HERE, message=said)
-        answer = StoredMessage(f"a{number}", "assistant", "so much", "complete", at, finish_reason=reason)
-        run = RunRecord(f"r{number}", "talk", "v", HERE["owner"], "s", "complete", at, 0)
-        await store.write(turns.finish_turn, **HERE, answers=[answer], run=run)
+    for reason in (None, "length", "stop"):
+        await take_turn(store, said("more"), said("so much", "assistant", finish_reason=reason), flow_id="talk")
     link = await share(store)
     wanted = [None, None, None, "length", None, None]
     assert [one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)] == wanted
     second = await store.read(shared_chats.read_page, key=link.id, offset=3, limit=2)
     assert ([one.finish_reason for one in second.shown], second.count) == (["length", None], 6)
     assert await store.write(shared_chats.copy_into, key=link.id, owner="member:bob", session_id="copy")
-    copy = await store.read(whole_chats.read_part, flow_id="talk", owner="member:bob", session_id="copy")
-    assert [one.finish_reason for one in copy.messages] == wanted
-    await store.write(lambda connection: connection.exec_driver_sql("UPDATE shared_chats SET ends = NULL"))
+    assert [one.finish_reason for one in await read_chat(store, **BOBS, session_id="copy")] == wanted
+    await store.write(lambda to: to.exec_driver_sql("UPDATE shared_chats SET ends = NULL"))
     assert {one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)} == {None}
-    asked = "SELECT contents FROM shared_chats"
-    contents = await store.read(lambda connection: connection.exec_driver_sql(asked).scalar())
+    contents = await store.read(lambda to: to.exec_driver_sql(CONTENTS).scalar())
     assert {len(one) for one in json.loads(str(contents))} == {4}
-
-
-@pytest.mark.parametrize("words", ["first \x00", "\ud800"])
-async def test_words_that_no_database_takes_are_in_no_title(store: Store, words: str) -> None:
-    """Every list that is searched in the store asks in this way."""
-    await take(store, "member:ada", "s", "first")
-    await share(store)
-    assert (await store.read(shared_chats.list_of_owner, owner="member:ada", words="first")).count == 1
-    assert (await store.read(shared_chats.list_of_owner, owner="member:ada", words=words)).count == 0
 
 
 async def test_it_is_revoked_by_its_owner_and_deleted_with_its_chat(store: Store) -> None:
     await take(store, "member:ada", "s", "first")
     link, other = await share(store), await share(store)
-    assert not await store.write(shared_chats.revoke, owner="member:bob", key=link.id)
-    assert await store.write(shared_chats.revoke, owner="member:ada", key=link.id)
+    for words, count in (("first", 2), ("first \x00", 0), ("\ud800", 0)):  # every list that is searched asks so
+        assert (await store.read(shared_chats.list_of_owner, owner="member:ada", words=words)).count == count
+    revoked = [await store.write(shared_chats.revoke, owner=f"member:{who}", key=link.id) for who in ("bob", "ada")]
+    assert revoked == [False, True]
     assert (await store.read(shared_chats.find, key=link.id), await read(store, link)) == (None, [])
     assert [one.id for one in await store.read(shared_chats.list_of_session, **HERE)] == [other.id]
     await store.erase(erasing.erase_conversation, **HERE)
@@ -89,15 +84,13 @@ async def test_it_is_revoked_by_its_owner_and_deleted_with_its_chat(store: Store
     assert (await store.read(shared_chats.list_of_owner, owner="member:ada")).count == 0
 
 
-async def test_nothing_of_a_deleted_chat_is_left_in_its_links(url: str, tmp_path: Path) -> None:
-    store = Store.open(url)
+async def test_nothing_of_a_deleted_chat_is_left_in_its_links(store: Store, url: str, tmp_path: Path) -> None:
     await take(store, "member:ada", "s", f"{WORD} " * 2_000)
     for _ in range(3):
         await share(store)
     assert find_everywhere(url, tmp_path)
     await store.erase(erasing.erase_conversations, owners=["member:ada"])
     await_none(url, tmp_path)
-    store.close()
 
 
 async def test_links_are_bounded_and_expire(store: Store) -> None:
@@ -114,24 +107,20 @@ async def test_links_are_bounded_and_expire(store: Store) -> None:
     assert [one.id for one in await store.read(shared_chats.list_of_session, **HERE)] == [links[0].id]
 
 
-async def test_of_a_long_chat_the_newest_part_is_shared(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_chats, "MOST_MESSAGES", 4)
-    for number in range(5):
-        await take(store, "member:ada", "s", f"number {number}")
-    link = await share(store)
-    assert (link.is_cut, link.messages, (await read(store, link))[0]) == (True, 4, "number 3")
-
-
-async def test_a_part_of_what_is_shared_is_read(store: Store) -> None:
-    said = [f'number {number} "é" 🦜' for number in range(6)]
-    for text in said:
-        await take(store, "member:ada", "s", text)
+async def test_a_part_of_what_is_shared_is_read_and_of_a_long_chat_the_newest_part_is_shared(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        await take(store, "member:ada", "s", f'number {number} "é" 🦜')
     link = await share(store)
     whole = await store.read(shared_chats.read_messages, key=link.id)
     for offset, limit in ((0, 5), (5, 5), (10, 5), (12, 5), (0, 25)):
         page = await store.read(shared_chats.read_page, key=link.id, offset=offset, limit=limit)
         assert (page.shown, page.count) == (whole[offset : offset + limit], 12)
     assert await store.read(shared_chats.read_page, key="unknown") == shared_chats.SharedMessages([], 0)
+    monkeypatch.setattr(shared_chats, "MOST_MESSAGES", 4)
+    link = await share(store)
+    assert (link.is_cut, link.messages, (await read(store, link))[0]) == (True, 4, whole[8].text)
 
 
 async def test_two_requests_at_once_make_one_copy(store: Store, url: str) -> None:
@@ -142,8 +131,7 @@ async def test_two_requests_at_once_make_one_copy(store: Store, url: str) -> Non
         copy = {"key": link.id, "owner": "member:bob", "session_id": str(number)}
         made = [each.write(shared_chats.copy_into, **copy) for each in (store, other, other, store)]
         assert await asyncio.gather(*made) == [True] * 4
-        place = HERE | {"owner": "member:bob", "session_id": str(number)}
-        assert len((await store.read(whole_chats.read_part, **place)).messages) == 2
+        assert len(await read_chat(store, **BOBS, session_id=str(number))) == 2
     await asyncio.to_thread(other.close)
 
 
@@ -153,15 +141,44 @@ async def test_a_copy_is_its_owners_and_made_once(store: Store) -> None:
     copy = {"key": link.id, "owner": "member:bob", "session_id": "copy"}
     for _ in range(2):
         assert await store.write(shared_chats.copy_into, **copy)
-    place = HERE | {"owner": "member:bob", "session_id": "copy"}
-    mine = (await store.read(whole_chats.read_part, **place)).messages
-    assert [(message.role, message.text, message.run_id, message.trace) for message in mine] == [
-        ("user", "first", None, ()),
-        ("assistant", "You said first", None, ()),
-    ]
+    question, answer = await read_chat(store, **BOBS, session_id="copy")
+    for message, role, text in ((question, "user", "first"), (answer, "assistant", "You said first")):
+        assert (message.role, message.text, message.run_id, message.trace) == (role, text, None, ())
     await take(store, "member:bob", "copy", "more")
-    assert len((await store.read(whole_chats.read_part, **place)).messages) == 4
-    assert len((await store.read(whole_chats.read_part, **HERE)).messages) == 2
+    assert [len(await read_chat(store, **place)) for place in (BOBS | {"session_id": "copy"}, HERE)] == [4, 2]
     await store.erase(erasing.erase_conversation, **HERE)
-    assert len((await store.read(whole_chats.read_part, **place)).messages) == 4
+    assert len(await read_chat(store, **BOBS, session_id="copy")) == 4
     assert not await store.write(shared_chats.copy_into, **(copy | {"session_id": "later"}))
+
+
+NOTES = """\
+name: Notes
+components:
+  In: {type: ChatInput}
+  Note: {type: StoreMessage, message: "Noted: ${In}", sender_name: Clerk}
+  Out: {type: ChatOutput, input_value: "You said ${In}."}
+"""
+
+
+async def test_a_message_that_a_flow_stored_keeps_its_name_wherever_the_chat_goes(tmp_path: Path) -> None:
+    """In files of the chat, in what is shared of it, and in one's own data."""
+    place = here(owner=str(LOCAL_OWNER.owner), flow_id="notes")
+    async with running(tmp_path, {"notes": NOTES}) as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "notes")
+        _ = [event async for event in run_turn(runtime, LOCAL_OWNER, wired, RunRequest("Bread", session_id="s"))]
+        store = runtime.store
+        head = await store.read(whole_chats.find_head, **place)
+        assert head is not None
+        file = ChatFile(head, "notes", place["owner"], "Notes", sees_inside=False)
+
+        async def write(how: FileFormat) -> str:
+            return "".join([piece async for piece in file.write(runtime, how)])
+
+        assert "\n## Notes\n\nYou said Bread.\n\n## Clerk\n\nNoted: Bread\n" in await write("markdown")
+        told = json.loads(await write("json"))["messages"]
+        assert [one.get("sender_name") for one in told] == [None, None, "Clerk"]
+        link = await store.write(shared_chats.share, **place, expires_at=None)
+        assert await read(store, link) == ["Bread", "You said Bread.", "Clerk: Noted: Bread"]
+        keys = await store.read(exports.list_keys, owners=[place["owner"]], until=time.time() + 1)
+        part = await store.read(exports.read_part, keys=keys, after=exports.ExportPlace())
+        assert [one.get("sender_name") for one in part.chats[0].messages] == [None, None, "Clerk"]
