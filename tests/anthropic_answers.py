@@ -1,7 +1,7 @@
 """What Anthropic's Messages API answers, as its public documentation records it, and an adapter that is answered so."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ PING = {"type": "ping"}
 
 
 @asynccontextmanager
-async def claude(*answers: list[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
+async def claude(*answers: Sequence[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
     async with wire(*answers) as server:
         entry = AnthropicSettings.model_validate(
             {"base_url": f"{server.url}/v1", "api_key": KEY, "timeout": 5, "retries": 2, **settings}

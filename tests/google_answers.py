@@ -1,7 +1,7 @@
 """What the Gemini API answers, as its public documentation records it, and an adapter that is answered so."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def lines(*answers: dict[str, Any], end: bool = True) -> bytes:
 
 
 @asynccontextmanager
-async def gemini(*answers: list[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
+async def gemini(*answers: Sequence[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
     async with wire(*answers) as server:
         given = {"base_url": f"{server.url}/v1beta", "api_key": KEY, "timeout": 5, "retries": 2, **settings}
         provider = GoogleSettings.model_validate(given).open("mine", Surroundings(Path(), 500_000))
