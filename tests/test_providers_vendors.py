@@ -175,10 +175,8 @@ async def test_anthropic_is_sent_files_and_a_schema_without_what_it_refuses() ->
 async def test_what_anthropic_may_add_is_passed_over() -> None:
     citation = {"type": "citations_delta", "citation": {"cited_text": "x"}}
     searched = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
-    said = block(1, {"type": "text", "text": "Hi"}, citation)
-    assert (
-        await hear_end(claude_says({"type": "of_tomorrow"}, *block(0, searched), *said, *stop()), CALL)
-    ).text == "Hi"
+    said = (*block(0, searched), *block(1, {"type": "text", "text": "Hi"}, citation))
+    assert (await hear_end(claude_says({"type": "of_tomorrow"}, *said, *stop()), CALL)).text == "Hi"
 
 
 def test_the_vendors_key_goes_to_the_vendor_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,6 +295,12 @@ async def test_what_cannot_be_a_number_of_tokens_counts_nothing(count: Any) -> N
 # Both
 
 CLAUDE_REASONS = {"max_tokens": "length", "refusal": "content_filter", "stop_sequence": "stop", "pause_turn": ""}
+
+
+def end_gemini(reason: str) -> bytes:
+    return lines(part({"text": "Hi"}), {"candidates": [{"finishReason": reason}]})
+
+
 GEMINI_REASONS = {"MAX_TOKENS": "length", "SAFETY": "content_filter", "MALFORMED_FUNCTION_CALL": ""}
 
 
@@ -304,10 +308,7 @@ GEMINI_REASONS = {"MAX_TOKENS": "length", "SAFETY": "content_filter", "MALFORMED
     ("opened", "answer", "reason"),
     [
         *((claude, named(start(), *text(0, "Hi"), *stop(said)), to or said) for said, to in CLAUDE_REASONS.items()),
-        *(
-            (gemini, lines(part({"text": "Hi"}, finish=said)), to or said.lower())
-            for said, to in GEMINI_REASONS.items()
-        ),
+        *((gemini, end_gemini(said), to or said.lower()) for said, to in GEMINI_REASONS.items()),
     ],
 )
 async def test_why_an_answer_ended_is_told_in_the_words_of_all(opened: Open, answer: bytes, reason: str) -> None:
