@@ -1,46 +1,30 @@
-"""Chats in the store: who said what, where and when, each in a line of a test."""
+"""Chats of a house's people, opened one after the other in a test and closed at its end."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from flowground.store import Store
-from flowground.store.runs import turns
-from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.stored import StoredSession, list_messages, list_sessions
+from tests.browser import Browser
+from tests.chat_socket import ChatSocket, open_chat
+from tests.servers import AppServer
+from tests.tickets import open_browser
 
-START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
-
-
-def here(session_id: str = "s", *, owner: str = "member:ada", flow_id: str = "echo") -> dict[str, Any]:
-    return {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+OpenChat = Callable[..., ChatSocket]
 
 
-def said(text: str, role: Any = "user", *, hours: float = 0, state: Any = "complete", **more: Any) -> StoredMessage:
-    at = START + timedelta(hours=hours)
-    return StoredMessage(more.pop("id", str(uuid4())), role, text, state, more.pop("at", at), **more)
+@contextmanager
+def open_chats(server: AppServer) -> Iterator[OpenChat]:
+    """Gives `open_one(flow)`: one person has one browser. Guests are at the shareable page."""
+    browsers: dict[str, Browser] = {}
 
+    with ExitStack() as stack:
 
-def ran(session_id: str = "s", *, status: Any = "complete", **more: Any) -> RunRecord:
-    return RunRecord(str(uuid4()), "echo", "abc", "member:ada", session_id, status, START, 0.25, **more)
+        def open_one(flow: str, who: str = "olga", *, session: str = "", is_public: bool = False) -> ChatSocket:
+            """A socket that shows this session, by default a new one. Each `a guest…` is another visitor."""
+            is_guest = who.startswith("a guest")
+            if who not in browsers:
+                browsers[who] = Browser(server.url) if is_guest else open_browser(server, who)
+            chat = stack.enter_context(open_chat(browsers[who], flow, is_public=is_public or is_guest))
+            chat.show(session)
+            return chat
 
-
-async def say(store: Store, text: str, session_id: str = "s", *, hours: float = 0, **place: str) -> StoredMessage:
-    """Says it, and nobody answers."""
-    message = said(text, hours=hours)
-    await store.write(turns.begin_turn, **here(session_id, **place), message=message)
-    return message
-
-
-async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessage, **place: str) -> None:
-    address = here(**place)
-    await store.write(turns.begin_turn, **address, message=question)
-    await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
-
-
-async def list_texts(store: Store, session_id: str = "s", **place: str) -> list[str]:
-    return [message.text for message in await store.read(list_messages, **here(session_id, **place))]
-
-
-async def find_sessions(store: Store, *, flow_id: str = "echo", owner: str = "member:ada") -> list[StoredSession]:
-    return await store.read(list_sessions, flow_id=flow_id, owner=owner)
+        yield open_one

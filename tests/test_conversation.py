@@ -1,24 +1,31 @@
-"""A conversation over its socket, as a page has it: opened, asked, read, stopped; from outside, on both databases."""
+"""A conversation over its socket, as a page has it: opened, asked, stopped, asked anew; on both databases."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from tests.chat_socket import LASTING, join_texts, open_chat
-from tests.house import PUBLIC, SHARED, House
-from tests.page_socket import Browser
+from tests.chat_socket import LASTING, ChatSocket, Told, join_texts
+from tests.chats import OpenChat, open_chats
+from tests.house import PUBLIC, House
 from tests.running import chat_flow
 from tests.servers import AppServer
 from tests.store_databases import DATABASES
-from tests.tickets import open_browser
 
-NAMES = ("echo", "slow", "fail", "long")
-FLOWS = {name: chat_flow(f"scripted:{name}", name.title()) for name in NAMES}
+FLOWS = {name: chat_flow(f"scripted:{name}", name.title()) for name in ("echo", "slow", "fail")}
 FLOWS["unkept"] = FLOWS["echo"].replace("type: ChatInput\n", "type: ChatInput\n    should_store_message: false\n")
-CONFIG: dict[str, Any] = {"sharing": {"allow_public": True}}
-HOUSE = House(config=CONFIG, flows=FLOWS, shared={"echo": PUBLIC, "slow": SHARED})
+FLOWS["spared"] = chat_flow("mine:busy")
+FLOWS["forgets"] = FLOWS["spared"].replace("type: ChatOutput", "type: ChatOutput\n    should_store_message: false")
+PROVIDERS = {"mine": {"type": "scripted", "fallback": ["spare:echo"]}, "spare": {"type": "scripted"}}
+HOUSE = House(
+    config={"sharing": {"allow_public": True}, "providers": PROVIDERS, "limits": {"page_runs_per_minute": 0}},
+    flows=FLOWS,
+    shared=dict.fromkeys(("echo", "spared"), PUBLIC),
+)
+GONE = ("refused", "This message is not part of the conversation any more.", "Reload the page.")
+NAMED, UNNAMED = "mine is down; spare:echo answered.", "The usual model is down; another one answered."
+NOTHING_KEPT = "This flow keeps no messages: a reload clears them."
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -28,128 +35,234 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def olga(house: AppServer) -> Browser:
-    return open_browser(house, "olga")
+def opened(house: AppServer) -> Iterator[OpenChat]:
+    with open_chats(house) as opened:
+        yield opened
 
 
-def test_a_message_is_answered_and_stands_there_when_the_page_comes_back(house: AppServer, olga: Browser) -> None:
-    with open_chat(olga, "echo") as chat:
-        empty = chat.show()
-        assert (empty["messages"], empty["has_earlier"], empty["running"], empty["off"]) == ([], False, None, None)
-        name = chat.say("Hello there")
-        started = chat.read()
-        assert started["type"] == "started"
-        assert (started["id"], started["question"]["text"]) == (name, "Hello there")
-        ended = chat.read_until("ended")
-        (answer,) = ended["messages"]
-        assert (ended["run"], answer["state"]) == (started["run"], "complete")
-        assert join_texts(chat.told) == {started["answers"][0]["id"]: "You said: Hello there"}
-        assert answer["facts"]["steps"] == 3
-    with open_chat(olga, "echo") as again:
-        found = again.show(chat.session)
-        assert [(message["role"], message["text"]) for message in found["messages"]] == [
-            ("user", "Hello there"),
-            ("assistant", "You said: Hello there"),
-        ]
-        assert [message["run"] for message in found["messages"]] == [started["run"]] * 2
+@pytest.fixture
+def chat(opened: OpenChat) -> ChatSocket:
+    return opened("echo")
 
 
-def test_another_tab_sees_the_answer_grow_and_either_stops_it(house: AppServer, olga: Browser) -> None:
-    with ExitStack() as stack:
-        one, two = (stack.enter_context(open_chat(olga, "slow")) for _ in range(2))
-        one.show()
-        two.show(one.session)
-        one.say(LASTING)
-        started = two.read_until("started")
-        assert "id" not in started
-        assert started["question"]["text"] == LASTING
-        assert two.read_until("text")["at"] == 0
-        two.send("stop", run=started["run"])
-        for page in (one, two):
-            ended = page.read_until("ended")
-            assert [message["state"] for message in ended["messages"]] == ["stopped"]
-        assert join_texts(one.told) == join_texts(two.told)
-
-
-def test_a_second_message_while_an_answer_is_written_is_refused(house: AppServer, olga: Browser) -> None:
-    with open_chat(olga, "slow") as chat:
-        chat.show()
-        chat.say(LASTING)
-        chat.read_until("text")
-        name = chat.say("Two")
-        refused = chat.read_until("refused")
-        assert (refused["id"], refused["hint"]) == (name, "Stop it first.")
-        chat.send("stop")
+def send(chat: ChatSocket, kind: str, message: str, **more: Any) -> Told:
+    """What comes of it."""
+    name = str(uuid4())
+    chat.send(kind, id=name, session=chat.session, message=message, **more)
+    started = chat.read_until("started", "refused")
+    assert started["id"] == name
+    if started["type"] == "started":
         chat.read_until("ended")
+    return started
 
 
-def test_a_message_that_is_too_long_is_refused_with_its_length(house: AppServer, olga: Browser) -> None:
-    with open_chat(olga, "echo") as chat:
-        chat.show()
-        name = chat.say("x" * 200_010)
-        refused = chat.read_until("refused", "ended")
-        assert refused["id"] == name
-        assert refused["text"] == "The message has 200,010 characters; 200,000 is the limit."
-        assert chat.ask("y" * 200_000) == f"You said: {'y' * 200_000}"
+def choose(chat: ChatSocket, message: str) -> Told:
+    chat.send("choose", session=chat.session, message=message)
+    return chat.read_until("conversation", "refused")
 
 
-def test_what_came_before_a_failure_stays_with_the_reason(house: AppServer, olga: Browser) -> None:
-    with open_chat(olga, "fail") as chat:
-        chat.show()
-        chat.say("Hello")
-        (answer,) = chat.read_until("ended")["messages"]
-        assert answer["state"] == "failed"
-        assert answer["error"]["text"]
-        stored = chat.show(chat.session)["messages"]
-        assert [message["state"] for message in stored] == ["complete", "failed"]
-        assert stored[-1]["error"]["text"] == answer["error"]["text"]
+def ask(chat: ChatSocket, text: str) -> str:
+    """The question's id."""
+    chat.ask(text)
+    return chat.read_question()
 
 
-def test_of_a_flow_that_keeps_nothing_the_socket_does_while_it_is_open(house: AppServer, olga: Browser) -> None:
-    with open_chat(olga, "unkept") as chat:
-        assert chat.show()["note"] == "This flow keeps no messages: a reload clears them."
-        assert chat.ask("Between us") == "You said: Between us"
-        assert [message["text"] for message in chat.show(chat.session)["messages"]] == [
-            "Between us",
-            "You said: Between us",
-        ]
-    with open_chat(olga, "unkept") as again:
-        assert again.show(chat.session)["messages"] == []
+def list_texts(told: Told) -> list[str]:
+    return [message["text"] for message in told["messages"]]
 
 
-def test_who_sees_the_inside_is_told_what_became_of_each_step(house: AppServer, olga: Browser) -> None:
+def refuse(told: Told) -> tuple[str, str, str | None]:
+    return told["type"], told["text"], told["hint"]
+
+
+def test_a_message_is_answered_and_stands_there_when_the_page_comes_back(opened: OpenChat, chat: ChatSocket) -> None:
+    empty = chat.told[-1]
+    assert (empty["messages"], empty["has_earlier"], empty["running"], empty["off"]) == ([], False, None, None)
+    name = chat.say("Hello there")
+    started = chat.read()
+    assert (started["type"], started["id"], started["question"]["text"]) == ("started", name, "Hello there")
+    ended = chat.read_until("ended")
+    (answer,) = ended["messages"]
+    assert (ended["run"], answer["state"], answer["facts"]["steps"]) == (started["run"], "complete", 3)
+    assert join_texts(chat.told) == {started["answers"][0]["id"]: "You said: Hello there"}
+    found = opened("echo", session=chat.session).told[-1]["messages"]
+    assert [(one["role"], one["text"], one["run"]) for one in found] == [
+        ("user", "Hello there", started["run"]),
+        ("assistant", "You said: Hello there", started["run"]),
+    ]
+
+
+def test_another_tab_sees_the_answer_grow_and_either_stops_it(opened: OpenChat) -> None:
+    one = opened("slow")
+    two = opened("slow", session=one.session)
+    one.say(LASTING)
+    started = two.read_until("started")
+    assert ("id" in started, started["question"]["text"]) == (False, LASTING)
+    assert two.read_until("text")["at"] == 0
+    two.send("stop", run=started["run"])
+    for page in (one, two):
+        assert [message["state"] for message in page.read_until("ended")["messages"]] == ["stopped"]
+    assert join_texts(one.told) == join_texts(two.told)
+
+
+def test_blanks_and_what_is_too_long_are_not_sent_and_change_nothing(chat: ChatSocket) -> None:
+    first = ask(chat, "One")
+    for text, says in (
+        (" \n\t ", "There is nothing to send."),
+        ("x" * 200_010, "The message has 200,010 characters; 200,000 is the limit."),
+    ):
+        name = chat.say(text)
+        refused = chat.read_until("refused", "started")
+        assert (refused["id"], refused["text"]) == (name, says)
+        assert send(chat, "edit", first, text=text)["text"] == says
+    shown = chat.show(chat.session)
+    assert list_texts(shown) == ["One", "You said: One"]
+    assert "versions" not in shown["messages"][0]
+    assert chat.ask("y" * 200_000) == f"You said: {'y' * 200_000}"
+
+
+def test_of_a_flow_that_keeps_nothing_the_socket_does_and_what_is_asked_again_is_added(opened: OpenChat) -> None:
+    chat = opened("unkept")
+    assert chat.told[-1]["note"] == NOTHING_KEPT
+    first = ask(chat, "One")
+    assert list_texts(chat.show(chat.session)) == ["One", "You said: One"]
+    assert "versions" not in send(chat, "again", first)["question"]
+    assert "versions" not in send(chat, "edit", first, text="Two")["question"]
+    assert list_texts(chat.show(chat.session))[::2] == ["One", "One", "Two"]
+    assert choose(chat, first)["type"] == "refused"
+    assert opened("unkept", session=chat.session).told[-1]["messages"] == []
+
+
+def test_who_sees_the_inside_is_told_what_became_of_each_step(opened: OpenChat, chat: ChatSocket) -> None:
     """On every socket that shows the conversation."""
-    with open_chat(olga, "echo") as chat, open_chat(olga, "echo") as beside:
-        chat.show()
-        beside.show(chat.session)
-        chat.ask("Hello")
-        beside.read_until("ended")
-        for told in (chat.told, beside.told):
-            steps = [frame for frame in told if frame["type"] == "step"]
-            assert steps[-1]["name"] == "Chat Output"
-            states: dict[str, str] = {}
-            for frame in steps:
-                states |= frame["states"]
-            assert states == dict.fromkeys(("ChatInput", "Model", "ChatOutput"), "done")
-        beside.send("steps", session=chat.session, message=chat.show(chat.session)["messages"][-1]["id"])
-        steps = beside.read_until("steps")["steps"]
-        assert {step["id"]: step["name"] for step in steps} == {
-            "ChatInput": "Chat Input",
-            "Model": "Language Model",
-            "ChatOutput": "Chat Output",
-        }
+    beside = opened("echo", session=chat.session)
+    chat.ask("Hello")
+    beside.read_until("ended")
+    names = {"ChatInput": "Chat Input", "Model": "Language Model", "ChatOutput": "Chat Output"}
+    for told in (chat.told, beside.told):
+        steps = [frame for frame in told if frame["type"] == "step"]
+        assert steps[-1]["name"] == "Chat Output"
+        states: dict[str, str] = {}
+        for frame in steps:
+            states |= frame["states"]
+        assert states == dict.fromkeys(names, "done")
+    beside.send("steps", session=chat.session, message=chat.show(chat.session)["messages"][-1]["id"])
+    assert {step["id"]: step["name"] for step in beside.read_until("steps")["steps"]} == names
 
 
-def test_a_visitor_talks_where_the_flow_is_public_and_sees_no_inside(house: AppServer) -> None:
-    browser = Browser(house.url)
-    with open_chat(browser, "echo", is_public=True) as chat:
-        chat.show()
-        assert chat.ask("Hello") == "You said: Hello"
-        assert "step" not in {frame["type"] for frame in chat.told}
-        assert "facts" not in str(chat.told)
-        chat.say("Hello", tweaks={"Model": {"temperature": 1}})
-        assert chat.read_until("refused", "started")["type"] == "refused"
-    with open_chat(browser, "echo", is_public=True) as again:
-        assert len(again.show(chat.session)["messages"]) == 2
-    with open_chat(Browser(house.url), "echo", is_public=True) as other:
-        assert other.show(chat.session)["messages"] == []
+def test_a_visitor_talks_where_the_flow_is_public_and_sees_no_inside(opened: OpenChat) -> None:
+    chat = opened("echo", "a guest")
+    assert chat.ask("Hello") == "You said: Hello"
+    assert "step" not in {frame["type"] for frame in chat.told}
+    assert "facts" not in str(chat.told)
+    chat.say("Hello", tweaks={"Model": {"temperature": 1}})
+    assert chat.read_until("refused", "started")["type"] == "refused"
+    for who, count in (("a guest", 2), ("a guest of their own", 0)):
+        assert len(opened("echo", who, session=chat.session).told[-1]["messages"]) == count
+
+
+@pytest.mark.parametrize(("who", "line"), [("olga", NAMED), ("bob", UNNAMED), ("a guest", UNNAMED)])
+def test_a_line_below_the_answer_says_that_another_model_gave_it(opened: OpenChat, who: str, line: str) -> None:
+    chat = opened("spared", who)
+    answer = chat.answer("hi")
+    assert (answer["text"], answer["notes"]) == ("You said: hi", [line])
+    assert chat.show(chat.session)["messages"][-1]["notes"] == [line]
+    if who == "olga":
+        assert opened("forgets").answer("hi")["notes"] == [line]
+
+
+def test_asked_again_it_is_another_version_of_the_same_text_with_steps_of_its_own(chat: ChatSocket) -> None:
+    first = ask(chat, "Hello")
+    shown = chat.show(chat.session)["messages"]
+    assert "versions" not in shown[0]
+    again = send(chat, "again", shown[-1]["id"])["question"]
+    assert again["versions"] == [[first, again["id"]]]
+    third = send(chat, "again", again["id"])["question"]
+    question, answer = chat.show(chat.session)["messages"]
+    assert (question["id"], question["versions"]) == (third["id"], [[first, again["id"], third["id"]]])
+    for message in (shown[-1]["id"], answer["id"]):  # also where it waits
+        chat.send("steps", session=chat.session, message=message)
+        assert len(chat.read_until("steps")["steps"]) == 3
+
+
+def test_an_edited_question_stands_in_the_place_of_the_first_on_every_page(opened: OpenChat, chat: ChatSocket) -> None:
+    second, another = opened("echo", session=chat.session), opened("echo")
+    first = ask(chat, "One")
+    ask(chat, "Two")
+    edited = send(chat, "edit", first, text="One!")["question"]
+    assert edited["versions"] == [[first], [edited["id"]]]
+    assert list_texts(chat.show(chat.session)) == ["One!", "You said: One!"]
+    for _ in range(3):
+        second.read_until("ended")
+    assert next(told for told in reversed(second.told) if told["type"] == "started")["question"] == edited
+    for page, other, message, texts in (
+        (chat, second, first, ["One", "You said: One", "Two", "You said: Two"]),
+        (second, chat, edited["id"], ["One!", "You said: One!"]),
+    ):
+        assert list_texts(choose(page, message)) == list_texts(other.read_until("conversation")) == texts
+    assert another.read_rest() == []
+
+
+def test_what_is_not_there_is_refused_whatever_it_is(opened: OpenChat, chat: ChatSocket) -> None:
+    mine = ask(chat, "Mine")
+    shown = send(chat, "edit", mine, text="Shown")["question"]["id"]
+    visitor = opened("echo", "a guest")
+    others, theirs = ask(opened("echo"), "In another chat"), ask(visitor, "A visitor's")
+    for page, messages in ((visitor, (mine, shown)), (chat, (others, theirs, "nothing", mine))):
+        for message in messages:
+            assert refuse(send(page, "edit", message, text="x")) == refuse(send(page, "again", message)) == GONE
+            if page is visitor or message != mine:  # a hidden version of one's own can be chosen
+                assert refuse(choose(page, message)) == GONE
+    assert list_texts(chat.show(chat.session)) == ["Shown", "You said: Shown"]
+
+
+def test_while_an_answer_is_written_nothing_is_sent_edited_or_chosen(opened: OpenChat) -> None:
+    chat = opened("slow")
+    chat.say(LASTING)
+    first = chat.read_until("started")["question"]["id"]
+    chat.read_until("text")
+    chat.send("stop")
+    chat.read_until("ended")
+    chat.send("again", id="again", session=chat.session, message=first)
+    second = chat.read_until("started")["question"]["id"]
+    refused = [send(chat, "again", second), send(chat, "edit", second, text="x")]
+    name = chat.say("Two")
+    refused.append(chat.read_until("refused"))
+    assert refused[-1]["id"] == name
+    assert {(told["type"], told["hint"]) for told in refused} == {("refused", "Stop it first.")}
+    assert choose(chat, first)["text"] == "An answer is still being written in this conversation."
+    chat.send("stop")
+    chat.read_until("ended")
+    assert choose(chat, first)["messages"][-1]["state"] == "stopped"
+
+
+def test_what_failed_stays_with_the_reason_and_is_asked_again_as_a_version(opened: OpenChat) -> None:
+    chat = opened("fail")
+    failed = chat.answer("Hello")
+    first = chat.read_question()
+    assert (failed["state"], bool(failed["error"]["text"])) == ("failed", True)
+    again = send(chat, "again", first)["question"]
+    assert again["versions"] == [[first, again["id"]]]
+    question, answer = choose(chat, first)["messages"]
+    assert (question["state"], answer["state"], answer["error"]) == ("complete", "failed", failed["error"])
+
+
+def test_earlier_messages_are_those_of_the_version_that_is_shown(chat: ChatSocket) -> None:
+    first = ask(chat, "first")
+    for number in range(3):
+        ask(chat, str(number))
+    edited = send(chat, "edit", first, text="second")["question"]["id"]
+    last = ""
+    for number in range(30):
+        last = ask(chat, f"n{number}")
+    page = chat.show(chat.session)
+    assert page["has_earlier"]
+    chat.send("earlier", session=chat.session, before=page["messages"][0]["id"])
+    earlier = chat.read_until("messages")
+    texts = [m["text"] for m in (*earlier["messages"], *page["messages"]) if m["role"] == "user"]
+    assert texts == ["second", *(f"n{number}" for number in range(30))]
+    assert earlier["messages"][0]["versions"] == [[first], [edited]]
+    assert list_texts(choose(chat, first))[::2] == ["first", "0", "1", "2"]
+    back = choose(chat, edited)  # with all that followed, back to what was chosen
+    assert (back["messages"][0]["id"], back["has_earlier"]) == (edited, False)
+    assert last in [message["id"] for message in back["messages"]]

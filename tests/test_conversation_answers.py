@@ -1,40 +1,33 @@
 """Answers that did not come, or not to their end: what a page is told of them, at once and when it is opened again."""
 
 import asyncio
-import hashlib
-import threading
 import time
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from flowground.caller import LOCAL_OWNER, Sees
 from flowground.conversation.written import write_failure
-from flowground.errors import ComponentFailed, ProviderBusy, ProviderError
+from flowground.errors import ComponentFailed, ProviderBusy, ProviderError, StoppedByAdmin
 from flowground.files import FileOffer
 from flowground.forgetting import Forgetting
-from flowground.providers.builtin.local import Local, LocalSettings
-from flowground.providers.builtin.sources import HubFile
-from flowground.providers.builtin.weights import Weights
+from flowground.providers.scripted import Scripted
 from flowground.runtime import Runtime
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
-from tests.chat_answers import delta
+from flowground.ui.page import switched_off
+from tests.app_page import open_script, read
 from tests.chat_socket import TalkHere, Told
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
+from tests.running import chat_flow
 from tests.servers import write_folder
-from tests.tiny import TINY
-from tests.wire import chunked, whole, wire
 
-EMPTY = 'name: Empty\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: " "}\n'
 READS = """
 chat: {accepts: ["*/*"]}
 components:
@@ -42,61 +35,52 @@ components:
   File: {type: File, files: "${In.files}"}
   Out: {type: ChatOutput, input_value: "${In} ${File}"}
 """
+CHOICE = 'api: {overridable: [{field: Model.model, choices: ["scripted:echo", "other:echo"]}]}\n'
 FLOWS = {
     "breaks": flow_text("scripted:breaks", "Breaks"),
     "busy": flow_text("scripted:busy", "Busy"),
     "talk": flow_text("scripted:echo", "Talk"),
-    "mute": flow_text("mute:one", "Mute"),
-    "halves": flow_text("halves:one", "Halves"),
-    "empty": EMPTY,
-    "small": flow_text("local", "Small"),
+    "mute": flow_text("mute:echo", "Mute"),
+    "halves": flow_text("halves:echo", "Halves"),
+    "empty": 'name: Empty\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: " "}\n',
+    "fetching": flow_text("scripted:fetching", "Fetching"),
     "reads": READS,
     "own": READS.replace('files: "${In.files}"', "path: plan.pdf"),
+    "choice": chat_flow("scripted:echo", "Choice") + CHOICE,
+    "silent": chat_flow("scripted:silent", "Silent"),
 }
-
-
-@contextmanager
-def models(*answers: bytes) -> Iterator[list[str]]:
-    """Addresses of model servers that give these answers, from a thread of their own."""
-    loop, stop = asyncio.new_event_loop(), threading.Event()
-    urls: list[str] = []
-    ready = threading.Event()
-
-    async def serve() -> None:
-        async with wire([answers[0]]) as one, wire([answers[1]]) as two:
-            urls.extend((one.url, two.url))
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(60)
-    try:
-        yield urls
-    finally:
-        stop.set()
-        thread.join(60)
-        loop.close()
+CONFIG = {
+    "default_model": "scripted",
+    "providers": {name: {"type": "scripted"} for name in ("mute", "halves", "other")},
+    "limits": {"runs_at_once": 1},
+}
+SAYS = "Back at three."
+OFF = f"This flow is switched off. {SAYS}"
+MODEL_OFF = f"The model of this flow is switched off. {SAYS}"
+OTHER = {"Model": {"model": "other:echo"}}
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Runtime]:
-    nothing = chunked(delta(""), delta(finish="stop"), b"data: [DONE]\n\n")
-    halves = chunked(delta("hi \ud83d"), delta("\ude00 \ud83d"), delta(finish="stop"), b"data: [DONE]\n\n")
-    with models(nothing, halves) as (mute, cut):
-        providers = {
-            name: {"type": "openai", "base_url": f"{url}/v1", "api_key": "k"}
-            for name, url in (("mute", mute), ("halves", cut))
-        }
-        config = write_folder(tmp_path, config={"default_model": "scripted", "providers": providers}, flows=FLOWS)
-        with runtime_of(config) as running:
-            yield running
+    with runtime_of(write_folder(tmp_path, config=CONFIG, flows=FLOWS)) as running:
+        running.models._opened["mute"] = Scripted(pieces=("",))
+        running.models._opened["halves"] = Scripted(pieces=("hi \ud83d", "\ude00 \ud83d"))
+        yield running
+
+
+def wait(app: Runtime, deed: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run_coroutine_threadsafe(deed, app.loop).result(60)
+
+
+def show(app: Runtime, flow: str, session: str = "", **more: Any) -> TalkHere:
+    page = TalkHere(app, flow, **more)
+    page.show(session)
+    return page
 
 
 def answer_twice(app: Runtime, flow: str, said: str) -> Iterator[Told]:
     """The answer as it is told at once, and as it stands there when the conversation is opened again."""
-    page = TalkHere(app, flow)
-    page.show()
+    page = show(app, flow)
     yield page.answer(said)
     yield TalkHere(app, flow).show(page.session)["messages"][-1]
 
@@ -109,23 +93,11 @@ def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it
         assert answer["facts"]["steps"] == 2
 
 
-def test_a_busy_model_says_when_to_come_again(app: Runtime) -> None:
-    page = TalkHere(app, "busy")
-    page.show()
-    error = page.answer("Hello")["error"]
-    assert (error["hint"], error["seconds"]) == ("Try again in 1 s.", 1)
-
-
 def test_a_visitor_reads_the_same_advice_at_once_and_later(app: Runtime) -> None:
     failures = (ProviderBusy("The model is busy.", status=429, retry_after=1), ProviderError("The model is busy."))
     told = [write_failure(ComponentFailed("Model", failure), sees_inside=False) for failure in failures]
-    assert [error["text"] for error in told] == ["This flow could not answer just now."] * 2
-    assert [error["hint"] for error in told] == [
-        "Try again in 1 s; if it stays so, tell its author.",
-        "Try again in a moment; if it stays so, tell its author.",
-    ]
-    page = TalkHere(app, "busy", is_public=True)
-    page.show()
+    assert [error["hint"].partition(";")[0] for error in told] == ["Try again in 1 s", "Try again in a moment"]
+    page = show(app, "busy", is_public=True)
     assert page.answer("Hello")["error"] == told[0]
     assert page.show(page.session)["messages"][-1]["error"] == told[1]
 
@@ -140,10 +112,8 @@ def test_who_sent_a_damaged_file_reads_so_at_once_and_later_and_what_is_the_auth
     asked: list[tuple[str, Sees]] = [("reads", "answers"), ("reads", "inside"), ("own", "answers")]
     for flow, sees in asked:
         offer = FileOffer(LOCAL_OWNER.owner, "plan.pdf", flow)
-        receiving = app.files.receive(give([b"%PDF-1.7 no more"]), offer)
-        sent = asyncio.run_coroutine_threadsafe(receiving, app.loop).result(60)
-        page = TalkHere(app, flow, caller=replace(LOCAL_OWNER, sees=sees))
-        page.show()
+        sent = wait(app, app.files.receive(give([b"%PDF-1.7 no more"]), offer))
+        page = show(app, flow, caller=replace(LOCAL_OWNER, sees=sees))
         at_once = page.answer("What is it?", files=[sent.reference.id])["error"]
         later = page.show(page.session)["messages"][-1]["error"]
         assert at_once == later
@@ -168,37 +138,25 @@ def test_half_letters_kill_no_page(app: Runtime) -> None:
         assert whole == "hi 😀 \ufffd"
 
 
-def test_the_fetch_of_a_model_is_told_while_it_goes_on(app: Runtime, tmp_path: Path) -> None:
-    data = b"{}"
-    with models(whole(data), whole(data)) as (hub, _):
-        source = HubFile(f"{hub}/tiny.gguf")
-        weights = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
-        app.models._opened["local"] = Local("local", LocalSettings(), tmp_path / "tiny", weights=weights, program=TINY)
-        page = TalkHere(app, "small")
-        page.show()
-        assert "tiny: Hello" in page.answer("Hello")["text"]
-        told = [frame for frame in page.told if frame["type"] == "progress"]
-        assert told
-        assert told[-1]["received"] == told[-1]["total"] == len(data)
+def test_the_fetch_of_a_model_is_told_while_it_goes_on(app: Runtime) -> None:
+    page = show(app, "fetching")
+    assert page.answer("Hello")["text"] == "You said: Hello"
+    told = [frame for frame in page.told if frame["type"] == "progress"]
+    assert told
+    assert told[-1]["received"] == told[-1]["total"] == 1_000
 
 
-def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
+def store(app: Runtime, session: str, *texts: str) -> None:
+    """Questions and answers in turn."""
     place: dict[str, Any] = {"flow_id": "talk", "owner": str(LOCAL_OWNER.owner), "session_id": session}
-
-    async def write() -> None:
-        for message in messages:
-            await app.store.write(turns.begin_turn, **place, message=message)
-
-    asyncio.run_coroutine_threadsafe(write(), app.loop).result(60)
-
-
-def message(role: Literal["user", "assistant"], text: str) -> StoredMessage:
-    run = str(uuid.uuid4())
-    return StoredMessage(str(uuid.uuid4()), role, text, "complete", datetime.now(UTC), run_id=run)
+    for number, text in enumerate(texts):
+        role: Any = ("user", "assistant")[number % 2]
+        message = StoredMessage(f"{session}{number}", role, text, "complete", datetime.now(UTC), run_id=f"r{number}")
+        wait(app, app.store.write(turns.begin_turn, **place, message=message))
 
 
 def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None:
-    store(app, "cut", message("user", "first"), message("assistant", "yes"), message("user", "second"))
+    store(app, "cut", "first", "yes", "second")
     page = TalkHere(app, "talk")
     cut = page.show("cut")["messages"][-1]
     assert (cut["role"], cut["state"], cut["text"]) == ("assistant", "interrupted", "")
@@ -211,49 +169,98 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
     assert messages[-1]["text"] == "You said: second"
 
 
-def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:
-    long = "`" * 199_990
-    store(app, "long", *(message("assistant" if n % 2 else "user", f"{n} {long}") for n in range(12)))
-    page = TalkHere(app, "talk")
-    shown = page.show("long")
-    texts = [said["text"][:3].strip("` ") for said in shown["messages"]]
-    assert (texts, shown["has_earlier"]) == (["10", "11"], True)
-    while shown["has_earlier"]:
-        page.send("earlier", session="long", before=shown["messages"][0]["id"])
-        shown = page.read_until("messages")
-        texts = [said["text"][:3].strip("` ") for said in shown["messages"]] + texts
-    assert texts == [str(number) for number in range(12)]
-
-
 def test_a_chat_of_a_thousand_messages_opens_with_its_newest(app: Runtime) -> None:
-    store(app, "many", *(message("assistant" if n % 2 else "user", str(n)) for n in range(120)))
+    store(app, "many", *map(str, range(120)))
     page = TalkHere(app, "talk")
     shown = page.show("many")
-    assert [said["text"] for said in shown["messages"]] == [str(number) for number in range(70, 120)]
-    page.send("earlier", session="many", before=shown["messages"][0]["id"])
-    earlier = page.read_until("messages")
-    assert [said["text"] for said in earlier["messages"]] == [str(number) for number in range(20, 70)]
-    page.send("earlier", session="many", before=earlier["messages"][0]["id"])
-    first = page.read_until("messages")
-    assert ([said["text"] for said in first["messages"]], first["has_earlier"]) == ([str(n) for n in range(20)], False)
-    page.send("earlier", session="many", before="of-nobody")
-    nothing = page.read_until("messages")
-    assert (nothing["messages"], nothing["has_earlier"]) == ([], False)
+    for first, last in ((70, 120), (20, 70), (0, 20)):
+        texts = [said["text"] for said in shown["messages"]]
+        assert (texts, shown["has_earlier"]) == ([str(number) for number in range(first, last)], first > 0)
+        before = shown["messages"][0]["id"]
+        page.send("earlier", session="many", before=before if first else "of-nobody")
+        shown = page.read_until("messages")
+    assert (shown["messages"], shown["has_earlier"]) == ([], False)
 
 
 @pytest.mark.parametrize("days", [0, 1])
 def test_messages_whose_contents_were_forgotten_stand_without_steps(app: Runtime, days: int) -> None:
-    page = TalkHere(app, "talk")
-    page.show()
-    assert page.answer("What was said")["text"] == "You said: What was said"
-    later = time.time() + 2 * 86_400
-    forgets = Forgetting(
-        app.store, RetentionSettings(run_contents_days=days), PublicSettings(), now=lambda: later, rest=0
-    )
-    gone = asyncio.run_coroutine_threadsafe(forgets.forget(), app.loop).result(60)
+    page = show(app, "talk")
+    page.ask("What was said")
+    later, keeps = time.time() + 2 * 86_400, RetentionSettings(run_contents_days=days)
+    gone = wait(app, Forgetting(app.store, keeps, PublicSettings(), now=lambda: later, rest=0).forget())
     assert gone.get("messages' traces and requests", 0) == 2 * days
     question, answer = TalkHere(app, "talk").show(page.session)["messages"]
     assert (question["text"], answer["text"]) == ("What was said", "You said: What was said")
     assert answer["facts"]["steps"] == 4 * (1 - days)
     page.send("steps", session=page.session, message=answer["id"])
     assert len(page.read_until("steps")["steps"]) == 4 * (1 - days)
+
+
+def test_what_is_switched_off_is_told_at_once_and_takes_no_message(app: Runtime) -> None:
+    page, home = show(app, "talk"), open_script()
+    assert page.ask("Hi") == "You said: Hi"
+    assert OFF not in read(home)
+    wait(app, app.switches.switch_off("flow", "talk", says=SAYS, by="cli"))
+    assert page.read_until("off")["text"] == OFF
+    name = page.say("My message")
+    refused = page.read_until("refused", "started")
+    assert (refused["type"], refused["id"], refused["text"]) == ("refused", name, OFF)
+    shown = TalkHere(app, "talk").show(page.session)
+    assert (shown["off"], len(shown["messages"])) == (OFF, 2)
+    home.run()
+    assert [OFF in block.proto.body for block in home.get("html")].count(True) == 1
+    assert "Talk" in [link.proto.label for link in home.get("page_link")]
+    assert [info.value for info in open_script("api_access", flow="talk").info] == [OFF]
+    wait(app, app.switches.switch_on("flow", "talk", by="cli"))
+    assert page.read_until("off")["text"] is None
+    assert page.ask("again") == "You said: again"
+
+
+def test_a_model_that_is_off_is_told_unless_an_override_asks_another(app: Runtime) -> None:
+    page = TalkHere(app, "choice")
+    wait(app, app.switches.switch_off("provider", "scripted", says=SAYS, by="cli"))
+    assert page.show()["off"] == MODEL_OFF
+    page.send("tweaks", tweaks=OTHER)
+    assert page.read_until("off")["text"] is None
+    assert page.ask("Hi", tweaks=OTHER) == "You said: Hi"
+    page.send("tweaks", tweaks={})
+    assert page.read_until("off")["text"] == MODEL_OFF
+    wired = app.catalogue.list_flows()["choice"]
+    assert [switched_off.find_sentence(LOCAL_OWNER, wired, tweaks) for tweaks in (OTHER, {})] == ["", MODEL_OFF]
+
+
+def test_an_answer_that_an_admin_stopped_says_so_when_it_is_opened_again(app: Runtime) -> None:
+    page = show(app, "silent")
+    page.say("Hi")
+    run = page.read_until("started")["run"]
+    app.loop.call_soon_threadsafe(app.running.end_early, run, StoppedByAdmin())
+    (answer,) = page.read_until("ended")["messages"]
+    for told in (answer, TalkHere(app, "silent").show(page.session)["messages"][-1]):
+        assert (told["state"], told["error"]["text"]) == ("stopped", "An administrator stopped this answer.")
+
+
+def test_a_message_that_waits_for_its_place_says_so_in_every_tab_and_goes_on_or_is_stopped(app: Runtime) -> None:
+    """One run at once: the first one holds the place."""
+    first, page, tab = (TalkHere(app, "silent") for _ in range(3))
+    first.show()
+    first.say("I hold the place")
+    first.read_until("started")
+    page.show()
+    tab.show(page.session)
+    name = page.say("I wait")
+    assert page.read() == {"type": "waiting", "id": name, "text": "I wait"}
+    assert tab.read() == {"type": "waiting", "id": None, "text": "I wait"}
+    late = TalkHere(app, "silent")
+    late.show(page.session)
+    assert late.read() == {"type": "waiting", "id": None, "text": "I wait"}
+    tab.send("stop")
+    for told, named in ((page, name), (tab, None), (late, None)):
+        refused = told.read()
+        assert (refused["type"], refused["id"]) == ("refused", named)
+        assert refused["text"] == "Stopped while it waited; nothing was sent."
+    again = page.say("I wait again")
+    assert page.read_until("waiting")["id"] == again
+    first.send("stop")
+    assert page.read_until("started")["id"] == again
+    page.send("stop")
+    assert [message["state"] for message in page.read_until("ended")["messages"]] == ["stopped"]

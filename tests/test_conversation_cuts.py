@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,20 +32,40 @@ CONFIG = {
         "slow": {"type": "scripted", "pieces": PIECES[::-1], "delay": 0.025},
     }
 }
+LONG = "name: Long\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: '${In}'}\n"
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Runtime]:
-    with runtime_of(write_folder(tmp_path, config=CONFIG, flows={"two": TWO})) as running:
+    with runtime_of(write_folder(tmp_path, config=CONFIG, flows={"two": TWO, "long": LONG})) as running:
         yield running
 
 
-@pytest.mark.parametrize("seed", range(5))
+@contextmanager
+def held_back(app: Runtime, *pages: TalkHere) -> Iterator[None]:
+    """These pages take nothing."""
+    until = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
+    for page in pages:
+        page.hold_back(until)
+    yield
+    app.loop.call_soon_threadsafe(until.set)
+
+
+async def make_event() -> asyncio.Event:
+    return asyncio.Event()
+
+
+def show(app: Runtime, flow: str, session: str = "") -> TalkHere:
+    page = TalkHere(app, flow)
+    page.show(session)
+    return page
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_a_page_that_comes_back_goes_on_where_it_was(app: Runtime, seed: int) -> None:
     """Two answers grow at once; after a few frames, by chance, the connection is lost."""
     chance = random.Random(seed)
-    steady = TalkHere(app, "two")
-    steady.show()
+    steady = show(app, "two")
     steady.say("Begin")
     run = steady.read_until("started")["run"]
     told: list[Told] = []
@@ -79,8 +100,7 @@ def test_a_page_that_comes_back_goes_on_where_it_was(app: Runtime, seed: int) ->
 
 
 def test_a_number_that_no_page_can_have_brings_the_whole_answer(app: Runtime) -> None:
-    steady = TalkHere(app, "two")
-    steady.show()
+    steady = show(app, "two")
     steady.say("Begin")
     run = steady.read_until("started")["run"]
     steady.read_until("text")
@@ -93,108 +113,79 @@ def test_a_number_that_no_page_can_have_brings_the_whole_answer(app: Runtime) ->
 
 def test_a_reader_that_takes_nothing_gets_the_rest_in_one_piece(app: Runtime) -> None:
     """Its frames are not piled up: once it reads again, one frame has all that grew."""
-    steady = TalkHere(app, "two")
-    lazy = TalkHere(app, "two")
-    lazy.show(steady.show()["session"])
-    block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
-    lazy.hold_back(block)
-    steady.say("Begin " + "x" * 100_000)
-    steady.read_until("ended")
-    app.loop.call_soon_threadsafe(block.set)
+    steady = show(app, "two")
+    lazy = show(app, "two", steady.session)
+    with held_back(app, lazy):
+        steady.ask("Begin " + "x" * 100_000)
     lazy.read_until("ended")
     assert join_texts(lazy.told) == join_texts(steady.told)
     assert len([frame for frame in lazy.told if frame["type"] == "text"]) < 4
 
 
 def test_a_page_that_was_cut_off_for_reading_nothing_leaves_nothing_behind(tmp_path: Path) -> None:
-    config = CONFIG | {"limits": {"request_seconds": 1}}
-    with runtime_of(write_folder(tmp_path, config=config, flows={"two": TWO})) as impatient:
-        steady = TalkHere(impatient, "two")
-        steady.show()
+    config = {"limits": {"request_seconds": 1}}
+    with runtime_of(write_folder(tmp_path, config=config, flows={"long": LONG})) as impatient:
+        steady, lazy = show(impatient, "long"), TalkHere(impatient, "long")
         steady.ask("Begin " + "x" * 100_000)
-        lazy = TalkHere(impatient, "two")
-        lazy.hold_back(asyncio.run_coroutine_threadsafe(make_event(), impatient.loop).result(60))
-        for _ in range(3):  # it has asked for more before it is cut off
-            lazy.send("open", session=steady.session)
-        lazy.wait_for_cut()
-        lazy.leave()
-        lazy.wait_for_end()
+        with held_back(impatient, lazy):
+            for _ in range(3):  # it has asked for more before it is cut off
+                lazy.send("open", session=steady.session)
+            lazy.wait_for_cut()
+            lazy.leave()
+            lazy.wait_for_end()
 
 
-async def make_event() -> asyncio.Event:
-    return asyncio.Event()
-
-
-LONG = "name: Long\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: '${In}'}\n"
-
-
-def test_whole_answers_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -> None:
+def test_whole_answers_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> None:
     """Another tab is answered six times meanwhile, in 190,000 characters each; then it is told to look anew."""
-    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
-        steady, lazy = TalkHere(app, "long"), TalkHere(app, "long")
-        lazy.show(steady.show()["session"])
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
-        lazy.hold_back(block)
-        texts = [str(number) * 190_000 for number in range(6)]
+    steady = show(app, "long")
+    lazy = show(app, "long", steady.session)
+    texts = [str(number) * 190_000 for number in range(6)]
+    with held_back(app, lazy):
         for text in texts:
             assert steady.ask(text) == text
-        app.loop.call_soon_threadsafe(block.set)
-        lazy.read_until("behind")
-        lazy.send("open", session=steady.session)
-        shown = lazy.read_until("conversation")
-        assert [said["text"] for said in shown["messages"]][-2:] == [texts[-1]] * 2
-        assert len(lazy.spell()) < 5 * 190_000 + len(str(shown))
-        steady.say("Good")
-        ended = lazy.read_until("ended")  # of the next turn it is told as everybody is
-        assert read_text(lazy.told, ended) == "Good"
+    lazy.read_until("behind")
+    shown = lazy.show(steady.session)
+    assert [said["text"] for said in shown["messages"]][-2:] == [texts[-1]] * 2
+    assert len(lazy.spell()) < 5 * 190_000 + len(str(shown))
+    steady.say("Good")
+    ended = lazy.read_until("ended")  # of the next turn it is told as everybody is
+    assert read_text(lazy.told, ended) == "Good"
 
 
-def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -> None:
+def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> None:
     """Another tab goes to and fro between two versions of 190,000 characters; the slow one is told to look anew."""
-    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
-        steady, lazy = TalkHere(app, "long"), TalkHere(app, "long")
-        steady.show()
-        texts = [letter * 190_000 for letter in "ab"]
-        steady.ask(texts[0])
-        first = steady.read_question()
-        steady.send("edit", id="1", session=steady.session, message=first, text=texts[1])
-        steady.read_until("ended")
-        second = steady.read_question()
-        lazy.show(steady.session)
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
-        lazy.hold_back(block)
-        for _ in range(6):
-            for version in (first, second):
-                steady.send("choose", session=steady.session, message=version)
-                steady.read_until("conversation")
+    steady = show(app, "long")
+    steady.ask("a" * 190_000)
+    versions = [steady.read_question()]
+    steady.send("edit", id="1", session=steady.session, message=versions[0], text="b" * 190_000)
+    steady.read_until("ended")
+    versions.append(steady.read_question())
+    lazy = show(app, "long", steady.session)
+    with held_back(app, lazy):
+        for version in versions * 6:
+            steady.send("choose", session=steady.session, message=version)
+            steady.read_until("conversation")
         before = len(lazy.told)
-        app.loop.call_soon_threadsafe(block.set)
-        lazy.read_until("behind")
-        assert [told["type"] for told in lazy.told[before:]].count("conversation") <= 2
-        lazy.send("open", session=steady.session)
-        assert [said["text"] for said in lazy.read_until("conversation")["messages"]] == [texts[1]] * 2
+    lazy.read_until("behind")
+    assert [told["type"] for told in lazy.told[before:]].count("conversation") <= 2
+    assert [said["text"] for said in lazy.show(steady.session)["messages"]] == ["b" * 190_000] * 2
 
 
-def test_of_one_person_who_took_nothing_for_longest_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_one_person_who_took_nothing_for_longest_is_cut_off(app: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten million characters may wait for them; here one. The others keep what waits for them."""
     monkeypatch.setattr(outbox, "_MOST_OF_A_PERSON", 1_000_000)
-    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
-        steady = TalkHere(app, "long")
-        steady.show()
-        text = "a" * 190_000
-        steady.ask(text)
-        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(60)
-        lazy = [TalkHere(app, "long") for _ in range(4)]
-        for page in lazy:
-            page.hold_back(block)
+    steady = show(app, "long")
+    text = "a" * 190_000
+    steady.ask(text)
+    lazy = [TalkHere(app, "long") for _ in range(4)]
+    with held_back(app, *lazy):
         for page, cut in zip(lazy, (0, 0, 1, 2), strict=True):  # each would wait for 380,000 characters
             page.send("open", session=steady.session)
             eventually(partial(have_been_cut, lazy, cut))
             assert steady.ask("Good") == "Good"
-        app.loop.call_soon_threadsafe(block.set)
-        for page in lazy:
-            if not page.was_cut:
-                assert page.read_until("conversation")["messages"][0]["text"] == text
+    for page in lazy:
+        if not page.was_cut:
+            assert page.read_until("conversation")["messages"][0]["text"] == text
 
 
 def have_been_cut(pages: list[TalkHere], number: int) -> bool:

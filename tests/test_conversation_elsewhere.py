@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,52 +24,50 @@ from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.run_rows import now
 from tests.servers import AppServer, write_folder
+from tests.store_databases import DATABASES, empty_database
 from tests.two_servers import two_servers
 from tests.waiting import eventually
 
 PLACE: dict[str, Any] = {"flow_id": "talk", "owner": str(LOCAL_OWNER.owner), "session_id": "elsewhere"}
 
 
-@pytest.fixture
-def servers(tmp_path: Path, url: str) -> Iterator[tuple[AppServer, AppServer]]:
-    with two_servers(tmp_path, url) as both:
+@pytest.fixture(scope="module", params=DATABASES)
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[AppServer, AppServer]]:
+    folder = tmp_path_factory.mktemp("servers")
+    with empty_database(request.param, folder) as url, two_servers(folder, url) as both:
         yield both
 
 
 def test_an_answer_of_another_server_grows_to_its_end(servers: tuple[AppServer, AppServer]) -> None:
-    first, second = servers
-    with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
+    """Also at a page that was open before: its message is refused, and then it follows."""
+    here_at, there_at = (Browser(server.url) for server in servers)
+    with (
+        open_chat(here_at, "slow") as here,
+        open_chat(there_at, "slow") as before,
+        open_chat(there_at, "slow") as there,
+    ):
         here.show()
+        assert before.show(here.session)["messages"] == []
         here.say(" ".join(f"word{number}" for number in range(160)))
         run = here.read_until("started")["run"]
         assert there.show(here.session)["messages"][-1]["role"] == "user"
         started = there.read()
         assert (started["type"], started["run"], started["elsewhere"]) == ("started", run, True)
-        there.say("Also this")
-        assert there.read_until("refused")["text"] == "An answer is still being written in this conversation."
+        for page in (before, there):
+            name = page.say("Also this")
+            refused = page.read_until("refused")
+            assert refused["id"] == name
+            assert refused["text"] == "An answer is still being written in this conversation."
+        assert [said["role"] for said in before.read_until("conversation")["messages"]] == ["user"]
+        assert before.read_until("started")["run"] == run
         ended = there.read_until("ended")
         assert [said["state"] for said in ended["messages"]] == ["complete"]
         assert len([told for told in there.told if told["type"] == "text"]) > 1
-        here.read_until("ended")
+        for page in (before, here):
+            page.read_until("ended")
         assert read_text(there.told, ended) == join_texts(here.told)[ended["messages"][0]["id"]]
-        assert there.ask("Thanks") == "You said: Thanks"
-
-
-def test_a_page_that_was_open_before_is_refused_and_then_follows(servers: tuple[AppServer, AppServer]) -> None:
-    first, second = servers
-    with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
-        here.show()
-        assert there.show(here.session)["messages"] == []
-        here.say(" ".join(f"word{number}" for number in range(160)))
-        run = here.read_until("started")["run"]
-        name = there.say("Also this")
-        refused = there.read_until("refused", "started")
-        assert (refused.get("id"), refused["type"]) == (name, "refused")
-        assert refused["text"] == "An answer is still being written in this conversation."
-        assert [said["role"] for said in there.read_until("conversation")["messages"]] == ["user"]
-        assert there.read_until("started")["run"] == run
-        there.read_until("ended")
-        here.read_until("ended")
         assert there.ask("Thanks") == "You said: Thanks"
 
 
@@ -88,38 +86,30 @@ def test_it_is_stopped_from_there(servers: tuple[AppServer, AppServer]) -> None:
         assert read_text(there.told, there.told[-1]) == read_text(here.told, here.told[-1])
 
 
-def test_what_a_killed_server_kept_stays_and_is_asked_again(servers: tuple[AppServer, AppServer]) -> None:
+def test_of_a_server_that_died_its_words_stay_or_the_question_alone(servers: tuple[AppServer, AppServer]) -> None:
     first, second = servers
-    with open_chat(Browser(second.url), "long") as there:
-        with suppress(ConnectionClosed), open_chat(Browser(first.url), "long") as here:
-            here.show()
-            here.say("Go")
-            here.read_until("started")
-            there.show(here.session)
-            there.read_until("text")
+    with ExitStack() as stack:
+        long, silent = (stack.enter_context(open_chat(Browser(second.url), flow)) for flow in ("long", "silent"))
+        with suppress(ConnectionClosed), ExitStack() as dying:
+            for there, flow in ((long, "long"), (silent, "silent")):
+                here = dying.enter_context(open_chat(Browser(first.url), flow))
+                here.show()
+                here.say("Go")
+                here.read_until("started")
+                there.show(here.session)
+            assert silent.read_until("started")["answers"] == []
+            long.read_until("text")
             first.kill()
-        ended = there.read_until("ended")
+        ended = long.read_until("ended")
         [answer] = ended["messages"]
         assert answer["state"] == "interrupted"
-        assert read_text(there.told, ended).startswith("word1 ")
-        there.send("again", id="again", session=there.session, message=answer["id"])
-        assert there.read_until("started", "refused")["type"] == "started"
-        there.send("stop")
-        there.read_until("ended")
-
-
-def test_of_a_server_that_died_before_a_word_the_question_is_left(servers: tuple[AppServer, AppServer]) -> None:
-    first, second = servers
-    with open_chat(Browser(second.url), "silent") as there:
-        with suppress(ConnectionClosed), open_chat(Browser(first.url), "silent") as here:
-            here.show()
-            here.say("Go")
-            here.read_until("started")
-            there.show(here.session)
-            assert there.read_until("started")["answers"] == []
-            first.kill()
-        assert there.read_until("ended")["messages"] == []  # the page looks anew
-        assert there.show(there.session)["messages"][-1]["state"] == "interrupted"
+        assert read_text(long.told, ended).startswith("word1 ")
+        long.send("again", id="again", session=long.session, message=answer["id"])
+        assert long.read_until("started", "refused")["type"] == "started"
+        long.send("stop")
+        long.read_until("ended")
+        assert silent.read_until("ended")["messages"] == []  # the page looks anew
+        assert silent.show(silent.session)["messages"][-1]["state"] == "interrupted"
 
 
 @pytest.fixture
@@ -144,10 +134,11 @@ def other(idle: Store) -> Store:
     return idle
 
 
-def begin(store: Store) -> None:
+def begin(store: Store, **question: Any) -> RunRecord:
     run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=store.process.id)
-    question = StoredMessage("q", "user", "Anybody?", "complete", now(), "r")
-    asyncio.run(store.write(turns.begin_turn, **PLACE, message=question, run=run))
+    asked = StoredMessage("q", "user", "Anybody?", "complete", now(), "r", **question)
+    asyncio.run(store.write(turns.begin_turn, **PLACE, message=asked, run=run))
+    return run
 
 
 def keep(store: Store, **texts: str) -> None:
@@ -211,10 +202,7 @@ def test_who_sent_a_damaged_file_reads_so_from_another_process_too(
     app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
-    run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=idle.process.id)
-    plan = FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64)
-    question = StoredMessage("q", "user", "What?", "complete", now(), "r", value=(plan,), kind="files")
-    asyncio.run(idle.write(turns.begin_turn, **PLACE, message=question, run=run))
+    run = begin(idle, value=(FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64),), kind="files")
     page = TalkHere(app, "talk", caller=replace(LOCAL_OWNER, sees="answers"))
     page.show("elsewhere")
     page.read_until("started")

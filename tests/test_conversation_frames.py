@@ -1,86 +1,100 @@
-"""What a page may send, told apart before anything is asked: shapes, bounds, and how many parts a frame may have."""
+"""What a page may send, told apart before anything is asked, and messages and failures as a page is sent them."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from flowground.conversation.frames import (
-    ChooseFrame,
-    OpenFrame,
-    RateFrame,
-    SayFrame,
-    StopFrame,
-    UnreadableFrame,
-    find_id,
-    read_frame,
-)
+from flowground.conversation.acted import Sight
+from flowground.conversation.frames import SayFrame, UnreadableFrame, find_id, read_frame
 from flowground.conversation.held_overrides import hold_short
-from flowground.errors import InvalidRequest
+from flowground.conversation.steps import write_steps
+from flowground.conversation.written import (
+    OUTSIDE,
+    encode,
+    write_failure,
+    write_message,
+    write_messages,
+    write_refusal,
+)
+from flowground.errors import InvalidRequest, ProviderBusy, ProviderRefused, StoppedByAdmin
+from flowground.events import InnerRun
+from flowground.messages import Usage
+from flowground.store.runs.records import VALUE_MOST, StoredMessage
+from flowground.store.runs.traces import TraceStep
+from tests.flow_texts import components, wired
 
 SAY: dict[str, Any] = {"type": "say", "id": "1", "session": "s", "text": "hi"}
+OPEN: dict[str, Any] = {"type": "open", "session": "s"}
+RATE: dict[str, Any] = {"type": "rate", "session": "s", "message": "m", "value": None}
 MANY = 5_000
 
 
-def refuse(frame: dict[str, Any]) -> tuple[str, str | None]:
-    with pytest.raises(InvalidRequest) as caught:
-        read_frame(json.dumps(frame))
-    return caught.value.message, caught.value.hint
+def after(number: int) -> dict[str, Any]:
+    """A page that was cut off says how far it came."""
+    return OPEN | {"after": {"run": "r", "number": number}}
 
 
 @pytest.mark.parametrize(
-    ("sent", "read"),
+    "sent",
     [
-        (SAY, SayFrame(type="say", id="1", session="s", text="hi")),
-        (SAY | {"id": "~" * 64, "session": "x" * 200}, SayFrame(type="say", id="~" * 64, session="x" * 200, text="hi")),
-        ({"type": "open", "session": "s"}, OpenFrame(type="open", session="s", after=None, tweaks={})),
-        ({"type": "stop"}, StopFrame(type="stop", run=None)),
-        ({"type": "stop", "run": "!"}, StopFrame(type="stop", run="!")),
-        ({"type": "choose", "session": "s", "message": "m"}, ChooseFrame(type="choose", session="s", message="m")),
-        (
-            {"type": "rate", "session": "s", "message": "m", "value": None},
-            RateFrame(type="rate", session="s", message="m", value=None),
-        ),
+        SAY,
+        SAY | {"id": "~" * 64, "session": "x" * 200},
+        OPEN,
+        after(1),
+        after(2**53),
+        {"type": "stop"},
+        {"type": "stop", "run": "!"},
+        {"type": "choose", "session": "s", "message": "m"},
+        RATE,
     ],
 )
-def test_what_pages_send_is_read(sent: dict[str, Any], read: object) -> None:
-    assert read_frame(json.dumps(sent)) == read
-
-
-@pytest.mark.parametrize("number", [1, 2**53])
-def test_a_page_that_was_cut_off_says_how_far_it_came(number: int) -> None:
-    frame = read_frame(json.dumps({"type": "open", "session": "s", "after": {"run": "r", "number": number}}))
-    assert isinstance(frame, OpenFrame)
-    assert frame.after is not None
-    assert frame.after.number == number
+def test_what_pages_send_is_read(sent: dict[str, Any]) -> None:
+    read = json.loads(read_frame(json.dumps(sent)).model_dump_json())
+    assert read.items() >= sent.items()
 
 
 @pytest.mark.parametrize(
     ("sent", "place"),
     [
         ({}, "type"),
+        ({"type": "shout"}, "type"),
+        ({"type": ["say"]}, "type"),
         (SAY | {"id": ""}, "id"),
         (SAY | {"id": "~" * 65}, "id"),
+        (SAY | {"id": 7}, "id"),
+        (SAY | {"id": "a b"}, "id"),
         (SAY | {"session": ""}, "session"),
         (SAY | {"session": "x" * 201}, "session"),
+        (SAY | {"tweaks": []}, "tweaks"),
         (SAY | {"id": "", "more": 1}, "id"),
         (SAY | {"more": 1}, "more"),
         (SAY | {"m" * 100: 1}, "m" * 64),
-        ({"type": "open", "session": "s", "after": {"run": "r", "number": 0}}, "after.number"),
-        ({"type": "open", "session": "s", "after": {"run": "r", "number": 2**53 + 1}}, "after.number"),
-        ({"type": "rate", "session": "s", "message": "m"}, "value"),
+        (OPEN | {"type": "earlier", "before": "a\x00b"}, "before"),
+        (OPEN | {"type": "steps", "message": "\x00"}, "message"),
+        (OPEN | {"type": "again", "id": "1", "message": "é"}, "message"),
+        (after(0), "after.number"),
+        (after(2**53 + 1), "after.number"),
+        (OPEN | {"type": "rate", "message": "m"}, "value"),
+        (RATE | {"value": "perfect"}, "value"),
+        (RATE | {"value": True}, "value"),
+        (RATE | {"message": "x" * 65}, "message"),
+        (RATE | {"reason": "more than is taken"}, "reason"),
     ],
 )
 def test_any_other_shape_is_refused_by_its_place(sent: dict[str, Any], place: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_frame(json.dumps(sent))
     told = f"This page sent something that the server does not know: {place}."
-    assert refuse(sent) == (told, "Reload the page.")
+    assert (caught.value.message, caught.value.hint) == (told, "Reload the page.")
 
 
-@pytest.mark.parametrize("sent", ["", "[]", "1", '{"type": "say"'])
+@pytest.mark.parametrize("sent", ["", "x", "[]", "1", "null", '"text"', "{", '{"type": "say"'])
 def test_what_is_no_object_is_unreadable(sent: str) -> None:
-    with pytest.raises(UnreadableFrame) as caught:
+    with pytest.raises(UnreadableFrame, match="no JSON object"):
         read_frame(sent)
-    assert caught.value.message == "That was no JSON object."
 
 
 def make_parts(count: int) -> str:
@@ -95,9 +109,9 @@ def test_a_frame_has_five_thousand_parts_at_most() -> None:
     read = read_frame(make_parts(MANY))
     assert isinstance(read, SayFrame)
     assert len(read.tweaks["Model"]["stop"]) > 4_900
-    with pytest.raises(UnreadableFrame) as caught:
-        read_frame(make_parts(MANY + 1))
-    assert caught.value.message == "That had too many parts."
+    for frame in (make_parts(MANY + 1), "[" + ",".join(['"x"'] * (2 * MANY + 1)) + "]"):
+        with pytest.raises(UnreadableFrame, match="too many parts"):
+            read_frame(frame)
     assert isinstance(read_frame(make_parts(MANY).replace('"hi"', '"h,i"')), SayFrame)
 
 
@@ -121,24 +135,10 @@ def test_signs_in_a_text_are_no_parts(signs: str) -> None:
     assert isinstance(read, SayFrame)
 
 
-def test_countless_short_texts_are_not_looked_through() -> None:
-    with pytest.raises(UnreadableFrame, match="too many parts"):
-        read_frame("[" + ",".join(['"x"'] * (2 * MANY + 1)) + "]")
-
-
-@pytest.mark.parametrize(
-    ("sent", "name"),
-    [
-        ('{"id": "a"}', "a"),
-        (json.dumps({"id": "x" * 64}), "x" * 64),
-        (json.dumps({"id": "x" * 65}), None),
-        ('{"id": 7}', None),
-        ("[]", None),
-        ("{", None),
-    ],
-)
-def test_the_page_is_told_which_message_was_refused(sent: str, name: str | None) -> None:
-    assert find_id(sent) == name
+def test_the_page_is_told_which_message_was_refused() -> None:
+    names = {"x" * 64: "x" * 64, "x" * 65: None, 7: None}
+    assert [find_id(json.dumps({"id": name})) for name in names] == [*names.values()]
+    assert find_id("[]") is find_id("{") is None
 
 
 def test_of_many_overrides_the_shortest_are_held() -> None:
@@ -150,3 +150,171 @@ def test_of_many_overrides_the_shortest_are_held() -> None:
     frame = len(json.dumps(["C", "text", ""]))
     assert hold_short(short | {"C": {"text": "x" * (rest - frame)}}) == short | {"C": {"text": "x" * (rest - frame)}}
     assert hold_short(short | {"C": {"text": "x" * (rest - frame + 1)}}) == short
+
+
+SEES = Sight(inside=True, tools=True)
+AT = datetime(2026, 12, 3, 12, tzinfo=UTC)
+QUESTION = StoredMessage("q", "user", "Why?", "complete", AT, run_id="r")
+ANSWER = StoredMessage("a", "assistant", "So.", "complete", AT, run_id="r", model="m", usage=Usage(3, 4), seconds=1.5)
+HIDDEN = {"text": OUTSIDE, "hint": "Try again in a moment; if it stays so, tell its author."}
+
+
+def list_ids(*messages: StoredMessage, **more: Any) -> list[str]:
+    return [told["id"] for told in write_messages(messages, sight=SEES, **more)]
+
+
+def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
+    [asked, nothing] = write_messages([QUESTION], sight=Sight())
+    assert (asked["text"], asked["state"]) == ("Why?", "complete")
+    assert nothing == {
+        "id": "q:none", "role": "assistant", "text": "", "state": "interrupted", "at": AT.isoformat(), "run": "r",
+    }  # fmt: skip
+    assert list_ids(QUESTION, ANSWER) == ["q", "a"]
+    assert list_ids(QUESTION, running={"r"}) == ["q"]
+    assert list_ids(QUESTION, is_newest=False) == ["q"]
+    again = replace(QUESTION, id="q2", run_id="r2")
+    assert list_ids(QUESTION, again, is_newest=False) == ["q", "q:none", "q2"]
+    assert list_ids(QUESTION, again, ANSWER) == ["q", "q2", "a"]
+    assert list_ids(replace(QUESTION, run_id=None), replace(ANSWER, run_id=None)) == ["q", "a"]
+
+
+def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
+    failed = [replace(ANSWER, id=name, state="failed", text="", error="It broke.") for name in ("a", "b")]
+    assert list_ids(QUESTION, *failed) == ["q", "b"]
+    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], sight=SEES)
+    assert [("error" in message) for message in told] == [False, False, True]
+    assert told[2]["error"] == {"text": "It broke.", "hint": None}
+    other = replace(failed[1], run_id="r2")
+    assert list_ids(QUESTION, failed[0], other) == ["q", "a", "b"]
+
+
+def test_outsiders_get_no_fact_and_no_reason() -> None:
+    seen, unseen = (write_message(ANSWER, sight=sight) for sight in (SEES, Sight()))
+    assert seen == unseen | {"facts": {"model": "m", "seconds": 1.5, "tokens": {"input": 3, "output": 4}, "steps": 0}}
+    assert unseen["by_model"] is True
+    assert write_message(replace(ANSWER, model=None, usage=None), sight=SEES)["facts"]["tokens"] is None
+    assert write_message(replace(ANSWER, model=None), sight=Sight())["by_model"] is False
+    failed = replace(ANSWER, state="failed", text="", error="The key is wrong.")
+    assert write_message(failed, sight=Sight())["error"] == HIDDEN
+    assert write_message(failed, sight=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
+    assert "error" not in write_message(failed, sight=SEES, says_why=False)
+
+
+def test_what_an_admin_said_is_for_everybody() -> None:
+    stopped = replace(ANSWER, state="stopped", error="An administrator stopped this answer.")
+    told = {"text": "An administrator stopped this answer.", "hint": None}
+    assert write_message(stopped, sight=Sight())["error"] == told
+    assert "error" not in write_message(replace(stopped, error=None), sight=Sight())
+    assert write_failure(StoppedByAdmin(), sees_inside=False) == told
+
+
+def test_rows_of_a_release_before_have_the_reason_in_their_text() -> None:
+    old = replace(ANSWER, state="failed", text="It broke.", error=None)
+    told = write_message(old, sight=SEES)
+    assert (told["text"], told["error"]["text"]) == ("", "It broke.")
+    assert write_message(replace(old, error="It broke.", text="Half"), sight=SEES)["text"] == "Half"
+
+
+def test_a_question_has_its_versions_where_there_are_some() -> None:
+    assert "versions" not in write_message(QUESTION, sight=SEES)
+    versions = (("q", "q2"),)
+    assert write_message(replace(QUESTION, versions=versions), sight=Sight())["versions"] == versions
+    assert "facts" not in write_message(QUESTION, sight=SEES)
+
+
+@pytest.mark.parametrize(("wait", "when"), [(5, "5 s"), (90, "2 min")])
+def test_a_failure_says_when_it_may_go_well(wait: int, when: str) -> None:
+    error = ProviderBusy("No.", status=429, retry_after=wait)
+    told = {"text": "No.", "hint": f"Try again in {when}.", "seconds": wait}
+    assert write_failure(error, sees_inside=True) == told
+    told |= {"text": OUTSIDE, "hint": f"Try again in {when}; if it stays so, tell its author."}
+    assert write_failure(error, sees_inside=False) == told
+
+
+def test_a_hint_comes_before_the_wait() -> None:
+    plain, busy = ProviderRefused("No.", status=500, hint="Ask another."), ProviderBusy("No.", status=429)
+    assert write_failure(plain, sees_inside=True) == {"text": "No.", "hint": "Ask another."}
+    assert write_failure(busy, sees_inside=False) == HIDDEN
+    assert write_refusal(plain) == {"text": "No.", "hint": "Ask another.", "seconds": None}
+    assert write_refusal(ProviderBusy("No.", status=429, retry_after=0.2)) == {
+        "text": "No.",
+        "hint": None,
+        "seconds": 1,
+    }
+
+
+def test_half_a_surrogate_pair_goes_to_the_page_all_the_same() -> None:
+    assert json.loads(encode("text", text="a\ud83d")) == {"type": "text", "text": "a\ud83d"}
+    assert encode("ended", run="é") == '{"type":"ended","run":"é"}'
+
+
+INNER = wired("""\
+    components:
+      ChatInput: {type: ChatInput}
+      ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
+    """)
+OUTER = wired("""\
+    components:
+      ChatInput: {type: ChatInput}
+      Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: x}
+      Model: {type: LanguageModel, display_name: The model, input_value: "Say ${ChatInput}: ${Gate.true_result?}"}
+      ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+    """)
+
+
+def test_a_step_has_the_name_that_the_flow_shows_and_what_it_took() -> None:
+    step = TraceStep("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m", at=0.25)
+    told: dict[str, Any] = {"type": "LanguageModel", "at": 0.25, "seconds": 0.5, "model": "m"}
+    told |= {"tokens": {"input": 1, "output": 2}, "text": "So.", "status": "done", "id": "Model"}
+    took = [
+        {"id": "ChatInput", "port": "message", "is_optional": False, "name": "Chat Input"},
+        {"id": "Gate", "port": "true_result", "is_optional": True, "name": "If-Else"},
+    ]
+    takes = {"field": "input_value", "text": "Say ${ChatInput}: ${Gate.true_result?}", "from": took}
+    assert write_steps([step], OUTER) == [told | {"name": "The model", "takes": [takes]}]
+    gone = write_steps([replace(step, component_id="Gone")], OUTER)
+    assert gone == [told | {"id": "Gone", "name": "Gone", "takes": []}]
+
+
+def test_flows_that_a_step_ran_have_steps_with_names_of_their_own() -> None:
+    inner = TraceStep("ChatOutput", "ChatOutput", 0.1, "hi", at=1.2)
+    outer = replace(OUTER, flow=replace(OUTER.flow, id="outer"), inner_flows={"inner": INNER})
+    other = InnerRun("unknown", "Other", 1.4, 0.1, (inner,), "It broke.")
+    runs = (InnerRun(INNER.id, "Inner", 1.0, 0.3, (inner,)), other)
+    (step,) = write_steps([TraceStep("Each", "ForEach", 1, "", inner=runs, inner_count=1_000)], outer)
+    assert step["inner_count"] == 1_000
+    first, second = step["inner"]
+    assert (first["name"], first["at"], first["error"]) == ("Inner", 1.0, None)
+    assert first["steps"][0]["name"] == "Chat Output"
+    assert first["steps"][0]["takes"][0]["text"] == "${ChatInput}"
+    assert (second["error"], second["steps"][0]["name"], second["steps"][0]["takes"]) == ("It broke.", "ChatOutput", [])
+
+
+def test_what_fields_hold_is_bounded() -> None:
+    value = "y" * 5_000 + " ${ChatInput}"
+    many = "\n".join(f"P{n}: {{type: Prompt, template: '{{x}}', x: '{value}'}}" for n in range(100))
+    flow = wired(components(f"ChatInput: {{type: ChatInput}}\n{many}"))
+    steps = write_steps([TraceStep(f"P{n}", "Prompt", 0, "") for n in range(100)], flow)
+    texts = [taken["text"] for step in steps for taken in step["takes"]]
+    assert (len(texts), max(map(len, texts))) == (100, 1_000)
+    assert sum(map(len, texts)) <= 40_000
+
+
+def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
+    answer = StoredMessage("a", "assistant", "A", "complete", AT, value=[{"text": "A", "n": 1}], kind="records")
+    for sight in (SEES, Sight()):
+        told = write_message(answer, sight=sight)
+        assert (told["text"], told["value"]) == ("A", '{"records":[{"text":"A","n":1}]}')
+    assert "value" not in write_message(replace(answer, value=None, kind="text"), sight=SEES)
+    assert "value" not in write_message(replace(answer, value=["x" * VALUE_MOST], kind="data"), sight=SEES)
+
+
+def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_name() -> None:
+    trace = (TraceStep("Secret", "LanguageModel", 0, "No.", status="failed"),)
+    answer = StoredMessage("a", "assistant", "A", "complete", AT, trace=trace)
+    told = write_message(answer, sight=Sight())
+    assert told["went_on"]
+    assert "Secret" not in str(told)
+    assert write_message(answer, sight=SEES)["went_on"]
+    assert "went_on" not in write_message(replace(answer, state="failed"), sight=SEES)
+    assert "went_on" not in write_message(replace(answer, trace=()), sight=SEES)

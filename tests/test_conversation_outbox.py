@@ -16,15 +16,16 @@ MOST = 64_000
 class Reader:
     """The other side: takes frames while it is `open`."""
 
-    def __init__(self, unsent: UnsentFrames | None = None) -> None:
+    running: asyncio.Task[None]
+
+    def __init__(self) -> None:
         self.taken: list[str] = []
         self.given_up = self.refills = 0
         self.more: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.outbox = Outbox(
-            self.take, patience=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
-        )
+        unsent = UnsentFrames()
+        self.outbox = Outbox(self.take, patience=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent)
 
     async def take(self, message: Message) -> None:
         await self.open.wait()
@@ -43,11 +44,11 @@ class Reader:
 @pytest.fixture
 async def reader() -> AsyncIterator[Reader]:
     reader = Reader()
-    task = asyncio.create_task(reader.outbox.run())
+    reader.running = asyncio.create_task(reader.outbox.run())
     yield reader
-    task.cancel()
+    reader.running.cancel()
     with suppress(asyncio.CancelledError):
-        await task
+        await reader.running
 
 
 async def test_frames_are_sent_in_order_and_then_more_is_asked_for(reader: Reader) -> None:
@@ -100,13 +101,11 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_waits_for_it(
     assert reader.taken == []
 
 
-async def test_a_socket_that_is_left_lets_go_of_who_waits() -> None:
-    reader = Reader()
+async def test_a_socket_that_is_left_lets_go_of_who_waits(reader: Reader) -> None:
     reader.open.clear()
-    task = asyncio.create_task(reader.outbox.run())
     reader.outbox.put("x" * (MOST + 1))
     waiting = [asyncio.create_task(reader.outbox.wait_for_room()), asyncio.create_task(reader.outbox.flush())]
     await asyncio.sleep(0.01)
-    task.cancel()
+    reader.running.cancel()
     assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [False, None]
     assert reader.given_up == 0

@@ -1,3 +1,5 @@
+"""What the edge reads from an address and its headers: whose computer and origin it is, secrets, paths, the browser."""
+
 from pathlib import Path
 
 import httpx2
@@ -6,18 +8,43 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from flowground.conversation import ConversationDoor
+from flowground.web.cookies import read_xsrf_id
 from flowground.web.edge import Edge
 from flowground.web.first_load.files import FirstLoad
 from flowground.web.open_pages.chats import ChatSockets
 from flowground.web.open_pages.sockets import PageSockets
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
+from flowground.web.paths import API_KEY, hide_secrets, is_api, strip_flow_prefix
 from tests.running import running
+
+HERE = "127.0.0.1:8501"
+PUBLIC = "https://flows.example.com"
+OTHER_NAMES = """
+    evil.example localhost.evil.example evil.localhost 127.0.0.1.nip.io 127.0.0.1@evil.example 127.0.0.1/evil [::1
+    0.0.0.0:8501 127.1 127.0.0.1:99999999
+"""
+PROXIES_SAY = """
+    forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip cf-connecting-ip fly-client-ip
+    fastly-client-ip x-azure-clientip x-envoy-external-address cdn-loop x-scheme x-original-url x-original-for
+    x-amzn-trace-id x-cloud-trace-context x-request-start true-client-ip x-akamai-config-log-detail x-appengine-user-ip
+    cloudfront-viewer-address x-varnish x-vercel-forwarded-for x-forwarded x-forward-for client-ip x-host x-arr-ssl
+    x-proxyuser-ip
+"""
+PROGRAMS_SAY = ("x-requested-with", "x-api-key", "sec-fetch-site", "x-request-id", "traceparent", "x-stainless-lang")
+FOREIGN = """
+    null http://127.0.0.1:8502 http://evil.example https://127.0.0.1:8501.evil.example
+    http://evil.example@127.0.0.1:8501 file://127.0.0.1:8501 127.0.0.1:8501
+"""
 
 
 def asked(peer: str | None = "127.0.0.1", **headers: str) -> Scope:
-    named = {"host": "127.0.0.1:8501"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"host": HERE} | {name.replace("_", "-"): value for name, value in headers.items()}
     raw = [(name.encode(), value.encode()) for name, value in named.items()]
     return {"type": "http", "client": None if peer is None else (peer, 50_000), "headers": raw}
+
+
+def at(path: str, query: bytes = b"") -> Scope:
+    return {"type": "http", "path": path, "raw_path": path.encode(), "query_string": query, "headers": []}
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
@@ -31,89 +58,33 @@ def test_another_computer_is_not_this_one(peer: str | None) -> None:
     assert not is_from_this_computer(asked(peer))
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "",
-        "evil.example",
-        "localhost.evil.example",
-        "evil.localhost",
-        "127.0.0.1.nip.io",
-        "127.0.0.1@evil.example",
-        "127.0.0.1/evil",
-        "[::1",
-        "0.0.0.0:8501",
-        "127.1",
-        "127.0.0.1:99999999",
-    ],
-)
+@pytest.mark.parametrize("host", ["", *OTHER_NAMES.split()])
 def test_another_name_is_not_this_computer(host: str) -> None:
     assert not is_from_this_computer(asked(host=host))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "forwarded",
-        "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "cf-connecting-ip",
-        "fly-client-ip",
-        "fastly-client-ip",
-        "x-azure-clientip",
-        "x-envoy-external-address",
-        "cdn-loop",
-        "x-scheme",
-        "x-original-url",
-        "x-original-for",
-        "x-amzn-trace-id",
-        "x-cloud-trace-context",
-        "x-request-start",
-        "true-client-ip",
-        "x-akamai-config-log-detail",
-        "x-appengine-user-ip",
-        "cloudfront-viewer-address",
-        "x-varnish",
-        "x-vercel-forwarded-for",
-        "x-forwarded",
-        "x-forward-for",
-        "client-ip",
-        "x-host",
-        "x-arr-ssl",
-        "x-proxyuser-ip",
-    ],
-)
+@pytest.mark.parametrize("name", [*PROXIES_SAY.split(), f"x-forwarded-{'x' * 10_000}"])
 def test_what_a_proxy_forwarded_is_not_this_computer(name: str) -> None:
     assert not is_from_this_computer(asked(**{name: "127.0.0.1"}))
 
 
-@pytest.mark.parametrize(
-    "name", ["x-requested-with", "x-api-key", "sec-fetch-site", "x-request-id", "traceparent", "x-stainless-lang"]
-)
+@pytest.mark.parametrize("name", [*PROGRAMS_SAY, f"via{'x' * 10_000}"])
 def test_what_programs_of_this_computer_say_is_no_trace_of_a_proxy(name: str) -> None:
     assert is_from_this_computer(asked(**{name: "x"}))
 
 
-def test_the_longest_name_is_read_as_far_as_it_counts() -> None:
-    assert not is_from_this_computer(asked(**{f"x-forwarded-{'x' * 10_000}": "x"}))
-    assert is_from_this_computer(asked(**{f"via{'x' * 10_000}": "x"}))
-
-
 def test_two_hosts_are_not_this_computer() -> None:
     scope = asked()
-    scope["headers"].append((b"host", b"127.0.0.1:8501"))
+    scope["headers"].append((b"host", HERE.encode()))
     assert not is_from_this_computer(scope)
 
 
 @pytest.mark.parametrize(
     ("origin", "host"),
     [
-        ("http://127.0.0.1:8501", "127.0.0.1:8501"),
-        ("https://flows.example.com", "flows.example.com"),
-        ("https://flows.example.com", "flows.example.com:443"),
+        ("http://127.0.0.1:8501", HERE),
+        (PUBLIC, "flows.example.com"),
+        (PUBLIC, "flows.example.com:443"),
         ("http://Flows.Example.com", "flows.example.com"),
     ],
 )
@@ -121,42 +92,24 @@ def test_the_address_itself_is_our_origin(origin: str, host: str) -> None:
     assert find_own_origin(asked(origin=origin, host=host), None) == origin
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "",
-        "null",
-        "http://127.0.0.1:8502",
-        "http://evil.example",
-        "https://127.0.0.1:8501.evil.example",
-        "http://evil.example@127.0.0.1:8501",
-        "file://127.0.0.1:8501",
-        "127.0.0.1:8501",
-    ],
-)
-def test_other_origins_are_foreign(origin: str) -> None:
-    assert find_own_origin(asked(origin=origin), None) is None
-
-
-def test_a_missing_origin_is_foreign() -> None:
-    assert find_own_origin(asked(), None) is None
+@pytest.mark.parametrize("origin", [None, "", *FOREIGN.split()])
+def test_other_origins_are_foreign(origin: str | None) -> None:
+    assert find_own_origin(asked() if origin is None else asked(origin=origin), None) is None
 
 
 def test_public_url_is_our_origin_behind_a_proxy_that_renames_the_host() -> None:
-    behind = asked(origin="https://flows.example.com", host="10.0.0.5:8501")
-    assert find_own_origin(behind, "https://flows.example.com/base") == "https://flows.example.com"
+    behind = asked(origin=PUBLIC, host="10.0.0.5:8501")
+    assert find_own_origin(behind, f"{PUBLIC}/base") == PUBLIC
     assert find_own_origin(behind, None) is None
-    plain = asked(origin="http://flows.example.com", host="10.0.0.5:8501")
-    assert find_own_origin(plain, "https://flows.example.com") is None
+    assert find_own_origin(asked(origin="http://flows.example.com", host="10.0.0.5:8501"), PUBLIC) is None
 
 
 @pytest.mark.parametrize("name", ["evil.example", "10.0.0.5", "flows.example.com.evil.example"])
 def test_with_a_public_url_no_other_name_is_ours_but_loopback(name: str) -> None:
     there = asked(origin=f"http://{name}:8501", host=f"{name}:8501")
     assert find_own_origin(there, None) is not None
-    assert find_own_origin(there, "https://flows.example.com") is None
-    here = asked(origin="http://127.0.0.1:8501", host="127.0.0.1:8501")
-    assert find_own_origin(here, "https://flows.example.com") == "http://127.0.0.1:8501"
+    assert find_own_origin(there, PUBLIC) is None
+    assert find_own_origin(asked(origin=f"http://{HERE}", host=HERE), PUBLIC) == f"http://{HERE}"
 
 
 @pytest.mark.parametrize(
@@ -165,16 +118,80 @@ def test_with_a_public_url_no_other_name_is_ours_but_loopback(name: str) -> None
         ("http", "flows.example.com", None, False),
         ("https", "anything", None, True),
         ("wss", "anything", None, True),
-        ("http", "flows.example.com", "https://flows.example.com", True),
-        ("http", "flows.example.com:443", "https://flows.example.com", True),
-        ("http", "127.0.0.1:8501", "https://flows.example.com", False),
+        ("http", "flows.example.com", PUBLIC, True),
+        ("http", "flows.example.com:443", PUBLIC, True),
+        ("http", HERE, PUBLIC, False),
         ("http", "flows.example.com", "http://flows.example.com", False),
     ],
 )
 def test_https_is_what_the_browser_speaks(scheme: str, host: str, public_url: str | None, found: bool) -> None:
-    scope = asked(host=host)
-    scope["scheme"] = scheme
-    assert is_https(scope, public_url) is found
+    assert is_https(asked(host=host) | {"scheme": scheme}, public_url) is found
+
+
+@pytest.mark.parametrize(
+    ("query", "left", "key"),
+    [
+        (b"x-api-key=s3cret", b"", "s3cret"),
+        (b"stream=true&x-api-key=s3cret&a=1", b"stream=true&a=1", "s3cret"),
+        (b"x%2Dapi%2Dkey=s3cret&b", b"b", "s3cret"),
+        (b"X-Api-Key=s3cret", b"", "s3cret"),
+        (b"x-api-key=first&x-api-key=s3cret", b"", "s3cret"),
+        (b"x-api-key=a%2Bb+c", b"", "a+b c"),
+        (b"a=x-api-key", b"a=x-api-key", None),
+        (b"code=abcd-efgh&flow=x", b"flow=x", None),
+        (b"invitation=abc&reset=abc&flow=x", b"flow=x", None),
+    ],
+)
+def test_secrets_leave_the_query(query: bytes, left: bytes, key: str | None) -> None:
+    scope = at("/api/v1/run/x", query)
+    hide_secrets(scope)
+    assert (scope["query_string"], scope.get(API_KEY)) == (left, key)
+
+
+def test_the_code_of_an_identity_provider_stays() -> None:
+    scope = at("/oauth2callback", b"code=abc&state=1")
+    hide_secrets(scope)
+    assert scope["query_string"] == b"code=abc&state=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "inner", "flow"),
+    [
+        ("/public_flow/basic/_stcore/stream", "/_stcore/stream", "basic"),
+        ("/public_flow/basic/static/js/index.js", "/static/js/index.js", "basic"),
+        ("/public_flow/static/js/index.js", "/static/js/index.js", None),
+        ("/public_flow/_stcore/health", "/_stcore/health", None),
+        ("/public_flow/3F2504E0-4F89/media/x.png", "/media/x.png", "3F2504E0-4F89"),
+        ("/public_flow/basic", "", None),
+        ("/public_flow/ba%sic/_stcore/health", "", None),
+        ("/public_flow/a/b/_stcore/health", "", None),
+        ("/public_flow/basic/api/v1/run/x", "", None),
+        ("/public_flows/basic/static/x", "", None),
+        ("/playground", "", None),
+    ],
+)
+def test_public_flow_is_unwrapped(path: str, inner: str, flow: str | None) -> None:
+    scope, found = strip_flow_prefix(at(path))
+    assert (scope["path"], found) == (inner or path, flow)
+    assert scope["raw_path"] == scope["path"].encode()
+
+
+def test_the_api_owns_whole_first_parts_and_the_pages_the_rest() -> None:
+    api = ["/api", "/api/", "/api/x", "//api", "/API", "/v1/models", "/lf/t/api/v1/run/x", "/mcp", "/health"]
+    pages = ["/", "/apis", "/api_access", "/healthy", "/playground/api", "/public_flow/api"]
+    assert [path for path in (*api, *pages) if is_api(path)] == api
+
+
+def test_a_browser_keeps_its_id_while_the_cookie_is_masked_anew() -> None:
+    token = bytes(range(16))
+
+    def cookie(mask: bytes) -> list[tuple[bytes, bytes]]:
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(token))
+        return [(b"cookie", f"a=b; _streamlit_xsrf=2|{mask.hex()}|{masked.hex()}|1700000000; c=d".encode())]
+
+    assert read_xsrf_id(cookie(b"\x01\x02\x03\x04")) == read_xsrf_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
+    for none in ("", "a=b", "_streamlit_xsrf=", "_streamlit_xsrf=2|zz|00|1", "_streamlit_xsrf=2|01020304||1"):
+        assert read_xsrf_id([(b"cookie", none.encode())]) == ""
 
 
 @pytest.mark.anyio
