@@ -1,7 +1,6 @@
 """Who was removed is nowhere any more; what they did still counts, under a word that leads back to nobody."""
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 import requests
 from sqlalchemy import Connection, insert, select
 
-from flowground.access import people
 from flowground.forgetting import Forgetting
-from flowground.runtime import Runtime
 from flowground.settings import PublicSettings, RetentionSettings, Settings
 from flowground.store import Store, audit, tables
 from flowground.store.flows import presets, publications, switches
@@ -37,8 +34,10 @@ from flowground.ui.page.actions import mark_gone
 from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
 from tests.house import House
-from tests.organization import organization, sign_in
+from tests.organization import organization
 from tests.page_socket import open_page
+from tests.people import PASSWORD
+from tests.run_rows import eventually as until
 from tests.running import chat_flow, running
 from tests.servers import AppServer
 from tests.stored import list_entries, list_running, list_sessions
@@ -68,21 +67,16 @@ async def make_member(store: Store, name: str) -> str:
     sharing = Sharing(is_shared=True, audience="people", members=frozenset({member}))
     await write(publications.change, flow_id=f"flow {name[:1]}", sharing=sharing, by=by)
     await write(switches.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
-    await write(attempts.begin, name=name, address=f"from {name}")
-    await write(attempts.begin, name=f"{attempts.REQUESTS} {member}", address="access")
+    for tried, address in ((name, f"from {name}"), (f"{attempts.REQUESTS} {member}", "access")):
+        await write(attempts.begin, name=tried, address=address)
     await write(attempts.note_success, name=name, address="203.0.113.7", counted_as="another")
     for whom in (member, "somebody"):
         link: dict[str, Any] = {"kind": "reset", "member": whom, "hashed": uuid4().hex, "expires_at": 9e9, "by": by}
         await write(password_links.add, **link)
-    await write(sign_ins.add_ticket, ticket=f"t {name}", member=member, browser="b", expires_at=9e9)
-    again: dict[str, Any] = {
-        "ticket": f"t {name}",
-        "browser": "b",
-        "sign_in_id": uuid4().hex,
-        "agent": f"Browser of {name}",
-    }
-    await write(sign_ins.redeem, **again, expires_at=9e9)
-    await write(sign_ins.add_ticket, ticket=f"u {name}", member=member, browser="b", expires_at=9e9)
+    for ticket in (f"t {name}", f"u {name}"):
+        await write(sign_ins.add_ticket, ticket=ticket, member=member, browser="b", expires_at=9e9)
+    used: dict[str, Any] = {"ticket": f"t {name}", "browser": "b", "agent": f"Browser of {name}", "expires_at": 9e9}
+    await write(sign_ins.redeem, **used, sign_in_id=uuid4().hex)
     for number in range(12):
         for owner in (by, f"token:try:{member}", f"token:{token.id}"):
             await take(store, owner, f"{name} {number % 5}", f"{name} " * 400, interrupts=number % 3 == 0)
@@ -90,15 +84,9 @@ async def make_member(store: Store, name: str) -> str:
 
 
 def add_runs(connection: Connection, *, owner: str, count: int) -> None:
-    row: dict[str, Any] = {
-        "flow_id": "talk",
-        "flow_version": "v",
-        "owner": owner,
-        "session_id": owner,
-        "status": "complete",
-    }
-    more: dict[str, Any] = {"started_at": 1.0, "seconds": 0.1, "streamed": False}
-    connection.execute(insert(tables.runs), [{"id": str(uuid4()), **row, **more} for _ in range(count)])
+    row: dict[str, Any] = {"flow_id": "talk", "flow_version": "v", "owner": owner, "session_id": owner}
+    row |= {"status": "complete", "started_at": 1.0, "seconds": 0.1, "streamed": False}
+    connection.execute(insert(tables.runs), [{"id": str(uuid4()), **row} for _ in range(count)])
 
 
 def list_owners_of_runs(connection: Connection) -> list[str]:
@@ -131,11 +119,12 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
     assert after.count("member:bob") == owners.count("member:bob") == 712
     entries = await store.read(list_entries, limit=10_000)
     assert len(entries) == lines + 1 + 1  # signed out everywhere, removed
-    assert entries[0].action == "member.removed"
-    assert (entries[0].actor, entries[0].subject) == ("member:bob", left.pseudonym)
+    removed = entries[0]
+    assert (removed.action, removed.actor, removed.subject) == ("member.removed", "member:bob", left.pseudonym)
     assert [entry.actor for entry in entries if entry.subject == f"talk {left.pseudonym}"].count("member:bob") == 300
     assert [entry.subject for entry in entries if entry.action == "flow.shared"].count("bob") == 1
-    assert (await store.read(publications.find, flow_id="flow q")).changed_by == left.pseudonym  # type: ignore[union-attr]  # it is there
+    changed = await store.read(publications.find, flow_id="flow q")
+    assert (changed and changed.changed_by) == left.pseudonym
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{other}")) == 5
     assert len(await store.read(presets.list_presets, flow_id="talk", owner=f"member:{other}")) == 1
     newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
@@ -216,42 +205,20 @@ async def test_whoever_gets_the_id_from_a_release_before_loses_nothing(store: St
 
 
 async def test_a_process_looks_again_soon_after_a_removal(store: Store) -> None:
+    async def is_watched() -> bool:
+        return bool(await store.read(removals.list_watched))
+
+    async def is_gone() -> bool:
+        return not await store.read(list_sessions, **TALK, owner=f"member:{member}")
+
     member = await make_member(store, WORD)
     await store.write(members.remove, member=member, by="cli")
     looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0, again=0.2)
     looks.start()
-    try:
-        await until(store, removals.list_watched, has_some=True)
-        await take(store, f"member:{member}", "late", "late")
-        await until(store, list_sessions, has_some=False, **TALK, owner=f"member:{member}")
-    finally:
-        await looks.close()
-
-
-async def test_the_page_removes_at_once_and_the_process_does_the_rest(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
-        member = await make_member(runtime.store, WORD)
-        await people.remove(runtime.access, await sign_in(runtime, "augusta"), member)
-        assert await runtime.sign_in.roster.find(member) is None
-        await until_none(runtime, tmp_path)
-
-
-async def until(store: Store, job: Callable[..., list[Any]], *, has_some: bool, **arguments: str) -> None:
-    """Returns once this finds something, or nothing any more."""
-    for _ in range(2_000):
-        if bool(await store.read(job, **arguments)) == has_some:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(job)
-
-
-async def until_none(runtime: Runtime, folder: Path) -> None:
-    """Returns once the process has done all that is left of a removal."""
-    for _ in range(1_000):
-        if not (await runtime.store.read(removals.list_removals) or find_in_files(folder)):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(find_in_files(folder))
+    await until(is_watched)
+    await take(store, f"member:{member}", "late", "late")
+    await until(is_gone)
+    await looks.close()
 
 
 async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path) -> None:
@@ -260,12 +227,16 @@ async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path)
         await runtime.store.write(members.remove, member=member, by="cli")
     assert find_in_files(tmp_path)
     async with running(tmp_path, {}) as runtime:
-        await until_none(runtime, tmp_path)
+
+        async def is_over() -> bool:
+            return not (await runtime.store.read(removals.list_removals) or find_in_files(tmp_path))
+
+        await until(is_over)
 
 
 def speak(house: AppServer, name: str) -> None:
     """Somebody new of this name says something at a page."""
-    house.member(name, "correct horse battery", "author")
+    house.member(name, PASSWORD, "author")
     with open_page(open_browser(house, name)) as page:
         page.visit("playground", "flow=echo")
         assert WORD.encode() in page.say(f"{WORD} speaks")
@@ -281,18 +252,11 @@ def test_an_admin_removes_somebody_at_the_page(house: AppServer) -> None:
         eventually(lambda: not find_in_files(house.folder))
 
 
-def test_the_command_line_does_all_of_it_beside_a_running_server(house: AppServer) -> None:
-    speak(house, f"{WORD}-two")
-    done = house.run_command("members", "remove", f"{WORD}-two")
-    assert done.returncode == 0, done.stderr
-    assert not find_in_files(house.folder)
-
-
 def test_the_command_line_stops_what_the_person_runs_in_a_server(tmp_path: Path) -> None:
     flows = {"long": chat_flow("scripted:silent")}
     with AppServer(tmp_path, flows=flows) as server:
-        server.member("ada", "correct horse battery", "admin")
-        server.member("bob", "correct horse battery", "author")
+        server.member("ada", PASSWORD, "admin")
+        server.member("bob", PASSWORD, "author")
         store = Store.open(Settings.load(server.config_file).database)
         try:
             made = store.write(tokens.create, name="n", owner="bob", flows=None, expires_at=None, by="x")

@@ -62,10 +62,9 @@ def leftover(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_copies_go_after_an_erasure_and_rows_stay(leftover: Path) -> None:
-    raw = open_raw(leftover)
+    store, raw = Store.open(f"sqlite:///{leftover}"), open_raw(leftover)
     before = read_rows(raw)
     assert len(before) > 100
-    store = Store.open(f"sqlite:///{leftover}")
     await asyncio.sleep(0.6)
     assert count_words(leftover)  # a start empties the log, and does not write the file anew
     store.empty_log()
@@ -110,9 +109,8 @@ async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -
         for row in range(5):
             values = (f"{number} {row}", "x" * ((number * 7919 + row * 31) % 3000))
             connection.exec_driver_sql("INSERT INTO presets VALUES ('member:bob', 'talk', ?, ?, 1.0)", values)
-        connection.exec_driver_sql(
-            "UPDATE presets SET overrides = overrides || 'y' WHERE name LIKE ?", (f"{number // 2} %",)
-        )
+        longer = "UPDATE presets SET overrides = overrides || 'y' WHERE name LIKE ?"
+        connection.exec_driver_sql(longer, (f"{number // 2} %",))
         if number % 3 == 0:
             connection.exec_driver_sql("DELETE FROM presets WHERE name = ?", (f"{number // 3} 1",))
 
@@ -133,65 +131,62 @@ async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -
     raw.close()
 
 
-class Driver:
-    """Notes what it is told; VACUUM fails where `is_busy`, and takes two seconds of `moment` else."""
+class Watched(Vacuum):
+    """Of a file of so many bytes, at a moment that a test says; its own connection, which notes what it is told.
 
-    def __init__(self, moment: list[float]) -> None:
-        self.said: list[str] = []
-        self.is_busy = False
-        self.moment = moment
+    VACUUM fails where `is_busy`, and takes two seconds else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.moment, self.is_busy, self.said = folder / "test.db", 1000.0, False, list[str]()
+        self.file.write_bytes(b"")
+        super().__init__(self.file, clock=lambda: self.moment)
+        self.note()
 
     def execute(self, statement: str) -> None:
         self.said.append(statement)
         if statement == "VACUUM":
             if self.is_busy:
                 raise sqlite3.OperationalError("database is locked")
-            self.moment[0] += 2
+            self.moment += 2
 
 
-def test_a_larger_file_waits_for_a_quiet_moment_for_a_day_at_most_and_a_large_one_is_left(tmp_path: Path) -> None:
-    file, moment = tmp_path / "test.db", [1000.0]
-    file.write_bytes(b"")
-    vacuum = Vacuum(file, clock=lambda: moment[0])
-    assert not vacuum.is_due(written=0)
-    vacuum.note()
-    assert vacuum.is_due(written=moment[0])
-    os.truncate(file, 33_000_000)
-    assert not vacuum.is_due(written=moment[0] - 9)
-    assert vacuum.is_due(written=moment[0] - 11)
-    moment[0] += 86_401
-    assert vacuum.is_due(written=moment[0])
-    os.truncate(file, 301_000_000)
+@pytest.fixture
+def vacuum(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def test_a_larger_file_waits_for_a_quiet_moment_for_a_day_at_most_and_a_large_one_is_left(vacuum: Watched) -> None:
+    assert vacuum.is_due(written=vacuum.moment)
+    os.truncate(vacuum.file, 33_000_000)
+    assert not vacuum.is_due(written=vacuum.moment - 9)
+    assert vacuum.is_due(written=vacuum.moment - 11)
+    vacuum.moment += 86_401
+    assert vacuum.is_due(written=vacuum.moment)
+    os.truncate(vacuum.file, 301_000_000)
     assert not vacuum.is_due(written=0)
     assert not vacuum.is_wanted
 
 
-def test_it_takes_a_fiftieth_of_the_time_at_most_but_for_the_last_one(tmp_path: Path) -> None:
-    file, moment = tmp_path / "test.db", [1000.0]
-    file.write_bytes(b"")
-    vacuum, driver = Vacuum(file, clock=lambda: moment[0]), Driver(moment)
-    vacuum.note()
-    vacuum.run(driver)
-    assert driver.said == ["PRAGMA query_only = OFF", "VACUUM", "PRAGMA query_only = ON"]
+def test_it_takes_a_fiftieth_of_the_time_at_most_but_for_the_last_one(vacuum: Watched) -> None:
+    vacuum.run(vacuum)
+    assert vacuum.said == ["PRAGMA query_only = OFF", "VACUUM", "PRAGMA query_only = ON"]
     assert not vacuum.is_wanted
+    assert not vacuum.is_due(written=0, is_last=True)
     vacuum.note()
-    moment[0] += 99
+    vacuum.moment += 99
     assert not vacuum.is_due(written=0)
     assert vacuum.is_due(written=0, is_last=True)
-    moment[0] += 2
+    vacuum.moment += 2
     assert vacuum.is_due(written=0)
 
 
-def test_one_that_failed_is_tried_again_after_a_minute(tmp_path: Path) -> None:
-    file, moment = tmp_path / "test.db", [1000.0]
-    file.write_bytes(b"")
-    vacuum, driver = Vacuum(file, clock=lambda: moment[0]), Driver(moment)
-    driver.is_busy = True
-    vacuum.note()
+def test_one_that_failed_is_tried_again_after_a_minute(vacuum: Watched) -> None:
+    vacuum.is_busy = True
     with pytest.raises(sqlite3.OperationalError):
-        vacuum.run(driver)
-    assert driver.said[-1] == "PRAGMA query_only = ON"
+        vacuum.run(vacuum)
+    assert vacuum.said[-1] == "PRAGMA query_only = ON"
     assert vacuum.is_wanted
     assert not vacuum.is_due(written=0)
-    moment[0] += 61
+    vacuum.moment += 61
     assert vacuum.is_due(written=0)
