@@ -47,50 +47,51 @@ def list_bytes(kept: Files) -> list[Path]:
     return [path for path in kept.folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(
-    ("head", "name", "kind"),
-    [
-        (b"\x89PNG\r\n\x1a\n...", "a.txt", "image/png"),
-        (b"\xff\xd8\xff\xe0", "a.png", "image/jpeg"),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "a", "image/webp"),
-        (b"%PDF-1.7", "a.html", "application/pdf"),
-        (
-            b"PK\x03\x04....word/document.xml",
-            "a.zip",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        ),
-        (b"PK\x03\x04....", "a.docx", "application/zip"),
-        (b"<html><script>", "a.png", "text/plain"),
-        (b"<html><script>", "a.html", "text/html"),
-        (b"<svg onload=x>", "a.svg", "text/plain"),
-        (b"# A title", "a.MD", "text/markdown"),
-        (b"MZ\x90", "a.txt", "application/octet-stream"),
-        (b"\x00\x01", "a.txt", "application/octet-stream"),
-        ("ä".encode("latin-1") + b" old text", "a.txt", "text/plain"),
-        (b"x" * 65_535 + "ä".encode()[:1], "a.txt", "text/plain"),
-    ],
-)
+async def delete(kept: Files, file: StoredFile, owner: Owner | None = None) -> bool:
+    return await kept.store.write(files.delete_file, key=file.reference.id, owners=[owner or file.owner])
+
+
+def give_visitors(kept: Files, *, person: int | None = None, **bytes_of: int) -> None:
+    """So many bytes a visitor, and of `settings.sharing.public`."""
+    settings = kept.settings
+    public = settings.sharing.public.model_copy(update=bytes_of)
+    visitor = settings.limits.visitor.model_copy(update={"file_bytes": person} if person else {})
+    limits = settings.limits.model_copy(update={"visitor": visitor})
+    sharing = settings.sharing.model_copy(update={"public": public})
+    kept.settings = settings.model_copy(update={"limits": limits, "sharing": sharing})
+
+
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+KINDS = [
+    *((b"\x89PNG\r\n\x1a\n...", "a.txt", "image/png"), (b"\xff\xd8\xff\xe0", "a.png", "image/jpeg")),
+    *((b"RIFF\x00\x00\x00\x00WEBPVP8 ", "a", "image/webp"), (b"%PDF-1.7", "a.html", "application/pdf")),
+    *((b"PK\x03\x04....word/document.xml", "a.zip", WORD), (b"PK\x03\x04....", "a.docx", "application/zip")),
+    *((b"<html><script>", "a.png", "text/plain"), (b"<html><script>", "a.html", "text/html")),
+    *((b"<svg onload=x>", "a.svg", "text/plain"), (b"# A title", "a.MD", "text/markdown")),
+    *((b"MZ\x90", "a.txt", "application/octet-stream"), (b"\x00\x01", "a.txt", "application/octet-stream")),
+    *((b"\xe4 old text", "a.txt", "text/plain"), (b"x" * 65_535 + b"\xc3", "a.txt", "text/plain")),
+]
+NAMES = {
+    "../../etc/passwd": "passwd",
+    "C:\\Users\\ada\\photo.png": "photo.png",
+    "a\x00b\nc.txt": "a b c.txt",
+    "gnp.\u202etxt.exe": "gnp. txt.exe",
+    "..": "file",
+    "": "file",
+    'a"b<c>.txt': "a_b_c_.txt",
+    "\ud800.txt": "txt",
+    "x" * 400 + ".pdf": "x" * 146 + ".pdf",
+    "Übersicht 2026 – Größe.pdf": "Übersicht 2026 – Größe.pdf",
+}
+
+
+@pytest.mark.parametrize(("head", "name", "kind"), KINDS)
 def test_the_bytes_say_what_a_file_is(head: bytes, name: str, kind: str) -> None:
     assert find_media_type(head, b"", name) == kind
 
 
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("../../etc/passwd", "passwd"),
-        ("C:\\Users\\ada\\photo.png", "photo.png"),
-        ("a\x00b\nc.txt", "a b c.txt"),
-        ("gnp.\u202etxt.exe", "gnp. txt.exe"),
-        ("..", "file"),
-        ("", "file"),
-        ('a"b<c>.txt', "a_b_c_.txt"),
-        ("\ud800.txt", "txt"),
-        ("x" * 400 + ".pdf", "x" * 146 + ".pdf"),
-        ("Übersicht 2026 – Größe.pdf", "Übersicht 2026 – Größe.pdf"),
-    ],
-)
-def test_a_name_has_no_path_and_nothing_unseen(given: str, name: str) -> None:
-    assert clean_name(given) == name
+def test_a_name_has_no_path_and_nothing_unseen() -> None:
+    assert {given: clean_name(given) for given in NAMES} == NAMES
 
 
 def test_what_a_flow_takes_is_a_pattern_and_a_word() -> None:
@@ -152,11 +153,7 @@ async def test_visitors_keep_little(kept: Files) -> None:
     visitor = Owner("visitor", "v")
     with pytest.raises(BodyTooLarge, match="over 5 MB"):
         await keep(kept, b"x" * 5_000_001, owner=visitor)
-    public = kept.settings.sharing.public.model_copy(update={"flow_file_bytes": 10_000})
-    limits = kept.settings.limits
-    limits = limits.model_copy(update={"visitor": limits.visitor.model_copy(update={"file_bytes": 9_000})})
-    sharing = kept.settings.sharing.model_copy(update={"public": public})
-    kept.settings = kept.settings.model_copy(update={"limits": limits, "sharing": sharing})
+    give_visitors(kept, person=9_000, flow_file_bytes=10_000)
     for owner in ("v", "w"):
         await keep(kept, owner=Owner("visitor", owner), flow_id="talk")
     with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
@@ -168,18 +165,16 @@ async def test_visitors_keep_little(kept: Files) -> None:
 
 async def test_visitors_of_one_address_add_a_share_of_a_day(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """From however many browsers. What was refused does not count, and deleting gives nothing back."""
-    public = kept.settings.sharing.public.model_copy(update={"address_file_bytes": 10_000})
-    sharing = kept.settings.sharing.model_copy(update={"public": public})
-    kept.settings = kept.settings.model_copy(update={"sharing": sharing})
+    give_visitors(kept, address_file_bytes=10_000)
 
     def add(owner: str, address: str, data: bytes = b"hello") -> Awaitable[StoredFile]:
         return keep(kept, data, owner=Owner("visitor", owner), flow_id="talk", address=address)
 
-    with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
+    with pytest.raises(files.FilesFull):
         await add("a", "192.0.2.1", b"x" * 10_001)
     first = await add("a", "192.0.2.1")
     await add("b", "192.0.2.1")
-    await kept.store.write(files.delete_file, key=first.reference.id, owners=[first.owner])
+    await delete(kept, first)
     with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
         await add("c", "192.0.2.1")
     await add("c", "192.0.2.2")
@@ -192,12 +187,11 @@ async def test_visitors_of_one_address_add_a_share_of_a_day(kept: Files, monkeyp
 async def test_bytes_go_with_their_last_row(kept: Files) -> None:
     one, two = await keep(kept), await keep(kept, owner=Owner("member", "bob"))
     assert one.reference.sha256 == two.reference.sha256
-    assert await kept.store.write(files.delete_file, key=one.reference.id, owners=[one.owner])
-    assert await kept.sweep(time.time()) == 1
-    assert await kept.read_file(two.reference) == b"hello"
-    assert not await kept.store.write(files.delete_file, key=two.reference.id, owners=[one.owner])
-    assert await kept.store.write(files.delete_file, key=two.reference.id, owners=[two.owner])
-    assert await kept.sweep(time.time()) == 1
+    assert not await delete(kept, two, one.owner)
+    for file in (one, two):
+        assert await kept.read_file(file.reference) == b"hello"
+        assert await delete(kept, file)
+        assert await kept.sweep(time.time()) == 1
     assert (list_bytes(kept), await kept.sweep(time.time())) == ([], 0)
     with pytest.raises(FileGone):
         await kept.read_file(two.reference)
@@ -210,7 +204,7 @@ async def test_a_text_that_was_read_goes_with_its_bytes(kept: Files) -> None:
         file = await keep(kept, b"a canary", name=f"{id(deletes)}.txt")
         assert await reading.extract(file.reference) == await reading.extract(file.reference) == "a canary"
         assert "a canary" in repr(reading)
-        assert await kept.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
+        assert await delete(kept, file)
         assert await deletes.sweep(time.time()) == 1
         assert deletes is other or "a canary" not in repr(reading)
         with pytest.raises(FileGone):
@@ -247,7 +241,7 @@ async def test_a_sweep_that_died_leaves_what_is_somebodys(kept: Files) -> None:
 
 async def test_a_file_that_goes_while_it_is_opened_is_gone(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     file = await keep(kept)
-    await kept.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
+    await delete(kept, file)
     pieces = await kept.open_pieces(file.reference)
     await kept.sweep(time.time())
     assert list_bytes(kept) == []
@@ -260,12 +254,11 @@ async def test_a_file_that_goes_while_it_is_opened_is_gone(kept: Files, monkeypa
 async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
     """At whatever moment: who was told that the file is kept can read it."""
     for _ in range(15):
-        first = await keep(kept)
-        await kept.store.write(files.delete_file, key=first.reference.id, owners=[first.owner])
+        await delete(kept, await keep(kept))
         second, _ = await asyncio.gather(keep(kept), kept.sweep(time.time()))
         await kept.sweep(time.time())
         assert await kept.read_file(second.reference) == b"hello"
-        await kept.store.write(files.delete_file, key=second.reference.id, owners=[second.owner])
+        await delete(kept, second)
         await kept.sweep(time.time())
         assert list_bytes(kept) == []
 
