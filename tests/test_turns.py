@@ -2,17 +2,24 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from flowground import asking
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
+from flowground.errors import ComponentFailed, FlowNotFound, InvalidRequest, NotSignedIn, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.runtime import Runtime
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members
 from flowground.store.runs.records import StoredMessage
-from tests.running import chat_flow, running, take_turn
+from tests.people import PASSWORD, make_cookie
+from tests.run_rows import eventually
+from tests.running import chat_flow, running, start_turn, take_turn
 from tests.stored import list_messages, list_runs
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +45,12 @@ components:
 }
 
 
+@pytest.fixture
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with running(tmp_path, FLOWS) as runtime:
+        yield runtime
+
+
 async def say(runtime: Runtime, flow: str, text: str, *, session: str = "s", stream: bool = False) -> list[Event]:
     wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
     turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id=session, stream=stream))
@@ -49,76 +62,61 @@ async def kept(runtime: Runtime, flow: str, *, caller: Caller = LOCAL_OWNER) -> 
     return await runtime.store.read(list_messages, flow_id=flow, owner=str(caller.owner), session_id="s")
 
 
-async def test_the_message_is_stored_before_the_run_and_the_answer_before_it_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        wired = await runtime.access.open_flow(LOCAL_OWNER, "echo")
-        request = RunRequest(input_value="hi", session_id="s")
-        async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
-            async for event in events:
-                texts = [message.text for message in await kept(runtime, "echo")]
-                if isinstance(event, TurnStarted):
-                    assert texts == ["hi"]
-                if isinstance(event, TurnFinished):
-                    assert texts == ["hi", "You said: hi"]
+async def test_the_message_is_stored_before_the_run_and_the_answer_before_it_is_told(runtime: Runtime) -> None:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, "echo")
+    request = RunRequest(input_value="hi", session_id="s")
+    async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
+        async for event in events:
+            texts = [message.text for message in await kept(runtime, "echo")]
+            if isinstance(event, TurnStarted):
+                assert texts == ["hi"]
+            if isinstance(event, TurnFinished):
+                assert texts == ["hi", "You said: hi"]
 
 
-async def test_an_answer_keeps_model_usage_seconds_and_trace(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        await say(runtime, "echo", "hi")
-        _, answer = await kept(runtime, "echo")
-        assert answer.model == "scripted:echo"
-        assert answer.usage is not None
-        assert answer.usage.output_tokens > 0
-        assert answer.seconds is not None
-        assert [step.component_id for step in answer.trace] == ["ChatInput", "Model", "ChatOutput"]
+async def test_an_answer_keeps_model_usage_seconds_and_trace_once_for_all_of_a_run(runtime: Runtime) -> None:
+    end = (await say(runtime, "two", "hi"))[-1]
+    assert isinstance(end, TurnFinished)
+    assert end.usage is not None
+    assert end.usage.output_tokens > 0
+    _, first, second = await kept(runtime, "two")
+    assert (first.usage, second.usage) == (end.usage, None)
+    assert first.seconds is not None
+    assert sorted(step.component_id for step in first.trace) == ["ChatInput", "First", "Model", "Second"]
+    assert second.trace == ()
+    assert (first.model, second.model) == ("scripted:echo", "scripted:echo")
+    (run,) = await runtime.store.read(list_runs, flow_id="two")
+    assert run.usage == end.usage
 
 
-async def test_two_answers_of_a_run_store_its_usage_and_trace_once(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        end = (await say(runtime, "two", "hi"))[-1]
-        assert isinstance(end, TurnFinished)
-        assert end.usage is not None
-        _, first, second = await kept(runtime, "two")
-        assert (first.usage, second.usage) == (end.usage, None)
-        names = [step.component_id for step in first.trace]
-        assert sorted(names) == ["ChatInput", "First", "Model", "Second"]
-        assert second.trace == ()
-        assert (first.model, second.model) == ("scripted:echo", "scripted:echo")
-        (run,) = await runtime.store.read(list_runs, flow_id="two")
-        assert run.usage == end.usage
+async def test_a_stopped_answer_keeps_what_was_said(runtime: Runtime) -> None:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, "long")
+    request = RunRequest(input_value="hi", session_id="s", stream=True)
+    said = ""
+    async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
+        async for event in events:
+            if isinstance(event, Token):
+                said += event.text
+                if said.count(" ") == 2:
+                    break
+    _, answer = await kept(runtime, "long")
+    assert (answer.state, answer.text) == ("stopped", said)
 
 
-async def test_a_stopped_answer_keeps_what_was_said(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        wired = await runtime.access.open_flow(LOCAL_OWNER, "long")
-        request = RunRequest(input_value="hi", session_id="s", stream=True)
-        said = ""
-        async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
-            async for event in events:
-                if isinstance(event, Token):
-                    said += event.text
-                    if said.count(" ") == 2:
-                        break
-        _, answer = await kept(runtime, "long")
-        assert (answer.state, answer.text) == ("stopped", said)
-
-
-async def test_a_failure_is_stored_as_such_and_left_out_of_the_history(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        with pytest.raises(ComponentFailed):
-            await say(runtime, "fail", "hi")
-        question, answer = await kept(runtime, "fail")
-        assert (question.text, answer.state, answer.text) == ("hi", "failed", "")
-        assert answer.error == "Component 'Model' failed: The scripted model fails."
-
-
-async def test_an_answer_that_broke_keeps_what_was_said_beside_why_it_ended(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        with pytest.raises(ComponentFailed):
-            await say(runtime, "breaks", "one two three", stream=True)
-        _, answer = await kept(runtime, "breaks")
-        assert (answer.state, answer.text) == ("failed", "You said: one ")
-        assert answer.error == "Component 'Model' failed: The connection to the scripted model broke."
+@pytest.mark.parametrize(
+    ("flow", "text", "error"),
+    [
+        ("fail", "", "Component 'Model' failed: The scripted model fails."),
+        ("breaks", "You said: one ", "Component 'Model' failed: The connection to the scripted model broke."),
+    ],
+)
+async def test_a_failed_answer_keeps_what_was_said_beside_why_it_ended(
+    runtime: Runtime, flow: str, text: str, error: str
+) -> None:
+    with pytest.raises(ComponentFailed):
+        await say(runtime, flow, "one two three", stream=True)
+    question, answer = await kept(runtime, flow)
+    assert (question.text, answer.state, answer.text, answer.error) == ("one two three", "failed", text, error)
 
 
 async def test_a_failure_that_cannot_be_stored_is_told_as_what_it_was(tmp_path: Path) -> None:
@@ -134,12 +132,11 @@ async def test_a_failure_that_cannot_be_stored_is_told_as_what_it_was(tmp_path: 
             lock.close()
 
 
-async def test_the_history_has_what_was_said_before_and_never_the_present_message(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        for text in ("one", "two"):
-            await say(runtime, "memory", text)
-        messages = [message.text for message in await kept(runtime, "memory")]
-        assert messages == ["one", "", "two", "User: one\nAI: "]
+async def test_the_history_has_what_was_said_before_and_never_the_present_message(runtime: Runtime) -> None:
+    for text in ("one", "two"):
+        await say(runtime, "memory", text)
+    messages = [message.text for message in await kept(runtime, "memory")]
+    assert messages == ["one", "", "two", "User: one\nAI: "]
 
 
 async def test_nothing_is_stored_of_a_refused_request(tmp_path: Path) -> None:
@@ -155,8 +152,41 @@ async def test_nothing_is_stored_of_a_refused_request(tmp_path: Path) -> None:
         assert await kept(runtime, "echo") == []
 
 
-async def test_sessions_of_two_callers_with_one_id_never_meet(tmp_path: Path) -> None:
-    async with running(tmp_path, FLOWS) as runtime:
-        await say(runtime, "echo", "mine")
-        stranger = Caller(kind="token", id="t", role="admin")
-        assert await kept(runtime, "echo", caller=stranger) == []
+async def test_sessions_of_two_callers_with_one_id_never_meet(runtime: Runtime) -> None:
+    await say(runtime, "echo", "mine")
+    assert await kept(runtime, "echo", caller=Caller(kind="token", id="t", role="admin")) == []
+
+
+@pytest.mark.parametrize("who", ["visitor", "member", "removed", "signed out"])
+async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setattr(asking, "_GOOD_FOR", 0)  # who waited for longer than that is looked at again
+    config = {"limits": {"runs_at_once": 1}, "sharing": {"allow_public": True}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        write = runtime.store.write
+        await write(publications.change, flow_id="echo", sharing=Sharing(True, "public"), by="tests")
+        await runtime.sign_in.create_first_account("ada", "Ada", PASSWORD)
+        await runtime.sign_in.roster.add("mia", role="member", by="tests")
+        caller = await runtime.sign_in.verify_cookie(await make_cookie(runtime.sign_in, "mia"))
+        if who == "visitor":
+            caller = await runtime.access.admit_visitor("browser", "echo")
+        assert caller is not None
+        await runtime.admission.take()  # the only place
+
+        async def is_in_line() -> bool:
+            return waiting.is_waiting and bool(runtime.admission._waiting)
+
+        waiting = await start_turn(runtime, caller, "echo", RunRequest(input_value="hi", session_id="s"))
+        await eventually(is_in_line)
+        if who == "removed":
+            await write(members.remove, member="mia", by="tests")
+        elif who == "signed out":
+            await runtime.sign_in.revoke(str(caller.sign_in_id))
+        else:
+            await write(publications.change, flow_id="echo", sharing=Sharing(False), by="tests")
+        runtime.admission.give_back()
+        await asyncio.wait([waiting.task])
+        assert type(waiting.error) is (FlowNotFound if who in ("visitor", "member") else NotSignedIn)
+        assert await runtime.store.read(list_runs, flow_id="echo") == []
+        await runtime.admission.take()  # it is free again
