@@ -5,7 +5,7 @@ PYTEST_FLAGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check fix test bench weigh mutants
+.PHONY: help install run check lint fix test slow bench weigh mutants
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -17,21 +17,25 @@ install: ## Make .venv and install what running and checking need
 run: ## Start the app
 	streamlit run app.py
 
-check: ## Everything CI asks: format, lint, types, imports, generated docs, tests
+check: lint test ## Everything that every change pays for: what lint and test ask
+
+lint: ## Format, lint, types, imports, weight
 	ruff format --check .
 	ruff check .
 	mypy
 	lint-imports
-	python -m docs.generate --check
-	pytest --second-try=10 $(PYTEST_FLAGS)
+	python -m bench.weigh --check
 
 fix: ## Repair what can be repaired by itself: format, lint, generated docs
 	ruff check --fix .
 	ruff format .
 	python -m docs.generate
 
-test: ## The tests alone
+test: ## The fast tests
 	pytest $(PYTEST_FLAGS)
+
+slow: ## The slow tests of AREAS (all: no name), whose figures docs/weight.md gets
+	python -m tests.slow $(AREAS)
 
 bench: ## Measure against the floor and write docs/performance.md (BENCH_FLAGS: --help says which)
 	python -m bench $(BENCH_FLAGS)

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,11 @@ from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
-from tests import ci_flags
-from tests.chromium import CHROMIUM_ARGUMENTS, find_quickest
-from tests.ci_flags import pytest_configure  # noqa: F401 - pytest calls it
+from tests import kinds, servers
+from tests.chromium import Chromium, find_quickest
+from tests.forks import ForkServer
 from tests.house import House
+from tests.kinds import pytest_cmdline_main, pytest_collection_modifyitems  # noqa: F401 - pytest calls them
 from tests.open_page import visitor
 from tests.organization import organization
 from tests.people import Open
@@ -29,11 +30,21 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    ci_flags.pytest_addoption(parser)
+    kinds.pytest_addoption(parser)
     if importlib.util.find_spec("pytest_timeout") is None:
         parser.addini(
             "timeout", "seconds a test may take; without pytest-timeout (requirements-dev.txt) it is not held"
         )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kinds.pytest_configure(config)
+    servers.forks = ForkServer()
+
+
+def pytest_unconfigure() -> None:
+    if servers.forks is not None:
+        servers.forks.close()
 
 
 @pytest.fixture(scope="session")
@@ -112,19 +123,29 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield running
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    with closing(Chromium()) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Debian's chromium. One a file: Playwright's sync API holds this thread's event loop while it is open, so a
-    file uses either this fixture or async tests."""
-    chromium = find_quickest()
-    if chromium is None:
-        pytest.skip("needs Debian's chromium (apt-get install chromium)")
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a development extra
-    except ModuleNotFoundError:
-        pytest.skip("needs playwright (requirements-dev.txt)")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+def browser(chromium: Chromium) -> "Browser":
+    """Debian's chromium, one of this process for all files in a row that ask for it; no file with async tests may."""
+    if find_quickest() is None:
+        pytest.skip("need Debian's chromium (apt-get install chromium)")
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("need playwright (requirements-dev.txt)")
+    return chromium.open()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    """While it is open, Playwright's sync API holds this thread's event loop; other files have loops of their own."""
+    if "browser" in item.fixturenames:
+        Chromium.last_file = item.path
+    elif Chromium.last_file not in (None, item.path):
+        Chromium.close_open()
 
 
 @pytest.fixture

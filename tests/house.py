@@ -5,7 +5,8 @@ HOUSE = House(flows=["echo"], shared={"echo": PUBLIC})    # what the fixture `ho
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,6 @@ class House:
 def share(server: AppServer, flow: str, sharing: Sharing = SHARED) -> None:
     """As its owner does in the Publish menu."""
     store = Store.open(Settings.load(server.config_file).database)
-    try:
-        asyncio.run(store.write(publications.change, flow_id=flow, sharing=sharing, by="tests"))
-    finally:
-        store.close()
+    with closing(store), ThreadPoolExecutor(1) as elsewhere:  # Playwright may hold this thread's event loop
+        change = store.write(publications.change, flow_id=flow, sharing=sharing, by="tests")
+        elsewhere.submit(asyncio.run, change).result()

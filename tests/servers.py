@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from typing import Any, Literal, Self
 import requests
 import yaml
 
+from tests.forks import CAN_FORK, Forked, ForkServer
+
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FLOWS = ROOT / "flows"
 _ASKING = "Agent|LanguageModel|SmartRouter|StructuredOutput"
@@ -29,6 +32,9 @@ _ASKING = "Agent|LanguageModel|SmartRouter|StructuredOutput"
 _PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$")
 # A proxy may be needed to fetch weights; nothing on this computer is asked through it.
 _HERE = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+
+forks: ForkServer | None = None
+"""Where `AppServer` has its processes from, set by tests/conftest.py; None, as in bench: each imports by itself."""
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -77,7 +83,7 @@ class AppServer:
 
     `config` is config.yaml as a mapping (default: the scripted model answers); `flows` maps a file's stem to its
     text, or names shipped flows to copy, or is None for all shipped ones. `by` chooses the command, `checkout` whose
-    code runs.
+    code runs. `is_fresh`: not a fork of a process that has imported all (tests/forks.py), but the command itself.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class AppServer:
         health: str = "/health",
         deadline: float = 120,
         checkout: Path = ROOT,
+        is_fresh: bool = False,
     ) -> None:
         self.folder = folder
         self.checkout = checkout
@@ -102,7 +109,8 @@ class AppServer:
         self.config_file = write_folder(folder, config={"default_model": "scripted"} | dict(config or {}), flows=flows)
         self.environment = clean_environment(**{"FLOWGROUND_CONFIG": str(self.config_file)} | dict(environment or {}))
         self._log_file = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
+        self._forks = forks if CAN_FORK and checkout == ROOT and not is_fresh else None
 
     @property
     def log(self) -> str:
@@ -137,17 +145,18 @@ class AppServer:
             time.sleep(0.05)
         return self
 
-    def launch(self) -> subprocess.Popen[bytes]:
+    def launch(self) -> "subprocess.Popen[bytes] | Forked":
         """Starts the process without waiting for it."""
-        with self._log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command(),
-                cwd=self.checkout,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        module, *arguments = self._command()
+        with self._log_file.open("ab") as log, open(os.devnull, "rb") as nothing:
+            if self._forks:
+                files = (nothing.fileno(), log.fileno(), log.fileno())
+                self.process = self._forks.start(module, arguments, ROOT, self.environment, files=files)
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    cwd=self.checkout, env=self.environment, stdin=nothing, stdout=log, stderr=log,
+                )  # fmt: skip
         return self.process
 
     def kill(self) -> None:
@@ -160,16 +169,25 @@ class AppServer:
 
     def run_command(self, *arguments: str, told: str | None = None) -> subprocess.CompletedProcess[str]:
         """`python -m flowground …` on this folder, beside the running server. `told` is its standard input."""
-        return subprocess.run(
-            [sys.executable, "-m", "flowground", *arguments],
-            cwd=self.checkout,
-            env=self.environment,
-            input=told,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = [sys.executable, "-m", "flowground", *arguments]
+        if self._forks is None:
+            return subprocess.run(
+                command, cwd=self.checkout, env=self.environment, input=told or "", capture_output=True, text=True,
+                timeout=60, check=False,
+            )  # fmt: skip
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write((told or "").encode())
+            for file in (given, out, err):
+                file.seek(0)
+            files = (given.fileno(), out.fileno(), err.fileno())
+            process = self._forks.start("flowground", arguments, ROOT, self.environment, files=files)
+            try:
+                code = process.wait(60)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(command, code, out.read().decode(), err.read().decode())
 
     def token(self, name: str, flows: Iterable[str] | None = None, *, may: Iterable[str] = ()) -> str:
         """A new application token of the organization; `flows` limits it to these ids, `may` are options for more."""
@@ -188,9 +206,9 @@ class AppServer:
 
     def _command(self) -> list[str]:
         if self.by == "uvicorn":
-            return [sys.executable, "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(self.port)]
+            return ["uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(self.port)]
         options = ["--server.port", str(self.port), "--server.headless", "true"]
-        return [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+        return ["streamlit", "run", "app.py", *options]
 
     def _answers(self) -> bool:
         try:

@@ -1,5 +1,6 @@
-"""CI turns red when tests are missing, not only when one fails: pytest with CI's options, on a few small tests."""
+"""Which tests a run asks and what turns it red: pytest with the project's two kinds, on a few small tests."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,148 +8,123 @@ from pathlib import Path
 
 import pytest
 
-from tests.ci_flags import NO_SOURCE
+from tests.kinds import NO_SOURCE, read_areas
 from tests.servers import ROOT, clean_environment
 
 SMALL = """
-import time
-
-import pytest
-
-def test_one():
-    pass
-
-def test_two():
-    pass
-
-@pytest.mark.model
-def test_of_the_model():
-    pytest.skip({reason!r})
-
-def test_that_hangs():
-    time.sleep({seconds})
-"""
-
-
-def run_small(folder: Path, *options: str, reason: str = "", seconds: float = 0) -> tuple[int, str]:
-    (folder / "test_small.py").write_text(SMALL.format(reason=reason, seconds=seconds))
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = model: x\n")
-    return run_pytest(folder, *options)
-
-
-def run_pytest(folder: Path, *options: str) -> tuple[int, str]:
-    """pytest's exit code and words, on the tests in the folder."""
-    (folder / "conftest.py").write_text("from tests.ci_flags import pytest_addoption, pytest_configure\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(folder)],
-        cwd=folder,
-        env=clean_environment(PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stdout
-
-
-@pytest.mark.parametrize(
-    ("options", "reason", "code", "said"),
-    [
-        ([], "anything", 0, "1 skipped"),
-        (["--no-skips"], f"The model could not be fetched: {NO_SOURCE}.", 0, "1 skipped"),
-        (["--no-skips"], "anything", 1, "skipped, and nothing may be"),
-        (["--at-least=3"], "anything", 0, "3 passed"),
-        (["--at-least=4"], "anything", 1, "3 passed; --at-least says 4"),
-        (["--at-least=3", "-k", "test_one"], "anything", 1, "1 passed; --at-least says 3"),
-    ],
-)
-@pytest.mark.parametrize("several", [False, True], ids=["one process", "two processes"])
-def test_too_little_is_red(
-    tmp_path: Path, several: bool, options: list[str], reason: str, code: int, said: str
-) -> None:
-    if several:
-        pytest.importorskip("xdist", reason="needs pytest-xdist (requirements-dev.txt)")
-        options = [*options, *TWO_PROCESSES]
-    found, text = run_small(tmp_path, *options, reason=reason)
-    assert found == code, text
-    assert said in text
-
-
-CHANCE = """
-from pathlib import Path
+import os
 
 import pytest
 
 def fail_the_first_time(name, always=False):
-    seen = Path(__file__).with_name(name)
-    first = not seen.exists()
-    seen.touch()
-    assert not first and not always, f"the first failure of {name}"
+    seen = os.path.join(os.path.dirname(__file__), name)
+    first = not os.path.exists(seen)
+    open(seen, "w").close()
+    assert not first and not always, f"the first failure of {{name}}"
 
-@pytest.fixture
-def late():
-    if LATE:
-        fail_the_first_time("late")
-
-@pytest.mark.browser
-@pytest.mark.parametrize("number", range(3))
-def test_in_a_browser(number):
-    if number < FAILING:
-        fail_the_first_time(str(number))
-
-@pytest.mark.browser
-def test_set_up_late(late):
+def test_quick():
     pass
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_on_two_databases(database):
+    pass
+
+@pytest.mark.model
+def test_of_the_model():
+    if {skipped!r}:
+        pytest.skip({skipped!r})
+
 @pytest.mark.browser
-def test_that_fails_always():
-    if ALWAYS:
-        fail_the_first_time("always", always=True)
+@pytest.mark.parametrize("number", range(4))
+def test_in_a_browser(number):
+    if number < {browsers}:
+        fail_the_first_time(str(number), always={always})
 
 def test_without_a_browser():
-    if OTHER:
+    if {other}:
         fail_the_first_time("other")
 """
-SECOND = "passed at the second try: test_chance.py::test"
-TWO_PROCESSES = ["-p", "xdist.plugin", "--numprocesses=2", "--dist=loadfile"]
+CONFTEST = """
+from tests import kinds
+from tests.kinds import pytest_addoption, pytest_cmdline_main, pytest_collection_modifyitems, pytest_configure
+"""
+MARKERS = "markers =\n  browser: x\n  model: x\n  slow: x\n"
 
 
-@pytest.mark.parametrize("several", [False, True], ids=["one process", "two processes"])
+def run(folder: Path, *options: str, ci: bool = False, **tests: object) -> tuple[int, str]:
+    """pytest's exit code and words."""
+    text = SMALL.format(**{"skipped": "", "browsers": 0, "always": False, "other": False} | tests)
+    (folder / "test_small.py").write_text(text)
+    (folder / "pytest.ini").write_text(f"[pytest]\n{MARKERS}addopts = -rfE -p xdist.plugin\n")
+    (folder / "conftest.py").write_text(CONFTEST)
+    environment = clean_environment(PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", CI=str(ci).lower())
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
-    ("failing", "options", "code", "said", "unsaid"),
+    ("options", "said"),
     [
-        ({"FAILING": 1}, [], 1, "1 failed, 5 passed", "second"),
-        ({"FAILING": 2}, ["--second-try=2", "--at-least=6"], 0, f"{SECOND}_in_a_browser[1]", "too few"),
-        ({"FAILING": 2}, ["--second-try=2", "--at-least=7"], 1, "6 passed; --at-least says 7", "2 failed"),
-        ({"FAILING": 3}, ["--second-try=2"], 1, "3 failed, 3 passed", "second"),
-        ({"LATE": 1}, ["--second-try=2"], 0, f"{SECOND}_set_up_late", "1 error"),
-        ({"OTHER": 1}, ["--second-try=2"], 1, "1 failed, 5 passed", "second"),
-        ({"FAILING": 1, "OTHER": 1}, ["--second-try=2"], 1, "2 failed, 4 passed", "second"),
-        ({"FAILING": 1, "ALWAYS": 1}, ["--second-try=2"], 1, "2 failed, 4 passed", "second"),
+        ([], "4 workers"),
+        ([], "8 passed"),
+        (["-m", "slow", "-n0"], "1 passed, 8 deselected"),
+        (["-m", "slow", "--areas", "postgresql", "-n0"], "1 passed in"),
+        (["test_small.py"], "9 passed"),
+        (["."], "8 passed"),
     ],
 )
-def test_what_failed_in_a_browser_is_asked_once_more_alone(
-    tmp_path: Path, several: bool, failing: dict[str, int], options: list[str], code: int, said: str, unsaid: str
+def test_a_run_asks_its_kind(tmp_path: Path, options: list[str], said: str) -> None:
+    code, text = run(tmp_path, *options)
+    assert code == 0, text
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("skipped", "ci", "code"),
+    [("need nothing", False, 0), ("need nothing", True, 1), (f"The model could not be fetched: {NO_SOURCE}.", True, 0)],
+)
+def test_what_is_left_out_is_said_and_red_in_ci(tmp_path: Path, skipped: str, ci: bool, code: int) -> None:
+    found, text = run(tmp_path, ci=ci, skipped=skipped)
+    assert found == code, text
+    assert f"Left out: 1 × {skipped}" in text
+    assert ("CI leaves nothing out" in text) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("ci", "tests", "code", "said"),
+    [
+        (False, {"browsers": 1}, 1, "1 failed"),
+        (True, {"browsers": 1}, 0, "| test_small.py::test_in_a_browser[0] | 20"),
+        (True, {"browsers": 3}, 0, "3 passed at the second try"),
+        (True, {"browsers": 4}, 1, "4 failed"),
+        (True, {"browsers": 1, "always": True}, 1, "1 failed"),
+        (True, {"browsers": 1, "other": True}, 1, "2 failed"),
+    ],
+)
+def test_what_failed_in_a_browser_is_asked_once_more_alone_by_ci(
+    tmp_path: Path, ci: bool, tests: dict[str, int], code: int, said: str
 ) -> None:
-    if several:
-        pytest.importorskip("xdist", reason="needs pytest-xdist (requirements-dev.txt)")
-        options = [*options, *TWO_PROCESSES]
-    given = dict.fromkeys(("FAILING", "LATE", "ALWAYS", "OTHER"), 0) | failing
-    lines = [f"{name} = {number}" for name, number in given.items()]
-    (tmp_path / "test_chance.py").write_text("\n".join(lines) + CHANCE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = browser: x\n")
-    found, text = run_pytest(tmp_path, *options)
+    found, text = run(tmp_path, ci=ci, **tests)
     assert found == code, text
     assert said in text
-    assert unsaid not in text
     assert "the first failure of" in text
 
 
-def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
-    pytest.importorskip("pytest_timeout", reason="needs pytest-timeout (requirements-dev.txt)")
-    code, text = run_small(tmp_path, "-p", "pytest_timeout", "--timeout=0.5", seconds=30)
-    assert code == 1
-    assert re.search(r"FAILED .*test_that_hangs.*Timeout", text)
+def test_each_slow_test_that_the_table_names_exists() -> None:
+    areas = read_areas()
+    assert areas
+    for name, area in areas.items():
+        assert [path for path in area.paths if not list(ROOT.glob(path))] == [], name
+        for pattern in (pattern for pattern in area.tests if not pattern.startswith("[")):
+            file, _, function = pattern.partition("::")
+            found = list(ROOT.glob(file))
+            assert found, f"{name}: {pattern}"
+            texts = "".join(one.read_text("utf-8") for one in found)
+            wanted = re.escape(function).replace(r"\*", r"\w*")
+            assert re.search(rf"def {wanted}\b", texts), f"{name}: {pattern}"
 
 
 def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
@@ -157,10 +133,12 @@ def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
 
 def test_providers_say_what_the_skip_of_the_real_model_may_say() -> None:
     files = sorted((ROOT / "flowground" / "providers" / "builtin").glob("*.py"))
-    assert len(files) > 3
     assert any(NO_SOURCE in file.read_text("utf-8") for file in files)
 
 
-def test_ci_script_is_bash_that_can_be_read() -> None:
-    done = subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_ci_asks_what_the_readme_names() -> None:
+    assert "&& pytest" in (ROOT / "README.md").read_text("utf-8")
+    script = ROOT / ".ci" / "run"
+    assert re.search(r"^pytest$", script.read_text("utf-8"), re.MULTILINE)
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
