@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.recipe_files import PARROT, PARROT_SERVER, SHOUT, STATUS
 from tests.servers import clean_environment
 
-PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio.pytest_plugin", "-p", "pytest_timeout")
+PYTEST = ("pytest", "-q", "-p", "anyio.pytest_plugin", "-p", "pytest_timeout")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """What we show, we execute: commands, flows, links and generated pages of README, CONTRIBUTING and docs/."""
 
-import importlib
 import json
-import pkgutil
 import re
 import shutil
 import sqlite3
@@ -11,15 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-import flowground
 from docs.generate import stale
 from flowground.api import create_api
-from flowground.errors import ConfigError, FlowError, FlowgroundError
 from flowground.flow.parse import parse_flow
 from flowground.flow_picture import draw_picture
 from flowground.loader import Catalogue
@@ -175,35 +172,39 @@ def test_every_address_of_the_api_is_documented() -> None:
     assert [path for path in create_api(nobody).openapi()["paths"] if path not in text] == []
 
 
-def test_every_error_of_the_api_is_documented() -> None:
-    def below(kind: type[FlowgroundError]) -> Iterator[type[FlowgroundError]]:
-        for inner in kind.__subclasses__():
-            yield inner
-            yield from below(inner)
-
-    for module in pkgutil.walk_packages(flowground.__path__, "flowground."):
-        importlib.import_module(module.name)
-    text = (ROOT / "docs" / "api.md").read_text("utf-8")
-    codes = {kind.code for kind in below(FlowgroundError)} - {ConfigError.code, FlowError.code, FlowgroundError.code}
-    assert sorted(code for code in codes if f"`{code}`" not in text) == []
-
-
-PROMISES = (ROOT / "docs" / "security.md").read_text("utf-8")
+PROMISES = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## What is promised")[2].partition("\n## ")[0]
+CONTRACT = (ROOT / "docs" / "api.md").read_text("utf-8")
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
+def read_tables(text: str) -> Iterator[list[list[str]]]:
+    """The cells of each table, its head first."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+        yield [row for row in rows if set("".join(row)) - set("- ")]
+
+
 def test_every_promise_of_security_names_its_test_and_its_end() -> None:
-    promised = PROMISES.partition("## What is promised")[2].partition("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in promised.splitlines() if re.match(r"\| (?!promise |---)", line)]
+    rows = [row for _, *rows in read_tables(PROMISES) for row in rows]
     assert len(rows) >= 20
-    for promise, shown, not_promised in rows:
-        assert promise.strip()
-        assert NAMED_TEST.search(shown), promise
-        assert not_promised.strip(), promise
+    assert [row for row in rows if not (row[0] and NAMED_TEST.search(row[1]) and row[2])] == []
 
 
-def test_every_test_that_security_names_exists() -> None:
-    files = {file: ROOT / file for file, _ in NAMED_TEST.findall(PROMISES)}
-    texts = {file: path.read_text("utf-8") if path.exists() else "" for file, path in files.items()}
-    missing = [(file, name) for file, name in NAMED_TEST.findall(PROMISES) if f"def {name}(" not in texts[file]]
-    assert missing == []
+def test_every_row_of_the_api_contract_names_its_test() -> None:
+    """And one that compares with Langflow says same, or what is different."""
+    tables = [(head, rows) for head, *rows in read_tables(CONTRACT) if head[-1] == "test"]
+    assert len(tables) >= 12
+    for head, rows in tables:
+        assert [row[0] for row in rows if not NAMED_TEST.search(row[-1])] == []
+        if "here" in head:
+            assert [row[0] for row in rows if row[0] != "–" and not re.match(r"same\b|\*\*", row[1])] == []
+
+
+def test_every_test_and_module_that_pages_name_exists() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in pages())
+    modules = set(re.findall(r"python -m ((?:bench|docs|tests)\.\w+)", text))
+    assert [module for module in sorted(modules) if find_spec(module) is None] == []
+    files = sorted(set(re.findall(r"`((?:tests|bench)/[\w/]+\.py)\b", text)))
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    texts = {file: (ROOT / file).read_text("utf-8") for file in files}
+    assert [one for one in sorted(set(NAMED_TEST.findall(text))) if f"def {one[1]}(" not in texts[one[0]]] == []
