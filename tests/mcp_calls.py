@@ -1,10 +1,11 @@
-"""Calls of MCP servers that others wrote, which tests start, kill and ask again."""
+"""Calls of MCP servers, which tests start, kill and ask again."""
 
 import asyncio
 import os
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from flowground.components.json_schema import find_wrong_schema
@@ -33,7 +34,19 @@ async def call_again(servers: McpServers, server: str, tool: str, arguments: Map
                 await asyncio.sleep(0.05)
 
 
-def list_children(script: str) -> list[int]:
+def list_children(script: str) -> set[int]:
     """Processes of this one that run the script."""
     found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", script], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
+    return {int(line) for line in found.stdout.split()}
+
+
+@contextmanager
+def serving(*command: str, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A server over HTTP, which ends with what it started."""
+    quiet: Mapping[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen(command, start_new_session=True, **quiet, **more)
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

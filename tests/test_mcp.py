@@ -5,33 +5,32 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.components.json_schema import find_wrong_schema
 from flowground.errors import RunError
 from flowground.events import ToolReturned, ToolWaits, TurnFinished
 from flowground.mcp_servers import McpServers
 from flowground.mcp_servers import session as mcp_session
 from flowground.mcp_servers.results import LONGEST_DESCRIPTION
 from flowground.mcp_servers.settings import McpServerEntry
-from flowground.providers.lanes import USUAL_WAYS
 from flowground.runtime import Runtime
+from tests.mcp_calls import call_again, list_children, serving
+from tests.mcp_calls import opened as open_server
 from tests.running import running, start_turn, take_turn, watch
+from tests.servers import ROOT, free_port
 
 pytestmark = pytest.mark.anyio
 pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
 
-ROOT = Path(__file__).resolve().parents[1]
-COMMAND = (sys.executable, "-m", "tests.mcp_server")
+SCRIPT = "tests.mcp_server"
+COMMAND = (sys.executable, "-m", SCRIPT)
 FLOW = """
 components:
   ChatInput: {type: ChatInput}
@@ -51,18 +50,13 @@ def make_entry(**given: Any) -> McpServerEntry:
     return McpServerEntry.model_validate({"command": COMMAND, "folder": ROOT} | given)
 
 
-@asynccontextmanager
-async def opened(**given: Any) -> AsyncIterator[McpServers]:
-    servers = McpServers({"orders": make_entry(**given)}, USUAL_WAYS, find_wrong_schema)
-    try:
-        yield servers
-    finally:
-        await servers.close()
+def opened(**given: Any) -> AbstractAsyncContextManager[McpServers]:
+    return open_server("orders", make_entry(**given))
 
 
-async def say(runtime: Runtime, message: str) -> list[Any]:
+async def say(runtime: Runtime, message: str, flow: str = "it") -> list[Any]:
     """The events of one turn."""
-    wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
     request = RunRequest(input_value=message, session_id="s")
     return [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
 
@@ -87,43 +81,23 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def list_children() -> set[int]:
-    """Servers that this process runs."""
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "tests.mcp_server"], capture_output=True, text=True)
-    return {int(line) for line in found.stdout.split()}
-
-
 async def test_an_agent_calls_the_tools_of_a_server(tmp_path: Path) -> None:
     config = {"mcp_servers": {"orders": {"command": list(COMMAND), "folder": str(ROOT)}}}
-    async with running(tmp_path, {"it": FLOW}, config=config) as runtime:
+    async with running(tmp_path, {"it": FLOW, "direct": DIRECT}, config=config) as runtime:
+        events = await say(runtime, "call orders_die {}")
+        said = "The MCP server `orders` ended before it answered."
+        assert read_answer(events) == f"The tools said: It failed: {said}"
         events = await say(runtime, 'call orders_find_order {"number": 12}')
-        assert read_answer(events) == "The tools said: Order 12 is sent."
-        (child,) = list_children()
+        assert read_answer(events) == "The tools said: Order 12 is sent.", "it is started anew"
+        (child,) = list_children(SCRIPT)
         events = await say(runtime, 'call orders_find_order {"number": "twelve"}')
         (returned,) = [event for event in events if isinstance(event, ToolReturned)]
         assert returned.status == "failed"
         assert "`number`: 'twelve' is not of type 'integer'" in returned.text
         await say(runtime, 'call orders_cancel_order {"number": 12}')
-        assert list_children() == {child}, "all runs share one"
+        assert read_answer(await say(runtime, "Hello", "direct")) == "Order 7 is sent."
+        assert list_children(SCRIPT) == {child}, "all runs share one"
     await wait_until_gone(child)
-
-
-async def test_a_server_that_dies_is_a_sentence_and_the_next_call_starts_it_anew(tmp_path: Path) -> None:
-    config = {"mcp_servers": {"orders": {"command": list(COMMAND), "folder": str(ROOT)}}}
-    async with running(tmp_path, {"it": FLOW}, config=config) as runtime:
-        events = await say(runtime, "call orders_die {}")
-        said = "The MCP server `orders` ended before it answered."
-        assert read_answer(events) == f"The tools said: It failed: {said}"
-        events = await say(runtime, 'call orders_find_order {"number": 12}')
-        assert read_answer(events) == "The tools said: Order 12 is sent."
-
-
-async def test_a_server_that_cannot_start_is_a_sentence(tmp_path: Path) -> None:
-    config = {"mcp_servers": {"orders": {"command": ["/nowhere/at-all"]}}}
-    async with running(tmp_path, {"it": FLOW}, config=config) as runtime:
-        events = await say(runtime, 'call orders_find_order {"number": 12}')
-        said = "The MCP server `orders` cannot be reached."
-        assert read_answer(events) == f"The tools said: It failed: {said}"
 
 
 @pytest.mark.parametrize(
@@ -152,16 +126,10 @@ async def test_nobody_is_asked_about_a_call_that_could_not_be_made(
         assert says is None or says in told[0]
 
 
-async def test_one_tool_is_called_in_the_flow_itself(tmp_path: Path) -> None:
-    config = {"mcp_servers": {"orders": {"command": list(COMMAND), "folder": str(ROOT)}}}
-    async with running(tmp_path, {"it": DIRECT}, config=config) as runtime:
-        assert read_answer(await say(runtime, "Hello")) == "Order 7 is sent."
-
-
 async def test_calls_under_way_end_when_the_server_is_killed() -> None:
     async with opened() as servers:
-        await servers.find_tool("orders", "work")
-        (child,) = list_children()
+        await asyncio.gather(*(servers.find_tool("orders", "work") for _ in range(20)))
+        (child,) = list_children(SCRIPT)  # runs that come together start one
         calls = [asyncio.create_task(servers.call("orders", "work", {"seconds": 60, "steps": 1})) for _ in range(3)]
         await servers.call("orders", "find_order", {"number": 1})  # the others were sent before
         os.kill(child, signal.SIGKILL)
@@ -169,13 +137,6 @@ async def test_calls_under_way_end_when_the_server_is_killed() -> None:
             assert isinstance(done, RunError)
             assert "ended before it answered" in done.message
         assert await servers.call("orders", "find_order", {"number": 1}) == "Order 1 is sent."
-
-
-async def test_runs_that_come_together_start_one_server() -> None:
-    async with opened() as servers:
-        found = await asyncio.gather(*(servers.find_tool("orders", "find_order") for _ in range(20)))
-        assert len(found) == 20
-        assert len(list_children()) == 1
 
 
 async def test_a_server_is_asked_again_after_a_pause_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -262,11 +223,11 @@ async def test_results_are_bounded_and_failures_are_sentences() -> None:
         assert await servers.call("orders", "find_order", {"number": 1}), "begun anew"
 
 
-@pytest.mark.parametrize("name", ["wrong_schema", "far_schema"])
-async def test_a_schema_that_cannot_be_read_closes_its_tool_only(name: str) -> None:
+async def test_a_schema_that_cannot_be_read_closes_its_tool_only() -> None:
     async with opened() as servers:
-        with pytest.raises(RunError, match=f"The tool `{name}` of the MCP server `orders` cannot be used: "):
-            await servers.find_tool("orders", name)
+        for name in ("wrong_schema", "far_schema"):
+            with pytest.raises(RunError, match=f"The tool `{name}` of the MCP server `orders` cannot be used: "):
+                await servers.find_tool("orders", name)
         assert (await servers.find_tool("orders", "find_order")).writes is False
         assert (await servers.find_tool("orders", "cancel_order")).writes is True
 
@@ -277,16 +238,9 @@ async def test_tools_that_come_and_go_are_listed_anew() -> None:
         with pytest.raises(RunError, match="has no tool `grown`"):
             await servers.find_tool("orders", "grown")
         assert await servers.call("orders", "grow", {}) == "Grown."
-        async with asyncio.timeout(60):
-            while True:  # what it tells of itself comes beside its answers
-                try:
-                    found = await servers.find_tool("orders", "grown")
-                except RunError:
-                    await asyncio.sleep(0)
-                else:
-                    break
-        assert found.description == "Was not there at first."
-        assert await servers.call("orders", "grown", {}) == "I am new."
+        said = await call_again(servers, "orders", "grown", {})  # what it tells of itself comes beside its answers
+        assert said == "I am new."
+        assert (await servers.find_tool("orders", "grown")).description == "Was not there at first."
         with pytest.raises(RunError, match="has no tool `shout`"):
             await servers.find_tool("orders", "shout")
 
@@ -298,39 +252,13 @@ async def test_only_tools_that_the_operator_lists_are_there() -> None:
             await servers.find_tool("orders", "cancel_order")
 
 
-def start_http(port: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, str(port)], cwd=ROOT, stderr=subprocess.DEVNULL)
-
-
-@asynccontextmanager
-async def serving_http(port: int) -> AsyncIterator[subprocess.Popen[bytes]]:
-    process = start_http(port)
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    await writer.wait_closed()
-                    break
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 async def test_a_server_over_http_is_reconnected_when_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mcp_session, "_FIRST_PAUSE", 0)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     url = {"command": (), "url": f"http://127.0.0.1:{port}/mcp", "headers": {"authorization": "Bearer canary"}}
     async with opened(**url, connect_seconds=20) as servers:
-        async with serving_http(port) as process:
-            assert await servers.call("orders", "find_order", {"number": 3}) == "Order 3 is sent."
+        with serving(*COMMAND, str(port), cwd=ROOT) as process:
+            assert await call_again(servers, "orders", "find_order", {"number": 3}) == "Order 3 is sent."
             assert await servers.call("orders", "work", {"seconds": 0.01, "steps": 3}) == "Done."
             call = asyncio.create_task(servers.call("orders", "work", {"seconds": 60, "steps": 1}))
             await servers.call("orders", "find_order", {"number": 3})
@@ -339,15 +267,8 @@ async def test_a_server_over_http_is_reconnected_when_it_comes_back(monkeypatch:
                 await call
         with pytest.raises(RunError):
             await servers.call("orders", "find_order", {"number": 3})
-        async with serving_http(port):
-            async with asyncio.timeout(60):
-                while True:
-                    try:
-                        said = await servers.call("orders", "find_order", {"number": 4})
-                    except RunError:
-                        continue
-                    break
-            assert said == "Order 4 is sent."
+        with serving(*COMMAND, str(port), cwd=ROOT):
+            assert await call_again(servers, "orders", "find_order", {"number": 4}) == "Order 4 is sent."
 
 
 async def test_without_the_package_a_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

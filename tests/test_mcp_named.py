@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from flowground.errors import FlowError
 from flowground.flow.parse import parse_flow
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.settings import Settings
-from flowground.wiring import wire
+from flowground.wiring import WiredFlow, wire
 
 FLOW = """
 components:
@@ -20,6 +21,11 @@ components:
   Orders: {type: MCP, server: orders, tools: [find_order, cancel_order, die, hostile]}
   ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
 """
+
+
+def wired(text: str, servers: Mapping[str, McpServerEntry] | None = None) -> WiredFlow:
+    return wire(parse_flow(text, "it.yaml", max_bytes=10_000), servers=servers)
+
 
 LOADED = {"orders": McpServerEntry(command=("orders",), tools=("find_order", "cancel_order"))}
 
@@ -37,26 +43,23 @@ LOADED = {"orders": McpServerEntry(command=("orders",), tools=("find_order", "ca
     ],
 )
 def test_what_cannot_be_called_is_a_mistake_with_its_place(fields: str, says: str, suggestion: str | None) -> None:
-    text = re.sub(r"Orders: \{type.*", f"Orders: {{type: MCP, {fields}}}", FLOW)
     with pytest.raises(FlowError) as caught:
-        wire(parse_flow(text, "it.yaml", max_bytes=10_000), servers=LOADED)
+        wired(re.sub(r"Orders: \{type.*", f"Orders: {{type: MCP, {fields}}}", FLOW), LOADED)
     problem = caught.value.problems[-1]
     assert says in problem.message
     assert (problem.line, problem.suggestion) == (5, suggestion)
 
 
 def test_a_server_that_nobody_calls_is_a_mistake() -> None:
-    text = FLOW.replace("tools: [{use: Orders, confirm: false}]", "tools: []")
     with pytest.raises(FlowError, match="`Orders` is called by nobody"):
-        wire(parse_flow(text, "it.yaml", max_bytes=10_000), servers=None)
+        wired(FLOW.replace("tools: [{use: Orders, confirm: false}]", "tools: []"))
 
 
 def test_names_for_models_follow_the_rule() -> None:
     text = FLOW.replace("[find_order, cancel_order, die, hostile]", f"[find-order, {'long' * 20}]")
-    wired = wire(parse_flow(text, "it.yaml", max_bytes=10_000))
-    names = [tool.spec.name for tool in wired.tools["Agent"]]
-    assert names == ["orders_find_order", f"orders_{'long' * 20}"[:64]]
-    assert all(tool.writes for tool in wired.tools["Agent"]), "until the server says that it only reads"
+    tools = wired(text).tools["Agent"]
+    assert [tool.spec.name for tool in tools] == ["orders_find_order", f"orders_{'long' * 20}"[:64]]
+    assert all(tool.writes for tool in tools), "until the server says that it only reads"
 
 
 @pytest.mark.parametrize(

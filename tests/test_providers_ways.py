@@ -14,6 +14,7 @@ import pytest
 from flowground.errors import ProviderError, ProviderUnreachable
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model
+from tests.talking_servers import served
 from tests.wire import Wire, whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -40,29 +41,33 @@ async def certificate(folder: Path, names: str) -> ssl.SSLContext:
 async def tunnels(to: Wire, *, refuse: bool = False) -> AsyncIterator[tuple[str, list[str]]]:
     """A proxy that leads every CONNECT to one server, whatever its name; what it was asked."""
     asked: list[str] = []
-    serving: set[asyncio.Task[None]] = set()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             writer.write(data)
         writer.close()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            serving.add(task)
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
         if refuse:
             writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
-            writer.close()
             return
         writer.write(b"HTTP/1.1 200 Go on\r\n\r\n")
-        there = await asyncio.open_connection("127.0.0.1", int(to.url.rpartition(":")[2]))
-        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer), return_exceptions=True)
+        said, there = await asyncio.open_connection("127.0.0.1", int(to.url.rpartition(":")[2]))
+        try:
+            await asyncio.gather(copy(reader, there), copy(said, writer), return_exceptions=True)
+        finally:
+            there.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield f"http://ada:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
-    server.close()
-    await asyncio.gather(*serving)
+    async with served(talk) as port:
+        yield f"http://ada:secret@127.0.0.1:{port}", asked
+
+
+async def ask_both_ways(url: str) -> None:
+    provider = OpenAI("mine", url, api_key="sk-1", timeout=5)
+    assert await provider.complete(CALL) == WANTED
+    assert await all_of(provider) == ["Hi", " you", WANTED]
+    await provider.close()
 
 
 async def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
@@ -70,24 +75,19 @@ async def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
 ) -> None:
     async with wire([ANSWER], [STREAMED], context=await certificate(tmp_path, "IP:127.0.0.1")) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        provider = OpenAI("mine", f"{server.url.replace('http', 'https')}/v1", timeout=5)
-        assert await provider.complete(CALL) == WANTED
-        assert await all_of(provider) == ["Hi", " you", WANTED]
+        await ask_both_ways(f"{server.url.replace('http', 'https')}/v1")
         assert server.connections == 1
-        await provider.close()
 
 
 async def test_a_plain_call_goes_through_the_proxy_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire([ANSWER], [STREAMED]) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//ada:secret@"))
-        provider = OpenAI("mine", "http://model.example/v1", timeout=5)
-        assert await provider.complete(CALL) == WANTED
-        assert await all_of(provider) == ["Hi", " you", WANTED]
-        assert [asked.path for asked in proxy.asked] == ["http://model.example/v1/chat/completions"] * 2
-        assert [asked.headers["proxy-authorization"] for asked in proxy.asked] == ["Basic YWRhOnNlY3JldA=="] * 2
-        assert [asked.headers["host"] for asked in proxy.asked] == ["model.example"] * 2
-        assert proxy.connections == 1
-        await provider.close()
+        await ask_both_ways("http://model.example/v1")
+        for asked in proxy.asked:
+            assert asked.path == "http://model.example/v1/chat/completions"
+            assert asked.headers["proxy-authorization"] == "Basic YWRhOnNlY3JldA=="
+            assert asked.headers["host"] == "model.example"
+        assert (len(proxy.asked), proxy.connections) == (2, 1)
 
 
 async def test_an_encrypted_call_goes_through_a_tunnel_of_the_proxy(
@@ -97,15 +97,12 @@ async def test_an_encrypted_call_goes_through_a_tunnel_of_the_proxy(
     async with wire([ANSWER], [STREAMED], context=context) as server, tunnels(server) as (proxy, asked):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         monkeypatch.setenv("https_proxy", proxy)
-        provider = OpenAI("mine", "https://model.example/v1", api_key="sk-1", timeout=5)
-        assert await provider.complete(CALL) == WANTED
-        assert await all_of(provider) == ["Hi", " you", WANTED]
+        await ask_both_ways("https://model.example/v1")
         assert [asked.path for asked in server.asked] == ["/v1/chat/completions"] * 2
         (head,) = asked
         assert head.startswith("CONNECT model.example:443 HTTP/1.1\r\n")
         assert "Basic YWRhOnNlY3JldA==" in head
         assert "sk-1" not in head
-        await provider.close()
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
@@ -145,9 +142,7 @@ async def test_this_computer_is_never_asked_through_a_proxy(monkeypatch: pytest.
 
 async def test_an_answer_that_is_packed_all_the_same_is_unpacked() -> None:
     text = {"model": "small-2026", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    packed = whole(
-        gzip.compress(json.dumps(text).encode()), headers="Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
-    )
-    async with model([packed]) as (provider, server):
+    headers = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+    async with model([whole(gzip.compress(json.dumps(text).encode()), headers=headers)]) as (provider, server):
         assert (await provider.complete(CALL)).text == "Hi"
         assert server.asked[0].headers["accept-encoding"] == "identity"
