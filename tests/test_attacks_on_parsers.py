@@ -60,12 +60,12 @@ def cost(server: AppServer, *, path: str, header: bytes, method: bytes = b"GET")
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("name", [b"x", b"flowground"])
-def test_no_cookie_keeps_the_process(house: AppServer, path: str, name: bytes) -> None:
+def test_no_cookie_keeps_the_process(house: AppServer, path: str) -> None:
     method = b"POST" if path in ("/session/start", "/api/v1/run/echo") else b"GET"
     long = LINE if path.endswith("/stream") else ROOM
-    line = b'Cookie: %s="%s"' % (name, rb"\a" * (long // 2 - 20))
-    assert cost(house, path=path, header=b"\r\n".join([line] * (ROOM // long)), method=method) < MOST
+    for name in (b"x", b"flowground"):
+        line = b'Cookie: %s="%s"' % (name, rb"\a" * (long // 2 - 20))
+        assert cost(house, path=path, header=b"\r\n".join([line] * (ROOM // long)), method=method) < MOST
 
 
 def test_many_cookies_and_many_cookie_headers_do_not_either(house: AppServer) -> None:

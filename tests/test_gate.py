@@ -64,63 +64,47 @@ def test_every_address_is_the_form_for_strangers(house: AppServer) -> None:
                 assert_only_the_form(socket.visit(page))
 
 
-@pytest.mark.parametrize("identity", [IDENTITY, LOCAL_OWNER])
-@pytest.mark.parametrize("name", ["X-Flowground-Caller", "x-flowground-caller", "X-FLOWGROUND-CALLER"])
-def test_a_client_cannot_say_who_it_is(house: AppServer, identity: dict[str, object], name: str) -> None:
-    with open_page(Browser(house.url), headers={name: json.dumps(identity), "X-Flowground-Flow": "echo"}) as socket:
-        assert_only_the_form(socket.visit())
+def test_a_client_cannot_say_who_it_is(house: AppServer) -> None:
+    for identity in (IDENTITY, LOCAL_OWNER):
+        for name in ("X-Flowground-Caller", "x-flowground-caller", "X-FLOWGROUND-CALLER"):
+            claims = {name: json.dumps(identity), "X-Flowground-Flow": "echo"}
+            with open_page(Browser(house.url), headers=claims) as socket:
+                assert_only_the_form(socket.visit())
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkYSJ9.", '"', "a.b.c"])
-def test_a_made_up_cookie_is_nobody(house: AppServer, cookie: str) -> None:
-    browser = Browser(house.url)
-    browser.session.cookies.set("flowground", cookie)
-    with open_page(browser) as socket:
-        assert_only_the_form(socket.visit())
+def test_a_made_up_cookie_is_nobody(house: AppServer) -> None:
+    for cookie in ("", "x", "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkYSJ9.", '"', "a.b.c"):
+        browser = Browser(house.url)
+        browser.session.cookies.set("flowground", cookie)
+        with open_page(browser) as socket:
+            assert_only_the_form(socket.visit())
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/",
-        "/home",
-        "/playground?flow=memory-chatbot",
-        "/public_flow/memory-chatbot",
-        "/api/openapi.json",
-        "/api/v1/me",
-        "/api/v1/run/memory-chatbot",
-        "/api/v1/flows",
-        "/app/static/../router.py",
-        "/app/static/%2e%2e/home.py",
-        "/static/../../config.yaml",
-        "/media/../data/flowground.db",
-        "/_stcore/metrics",
-        "/_stcore/script-health-check",
-        "/_stcore/agent/mcp",
-        "/auth/login",
-        "/flows/memory-chatbot.yaml",
-    ],
-)
-def test_http_tells_strangers_nothing(house: AppServer, path: str) -> None:
-    request = requests.Request("GET", f"{house.url}/").prepare()
-    request.url = house.url + path  # as it stands: requests would tidy the dots away
-    answer = requests.Session().send(request, timeout=10)
-    assert [secret for secret in SECRETS[:-1] if secret in answer.content] == []
-    assert b"st.navigation" not in answer.content
+PATHS = [
+    "/", "/home", "/playground?flow=memory-chatbot", "/public_flow/memory-chatbot", "/api/openapi.json", "/api/v1/me",
+    "/api/v1/run/memory-chatbot", "/api/v1/flows", "/app/static/../router.py", "/app/static/%2e%2e/home.py",
+    "/static/../../config.yaml", "/media/../data/flowground.db", "/_stcore/metrics", "/_stcore/script-health-check",
+    "/_stcore/agent/mcp", "/auth/login", "/flows/memory-chatbot.yaml",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1:1"])
-def test_a_websocket_from_elsewhere_is_refused(house: AppServer, server: AppServer, origin: str) -> None:
-    for running in (house, server):
-        with pytest.raises(InvalidStatus, match="403"), open_page(Browser(running.url), headers={"Origin": origin}):
-            pass
+def test_http_tells_strangers_nothing(house: AppServer) -> None:
+    for path in PATHS:
+        request = requests.Request("GET", f"{house.url}/").prepare()
+        request.url = house.url + path  # as it stands: requests would tidy the dots away
+        answer = requests.Session().send(request, timeout=10)
+        assert [secret for secret in SECRETS[:-1] if secret in answer.content] == [], path
+        assert b"st.navigation" not in answer.content, path
 
 
 @pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1:1"])
 def test_a_conversation_from_elsewhere_is_refused(house: AppServer, server: AppServer, origin: str) -> None:
+    """And a page."""
     for running in (house, server):
-        refused = pytest.raises(InvalidStatus, match="403")
-        with refused, open_chat(Browser(running.url), "echo", headers={"Origin": origin}):
+        browser, headers = Browser(running.url), {"Origin": origin}
+        with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers=headers):
+            pass
+        with pytest.raises(InvalidStatus, match="403"), open_chat(browser, "echo", headers=headers):
             pass
 
 
@@ -177,34 +161,21 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-@pytest.mark.parametrize("path", ["/", "/health", "/api/v1/run/echo", "/_stcore/health", "/app/static/icon.svg"])
-def test_local_mode_serves_this_computer_only(server: AppServer, headers: dict[str, str], path: str) -> None:
-    assert requests.get(server.url + path, timeout=10).status_code in (200, 405)
-    refused = requests.get(server.url + path, headers=headers, timeout=10)
-    assert (refused.status_code, refused.json()["code"]) == (403, "local_mode")
+def test_local_mode_serves_this_computer_only(server: AppServer, headers: dict[str, str]) -> None:
+    """Neither routes, nor pages, nor conversations."""
+    for path in ("/", "/health", "/api/v1/run/echo", "/_stcore/health", "/app/static/icon.svg"):
+        assert requests.get(server.url + path, timeout=10).status_code in (200, 405)
+        refused = requests.get(server.url + path, headers=headers, timeout=10)
+        assert (refused.status_code, refused.json()["code"]) == (403, "local_mode")
     shown = requests.get(server.url, headers=headers | {"Accept": "text/html"}, timeout=10)
     assert (shown.status_code, "not open yet" in shown.text) == (403, True)
-
-
-@pytest.mark.parametrize("headers", FOREIGN)
-def test_local_mode_opens_pages_to_this_computer_only(server: AppServer, headers: dict[str, str]) -> None:
-    origin = f"http://{headers['Host']}" if "Host" in headers else server.url
-    with (
-        pytest.raises(InvalidStatus, match="403"),
-        open_page(Browser(server.url), headers=headers | {"Origin": origin}),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("headers", FOREIGN)
-def test_local_mode_opens_conversations_to_this_computer_only(server: AppServer, headers: dict[str, str]) -> None:
-    with open_chat(Browser(server.url), "echo") as chat:
+    browser = Browser(server.url)
+    with open_chat(browser, "echo") as chat:
         assert chat.show()["messages"] == []
-    origin = f"http://{headers['Host']}" if "Host" in headers else server.url
-    with (
-        pytest.raises(InvalidStatus, match="403"),
-        open_chat(Browser(server.url), "echo", headers=headers | {"Origin": origin}),
-    ):
+    headers = headers | {"Origin": f"http://{headers['Host']}" if "Host" in headers else server.url}
+    with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers=headers):
+        pass
+    with pytest.raises(InvalidStatus, match="403"), open_chat(browser, "echo", headers=headers):
         pass
 
 
