@@ -26,6 +26,12 @@ from tests.stored import list_entries
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+async def augusta(acme: Runtime) -> Caller:
+    """Its admin."""
+    return await sign_in(acme, "augusta")
+
+
 DEEDS: list[Callable[[Access, Caller], Awaitable[object]]] = [
     lambda access, caller: people.invite(access, caller, "new"),
     lambda access, caller: people.invite_to_flow(access, caller, "talk", "new"),
@@ -64,8 +70,14 @@ async def test_only_signed_in_admins_may(acme: Runtime) -> None:
                 await deed(acme.access, caller)
 
 
-async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def is_over(acme: Runtime, secret: str) -> None:
+    """No link is good for anything."""
+    for use in (acme.sign_in.links.find(secret, "there"), acme.sign_in.links.redeem(secret, "a good phrase", "here")):
+        with pytest.raises(NotSignedIn, match="no longer works"):
+            await use
+
+
+async def test_an_invitation_sets_the_password_once(acme: Runtime, augusta: Caller) -> None:
     link, secret = await people.invite(acme.access, augusta, "Nina", display_name="Nina N", role="author")
     assert [found.id for found in await people.list_links(acme.access, augusta)] == [link.id]
     found, member = await acme.sign_in.links.find(secret, "here")
@@ -75,8 +87,7 @@ async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
         await acme.sign_in.links.redeem(secret, "short", "here")
     assert (await acme.sign_in.links.redeem(secret, PASSWORD, "here")).name == "nina"
     assert await acme.sign_in.check_password("nina", PASSWORD, "here") is not None
-    with pytest.raises(NotSignedIn, match="no longer works"):
-        await acme.sign_in.links.redeem(secret, "another long phrase", "here")
+    await is_over(acme, secret)
     assert await people.list_links(acme.access, augusta) == []
     with pytest.raises(InvalidRequest, match="already a member nina"):
         await people.invite(acme.access, augusta, "nina")
@@ -97,9 +108,10 @@ async def test_an_invitation_that_is_refused_makes_nobody(acme: Runtime) -> None
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
-async def test_an_invitation_to_a_flow_changes_nothing_else_of_its_sharing(acme: Runtime, *, is_shared: bool) -> None:
+async def test_an_invitation_to_a_flow_changes_nothing_else_of_its_sharing(
+    acme: Runtime, augusta: Caller, *, is_shared: bool
+) -> None:
     """Also where the date has passed: the link is shown once, so it must not be lost to a refusal."""
-    augusta = await sign_in(acme, "augusta")
     await people.invite(acme.access, augusta, "nina", role="author")
     before = Sharing(is_shared, "people", frozenset({"bob"}), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     await acme.store.write(publications.change, flow_id="talk", sharing=before, by="tests")
@@ -110,21 +122,21 @@ async def test_an_invitation_to_a_flow_changes_nothing_else_of_its_sharing(acme:
     assert after == replace(before, members=frozenset({"bob", link.member}))
 
 
-async def test_a_second_invitation_ends_the_first_and_revoking_ends_it(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_a_second_invitation_ends_the_first_and_revoking_ends_it(acme: Runtime, augusta: Caller) -> None:
     _, first = await people.invite(acme.access, augusta, "zoe")
     link, second = await people.invite(acme.access, augusta, "zoe")
-    with pytest.raises(NotSignedIn):
-        await acme.sign_in.links.find(first, "here")
+    await is_over(acme, first)
     assert (await acme.sign_in.links.find(second, "here"))[0] == link
     assert await people.revoke_link(acme.access, augusta, link.id)
     assert not await people.revoke_link(acme.access, augusta, link.id)
-    with pytest.raises(NotSignedIn):
-        await acme.sign_in.links.find(second, "here")
+    await is_over(acme, second)
+    link, _ = await people.invite(acme.access, augusta, "nina")
+    again, secret = await people.invite(acme.access, augusta, "nina", role="author")  # changes the role
+    assert [found.id for found in await people.list_links(acme.access, augusta)] == [again.id] != [link.id]
+    assert (await acme.sign_in.links.redeem(secret, PASSWORD, "here")).role == "author"
 
 
-async def test_a_reset_signs_out_everywhere_when_it_is_used(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_a_reset_signs_out_everywhere_when_it_is_used(acme: Runtime, augusta: Caller) -> None:
     cookie = await make_cookie(acme.sign_in, "bob")
     _, secret = await people.reset_password(acme.access, augusta, "bob")
     assert await acme.sign_in.verify_cookie(cookie) is not None
@@ -134,48 +146,46 @@ async def test_a_reset_signs_out_everywhere_when_it_is_used(acme: Runtime) -> No
     assert await acme.sign_in.check_password("bob", "another long phrase", "here") is not None
 
 
-@pytest.mark.parametrize("ending", ["deactivated", "removed", "password set"])
-async def test_what_happens_to_the_member_ends_the_link(acme: Runtime, ending: str) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def lose(acme: Runtime, augusta: Caller, member: str, what: str) -> None:
+    if what == "account":
+        await people.remove(acme.access, augusta, member)
+    elif what == "role":
+        await people.set_role(acme.access, augusta, member, "member")
+    elif what == "password":
+        await acme.sign_in.roster.set_password(member, "another long phrase", by="tests")
+    else:
+        await people.set_active(acme.access, augusta, member, is_active=False)
+
+
+@pytest.mark.parametrize("lost", ["activity", "account", "password"])
+async def test_what_happens_to_the_member_ends_the_link(acme: Runtime, augusta: Caller, lost: str) -> None:
     _, secret = await people.reset_password(acme.access, augusta, "bob")
-    if ending == "deactivated":
-        await people.set_active(acme.access, augusta, "bob", is_active=False)
+    await lose(acme, augusta, "bob", lost)
+    if lost == "activity":
         await people.set_active(acme.access, augusta, "bob", is_active=True)
-    elif ending == "removed":
-        await people.remove(acme.access, augusta, "bob")
+    elif lost == "account":
         await acme.sign_in.roster.add("bob", by="tests")
-    else:
-        await acme.sign_in.roster.set_password("bob", "another long phrase", by="tests")
-    with pytest.raises(NotSignedIn):
-        await acme.sign_in.links.redeem(secret, PASSWORD, "here")
+    await is_over(acme, secret)
 
 
-@pytest.mark.parametrize("kind", ["reset", "invitation"])
-@pytest.mark.parametrize("ending", ["deactivated", "removed", "no admin"])
-async def test_who_is_no_admin_any_more_has_kept_no_way_in(acme: Runtime, ending: str, kind: str) -> None:
+@pytest.mark.parametrize("lost", ["activity", "account", "role"])
+async def test_who_is_no_admin_any_more_has_kept_no_way_in(acme: Runtime, augusta: Caller, lost: str) -> None:
     """A link for a colleague would be their account."""
-    augusta = await sign_in(acme, "augusta")
-    await acme.sign_in.roster.add("rhea", role="admin", password=PASSWORD, by="tests")
-    rhea = await acme.sign_in.roster.find_named("rhea")
-    assert rhea is not None
+    rhea = await acme.sign_in.roster.add("rhea", role="admin", password=PASSWORD, by="tests")
     caller = await sign_in(acme, rhea.id)
-    make = people.reset_password if kind == "reset" else people.invite
-    target = "augusta" if kind == "reset" else "nina"
-    _, secret = await make(acme.access, caller, target)
-    assert await acme.sign_in.links.find(secret, "here")
-    if ending == "deactivated":
-        await people.set_active(acme.access, augusta, rhea.id, is_active=False)
-    elif ending == "removed":
-        await people.remove(acme.access, augusta, rhea.id)
-    else:
-        await people.set_role(acme.access, augusta, rhea.id, "member")
-    with pytest.raises(NotSignedIn, match="no longer works"):
-        await acme.sign_in.links.redeem(secret, "another long phrase", "here")
+    made = [
+        await people.reset_password(acme.access, caller, "augusta"),
+        await people.invite(acme.access, caller, "nina"),
+    ]
+    for _, secret in made:
+        assert await acme.sign_in.links.find(secret, "here")
+    await lose(acme, augusta, rhea.id, lost)
     assert await people.list_links(acme.access, augusta) == []
-    if ending == "deactivated":
+    for _, secret in made:
+        await is_over(acme, secret)
+    if lost == "activity":
         await people.set_active(acme.access, augusta, rhea.id, is_active=True)
-        with pytest.raises(NotSignedIn, match="no longer works"):
-            await acme.sign_in.links.find(secret, "here")
+        await is_over(acme, made[0][1])
 
 
 async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(acme: Runtime) -> None:
@@ -204,8 +214,7 @@ async def stays(acme: Runtime, by: Caller, name: str, says: str) -> None:
             await deed
 
 
-async def test_there_always_is_an_admin(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_there_always_is_an_admin(acme: Runtime, augusta: Caller) -> None:
     await people.set_role(acme.access, augusta, "zoe", "admin")  # who could not sign in: no password
     await stays(acme, augusta, "augusta", "nobody could administer")
     await people.set_role(acme.access, augusta, "bob", "admin")
@@ -214,8 +223,7 @@ async def test_there_always_is_an_admin(acme: Runtime) -> None:
         await people.set_role(acme.access, augusta, "augusta", "admin")
 
 
-async def test_an_admin_who_is_deactivated_is_none_who_could_administer(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_an_admin_who_is_deactivated_is_none_who_could_administer(acme: Runtime, augusta: Caller) -> None:
     await people.set_role(acme.access, augusta, "olga", "admin")
     await people.set_active(acme.access, augusta, "olga", is_active=False)
     await stays(acme, augusta, "augusta", "nobody could administer")
@@ -236,8 +244,7 @@ async def test_members_of_config_yaml_keep_the_role_that_stands_there(tmp_path: 
         assert await acme.sign_in.check_password("carla", PASSWORD, "here") is not None
 
 
-async def test_groups_are_made_named_filled_and_removed(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: Caller) -> None:
     sales = await groups.add(acme.access, augusta, "  Sales   team ")
     await groups.change_members(acme.access, augusta, sales.id, added=["bob", "zoe"])
     for taken in ("sales TEAM", "", "x" * 61, "a\nb\x00"):
@@ -269,9 +276,8 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime) -> None:
             await look
 
 
-async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime) -> None:
+async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime, augusta: Caller) -> None:
     """Each says what changes, so neither undoes what the other did since they looked."""
-    augusta = await sign_in(acme, "augusta")
     sales = await groups.add(acme.access, augusta, "Sales")
     await groups.change_members(acme.access, augusta, sales.id, added=["anton"])
     await asyncio.gather(
@@ -283,8 +289,9 @@ async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime)
     assert sorted(noted) == [f"{sales.id} {name}" for name in ("anton", "bob", "olga", "zoe")]
 
 
-async def test_who_left_config_yaml_may_stay_in_their_group_and_comes_into_no_other(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_who_left_config_yaml_may_stay_in_their_group_and_comes_into_no_other(
+    acme: Runtime, augusta: Caller
+) -> None:
     theirs, other = [await groups.add(acme.access, augusta, name) for name in ("Theirs", "Other")]
     await acme.store.write(stored_groups.change_members, group_id=theirs.id, added={"former"}, by="tests")
     await groups.change_members(acme.access, augusta, theirs.id, added=["bob"])
@@ -297,16 +304,7 @@ async def test_who_left_config_yaml_may_stay_in_their_group_and_comes_into_no_ot
     assert await member_lists.find_group_members(acme.access, augusta, theirs.id, limit=9) == (["bob"], 1)
 
 
-async def test_inviting_anew_with_another_role_changes_the_role(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
-    first, _ = await people.invite(acme.access, augusta, "nina")
-    second, secret = await people.invite(acme.access, augusta, "nina", role="author")
-    assert [link.id for link in await people.list_links(acme.access, augusta)] == [second.id] != [first.id]
-    assert (await acme.sign_in.links.redeem(secret, PASSWORD, "here")).role == "author"
-
-
-async def test_nothing_happens_to_somebody_who_is_not_there(acme: Runtime) -> None:
-    augusta = await sign_in(acme, "augusta")
+async def test_nothing_happens_to_somebody_who_is_not_there(acme: Runtime, augusta: Caller) -> None:
     for deed in (
         people.set_role(acme.access, augusta, "gone", "admin"),
         people.set_active(acme.access, augusta, "gone", is_active=False),
