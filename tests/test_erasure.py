@@ -1,7 +1,9 @@
 """What was deleted is nowhere any more: not in the database, its log, the data folder, the server's memory or log."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -10,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from flowground.errors import StoreUnavailable
 from flowground.store import Store, tables
+from flowground.store.people import tokens
 from flowground.store.runs import conversations, erasing
 from flowground.ui.page.actions import mark_gone
 from tests.acme import FLOWS
@@ -17,9 +20,11 @@ from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files,
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text
 from tests.page_socket import Browser, open_page
+from tests.people import PASSWORD
 from tests.servers import AppServer
-from tests.store_databases import DATABASES, empty_database
-from tests.stored import list_sessions
+from tests.stored import list_running
+from tests.stored_chats import find_sessions
+from tests.test_access_websocket import beside
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
@@ -32,32 +37,31 @@ HOUSE = House(
 )
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-async def test_hundreds_of_turns_leave_nothing_beside_those_of_others(kind: str, tmp_path: Path) -> None:
+async def test_hundreds_of_turns_leave_nothing_beside_those_of_others(store: Store, url: str, tmp_path: Path) -> None:
     drawn = random.Random(7)
-    with empty_database(kind, tmp_path) as url:
-        store = Store.open(url)
-        for number in range(300):
-            owner, word = drawn.choice([("member:ada", WORD), ("member:bob", "another")])
-            said = f"{word} " * drawn.choice([1, 30, 300, 3000])
-            await take(store, owner, f"s{number % 20}", said, interrupts=number % 3 == 0)
-            if number % 7 == 0:
-                renamed = {"owner": owner, "session_id": f"s{number % 20}", "title": f"{word} {'x' * (number % 60)}"}
-                await store.write(conversations.rename_session, **TALK, **renamed)
-        assert find_everywhere(url, tmp_path)
-        others = await store.read(list_sessions, **TALK, owner="member:bob")
-        await store.erase(erasing.erase_conversations, owners=["member:ada"])
-        await_none(url, tmp_path)
-        assert await store.read(list_sessions, **TALK, owner="member:ada") == []
-        assert await store.read(list_sessions, **TALK, owner="member:bob") == others
-        store.close()
+    for number in range(300):
+        owner, word = drawn.choice([("member:ada", WORD), ("member:bob", "another")])
+        said = f"{word} " * drawn.choice([1, 30, 300, 3000])
+        await take(store, owner, f"s{number % 20}", said, interrupts=number % 3 == 0)
+        if number % 7 == 0:
+            renamed = {"owner": owner, "session_id": f"s{number % 20}", "title": f"{word} {'x' * (number % 60)}"}
+            await store.write(conversations.rename_session, **TALK, **renamed)
+    assert find_everywhere(url, tmp_path)
+    others = await find_sessions(store, flow_id="talk", owner="member:bob")
+    await store.erase(erasing.erase_conversations, owners=["member:ada"])
+    await_none(url, tmp_path)
+    assert await find_sessions(store, flow_id="talk", owner="member:ada") == []
+    assert await find_sessions(store, flow_id="talk", owner="member:bob") == others
 
 
-def run(house: AppServer, key: str, said: str, **query: str) -> requests.Response:
-    return requests.post(
-        f"{house.url}/api/v1/run/{query.pop('flow', 'talk')}", params=query, headers={"x-api-key": key},
-        json={"input_value": said, "session_id": "mine"}, timeout=20,
-    )  # fmt: skip
+def run(
+    house: AppServer, key: str, said: str, flow: str = "talk", *, again: str = "", **query: str
+) -> requests.Response:
+    """Streamed where the query says so; `again` is an idempotency key."""
+    headers = {"x-api-key": key} | ({"Idempotency-Key": again} if again else {})
+    body = {"input_value": said, "session_id": "mine"}
+    address = f"{house.url}/api/v1/run/{flow}"
+    return requests.post(address, params=query, headers=headers, json=body, timeout=20, stream="stream" in query)
 
 
 def delete(house: AppServer, key: str) -> None:
@@ -79,20 +83,9 @@ def test_a_conversation_that_a_program_deletes(house: AppServer) -> None:
     assert WORD in stream.text
     assert find_in_files(house.folder)
     followed = f"{house.url}/api/v1/runs/{started}/events"
-    assert WORD in requests.get(followed, headers={"x-api-key": key}, timeout=20).text
-    delete(house, key)
-    await_clean(house)
-    assert WORD not in requests.get(followed, headers={"x-api-key": key}, timeout=20).text
-
-
-def test_a_conversation_that_a_person_deletes_at_its_page(house: AppServer) -> None:
-    with open_page(open_browser(house, "olga")) as page:
-        page.visit("playground", "flow=talk")
-        assert WORD.encode() in page.say(f"{WORD} at a page")
-        assert find_in_files(house.folder)
-        page.visit("playground", f"flow=talk&session={page.chat.session}")
-        page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
-        page.press(page.widget("button", "sessions:delete:"))
+    for is_there in (True, False):
+        assert (WORD in requests.get(followed, headers={"x-api-key": key}, timeout=20).text) == is_there
+        delete(house, key)
         await_clean(house)
 
 
@@ -107,46 +100,55 @@ def test_what_a_visitor_deletes(house: AppServer) -> None:
         await_clean(house)
 
 
-def test_all_that_somebody_deletes_of_theirs(house: AppServer) -> None:
-    with open_page(open_browser(house, "olga")) as page:
-        for flow in ("talk", "echo"):
-            page.visit("playground", f"flow={flow}")
-            assert WORD.encode() in page.say(f"{WORD} to {flow} {'at length ' * 2000}")
-        assert find_in_files(house.folder)
-        page.visit("account")
-        page.press(page.widget("button", "account:delete"))
-        page.press(page.widget("button", "account:delete:yes"))
-        await_clean(house)
-
-
 def test_a_request_that_is_sent_again_after_its_conversation_was_deleted_says_nothing_of_it(house: AppServer) -> None:
     token = house.token("repeats")
-    headers = {"x-api-key": token, "Idempotency-Key": "again"}
-    body = {"input_value": f"{WORD} once", "session_id": "mine"}
-    first, *more = (
-        requests.post(f"{house.url}/api/v1/run/talk", headers=headers, json=body, timeout=20) for _ in range(2)
-    )
-    assert [first.status_code, WORD in first.text] == [200, True]
-    assert [again.json()["outputs"] for again in more] == [first.json()["outputs"]]
+    first, second = (run(house, token, f"{WORD} once", again="again") for _ in range(2))
+    assert (first.status_code, WORD in first.text) == (200, True)
+    assert second.json()["outputs"] == first.json()["outputs"]
     delete(house, token)
     await_clean(house)
-    again = requests.post(f"{house.url}/api/v1/run/talk", headers=headers, json=body, timeout=20)
-    assert (again.status_code >= 400, WORD in again.text) == (True, False)
+    third = run(house, token, f"{WORD} once", again="again")
+    assert (third.status_code >= 400, WORD in third.text) == (True, False)
     assert not find_in_files(house.folder)
 
 
 def test_what_was_being_answered_when_it_was_deleted(house: AppServer) -> None:
     key = house.token("slow")
-    with requests.post(
-        f"{house.url}/api/v1/run/slow?stream=sse", headers={"x-api-key": key}, stream=True, timeout=20,
-        json={"input_value": WORD, "session_id": "mine"},
-    ) as stream:  # fmt: skip
+    with run(house, key, WORD, "slow", stream="sse") as stream:
         lines = stream.iter_lines()
         next(lines)
         assert find_in_files(house.folder)
         delete(house, key)
         assert b"stopped" in b" ".join(lines)
     await_clean(house)
+
+
+def test_an_admin_removes_somebody_at_the_page(house: AppServer) -> None:
+    house.member(WORD, PASSWORD, "author")
+    with open_page(open_browser(house, WORD)) as page:
+        page.visit("playground", "flow=echo")
+        assert WORD.encode() in page.say(f"{WORD} speaks")
+    assert find_in_files(house.folder)
+    with open_page(open_browser(house, "augusta")) as page:
+        page.visit("organization")
+        page.choose(page.widget("menu_button", f"people:more:{WORD}"), mark_gone("Remove"))
+        page.press(page.widget("button", "person:remove"))
+        await_clean(house)
+
+
+def test_a_removal_at_the_command_line_stops_what_the_person_runs_in_the_server(house: AppServer) -> None:
+    house.member("bert", PASSWORD, "author")
+    made: dict[str, Any] = {"name": "n", "owner": "bert", "flows": None, "expires_at": None, "by": "x"}
+    _, secret = beside(house, lambda store, _: store.write(tokens.create, **made))
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(run, house, secret, f"{WORD} asks", "slow")
+        eventually(lambda: find_in_files(house.folder))
+        done = house.run_command("members", "remove", "bert")
+        assert (done.returncode, "Not all" in done.stdout) == (0, False), done.stdout + done.stderr
+        assert beside(house, lambda store, _: store.read(list_running)) == []
+    told = sent.result()
+    assert (told.status_code, told.json()["code"]) == (409, "run_stopped"), told.text
+    assert not find_in_files(house.folder)
 
 
 def test_a_server_that_is_killed_right_after_a_deletion_leaves_nothing_once_it_is_started(house: AppServer) -> None:
@@ -173,12 +175,12 @@ async def test_an_error_of_the_database_tells_the_log_nothing_that_was_said(stor
 
 
 async def test_a_deletion_that_could_not_begin_is_said(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path}/data/test.db")
+    store, file = Store.open(f"sqlite:///{tmp_path}/data/test.db"), tmp_path / "data" / "test.db"
     await take(store, "member:ada", "s", WORD)
-    (tmp_path / "data" / "test.db").rename(tmp_path / "data" / "moved.db")
+    file.rename(tmp_path / "moved.db")
     with pytest.raises(StoreUnavailable):
         await store.erase(erasing.erase_conversations, owners=["member:ada"])
-    (tmp_path / "data" / "moved.db").rename(tmp_path / "data" / "test.db")
+    (tmp_path / "moved.db").rename(file)
     await store.erase(erasing.erase_conversations, owners=["member:ada"])
     await_none("sqlite", tmp_path)
     store.close()

@@ -1,18 +1,15 @@
 """Who was removed is nowhere any more; what they did still counts, under a word that leads back to nobody."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
 from sqlalchemy import Connection, insert, select
 
 from flowground.forgetting import Forgetting
-from flowground.settings import PublicSettings, RetentionSettings, Settings
+from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, audit, tables
 from flowground.store.flows import presets, publications, switches
 from flowground.store.flows.publications import Sharing
@@ -30,22 +27,14 @@ from flowground.store.people import (
 from flowground.store.people.config_entries import ConfigEntry
 from flowground.store.runs import erasing, turns
 from flowground.store.runs.records import RunRecord
-from flowground.ui.page.actions import mark_gone
-from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
-from tests.house import House
 from tests.organization import organization
-from tests.page_socket import open_page
-from tests.people import PASSWORD
 from tests.run_rows import eventually as until
-from tests.running import chat_flow, running
-from tests.servers import AppServer
-from tests.stored import list_entries, list_running, list_sessions
-from tests.tickets import open_browser
+from tests.running import running
+from tests.stored import list_entries, list_sessions
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-HOUSE = House(flows=FLOWS)
 _r = tables.runs.c
 
 
@@ -232,46 +221,3 @@ async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path)
             return not (await runtime.store.read(removals.list_removals) or find_in_files(tmp_path))
 
         await until(is_over)
-
-
-def speak(house: AppServer, name: str) -> None:
-    """Somebody new of this name says something at a page."""
-    house.member(name, PASSWORD, "author")
-    with open_page(open_browser(house, name)) as page:
-        page.visit("playground", "flow=echo")
-        assert WORD.encode() in page.say(f"{WORD} speaks")
-    assert find_in_files(house.folder)
-
-
-def test_an_admin_removes_somebody_at_the_page(house: AppServer) -> None:
-    speak(house, WORD)
-    with open_page(open_browser(house, "augusta")) as page:
-        page.visit("organization")
-        page.choose(page.widget("menu_button", f"people:more:{WORD}"), mark_gone("Remove"))
-        page.press(page.widget("button", "person:remove"))
-        eventually(lambda: not find_in_files(house.folder))
-
-
-def test_the_command_line_stops_what_the_person_runs_in_a_server(tmp_path: Path) -> None:
-    flows = {"long": chat_flow("scripted:silent")}
-    with AppServer(tmp_path, flows=flows) as server:
-        server.member("ada", PASSWORD, "admin")
-        server.member("bob", PASSWORD, "author")
-        store = Store.open(Settings.load(server.config_file).database)
-        try:
-            made = store.write(tokens.create, name="n", owner="bob", flows=None, expires_at=None, by="x")
-            _, secret = asyncio.run(made)
-            with ThreadPoolExecutor(1) as threads:
-                body = {"input_value": f"{WORD} asks"}
-                sent = threads.submit(
-                    requests.post, f"{server.url}/api/v1/run/long", headers={"x-api-key": secret}, json=body, timeout=60
-                )
-                eventually(lambda: find_in_files(tmp_path))
-                done = server.run_command("members", "remove", "bob")
-                assert (done.returncode, "Not all" in done.stdout) == (0, False), done.stdout + done.stderr
-                assert asyncio.run(store.read(list_running)) == []
-                told = sent.result()
-        finally:
-            store.close()
-        assert (told.status_code, told.json()["code"]) == (409, "run_stopped"), told.text
-        assert not find_in_files(tmp_path)

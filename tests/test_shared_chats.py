@@ -3,6 +3,7 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,13 +12,13 @@ from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
-from flowground.store.runs import shared_chats, turns
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import shared_chats
 from tests.house import PUBLIC, SHARED, House, share
 from tests.open_page import flow_text
 from tests.page_socket import Browser, open_page
 from tests.people import PASSWORD
 from tests.servers import AppServer
+from tests.stored_chats import here, said, say, take_turn
 from tests.test_access_websocket import beside
 from tests.tickets import open_browser
 
@@ -59,10 +60,27 @@ def end(house: AppServer, key: str) -> None:
 
 
 def look(house: AppServer, who: str | None, key: str) -> bytes:
-    """What is sent for the link, without what differs in any two answers."""
-    browser = open_browser(house, who) if who else Browser(house.url)
-    with open_page(browser) as page:
+    """What is sent for the link."""
+    with open_page(open_browser(house, who) if who else Browser(house.url)) as page:
         return page.visit("shared_chat", f"id={key}")
+
+
+def copy(house: AppServer, who: str, key: str) -> bytes:
+    """What is sent when it is copied."""
+    with open_page(open_browser(house, who)) as page:
+        page.visit("shared_chat", f"id={key}")
+        return page.press(page.widget("button", "reading:copy:"))
+
+
+def is_refused(sent: bytes) -> bool:
+    return SAID not in sent and b"Nothing here for you" in sent
+
+
+async def share_turn(store: Store, _: SignIn, *, flow_id: str = "talk", **more: Any) -> str:
+    """Augusta asks, is answered, and shares it; the link's id."""
+    place = here("of hers", owner="member:augusta", flow_id=flow_id)
+    await take_turn(store, said(SAID.decode()), said("So much", "assistant", **more), **place)
+    return (await store.write(shared_chats.share, **place, expires_at=None)).id
 
 
 def test_members_who_may_open_the_flow_read_it_and_nothing_of_the_inside(house: AppServer, session: str) -> None:
@@ -85,51 +103,29 @@ def test_unknown_expired_revoked_and_forbidden_links_look_the_same(house: AppSer
     unknown = read_words(look(house, "zoe", "u" * 32))
     assert any(b"Nothing here for you" in words or b"does not exist" in words for words in unknown)
     for key in (expired, revoked, "", "x" * 5_000, "%00", "%ED%A0%80"):
-        sent = look(house, "zoe", key)
-        assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+        assert is_refused(look(house, "zoe", key)), key
     share(house, "talk", Sharing(True, "people"))
-    sent = look(house, "zoe", good)
-    assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+    assert is_refused(look(house, "zoe", good))
     # Nina lost the flow as well: an admin, who opens every flow, reads it no more.
     assert SAID not in look(house, "augusta", good)
     share(house, "talk", SHARED)
     assert SAID in look(house, "augusta", good)
-    beside(house, lambda store, _: store.write(members.set_active, member="nina", is_active=False, by="tests"))
+    nina: dict[str, Any] = {"member": "nina", "by": "tests"}
+    beside(house, lambda store, _: store.write(members.set_active, **nina, is_active=False))
     assert SAID not in look(house, "augusta", good)
-    beside(house, lambda store, _: store.write(members.set_active, member="nina", is_active=True, by="tests"))
+    beside(house, lambda store, _: store.write(members.set_active, **nina, is_active=True))
     for key in (expired, good):
         end(house, key)
 
 
 def test_an_answer_that_was_cut_says_so_there_too(house: AppServer) -> None:
-    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:augusta", "session_id": "cut"}
-    at = datetime.now(UTC)
-    run = RunRecord("cut", "talk", "v", "member:augusta", "cut", "complete", at, 0)
-
-    async def share_there(store: Store, _: SignIn) -> str:
-        said = StoredMessage("cut-q", "user", "Say all of it", "complete", at)
-        await store.write(turns.begin_turn, **place, message=said)
-        cut = StoredMessage("cut-a", "assistant", "So much", "complete", at, finish_reason="length")
-        await store.write(turns.finish_turn, **place, answers=[cut], run=run)
-        return (await store.write(shared_chats.share, **place, expires_at=None)).id
-
-    key = beside(house, share_there)
-    assert b"This answer was cut: it reached the longest that its model may write." in look(house, "zoe", key)
+    key = beside(house, partial(share_turn, finish_reason="length"))
+    assert b"This answer was cut" in look(house, "zoe", key)
     end(house, key)
 
 
 def test_a_flow_that_took_another_ones_name_opens_none_of_its_chats(house: AppServer) -> None:
-    place: dict[str, Any] = {"flow_id": "gone", "owner": "member:augusta", "session_id": "s"}
-    at = datetime.now(UTC)
-    run = RunRecord("r", "gone", "v", "member:augusta", "s", "complete", at, 0)
-
-    async def share_there(store: Store, _: SignIn) -> str:
-        said = StoredMessage("q", "user", SAID.decode(), "complete", at)
-        await store.write(turns.begin_turn, **place, message=said, run=run)
-        return (await store.write(shared_chats.share, **place, expires_at=None)).id
-
-    sent = look(house, "zoe", beside(house, share_there))
-    assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+    assert is_refused(look(house, "zoe", beside(house, partial(share_turn, flow_id="gone"))))
 
 
 def test_guests_and_strangers_meet_the_sign_in_page(house: AppServer, session: str) -> None:
@@ -142,54 +138,33 @@ def test_guests_and_strangers_meet_the_sign_in_page(house: AppServer, session: s
     end(house, key)
 
 
-def test_a_copy_belongs_to_who_made_it(house: AppServer, session: str) -> None:
-    key = make_link(house, session)
-    with open_page(open_browser(house, "zoe")) as page:
-        page.visit("shared_chat", f"id={key}")
-        page.press(page.widget("button", "reading:copy:"))
-    end(house, key)
-    with open_page(open_browser(house, "zoe")) as page:
-        assert b"Between us" in page.visit("playground", "flow=talk")  # in the list of her own chats
-    assert SAID not in look(house, "zoe", key)
-
-
 def test_a_copy_that_takes_up_more_than_is_left_is_refused(house: AppServer) -> None:
     house.member("ivy", PASSWORD)
     with open_page(open_browser(house, "nina")) as page:
         page.visit("playground", "flow=talk")
         page.say("Long " * 6_000)  # twice 30,000 characters
         key = make_link(house, page.chat.session)
-    for word in (b"Message Talk", b"This copy takes up 60 kB; "):
-        with open_page(open_browser(house, "ivy")) as page:
-            page.visit("shared_chat", f"id={key}")
-            assert word in page.press(page.widget("button", "reading:copy:"))
+    for words in (b"Message Talk", b"This copy takes up 60 kB; "):
+        assert words in copy(house, "ivy", key)
     end(house, key)
 
 
 def test_who_copies_one_chat_after_another_is_told_to_wait(house: AppServer, session: str) -> None:
     house.member("eva", PASSWORD)
-    key, browser = make_link(house, session), open_browser(house, "eva")
-    said = []
-    for _ in range(21):
-        with open_page(browser) as page:
-            page.visit("shared_chat", f"id={key}")
-            said.append(b"You have just copied many" in page.press(page.widget("button", "reading:copy:")))
-    assert said == [False] * 20 + [True]
+    key = make_link(house, session)
+    assert [b"You have just copied many" in copy(house, "eva", key) for _ in range(21)] == [False] * 20 + [True]
+    assert b"Message Talk" in copy(house, "zoe", key)
     with open_page(open_browser(house, "zoe")) as page:
-        page.visit("shared_chat", f"id={key}")
-        assert b"Message Talk" in page.press(page.widget("button", "reading:copy:"))
+        assert b"Between us" in page.visit("playground", "flow=talk")  # in the list of her own chats
     end(house, key)
 
 
 def test_a_long_chat_is_read_a_page_at_a_time(house: AppServer) -> None:
-    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:nina", "session_id": "many"}
-
-    async def remember(store: Store, _: SignIn) -> None:
+    async def speak(store: Store, _: SignIn) -> None:
         for number in range(60):
-            said = StoredMessage(f"m{number}", "user", f"Said as number {number:02}", "complete", datetime.now(UTC))
-            await store.write(turns.begin_turn, **place, message=said)
+            await say(store, f"Said as number {number:02}", "many", flow_id="talk", owner="member:nina")
 
-    beside(house, remember)
+    beside(house, speak)
     key = make_link(house, "many")
     sent = look(house, "zoe", key)
     assert set(re.findall(rb"Said as number \d\d", sent)) == {b"Said as number %02d" % number for number in range(25)}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from flowground.errors import AnswerUnfinished, InvalidRequest
+from flowground.errors import InvalidRequest
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns, versions
 from flowground.store.runs.records import StoredMessage
@@ -52,26 +52,15 @@ async def choose(store: Store, message_id: str, **place: Any) -> None:
     await store.write(versions.choose, **here(**place), message_id=message_id)
 
 
-async def test_what_is_asked_anew_takes_the_place_of_all_that_followed(store: Store) -> None:
-    first = await ask(store, "one")
-    await ask(store, "two")
-    edited = await ask(store, "one!", version_of=first)
-    assert await read_texts(store) == ["one!"]
-    assert await read_history(store) == ["one!", "re: one!"]
-    await choose(store, first)
-    assert await read_texts(store) == ["one", "two"]
-    await choose(store, edited)
-    assert await read_texts(store) == ["one!"]
-    assert [session.messages for session in await find_sessions(store)] == [6]
-
-
 async def test_a_history_holds_nothing_that_the_turn_puts_aside(store: Store) -> None:
     await ask(store, "one")
     second = await ask(store, "two")
-    run = ran()
-    question = said("two!", run_id=run.id)
-    await store.write(versions.begin_version, **here(), version_of=second, message=question, run=run)
-    assert await read_history(store, question.id) == ["one", "re: one"]
+    edited = await ask(store, "two!", version_of=second)
+    assert await read_history(store) == ["one", "re: one", "two!", "re: two!"]
+    assert await read_history(store, edited) == ["one", "re: one"]
+    await choose(store, second)
+    assert await read_history(store) == ["one", "re: one", "two", "re: two"]
+    assert [session.messages for session in await find_sessions(store)] == [6]
 
 
 async def test_a_question_knows_its_versions_and_which_say_the_same(store: Store) -> None:
@@ -83,16 +72,6 @@ async def test_a_question_knows_its_versions_and_which_say_the_same(store: Store
     assert [m.versions for m in await read_page(store)] == [(), (), alike, ()]
     for message_id, found in ((first, alike), (plain, ())):
         assert await store.read(versions.read_versions, **here(), message_id=message_id) == found
-
-
-async def test_what_was_chosen_below_comes_back_as_it_was(store: Store) -> None:
-    top, below = await ask(store, "top"), await ask(store, "below")
-    await ask(store, "below!", version_of=below)
-    await ask(store, "leaf")
-    other = await ask(store, "other", version_of=top)
-    for key, shown in ((top, "top below! leaf"), (below, "top below"), (other, "other"), (top, "top below")):
-        await choose(store, key)
-        assert await read_texts(store) == shown.split()
 
 
 async def test_nobody_reaches_what_is_not_shown_or_not_theirs(store: Store) -> None:
@@ -108,21 +87,6 @@ async def test_nobody_reaches_what_is_not_shown_or_not_theirs(store: Store) -> N
     assert await read_page(store) == before
     with pytest.raises(ConversationChanged):
         await choose(store, top, owner="member:bob")
-
-
-async def test_while_an_answer_is_written_nothing_is_changed(store: Store) -> None:
-    first = await ask(store, "one")
-    other = await ask(store, "one!", version_of=first)
-    running = ran(holder="a process")
-    begun: dict[str, Any] = {"message": said("two", run_id=running.id), "run": replace(running, status="running")}
-    await store.write(turns.begin_turn, **here(), **begun)
-    for job in (choose(store, first), ask(store, "one?", version_of=other)):
-        with pytest.raises(AnswerUnfinished):
-            await job
-    assert await read_texts(store) == ["one!", "two"]
-    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant", run_id=running.id)], run=running)
-    await choose(store, first)
-    assert await read_texts(store) == ["one"]
 
 
 async def test_a_question_has_fifty_versions_at_most(store: Store) -> None:
