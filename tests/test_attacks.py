@@ -99,11 +99,9 @@ async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(acme: Runtime) 
     assert await acme.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
 
 
-@pytest.mark.password_cost
 async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     acme: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await acme.sign_in.roster.set_password("bob", PASSWORD, by="tests")
     await acme.store.write(members.set_active, member="anton", is_active=False, by="tests")
     costs: list[bytes] = []
     real = bcrypt.checkpw
@@ -116,7 +114,7 @@ async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     for name in ("bob", "anton", "zoe", "nobody", "x" * 10_000, "\x00\ud800"):
         costs.clear()
         assert await acme.sign_in.check_password(name, "wrong password", "here") is None
-        assert costs == [b"$2b$12$"], name
+        assert costs == [b"$2b$04$"], name
 
 
 async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
