@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from flowground.caller import RunRequest
 from flowground.databases import Databases, DatabaseSettings, postgresql
@@ -23,6 +23,7 @@ from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefuse
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
 from tests.forwards import forward
+from tests.one_step import make_flow, offer, show
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 from tests.waiting import eventually
@@ -33,6 +34,11 @@ TABLES = [
     "INSERT INTO orders VALUES (1, 'sent', 9.5), (2, 'O''Neil {x}', NULL)",
 ]
 ROLE = "flowground_test_reader"
+on_postgresql = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+
+
+def open_as_admin() -> Engine:
+    return create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -44,39 +50,34 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             made.executescript("; ".join(("PRAGMA journal_mode = WAL", *TABLES)))
         yield f"sqlite:///{file}"
         return
-    admin = os.environ.get("TEST_DATABASE_URL")
-    if not admin:
+    if "TEST_DATABASE_URL" not in os.environ:
         pytest.skip("needs TEST_DATABASE_URL")
-    engine = create_engine(make_url(admin), poolclass=NullPool)
+    engine = open_as_admin()
     drop = ["DROP SCHEMA IF EXISTS sold CASCADE", f"DROP ROLE IF EXISTS {ROLE}"]
     make = ["CREATE SCHEMA sold", f"CREATE ROLE {ROLE} LOGIN", f"GRANT ALL ON SCHEMA sold TO {ROLE}"]
     set_path = [f"ALTER ROLE {ROLE} SET search_path = sold", "SET LOCAL search_path = sold"]
     with engine.begin() as connection:
         for line in (*drop, *make, *set_path, *TABLES, f"GRANT ALL ON sold.orders TO {ROLE}"):
             connection.execute(text(line))
-    yield make_url(admin).set(drivername="postgresql", username=ROLE).render_as_string(hide_password=False)
+    yield engine.url.set(drivername="postgresql", username=ROLE).render_as_string(hide_password=False)
     with engine.begin() as connection:
         for line in drop:
             connection.execute(text(line))
 
 
 def asking(*, as_tool: bool = False, **fields: Any) -> str:
-    table = {"type": "SQL", "database": "orders", **fields}
-    shown = {"type": "Prompt", "template": "{v}", "v": "${Orders.run_sql_query}"}
-    agent = {"type": "Agent", "input_value": "${ChatInput}", "tools": ["Orders"]}
-    components = {
-        "ChatInput": {"type": "ChatInput"},
-        "Orders": table,
-        "Said": agent if as_tool else shown,
-        "ChatOutput": {"type": "ChatOutput", "input_value": "${Said}"},
-    }
-    return yaml.safe_dump({"components": components}, sort_keys=False)
+    said = offer("Orders") if as_tool else show("${Orders.run_sql_query}")
+    return make_flow("Orders", {"type": "SQL", "database": "orders", **fields}, said)
 
 
-async def ask(folder: Path, url: str, query: str, **more: Any) -> str:
+def at(url: str, **more: Any) -> dict[str, Any]:
+    return {"databases": {"orders": {"url": url} | more}}
+
+
+async def ask(folder: Path, url: str, query: str) -> str:
     """What the model of an agent is told of its query."""
-    config = {"databases": {"orders": {"url": url, "rows": 50, "seconds": 1} | more}}
-    said = await talk(folder, asking(as_tool=True), f"call Orders {json.dumps({'query': query})}", config=config)
+    call, config = f"call Orders {json.dumps({'query': query})}", at(url, rows=50, seconds=1)
+    said = await talk(folder, asking(as_tool=True), call, config=config)
     return said.removeprefix("The tools said: ")
 
 
@@ -88,81 +89,48 @@ def rows(said: str) -> list[Any]:
 async def test_a_step_is_given_rows_and_a_value_stays_a_value(tmp_path: Path, url: str) -> None:
     query = "SELECT number, status, price, '100%' AS share FROM orders WHERE status = {status} ORDER BY number"
     flow = asking(query=query, status="${ChatInput}")
-    config = {"databases": {"orders": {"url": url}}}
-    told = rows(await talk(tmp_path, flow, "sent", config=config))
+    told = rows(await talk(tmp_path, flow, "sent", config=at(url)))
     assert told == [{"number": 1, "status": "sent", "price": 9.5, "share": "100%"}]
     for value, count in (("O'Neil {x}", 1), ("' OR 1=1 --", 0), ("{status}", 0), ("", 0), ("%s", 0)):
-        said = await talk(tmp_path, flow, value, config=config)
-        assert len(rows(said)) == count, value
+        assert len(rows(await talk(tmp_path, flow, value, config=at(url)))) == count, value
 
 
 async def test_a_model_gives_a_value_or_writes_the_query(tmp_path: Path, url: str) -> None:
-    config = {"databases": {"orders": {"url": url}}}
-    flow = asking(
-        as_tool=True, query="SELECT status FROM orders WHERE number = {number}", arguments={"number": "Its number"}
-    )
+    query = "SELECT status FROM orders WHERE number = {number}"
+    flow = asking(as_tool=True, query=query, arguments={"number": "Its number"})
     (tool,) = load(flow).tools["Said"]
     assert (tool.arguments, tool.writes) == (("number",), False)
     assert tool.spec.parameters["properties"]["number"]["description"] == "Its number"
-    assert '"status":"sent"' in await talk(tmp_path, flow, 'call Orders {"number": "1"}', config=config)
-    more = await talk(tmp_path, flow, 'call Orders {"number": "1", "query": "SELECT 1"}', config=config)
+    assert '"status":"sent"' in await talk(tmp_path, flow, 'call Orders {"number": "1"}', config=at(url))
+    more = await talk(tmp_path, flow, 'call Orders {"number": "1", "query": "SELECT 1"}', config=at(url))
     assert "takes `number`, and no `query`" in more
     assert load(asking(as_tool=True)).tools["Said"][0].arguments == ("query",)
     assert "{x}" in await ask(tmp_path, url, "SELECT status FROM orders WHERE status LIKE '%{x}'")
 
 
 FORBIDDEN = [
-    "INSERT INTO orders VALUES (3, 'a', 1)",
-    "UPDATE orders SET status = 'a'",
-    "DELETE FROM orders",
-    "DROP TABLE orders",
-    "CREATE TABLE more (a int)",
-    "SELECT 1; DELETE FROM orders",
-    "SELECT 1; SELECT 2",
-    "BEGIN",
-    "COMMIT",
-    "VACUUM",
-    "WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone",
-    'SELECT 1) "query"; DELETE FROM orders; --',
-    "",
-    "nonsense",
-]
+    "INSERT INTO orders VALUES (3, 'a', 1)", "UPDATE orders SET status = 'a'", "DELETE FROM orders", "VACUUM", "BEGIN",
+    "DROP TABLE orders", "CREATE TABLE more (a int)", "SELECT 1; DELETE FROM orders", "SELECT 1; SELECT 2", "COMMIT",
+    "WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone", 'SELECT 1) "query"; DELETE FROM orders; --',
+    "", "nonsense",
+]  # fmt: skip
 ON_SQLITE = [
-    "ATTACH DATABASE '/etc/passwd' AS other",
-    "VACUUM INTO '/tmp/flowground-copy.db'",
-    "PRAGMA query_only = OFF",
-    "PRAGMA writable_schema = ON",
-    "PRAGMA database_list",
-    "SELECT load_extension('/tmp/evil.so')",
-    "SELECT readfile('/etc/passwd')",
-    "SELECT writefile('/tmp/x', 'y')",
-    "SELECT fts3_tokenizer('simple')",
-    "DETACH DATABASE main",
-    "CREATE TEMP TABLE t AS SELECT 1",
-    "SELECT zeroblob(1000000000)",
-]
+    "ATTACH DATABASE '/etc/passwd' AS other", "VACUUM INTO '/tmp/flowground-copy.db'", "PRAGMA query_only = OFF",
+    "PRAGMA writable_schema = ON", "PRAGMA database_list", "SELECT load_extension('/tmp/evil.so')",
+    "SELECT readfile('/etc/passwd')", "SELECT writefile('/tmp/x', 'y')", "SELECT fts3_tokenizer('simple')",
+    "DETACH DATABASE main", "CREATE TEMP TABLE t AS SELECT 1", "SELECT zeroblob(1000000000)",
+]  # fmt: skip
 ON_POSTGRESQL = [
-    "SET transaction_read_only = off",
-    "COPY orders TO '/tmp/flowground-copy'",
-    "COPY orders TO PROGRAM 'id'",
-    "DO $$ BEGIN DELETE FROM orders; END $$",
-    "CALL nothing()",
-    "LISTEN a",
-    "EXPLAIN ANALYZE DELETE FROM orders",
-    "SELECT pg_read_file('/etc/passwd')",
-    "SELECT pg_ls_dir('/')",
-    "SELECT lo_import('/etc/passwd')",
-    "SELECT pg_reload_conf()",
-    "SELECT set_config('transaction_read_only', 'off', false)",
-    "SELECT * INTO more FROM orders",
-    "SELECT * FROM orders FOR UPDATE",
-    "SELECT 1 FROM pg_authid",
+    "SET transaction_read_only = off", "SELECT set_config('transaction_read_only', 'off', false)", "CALL nothing()",
+    "COPY orders TO '/tmp/flowground-copy'", "COPY orders TO PROGRAM 'id'", "DO $$ BEGIN DELETE FROM orders; END $$",
+    "LISTEN a", "EXPLAIN ANALYZE DELETE FROM orders", "SELECT pg_read_file('/etc/passwd')", "SELECT pg_ls_dir('/')",
+    "SELECT lo_import('/etc/passwd')", "SELECT pg_reload_conf()", "SELECT * INTO more FROM orders",
+    "SELECT * FROM orders FOR UPDATE", "SELECT 1 FROM pg_authid",
     'SELECT 1) "query") "rows" UNION ALL SELECT repeat(\'a\', 9) FROM (SELECT 1 FROM (SELECT 1',
-]
+]  # fmt: skip
 
 
 async def test_a_value_of_a_type_is_checked_and_given_as_that(tmp_path: Path, url: str) -> None:
-    config = {"databases": {"orders": {"url": url}}}
     told = {"most": {"type": "integer", "description": "How many"}, "least": {"type": "number"}, "status": "Its status"}
     query = "SELECT number + {most} AS n FROM orders WHERE price >= {least} AND status = {status} LIMIT {most}"
     flow = asking(as_tool=True, query=query, arguments=told)
@@ -172,7 +140,7 @@ async def test_a_value_of_a_type_is_checked_and_given_as_that(tmp_path: Path, ur
 
     async def call(**given: Any) -> str:
         given = {"most": 5, "least": 0.5, "status": "sent"} | given
-        return await talk(tmp_path, flow, f"call Orders {json.dumps(given)}", config=config)
+        return await talk(tmp_path, flow, f"call Orders {json.dumps(given)}", config=at(url))
 
     for given in (5, "5", 5.0):
         assert '"n":6' in await call(most=given)
@@ -181,7 +149,7 @@ async def test_a_value_of_a_type_is_checked_and_given_as_that(tmp_path: Path, ur
     assert "`most` is larger than a database counts" in await call(most=2**63)
     assert "`least` is a number, not" in await call(least="1 OR 1=1")
     step = asking(query=query, arguments=told, most="1", least="${ChatInput}", status="sent")
-    assert rows(await talk(tmp_path, step, "9", config=config)) == [{"n": 2}]
+    assert rows(await talk(tmp_path, step, "9", config=at(url))) == [{"n": 2}]
 
 
 async def test_nothing_is_changed_and_nothing_else_reached(tmp_path: Path, url: str) -> None:
@@ -194,11 +162,9 @@ async def test_nothing_is_changed_and_nothing_else_reached(tmp_path: Path, url: 
     assert not os.path.exists("/tmp/flowground-copy")  # noqa: ASYNC240 - as above
 
 
+@on_postgresql
 async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path: Path, url: str) -> None:
-    if url.startswith("sqlite"):
-        return
-    engine = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
-    with engine.begin() as connection:
+    with open_as_admin().begin() as connection:
         body = "DELETE FROM sold.orders; SELECT 1"
         connection.execute(text(f"CREATE FUNCTION sold.spoil() RETURNS int SECURITY DEFINER LANGUAGE sql AS '{body}'"))
     assert "read-only transaction" in await ask(tmp_path, url, "SELECT sold.spoil()")
@@ -207,9 +173,8 @@ async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path:
     assert rows(await ask(tmp_path, url, "SELECT count(*) AS n FROM orders")) == [{"n": 2}]
 
 
+@on_postgresql
 async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tmp_path: Path, url: str) -> None:
-    if url.startswith("sqlite"):
-        return
     databases = Databases({"orders": DatabaseSettings(url=url, seconds=60)})
     leave = "SELECT pg_advisory_lock(7), set_config('work_mem', '99MB', false), pg_backend_pid() AS pid"
     look = (
@@ -226,28 +191,29 @@ async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tm
     (after,) = await databases.ask("orders", [look])
     assert after["pid"] != left["pid"]
     await databases.close()
-    engine = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
-    with engine.connect() as connection:
+    with open_as_admin().connect() as connection:
         still = text(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'")
         eventually(lambda: connection.execute(still).scalar_one() == 0)
 
 
+def select_one(connections: PostgresConnections) -> PostgresQuery:
+    return PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60)
+
+
+@on_postgresql
 async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_asked(url: str) -> None:
-    if url.startswith("sqlite"):
-        return
     connections = PostgresConnections(url)
-    query = PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60)
+    query = select_one(connections)
     query.abort()
     with pytest.raises(RunError, match="given up"):
         await asyncio.to_thread(query.run)
-    assert await asyncio.to_thread(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run) == [{"a": 1}]
+    assert await asyncio.to_thread(select_one(connections).run) == [{"a": 1}]
     connections.close()
 
 
+@on_postgresql
 def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open(url: str) -> None:
-    if url.startswith("sqlite"):
-        return
-    admin = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
+    admin = open_as_admin()
     end = text(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{ROLE}'")
 
     class EndedQuery(PostgresQuery):
@@ -260,37 +226,32 @@ def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open
     connections = PostgresConnections(url)
     assert EndedQuery(connections, ["SELECT 1 AS a"], 50, 60).run() == [{"a": 1}]
     gc.collect()  # says of a cursor that is left open that it is
-    assert PostgresQuery(connections, ["SELECT 2 AS a"], 50, 60).run() == [{"a": 2}]
+    assert select_one(connections).run() == [{"a": 1}]
     connections.close()
 
 
+@on_postgresql
 async def test_a_kept_connection_of_postgresql_that_answers_no_more_keeps_no_thread(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor the end of the process, which waits for its threads."""
-    if url.startswith("sqlite"):
-        return
     monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)
     is_silent = False
     with forward(make_url(url).port or 5432, lambda piece: b"" if is_silent else piece) as port:
         there = make_url(url).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
         connections = PostgresConnections(there)
         with ThreadPoolExecutor(1) as threads:
-            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
-            assert work.result(60) == [{"a": 1}]
+            assert threads.submit(select_one(connections).run).result(60) == [{"a": 1}]
             is_silent = True
-            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
             with pytest.raises(RunError, match="does not answer"):
-                work.result(60)
+                threads.submit(select_one(connections).run).result(60)
             is_silent = False
-            work = threads.submit(PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60).run)
-            assert work.result(60) == [{"a": 1}]
+            assert threads.submit(select_one(connections).run).result(60) == [{"a": 1}]
         connections.close()
 
 
+@on_postgresql
 async def test_a_superuser_of_postgresql_is_let_in_by_nobody(tmp_path: Path, url: str) -> None:
-    if url.startswith("sqlite"):
-        return
     mighty = make_url(url).set(username=make_url(os.environ["TEST_DATABASE_URL"]).username)
     said = await ask(tmp_path, mighty.render_as_string(hide_password=False), "SELECT 1 AS a")
     assert "may read files of its server" in said
@@ -302,10 +263,9 @@ async def test_a_query_is_bounded_in_time_rows_and_bytes(tmp_path: Path, url: st
     endless = "SELECT count(*) FROM ({})".format(count.format("")) if is_file else "SELECT pg_sleep(60)"
     assert "took longer than 1 seconds" in await ask(tmp_path, url, endless)
     if not is_file:
-        sneaky = "SELECT set_config('statement_timeout', '0', true), pg_sleep(60)"
-        assert "took longer than 1 seconds" in await ask(tmp_path, url, sneaky)
-        steps = "SELECT set_config('statement_timeout', '0', true), pg_sleep(0.1) FROM generate_series(1, 500)"
-        assert "took longer than 1 seconds" in await ask(tmp_path, url, steps)
+        for sleep in ("pg_sleep(60)", "pg_sleep(0.1) FROM generate_series(1, 500)"):
+            sneaky = f"SELECT set_config('statement_timeout', '0', true), {sleep}"
+            assert "took longer than 1 seconds" in await ask(tmp_path, url, sneaky)
     assert "more than 50 rows" in await ask(tmp_path, url, count.format(" WHERE i < 51"))
     assert len(rows(await ask(tmp_path, url, count.format(" WHERE i < 50")))) == 50
     wide = "SELECT replace(hex(zeroblob(200000)), '0', 'a')" if is_file else "SELECT repeat('a', 400000)"
@@ -340,16 +300,12 @@ def test_a_caller_sets_no_query_and_no_database() -> None:
         ({"query": "SELECT {a}"}, "Nobody gives the variable `{a}`"),
         ({"query": "SELECT 1", "a": "b"}, "`a` is no field and no variable"),
         ({}, "needs `query`"),
-        (
-            {"query": "SELECT {a}", "a": "b", "arguments": {"a": {"type": "whole"}}},
-            "a type is string, integer, number or",
-        ),
+        ({"query": "SELECT {a}", "a": "b", "arguments": {"a": {"type": "whole"}}}, "a type is string, integer, number"),
     ],
 )
 def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(FlowError) as caught:
+    with pytest.raises(FlowError, match=re.escape(says)):
         load(asking(**fields))
-    assert any(says in str(problem) for problem in caught.value.problems), caught.value.problems
 
 
 def test_the_apps_own_database_is_opened_to_no_flow(tmp_path: Path) -> None:
