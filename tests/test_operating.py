@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from flowground import operating
 from flowground.asking import PersonTrying, TokenHolder
@@ -44,21 +44,23 @@ async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def make_token(runtime: Runtime, name: str, owner: str | None) -> str:
-    made, secret = await runtime.store.write(
-        tokens.create, name=name, owner=owner, flows=None, expires_at=None, by="tests"
-    )
-    assert made.name == name
-    return secret
+@pytest.fixture
+async def ada(acme: Runtime) -> Caller:
+    return await sign_in(acme, "augusta")
 
 
-async def test_who_runs_what_since_when_and_by_what(acme: Runtime) -> None:
-    ada, olga = await sign_in(acme, "augusta"), await sign_in(acme, "olga")
+@pytest.fixture
+async def olga(acme: Runtime) -> Caller:
+    return await sign_in(acme, "olga")
+
+
+async def test_who_runs_what_since_when_and_by_what(acme: Runtime, ada: Caller, olga: Caller) -> None:
     say = RunRequest("a secret question", session_id="s", stream=True)
     turns = [await start_turn(acme, olga, "long", say)]
     turns.append((await answer(acme, PersonTrying(olga), address="long", ask=say)).start())
     for name, owner in (("laptop", "olga"), ("nightly", None)):
-        secret = await make_token(acme, name, owner)
+        given = {"name": name, "owner": owner, "flows": None, "expires_at": None}
+        _, secret = await acme.store.write(tokens.create, **given, by="tests")
         turns.append((await answer(acme, TokenHolder(secret), address="long", ask=say)).start_for_stream())
 
     async def speak_all() -> bool:
@@ -82,8 +84,7 @@ async def test_who_runs_what_since_when_and_by_what(acme: Runtime) -> None:
         turn.stop()
 
 
-async def test_tokens_that_a_model_has_counted_are_told(acme: Runtime) -> None:
-    ada, olga = await sign_in(acme, "augusta"), await sign_in(acme, "olga")
+async def test_tokens_that_a_model_has_counted_are_told(acme: Runtime, ada: Caller, olga: Caller) -> None:
     turn = await start_turn(acme, olga, "steps", RunRequest("one two", session_id="s", stream=True))
 
     async def is_counted() -> bool:
@@ -94,8 +95,7 @@ async def test_tokens_that_a_model_has_counted_are_told(acme: Runtime) -> None:
     turn.stop()
 
 
-async def test_an_admin_stops_a_run_at_once_and_it_is_audited(acme: Runtime) -> None:
-    ada, olga = await sign_in(acme, "augusta"), await sign_in(acme, "olga")
+async def test_an_admin_stops_a_run_at_once_and_it_is_audited(acme: Runtime, ada: Caller, olga: Caller) -> None:
     turn = await start_turn(acme, olga, "long", RunRequest("Hi", session_id="s", stream=True))
     await eventually(lambda: acme.store.read(list_running))
     [run] = await acme.store.read(list_running)
@@ -109,8 +109,7 @@ async def test_an_admin_stops_a_run_at_once_and_it_is_audited(acme: Runtime) -> 
         await operating.stop(acme, ada, run.id)
 
 
-async def test_runs_of_another_process_are_told_by_their_rows(acme: Runtime) -> None:
-    ada = await sign_in(acme, "augusta")
+async def test_runs_of_another_process_are_told_by_their_rows(acme: Runtime, ada: Caller) -> None:
     await begin(acme.store, "theirs", holder="alive")
     await keep(acme.store, "theirs", {"answer": "x" * 500})
     acme.interruptions.end_left_runs = lambda: asyncio.sleep(0, 0)  # type: ignore[method-assign]  # "alive" lives
@@ -128,51 +127,40 @@ async def test_runs_whose_process_died_are_not_among_them(acme: Runtime) -> None
 
 async def test_of_many_the_newest_are_told_and_how_many_there_are(acme: Runtime) -> None:
     run = await begin(acme.store, "first", holder=acme.store.process.id)
-    rows = [
-        make_run_row(replace(run, id=f"r{number}", started_at=datetime.fromtimestamp(2e9 + number, UTC)))
-        for number in range(1_000)
-    ]
-
-    def fill(connection: Connection) -> None:
-        connection.execute(insert(tables.runs), rows)
-
-    await acme.store.write(fill)
+    began = [datetime.fromtimestamp(2e9 + number, UTC) for number in range(1_000)]
+    rows = [make_run_row(replace(run, id=f"r{number}", started_at=at)) for number, at in enumerate(began)]
+    await acme.store.write(lambda connection: [connection.execute(insert(tables.runs), rows)])
     found, count = await operating.look(acme, await sign_in(acme, "augusta"))
     assert (len(found), count, found[0].id, found[-1].id) == (100, 1_001, "r999", "r900")
 
 
-@pytest.mark.parametrize("who", ["olga", "bob", "local", "visitor", "token"])
-async def test_nobody_but_admins_sees_or_ends_anything(acme: Runtime, who: str) -> None:
-    others = {
-        "local": LOCAL_OWNER,
-        "visitor": Caller("visitor", "v", "member"),
-        "token": Caller("token", "t", "admin"),
-    }
-    caller = others.get(who) or await sign_in(acme, who)
+async def test_nobody_but_admins_sees_or_ends_anything(acme: Runtime, olga: Caller) -> None:
     await begin(acme.store, "a run", holder=acme.store.process.id)
-    refused = []
-    for deed in (
-        operating.look(acme, caller),
-        operating.list_switches(acme, caller),
-        operating.stop(acme, caller, "a run"),
-        operating.stop(acme, caller, "no run"),
-        operating.switch_off(acme, caller, "flow", "long", ""),
-        operating.switch_off(acme, caller, "flow", "no flow", ""),
-        operating.switch_on(acme, caller, "flow", "long"),
-    ):
-        with pytest.raises((NotAllowed, NotSignedIn)) as error:
-            await deed
-        refused.append(error.value.message)
-    assert len(set(refused)) == 1
+    visitor, token = Caller("visitor", "v", "member"), Caller("token", "t", "admin")
+    for caller in (olga, await sign_in(acme, "bob"), LOCAL_OWNER, visitor, token):
+        refused = set()
+        for deed in (
+            operating.look(acme, caller),
+            operating.list_switches(acme, caller),
+            operating.stop(acme, caller, "a run"),
+            operating.stop(acme, caller, "no run"),
+            operating.switch_off(acme, caller, "flow", "long", ""),
+            operating.switch_off(acme, caller, "flow", "no flow", ""),
+            operating.switch_on(acme, caller, "flow", "long"),
+        ):
+            with pytest.raises((NotAllowed, NotSignedIn)) as error:
+                await deed
+            refused.add(error.value.message)
+        assert len(refused) == 1
     assert await acme.store.read(switches.list_switches) == []
     assert len(await acme.store.read(list_running)) == 1
 
 
-async def test_what_is_not_there_is_not_switched(acme: Runtime) -> None:
-    ada = await sign_in(acme, "augusta")
-    with pytest.raises(InvalidRequest, match="There is no flow nothing"):
-        await operating.switch_off(acme, ada, "flow", "nothing", "")
-    with pytest.raises(InvalidRequest, match="There is no provider long"):
-        await operating.switch_off(acme, ada, "provider", "long", "")
-    with pytest.raises(InvalidRequest, match="300 is the limit"):
-        await operating.switch_off(acme, ada, "provider", "openai", "x" * 301)
+async def test_what_is_not_there_is_not_switched(acme: Runtime, ada: Caller) -> None:
+    for kind, name, reason, says in (
+        ("flow", "nothing", "", "There is no flow nothing"),
+        ("provider", "long", "", "There is no provider long"),
+        ("provider", "openai", "x" * 301, "300 is the limit"),
+    ):
+        with pytest.raises(InvalidRequest, match=says):
+            await operating.switch_off(acme, ada, kind, name, reason)
