@@ -2,45 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from flowground import running as running_runs
 from flowground.errors import StoreUnavailable
 from flowground.events import ToolWaits
-from flowground.messages import Decision
 from flowground.running import RunningRuns
 from flowground.store import Store
 from flowground.store.runs import progress, turns
-from flowground.store.runs.records import RunRecord
-from flowground.wiring import WiredFlow
 from tests.run_rows import HERE, begin, eventually, has_status, statuses
 
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
 class Speaking:
     """A run that says what it is told to."""
 
-    text: str = ""
-    is_kept: bool = True
-    address: Any = field(default_factory=lambda: HERE)
-    usage: None = None
+    is_kept, usage, address = True, None, HERE
     asked_instead: tuple[str, ...] = ()
 
-    @property
-    def wired(self) -> WiredFlow:
-        raise NotImplementedError
+    def __init__(self, text: str = "") -> None:
+        self.text = text
 
     @property
     def said_chars(self) -> int:
         return len(self.text)
-
-    def decide(self, call: int, digest: str, decision: Decision) -> None:
-        """Nothing waits."""
 
     def list_waiting(self) -> list[ToolWaits]:
         return []
@@ -49,10 +38,16 @@ class Speaking:
         return {"r answer": self.text}
 
 
+def add(running: RunningRuns, run_id: str, text: str = "") -> Speaking:
+    speaking: Any = Speaking(text)
+    running.add(run_id, speaking)
+    return cast(Speaking, speaking)
+
+
 async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     await begin(store, "r", holder="h")
-    running, speaking = RunningRuns(store, seconds=0.05), Speaking()
-    running.add("r", speaking)
+    running = RunningRuns(store, seconds=0.05)
+    speaking = add(running, "r")
 
     async def is_kept() -> bool:
         return await store.read(progress.read_texts, run_id="r") == {"r answer": speaking.text}
@@ -69,13 +64,13 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
 async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
     """One such run follows another, each within the second that is soon here, while a long one is written twice."""
     await begin(store, "r", holder="h")
-    running, speaking = RunningRuns(store, seconds=4), Speaking()
-    running.add("r", speaking)
+    running = RunningRuns(store, seconds=4)
+    speaking = add(running, "r")
     for text in ("One", "One two"):
         speaking.text = text
         kept: dict[str, str] = {}
         while kept != {"r answer": text}:
-            running.add("short", Speaking("Hello"))
+            add(running, "short", "Hello")
             kept = await store.read(progress.read_texts, run_id="r")
             assert not running.was_kept("short")
             running.discard("short")
@@ -94,6 +89,10 @@ async def test_an_end_that_could_not_be_stored_is_tried_again(store: Store) -> N
             raise StoreUnavailable
         await store.write(turns.end_run, run=replace(run, status="failed", error_code="store_busy"))
 
+    async def fail() -> None:
+        raise TypeError("a mistake of ours")
+
+    running.write_later(fail)  # can never be stored, and keeps no other from it
     running.write_later(write_end)
     await eventually(lambda: has_status(store, "failed"))
     assert (tries, await statuses(store)) == (3, {"r": ("failed", "store_busy")})
@@ -109,14 +108,15 @@ async def test_ends_beyond_those_that_may_wait_leave_no_run_running(
     for number in range(6):
         await begin(store, f"r{number}", holder=store.process.id)
     running, is_away = RunningRuns(store, seconds=0.05), True
-    running.add("r5", Speaking())
+    add(running, "r5")
 
     def end(run_id: str) -> Callable[[], Awaitable[object]]:
         async def write_end() -> None:
             if is_away:
                 raise StoreUnavailable
-            run = replace(await begun(store, run_id), status="failed", error_code="store_busy")
-            await store.write(turns.end_run, run=run)
+            found = await store.read(progress.find_run, run_id=run_id)
+            assert found
+            await store.write(turns.end_run, run=replace(found, status="failed", error_code="store_busy"))
 
         return write_end
 
@@ -133,22 +133,3 @@ async def test_ends_beyond_those_that_may_wait_leave_no_run_running(
     told = await statuses(store)
     assert told == {"r0": lost, "r1": lost, "r2": lost, "r3": kept, "r4": kept, "r5": ("running", None)}
     await running.close()
-
-
-async def test_an_end_that_can_never_be_stored_keeps_no_other_from_it(store: Store) -> None:
-    run = await begin(store, "r", holder=store.process.id)
-    running = RunningRuns(store, seconds=0.02)
-
-    async def fail() -> None:
-        raise TypeError("a mistake of ours")
-
-    running.write_later(fail)
-    running.write_later(lambda: store.write(turns.end_run, run=replace(run, status="failed")))
-    await eventually(lambda: has_status(store, "failed"))
-    await running.close()
-
-
-async def begun(store: Store, run_id: str) -> RunRecord:
-    found = await store.read(progress.find_run, run_id=run_id)
-    assert found
-    return found

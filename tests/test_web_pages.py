@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import SHARED, House
+from tests.open_page import STILL, fill, go, sign_in, visitor
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
 from tests.people import CREDENTIALS, PASSWORD
@@ -17,26 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Response
 
 pytestmark = pytest.mark.browser
-STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
-
-
 HOUSE = House(config={"organization": {"name": "Example *Works*"}}, shared={"memory-chatbot": SHARED})
-
-
-def go(page: "Page", url: str) -> "Page":
-    page.goto(url)
-    page.locator(STILL).wait_for()
-    return page
-
-
-def fill(page: "Page", **fields: str) -> None:
-    for label, text in fields.items():
-        page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
-
-
-def sign_in(page: "Page", name: str = "augusta", password: str = PASSWORD) -> None:
-    fill(page, User_name=name, Password=password)
-    page.keyboard.press("Enter")
 
 
 def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: AppServer, page: "Page") -> None:
@@ -45,9 +27,10 @@ def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: A
     page.on("response", lambda answer: answers.append(answer))
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     link = f"{house.url}/public_flow/memory-chatbot?x=1"
+    go(page, f"{house.url}/public_flow/memory-chatbot/").get_by_text("Sign in to").wait_for()  # a slash does not matter
     go(page, link).get_by_text("Sign in to Example *Works*").wait_for()
     assert "Memory" not in page.content()
-    sign_in(page)
+    sign_in(page, "augusta")
     page.get_by_text("Memory Chatbot").first.wait_for()
     assert page.url == link
     page.reload()
@@ -60,10 +43,6 @@ def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: A
     assert [answer.url for answer in answers if answer.status >= 400] == []
     origins = {re.sub(r"^(https?://[^/]+|data:|blob:).*", r"\1", answer.url) for answer in answers}
     assert origins <= {house.url, "data:", "blob:"}  # blob: the two lines that load the conversation's module
-
-
-def test_a_slash_behind_a_share_link_does_not_matter(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/public_flow/memory-chatbot/").get_by_text("Sign in to").wait_for()
 
 
 def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: AppServer, page: "Page") -> None:
@@ -80,7 +59,7 @@ def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: Ap
 
 def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo")
-    sign_in(page)
+    sign_in(page, "augusta")
     page.get_by_text("API access").first.wait_for()  # a tab that is opened before has no cookie yet
     other = go(page.context.new_page(), house.url)
     other.get_by_text("Echo").first.wait_for()
@@ -93,10 +72,9 @@ def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, p
 
 
 def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: Path, browser: "Browser") -> None:
-    with AppServer(tmp_path) as server:
+    with AppServer(tmp_path) as server, visitor(browser) as mine, visitor(browser) as other:
         link = re.search(r"Or open (\S+)", server.log)
         assert link is not None
-        mine, other = browser.new_context().new_page(), browser.new_context().new_page()
         go(mine, link[1])
         mine.wait_for_url(f"{server.url}/")
         go(other, server.url).get_by_text("Memory Chatbot").first.wait_for()
@@ -108,8 +86,6 @@ def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: 
         eventually(lambda: "Memory" not in other.content())  # what stood there goes when the script has ended
         sign_in(other, "Grace")
         other.get_by_text("Grace Hopper").wait_for()
-        for page in (mine, other):
-            page.context.close()
 
 
 def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, page: "Page") -> None:
@@ -122,5 +98,5 @@ def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, pa
             assert b"Sign in" in other.visit()
             page.locator('[data-testid="stApp"]:not([data-test-connection-state="CONNECTED"])').wait_for()
         page.locator(STILL).wait_for()
-        sign_in(page)
+        sign_in(page, "augusta")
         page.get_by_text("Echo").first.wait_for()
