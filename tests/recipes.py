@@ -228,6 +228,6 @@ RECIPES = {
                 "tests/test_pages_each.py has no words of status in OPENED",
             ),
         ),
-        (_PAGES, "tests/test_gate.py", "-k", "first_visitors or test_pages_each"),
+        (_PAGES, "tests/test_gate.py", "-k", "first_visitors or test_each"),
     ),
 }
