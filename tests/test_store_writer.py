@@ -156,13 +156,9 @@ async def test_a_connection_that_breaks_twice_costs_nobody_anything_and_thrice_a
 @pytest.mark.parametrize("lands", [True, False])
 async def test_who_can_tell_whether_a_lost_commit_landed_loses_nothing(store: Store, lands: bool) -> None:
     """Nor is it done twice. Nobody knows of the others' writes."""
-    found = await write_together(
-        store,
-        store.write(turns.begin_turn, **HERE, message=message("q")),
-        store.write(losing_the_commit(lands=lands)),
-        store.write(note, "x"),
-        store.write(turns.begin_turn, **HERE, message=message("r")),
-    )
+    first, last = (store.write(turns.begin_turn, **HERE, message=message(said)) for said in "qr")
+    lost, other = store.write(losing_the_commit(lands=lands)), store.write(note, "x")
+    found = await write_together(store, first, lost, other, last)
     assert found == [None, "unknown_outcome", "unknown_outcome", None]
     assert await list_texts(store) == ["q", "r"]
     assert await noted(store) == (["loses", "x"] if lands else [])
@@ -187,7 +183,7 @@ async def writer(database: Database) -> AsyncIterator[Writer]:
 
 @asynccontextmanager
 async def open_writer(
-    database: Database, *, seconds: float, after_commit: Callable[[], object] = list
+    database: Database, *, seconds: float, after_commit: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Writer]:
     writer = Writer(database.writer, database.file, seconds=seconds, after_commit=after_commit)
     try:
@@ -298,8 +294,8 @@ async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database,
 async def test_after_each_commit_somebody_is_told(database: Database) -> None:
     told: list[int] = []
     async with open_writer(database, seconds=20, after_commit=lambda: told.append(len(read(database)))) as writer:
-        for number, subject in enumerate("ab", 1):
+        for subject in "ab":
             writer.put(written := job(note, subject))
             await answer(written)
-            eventually(lambda number=number: len(told) == number)
+            eventually(lambda: told[-1:] == [len(read(database))])
     assert told == [1, 2]
