@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from flowground.caller import Role
+from flowground.sign_in import SignIn
+from flowground.store import Store
 from flowground.store.flows.publications import Sharing
+from flowground.store.people import groups
 from tests.running import chat_flow
 
 OUTER = """
@@ -68,6 +71,15 @@ def sharings(group: str) -> dict[str, Sharing]:
         "public": Sharing(True, "public", shares_api=True),
         "expired": Sharing(True, "public", named, of_group, True, datetime.now(UTC) - timedelta(seconds=1)),
     }
+
+
+async def add_people(store: Store, sign_in: SignIn) -> str:
+    """The id of the group."""
+    for who, role in PEOPLE.items():
+        await sign_in.roster.add(who.replace(" ", "-"), role=role, by="tests")
+    group = await store.write(groups.add, name="Group", by="tests")
+    await store.write(groups.change_members, group_id=group.id, added=["group-member", "deactivated"], by="tests")
+    return group.id
 
 
 BEFORE_THE_FIRST_ACCOUNT = """

@@ -21,12 +21,12 @@ from flowground.knowledge import KnowledgeMissing
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import groups, members, tokens
+from flowground.store.people import members, tokens
 from flowground.store.runs import shared_chats as store_shared_chats
 from flowground.store.runs import turns
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.access_matrix import FLOWS, PEOPLE, STATES, TOKENS, cells, sharings
+from tests.access_matrix import FLOWS, PEOPLE, STATES, TOKENS, add_people, cells, sharings
 from tests.running import running
 
 pytestmark = pytest.mark.anyio
@@ -53,13 +53,8 @@ class House:
 async def open_house(folder: Path) -> AsyncIterator[House]:
     async with running(folder, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
         write = runtime.store.write
-        for who, role in PEOPLE.items():
-            await runtime.sign_in.roster.add(who.replace(" ", "-"), role=role, by="tests")
-        group = await write(groups.add, name="Group", by="tests")
-        within = {"group-member", "deactivated"}
-        await write(groups.change_members, group_id=group.id, added=within, by="tests")
         await write(publications.change, flow_id="outer", sharing=Sharing(True, shares_api=True), by="tests")
-        house = House(runtime, group.id, {}, {}, {}, {})
+        house = House(runtime, await add_people(runtime.store, runtime.sign_in), {}, {}, {}, {})
         for who in PEOPLE:
             ticket = await runtime.sign_in.issue_ticket(who.replace(" ", "-"), "browser")
             house.cookies[who] = await runtime.sign_in.redeem(ticket, "browser") or ""

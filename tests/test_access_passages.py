@@ -38,26 +38,24 @@ def _files(house: AppServer) -> None:
     for name, text in (("a", CITED), ("b", LOOKED_UP), ("c", ELSEWHERE)):
         (folder / f"{name}.txt").write_text(text)
     token = house.token("first", ["talk"])
-    said = ask(house, token, "[1]", shape="simple", seconds=60)
+    said = ask(house, token, "[1]", shape="simple")
     assert said["citations"][0]["text"] == CITED
 
 
-def ask(
-    house: AppServer, token: str, text: str, *, seconds: int = 30, session: str = "s", **query: str
-) -> dict[str, Any]:
-    answer = send(house, token, text, seconds=seconds, session=session, **query)
+def ask(house: AppServer, token: str, text: str, **more: Any) -> dict[str, Any]:
+    answer = send(house, token, text, **more)
     assert answer.status_code == 200
     said: dict[str, Any] = answer.json()
     return said
 
 
 def send(
-    house: AppServer, token: str, text: str, *, seconds: int = 30, session: str = "s", key: str = "", **query: str
+    house: AppServer, token: str, text: str, *, flow: str = "talk", session: str = "s", key: str = "", **query: str
 ) -> requests.Response:
     headers = {"x-api-key": token} | ({"Idempotency-Key": key} if key else {})
     body = {"input_value": text, "session_id": session}
-    address = f"{house.url}/api/v1/run/talk"
-    return requests.post(address, json=body, params=query, headers=headers, timeout=seconds)
+    address = f"{house.url}/api/v1/run/{flow}"
+    return requests.post(address, json=body, params=query, headers=headers, timeout=60)
 
 
 def check(sent: str | bytes) -> None:
@@ -130,9 +128,7 @@ def test_a_number_opens_what_was_found_in_that_run_and_nothing_else(house: AppSe
     ada, bob = (house.token(name, ["talk", "own"]) for name in ("numbers-ada", "numbers-bob"))
 
     def cite(token: str, text: str) -> list[str]:
-        headers, body = {"x-api-key": token}, {"input_value": f"{text} {numbers}", "session_id": "numbers"}
-        address = f"{house.url}/api/v1/run/own?shape=simple"
-        said = requests.post(address, json=body, headers=headers, timeout=60).json()
+        said = ask(house, token, f"{text} {numbers}", flow="own", session="numbers", shape="simple")
         return [passage["text"] for passage in said.get("citations", ())]
 
     cited = ask(house, ada, numbers, shape="simple")["citations"]
@@ -145,12 +141,14 @@ def test_a_number_opens_what_was_found_in_that_run_and_nothing_else(house: AppSe
 
 
 def test_nothing_is_left_of_a_passage_once_its_conversation_is_gone(house: AppServer) -> None:
-    headers = {"x-api-key": house.token("leaving", ["own"])}
-    body = {"input_value": "lighthouse [1]", "session_id": "gone"}
-    answer = requests.post(f"{house.url}/api/v1/run/own", json=body, headers=headers, timeout=60)
-    assert answer.json()["outputs"][0]["outputs"][0]["artifacts"]["citations"][0]["text"] == ALONE
+    token = house.token("leaving", ["own"])
+    assert (
+        ask(house, token, "lighthouse [1]", flow="own", session="gone", shape="simple")["citations"][0]["text"] == ALONE
+    )
     assert find_kept(house) == ["messages"]
-    gone = requests.delete(f"{house.url}/api/v1/monitor/messages/session/gone", headers=headers, timeout=30)
+    gone = requests.delete(
+        f"{house.url}/api/v1/monitor/messages/session/gone", headers={"x-api-key": token}, timeout=30
+    )
     assert (gone.status_code, find_kept(house)) == (204, [])
 
 

@@ -4,7 +4,7 @@ sent, and what its routes for files answer."""
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store, tables
-from flowground.store.people import groups, members, tokens
+from flowground.store.people import members, tokens
 from flowground.store.runs import shared_chats
-from tests.access_matrix import FLOWS, PEOPLE, STATES, cells, sharings
+from tests.access_matrix import FLOWS, PEOPLE, STATES, add_people, cells, sharings
 from tests.chat_socket import ChatSocket, open_chat
 from tests.house import share
 from tests.page_socket import Browser, PageSocket, open_page
@@ -71,12 +71,8 @@ def beside(server: AppServer, work: Callable[[Store, SignIn], Any]) -> Any:
 
 async def _people(store: Store, sign_in: SignIn) -> tuple[str, str]:
     """The group, and a token of the organization."""
-    for who, role in PEOPLE.items():
-        await sign_in.roster.add(who.replace(" ", "-"), role=role, by="tests")
-    group = await store.write(groups.add, name="Group", by="tests")
-    await store.write(groups.change_members, group_id=group.id, added=["group-member", "deactivated"], by="tests")
     made = await store.write(tokens.create, name="t", owner=None, flows=None, expires_at=None, by="tests")
-    return group.id, made[1]
+    return await add_people(store, sign_in), made[1]
 
 
 @pytest.fixture(scope="module")
@@ -260,15 +256,6 @@ def test_what_was_open_is_told_at_its_next_message(house: House) -> None:
     assert found == {who: cells("chat", "off").get(who, "nobody") for who in PEOPLE}
 
 
-@contextmanager
-def share_own(house: House) -> Iterator[str]:
-    """The key of a link to what the flow's owner, who may always open it, said before; it ends: a chat has ten."""
-    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
-    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
-    yield key
-    beside(house.server, lambda store, _: store.write(shared_chats.revoke, owner=place["owner"], key=key))
-
-
 async def _count_chats(store: Store, _: SignIn) -> Counter[str]:
     """Of each owner."""
     return Counter(await store.read(lambda connection: connection.scalars(select(tables.sessions.c.owner)).all()))
@@ -281,7 +268,9 @@ def test_a_shared_chat_is_read_and_copied_by_who_may_open_its_flow(house: House,
     house.change("organization")
     expected = {who: cells("chat", state).get(who, "nobody") for who in house.browsers}
     found = {}
-    with share_own(house) as key, ExitStack() as pages:
+    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}  # who may always open it
+    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
+    with ExitStack() as pages:
         before = [pages.enter_context(open_page(browser)) for browser in house.browsers.values()]
         for page in before:
             page.visit("shared_chat", f"id={key}")

@@ -115,15 +115,18 @@ def test_by_link_only_the_owner_code_is_asked_for_at_every_address(by_link: AppS
         assert sent.count(b"owner code") == 1  # said once, beside the field's own name
 
 
-def test_by_link_the_printed_link_opens_everything_for_its_browser_only(by_link: AppServer) -> None:
-    browser = enter(by_link)
-    with open_page(browser) as page:
-        assert b"Memory Chatbot" in page.visit()
-        assert b"Create account" in page.visit("first_account")
-    with open_page(browser, base="/public_flow/memory-chatbot") as page:
-        assert b"Memory Chatbot" in page.visit()
-    with open_page(Browser(by_link.url)) as page:
-        assert b"Memory Chatbot" not in page.visit()
+def test_by_link_the_printed_link_opens_everything_for_its_browser_only(by_link: AppServer, server: AppServer) -> None:
+    """In open local mode it opens the page for the first account, and the rest is open to all."""
+    for running in (by_link, server):
+        browser = enter(running)
+        with open_page(browser) as page:
+            assert b"Memory Chatbot" in page.visit()
+            assert b"Create account" in page.visit("first_account")
+        with open_page(browser, base="/public_flow/memory-chatbot") as page:
+            assert b"Memory Chatbot" in page.visit()
+        with open_page(Browser(running.url)) as page:
+            assert (b"Memory Chatbot" in page.visit()) is (running is server)
+            assert b"Create account" not in page.visit("first_account")
 
 
 def test_by_link_a_page_that_gave_the_code_goes_on_without_cookies(by_link: AppServer) -> None:

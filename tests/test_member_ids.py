@@ -63,19 +63,12 @@ async def test_whose_id_is_not_their_name_signs_in_and_out_as_anybody(office: Of
     assert await room.verify_cookie(cookie) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("augusta", "already a member augusta"),
-        ("a b", "made of small letters"),
-        ("bob~x7f3", "made of small letters"),
-        ("", "made of small letters"),
-    ],
-)
-async def test_a_name_that_is_taken_or_none_is_refused(office: Office, name: str, says: str) -> None:
+async def test_a_name_that_is_taken_or_none_is_refused(office: Office) -> None:
     await office.add("bob")
-    with pytest.raises(InvalidRequest, match=says):
-        await people.rename(office.runtime.access, office.augusta, "bob", name)
+    no_name = dict.fromkeys(("a b", "bob~x7f3", ""), "made of small letters")
+    for name, says in {"augusta": "already a member augusta", **no_name}.items():
+        with pytest.raises(InvalidRequest, match=says):
+            await people.rename(office.runtime.access, office.augusta, "bob", name)
     assert await office.runtime.sign_in.check_password("bob", PASSWORD, "here") is not None
 
 
@@ -101,15 +94,17 @@ async def test_the_owners_in_a_flow_file_are_ids(office: Office) -> None:
     assert (access.may_publish(olga, wired), access.may_publish(newcomer, wired)) == (True, False)
 
 
+async def list_shown(office: Office) -> dict[str, str]:
+    return {member.id: member.display_name for member in await office.runtime.sign_in.roster.list_members()}
+
+
 async def test_members_and_admins_change_the_name_that_colleagues_see(office: Office) -> None:
     access = office.runtime.access
     bob = await office.add("bob")
     await account.show_as(access, bob, "  Bob   the Builder ")
-    found = await office.runtime.sign_in.roster.find("bob")
-    assert (found and found.display_name) == "Bob the Builder"
+    assert (await list_shown(office))["bob"] == "Bob the Builder"
     await people.show_as(access, office.augusta, bob.id, "Robert")
-    found = await office.runtime.sign_in.roster.find("bob")
-    assert (found and found.display_name) == "Robert"
+    assert (await list_shown(office))["bob"] == "Robert"
     for bad in ("", " ", "x" * 101, "a\u202eb", "a\nb\x00"):
         with pytest.raises(InvalidRequest, match="one line of 1 to 100"):
             await account.show_as(access, bob, bad)

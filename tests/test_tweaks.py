@@ -84,12 +84,9 @@ def test_null_is_the_authors_value(name: str) -> None:
 TEMPERATURE, TOKENS = "a number from 0 to 2, not", "a whole number from 1 to 1,000,000, not"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
-    ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value, should_store_message."),
     ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
     ({"language model": {"stream": True}}, "no component `language model`: did you mean `Language Model`?"),
     ({"temperture": 1}, "No component of the flow has a field `temperture`: did you mean `temperature`?"),
-    ({"zzz": 1}, "No component of the flow has a field `zzz`."),
-    ({"temperature": {"value": 1}}, "A tweak of `temperature` everywhere is a plain value, not an object."),
     ({"Second": "abc"}, 'The tweak of `Second` is an object of fields and values, not "abc".'),
     ({"Second": [1]}, "The tweak of `Second` is an object of fields and values, not [1]."),
     ({"temperature": [1]}, "The tweak of `temperature` is an object of fields and values, not [1]."),
@@ -106,13 +103,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
     ({"Second": {"temperature": {"value": "VAR", "load_from_db": True}}}, "`load_from_db` has no meaning."),
     ({"Second": {"input_value": "x"}}, "is filled by `${ChatInput}`: a tweak has no effect there."),
-    ({"Prompt": {"topic": "x"}}, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there."),
     ({"Second": {"model": "openai:dear"}}, "is protected and keeps the value set by the flow author: `Second.model`."),
     ({"model": "x"}, "keeps the value set by the flow author: `Model-a1b2c.model`."),
-    ({"Second": {"code": "x"}}, "keeps the value set by the flow author: `Second.code`."),
     ({"Prompt": {"template": "{newvar}"}}, "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the"),
     ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
-    ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
     ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
 ]
 
@@ -235,8 +229,6 @@ ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2
     ("tweaks", "message"),
     [
         ({"Second": {"temperature": 1}}, f"`Second.temperature` cannot be set here: {ONLY}"),
-        ({"Second": {"temprature": 1}}, f"`Second.temprature` cannot be set here: {ONLY}"),
-        ({"Nobody": {"temperature": 1}}, f"`Nobody` cannot be set here: {ONLY}"),
         ({"zzz": 1}, f"`zzz` cannot be set here: {ONLY}"),
         ({"max_tokens": 1}, f"`Model-a1b2c.max_tokens` cannot be set here: {ONLY}"),
         ({"Model-a1b2c": {"temperature": 1.5}}, "`Model-a1b2c.temperature` is at most 1 here, not 1.5."),
