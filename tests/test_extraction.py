@@ -44,12 +44,8 @@ def test_a_pdf_is_read_page_by_page() -> None:
 
 def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
     cells = "".join(f"<w:tc>{write_paragraph(text)}</w:tc>" for text in ("Lyon", "120 EUR"))
-    body = (
-        write_paragraph("Travel", "Heading2")
-        + write_paragraph("Hotels &amp; trains")
-        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl>"
-    )
-    read = extract(make_docx(body), "travel.docx")
+    body = write_paragraph("Travel", "Heading2") + write_paragraph("Hotels &amp; trains")
+    read = extract(make_docx(f"{body}<w:tbl><w:tr>{cells}</w:tr></w:tbl>"), "travel.docx")
     assert [line for line in read.text.split("\n") if line] == ["## Travel", "Hotels & trains", "Lyon  | 120 EUR"]
     assert read.list_pages() == [(None, 0, len(read.text))]
 
@@ -63,11 +59,9 @@ def test_drawings_are_no_part_of_the_text() -> None:
 
 
 def test_html_is_read_as_people_see_it() -> None:
-    page = (
-        "<!doctype html><head><title>Travel desk</title><style>p {color: red}</style></head><body><script>var x = 'no';"
-        "</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One<li>Two</ul></body>"
-    )
-    text = extract(page.encode(), "page.html").text
+    head = "<!doctype html><head><title>Travel desk</title><style>p {color: red}</style></head>"
+    page = "<script>var x = 'no';</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One<li>Two</ul>"
+    text = extract(f"{head}<body>{page}</body>".encode(), "page.html").text
     assert text.split("\n") == ["# Travel desk", "", "## Hotels", "", "Lyon is fine.", "", "- One", "- Two"]
 
 
@@ -88,20 +82,15 @@ def test_the_title_of_a_page_stands_above_it_once(body: str, text: str) -> None:
 
 
 def test_a_row_of_csv_says_what_its_cells_mean() -> None:
-    assert (
-        extract("city;price\nLyon;120\nKöln;\n".encode("cp1252"), "hotels.csv").text
-        == "city: Lyon\nprice: 120\n\ncity: Köln"
-    )
+    table = extract("city;price\nLyon;120\nKöln;\n".encode("cp1252"), "hotels.csv")
+    assert table.text == "city: Lyon\nprice: 120\n\ncity: Köln"
 
 
 def test_json_is_read_a_part_a_line() -> None:
-    assert (
-        extract('{"city":"Lyon","stars":[3]}'.encode("utf-16"), "a.json").text
-        == '{\n "city": "Lyon",\n "stars": [\n  3\n ]\n}'
-    )
-    assert explain(b'{"city": "Lyon",\n]', "a.json") == (
-        "a.json is no JSON: Expecting property name enclosed in double quotes in line 2, column 1."
-    )
+    read = extract('{"city":"Lyon","stars":[3]}'.encode("utf-16"), "a.json")
+    assert read.text == '{\n "city": "Lyon",\n "stars": [\n  3\n ]\n}'
+    said = explain(b'{"city": "Lyon",\n]', "a.json")
+    assert said == "a.json is no JSON: Expecting property name enclosed in double quotes in line 2, column 1."
     assert explain(b"[" * 100_000, "deep.json") == "deep.json is nested too deeply to be read."
 
 
@@ -120,9 +109,8 @@ def test_a_wrong_name_is_a_sentence() -> None:
     pdf, docx = make_pdf(["Hello"]), make_docx(write_paragraph("Hello"))
     assert explain(pdf, "a.txt") == "a.txt is a PDF, not what its name says: rename it to end in .pdf."
     assert explain(docx, "a.pdf") == "a.pdf is a DOCX document, not what its name says: rename it to end in .docx."
-    assert explain(b"\x89PNG\r\n\x1a\n", "a.pdf") == (
-        "a.pdf is a PNG picture; only pdf, docx, html, csv, json, md or txt files are read."
-    )
+    said = explain(b"\x89PNG\r\n\x1a\n", "a.pdf")
+    assert said == "a.pdf is a PNG picture; only pdf, docx, html, csv, json, md or txt files are read."
     assert explain(b"Hello", "a.pdf") == "a.pdf ends in .pdf and is not a PDF: it is damaged or has a wrong name."
     assert explain(pack({"a": b"b"}), "a.docx").startswith("a.docx is a ZIP archive; only")
     assert explain(b"Hello", "a.exe").startswith("a.exe is no kind of file that is read")
@@ -153,9 +141,7 @@ def test_an_xml_bomb_is_refused_before_it_grows() -> None:
     bomb = make_docx(write_paragraph("&e11;"), before=f'<!DOCTYPE w [<!ENTITY e0 "boom">{lines}]>')
     outside = make_docx(write_paragraph("&x;"), before='<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]>')
     for document in (bomb, outside):
-        assert (
-            explain(document, "a.docx") == "a.docx holds a document type, which no DOCX document has: it is not read."
-        )
+        assert explain(document, "a.docx").startswith("a.docx holds a document type, which no DOCX document has")
 
 
 def test_a_pdf_with_a_stream_that_never_ends_is_a_sentence() -> None:
@@ -165,18 +151,11 @@ def test_a_pdf_with_a_stream_that_never_ends_is_a_sentence() -> None:
 def test_a_pdf_that_refers_to_itself_is_a_sentence() -> None:
     itself = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"]
     assert explain(join_objects(itself), "a.pdf").startswith("a.pdf ")
-    content = b"/X Do"
-    form = (
-        b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X 4 0 R >> >> /Length 11 >>\n"
-        b"stream\n/X Do /X Do\nendstream"
-    )
-    drawn = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Resources << /XObject << /X 4 0 R >> >> /Contents 5 0 R >>",
-        form,
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-    ]
+    own = b"/Resources << /XObject << /X 4 0 R >> >>"
+    pages = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] %s /Contents 5 0 R >>" % own
+    form = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] %s /Length 11 >>\nstream\n/X Do /X Do\nendstream" % own
+    drawn = [*pages, page, form, b"<< /Length 5 >>\nstream\n/X Do\nendstream"]
     assert explain(join_objects(drawn), "a.pdf").startswith("a.pdf ")
 
 
@@ -198,10 +177,8 @@ def test_a_long_text_is_cut_and_a_large_file_refused(tmp_path: Path) -> None:
     assert read.is_cut
     assert len(read.text) == SMALL.text_chars
     small = ExtractionLimits(file_bytes=1_000_000)
-    assert (
-        explain(long, "long.txt", small) == "long.txt has more than 1,000,000 bytes, the most that is read of a file."
-    )
-    assert explain(bytes(1_000_001), "long.txt", small).endswith("the most that is read of a file.")
+    for file in (long, bytes(1_000_001)):
+        assert explain(file, "a.txt", small) == "a.txt has more than 1,000,000 bytes, the most that is read of a file."
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on memory")
@@ -210,19 +187,14 @@ def test_memory_and_time_are_limited_and_the_next_file_is_read() -> None:
     slow = b"<div>" * 8_000_000
     tight = ExtractionLimits(memory_bytes=200_000_000, seconds=2)
 
-    async def read_three() -> tuple[str, str, str]:
+    async def read_three() -> str:
         async with Extractor(tight) as extractor:
-            said = []
-            for data in (slow, json.dumps([[1]] * 5_000_000).encode()):
-                with pytest.raises(FileUnreadable) as refused:
-                    await extractor.extract(data, "large.html" if data is slow else "large.json")
-                said.append(refused.value.message)
-            return said[0], said[1], (await extractor.extract(b"Hello", "small.txt")).text
+            for name, data in (("a.html", slow), ("a.json", json.dumps([[1]] * 5_000_000).encode())):
+                with pytest.raises(FileUnreadable, match=f"^{name} "):
+                    await extractor.extract(data, name)
+            return (await extractor.extract(b"Hello", "small.txt")).text
 
-    first, second, third = asyncio.run(read_three())
-    assert first.startswith("large.html ")
-    assert second.startswith("large.json ")
-    assert third == "Hello"
+    assert asyncio.run(read_three()) == "Hello"
 
 
 def test_nothing_of_the_environment_reaches_the_child_and_it_ends_with_who_asks(
@@ -230,15 +202,13 @@ def test_nothing_of_the_environment_reaches_the_child_and_it_ends_with_who_asks(
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "swordfish")
 
-    def read_environment(pid: int) -> bytes:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-
     async def look() -> tuple[int, bytes]:
         async with Extractor() as extractor:
             await extractor.extract(b"Hello", "a.txt")
             process = extractor._process
             assert process is not None
-            return process.pid, read_environment(process.pid)
+            environment = Path(f"/proc/{process.pid}/environ")
+            return process.pid, environment.read_bytes()  # noqa: ASYNC240 - at once
 
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs /proc")
@@ -251,11 +221,10 @@ def test_nothing_of_the_environment_reaches_the_child_and_it_ends_with_who_asks(
 def test_who_asks_imports_no_reader() -> None:
     """A mistake in a reader of PDF or XML cannot reach the process that serves."""
     code = (
-        "import sys, flowground.extraction.extractor\n"
-        "print([name for name in ('pypdf', 'zipfile', 'xml.parsers.expat') if name in sys.modules])"
+        "import sys, flowground.extraction.extractor\nprint({'pypdf', 'zipfile', 'xml.parsers.expat'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_call_that_is_cancelled_ends_its_child() -> None:

