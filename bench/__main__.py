@@ -2,19 +2,21 @@
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import uvloop
 
 from bench import report
-from bench.api import first_run, measure_app, measure_floor, measure_stub
-from bench.conversation import LAST_WORDS, fill
+from bench.api import first_run, floor_loads, measure_pair, run_load, stub_loads
+from bench.faults.stored import sqlite_of
 from bench.first_load import measure as measure_openings
 from bench.processes import app, process
 from bench.report import Measured
-from bench.screen import chromium, first_tokens, opening, rerun
-from bench.steps import measure as measure_steps
+from bench.rows import ANSWER, Conversation, fill
+from bench.screen import chromium, first_tokens, opening
 from bench.watch import Watch
+from flowground.caller import LOCAL_OWNER
 from tests.servers import ROOT
 
 
@@ -31,17 +33,18 @@ def main() -> None:
     with process("bench.stub") as (stub, _), tempfile.TemporaryDirectory() as folder:
         with process("bench.floor", f"{stub}/v1") as (floor, watch):
             measured = Measured(
-                stub=uvloop.run(measure_stub(stub, seconds=min(given.seconds, 1))),
-                floor=uvloop.run(measure_floor(floor, watch, seconds=given.seconds)),
+                stub=uvloop.run(measure_pair(*stub_loads(stub), seconds=min(given.seconds, 1))),
+                floor=uvloop.run(measure_pair(*floor_loads(floor, watch), seconds=given.seconds)),
             )
-        measured.steps = measure_steps(rounds=15) if given.only != "screen" else ()
         databases = {"SQLite": None} | ({"PostgreSQL": given.database} if given.database else {})
         for name, database in databases.items():
             measure(measured, Path(folder) / name, name=name, database=database, stub=stub, given=given)
     text = report.page(measured)
     print(text)
     if given.only is None:
-        (ROOT / "docs" / "performance.md").write_text(text, encoding="utf-8")
+        file = ROOT / "docs" / "performance.md"
+        _, mark, by_hand = file.read_text("utf-8").partition("\n## Pages with much in them\n")
+        file.write_text(text + mark + by_hand, encoding="utf-8")
 
 
 def measure(
@@ -58,25 +61,22 @@ def measure(
         watch = Watch(server.pid)
         memory = watch.memory()
         if given.only != "screen":
-            measured.app[name] = uvloop.run(measure_app(server, token, seconds=given.seconds))
+            loads = run_load(server, token), run_load(server, token, stream=True)
+            measured.app[name] = uvloop.run(measure_pair(*loads, seconds=given.seconds))
         if database is None:
             measured.starts, measured.memory_first, measured.memory_after = starts, memory, watch.memory()
             if given.only != "api":
-                look(measured, server.url, f"sqlite:///{folder}/data/flowground.db")
+                look(measured, server.url, sqlite_of(folder))
     finally:
         server.stop()
 
 
 def look(measured: Measured, url: str, database: str) -> None:
-    uvloop.run(fill(database, flow_id="bench", session_id="long", messages=1000))
-    measured.reruns = {
-        "home": rerun(url, page="", has_composer=False),
-        "playground": rerun(url, page="playground", query="flow=bench", has_composer=True),
-    }
+    fill(database, [Conversation(str(LOCAL_OWNER.owner), "bench", "long", time.time() - 86_400, turns=500)])
     with chromium() as browser:
         measured.first_loads = measure_openings(browser, url, flow="bench")
         measured.first_tokens = first_tokens(browser, f"{url}/playground?flow=bench")
-        measured.opening = opening(browser, f"{url}/playground?flow=bench&session=long", words=LAST_WORDS)
+        measured.opening = opening(browser, f"{url}/playground?flow=bench&session=long", words=ANSWER)
 
 
 if __name__ == "__main__":

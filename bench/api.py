@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.load import Figures, Load, post
@@ -24,54 +25,50 @@ class Pair:
     stream: Mapping[int, Figures]
 
 
-async def measure_stub(url: str, *, seconds: float) -> Pair:
-    """The stub alone: what of the figures belongs to it and to the load client."""
+def stub_loads(url: str) -> tuple[Load, Load]:
+    """The stub alone, whole answers and streams: what of the figures belongs to it and to the load client."""
     address = f"{url}/v1/chat/completions"
-
-    def asking(stream: bool) -> Load:
-        body = json.dumps({"model": "stub-model", "messages": [], "stream": stream}).encode()
-        return Load(address, post(address, body), mark=b'"Here"' if stream else None)
-
-    return await _both(asking(False), asking(True), seconds=seconds)
+    body = b'{"model": "stub-model", "messages": [], "stream": %s}'
+    streamed = Load(address, post(address, body % b"true"), mark=b'"Here"')
+    return Load(address, post(address, body % b"false")), streamed
 
 
-async def measure_floor(url: str, watch: Watch, *, seconds: float) -> Pair:
-    return await _both(
-        Load(f"{url}/run", post(f"{url}/run", _MESSAGE), watch=watch),
-        Load(f"{url}/run", post(f"{url}/run?stream=true", _MESSAGE), mark=_TOKEN_MARK, watch=watch),
-        seconds=seconds,
-    )
+def floor_loads(url: str, watch: Watch) -> tuple[Load, Load]:
+    address = f"{url}/run"
+    streamed = post(f"{address}?stream=true", _MESSAGE)
+    return Load(url, post(address, _MESSAGE), watch=watch), Load(url, streamed, mark=_TOKEN_MARK, watch=watch)
 
 
-async def measure_app(server: AppServer, token: str, *, seconds: float) -> Pair:
-    return await _both(run_load(server, token), run_load(server, token, stream=True, mark=_TOKEN_MARK), seconds=seconds)
-
-
-def run_load(server: AppServer, token: str, *, stream: bool = False, mark: bytes | None = None) -> Load:
+def run_load(server: AppServer, token: str, *, stream: bool = False) -> Load:
     """Runs of the bench flow, each in a session of its own."""
     address = f"{server.url}/api/v1/run/bench" + ("?stream=true" if stream else "")
-    watch = Watch(server.pid) if server.process else None
+    watch, mark = Watch(server.pid) if server.process else None, _TOKEN_MARK if stream else None
     return Load(server.url, post(address, _MESSAGE, {"x-api-key": token}), mark=mark, watch=watch)
 
 
 async def first_run(server: AppServer, token: str, *, deadline: float = 60) -> float:
     """Seconds from starting the process to the first successful run; the process stays up."""
     began = time.perf_counter()
-    process = server.launch()
-    load = run_load(server, token)
-    while time.perf_counter() - began < deadline:
-        try:
+    server.launch()
+    try:
+        await answered(run_load(server, token), deadline=deadline)
+    except RuntimeError as error:
+        raise RuntimeError(f"{error} The app printed:\n{server.log}") from error
+    return time.perf_counter() - began
+
+
+async def answered(load: Load, *, deadline: float = 60) -> None:
+    """Returns when a request succeeds."""
+    end = time.perf_counter() + deadline
+    while time.perf_counter() < end:
+        with suppress(OSError, RuntimeError):
             await load.once()
-        except (OSError, RuntimeError) as error:
-            if process.poll() is not None:
-                raise RuntimeError(f"The app ended. It printed:\n{server.log}") from error
-            await asyncio.sleep(0.01)
-        else:
-            return time.perf_counter() - began
-    raise RuntimeError(f"No run succeeded within {deadline} s. The app printed:\n{server.log}")
+            return
+        await asyncio.sleep(0.01)
+    raise RuntimeError(f"No request succeeded within {deadline:.0f} s.")
 
 
-async def _both(plain: Load, stream: Load, *, seconds: float) -> Pair:
+async def measure_pair(plain: Load, stream: Load, *, seconds: float) -> Pair:
     """Every program has `_WARM_SECONDS` of both before its first load, as it is slow for its first second or two."""
     for load in (plain, stream):
         await load.warm_up(seconds=_WARM_SECONDS / 2)

@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from bench.load import percentile
+from bench.watch import Watch
 from tests.running import chat_flow
 from tests.servers import AppServer
 
@@ -33,7 +34,6 @@ _PROVIDERS: dict[str, Any] = {
     "talks": {"type": "scripted", "pieces": _TALKS, "delay": 1 / 50},
 }
 _CONFIG: dict[str, Any] = {"providers": _PROVIDERS, "limits": {"page_runs_per_minute": 0}}
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -43,12 +43,6 @@ class Said:
     first: float
     whole: float
     size: int
-
-
-def read_cpu(pid: int) -> float:
-    """Seconds of a core that the process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 async def open_chat(server: AppServer, flow: str) -> tuple[ClientConnection, str]:
@@ -82,9 +76,10 @@ async def measure_growth(server: AppServer, flow: str, *, viewers: int = 1) -> t
     for other, _ in others:
         await other.send(json.dumps({"type": "open", "session": session}))
         await other.recv()
-    before = read_cpu(server.pid)
+    watch = Watch(server.pid)
+    before = watch.cpu()
     said = await say(socket, session)
-    used = read_cpu(server.pid) - before
+    used = watch.cpu() - before
     for other, _ in others:
         await other.close()
     await socket.close()
@@ -101,9 +96,10 @@ async def measure_messages(server: AppServer, *, sockets: int, count: int) -> tu
         return firsts
 
     await talk()
-    before, began = read_cpu(server.pid), time.perf_counter()
+    watch = Watch(server.pid)
+    before, began = watch.cpu(), time.perf_counter()
     found = await asyncio.gather(*(talk() for _ in range(sockets)))
-    taken, used = time.perf_counter() - began, read_cpu(server.pid) - before
+    taken, used = time.perf_counter() - began, watch.cpu() - before
     number = sockets * count
     return number / taken, used * 1000 / number, percentile([each for firsts in found for each in firsts], 50) * 1000
 

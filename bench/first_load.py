@@ -3,7 +3,6 @@
 python -m bench.first_load [COUNT]
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
 from playwright.sync_api import Browser, Page
 
 from bench.load import percentile
+from bench.processes import serve
 from bench.screen import chromium
-from tests.servers import AppServer, clean_environment, free_port
+from tests.servers import AppServer, free_port
 
 ONE_LINE = "a page of one line"
 _USABLE: Mapping[str, str] = {
@@ -99,23 +98,8 @@ def _serve_one_line() -> Iterator[str]:
         script.write_text('import streamlit as st\n\nst.write("One line.")\n', "utf-8")
         options = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
         command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
-        with subprocess.Popen(command, cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL) as running:
-            try:
-                _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                running.terminate()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(300):
-        try:
-            if requests.get(url, timeout=2).status_code == 200:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer")
+        with serve(command, port, folder=Path(folder)):
+            yield f"http://127.0.0.1:{port}"
 
 
 def write_rows(openings: Mapping[str, Opening]) -> Iterator[str]:

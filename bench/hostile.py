@@ -1,4 +1,6 @@
-"""Strangers who mean harm: `python -m bench.hostile URL SOCKETS FRAMES`; ends, with a line of JSON, on SIGTERM.
+"""Strangers who mean harm: `python -m bench.hostile URL SOCKETS FRAMES`.
+
+Says "ready", and ends on SIGTERM with a line of JSON.
 
 Every socket asks for the page, again every few seconds, and comes back when it is closed. Each frame is 24 MB of a
 widget's text on a page of its own. All say that they come from ten addresses.
@@ -12,12 +14,13 @@ import signal
 import sys
 from collections import Counter
 
-import requests
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Origin, Subprotocol
+
+from tests.browser import Browser
 
 _AGAIN = 5.0
 """Seconds between two pages that a socket asks for."""
@@ -31,9 +34,7 @@ class Strangers:
     def __init__(self, url: str) -> None:
         self._url = url
         self._frames = asyncio.Semaphore(_AT_ONCE)
-        self._cookies = "; ".join(
-            f"{cookie.name}={cookie.value}" for cookie in requests.get(f"{url}/_stcore/health", timeout=10).cookies
-        )
+        self._cookies = Browser(url).cookies
         huge = BackMsg()
         widget = huge.rerun_script.widget_states.widgets.add()
         widget.id, widget.string_value = f"$$ID-{'a' * 32}-None", "x" * _FRAME
@@ -83,10 +84,7 @@ class Strangers:
             f"{address}/_stcore/stream",
             subprotocols=[Subprotocol("streamlit")],
             origin=Origin(self._url),
-            additional_headers={
-                "Cookie": self._cookies,
-                "X-Forwarded-For": f"203.0.113.{number % _ADDRESSES + 1}",
-            },
+            additional_headers={"Cookie": self._cookies, "X-Forwarded-For": f"203.0.113.{number % _ADDRESSES + 1}"},
             max_size=None,
             compression=None,
             proxy=None,
@@ -104,6 +102,7 @@ async def _finished(page: ClientConnection) -> None:
 async def main(url: str, sockets: int, frames: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    print("ready", flush=True)
     strangers = Strangers(url)
     tasks = [asyncio.create_task(strangers.stay(number)) for number in range(sockets)]
     tasks += [asyncio.create_task(strangers.shout(number)) for number in range(frames)]

@@ -2,7 +2,6 @@
 
 `python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and three
 sets of questions over this project's docs, of which `knowledge_held_questions.yaml` was asked when the search was done.
-Vectors beside words are measured with `--model WHEEL` (`bench.minilm`).
 `--database sqlite postgresql` measures both in turn, the second in a schema of its own in the database that
 TEST_DATABASE_URL names.
 """
@@ -24,10 +23,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from sqlalchemy import create_engine
 from sqlalchemy import text as sql_text
 
-from bench.minilm import MiniLmEmbeddings
+from bench.faults.stored import open_engine
 from flowground.knowledge import Embeddings, Hit, IndexFolder, IndexHomes, Knowledge, KnowledgeSources
 from flowground.store import Store
 from tests.store_databases import empty_database
@@ -128,11 +126,8 @@ def _measure_size(folder: Path, url: str) -> int:
         "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE nspname = current_schema() AND relkind = 'r' AND relname LIKE 'knowledge%'"
     )
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1))
-    with engine.connect() as connection:
-        size = connection.execute(sql_text(asked)).scalar_one()
-    engine.dispose()
-    return int(size)
+    with open_engine(url).connect() as connection:
+        return int(connection.execute(sql_text(asked)).scalar_one())
 
 
 async def _time_questions(knowledge: Knowledge, questions: Sequence[str], embeddings: Embeddings | None = None) -> str:
@@ -151,23 +146,21 @@ def read_questions(name: str) -> list[dict[str, Any]]:
     return asked
 
 
-async def measure_quality(root: Path, embeddings: Embeddings | None = None) -> dict[str, tuple[int, int, int]]:
+async def measure_quality(root: Path) -> dict[str, tuple[int, int, int]]:
     """How many of how many questions of each set have a passage of the right file among the first five, and of the
-    right part of it; by words, and by vectors too."""
+    right part of it."""
     figures = {}
     with tempfile.TemporaryDirectory() as made:
         knowledge = Knowledge("docs", IndexFolder(Path(made)))
-        await knowledge.index(KnowledgeSources(root, _DOCS, embeddings=embeddings))
+        await knowledge.index(KnowledgeSources(root, _DOCS))
         for name in QUESTIONS:
             asked = read_questions(name)
-            for model in (None, embeddings) if embeddings else (None,):
-                in_file = in_part = 0
-                for one in asked:
-                    hits = await knowledge.search(one["ask"], top_k=5, embeddings=model)
-                    in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
-                    in_part += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
-                kind = f"words and {model.model}" if model else "words"
-                figures[f"{name}, {kind}"] = in_file, in_part, len(asked)
+            in_file = in_part = 0
+            for one in asked:
+                hits = await knowledge.search(one["ask"], top_k=5)
+                in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
+                in_part += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
+            figures[name] = in_file, in_part, len(asked)
         knowledge.close()
     return figures
 
@@ -190,14 +183,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--only", choices=("speed", "quality"))
-    parser.add_argument("--model", type=Path, metavar="WHEEL")
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--database", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite",))
     given = parser.parse_args()
     if given.only != "speed":
-        model = MiniLmEmbeddings(given.model) if given.model else None
-        for kind, (in_file, in_part, number) in asyncio.run(measure_quality(ROOT, model)).items():
-            print(f"{kind}: of {number} {in_file} in the right file, {in_part} in the right part of it")
+        for name, (in_file, in_part, number) in asyncio.run(measure_quality(ROOT)).items():
+            print(f"{name}: of {number} {in_file} in the right file, {in_part} in the right part of it")
     if given.only != "quality":
         for database in given.database:
             asyncio.run(measure_speed(given.passages, given.dimensions, database))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -130,16 +130,6 @@ class Load:
             cpu=used,
         )
 
-    async def measure_until(self, is_over: Callable[[], bool]) -> list[float]:
-        """One client asks until it is over; the seconds of each answer. Raises when one fails."""
-        client, taken = await self._connect(), []
-        while not is_over():
-            began = time.perf_counter()
-            await client.ask(self.request)
-            taken.append(time.perf_counter() - began)
-        client.close()
-        return taken
-
     async def _connect(self) -> _Client:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "127.0.0.1", parts.port or 80
@@ -169,6 +159,17 @@ class Load:
 
         await asyncio.gather(*map(ask_again, connections))
         return taken, firsts, errors
+
+
+async def take_turns(
+    loads: Mapping[str, Load], clients: int, *, count: int, seconds: float
+) -> dict[str, list[Figures]]:
+    """`count` figures of each, measured in turn, the order changing, so that a busy machine hits all alike."""
+    measured: dict[str, list[Figures]] = {name: [] for name in loads}
+    for number in range(count):
+        for name in list(loads) if number % 2 == 0 else reversed(list(loads)):
+            measured[name].append(await loads[name].measure(clients, seconds=seconds))
+    return measured
 
 
 def percentile(values: list[float], at: float) -> float:

@@ -1,20 +1,18 @@
 """What one call of a model's server costs, by client: `python -m bench.model_call`. Figures in docs/decisions.md.
 
 All clients keep their connection and send the same bytes to the same stub, in rounds that take turns, so that a busy
-machine slows all of them alike. aiohttp is measured where it is installed; the app does not need it.
+machine slows all of them alike.
 """
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
-import h11
 import httpcore2
 import httptools
 import httpx2
@@ -66,27 +64,8 @@ async def httpx2_client(url: str, *, stream: bool) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def httpx2_transport(url: str, *, stream: bool) -> AsyncIterator[Call]:
-    limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
-    async with httpx2.AsyncHTTPTransport(limits=limits, trust_env=False) as transport:
-        address, sent = httpx2.URL(f"{url}/chat/completions"), body(stream=stream)
-
-        async def call() -> None:
-            headers = [(b"Host", address.netloc), (b"Content-Length", b"%d" % len(sent))]
-            request = httpx2.Request(
-                "POST", address, headers=headers, stream=httpx2.ByteStream(sent), extensions=_TIMES
-            )
-            answer = await transport.handle_async_request(request)
-            async for _ in cast(httpx2.AsyncByteStream, answer.stream):
-                pass
-            await answer.aclose()
-
-        yield call
-
-
-@asynccontextmanager
 async def httpcore2_connection(url: str, *, stream: bool) -> AsyncIterator[Call]:
-    """The layer below httpx2's transport, without its pool and its requests."""
+    """The layer below httpx2's client, without its pool and its requests."""
     address, sent = httpcore2.URL(f"{url}/chat/completions"), body(stream=stream)
     connection = httpcore2.AsyncHTTPConnection(address.origin, keepalive_expiry=30)
     headers = [(b"Host", f"{address.host.decode()}:{address.port}".encode()), (b"Content-Length", b"%d" % len(sent))]
@@ -103,48 +82,10 @@ async def httpcore2_connection(url: str, *, stream: bool) -> AsyncIterator[Call]
     await connection.aclose()
 
 
-@asynccontextmanager
-async def aiohttp(url: str, *, stream: bool) -> AsyncIterator[Call]:
-    library: Any = importlib.import_module("aiohttp")
-    times = library.ClientTimeout(total=None, connect=10, sock_read=60)
-    async with library.ClientSession(timeout=times) as session:
-        sent = body(stream=stream)
-
-        async def call() -> None:
-            async with session.post(f"{url}/chat/completions", data=sent) as answer:
-                async for _ in answer.content.iter_any():
-                    pass
-
-        yield call
-
-
 def _head(url: str, sent: bytes) -> tuple[str, int, bytes]:
     parts = httpx2.URL(f"{url}/chat/completions")
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nContent-Length: {len(sent)}\r\n\r\n"
     return parts.host, cast(int, parts.port), head.encode() + sent
-
-
-@asynccontextmanager
-async def raw_h11(url: str, *, stream: bool) -> AsyncIterator[Call]:
-    """asyncio's streams and h11; a time limit around each read."""
-    sent = body(stream=stream)
-    host, port, _ = _head(url, sent)
-    reader, writer = await asyncio.open_connection(host, port)
-    state = h11.Connection(h11.CLIENT)
-    headers = [("Host", f"{host}:{port}"), ("Content-Length", str(len(sent)))]
-
-    async def call() -> None:
-        request = h11.Request(method="POST", target="/v1/chat/completions", headers=headers)
-        writer.write(b"".join((state.send(request) or b"", state.send(h11.Data(sent)) or b"")))
-        state.send(h11.EndOfMessage())
-        while not isinstance(event := state.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                async with asyncio.timeout(60):
-                    state.receive_data(await reader.read(65_536))
-        state.start_next_cycle()
-
-    yield call
-    writer.close()
 
 
 class _Parsed(asyncio.Protocol):
@@ -183,10 +124,7 @@ async def raw_httptools(url: str, *, stream: bool) -> AsyncIterator[Call]:
 CLIENTS = {
     "the app's provider": app,
     "httpx2, its client": httpx2_client,
-    "httpx2, its transport": httpx2_transport,
     "httpcore2, one connection": httpcore2_connection,
-    "aiohttp": aiohttp,
-    "asyncio streams and h11": raw_h11,
     "asyncio protocol and httptools": raw_httptools,
 }
 
@@ -197,9 +135,8 @@ async def measure(url: str, *, stream: bool, calls: int, rounds: int) -> dict[st
     async with AsyncExitStack() as stack:
         opened = {}
         for name, client in CLIENTS.items():
-            if name != "aiohttp" or importlib.util.find_spec("aiohttp"):
-                opened[name] = await stack.enter_async_context(client(url, stream=stream))
-                await opened[name]()
+            opened[name] = await stack.enter_async_context(client(url, stream=stream))
+            await opened[name]()
         for number in range(rounds):
             order = list(opened.items())
             for name, call in order if number % 2 else reversed(order):
@@ -219,8 +156,8 @@ def main() -> None:
         for stream in (False, True):
             found = uvloop.run(measure(f"{stub}/v1", stream=stream, calls=given.calls, rounds=given.rounds))
             print(f"\nCPU a {'streamed' if stream else 'whole'} answer, µs")
-            for name in CLIENTS:
-                print(f"  {name:32} {found[name]:6.0f}" if name in found else f"  {name:32} not installed")
+            for name, taken in found.items():
+                print(f"  {name:32} {taken:6.0f}")
 
 
 if __name__ == "__main__":

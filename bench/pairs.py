@@ -7,19 +7,18 @@ A figure counts as slower when the whole 95 % interval of the median ratio lies 
 import argparse
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvloop
 
 from bench.api import run_load
-from bench.load import Figures, Load, percentile
+from bench.load import Figures, percentile, take_turns
 from bench.processes import app, process
 from tests.servers import ROOT
 
 SLOWER = 1.03
 """Where the interval of a median ratio must lie above, to say "slower"."""
-_TOKEN = b'"token"'
 
 
 def arguments() -> argparse.Namespace:
@@ -47,27 +46,12 @@ def main() -> None:
                 ("a stream, 1 client", 1, True),
                 ("a stream, 32 clients", 32, True),
             ):
-                loads = {
-                    name: run_load(server, tokens[name], stream=stream, mark=_TOKEN if stream else None)
-                    for name, server in servers.items()
-                }
-                pairs = uvloop.run(_pairs(loads, clients, count=given.pairs, seconds=given.seconds))
-                print("\n".join(_rows(title, pairs)), flush=True)
+                loads = {name: run_load(server, tokens[name], stream=stream) for name, server in servers.items()}
+                found = uvloop.run(take_turns(loads, clients, count=given.pairs, seconds=given.seconds))
+                print("\n".join(_rows(title, list(zip(found["before"], found["after"], strict=True)))), flush=True)
         finally:
             for server in servers.values():
                 server.stop()
-
-
-async def _pairs(
-    loads: Mapping[str, Load], clients: int, *, count: int, seconds: float
-) -> list[tuple[Figures, Figures]]:
-    """`count` pairs (before, after) of figures, measured in turn."""
-    pairs = []
-    for number in range(count):
-        order = ("before", "after") if number % 2 == 0 else ("after", "before")
-        measured = {name: await loads[name].measure(clients, seconds=seconds) for name in order}
-        pairs.append((measured["before"], measured["after"]))
-    return pairs
 
 
 def _rows(title: str, pairs: Sequence[tuple[Figures, Figures]]) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""The three processes of a measurement: the stub, the floor and the app, each on a free port."""
+"""The processes of a measurement: the stub, the floor and the app, each on a free port."""
 
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,11 +31,18 @@ components:
 def process(module: str, *arguments: str) -> Iterator[tuple[str, Watch]]:
     """`python -m MODULE PORT ARGUMENTS` while the block runs; gives its address, once it listens, and its watch."""
     port = free_port()
-    command = [sys.executable, "-m", module, str(port), *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=clean_environment()) as running:
+    with serve([sys.executable, "-m", module, str(port), *arguments], port) as watch:
+        yield f"http://127.0.0.1:{port}", watch
+
+
+@contextmanager
+def serve(command: Sequence[str], port: int, *, folder: Path = ROOT, **environment: str) -> Iterator[Watch]:
+    """The command while the block runs, once it listens on the port."""
+    told = clean_environment(**environment)
+    with subprocess.Popen(command, cwd=folder, env=told, stdout=subprocess.DEVNULL) as running:
         try:
             _wait_for(port, running)
-            yield f"http://127.0.0.1:{port}", Watch(running.pid)
+            yield Watch(running.pid)
         finally:
             running.terminate()
 
@@ -52,7 +59,7 @@ def app(folder: Path, *, stub: str, database: str | None, checkout: Path = ROOT)
 
 
 def _wait_for(port: int, running: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 30
     while time.monotonic() < end and running.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,6 +1,6 @@
 """Rows of many conversations, put into a database as fast as it takes them: what a year of use would have left.
 
-They have the shape that runs leave. Tables of an older release are filled too: a trace stands in the column it has.
+They have the shape that runs leave.
 """
 
 import random
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, NullPool, create_engine, inspect, make_url
+from sqlalchemy import Connection
 
+from bench.faults.stored import open_engine
 from flowground.store.runs.conversations import make_session_key
 
 LONG = "long"
@@ -18,7 +19,7 @@ LONG = "long"
 _YEAR = 365 * 86_400.0
 _TURN_SECONDS = 30.0
 _QUESTION = "What is the interesting thing here, and why? It is number {number}."
-_ANSWER = "Here is a short answer of twelve words from the stub model."
+ANSWER = "Here is a short answer of twelve words from the stub model."
 _TRACE = (
     '[["ChatInput","ChatInput",0.000012,-1,null,null],'
     '["Prompt","Prompt",0.00002,"Answer the user as if you were a GenAI expert, enthusiastic about helping them.",null,'
@@ -32,7 +33,7 @@ _RUN = (
 )
 _MESSAGE = (
     *("id", "session", "role", "text", "state", "created_at", "run_id"),
-    *("model", "input_tokens", "output_tokens", "seconds"),
+    *("model", "input_tokens", "output_tokens", "seconds", "steps"),
 )
 
 
@@ -79,17 +80,13 @@ def fill(database: str, planned: Sequence[Conversation]) -> int:
 
     The messages of all lie in the order in which they were said, as in a database that grew.
     """
-    url = make_url(database)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
     said = sorted(
         (talk.began + turn * _TURN_SECONDS, n) for n, talk in enumerate(planned) for turn in range(talk.turns)
     )
     chance = random.Random(2)
     runs = [_draw_id(chance) for _ in said]
     keys = [talk.key for talk in planned]
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        trace = "steps" if any(c["name"] == "steps" for c in inspect(connection).get_columns("messages")) else "trace"
+    with open_engine(database).begin() as connection:
         _put(connection, "sessions", _SESSION, (_make_session(talk) for talk in planned))
         _put(
             connection,
@@ -100,7 +97,7 @@ def fill(database: str, planned: Sequence[Conversation]) -> int:
         messages = (
             row for run, (at, n) in zip(runs, said, strict=True) for row in _make_turn(chance, keys[n], run=run, at=at)
         )
-        _put(connection, "messages", (*_MESSAGE, trace), messages)
+        _put(connection, "messages", _MESSAGE, messages)
     return 2 * len(said)
 
 
@@ -130,7 +127,7 @@ def _make_turn(chance: random.Random, session: str, *, run: str, at: float) -> I
     question = _QUESTION.format(number=run[:8])
     yield (_draw_id(chance), session, "user", question, "complete", at, run, *[None] * 5)
     more = ("stub:stub-model", 30, 12, 0.0031, _TRACE)
-    yield (_draw_id(chance), session, "assistant", _ANSWER, "complete", at + 0.0031, run, *more)
+    yield (_draw_id(chance), session, "assistant", ANSWER, "complete", at + 0.0031, run, *more)
 
 
 def _draw_id(chance: random.Random) -> str:

@@ -107,6 +107,8 @@ def hostile(url: str, *, sockets: int, frames: int) -> Iterator[list[str]]:
     seen: list[str] = []
     with subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True) as running:
         try:
+            if running.stdout:
+                running.stdout.readline()
             yield seen
         finally:
             running.send_signal(signal.SIGTERM)

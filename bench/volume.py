@@ -6,15 +6,15 @@ With `--before CHECKOUT` that release makes the tables, so that the first start 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 import uvloop
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import text
 
 from bench.api import first_run
+from bench.faults.stored import open_engine
 from bench.load import percentile
 from bench.processes import app, process
 from bench.rows import LONG, fill, plan_conversations
@@ -35,10 +35,15 @@ def main() -> None:
     given = parser.parse_args()
     if given.postgresql and not SERVER:
         parser.error("TEST_DATABASE_URL names no PostgreSQL")
-    with process("bench.stub") as (stub, _), _open_database(given.postgresql) as (folder, database):
-        server = app(folder, stub=stub, database=database, checkout=(given.before or ROOT).resolve())
+    kind = "postgresql" if given.postgresql else "sqlite"
+    with (
+        process("bench.stub") as (stub, _),
+        tempfile.TemporaryDirectory() as folder,
+        empty_database(kind, Path(folder)) as database,
+    ):
+        server = app(Path(folder), stub=stub, database=database, checkout=(given.before or ROOT).resolve())
         try:
-            measure(server, database or f"sqlite:///{folder}/data/flowground.db", messages=given.messages)
+            measure(server, database, messages=given.messages)
         finally:
             server.stop()
 
@@ -111,23 +116,8 @@ def _say(what: str, seconds: float) -> None:
 
 
 def _find_token(database: str) -> str:
-    url = make_url(database)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    with create_engine(url, poolclass=NullPool).connect() as connection:
+    with open_engine(database).connect() as connection:
         return str(connection.scalar(text("SELECT id FROM tokens WHERE name = 'bench'")))
-
-
-@contextmanager
-def _open_database(on_postgresql: bool) -> Iterator[tuple[Path, str | None]]:
-    """A folder, and the address of a database; None: SQLite's in the folder."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if not on_postgresql:
-            yield folder, None
-            return
-        with empty_database("postgresql", folder) as url:
-            yield folder, url
 
 
 if __name__ == "__main__":

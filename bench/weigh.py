@@ -33,21 +33,6 @@ _NO_CODE = frozenset(
     (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 )
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_TEXT = """\
-# What the project weighs
-
-The table is written by `make weigh`, which says in `bench/weigh.py` how each figure is counted; the limits stand in
-`bench/weight.toml`. CI refuses what is over a limit of *{in_force}*. *Now* is at {commit}.
-
-"""
-_SECTIONS = """
-## The slowest forty tests, before and after
-
-## Slow tests
-
-| area | commit | date | cases | seconds |
-| --- | --- | --- | ---: | ---: |
-"""
 
 
 def count_lines(source: str) -> int:
@@ -179,11 +164,12 @@ class Limits:
             if found is not None and found > limit:
                 yield f"{measure.title}: {found:,}, and “{self.in_force}” allows {limit:,}."
 
-    def write_page(self, before: str, *, commit: str) -> str:
-        """The page with a new table; what stands below its first heading of a section stays."""
+    def write_table(self, before: str, *, commit: str) -> str:
+        """The page with a new table for its first; all else stays."""
+        issues = [f"**{name}**" if name == self.in_force else name for name in self.limits]
         rows = [
-            f"| measure | at 2e7e596 | now | {' | '.join(self.limits)} |",
-            f"| --- | ---: | ---: |{' ---: |' * len(self.limits)}",
+            f"| measure | at 2e7e596 | now, at {commit} | {' | '.join(issues)} |",
+            f"| --- | ---: | ---: |{' ---: |' * len(issues)}",
         ]
         known = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|", before, re.MULTILINE))
         for name, measure in MEASURES.items():
@@ -191,9 +177,8 @@ class Limits:
             now = known.get(measure.title, "–") if found is None else f"{found:,}"
             most = [_number(limits.get(name)) for limits in self.limits.values()]
             rows.append(f"| {measure.title} | {_number(self.baseline.get(name))} | {now} | {' | '.join(most)} |")
-        _, mark, sections = before.partition("\n## ")
-        text = _TEXT.format(in_force=self.in_force, commit=commit)
-        return text + "\n".join(rows) + "\n" + (mark + sections if mark else _SECTIONS)
+        begin, *_, last = re.split(r"^((?:\|.*\n)+)", before, maxsplit=1, flags=re.MULTILINE)
+        return begin + "\n".join(rows) + "\n" + last
 
 
 def _number(value: int | None) -> str:
@@ -211,8 +196,7 @@ def main() -> int:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    before = PAGE.read_text("utf-8") if PAGE.exists() else ""
-    page = limits.write_page(before, commit=commit.stdout.strip() or "an unknown commit")
+    page = limits.write_table(PAGE.read_text("utf-8"), commit=commit.stdout.strip())
     PAGE.write_text(page, "utf-8")
     print(page.partition("\n## ")[0])
     return 0

@@ -7,51 +7,63 @@ TEST_DATABASE_URL.
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from bench.faults.crowd import crowd
 from bench.faults.databases import damage, end_connections, hang, lock
 from bench.faults.found import Found, keep, page
-from bench.faults.kills import kill_on_postgresql, kill_on_sqlite
-from bench.faults.stops import sleep_on_postgresql, sleep_on_sqlite, stop_on_postgresql, stop_on_sqlite
+from bench.faults.kills import kill
+from bench.faults.stops import stop_both, stop_one
 from tests.servers import ROOT
-from tests.store_databases import SERVER
+from tests.store_databases import SERVER, empty_database
 
-CASES: Mapping[str, Callable[[int], Found]] = {
-    case.__name__.replace("_", "-"): case
-    for case in (
-        *(kill_on_sqlite, kill_on_postgresql),
-        *(stop_on_sqlite, stop_on_postgresql, sleep_on_sqlite, sleep_on_postgresql),
-        *(crowd, end_connections, hang, lock, damage),
-    )
+CASES: Mapping[str, Callable[..., Found]] = {
+    **{f"kill-on-{kind}": kill for kind in ("sqlite", "postgresql")},
+    **{f"stop-on-{kind}": stop_one for kind in ("sqlite", "postgresql")},
+    **{f"sleep-on-{kind}": stop_both for kind in ("sqlite", "postgresql")},
+    "crowd": crowd,
+    "end-connections": end_connections,
+    "hang": hang,
+    "lock": lock,
+    "damage": damage,
 }
 _KEPT = ROOT / "data" / "faults.json"
 _ON_POSTGRESQL = ("kill-on-postgresql", "stop-on-postgresql", "sleep-on-postgresql", "end-connections", "hang")
 
 
+def break_it(name: str, *, rounds: int) -> Found:
+    """One case. Those on a database get an empty one of their own; a process stands still in every tenth round."""
+    case, _, kind = name.partition("-on-")
+    if not kind:
+        return CASES[name](rounds)
+    with tempfile.TemporaryDirectory() as folder, empty_database(kind, Path(folder)) as url:
+        return CASES[name](Path(folder), url, rounds=rounds if case == "kill" else max(2, rounds // 10))
+
+
 def main() -> int:
-    listed = "\n".join(f"  {name:20}{case.__doc__}" for name, case in CASES.items())
+    says = {name: (case.__doc__ or "").partition("\n")[0] for name, case in CASES.items()}
+    listed = "\n".join(f"  {name:20}{what}" for name, what in says.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench.faults",
         description=f"{__doc__}\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
+    parser.add_argument("cases", nargs="*", metavar="CASE", choices=[*CASES, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=20, help="how often it is broken (default: 20)")
     given = parser.parse_args()
-    if unknown := [name for name in given.cases if name not in CASES]:
-        parser.error(f"there is no case {unknown[0]}")
     is_bad = False
     for name in given.cases or CASES:
         if name in _ON_POSTGRESQL and not SERVER:
             print(f"{name}: not run, TEST_DATABASE_URL names no PostgreSQL")
             continue
-        found = CASES[name](given.rounds)
+        found = break_it(name, rounds=given.rounds)
         is_bad |= found.is_bad
         print(f"{name}: {found}", flush=True)
         kept = keep(_KEPT, name, found)
         if kept.keys() >= CASES.keys():
-            text = page({name: (case.__doc__ or "", kept[name]) for name, case in CASES.items()})
+            text = page({name: (what, kept[name]) for name, what in says.items()})
             (ROOT / "docs" / "faults.md").write_text(text, encoding="utf-8")
     return int(is_bad)
 

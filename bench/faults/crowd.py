@@ -10,6 +10,7 @@ from pathlib import Path
 import requests
 
 from bench.faults.found import Found
+from bench.faults.load import Threads
 from bench.faults.stored import count_runs, look, sqlite_of
 from tests.running import chat_flow
 from tests.servers import AppServer
@@ -26,8 +27,9 @@ def crowd(rounds: int) -> Found:
         folder = Path(name)
         flows = {"slow": chat_flow("scripted:slow", "Slow")}
         with AppServer(folder, flows=flows, config={"limits": _LIMITS}) as server:
-            asking = _Crowd(server, server.token("faults"))
-            asking.ask_for(seconds=rounds)
+            asking = _Crowd(server, server.token("faults"), seconds=rounds)
+            asking.start()
+            asking.wait()
         runs, stored = count_runs(sqlite_of(folder)), look(sqlite_of(folder), asking.acknowledged)
     accepted = sum(runs.values())
     asking.wrong["accepted runs that failed"] = accepted - runs.get("complete", 0)
@@ -37,26 +39,17 @@ def crowd(rounds: int) -> Found:
 
 
 @dataclass
-class _Crowd:
-    server: AppServer
-    token: str
+class _Crowd(Threads):
+    number: int = _CLIENTS
+    seconds: float = 0
     acknowledged: set[str] = field(default_factory=set)
     """Sessions."""
     seen: Counter[str] = field(default_factory=lambda: Counter(clients=_CLIENTS))
     wrong: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask_for(self, *, seconds: float) -> None:
-        """Returns when every client has its last answer."""
-        end = time.monotonic() + seconds
-        threads = [threading.Thread(target=self._ask, args=(number, end)) for number in range(_CLIENTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _ask(self, number: int, end: float) -> None:
-        turn = 0
+    def do(self, number: int) -> None:
+        turn, end = 0, time.monotonic() + self.seconds
         while time.monotonic() < end:
             turn += 1
             session = f"{number}-{turn}"

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import text
 
 from bench.faults.found import Found
 from bench.faults.load import Clients
-from bench.faults.stored import check_whole, look, sqlite_of
+from bench.faults.stored import check_whole, look, open_engine, sqlite_of
 from tests.database_line import DatabaseLine
 from tests.servers import AppServer
 from tests.store_databases import SERVER, empty_database
@@ -24,7 +24,7 @@ _QUICK = {"limits": {"shutdown_seconds": 2}}
 def end_connections(rounds: int) -> Found:
     """PostgreSQL ends every connection under load, each half second."""
     with _through_line() as (server, line), _loaded(server) as clients:
-        engine = create_engine(make_url(SERVER).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        engine = open_engine(SERVER)
         ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
         for _ in range(rounds):
             time.sleep(0.5)

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,14 +19,36 @@ _WAYS = tuple(_ENDS)
 
 
 @dataclass
-class Clients:
+class Threads(ABC):
+    """`number` of them do the same at once, each until it is over by itself."""
+
+    server: AppServer
+    token: str
+    number: int
+    _threads: list[threading.Thread] = field(default_factory=list, init=False)
+
+    def start(self) -> None:
+        self._threads = [threading.Thread(target=self.do, args=(number,)) for number in range(self.number)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> None:
+        """Returns when all are over."""
+        for thread in self._threads:
+            thread.join()
+
+    @abstractmethod
+    def do(self, number: int) -> None:
+        """What one of them does."""
+
+
+@dataclass
+class Clients(Threads):
     """`number` clients, each run in a session of its own: plain, streamed in Langflow's framing, as server-sent events.
 
     `flow` answers at once.
     """
 
-    server: AppServer
-    token: str
     number: int = 8
     flow: str = "echo"
     acknowledged: set[str] = field(default_factory=set)
@@ -34,22 +57,18 @@ class Clients:
     """What came back instead: status and code."""
     _starts: int = 0
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         self._stopped.clear()
         self._starts += 1
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(self.number)]
-        for thread in self._threads:
-            thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Lets every client end its present call."""
         self._stopped.set()
-        for thread in self._threads:
-            thread.join()
+        self.wait()
 
-    def _ask(self, number: int) -> None:
+    def do(self, number: int) -> None:
         with requests.Session() as client:
             client.headers["x-api-key"] = self.token
             turn, start = 0, self._starts
@@ -83,29 +102,16 @@ class Heard:
 
 
 @dataclass
-class Listeners:
+class Listeners(Threads):
     """`number` clients that listen to answers of ten seconds, in both framings."""
 
-    server: AppServer
-    token: str
     number: int = 4
     heard: dict[str, Heard] = field(default_factory=dict)
     """By the answer's id."""
     ended: dict[str, str] = field(default_factory=dict)
     """How each answer ended that came to its end: "end", or what came instead."""
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self) -> None:
-        self._threads = [threading.Thread(target=self._listen, args=(n,)) for n in range(self.number)]
-        for thread in self._threads:
-            thread.start()
-
-    def wait(self) -> None:
-        """Returns when each has its answer, or the server hung up on it."""
-        for thread in self._threads:
-            thread.join()
-
-    def _listen(self, number: int) -> None:
+    def do(self, number: int) -> None:
         address = f"{self.server.url}/api/v1/run/slow?stream={('sse', 'true')[number % 2]}"
         answer = ""
         with suppress(requests.RequestException):

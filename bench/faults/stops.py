@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import struct
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,9 +20,8 @@ import requests
 from bench.faults.found import Found
 from bench.faults.kills import FLOWS
 from bench.faults.load import Clients, Listeners
-from bench.faults.stored import check_whole, count_runs, list_running, look, sqlite_of
+from bench.faults.stored import check_whole, count_runs, list_running, look
 from tests.servers import AppServer
-from tests.store_databases import empty_database
 
 _SECONDS = 30.0
 _NIGHT = 8 * 3600
@@ -34,34 +32,13 @@ _UNDER_WAY = 3.0
 """Seconds after which something of each answer is kept."""
 
 
-def stop_on_sqlite(rounds: int) -> Found:
-    """SIGSTOP for 30 s under load, a second process beside it on the same database, on SQLite."""
-    with tempfile.TemporaryDirectory() as folder:
-        return stop_one(Path(folder), sqlite_of(Path(folder)), rounds=max(1, rounds // 10))
-
-
-def stop_on_postgresql(rounds: int) -> Found:
-    """The same on PostgreSQL."""
-    with tempfile.TemporaryDirectory() as folder, empty_database("postgresql", Path(folder)) as url:
-        return stop_one(Path(folder), url, rounds=max(1, rounds // 10))
-
-
-def sleep_on_sqlite(rounds: int) -> Found:
-    """Both processes stand still for 30 s, and the wall clock goes eight hours ahead, or back, on SQLite."""
-    with tempfile.TemporaryDirectory() as folder:
-        return stop_both(Path(folder), sqlite_of(Path(folder)), rounds=max(2, rounds // 10))
-
-
-def sleep_on_postgresql(rounds: int) -> Found:
-    """The same on PostgreSQL."""
-    with tempfile.TemporaryDirectory() as folder, empty_database("postgresql", Path(folder)) as url:
-        return stop_both(Path(folder), url, rounds=max(2, rounds // 10))
-
-
 def stop_one(
     folder: Path, database: str, *, rounds: int = 1, seconds: float = _SECONDS, limits: Mapping[str, Any] | None = None
 ) -> Found:
-    """The second process starts anew meanwhile, and is asked for the first one's runs all the time."""
+    """SIGSTOP for 30 s under load, a second process beside it on the same database.
+
+    That one starts anew meanwhile, and is asked for the first one's runs all the time.
+    """
     with _open_two(folder, database, limits or {}) as (first, second):
         token, seen, wrong = first.token("faults"), Counter[str](stops=rounds), Counter[str]()
         clients = Clients(first, token)
@@ -87,7 +64,7 @@ def stop_one(
 def stop_both(
     folder: Path, database: str, *, rounds: int = 2, seconds: float = _SECONDS, limits: Mapping[str, Any] | None = None
 ) -> Found:
-    """The wall clock goes ahead and back in turn."""
+    """Both processes stand still for 30 s, and the wall clock goes eight hours ahead, or back, in turn."""
     with (
         _Clock.open(folder / "clock") as clock,
         _open_two(folder, database, limits or {}, clock.environment) as servers,

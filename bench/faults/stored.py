@@ -32,10 +32,7 @@ def sqlite_of(folder: Path) -> str:
 
 
 def open_engine(database: str) -> Engine:
-    url = make_url(database)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    return create_engine(url, poolclass=NullPool)
+    return create_engine(database.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
 
 
 def read_answers(database: str) -> dict[str, str]:

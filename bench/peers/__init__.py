@@ -1,1 +1,0 @@
-"""Flowground beside Gradio and Chainlit, measured in one run."""
