@@ -50,7 +50,7 @@ AREAS: Mapping[str, Area] = {
     "runs": Area(
         ("flowground/store/runs/*.py",),
         (
-            *("store_conversations", "store_runs", "store_numbers", "store_transcripts", "test_turn", "forgetting"),
+            *("store_conversations", "store_runs", "store_transcripts", "test_turn"),
             *("interruptions", "retention", "test_messages", "test_runs"),
         ),
     ),
