@@ -1,8 +1,10 @@
-"""Agents: what a model may call, with which arguments, and what becomes of it."""
+"""Agents: what a model may call, with which arguments, what becomes of it, and where one that goes too far ends."""
 
 import asyncio
+import dataclasses
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -11,11 +13,20 @@ from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output
 from flowground.errors import ComponentFailed, FlowError, RunOverBudget
-from flowground.events import ComponentFinished, Token, ToolCalled, ToolReturned
+from flowground.events import (
+    ComponentFinished,
+    ModelThought,
+    RunFinished,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+)
 from flowground.fields.types import list_types
 from flowground.flow.parse import parse_flow
 from flowground.loader.links import link_flow
-from flowground.messages import ToolCall, Usage
+from flowground.messages import Reasoning, ToolCall, Usage
+from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.runner.budget import RunBudget
 from flowground.runner.tools import LONGEST_RESULT
@@ -23,7 +34,7 @@ from flowground.settings import Limits
 from flowground.values import SaidMessage, ValueKind
 from flowground.wiring import wire
 from tests.calling import FLOW, TYPES, Calling, Note, find_answer, find_results, run, use, wired
-from tests.flow_runs import SaidBefore, read_into
+from tests.flow_runs import SaidBefore, nothing_said, read_into
 
 pytestmark = pytest.mark.anyio
 
@@ -251,3 +262,69 @@ def test_no_model_sets_what_is_closed_but_for_one_query() -> None:
     every = [(kind.type_name, known) for kind in COMPONENTS.values() for known in list_types(kind).values()]
     closed = [(kind, known) for kind, known in every if known.model_may_set and not known.callers_may_set]
     assert [(kind, known.name, known.is_fixed) for kind, known in closed] == [("SQL", "query", False)]
+
+
+class CallingOn(Calling):
+    """Calls the first of its tools each time, and counts how often it is asked."""
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        self.asked.append(call)
+        calls = (use(call.tools[0].name, input_value="go on"),) if call.tool_choice != "none" else ()
+        yield Completion("" if calls else "Enough.", "m", Usage(1, 2), "tool_calls" if calls else "stop", calls)
+
+
+async def test_agents_that_call_each_other_end_at_the_eighth() -> None:
+    text = """
+components:
+  ChatInput: {type: ChatInput}
+  Top: {type: Agent, model: m, input_value: "${ChatInput}", tools: [One], max_iterations: 2}
+  One: {type: Agent, model: m, tools: [Two], max_iterations: 2}
+  Two: {type: Agent, model: m, tools: [One], max_iterations: 2}
+  ChatOutput: {type: ChatOutput, input_value: "${Top}"}
+"""
+    models = CallingOn()
+    events = await run(models, text)
+    told = [event.text for event in events if isinstance(event, ToolReturned) and event.status == "failed"]
+    assert told == ["It failed: Agents call each other 8 deep at most: Top" + " → One → Two" * 4 + "."]
+    assert len(models.asked) == 16
+    assert isinstance(events[-1], RunFinished)
+
+
+async def test_no_more_is_told_of_a_call_than_there_is_room_for() -> None:
+    long = "x" * 100_000
+    events = await run(Calling([ToolCall(long, "Note", {"text": long})], "Done."))
+    (told,) = (event for event in events if isinstance(event, ToolReturned))
+    assert len(json.dumps(dataclasses.asdict(told))) < 20_000
+
+
+async def test_every_call_has_an_end_also_where_the_run_ends_first() -> None:
+    models = Calling([use("Note", text="a"), use("Note", text="b")], [use("Note", text="c")])
+    request, limits, noted = RunRequest("hi", stream=True), Limits(run_steps=4), list[Any]()
+    run = run_flow(wired(), request, history=nothing_said, models=models, limits=limits, note=noted.append)
+    with pytest.raises(RunOverBudget):
+        await read_into([], run)
+    calls = [event for event in noted if isinstance(event, ToolCalled)]
+    ends = [event for event in noted if isinstance(event, ToolReturned)]
+    assert [event.number for event in calls] == [event.called.number for event in ends] == [1, 2, 3]
+    assert [event.status for event in ends] == ["done", "done", "failed"]
+    assert "4 steps" in ends[-1].text
+
+
+async def test_thoughts_have_a_beginning_and_an_end_before_what_follows_them() -> None:
+    class Thinks(Calling):
+        async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+            self.asked.append(call)
+            yield Reasoning("So ")
+            yield Reasoning("be it.")
+            if len(self.asked) > 1:
+                yield "Done."
+                yield Completion("Done.", "m", None, "stop")
+            else:
+                yield Completion("", "m", None, "tool_calls", (use("Calculator", expression="1+1"),))
+
+    events = await run(Thinks())
+    acts = (ToolCalled, ToolReturned, ThinkingBegan, ModelThought, Token)
+    acted = [type(event) for event in events if isinstance(event, acts)]
+    assert acted == [*(ThinkingBegan, ModelThought, ToolCalled, ToolReturned), *(ThinkingBegan, ModelThought, Token)]
+    assert [event.text for event in events if isinstance(event, ModelThought)] == ["So be it."] * 2
+    assert find_answer(events) == "Done."

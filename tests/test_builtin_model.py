@@ -26,7 +26,7 @@ from contextlib import aclosing
 from pathlib import Path
 from flowground.errors import ProviderUnreachable
 from flowground.messages import Message, ToolResult
-from flowground.providers.base import Completion, ModelCall, ToolSpec
+from flowground.providers.base import ModelCall, ToolSpec
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.weights import fetch
 
@@ -40,15 +40,12 @@ async def main(folder: Path) -> int:
     call = ModelCall("local", (Message("user", "What is the capital of Australia?"),), {"temperature": 0, "seed": 1})
     try:
         async with aclosing(local.stream(call)) as pieces:
-            said = [piece async for piece in pieces if not isinstance(piece, str) or piece]
+            *said, completion = [piece async for piece in pieces if piece]
         await call_a_tool(local)
     finally:
         await local.close()
     texts = [piece for piece in said if isinstance(piece, str)]
-    completion = said[-1]
-    assert isinstance(completion, Completion), said
-    assert completion.model == "Qwen2.5-Coder 0.5B"
-    assert completion.usage and completion.usage.output_tokens > 3
+    assert completion.model == "Qwen2.5-Coder 0.5B" and completion.usage.output_tokens > 3, completion
     assert len(texts) > 3 and "".join(texts) == completion.text
     assert "Canberra" in completion.text, completion.text
     return 0
@@ -56,12 +53,12 @@ async def main(folder: Path) -> int:
 async def call_a_tool(local: Local) -> None:
     city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tools = (ToolSpec("get_weather", "The weather of a city now.", city),)
-    said = Message("user", "What is the weather in Oslo?")
-    end = await local.complete(ModelCall("local", (said,), {"temperature": 0}, tools=tools))
+    said = (Message("user", "What is the weather in Oslo?"),)
+    end = await local.complete(ModelCall("local", said, {"temperature": 0}, tools=tools))
     (called,) = end.tool_calls
     assert (called.name, called.arguments) == ("get_weather", {"city": "Oslo"}), end
-    result = Message("tool", (ToolResult(called.id, called.name, "7 degrees, rain"),))
-    end = await local.complete(ModelCall("local", (said, end.message, result), {"temperature": 0}, tools=tools))
+    said += (end.message, Message("tool", (ToolResult(called.id, called.name, "7 degrees, rain"),)))
+    end = await local.complete(ModelCall("local", said, {"temperature": 0}, tools=tools))
     assert "7 degrees" in end.text and not end.tool_calls, end
 
 sys.exit(asyncio.run(main(Path(sys.argv[1]))))
@@ -71,15 +68,8 @@ sys.exit(asyncio.run(main(Path(sys.argv[1]))))
 def test_the_real_model_answers() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("needs xllamacpp, which has no package for this platform")
-    chat = subprocess.run(
-        [sys.executable, "-c", CHAT, str(FOLDER)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
+    command = [sys.executable, "-c", CHAT, str(FOLDER)]
+    chat = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1800, check=False)
     if chat.returncode == 77:
         pytest.skip(chat.stdout)
     assert chat.returncode == 0, chat.stdout + chat.stderr

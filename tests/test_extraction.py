@@ -12,6 +12,7 @@ import pytest
 
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 from flowground.extraction.extractor import Extractor
+from flowground.extraction.extractors import Extractors
 from tests.documents_of_all_kinds import join_objects, make_docx, make_pdf, pack, write_paragraph
 
 SMALL = ExtractionLimits(file_bytes=60_000_000, text_chars=200_000, memory_bytes=600_000_000, seconds=8)
@@ -239,3 +240,23 @@ def test_a_call_that_is_cancelled_ends_its_child() -> None:
             return task.cancelled() and extractor._process is None
 
     assert asyncio.run(cancel())
+
+
+SLOW = b"<html><body>" + b"<!" * 3_000_000
+"""Each of these may begin a comment, and Python looks for its end."""
+
+
+@pytest.mark.anyio
+async def test_files_that_take_minutes_keep_those_of_others_from_nothing() -> None:
+    extractors = Extractors(ExtractionLimits(seconds=600))
+    slow = [asyncio.create_task(extractors.extract(SLOW, "slow.html")) for _ in range(3)]
+    try:
+        await asyncio.sleep(0)
+        found = await asyncio.wait_for(extractors.extract(b"Hello", "soon.txt"), 300)
+        assert found.text == "Hello"
+        assert not any(task.done() for task in slow)
+    finally:
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+        await extractors.close()

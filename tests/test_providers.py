@@ -3,6 +3,7 @@
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,12 +15,13 @@ from flowground import providers
 from flowground.errors import ConfigError, ProviderRefused
 from flowground.messages import FilePart, Message, ToolCall
 from flowground.providers import KINDS
-from flowground.providers.base import Capabilities, Completion, ModelCall, ProviderSettings, ToolSpec
+from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, ToolSpec
 from flowground.providers.builtin import child
 from flowground.settings import Settings
 from flowground.words import join_words
 from tests import anthropic_answers, google_answers
 from tests.chat_answers import ANSWER
+from tests.model_calls import faults_of
 from tests.opened_providers import open_providers
 from tests.tiny import TINY
 from tests.wire import wire
@@ -32,10 +34,13 @@ async def no_server(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
     yield {}, "You said: Hi"
 
 
-@asynccontextmanager
-async def chat_completions(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
-    async with wire([ANSWER]) as server:
-        yield {"base_url": f"{server.url}/v1", "api_key": "sk-of-the-test"}, "Hi you"
+def server_says(answer: bytes, text: str) -> Callable[[Path], AbstractAsyncContextManager[tuple[Entry, str]]]:
+    @asynccontextmanager
+    async def serve(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+        async with wire([answer]) as server:
+            yield {"base_url": f"{server.url}/v1", "api_key": "sk-of-the-test"}, text
+
+    return serve
 
 
 @asynccontextmanager
@@ -46,25 +51,11 @@ async def own_process(folder: Path) -> AsyncIterator[tuple[Entry, str]]:
         yield {"path": "mine.gguf"}, "tiny: Hi"
 
 
-@asynccontextmanager
-async def messages_api(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
-    async with wire([anthropic_answers.ANSWER]) as server:
-        yield {"base_url": f"{server.url}/v1", "api_key": "sk-of-the-test"}, "Hello!"
-
-
-@asynccontextmanager
-async def gemini(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
-    async with wire([google_answers.ANSWER]) as server:
-        yield {"base_url": f"{server.url}/v1beta", "api_key": "of-the-test"}, "Hello!"
-
-
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[tuple[Entry, str]]]] = {
     "local": own_process,
-    "openai": chat_completions,
-    "ollama": chat_completions,
-    "azure": chat_completions,
-    "google": gemini,
-    "anthropic": messages_api,
+    **dict.fromkeys(("openai", "ollama", "azure"), server_says(ANSWER, "Hi you")),
+    "google": server_says(google_answers.ANSWER, "Hello!"),
+    "anthropic": server_says(anthropic_answers.ANSWER, "Hello!"),
     "scripted": no_server,
 }
 """For each kind something that answers it: the settings which lead there, and how the answer to "Hi" begins."""
@@ -91,17 +82,21 @@ def list_beside_text(model: str, takes: Capabilities) -> list[tuple[ModelCall, b
     ]
 
 
+@asynccontextmanager
+async def opened(folder: Path, kind: str, entry: Entry) -> AsyncIterator[tuple[Provider, str]]:
+    (folder / "config.yaml").write_text(json.dumps({"providers": {"mine": {"type": kind, **entry}}}), "utf-8")
+    found = open_providers(Settings.load(folder / "config.yaml"))
+    yield found.resolve("mine" if KINDS[kind].only_model else "mine:small")
+    await found.close()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> None:
     assert kind in SERVERS, f"tests/test_providers.py has nothing in SERVERS that answers the kind {kind!r}"
-    async with SERVERS[kind](tmp_path) as (entry, expected):
-        (tmp_path / "config.yaml").write_text(json.dumps({"providers": {"mine": {"type": kind, **entry}}}), "utf-8")
-        opened = open_providers(Settings.load(tmp_path / "config.yaml"))
-        provider, model = opened.resolve("mine" if KINDS[kind].only_model else "mine:small")
+    async with SERVERS[kind](tmp_path) as (entry, expected), opened(tmp_path, kind, entry) as (provider, model):
         answer = await provider.complete(ModelCall(model, (Message("user", "Hi"),), {}))
         assert answer.text.startswith(expected)
-        await opened.close()
 
 
 @pytest.mark.anyio
@@ -111,20 +106,13 @@ async def test_each_kind_refuses_what_its_model_does_not_take_and_asks_nobody(ki
     async with SERVERS[kind](tmp_path) as (entry, _):
         settings: list[dict[str, list[str]]] = [{}, {"takes": []}, {"takes": ["images", "tools"]}]
         for takes in settings:
-            config = {"providers": {"mine": {"type": kind, **entry, **takes}}}
-            (tmp_path / "config.yaml").write_text(json.dumps(config), "utf-8")
-            opened = open_providers(Settings.load(tmp_path / "config.yaml"))
-            provider, model = opened.resolve("mine" if KINDS[kind].only_model else "mine:small")
-            said = provider.takes(model)
-            assert takes == {} or said == Capabilities(**dict.fromkeys(takes["takes"], True))
-            for call, is_taken, lacks in list_beside_text(model, said):
-                if not is_taken:
-                    for answer in (provider.complete(call), Completion.read(provider.stream(call))):
-                        with pytest.raises(ProviderRefused) as refused:
-                            await answer
-                        assert refused.value.message == f"The model 'mine:{model}' {lacks}."
-                        assert "providers.mine.takes" in (refused.value.hint or "")
-            await opened.close()
+            async with opened(tmp_path, kind, entry | takes) as (provider, model):
+                said = provider.takes(model)
+                assert takes == {} or said == Capabilities(**dict.fromkeys(takes["takes"], True))
+                for call, is_taken, lacks in list_beside_text(model, said):
+                    for refused in [] if is_taken else await faults_of(provider, call, ProviderRefused):
+                        assert refused.message == f"The model 'mine:{model}' {lacks}."
+                        assert "providers.mine.takes" in (refused.hint or "")
 
 
 def test_every_settings_class_of_a_provider_stands_in_the_table() -> None:
@@ -160,15 +148,17 @@ def test_a_kind_that_does_not_exist_falls_through_to_no_other(tmp_path: Path, en
     )
 
 
-def test_an_unknown_provider_names_the_nearest_and_what_to_do() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        open_providers().resolve("scriptet:echo")
-    assert refused.value.message == "There is no provider 'scriptet' (did you mean scripted?)"
-    known = ", ".join(sorted(KINDS))
-    assert refused.value.hint == f"Add it under `providers:` in config.yaml. Known now: {known}."
+KNOWN = ", ".join(sorted(KINDS))
 
 
-def test_a_provider_without_a_model_is_refused() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        open_providers().resolve("ollama")
-    assert refused.value.hint == "Write `model: ollama:NAME`, with the model's name."
+@pytest.mark.parametrize(
+    ("named", "message", "hint"),
+    [
+        ("scriptet:echo", "There is no provider 'scriptet' (did you mean scripted?)", f"Known now: {KNOWN}."),
+        ("ollama", "model", "Write `model: ollama:NAME`, with the model's name."),
+    ],
+)
+def test_who_is_named_and_not_found_is_told_with_what_to_do(named: str, message: str, hint: str) -> None:
+    with pytest.raises(ProviderRefused, match=re.escape(message)) as refused:
+        open_providers().resolve(named)
+    assert (refused.value.hint or "").endswith(hint)

@@ -1,9 +1,10 @@
-"""Every wait for a model's server has an end, every answer a size, and both ways to ask tell of a fault alike."""
+"""Every wait for a model's server has an end, every answer a size, and its failures are passed over or told."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from flowground.messages import Usage
 from flowground.providers.base import Completion
 from flowground.providers.lanes import AT_ONCE
 from flowground.providers.openai import OpenAI
-from tests.chat_answers import ANSWER, CALL, DONE, USAGE, all_of, delta, model
+from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.model_calls import fault_of, faults_of
+from tests.opened_providers import open_providers
 from tests.test_providers_ways import certificate
-from tests.wire import Part, chunked, event, whole, wire
+from tests.wire import HANG_UP, Part, chunked, event, whole, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -170,3 +172,158 @@ async def test_a_wait_for_a_free_connection_ends_and_loses_none() -> None:
                 for fault in await faults_of(provider, CALL, ProviderBusy):
                     assert fault.message.startswith(f"All {AT_ONCE} calls that provider 'mine' may have at once")
                 assert len(server.asked) == calls
+
+
+async def test_a_refusal_says_why_without_key_and_address() -> None:
+    said = {"error": {"message": f"Wrong key\n{KEY} at /deep/v1/chat/completions", "code": "invalid_api_key"}}
+    async with model([whole(said, status="401 Unauthorized")]) as (provider, server):
+        refused = await fault_of(provider.complete(CALL), ProviderRefused)
+        assert (refused.status, len(server.asked)) == (401, 1)
+        assert refused.message == "The provider 'mine' answered with status 401: Wrong key … at …"
+        assert refused.hint == "Check `providers.mine.api_key` in config.yaml."
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "500 Oh No", "503 Later"])
+async def test_passing_failures_are_repeated(status: str) -> None:
+    failed = whole({"error": "busy"}, status=status, headers="Retry-After: 0\r\n")
+    async with model([failed], [failed], [ANSWER], [failed], [failed], [STREAMED]) as (provider, _):
+        assert await provider.complete(CALL) == WANTED
+        assert await all_of(provider) == ["Hi", " you", WANTED]
+
+
+async def test_repeats_end() -> None:
+    async with model([whole({"detail": "broken"}, status="500 Oh No")], retries=1) as (provider, server):
+        refused = await fault_of(provider.complete(CALL), ProviderRefused)
+        assert (refused.status, len(server.asked)) == (500, 2)
+        assert refused.message == "The provider 'mine' answered with status 500: broken"
+
+
+async def test_a_long_wait_is_the_callers() -> None:
+    async with model([whole({}, status="429 Busy", headers="Retry-After: 120\r\n")]) as (provider, server):
+        refused = await fault_of(all_of(provider), ProviderBusy)
+        assert (refused.retry_after, refused.status, len(server.asked)) == (120, 429, 1)
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    async with model([ANSWER, HANG_UP], [HANG_UP], [ANSWER]) as (provider, server):
+        assert await provider.complete(CALL) == WANTED
+        assert await provider.complete(CALL) == WANTED
+        assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("answer", [[chunked(delta("Hi"), end=False), HANG_UP], [chunked(delta("Hi"))]])
+async def test_an_answer_without_its_end_is_broken_and_not_begun_anew(answer: list[Part]) -> None:
+    async with model(answer) as (provider, server), aclosing(provider.stream(CALL)) as pieces:
+        assert await anext(pieces) == "Hi"
+        await fault_of(anext(pieces), ProviderUnreachable)
+        assert len(server.asked) == 1
+
+
+async def test_a_server_that_is_down_is_asked_again_after_any_number_of_calls() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        provider = OpenAI("mine", f"http://127.0.0.1:{nobody.getsockname()[1]}/v1", retries=0, timeout=20)
+        for _ in range(260):  # more than may be under way at once
+            async with asyncio.timeout(20):
+                refused = await fault_of(provider.complete(CALL), ProviderUnreachable)
+        await provider.close()
+    assert refused.message == "Nothing answers at the address of provider 'mine'."
+    assert refused.hint == "Check `providers.mine.base_url` in config.yaml and that the server runs."
+
+
+COMMENTS = [0.02, event(b": still here\n\n")] * 3000
+
+
+@pytest.mark.parametrize("answer", [[60.0, ANSWER], [chunked(end=False), 60.0], [chunked(end=False), *COMMENTS]])
+async def test_a_late_answer_is_given_up(answer: list[Part]) -> None:
+    async with model(answer, seconds=0.7) as (provider, server):
+        await fault_of(all_of(provider), ProviderTimeout)
+        await asyncio.wait_for(server.left.wait(), 30)
+        late = await fault_of(provider.complete(CALL), ProviderTimeout)
+        assert late.message == "The provider 'mine' did not answer within 0.7 seconds."
+
+
+async def test_a_late_next_piece_is_given_up() -> None:
+    late: list[Part] = [chunked(delta("Hi"), end=False), 60.0]
+    async with model(late, seconds=0.7) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
+        assert await anext(pieces) == "Hi"
+        await fault_of(anext(pieces), ProviderTimeout)
+
+
+NO_CONTENT = [b'{"choices":[{"message":{"content":7}}]}', b'{"choices":[{"message":{"content":["a"]}}]}']
+NO_MESSAGE = [b"{}", b'{"choices":[]}', b'{"choices":[{"message":7}]}', *NO_CONTENT]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices":7}', b"\xff\xfe", b"[" * 100_000, *NO_MESSAGE])
+async def test_what_is_no_answer_is_refused(body: bytes) -> None:
+    """A sign-in page, for one; it is asked for once, and told alike where a stream was wanted."""
+    async with model([whole(body)], [chunked(b"data: " + (body or b"x") + b"\n\n", DONE)]) as (provider, server):
+        refused = await fault_of(provider.complete(CALL), ProviderRefused)
+        assert refused.message == "The provider 'mine' answered with something that is not a chat completion."
+        if body in NO_MESSAGE:
+            assert await all_of(provider) == [Completion("", "small")]  # an event without text is none
+        else:
+            streamed = await fault_of(all_of(provider), ProviderRefused)
+            assert (streamed.message, streamed.hint) == (refused.message, refused.hint)
+        assert len(server.asked) == 2
+
+
+async def test_an_error_under_status_200_is_an_error() -> None:
+    failure = {"error": {"message": "out of memory", "code": 507}}
+    async with model([whole(failure)], [chunked(failure)], retries=0) as (provider, _):
+        for _ in range(2):
+            refused = await fault_of(all_of(provider), ProviderRefused)
+            assert (refused.status, refused.message) == (507, "The provider 'mine' reported: out of memory")
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with model([whole(b"", status="307 Moved", headers="Location: http://127.0.0.1:1/\r\n")]) as (provider, _):
+        assert (await fault_of(provider.complete(CALL), ProviderRefused)).status == 307
+
+
+def test_openai_without_a_key_says_what_to_do() -> None:
+    with pytest.raises(ProviderRefused) as refused:
+        open_providers().resolve("openai:gpt-5-mini")
+    assert refused.value.hint == "Set OPENAI_API_KEY in the app's environment and restart it."
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:80/v1", "ftp://host/v1", "http://me:secret@host/v1", "http://", "::"])
+def test_an_address_that_cannot_be_used_is_refused(address: str) -> None:
+    with pytest.raises(ProviderRefused, match=r"^The address of provider 'mine' cannot be used\.$"):
+        OpenAI("mine", address)
+
+
+def test_a_key_that_is_no_key_is_refused() -> None:
+    with pytest.raises(ProviderRefused) as refused:
+        OpenAI("mine", "http://127.0.0.1/v1", api_key="two\nlines")
+    assert "two" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("later", "day"),
+    [
+        ("Thu, 31 Dec 2099 23:59:59 GMT", datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", datetime(2020, 1, 1, tzinfo=UTC)),
+        ("in a moment", None),
+        ("-5", None),
+    ],
+)
+async def test_a_server_may_name_the_day_to_come_back(later: str, day: datetime | None) -> None:
+    async with model([whole({}, status="429 Busy", headers=f"Retry-After: {later}\r\n")], retries=0) as (provider, _):
+        refused = await fault_of(provider.complete(CALL), ProviderBusy)
+    seconds = None if day is None else max(0.0, (day - datetime.now(UTC)).total_seconds())
+    assert refused.retry_after == (None if seconds is None else pytest.approx(seconds, abs=60))
+
+
+async def test_an_outage_is_logged_once_and_its_end_too_and_a_refusal_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    down = whole({"error": {"message": f"Overloaded {KEY}"}}, status="503 Away")
+    refusal = whole({"error": "no such model"}, status="404 No")
+    async with model([refusal], *[[down]] * 3, [ANSWER], [ANSWER], [down], retries=0) as (provider, _):
+        for _ in range(4):
+            await fault_of(provider.complete(CALL), ProviderRefused)
+        await all_of(provider)
+        await provider.complete(CALL)
+        await fault_of(all_of(provider), ProviderRefused)
+    begun = "The provider 'mine' is down, which is told once: The provider 'mine' answered with status 503: Overloaded"
+    told = [record.getMessage().removesuffix(" …") for record in caplog.records]
+    assert told == [begun, "The provider 'mine' answers again.", begun]

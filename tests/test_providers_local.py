@@ -1,20 +1,32 @@
+"""The built-in model: its process, how its weights come, and its tools, of which it knows none itself."""
+
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flowground.errors import ProviderRefused, ProviderUnreachable
+from flowground.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.messages import Usage
-from flowground.providers.base import Completion
+from flowground.messages import Message, Reasoning, ToolCall, ToolResult, Usage
+from flowground.providers.base import Completion, ModelCall, Piece, ToolSpec
 from flowground.providers.builtin.child import CannotStart, check_memory, find_available_memory
+from flowground.providers.builtin.chosen_tool import put_tools_into_words, read_choice
 from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.sources import HubFile
+from flowground.providers.builtin.weights import Weights, fetch
+from flowground.providers.scripted import ScriptedSettings
+from flowground.settings import Settings
 from tests.model_calls import fault_of
-from tests.tiny import TINY, all_of, call, fetched, own_file
+from tests.opened_providers import open_providers
+from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, own_file, weights_at
+from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -196,3 +208,170 @@ async def test_a_file_of_ones_own_that_is_not_there(tmp_path: Path) -> None:
     refused = await fault_of(all_of(local, "Hi"), ProviderRefused)
     assert refused.hint == "Check `providers.local.path` in config.yaml: it names a GGUF file."
     await local.close()
+
+
+async def test_the_first_message_fetches_shows_progress_and_answers(tmp_path: Path) -> None:
+    async with fetched(tmp_path, 0.5) as local:
+        assert local.read_status().state == "absent"
+        assert local.read_status().message == "The first message fetches the built-in model, Tiny, 0.0 GB, CC0."
+        pieces = await all_of(local, "Hi")
+        assert isinstance(pieces[0], ModelProgress)
+        assert (pieces[0].model, pieces[0].received, pieces[0].total) == ("Tiny", 0, 2)
+        assert pieces[-1] == Completion("tiny: Hi", "Tiny", Usage(3, 2), "stop")
+        assert local.read_status().state == "ready"
+
+
+async def test_a_caller_who_does_not_wait_is_told_when_to_come_back(tmp_path: Path) -> None:
+    async with fetched(tmp_path, 0.3) as local:
+        for _ in range(2):
+            refused = await fault_of(local.complete(call("Hi")), ModelNotReady)
+            assert (refused.received, refused.total, refused.retry_after) == (0, 2, 5)
+        assert local.read_status().state == "fetching"
+        await end_of_fetch(local)
+        assert (await local.complete(call("Hi"))).model == "Tiny"
+
+
+async def test_off_fetches_nothing_and_says_what_to_do(tmp_path: Path) -> None:
+    async with fetched(tmp_path, download="off") as local:
+        local.begin()
+        for answer in (all_of(local, "Hi"), local.complete(call("Hi"))):
+            refused = await fault_of(answer, ModelNotReady)
+            assert refused.hint == "Run `python -m flowground model download`, or name another provider's model."
+        assert local.read_status().state == "absent"
+        assert not (tmp_path / "models").exists()
+        async with wire([whole(DATA)]) as hub:  # as the command line fetches it
+            await fetch(tmp_path / "models", progress=lambda *_: None, weights=weights_at(hub.url))
+        assert local.read_status().state == "ready"
+
+
+async def test_auto_fetches_before_the_first_message(tmp_path: Path) -> None:
+    async with fetched(tmp_path, download="auto") as local:
+        local.begin()
+        assert local.read_status().state == "fetching"
+        await end_of_fetch(local)
+        assert local.read_status().state == "ready"
+
+
+async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
+    async with fetched(tmp_path, 0.3) as local:
+        async with aclosing(local.stream(call("Hi"))) as pieces:
+            assert isinstance(await anext(pieces), ModelProgress)
+        assert local.read_status().state == "fetching"
+        await end_of_fetch(local)
+        assert local.read_status().state == "ready"
+
+
+async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
+    wanted = Weights("Tiny", "CC0", "tiny.gguf", 2, "0" * 64, (HubFile("http://127.0.0.1:9/tiny.gguf"),))
+    local = Local("local", LocalSettings(), tmp_path, weights=wanted, program=TINY)
+    refused = await fault_of(all_of(local, "Hi"), ProviderUnreachable)
+    assert refused.message == "Tiny could not be fetched: no source answers."
+    assert "`providers.local.path`" in (refused.hint or "")
+    assert local.read_status().state == "failed"
+    assert (local.read_status().message or "").startswith("Tiny could not be fetched: no source answers. Connect")
+    assert (await fault_of(local.complete(call("Hi")), ProviderError)).code == "model_unreachable"
+    await fault_of(all_of(local, "Hi"), ProviderUnreachable)
+    await local.close()
+
+
+async def test_providers_tell_where_the_built_in_model_is(tmp_path: Path) -> None:
+    providers = open_providers(Settings(data=tmp_path))
+    assert providers.read_status().state == "absent"
+    assert providers.read_status().total == 491_400_064
+    _, name = providers.resolve("local")
+    assert name == "local"
+    await providers.close()
+    assert open_providers(Settings(providers={"local": ScriptedSettings()})).read_status().state == "absent"
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = ToolSpec("weather", "The weather of a city.", CITY)
+CLOCK = ToolSpec("clock", "The time now.", {"type": "object", "properties": {}})
+ASKED = Message("user", "How is Oslo?")
+CALL = ModelCall("local", (Message("system", "Be kind."), ASKED), {}, tools=(WEATHER, CLOCK))
+
+
+async def chosen(*said: Piece) -> list[Piece]:
+    async def speak() -> AsyncGenerator[Piece, None]:
+        for piece in said:
+            yield piece
+
+    return [piece async for piece in read_choice(speak(), 2)]
+
+
+def closed(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def test_the_model_is_asked_for_one_call_or_an_answer() -> None:
+    asked = put_tools_into_words(CALL)
+    assert (asked.tools, asked.messages[1:]) == ((), (ASKED,))
+    told = "Be kind.\n\nYou can call these tools:\n\n- weather: The weather of a city."
+    assert asked.messages[0].text.startswith(told)
+    assert "- clock: The time now. Arguments: {}" in asked.messages[0].text
+    calls = [closed(tool={"const": tool.name}, arguments=tool.parameters) for tool in (WEATHER, CLOCK)]
+    assert asked.response_schema == {"anyOf": [*calls, closed(answer={"type": "string"})]}
+
+
+def test_a_tool_that_has_to_be_called_leaves_no_other_choice() -> None:
+    asked = put_tools_into_words(ModelCall("local", (ASKED,), {}, tools=(WEATHER, CLOCK), tool_choice="clock"))
+    assert asked.response_schema
+    assert [one["properties"].get("tool") for one in asked.response_schema["anyOf"]] == [{"const": "clock"}]
+
+
+@pytest.mark.parametrize("may_call", [True, False])
+def test_calls_and_results_are_told_in_words(may_call: bool) -> None:
+    given = (ToolResult("c", "weather", "7 °C"), ToolResult("d", "clock", "broken", is_error=True))
+    made = (Reasoning("hm"), ToolCall("c", "weather", {"city": "Oslo"}), ToolCall("d", "clock", {}))
+    messages = (ASKED, Message("assistant", made), Message("tool", given))
+    asked = put_tools_into_words(ModelCall("local", messages, {}, tools=(WEATHER,) if may_call else ()))
+    end = "Reply with the answer, or call another tool." if may_call else "Reply with the answer."
+    assert asked.messages[1 if may_call else 0 :] == (
+        ASKED,
+        Message("assistant", '{"tool": "weather", "arguments": {"city": "Oslo"}}'),
+        Message("assistant", '{"tool": "clock", "arguments": {}}'),
+        Message("user", f"Result of weather: 7 °C\nError of clock: broken\n\n{end}"),
+    )
+    assert (asked.response_schema is not None) == may_call
+
+
+async def test_a_call_is_no_text() -> None:
+    said = '{"tool": "weather", "arguments": {"city": "Oslo"}}'
+    call = ToolCall("call_2", "weather", {"city": "Oslo"})
+    pieces = await chosen("{", said[1:], Completion(said, "m", None, "stop"))
+    assert pieces == [Completion("", "m", None, "tool_calls", (call,))]
+
+
+async def test_an_answer_is_its_text() -> None:
+    said, text = json.dumps({"answer": "Cold „brr“\n"}), "Cold „brr“\n"
+    pieces = await chosen(said, Completion(said, "m", None, "stop"))
+    assert pieces == [text, Completion(text, "m", None, "stop")]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ('{"answer": "It is co', "It is co"),
+        ('{ "answer" : "It is \\u00', "It is "),
+        ('{"answer": "It is \\', "It is "),
+        ('{"tool": "weather", "argu', ""),
+        ('{"tool": "weather", "arguments": 7}', ""),
+        ("{", ""),
+        ("7", ""),
+    ],
+)
+async def test_what_max_tokens_cut_is_shown_as_far_as_it_is_an_answer(said: str, text: str) -> None:
+    *pieces, end = await chosen(said, Completion(said, "m", None, "length"))
+    assert pieces == ([text] if text else [])
+    assert end == Completion(text, "m", None, "length")
+
+
+async def test_the_process_is_sent_a_schema_and_no_tools(tmp_path: Path) -> None:
+    async with own_file(tmp_path) as local:
+        assert local.takes("local").tools
+        without = await local.complete(ModelCall("local", (ASKED,), {}))
+        assert without.text == "tiny: How is Oslo? ['max_tokens', 'messages', 'model']"
+        # What this process answers is no JSON: nothing of it is an answer.
+        assert (await local.complete(CALL)).text == ""
+        none = await local.complete(ModelCall("local", (ASKED,), {}, tools=(CLOCK,), tool_choice="none"))
+        assert none.text == without.text

@@ -55,8 +55,8 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
         yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
 
 
-def answer_of(at: AppTest, message: str) -> str:
-    return talk(go(at, "playground", flow="vault")).ask(message)
+def answer_of(at: AppTest) -> str:
+    return talk(go(at, "playground", flow="vault")).ask("Morning")
 
 
 def everything_drawn(at: AppTest) -> str:
@@ -68,8 +68,14 @@ def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
     assert not find_by_label(at.text_input, "Key").value
     drawn = everything_drawn(at)
     assert ("kind" in drawn, AUTHORS in drawn) == (True, False)
-    answered = answer_of(at, "Morning")
+    answered = answer_of(at)
     assert (f"{len(AUTHORS)} letters, kind: Morning" in answered, AUTHORS in everything_drawn(at)) == (True, False)
+
+
+def check_kept(folder: Path) -> None:
+    """All that was typed but the secret."""
+    kept = b"".join(file.read_bytes() for file in (folder / "data").rglob("*") if file.is_file())
+    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
 
 
 def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
@@ -78,9 +84,8 @@ def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: A
     find_by_label(at.text_input, "Tone").set_value("tonekept").run()
     [link] = [code.value for code in at.code if "/playground?" in code.value]
     assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
-    assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at, "Morning")
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
-    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
+    assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at)
+    check_kept(tmp_path)
 
 
 def test_a_secret_is_written_down_nowhere_either_by_another_name_of_its_component(at: AppTest, tmp_path: Path) -> None:
@@ -88,5 +93,4 @@ def test_a_secret_is_written_down_nowhere_either_by_another_name_of_its_componen
     page = TalkHere(runtime.get(), "vault")
     page.show()
     assert f"{len(TYPED)} letters, tonekept: Morning" in page.ask("Morning", tweaks=tweaks)
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
-    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
+    check_kept(tmp_path)

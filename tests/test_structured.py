@@ -44,16 +44,9 @@ async def run(flow: str, models: Answering) -> tuple[RunFinished, dict[str, str]
 
 INVOICE = """
 components:
-  Invoice:
-    type: StructuredOutput
-    input_value: Invoice 12 over 3.50
-    output_schema:
-      type: object
-      properties:
-        number: {type: string}
-        total: {type: number, minimum: 0}
-        lines: {type: array, items: {type: object, properties: {text: {type: string}}, required: [text]}}
-      required: [number]
+  Invoice: {type: StructuredOutput, input_value: Invoice 12 over 3.50, output_schema: {type: object, required: [number],
+    properties: {number: {type: string}, total: {type: number, minimum: 0}, lines: {type: array,
+    items: {type: object, properties: {text: {type: string}}, required: [text]}}}}}
   Lines: {type: Parser, input_data: "${Invoice.lines}", template: "<{text}>"}
   Number: {type: TextOutput, input_value: "${Invoice.number} ${Invoice.total?}"}
   Text: {type: TextOutput, input_value: "${Lines}"}
@@ -65,11 +58,8 @@ async def test_what_fits_the_schema_stands_on_an_output_each() -> None:
     models = Answering('{"number": "12", "total": 3.5, "lines": [{"text": "a"}, {"text": "b"}]}')
     end, _ = await run(INVOICE, models)
     texts = {name: result.text for name, result in end.results.items()}
-    assert texts == {
-        "Number": "12 3.5",
-        "Text": "<a>\n<b>",
-        "Whole": '{"number":"12","total":3.5,"lines":[{"text":"a"},{"text":"b"}]}',
-    }
+    whole = '{"number":"12","total":3.5,"lines":[{"text":"a"},{"text":"b"}]}'
+    assert texts == {"Number": "12 3.5", "Text": "<a>\n<b>", "Whole": whole}
     assert end.usage == Usage(1, 2)
     [asked] = models.asked
     assert asked.response_schema is not None
@@ -136,22 +126,15 @@ async def test_other_failures_are_failures(error: Exception) -> None:
 async def test_langflows_rows_are_a_schema() -> None:
     flow = """
 components:
-  Found:
-    type: StructuredOutput
-    input_value: x
-    schema_name: Facts
-    output_schema:
-      - {name: a, type: str, description: The a.}
-      - {name: b, type: int}
-      - {name: c, type: float, multiple: true}
-      - {name: d, type: bool}
-      - {name: e, type: dict}
+  Found: {type: StructuredOutput, input_value: x, schema_name: Facts, output_schema: [
+    {name: a, type: str, description: The a.}, {name: b, type: int}, {name: c, type: float, multiple: true},
+    {name: d, type: bool}, {name: e, type: dict}]}
   Out: {type: TextOutput, input_value: "${Found.a} ${Found.b} ${Found.c} ${Found.d} ${Found.e}"}
 """
     models = Answering('{"a": "x", "b": 1, "c": [0.5], "d": true, "e": {"f": null}}')
     end, _ = await run(flow, models)
     assert end.results["Out"].text == 'x 1 [0.5] true {"f":null}'
-    asked = models.asked[0].response_schema or {}
+    asked = dict(models.asked[0].response_schema or {})
     properties = asked.pop("properties")
     assert asked == {"type": "object", "title": "Facts", "required": [*"abcde"]}
     assert properties.pop("a") == {"type": "string", "description": "The a."}
@@ -231,11 +214,8 @@ async def test_a_schema_that_refers_to_itself_keeps_nobody_waiting(monkeypatch: 
 ROUTES = """
 components:
   ChatInput: {type: ChatInput}
-  Route:
-    type: SmartRouter
-    input_text: ${ChatInput}
-    routes: {billing: Questions about invoices, "other things": ""}
-    default_route: other things
+  Route: {type: SmartRouter, input_text: "${ChatInput}", default_route: other things,
+    routes: {billing: Questions about invoices, "other things": ""}}
   Billing: {type: Prompt, template: "billing: {v}", v: "${Route.billing}"}
   Other: {type: Prompt, template: "other: {v}", v: "${Route.other things}"}
   ChatOutput: {type: ChatOutput, input_value: "${Billing?}${Other?}"}
@@ -257,7 +237,7 @@ async def test_a_wrong_answer_takes_the_default_route_or_fails_by_name() -> None
     end, _ = await run(ROUTES, Answering('{"route": "sales"}', "sales"))
     assert end.results["ChatOutput"].text == "other: hi"
     assert end.usage == Usage(2, 4)  # what was asked in vain counts, too
-    without = ROUTES.replace("    default_route: other things\n", "")
+    without = ROUTES.replace(" default_route: other things,", "")
     with pytest.raises(ComponentFailed, match="'Route' failed: The model gave no JSON that fits"):
         await run(without, Answering('{"route": "sales"}', "sales"))
     with pytest.raises(ComponentFailed, match=r"'Route' failed: Gone\."):
