@@ -86,7 +86,7 @@ async def test_only_an_answer_in_ones_own_conversation_can_be_rated(store: Store
     for other in ({"message_id": "q1"}, {"message_id": "x"}, *elsewhere):
         assert not await rate(store, "bad", **other)
         assert not await rate(store, None, **other)
-        assert not await explain(store, **other)
+        assert not await store.write(ratings.explain, **ANSWER | other, **WHY)
         assert await find(store, **other) is None
         assert await find(store) == Rating("good")
     for other, found in (({}, {"a1": ("good", False)}), *((other, {}) for other in elsewhere)):

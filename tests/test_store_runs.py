@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.messages import Usage
@@ -102,14 +102,8 @@ async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) ->
 
 
 async def test_a_trace_holds_each_text_once(store: Store) -> None:
-    texts = (
-        ("In", "Hi"),
-        ("Prompt", "Be brief"),
-        ("Model", "Yes, it is"),
-        ("Out", "Yes, it is"),
-        ("Again", "Be brief"),
-    )
-    trace = tuple(TraceStep(name, name, 0.1, text) for name, text in texts)
+    texts = ("Hi", "Be brief", "Yes, it is", "Yes, it is", "Be brief")
+    trace = tuple(TraceStep(f"Step{number}", "Prompt", 0.1, text) for number, text in enumerate(texts))
     await end(store, await begin(store, "r", holder="h"), "Yes, it is", *trace, question="Hi")
     [*_, kept] = await store.read(list_messages, **HERE)
     assert kept.trace == trace
@@ -136,11 +130,9 @@ BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 
 async def add(store: Store, at: datetime, seconds: float = 1, **facts: Any) -> None:
     """A run that began then and has ended."""
-    given: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "status": "complete", "usage": Usage(10, 1)} | facts
-    run = RunRecord(
-        f"{at.timestamp()}{seconds}{given}", flow_version="v", session_id="s", started_at=at, seconds=seconds, **given
-    )
-    await store.write(turns.finish_turn, flow_id=run.flow_id, owner=run.owner, session_id="s", answers=[], run=run)
+    given: dict[str, Any] = {"flow_id": "f", "usage": Usage(10, 1), "seconds": seconds, "started_at": at} | facts
+    run = replace(ran(), **given)
+    await store.write(turns.finish_turn, **here(flow_id=run.flow_id, owner=run.owner), answers=[], run=run)
 
 
 async def of_the_day(store: Store) -> RunNumbers:
@@ -170,16 +162,13 @@ async def test_few_runs_are_measured_from_the_first_moment_on(store: Store) -> N
 
 
 async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_are_counted(store: Store) -> None:
-    def add_many(connection: Connection) -> None:
-        row = {"flow_id": "f", "flow_version": "v", "owner": "member:ada", "session_id": "s", "streamed": False}
-        rows = [
-            row | {"id": f"{n}", "status": "complete", "started_at": NOW.timestamp() - n, "seconds": n}
-            for n in range(1, 10_001)
-        ]
-        rows[-1]["status"] = "failed"
-        connection.execute(insert(tables.runs), rows)
-
-    await store.write(add_many)
+    row = {"flow_id": "f", "flow_version": "v", "owner": "member:ada", "session_id": "s", "streamed": False}
+    rows = [
+        row | {"id": f"{n}", "status": "complete", "started_at": NOW.timestamp() - n, "seconds": n}
+        for n in range(1, 10_001)
+    ]
+    rows[-1]["status"] = "failed"
+    await store.write(lambda to: [to.execute(insert(tables.runs), rows)])
     await add(store, NOW - timedelta(seconds=10_001), 99_999, status="failed", error_code="model_busy")
     found = await of_the_day(store)
     assert (found.runs, found.p50, found.p95) == (10_001, 5_000, 9_500)
@@ -212,17 +201,10 @@ async def test_runs_are_summed_by_day_person_and_failure(store: Store) -> None:
         FailureCount("model_busy", 2, BEGIN + 2 * DAY + HOUR),
         FailureCount("server_stopped", 1, BEGIN + 3 * DAY - HOUR),
     )
-    counts = {
-        "runs": 5,
-        "failed": 3,
-        "people": 2,
-        "visitors": 1,
-        "by_programs": 1,
-        "input_tokens": 40,
-        "output_tokens": 4,
-    }
-    days = (UsedDay(2, 1), UsedDay(), UsedDay(3, 2))
-    assert await sum_usage(store) == FlowUsage(**counts, days=days, failures=failures)
+    found = await sum_usage(store)
+    assert (found.runs, found.failed, found.people, found.visitors, found.by_programs) == (5, 3, 2, 1, 1)
+    assert (found.input_tokens, found.output_tokens, found.is_cut) == (40, 4, False)
+    assert (found.days, found.failures) == ((UsedDay(2, 1), UsedDay(), UsedDay(3, 2)), failures)
 
 
 async def test_of_many_the_newest_are_counted_and_that_is_said(store: Store) -> None:

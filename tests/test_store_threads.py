@@ -46,8 +46,8 @@ async def hold_readers(readers: Readers) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def open_readers(database: Database, *, seconds: float) -> AsyncIterator[Readers]:
-    readers = Readers(database.reader, database.file, seconds=seconds)
+async def open_readers(database: Database, *, seconds: float = 3600, threads: int = 3) -> AsyncIterator[Readers]:
+    readers = Readers(database.reader, database.file, seconds=seconds, threads=threads)
     try:
         yield readers
     finally:
@@ -55,7 +55,7 @@ async def open_readers(database: Database, *, seconds: float) -> AsyncIterator[R
 
 
 async def test_three_threads_read_and_more_than_8192_reads_do_not_wait(database: Database) -> None:
-    async with open_readers(database, seconds=3600) as readers:
+    async with open_readers(database) as readers:
         async with hold_readers(readers):
             waiting = Job(lambda _: None, (), {}, future=None)
             for _ in range(8192):
@@ -94,7 +94,7 @@ async def test_a_read_that_never_ends_is_cut_when_it_is_given_up(database: Datab
 
 
 async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> None:
-    async with open_readers(database, seconds=3600) as readers:
+    async with open_readers(database) as readers:
         hold = Hold()
         readers.put(held := job(hold))
         await asyncio.to_thread(hold.begun.wait, 60)
@@ -119,19 +119,18 @@ async def test_the_end_waits_for_reads_that_are_under_way_and_closes_their_conne
 
 
 async def test_after_a_read_that_failed_its_connection_is_another(database: Database) -> None:
-    readers = Readers(database.reader, database.file, seconds=3600, threads=1)
+    async with open_readers(database, threads=1) as readers:
 
-    async def find_driver() -> Any:
-        readers.put(found := job(lambda connection: connection.connection.driver_connection))
-        return await answer(found)
+        async def find_driver() -> Any:
+            readers.put(found := job(lambda connection: connection.connection.driver_connection))
+            return await answer(found)
 
-    before = await find_driver()
-    assert await find_driver() is before
-    readers.put(fails := job(lambda _: [][0]))
-    with pytest.raises(IndexError):
-        await answer(fails)
-    assert await find_driver() is not before
-    await asyncio.to_thread(readers.close)
+        before = await find_driver()
+        assert await find_driver() is before
+        readers.put(fails := job(lambda _: [][0]))
+        with pytest.raises(IndexError):
+            await answer(fails)
+        assert await find_driver() is not before
 
 
 async def test_sqlites_log_is_moved_after_each_commit_also_where_a_move_failed_and_the_end_waits_for_none(
@@ -140,12 +139,14 @@ async def test_sqlites_log_is_moved_after_each_commit_also_where_a_move_failed_a
     assert database.file is not None
     moves = note_moves(database, fail=1)
     checkpoints = Checkpoints(database.reader, database.file)
-    for count in range(3):
-        await asyncio.sleep(0.6)  # two pauses, and some
-        assert moves == ["PRAGMA wal_checkpoint(PASSIVE)"] * count
-        if count < 2:
-            checkpoints.committed.set()
-            eventually(lambda count=count: len(moves) == count + 1)
+    await asyncio.sleep(0.6)  # two pauses, and some
+    assert moves == []
+    checkpoints.committed.set()
+    eventually(lambda: len(moves) == 1)
+    checkpoints.committed.set()
+    eventually(lambda: len(moves) == 2)
+    await asyncio.sleep(0.6)
+    assert moves == ["PRAGMA wal_checkpoint(PASSIVE)"] * 2
     await asyncio.to_thread(checkpoints.close)
     assert "does not let go" not in caplog.text
 
@@ -176,8 +177,11 @@ class Working:
 
     name = "store-writer"
 
-    def __init__(self, looks: int) -> None:
-        self.now, self.looks = 100.0, looks
+    def __init__(self, looks: int, work: Callable[[float], float]) -> None:
+        self.now, self.looks, self.work = 100.0, looks, work
+
+    def count_work(self) -> int:
+        return int(self.work(self.now))
 
     def is_alive(self) -> bool:
         return self.now < 100 + self.looks
@@ -193,15 +197,13 @@ def test_the_end_waits_for_a_thread_that_gets_on_and_leaves_one_that_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends: list[tuple[int, Callable[[float], float], int]] = [
-        (3, lambda _: 1, 3),  # it ends in time
-        (60, lambda _: 1, 5),  # it does nothing
-        (60, lambda now: -now, 60),  # it gets on to its end
-        (60, lambda now: max(20, 130 - now), 15),  # it gets on for ten seconds
+        *((3, lambda _: 1, 3), (60, lambda _: 1, 5)),  # it ends in time; it does nothing
+        *((60, lambda now: -now, 60), (60, lambda now: max(20, 130 - now), 15)),  # it gets on, to its end or for 10 s
     ]
     for looks, work, seconds in ends:
-        thread: Any = Working(looks)
+        thread: Any = Working(looks, work)
         monkeypatch.setattr(threads, "time", thread)
         caplog.clear()
-        join_threads([thread], lambda thread=thread, work=work: int(work(thread.now)))
+        join_threads([thread], thread.count_work)
         assert thread.now - 100 == seconds
         assert ("does not let go of store-writer" in caplog.text) == (seconds < looks)

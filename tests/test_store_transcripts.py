@@ -12,9 +12,8 @@ from flowground.store.flows import presets
 from flowground.store.runs import conversations, erasing, recent, session_lists, transcripts, turns
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from flowground.store.runs.traces import TraceStep
-from tests.people import PASSWORD, Open
 from tests.stored import export_conversations, list_entries, list_runs
-from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
+from tests.stored_chats import START, here, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
 ADA = "member:ada"
@@ -145,21 +144,6 @@ async def test_a_run_is_handed_over_with_its_conversation(store: Store) -> None:
     await store.write(turns.finish_turn, **here(), answers=[], run=ran())
     await store.write(transcripts.hand_over, old=ADA, new="member:bob", by="tests")
     assert [run.owner for run in await store.read(list_runs, flow_id="echo")] == ["member:bob"]
-
-
-async def test_the_first_admin_finds_what_the_local_owner_said(open_sign_in: Open, store: Store) -> None:
-    for owner in ("local:owner", "token:somebody"):
-        await say(store, "first", owner=owner)
-        await say(store, "second", owner=owner)
-    await (await open_sign_in()).create_first_account("grace", "Grace", PASSWORD)
-    for owner, found in (
-        ("member:grace", ["first", "second"]),
-        ("local:owner", []),
-        ("token:somebody", ["first", "second"]),
-    ):
-        assert await list_texts(store, owner=owner) == found
-    [session] = await find_sessions(store, owner="member:grace")
-    assert (session.title, session.messages) == ("first", 2)
 
 
 # The list of one's conversations: page by page, searched, pinned

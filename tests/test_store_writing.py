@@ -3,14 +3,15 @@
 import asyncio
 import os
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from flowground.errors import ConfigError, InvalidRequest
 from flowground.store import Store
+from tests.store_jobs import Hold
 from tests.store_writes import note, noted
 from tests.stored import list_entries
 from tests.waiting import eventually
@@ -52,24 +53,20 @@ async def test_a_failing_write_is_tried_once_and_takes_back_its_own_work_and_nob
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_not_done(store: Store) -> None:
-    held, may_end, done = threading.Semaphore(0), threading.Event(), list[str]()
-
-    def hold_a_thread(_: Connection) -> None:
-        held.release()
-        may_end.wait(20)
+    holds, holding, done = [Hold(), Hold(), Hold()], [], list[str]()
 
     def read(_: Connection, name: str) -> None:
         done.append(name)
 
-    holding = []
-    for _ in range(3):  # one after the other, so that each holds a thread of its own
-        holding.append(asyncio.create_task(store.read(hold_a_thread)))
-        assert await asyncio.to_thread(held.acquire, timeout=20)
+    for hold in holds:  # one after the other, so that each holds a thread of its own
+        holding.append(asyncio.create_task(store.read(hold)))
+        assert await asyncio.to_thread(hold.begun.wait, 20)
     left, waits = [asyncio.create_task(store.read(read, name)) for name in ("left", "waits")]
     await asyncio.sleep(0)
     left.cancel()
     await asyncio.gather(left, return_exceptions=True)
-    may_end.set()
+    for hold in holds:
+        hold.may_end.set()
     await asyncio.gather(waits, *holding)
     assert done == ["waits"]
 
@@ -98,11 +95,8 @@ def test_several_loops_may_use_one_store(store: Store) -> None:
     async def write(name: str) -> None:
         await asyncio.gather(*(store.write(note, f"{name}{number}") for number in range(100)))
 
-    threads = [threading.Thread(target=lambda name=name: asyncio.run(write(name))) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: asyncio.run(write(name)), "abcd"))
     assert len(asyncio.run(noted(store))) == 400
 
 
@@ -128,22 +122,6 @@ async def test_closing_finishes_what_waits(url: str) -> None:
     again = Store.open(url)
     assert len(await noted(again)) == 500
     again.close()
-
-
-def break_connection(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    driver.close()
-
-
-async def test_a_broken_connection_is_replaced(store: Store) -> None:
-    await store.write(note, "before")
-    await asyncio.gather(store.write(break_connection), return_exceptions=True)
-    assert await store.write(note, "after") == "after"
-    await asyncio.gather(*(store.read(break_connection) for _ in range(8)), return_exceptions=True)
-    assert await asyncio.gather(*(noted(store) for _ in range(8))) == [["before", "after"]] * 8
 
 
 WRONG = [
