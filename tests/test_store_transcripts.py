@@ -74,7 +74,6 @@ async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(st
         ({"flow_id": "echo"}, "ab"),
         ({"flows": ["talk"]}, "a"),
         ({"flows": []}, ""),
-        ({"limit": 1}, "a"),
     ):
         arguments: dict[str, Any] = {"owners": [ADA], **which}
         assert await store.read(transcripts.list_session_ids, **arguments) == list(found), which
