@@ -109,7 +109,7 @@ def _openings(openings: Mapping[str, Opening]) -> Iterator[str]:
     if openings:
         yield "\n## Opening a page\n"
         yield "In Chromium, beside a page of one line of the same Streamlit in the same run, each by a new browser:"
-        yield "what came over the wire first, and the time until the page can be used, with nothing kept and all.\n"
+        yield "what came over the wire first, and the time until it can be used, with nothing kept and with all kept.\n"
         yield from write_rows(openings)
         yield ""
 
