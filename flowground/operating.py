@@ -6,8 +6,9 @@ The functions that take a caller ask anew whether they are an admin: they raise 
 from dataclasses import dataclass
 from datetime import datetime
 
+from flowground.access.people import require_admin
 from flowground.caller import Caller, Owner
-from flowground.errors import InvalidRequest, NotAllowed, StoppedByAdmin
+from flowground.errors import InvalidRequest, StoppedByAdmin
 from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.runtime import Runtime
@@ -100,19 +101,19 @@ def _name_way(run: RunningRun) -> str:
 
 async def look(runtime: Runtime, caller: Caller) -> tuple[list[RunNow], int]:
     """As `list_runs`, for an admin."""
-    await _require_admin(runtime, caller)
+    await require_admin(runtime.access, caller)
     return await list_runs(runtime.store, runtime.sign_in.roster, runtime.interruptions, running=runtime.running)
 
 
 async def list_switches(runtime: Runtime, caller: Caller) -> list[Switch]:
     """What is off, in every process."""
-    await _require_admin(runtime, caller)
+    await require_admin(runtime.access, caller)
     return await runtime.store.read(switches.list_switches)
 
 
 async def stop(runtime: Runtime, caller: Caller, run_id: str) -> None:
     """Ends somebody's run: here at once, in another process within seconds. Raises InvalidRequest where it is over."""
-    by = await _require_admin(runtime, caller)
+    by = await require_admin(runtime.access, caller)
     if not await runtime.store.write(stop_requests.ask_stop, run_id=run_id, kind="admin", by=by):
         raise InvalidRequest("This run has ended already.")
     await runtime.running.stop(run_id, StoppedByAdmin())
@@ -120,7 +121,7 @@ async def stop(runtime: Runtime, caller: Caller, run_id: str) -> None:
 
 async def switch_off(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str, says: str) -> None:
     """Ends what runs of it and lets none begin. Raises InvalidRequest where there is no such flow or provider."""
-    by = await _require_admin(runtime, caller)
+    by = await require_admin(runtime.access, caller)
     known = runtime.catalogue.list_flows() if kind == "flow" else runtime.models.list_names()
     if name not in known:
         raise InvalidRequest(f"There is no {kind} {name} any more.")
@@ -129,7 +130,7 @@ async def switch_off(runtime: Runtime, caller: Caller, kind: SwitchKind, name: s
 
 async def switch_on(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str) -> None:
     """It runs again, from the next message on."""
-    await runtime.switches.switch_on(kind, name, by=await _require_admin(runtime, caller))
+    await runtime.switches.switch_on(kind, name, by=await require_admin(runtime.access, caller))
 
 
 def clean_sentence(says: str) -> str:
@@ -138,11 +139,3 @@ def clean_sentence(says: str) -> str:
     if len(said) > SAYS_CHARS:
         raise InvalidRequest(f"The sentence has {len(said)} characters; {SAYS_CHARS} is the limit.")
     return said
-
-
-async def _require_admin(runtime: Runtime, caller: Caller) -> str:
-    """The caller, as the audit trail names them, who is an admin now."""
-    caller = await runtime.access.recheck(caller)
-    if caller.kind != "member" or caller.role != "admin":
-        raise NotAllowed("Only admins may do this.")
-    return str(caller.owner)

@@ -17,13 +17,7 @@ from flowground.store.people.sign_ins import BrowserSignIn
 
 
 async def invite(
-    access: Access,
-    caller: Caller,
-    name: str,
-    *,
-    display_name: str = "",
-    role: Role | None = None,
-    email: str | None = None,
+    access: Access, caller: Caller, name: str, *, display_name: str = "", role: Role | None = None
 ) -> tuple[PasswordLink, str]:
     """Makes a member without a password, and the secret of the one-time link that sets it; shown once.
 
@@ -33,9 +27,7 @@ async def invite(
     by = await require_admin(access, caller)
     known = await access.sign_in.roster.find_named(name)
     if known is None:
-        known = await access.sign_in.roster.add(
-            name, display_name=display_name, role=role or "member", email=email, by=by
-        )
+        known = await access.sign_in.roster.add(name, display_name=display_name, role=role or "member", by=by)
     elif known.has_password or known.source == "config":
         raise InvalidRequest(f"There is already a member {known.name}.")
     elif role is not None and known.role != role:

@@ -40,13 +40,11 @@ class History(Protocol):
 
     async def read(self, limit: int) -> Sequence[SaidMessage]:
         """The last `limit` messages before this turn, oldest first; the current message is not among them."""
-        ...
 
     def append(self, message: AddedMessage) -> bool:
         """Adds a message, which later turns are told: it is stored with the answers of this turn, once, in whatever
         state the turn ends. False where nothing of the turn is stored. Raises RunError for too many or too long ones.
         """
-        ...
 
 
 class Models(Protocol):
@@ -54,7 +52,6 @@ class Models(Protocol):
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         """The provider and the model's name there; None means the configured default. Raises `ProviderError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,6 @@ class RunInnerFlow(Protocol):
         What its answer says is streamed where the component streams. Raises RunError: the flow is not there, has no
         such input, or is run too deep; ComponentFailed where it fails.
         """
-        ...
 
 
 async def run_nowhere(

@@ -29,7 +29,6 @@ class LookUp(Protocol):
     ) -> LookedUp:
         """The best passages with at least that score, as records with `number`, `text`, `source`, `start`, `end` and
         `score`. Raises RunError."""
-        ...
 
 
 async def look_nowhere(
@@ -110,11 +109,9 @@ class SentFileReader(Protocol):
 
     async def read(self, file: FileReference) -> bytes:
         """All of it. Raises RunError where it is gone."""
-        ...
 
     async def extract(self, file: FileReference) -> str:
         """Its text. Raises RunError where it is gone or has none."""
-        ...
 
 
 class NoSentFiles:
@@ -137,11 +134,9 @@ class ToolServers(Protocol):
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
         """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
-        ...
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
         """What the tool says; `arguments` are sent as they are. Raises RunError."""
-        ...
 
 
 class NoServers:

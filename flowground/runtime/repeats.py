@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from flowground.caller import Owner
 from flowground.components import COMPONENTS
@@ -54,19 +53,14 @@ class ToldTurn:
             raise self.failure
 
 
-class LiveTurns(Protocol):
-    """Where turns of this process are found."""
-
-    def __call__(self, run_id: str) -> LiveTurn | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """`seconds` is how long a request waits for a first one that is answered where it cannot be followed."""
+    """`find_live` finds the turn of this process that is a run, by the run's id; `seconds` is how long a request waits
+    for a first one that is answered where it cannot be followed."""
 
     store: Store
     interruptions: Interruptions
-    find_live: LiveTurns
+    find_live: Callable[[str], LiveTurn | None]
     seconds: float
     _waiting: Counter[Owner] = field(default_factory=Counter)
 

@@ -217,16 +217,13 @@ def set_active(connection: Connection, *, member: str, is_active: bool, by: str,
     """A member that is not active is signed out everywhere. False when there is no such member."""
     if keep_admin and not is_active:
         _require_another_admin(connection, member)
-    changed = update(tables.members).where(_m.id == member).values(active=is_active)
-    if connection.execute(changed).rowcount == 0:
-        return False
     if not is_active:
         password_links.end_all(connection, member=member)
         password_links.end_made(connection, by=member)
         sign_ins.revoke_all(connection, member=member, by=by)
+    changed = update(tables.members).where(_m.id == member).values(active=is_active)
     action = "member.activated" if is_active else "member.deactivated"
-    audit.record(connection, actor=by, action=action, subject=member)
-    return True
+    return audit.execute(connection, changed, actor=by, action=action, subject=member)
 
 
 def has_had_account(connection: Connection) -> bool:
