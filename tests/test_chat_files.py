@@ -1,5 +1,8 @@
-"""A conversation as a file, over HTTP: whole, of one's own alone, with nothing of the flow's inside for who may not."""
+"""Conversations and one's own data as files, over HTTP: whole, of the cookie's person alone, with nothing of a flow's
+inside for who may not."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from flowground.messages import Usage
 from flowground.settings import Settings
@@ -54,13 +57,17 @@ def _said(house: AppServer) -> None:
         _say(7, "assistant", "Well", state="stopped", **answer),
     ]
     long = [_say(1_000 + n, ("user", "assistant")[n % 2], f"number {n} " + "x" * (n % 900)) for n in range(MANY)]
+    for owner in ("member:bob", "member:augusta"):
+        store(house, owner, "short", short)
+        store(house, owner, "long", long)
+
+
+def store(house: AppServer, owner: str, session: str, said: Iterable[StoredMessage]) -> None:
     engine = Database.make(Settings.load(house.config_file).database).writer
+    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
     with engine.begin() as connection:
-        for owner in ("member:bob", "member:augusta"):
-            for session, said in (("short", short), ("long", long)):
-                place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
-                for one in said:
-                    turns.begin_turn(connection, **place, message=replace(one, id=f"{owner} {one.id}"))
+        for one in said:
+            turns.begin_turn(connection, **place, message=replace(one, id=f"{owner} {session} {one.id}"))
     engine.dispose()
 
 
@@ -95,22 +102,15 @@ def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:
     assert list(found) == ["version", "flow", "session", "title", "exported_at", "messages"]
     assert (found["version"], found["flow"]) == (1, {"id": "talk", "name": "Talk *to* me"})
     assert found["session"] == "short"
+    later = (AT + timedelta(seconds=1)).isoformat()
     assert found["messages"][:2] == [
         {"role": "user", "text": VERBATIM, "state": "complete", "at": AT.isoformat()},
-        {
-            "role": "assistant",
-            "text": f"You said: {VERBATIM}",
-            "state": "complete",
-            "at": (AT + timedelta(seconds=1)).isoformat(),
-        },
+        {"role": "assistant", "text": f"You said: {VERBATIM}", "state": "complete", "at": later},
     ]
     assert "inside" not in answer.text
     seen = ask(open_browser(house, "augusta"), **{"as": "json"}).json()["messages"]
     assert seen[0] == found["messages"][0]
     assert seen[1] == found["messages"][1] | {"model": "scripted:echo", "tokens": {"input": 3, "output": 4}}
-
-
-def test_the_shareable_playgrounds_file_says_what_its_page_does(house: AppServer) -> None:
     found = ask(open_browser(house, "augusta"), **{"as": "json", "at": "public"}).json()
     assert found["flow"]["name"] == "Talk Shop"
     assert [message for message in found["messages"] if "model" in message] == []
@@ -120,55 +120,61 @@ def test_the_shareable_playgrounds_file_says_what_its_page_does(house: AppServer
 def test_a_long_conversation_is_whole(bob: Browser, how: str) -> None:
     answer = ask(bob, session="long", **{"as": how})
     assert "content-length" not in answer.headers
-    assert [answer.text.count(f"number {n} ") for n in range(MANY)] == [1] * MANY
+    assert re.findall(r"\bnumber (\d+) ", answer.content.decode()) == [*map(str, range(MANY))]
     if how == "json":
         assert len(answer.json()["messages"]) == MANY
 
 
-def test_files_are_named_after_the_conversation_and_nothing_else(house: AppServer, bob: Browser) -> None:
+def test_files_are_named_after_the_conversation_and_nothing_else(bob: Browser) -> None:
     named = ask(bob).headers["content-disposition"]
     plain, _, spelt = named.removeprefix('attachment; filename="').partition("\"; filename*=UTF-8''")
-    assert plain == "No-heading-code-b-b.md"
-    assert unquote(spelt) == "No-heading-code-b-ü-b-東京.md"
+    assert (plain, unquote(spelt)) == ("No-heading-code-b-b.md", "No-heading-code-b-ü-b-東京.md")
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("name", "value"),
     [
-        {"session": "unknown"},
-        {"session": ""},
-        {"session": "short", "flow": "other"},
-        {"session": "short", "flow": "unknown"},
-        {"session": "short", "flow": ""},
-        {"session": "short\x00", "flow": "talk"},
-        {"session": "s" * 5_000, "flow": "talk"},
-        {"as": "html"},
-        {"as": ""},
+        *(("session", value) for value in ("unknown", "", "short\x00", "s" * 5_000)),
+        *(("flow", value) for value in ("other", "unknown", "")),
+        *(("as", value) for value in ("html", "")),
     ],
 )
-def test_everything_else_is_the_same_404(house: AppServer, bob: Browser, asked: dict[str, str]) -> None:
+def test_everything_else_is_the_same_404(house: AppServer, bob: Browser, name: str, value: str) -> None:
     unknown = ask(bob, session="never was")
-    answer = ask(bob, **asked)
-    assert (answer.status_code, answer.content) == (404, unknown.content)
-    others = ask(open_browser(house, "zoe"))
-    assert (others.status_code, others.content) == (404, unknown.content)
+    for answer in (ask(bob, **{name: value}), ask(open_browser(house, "zoe"))):
+        assert (answer.status_code, answer.content) == (404, unknown.content)
+
+
+FILES = ("/export/chat?flow=talk&session=short&as=json", "/export/feedback?flow=talk", "/session/my-data")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
-def test_other_sites_cannot_start_it(house: AppServer, bob: Browser, site: str) -> None:
-    asked = {"flow": "talk", "session": "short", "as": "json"}
-    answer = bob.session.get(f"{house.url}/export/chat", params=asked, headers={"Sec-Fetch-Site": site}, timeout=10)
-    assert (answer.status_code, "No heading" in answer.text) == (403, False)
+@pytest.mark.parametrize("file", FILES)
+def test_other_sites_cannot_start_it(house: AppServer, site: str, file: str) -> None:
+    browser = open_browser(house, "augusta")
+    answer = browser.session.get(house.url + file, headers={"Sec-Fetch-Site": site}, timeout=10)
+    assert (answer.status_code, answer.json()["detail"] == "Sign in first.") == (403, False)
+    assert browser.session.get(house.url + file, timeout=10).status_code == 200
 
 
-def test_a_token_is_no_sign_in(house: AppServer) -> None:
-    answer = requests.get(
-        f"{house.url}/export/chat",
-        params={"flow": "talk", "session": "short", "as": "json"},
-        headers={"x-api-key": house.token("files")},
-        timeout=10,
-    )
-    assert (answer.status_code, answer.json()) == (403, {"detail": "Sign in first."})
+@pytest.mark.parametrize("file", FILES)
+def test_whoever_is_not_signed_in_gets_nothing(house: AppServer, file: str) -> None:
+    browser = open_browser(house, "bob")
+    signed_out = dict(browser.session.cookies)
+    assert browser.post("/session/end").status_code == 200
+    key = {"x-api-key": house.token("files")}  # a token is no sign-in
+    for cookies, headers in (({}, {}), ({"flowground": "x"}, {}), (signed_out, {}), ({}, key)):
+        answer = requests.get(house.url + file, cookies=cookies, headers=headers, timeout=10)
+        assert (answer.status_code, answer.json()) == (403, {"detail": "Sign in first."})
+
+
+def test_a_member_gets_their_own_data_and_no_cache_keeps_it(house: AppServer, bob: Browser) -> None:
+    address = f"{house.url}/session/my-data"
+    answer = bob.session.get(f"{address}?name=augusta&member=augusta", timeout=10)
+    assert (answer.status_code, answer.json()["name"], answer.json()["role"]) == (200, "bob", "member")
+    assert answer.headers["content-disposition"] == 'attachment; filename="flowground-my-data.json"'
+    assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
+    assert [bob.session.request(method, address, timeout=10).status_code for method in ("POST", "DELETE")] == [405] * 2
 
 
 def test_the_local_owner_takes_theirs(server: AppServer) -> None:
@@ -178,20 +184,13 @@ def test_the_local_owner_takes_theirs(server: AppServer) -> None:
         chat.ask("Mine alone")
     assert "Mine alone" in ask(browser, flow="echo", session=chat.session).text
     assert ask(browser, flow="echo", session="never was").status_code == 404
-    foreign = browser.session.get(
-        f"{server.url}/export/chat", params={"flow": "echo"}, headers={"Via": "1.1 proxy"}, timeout=10
-    )
+    assert browser.session.get(f"{server.url}/session/my-data", timeout=10).status_code == 403  # there is no account
+    foreign = browser.session.get(f"{server.url}/export/chat?flow=echo", headers={"Via": "1.1 proxy"}, timeout=10)
     assert (foreign.status_code, foreign.json()["code"]) == (403, "local_mode")
 
 
-def make_huge(connection: Connection, owner: str, session: str) -> None:
-    """More than a connection's buffers take."""
-    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
-    for number in range(40):
-        key = f"huge {session} {number}"
-        turns.begin_turn(
-            connection, **place, message=StoredMessage(key, "user", "\U0001f600" * 190_000, "complete", AT, key)
-        )
+HUGE = [StoredMessage(f"m{n}", "user", "\U0001f600" * 190_000, "complete", AT, f"r{n}") for n in range(40)]
+"""More than a connection's buffers take."""
 
 
 def begin(who: Browser, session: str, *, at: str = "", address: str = "203.0.113.9") -> requests.Response:
@@ -205,10 +204,7 @@ def test_files_that_nobody_reads_are_few(house: AppServer) -> None:
     """Of one person three are sent at once; of somebody else they keep nobody."""
     house.member("greedy", "correct horse battery")
     browser = open_browser(house, "greedy")
-    engine = Database.make(Settings.load(house.config_file).database).writer
-    with engine.begin() as connection:
-        make_huge(connection, "member:greedy", "huge")
-    engine.dispose()
+    store(house, "member:greedy", "huge", HUGE)
     held = [begin(browser, "huge") for _ in range(3)]
     assert [answer.status_code for answer in held] == [200] * 3
     assert begin(browser, "huge").status_code == 429
@@ -227,12 +223,14 @@ def test_visitors_of_one_address_keep_no_others(house: AppServer) -> None:
             page.visit()
             page.say("Hi")
             sessions.append(page.chat.session)
-    engine = Database.make(Settings.load(house.config_file).database).writer
-    with engine.begin() as connection:
-        for session in sessions:
-            owner = connection.scalar(select(tables.sessions.c.owner).where(tables.sessions.c.session_id == session))
-            make_huge(connection, str(owner), session)
-    engine.dispose()
+    engine = Database.make(Settings.load(house.config_file).database).reader
+    with engine.connect() as connection:
+        find = select(tables.sessions.c.session_id, tables.sessions.c.owner).where(
+            tables.sessions.c.session_id.in_(sessions)
+        )
+        found = connection.execute(find).all()
+    for session, owner in found:
+        store(house, owner, session, HUGE)
 
     def ask(number: int, address: str) -> requests.Response:
         return begin(browsers[number], sessions[number], at="public", address=address)

@@ -1,12 +1,18 @@
-"""A conversation over its socket, as a page has it: opened, asked, stopped, asked anew; on both databases."""
+"""A conversation over its socket, as a page has it: opened, asked, stopped, asked anew, with options, rated; on both
+databases."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.chat_socket import LASTING, ChatSocket, Told, join_texts
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import conversations
+from tests.asking import ASKING
+from tests.chat_socket import LASTING, ChatSocket, Told, join_texts, read_text
 from tests.chats import OpenChat, open_chats
 from tests.house import PUBLIC, House
 from tests.running import chat_flow
@@ -17,15 +23,20 @@ FLOWS = {name: chat_flow(f"scripted:{name}", name.title()) for name in ("echo", 
 FLOWS["unkept"] = FLOWS["echo"].replace("type: ChatInput\n", "type: ChatInput\n    should_store_message: false\n")
 FLOWS["spared"] = chat_flow("mine:busy")
 FLOWS["forgets"] = FLOWS["spared"].replace("type: ChatOutput", "type: ChatOutput\n    should_store_message: false")
+FLOWS["letters"] = ASKING
 PROVIDERS = {"mine": {"type": "scripted", "fallback": ["spare:echo"]}, "spare": {"type": "scripted"}}
 HOUSE = House(
     config={"sharing": {"allow_public": True}, "providers": PROVIDERS, "limits": {"page_runs_per_minute": 0}},
     flows=FLOWS,
-    shared=dict.fromkeys(("echo", "spared"), PUBLIC),
+    shared=dict.fromkeys(("echo", "spared", "letters"), PUBLIC),
 )
 GONE = ("refused", "This message is not part of the conversation any more.", "Reload the page.")
 NAMED, UNNAMED = "mine is down; spare:echo answered.", "The usual model is down; another one answered."
 NOTHING_KEPT = "This flow keeps no messages: a reload clears them."
+NOT_RATED = {"text": "This answer cannot be rated.", "hint": None, "seconds": None}
+FRENCH = {"Language": {"input_value": "French"}}
+ONLY_WHAT_IT_ASKS = "The shareable playground takes no overrides but what it asks for."
+OPENED = "the flow's author opened `Language.input_value`, `Prompt.length`, `Model.temperature`, `Prompt.tone`."
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -266,3 +277,144 @@ def test_earlier_messages_are_those_of_the_version_that_is_shown(chat: ChatSocke
     back = choose(chat, edited)  # with all that followed, back to what was chosen
     assert (back["messages"][0]["id"], back["has_earlier"]) == (edited, False)
     assert last in [message["id"] for message in back["messages"]]
+
+
+@pytest.fixture(params=[("bob", False), ("bob", True), ("a guest", True)])
+def letters(request: pytest.FixtureRequest, opened: OpenChat) -> ChatSocket:
+    who, is_public = request.param
+    return opened("letters", who, is_public=is_public)
+
+
+def refuse_tweaks(chat: ChatSocket, tweaks: Any) -> str:
+    name = chat.say("Hi", tweaks=tweaks)
+    told = chat.read_until("refused", "started")
+    assert (told["type"], told["id"]) == ("refused", name)
+    return str(told["text"])
+
+
+def test_what_was_chosen_goes_with_the_message_and_no_other(letters: ChatSocket) -> None:
+    assert letters.ask("Hi", tweaks=FRENCH | {"Prompt": {"tone": "stern"}}) == "You said: French, stern, short: Hi"
+    assert letters.ask("Hi") == "You said: German, kind, short: Hi"
+
+
+def test_a_value_that_does_not_fit_is_refused_as_a_tweak_is(letters: ChatSocket) -> None:
+    for field, value, says in (
+        ("Language.input_value", "Klingon", 'is one of "German", "French", "Spanish" here, not "Klingon".'),
+        ("Model.temperature", 1.5, "is at most 1 here, not 1.5."),
+        ("Prompt.tone", 5, "is text, not 5."),
+    ):
+        component, _, name = field.partition(".")
+        assert refuse_tweaks(letters, {component: {name: value}}) == f"`{field}` {says}"
+    assert letters.ask("Hi") == "You said: German, kind, short: Hi"
+
+
+@pytest.mark.parametrize("who", ["a guest", "bob", "olga"])
+def test_the_shareable_page_takes_what_it_asks_and_its_refusal_tells_nothing(opened: OpenChat, who: str) -> None:
+    page = opened("letters", who, is_public=True)
+    for component, field in (
+        ("Prompt", {"length": "long"}),
+        ("Prompt", {"template": "{language}"}),
+        ("Prompt", {"language": "French"}),
+        ("Prompt", {}),
+        ("Model", {"temperature": 0.5, "model": "other:echo"}),
+        ("Nobody", {"input_value": "French"}),
+        ("ChatInput", {"input_value": "French"}),
+    ):
+        assert refuse_tweaks(page, {component: field}) == ONLY_WHAT_IT_ASKS
+        assert refuse_tweaks(page, {component: field} | FRENCH) == ONLY_WHAT_IT_ASKS
+    assert page.ask("Hi", tweaks=FRENCH) == "You said: French, kind, short: Hi"
+
+
+def test_a_member_at_the_playground_is_refused_a_closed_field_as_any_tweak(opened: OpenChat) -> None:
+    page = opened("letters", "bob")
+    for component, field, value in (("Model", "model", "other:echo"), ("Prompt", "template", "x")):
+        assert refuse_tweaks(page, {component: {field: value}}) == f"`{component}.{field}` cannot be set here: {OPENED}"
+    assert page.ask("Hi", tweaks={"Prompt": {"length": "long"}}) == "You said: German, kind, long: Hi"
+
+
+def test_a_question_is_asked_again_and_edited_with_what_is_chosen_then(letters: ChatSocket) -> None:
+    letters.ask("Hi", tweaks=FRENCH)
+    for kind, more, answer in (
+        ("again", {"tweaks": {"Language": {"input_value": "Spanish"}}}, "Spanish, kind, short: Hi"),
+        ("edit", {"text": "Ho", "tweaks": FRENCH}, "French, kind, short: Ho"),
+        ("again", {}, "German, kind, short: Ho"),
+    ):
+        begin = len(letters.told)
+        letters.send(kind, id=kind, session=letters.session, message=letters.read_question(), **more)
+        letters.read_until("ended")
+        assert read_text(letters.told[begin:], letters.told[-1]) == f"You said: {answer}"
+
+
+def test_the_message_keeps_it_and_a_page_with_older_options_opens_its_conversation(
+    house: AppServer, opened: OpenChat
+) -> None:
+    page = opened("letters", "bob", is_public=True)
+    page.ask("Hi", tweaks=FRENCH)
+    store = Store.open(Settings.load(house.config_file).database)
+    try:
+        here = {"flow_id": "letters", "owner": "member:bob", "session_id": page.session}
+        reading = store.read(conversations.find_overrides, **here, message_id=page.read_question())
+        assert asyncio.run(reading) == FRENCH
+    finally:
+        store.close()
+    found = page.show(page.session, tweaks={"Prompt": {"length": "long"}} | FRENCH)
+    assert [message["role"] for message in found["messages"]] == ["user", "assistant"]
+    page.send("tweaks", tweaks={"Prompt": {"length": "long"}})
+    assert page.read()["type"] == "note"
+
+
+def rate(chat: ChatSocket, message: str, value: Any) -> dict[str, Any]:
+    chat.send("rate", session=chat.session, message=message, value=value)
+    return chat.read_until("rated")
+
+
+@pytest.mark.parametrize("who", ["bob", "a guest"])
+def test_an_answer_is_rated_and_it_stands_there_when_the_page_comes_back(opened: OpenChat, who: str) -> None:
+    chat = opened("echo", who, is_public=True)
+    assert chat.told[-1]["ratings"] == {}
+    answer = chat.answer("Hello")["id"]
+    told = {"type": "rated", "session": chat.session, "message": answer, "value": "bad"}
+    assert rate(chat, answer, "bad") == told
+    again = opened("echo", who, session=chat.session, is_public=True)
+    assert again.told[-1]["ratings"] == {answer: "bad"}
+    assert rate(again, answer, None)["value"] is None
+    assert chat.show(chat.session)["ratings"] == {}
+
+
+def test_earlier_messages_come_with_their_ratings(opened: OpenChat) -> None:
+    chat = opened("echo", "bob")
+    first = chat.answer("first")["id"]
+    rate(chat, first, "good")
+    for number in range(26):
+        chat.ask(str(number))
+    shown = chat.show(chat.session)
+    assert (shown["has_earlier"], shown["ratings"]) == (True, {})
+    chat.send("earlier", session=chat.session, before=shown["messages"][0]["id"])
+    assert chat.read_until("messages")["ratings"] == {first: "good"}
+
+
+def test_somebody_elses_answer_is_refused_as_one_that_never_was(opened: OpenChat) -> None:
+    chat = opened("echo", "bob")
+    answer = chat.answer("Mine")["id"]
+    question = chat.show(chat.session)["messages"][0]["id"]
+    other = opened("echo", session=chat.session)
+    refused = [rate(other, message, "bad")["error"] for message in (answer, question, "never")]
+    refused.append(rate(chat, question, "bad")["error"])
+    assert refused == [NOT_RATED] * 4
+    assert chat.show(chat.session)["ratings"] == {}
+    chat.send("rate", session="another", message=answer, value="bad")
+    assert chat.read_until("refused")["text"] == "This page shows another conversation by now."
+
+
+def test_what_is_not_stored_failed_or_is_still_written_cannot_be_rated_what_was_stopped_can(opened: OpenChat) -> None:
+    for flow in ("unkept", "fail"):
+        chat = opened(flow)
+        assert rate(chat, chat.answer("Hello")["id"], "good")["error"] == NOT_RATED
+    chat = opened("slow")
+    chat.say(LASTING)
+    answer = chat.read_until("started")["answers"][0]["id"]
+    chat.read_until("text")
+    assert rate(chat, answer, "bad")["error"] == NOT_RATED
+    chat.send("stop")
+    chat.read_until("ended")
+    assert "error" not in rate(chat, answer, "bad")

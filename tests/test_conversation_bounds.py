@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from flowground.shims.page_messages import SMALLEST
 from flowground.store.flows.publications import Sharing
 from tests.chat_socket import ChatSocket, open_chat
+from tests.chats import OpenChat, open_chats
 from tests.house import PUBLIC, SHARED, House, share
 from tests.page_socket import Browser
 from tests.servers import AppServer
@@ -47,11 +47,14 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.fixture
-def chat(house: AppServer) -> Iterator[ChatSocket]:
-    """Augusta's, with a conversation open."""
-    with open_chat(open_browser(house, "augusta"), "echo") as opened:
-        opened.show()
+def opened(house: AppServer) -> Iterator[OpenChat]:
+    with open_chats(house) as opened:
         yield opened
+
+
+@pytest.fixture
+def chat(opened: OpenChat) -> ChatSocket:
+    return opened("echo", "augusta")
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -86,17 +89,16 @@ def test_what_no_page_sends_is_refused_in_a_sentence(chat: ChatSocket, frame: di
     assert chat.show(chat.session)["messages"] == []  # and the page goes on
 
 
-def test_the_largest_messages_that_are_taken(house: AppServer, chat: ChatSocket) -> None:
+def test_the_largest_messages_that_are_taken(house: AppServer, opened: OpenChat, chat: ChatSocket) -> None:
     """Who sends more reads why the socket is closed, also while bytes of it are still on their way."""
     chat.send_raw(json.dumps(SAY | {"text": "x" * 2_900_000}))
     assert chat.read_until("refused")["hint"] == "Send it again."  # of another conversation, so nothing was asked
     chat.send_raw(json.dumps(SAY | {"text": "x" * 3_000_000}))
     assert chat.closed()[0] == 1009
-    with open_chat(Browser(house.url), "echo", is_public=True) as visitor:
-        visitor.show()
-        assert visitor.ask("🦜" * 200_000) == "🦜" * 200_000
-        visitor.send_raw(json.dumps(SAY | {"text": "x" * (4 * 200_000 + 64_000)}))
-        assert visitor.closed()[0] == 1009
+    visitor = opened("echo", "a guest")
+    assert visitor.ask("🦜" * 200_000) == "🦜" * 200_000
+    visitor.send_raw(json.dumps(SAY | {"text": "x" * (4 * 200_000 + 64_000)}))
+    assert visitor.closed()[0] == 1009
     with open_chat(Browser(house.url), "echo") as stranger:
         assert stranger.read()["reason"] == "signed_out"
         with suppress(ConnectionClosed):  # it was told to leave
@@ -104,7 +106,7 @@ def test_the_largest_messages_that_are_taken(house: AppServer, chat: ChatSocket)
         assert stranger.closed()[0] in (1009, 4401)
 
 
-def test_one_person_has_two_hundred_open(house: AppServer) -> None:
+def test_one_person_has_two_hundred_open(house: AppServer, opened: OpenChat) -> None:
     browser = open_browser(house, "olga")
     with ExitStack() as stack:
         chats = [stack.enter_context(open_chat(browser, "echo")) for _ in range(200)]
@@ -112,9 +114,9 @@ def test_one_person_has_two_hundred_open(house: AppServer) -> None:
         late = stack.enter_context(open_chat(browser, "echo"))
         assert late.read()["reason"] == "too_many"
         assert late.closed() == (1013, "too_many")
-        other = stack.enter_context(open_chat(open_browser(house, "augusta"), "echo"))
-        assert other.show()["messages"] == []
-        assert "Hello" in chats[0].show()["session"] + chats[0].ask("Hello")
+        assert opened("echo", "augusta").told[-1]["messages"] == []
+        chats[0].show()
+        assert chats[0].ask("Hello") == "Hello"
     with open_chat(browser, "echo") as again:
         assert again.show()["messages"] == []
 
@@ -134,18 +136,9 @@ def test_guests_share_their_places_as_their_pages_do(house: AppServer) -> None:
         for chat in some:
             chat.show()
         open_from("203.0.113.3").show()  # all places were taken: who had most gives one
-        gone = eventually(lambda: [chat for chat in many if is_closed(chat)])
+        gone = eventually(lambda: [chat for chat in many if is_cut(chat)])
         assert len(gone) == 1
         assert some[0].ask("Hello") == "Hello"
-
-
-def is_closed(chat: ChatSocket) -> bool:
-    try:
-        chat.read_rest(within=0.05)
-        chat.send("stop")
-    except ConnectionClosed:
-        return True
-    return False
 
 
 def test_a_visitor_who_asks_for_nothing_is_ended(house: AppServer) -> None:
@@ -153,17 +146,16 @@ def test_a_visitor_who_asks_for_nothing_is_ended(house: AppServer) -> None:
         assert chat.closed() == (1008, "nothing was asked")
 
 
-def test_who_does_not_read_costs_little_and_is_cut_off(house: AppServer) -> None:
+def test_who_does_not_read_costs_little_and_is_cut_off(house: AppServer, chat: ChatSocket) -> None:
     """Two hundred times half a megabyte are asked for, and nothing of it is read."""
     remember(house, messages=10, text=LONG)
-    with open_chat(open_browser(house, "augusta"), "echo") as chat:
-        assert len(chat.show("long")["messages"]) >= 2
-        before = house.memory
-        with suppress(ConnectionClosed, TimeoutError):
-            for _ in range(200):
-                chat.send("open", session="long")
-        assert house.memory < before + 20_000_000
-        eventually(lambda: is_cut(chat))
+    assert len(chat.show("long")["messages"]) >= 2
+    before = house.memory
+    with suppress(ConnectionClosed, TimeoutError):
+        for _ in range(200):
+            chat.send("open", session="long")
+    assert house.memory < before + 20_000_000
+    eventually(lambda: is_cut(chat))
 
 
 def is_cut(chat: ChatSocket) -> bool:
@@ -185,56 +177,46 @@ def test_signing_out_ends_what_this_browser_has_open(house: AppServer) -> None:
         assert elsewhere.ask("Hello") == "Hello"
 
 
-def test_what_another_process_takes_away_ends_within_seconds(house: AppServer) -> None:
+def test_what_another_process_takes_away_ends_within_seconds(house: AppServer, opened: OpenChat) -> None:
     """Flows are unshared, a file is deleted: nobody says anything, and it is told."""
-    with ExitStack() as stack:
-        visitor = stack.enter_context(open_chat(Browser(house.url), "echo", is_public=True))
-        member = stack.enter_context(open_chat(open_browser(house, "bob"), "memory-chatbot"))
-        admin = stack.enter_context(open_chat(open_browser(house, "augusta"), "memory-chatbot"))
-        for chat in (visitor, member, admin):
-            chat.show()
-        share(house, "echo", Sharing(is_shared=False))
-        share(house, "memory-chatbot", Sharing(is_shared=False))
-        assert visitor.read_until("closed")["reason"] == "not_found"
-        assert member.read_until("closed")["reason"] == "not_found"
-        (Path(house.folder) / "flows" / "memory-chatbot.yaml").unlink()
-        assert admin.read_until("closed")["reason"] == "not_found"
-        last = stack.enter_context(open_chat(open_browser(house, "zoe"), "echo"))
+    visitor = opened("echo", "a guest")
+    member, admin = (opened("memory-chatbot", who) for who in ("bob", "augusta"))
+    for flow in ("echo", "memory-chatbot"):
+        share(house, flow, Sharing(is_shared=False))
+    assert [chat.read_until("closed")["reason"] for chat in (visitor, member)] == ["not_found"] * 2
+    (house.folder / "flows" / "memory-chatbot.yaml").unlink()
+    assert admin.read_until("closed")["reason"] == "not_found"
+    with open_chat(open_browser(house, "zoe"), "echo") as last:
         assert last.read()["reason"] == "not_found"
 
 
-def test_a_removed_member_is_signed_out_of_what_is_open(house: AppServer) -> None:
+def test_a_removed_member_is_signed_out_of_what_is_open(house: AppServer, opened: OpenChat) -> None:
     house.member("carl", "correct horse battery")
     share(house, "echo", PUBLIC)
-    with open_chat(open_browser(house, "carl"), "echo") as chat:
-        chat.show()
-        assert house.run_command("members", "remove", "carl").returncode == 0
-        assert chat.read_until("closed")["reason"] == "signed_out"
+    chat = opened("echo", "carl")
+    assert house.run_command("members", "remove", "carl").returncode == 0
+    assert chat.read_until("closed")["reason"] == "signed_out"
 
 
 @pytest.mark.parametrize(
     "frame", [{"type": "earlier", "before": "m"}, {"type": "steps", "message": "m"}, {"type": "open"}], ids=str
 )
-def test_all_sockets_of_a_person_share_one_pace(house: AppServer, frame: dict[str, str]) -> None:
+def test_all_sockets_of_a_person_share_one_pace(house: AppServer, opened: OpenChat, frame: dict[str, str]) -> None:
     """Eight sockets ask twenty things each, none of them too quickly for itself; everything is answered in the end."""
-    house.member(f"hasty-{frame['type']}", "correct horse battery", role="author")
-    browser = open_browser(house, f"hasty-{frame['type']}")
-    with ExitStack() as stack:
-        chats = [stack.enter_context(open_chat(browser, "echo")) for _ in range(8)]
-        for number, chat in enumerate(chats):
-            chat.show(f"s{number}")
-        other = stack.enter_context(open_chat(open_browser(house, "augusta"), "echo"))
-        began = time.monotonic()
-        for chat in chats:
-            for _ in range(20):
-                chat.send_raw(json.dumps(frame | {"session": chat.session}))
-        assert other.show()["messages"] == []
-        assert other.ask("Hello") == "Hello"
-        told = [len(chat.read_rest(within=0.02)) for chat in chats]
-        assert sum(told) <= AT_ONCE + 1 + A_SECOND * (time.monotonic() - began)
-        for chat, count in zip(chats, told, strict=True):
-            frames = [chat.read() for _ in range(20 - count)]
-            assert {kind["type"] for kind in frames} <= {"messages", "steps", "conversation"}
+    who = f"hasty-{frame['type']}"
+    house.member(who, "correct horse battery", role="author")
+    chats, other = [opened("echo", who, session=f"s{number}") for number in range(8)], opened("echo", "augusta")
+    began = time.monotonic()
+    for chat in chats:
+        for _ in range(20):
+            chat.send_raw(json.dumps(frame | {"session": chat.session}))
+    assert other.show()["messages"] == []
+    assert other.ask("Hello") == "Hello"
+    told = [len(chat.read_rest(within=0.02)) for chat in chats]
+    assert sum(told) <= AT_ONCE + 1 + A_SECOND * (time.monotonic() - began)
+    for chat, count in zip(chats, told, strict=True):
+        frames = [chat.read() for _ in range(20 - count)]
+        assert {kind["type"] for kind in frames} <= {"messages", "steps", "conversation"}
 
 
 def test_nobody_holds_sockets_that_were_refused(house: AppServer) -> None:
@@ -249,30 +231,18 @@ def test_nobody_holds_sockets_that_were_refused(house: AppServer) -> None:
         eventually(lambda: house.descriptors <= before + 3)
 
 
-def test_long_overrides_are_held_by_no_socket(house: AppServer) -> None:
+def test_long_overrides_are_held_by_no_socket_and_short_ones_are(house: AppServer, opened: OpenChat) -> None:
     """Thirty sockets choose an override of 2.9 MB each: it goes along with each message, and is not kept between."""
-    browser = open_browser(house, "olga")
-    long = json.dumps({"type": "tweaks", "tweaks": {"Prompt": {"template": "x" * 2_900_000}}})
-    with ExitStack() as stack:
+    kept = {"ChatInput": {"should_store_message": False}, "ChatOutput": {"should_store_message": False}}
 
-        def choose() -> ChatSocket:
-            chat = stack.enter_context(open_chat(browser, "echo"))
-            chat.show()
-            chat.send_raw(long)
-            assert chat.read_until("note", "refused")["type"] == "note"
-            return chat
+    def choose() -> ChatSocket:
+        chat = opened("echo")
+        chat.send("tweaks", tweaks=kept | {"Prompt": {"template": "x" * 2_900_000}})
+        assert chat.read_until("note", "refused")["note"] == "This flow keeps no messages: a reload clears them."
+        return chat
 
-        some = [choose() for _ in range(2)]
-        before = house.memory
-        some += [choose() for _ in range(28)]
-        assert house.memory < before + 30_000_000
-        assert some[-1].ask("Hello") == "Hello"
-
-
-def test_a_short_override_still_tells_what_is_kept(house: AppServer) -> None:
-    """Beside a text of a million characters."""
-    with open_chat(open_browser(house, "olga"), "echo") as chat:
-        chat.show()
-        kept = {"ChatInput": {"should_store_message": False}, "ChatOutput": {"should_store_message": False}}
-        chat.send("tweaks", tweaks=kept | {"Prompt": {"template": "x" * 1_000_000}})
-        assert chat.read_until("note")["note"] == "This flow keeps no messages: a reload clears them."
+    some = [choose() for _ in range(2)]
+    before = house.memory
+    some += [choose() for _ in range(28)]
+    assert house.memory < before + 30_000_000
+    assert some[-1].ask("Hello") == "Hello"

@@ -1,4 +1,5 @@
-"""A page of one server follows an answer that another one writes, as far as that keeps what is said."""
+"""Two processes of one app: a page of one follows an answer that the other writes, as far as that keeps what is said;
+calls of tools that wait in one are decided at the other."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,17 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+import requests
 from websockets.exceptions import ConnectionClosed
 
+from flowground import own_runs
+from flowground.api import create_api
 from flowground.caller import LOCAL_OWNER
 from flowground.conversation import elsewhere
 from flowground.runtime import Runtime
+from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.values import FileReference
+from tests.acting import ASKING_FIRST, SUM
+from tests.api.serving import serving
 from tests.browser import Browser
 from tests.chat_socket import TalkHere, join_texts, open_chat, read_text
 from tests.in_process import runtime_of
@@ -127,13 +135,6 @@ def idle(app: Runtime) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture
-def other(idle: Store) -> Store:
-    """Another process that writes an answer."""
-    begin(idle)
-    return idle
-
-
 def begin(store: Store, **question: Any) -> RunRecord:
     run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=store.process.id)
     asked = StoredMessage("q", "user", "Anybody?", "complete", now(), "r", **question)
@@ -145,7 +146,7 @@ def keep(store: Store, **texts: str) -> None:
     asyncio.run(store.write(progress.keep_texts, texts=[TextsSoFar("r", **PLACE, answers=texts)]))
 
 
-def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     look = progress.look_at_runs
 
@@ -155,6 +156,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, mo
 
     monkeypatch.setattr(progress, "look_at_runs", count)
     monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
+    begin(idle)
     pages = [TalkHere(app, "talk") for _ in range(50)]
     for page in pages:
         page.show("elsewhere")
@@ -163,7 +165,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, mo
     assert "still being written" in pages[0].read_until("refused")["text"]
     before = len(looks)
     for texts in ({"a": "Half a pair \ud83d", "b": ""}, {"a": "Half a pair \ud83d\udc4b", "b": "Two"}):
-        keep(other, **texts)
+        keep(idle, **texts)
         for page in pages:
             page.read_until("text")
     assert len(looks) - before < len(pages)
@@ -172,7 +174,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, mo
     late.show("elsewhere")
     assert [answer["id"] for answer in late.read_until("started")["answers"]] == ["a", "b"]
     late.read_until("text")
-    other.close()
+    idle.close()
     for page in (*pages, late):
         ended = page.read_until("ended")
         assert [message["id"] for message in ended["messages"]] == ["a", "b"]
@@ -213,14 +215,15 @@ def test_who_sent_a_damaged_file_reads_so_from_another_process_too(
     assert ended["error"] == later["error"] == {"text": answer.error, "hint": None, "is_final": True}
 
 
-def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "_SECONDS", 0.02)
     page = TalkHere(app, "talk")
+    begin(idle)
     page.show("new")
     assert not is_looking(app)
     page.show("elsewhere")
     assert is_looking(app)
-    keep(other, a="So far so good")
+    keep(idle, a="So far so good")
     page.read_until("text")
     page.show("new")
     eventually(lambda: not is_looking(app))
@@ -232,3 +235,121 @@ def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, other: Store, mo
 def is_looking(app: Runtime) -> bool:
     """Whether a task of the process looks at runs of others."""
     return any("RunsElsewhere" in repr(task.get_coro()) for task in asyncio.all_tasks(app.loop))
+
+
+FLOWS = {
+    "careful": ASKING_FIRST,
+    "unkept": ASKING_FIRST.replace("type: ChatInput", "type: ChatInput, should_store_message: false"),
+}
+SAID = {"input_value": SUM, "session_id": "s"}
+
+
+class Servers:
+    """Two processes on one database, and a client of both."""
+
+    def __init__(self, one: AppServer, other: AppServer) -> None:
+        self.one, self.other = one, other
+        self.headers = {"x-api-key": one.token("test")}
+
+    def begin(self, flow: str = "careful") -> Any:
+        """A run of the first, in which a call waits."""
+        told = requests.post(f"{self.one.url}/api/v1/run/{flow}", json=SAID, headers=self.headers, timeout=60)
+        assert told.status_code == 202, told.text
+        return told.json()
+
+    def decide(self, waits: Any, decision: str, **changed: Any) -> requests.Response:
+        """At the second."""
+        (call,) = waits["waiting"]
+        said = {"call": call["call"], "digest": call["digest"], "decision": decision} | changed
+        headers = said.pop("headers", self.headers)
+        url = f"{self.other.url}/api/v1/runs/{waits['run_id']}/decisions"
+        return requests.post(url, json=said, headers=headers, timeout=60)
+
+    def read(self, waits: Any, server: AppServer | None = None) -> Any:
+        url = f"{(server or self.one).url}/api/v1/runs/{waits['run_id']}"
+        return requests.get(url, headers=self.headers, timeout=60).json()
+
+    def read_answer(self, waits: Any) -> str:
+        eventually(lambda: self.read(waits)["status"] == "complete")
+        return str(self.read(waits)["answers"][0]["text"])
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("both")
+    with (
+        empty_database(request.param, folder) as url,
+        AppServer(folder / "one", config={"database": url}, flows=FLOWS) as one,
+        AppServer(folder / "other", config={"database": url}, flows=FLOWS) as other,
+    ):
+        yield Servers(one, other)
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"), [("once", "The tools said: 42"), ("refuse", "The tools said: The person refused it")]
+)
+def test_a_decision_works_at_the_process_that_does_not_run_it(both: Servers, decision: str, said: str) -> None:
+    waits = both.begin()
+    taken = both.decide(waits, decision)
+    assert (taken.status_code, taken.json()["id"]) == (200, waits["run_id"])
+    assert both.read_answer(waits).startswith(said)
+    again = both.decide(waits, decision)
+    assert (again.status_code, again.json()["code"]) == (409, "nothing_waits")
+
+
+def test_a_run_that_waits_says_so_at_every_process_until_it_is_decided(both: Servers) -> None:
+    waits = both.begin()
+    eventually(lambda: both.read(waits, both.other)["status"] == "waiting")
+    assert both.read(waits, both.other)["waiting"] == both.read(waits)["waiting"] == waits["waiting"]
+    taken = both.decide(waits, "once").json()
+    assert taken["status"] in ("running", "complete")
+    assert "waiting" not in taken
+    both.read_answer(waits)
+    assert both.read(waits, both.other) == both.read(waits)
+
+
+def test_of_a_run_that_keeps_nothing_no_arguments_are_told_elsewhere(both: Servers) -> None:
+    waits = both.begin("unkept")
+    eventually(lambda: both.read(waits, both.other)["status"] == "waiting")
+    (call,) = both.read(waits, both.other)["waiting"]
+    assert call == waits["waiting"][0] | {"arguments": None}
+    assert both.decide(waits, "refuse").status_code == 200
+
+
+@pytest.mark.parametrize("changed", [{"digest": "0" * 64}, {"call": 2}])
+def test_what_nothing_waits_for_changes_nothing_there(both: Servers, changed: dict[str, Any]) -> None:
+    check_refused(both, 409, **changed)
+
+
+def test_nobody_elses_word_is_passed_on(both: Servers) -> None:
+    check_refused(both, 404, headers={"x-api-key": both.other.token("somebody else")})
+
+
+def check_refused(both: Servers, status: int, **changed: Any) -> None:
+    """The run waits on for the right word."""
+    waits = both.begin()
+    refused = both.decide(waits, "once", **changed)
+    assert refused.status_code == status
+    assert status == 404 or refused.json()["code"] == "nothing_waits"
+    assert both.read(waits)["status"] == "waiting"
+    assert both.decide(waits, "refuse").status_code == 200
+
+
+@pytest.mark.anyio
+async def test_who_decides_is_told_where_the_process_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_runs, "_LOOKS", 1)
+    monkeypatch.setattr(own_runs, "_PAUSE", 0)
+    async with serving(tmp_path, flows=FLOWS) as api:
+        other = Runtime(Settings.load(tmp_path / "config.yaml"))
+        await other.start()
+        transport = httpx2.ASGITransport(app=create_api(lambda: other))
+        waits = (await api.run("careful", SAID)).json()
+        (call,) = waits["waiting"]
+        said = {"call": call["call"], "digest": call["digest"], "decision": "refuse"}
+        path = f"/api/v1/runs/{waits['run_id']}/decisions"
+        async with httpx2.AsyncClient(transport=transport, base_url="http://other") as client:
+            refused = await client.post(path, json=said, headers=api.client.headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "decided_elsewhere")
+        await other.close()

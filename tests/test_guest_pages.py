@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,33 +18,22 @@ from tests.servers import AppServer
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
-CONFIG = {
-    "sharing": {"allow_public": True},
-    "limits": {"guest_pages": 6, "guest_pages_per_address": 4},
-    "trusted_proxies": ["127.0.0.1"],
-}
-
-
-HOUSE = House(config=CONFIG, flows=["echo"], shared={"echo": PUBLIC})
+LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4}
+CONFIG: dict[str, Any] = {"sharing": {"allow_public": True}, "trusted_proxies": ["127.0.0.1"]}
+HOUSE = House(config=CONFIG | {"limits": LIMITS}, flows=["echo"], shared={"echo": PUBLIC})
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """Three seconds of silence are long here."""
-    config = CONFIG | {"limits": {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}}
+    config = CONFIG | {"limits": LIMITS | {"request_seconds": 3}}
     with House(config=config, flows=["echo"]).open(tmp_path_factory.mktemp("hasty")) as server:
         yield server
 
 
-def test_one_page_too_many_is_refused_while_none_was_silent_for_long(house: AppServer) -> None:
-    with ExitStack() as stack:
-        pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
-        for page in pages:
-            assert b"Sign in" in page.visit()
-        code, reason = stack.enter_context(open_page(Browser(house.url))).closed()
-        assert (code, "try again later" in reason) == (1013, True)
-        for page in pages:
-            assert b"Sign in" in page.visit()
+def use(pages: Iterable[PageSocket]) -> None:
+    for page in pages:
+        assert b"Sign in" in page.visit()
 
 
 def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(hasty: AppServer) -> None:
@@ -52,16 +42,13 @@ def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(ha
         for _ in range(4):
             pages.append(stack.enter_context(open_page(Browser(hasty.url))))
             assert b"Sign in" in pages[-1].visit()
-        for page in (pages[1], pages[2], pages[3], pages[0]):
-            assert b"Sign in" in page.visit()
+        use((pages[1], pages[2], pages[3], pages[0]))
         time.sleep(3.5)
-        for page in (pages[0], pages[2], pages[3]):
-            assert b"Sign in" in page.visit()
+        use((pages[0], pages[2], pages[3]))
         late = stack.enter_context(open_page(Browser(hasty.url)))
         assert b"Sign in" in late.visit()
         assert pages[1].closed()[0] == 1013
-        for page in (pages[0], pages[2], pages[3], late):
-            assert b"Sign in" in page.visit()
+        use((pages[0], pages[2], pages[3], late))
 
 
 def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> None:
@@ -73,13 +60,11 @@ def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> 
 
         many = [open_from("203.0.113.1") for _ in range(4)]
         some = [open_from("203.0.113.2") for _ in range(2)]
-        for page in (*many, *some):
-            assert b"Sign in" in page.visit()
+        use((*many, *some))
         assert b"Sign in" in open_from("203.0.113.3").visit()
         assert many[0].closed()[0] == 1013
         assert open_from("203.0.113.1").closed()[0] == 1013  # it still has most pages, and none is idle
-        for page in (*many[1:], *some):
-            assert b"Sign in" in page.visit()
+        use((*many[1:], *some))
 
 
 def test_one_person_has_two_hundred_pages_open(house: AppServer) -> None:
@@ -95,14 +80,16 @@ def test_one_person_has_two_hundred_pages_open(house: AppServer) -> None:
 
 
 def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
+    """One page too many of guests is refused while none of theirs was silent for long."""
     with ExitStack() as stack:
         members = [stack.enter_context(open_page(open_browser(house, "augusta"))) for _ in range(8)]
         strangers = [stack.enter_context(open_page(Browser(house.url))) for _ in range(12)]
         late = stack.enter_context(open_page(open_browser(house, "augusta")))
         for page in (*members, late):
             assert b"Echo" in page.visit()
-        assert b"Sign in" in strangers[0].visit()
-        assert strangers[-1].closed()[0] == 1013
+        use(strangers[:4])
+        code, reason = strangers[-1].closed()
+        assert (code, "try again later" in reason) == (1013, True)
 
 
 def test_visitors_are_guests_too(house: AppServer) -> None:
@@ -115,12 +102,11 @@ def test_visitors_are_guests_too(house: AppServer) -> None:
 
 
 def test_what_strangers_left_is_given_back_at_once(house: AppServer) -> None:
-    with open_page(Browser(house.url)) as page:
-        page.visit()
-    before = house.descriptors
-    for _ in range(10):
+    before = 0
+    for count in range(11):
         with open_page(Browser(house.url)) as page:
             page.visit()
+        before = before if count else house.descriptors
     some = 3  # of the process's own, a connection to the database among them
     eventually(lambda: house.descriptors <= before + some)
 
@@ -130,13 +116,10 @@ def test_a_page_that_asks_for_nothing_is_ended(hasty: AppServer) -> None:
         assert page.closed() == (1008, "nothing was asked")
 
 
-def test_the_process_may_open_as_many_files_as_it_can_give_itself(house: AppServer) -> None:
+def test_the_process_opens_as_many_files_as_it_can_and_few_are_few_guests(house: AppServer) -> None:
     lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
     (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
     assert int(soft) == min(int(hard), 65_536)
-
-
-def test_few_descriptors_are_few_guests() -> None:
     limits = Limits()
     assert PageSockets(limits, descriptors=1_024).most == 64
     assert PageSockets(limits, descriptors=65_536).most == limits.guest_pages
@@ -144,11 +127,10 @@ def test_few_descriptors_are_few_guests() -> None:
 
 
 def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
-    pace, waits = Pace(0.5, 3), []
-    for _ in range(5):
-        waits.append(pace.wait(100.0))
+    pace = Pace(0.5, 3)
+    for wait in (0, 0, 0, 0.5, 1.0):
+        assert pace.wait(100.0) == wait
         pace.take(100.0)
-    assert waits == [0, 0, 0, 0.5, 1.0]
     assert pace.wait(102.0) == 0
 
 

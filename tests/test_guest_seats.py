@@ -116,9 +116,6 @@ def test_what_is_remembered_is_bounded() -> None:
     assert door.evicted.total() == 5_998
     assert len(door.seats._lost) == 4_000
     assert len(door.seats._pages) == 2
-
-
-def test_networks() -> None:
     assert find_network("2001:db8:1:7::/64") == "2001:db8:1::/48"
     assert find_network("203.0.113.9") == "203.0.113.0/24"
     assert find_network("this computer") == "this computer"

@@ -1,7 +1,8 @@
 """What a page shows and does is decided by who asks now: on the wire, without a browser that would hide the rest."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from flowground.overrides import write_link
 from flowground.store.flows.publications import Sharing
 from flowground.ui.page.actions import mark_gone
 from tests.house import House, share
-from tests.page_socket import PageSocket, open_page
+from tests.page_socket import Browser, PageSocket, open_page
 from tests.people import CREDENTIALS
 from tests.servers import ROOT, AppServer
 from tests.tickets import open_browser
@@ -29,11 +30,13 @@ components:
 """
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[AppServer]:
-    """Its own for each test."""
-    with House(flows={"talk": TALK}, shared={"talk": Sharing(True, shares_api=True)}).open(tmp_path) as server:
-        yield server
+BROKEN = "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n"
+MISTAKES = (b"broken.yaml", b"ChatInptu", b"needs a correction", b"line 3")
+HOUSE = House(
+    config={"sharing": {"allow_public": True}},
+    flows={"talk": TALK, "tried": TALK, "broken": BROKEN},
+    shared={name: Sharing(is_shared=True, shares_api=True) for name in ("talk", "tried", "broken")},
+)
 
 
 def test_a_members_link_with_overrides_shows_nothing_of_the_inside(house: AppServer) -> None:
@@ -64,54 +67,44 @@ def test_the_shareable_page_shows_nobody_the_inside(house: AppServer) -> None:
             assert inside not in sent
 
 
-def conversation_of_bob(page: PageSocket) -> None:
-    """One, called "Keep this", in the list beside the chat."""
-    page.visit("playground", "flow=talk")
-    assert b"You said: Keep this" in page.say("Keep this")
-    page.visit("playground", f"flow=talk&session={page.chat.session}")
+def delete(page: PageSocket, doing: Callable[[], object] = lambda: None) -> None:
+    """The open chat, by its menu. `doing` happens while the page asks."""
+    assert b"Delete this chat?" in page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
+    doing()
+    page.press(page.widget("button", "sessions:delete:"))
+
+
+def rename(page: PageSocket, doing: Callable[[], object] = lambda: None) -> None:
+    page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
+    doing()
+    typed = {page.widget("text_input", "sessions:title:"): "Renamed"}
+    page.press(page.widget("button", "sessions:rename:"), typed=typed)
 
 
 def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer) -> None:
-    browser = open_browser(house, "bob")
-    with open_page(browser) as page:
-        conversation_of_bob(page)
-        assert b"Delete this chat?" in page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
-        assert browser.post("/session/end").status_code == 200  # in another tab
-        page.press(page.widget("button", "sessions:delete:"))
-    with open_page(open_browser(house, "bob")) as page:
-        assert b"Keep this" in page.visit("playground", "flow=talk")
-        page.press(page.widget("button", "sessions:open:"))
-        page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
-        page.press(page.widget("button", "sessions:delete:"))
-        assert b"Keep this" not in page.visit("playground", "flow=talk")
-
-
-def test_a_conversation_is_renamed_by_whoever_is_signed_in_only(house: AppServer) -> None:
-    browser = open_browser(house, "bob")
-    with open_page(browser) as page:
-        conversation_of_bob(page)
-        page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
-        assert browser.post("/session/end").status_code == 200  # in another tab
-        page.press(
-            page.widget("button", "sessions:rename:"), typed={page.widget("text_input", "sessions:title:"): "Renamed"}
-        )
-    with open_page(open_browser(house, "bob")) as page:
-        sent = page.visit("playground", "flow=talk")
-        assert (b"Keep this" in sent, b"Renamed" in sent) == (True, False)
-        page.press(page.widget("button", "sessions:open:"))
-        page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
-        page.press(
-            page.widget("button", "sessions:rename:"), typed={page.widget("text_input", "sessions:title:"): "Renamed"}
-        )
-        assert b"Renamed" in page.visit("playground", "flow=talk")
+    """And renamed."""
+    for act, shown in ((delete, b""), (rename, b"Renamed")):
+        browser = open_browser(house, "bob")
+        with open_page(browser) as page:
+            page.visit("playground", "flow=talk")
+            assert b"You said: Keep this" in page.say("Keep this")
+            page.visit("playground", f"flow=talk&session={page.chat.session}")
+            act(page, partial(browser.post, "/session/end"))  # in another tab
+        with open_page(open_browser(house, "bob")) as page:
+            sent = page.visit("playground", "flow=talk")
+            assert (b"Keep this" in sent, b"Renamed" in sent) == (True, False)
+            page.press(page.widget("button", "sessions:open:"))
+            act(page)
+            sent = page.visit("playground", "flow=talk")
+            assert (b"Keep this" in sent, shown in sent) == (False, True)
 
 
 def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer) -> None:
     with open_page(open_browser(house, "bob")) as page:
-        page.visit("api_access", "flow=talk")
-        assert b"200 OK" in page.press(page.widget("button", "try:talk:run"))
-        share(house, "talk")
-        sent = page.press(page.widget("button", "try:talk:run"))
+        page.visit("api_access", "flow=tried")
+        assert b"200 OK" in page.press(page.widget("button", "try:tried:run"))
+        share(house, "tried")
+        sent = page.press(page.widget("button", "try:tried:run"))
         assert (b"403 Forbidden" in sent, b"shared for its playground, not for its API" in sent) == (True, True)
         assert b"200 OK" not in sent
 
@@ -146,3 +139,30 @@ def test_a_member_is_offered_no_token_that_may_more_than_members(house: AppServe
             sent = page.visit("api_access", "flow=talk")
             assert b"Application tokens" in sent
             assert [offer in sent for offer in offers] == [is_offered] * 2
+
+
+@pytest.mark.parametrize("who", ["augusta", "olga"])
+@pytest.mark.parametrize("page", ["playground", "api_access"])
+def test_authors_and_admins_read_the_mistakes(house: AppServer, who: str, page: str) -> None:
+    with open_page(open_browser(house, who)) as socket:
+        sent = socket.visit(page, "flow=broken")
+        assert [word for word in (*MISTAKES, b"Did you mean") if word not in sent] == []
+        assert b"Nothing here for you" not in sent
+        assert b"Nothing here for you" in socket.visit(page, "flow=unknown")
+
+
+def test_a_member_meets_the_page_of_unknown_flows(house: AppServer) -> None:
+    with open_page(open_browser(house, "bob")) as socket:
+        for address in ("broken", "unknown"):
+            sent = socket.visit("playground", f"flow={address}")
+            assert b"Nothing here for you" in sent
+            assert [word for word in MISTAKES if word in sent] == []
+
+
+@pytest.mark.parametrize("who", ["", "bob", "olga", "augusta"])
+def test_the_shareable_playground_tells_nobody(house: AppServer, who: str) -> None:
+    browser = open_browser(house, who) if who else Browser(house.url)
+    with open_page(browser, base="/public_flow/broken") as socket:
+        sent = socket.visit()
+        assert (b"Nothing here for you" if who else b"Sign in") in sent
+        assert [word for word in MISTAKES if word in sent] == []

@@ -11,7 +11,7 @@ import requests
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, whole_chats
-from tests.chat_socket import open_chat
+from tests.chats import OpenChat, open_chats
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
@@ -54,6 +54,12 @@ def delete(browser: Browser, house: AppServer, key: str, origin: str = "") -> re
     return browser.session.post(f"{house.url}/file/delete", params={"id": key}, headers=headers, timeout=10)
 
 
+@pytest.fixture
+def opened(house: AppServer) -> Iterator[OpenChat]:
+    with open_chats(house) as opened:
+        yield opened
+
+
 @contextmanager
 def visitor(house: AppServer) -> Iterator[Browser]:
     browser = Browser(house.url)
@@ -62,18 +68,16 @@ def visitor(house: AppServer) -> Iterator[Browser]:
         yield browser
 
 
-def test_a_file_is_added_sent_shown_and_deleted(house: AppServer) -> None:
+def test_a_file_is_added_sent_shown_and_deleted(house: AppServer, opened: OpenChat) -> None:
     bob = open_browser(house, "bob")
     answer = upload(bob, house, name="../holiday.png")
     assert answer.status_code == 201, answer.text
     told = answer.json()
     assert {**told, "id": ""} == {"id": "", "name": "holiday.png", "type": "image/png", "size": len(PNG)}
-    with open_chat(bob, "takes") as chat:
-        chat.show()
-        chat.send("say", id="1", session=chat.session, text="", files=[told["id"]])
-        question = chat.read_until("started")["question"]
-        assert question["files"] == [told]
-        assert chat.read_until("ended")
+    chat = opened("takes", "bob")
+    chat.say("", files=[told["id"]])
+    assert chat.read_until("started")["question"]["files"] == [told]
+    assert chat.read_until("ended")
     shown, saved = get(bob, house, "image", told["id"]), get(bob, house, "download", told["id"])
     assert shown.content == saved.content == PNG
     assert shown.headers["content-type"] == "image/png"
@@ -84,10 +88,7 @@ def test_a_file_is_added_sent_shown_and_deleted(house: AppServer) -> None:
         assert "sandbox" in answer.headers["content-security-policy"]
     assert delete(bob, house, told["id"]).json() == {"deleted": True}
     assert get(bob, house, "image", told["id"]).status_code == 404
-
-
-def test_what_can_run_is_never_shown(house: AppServer) -> None:
-    bob = open_browser(house, "bob")
+    # What can run is never shown.
     key = upload(bob, house, b"<script>alert(1)</script>", name="a.html.txt").json()["id"]
     assert get(bob, house, "image", key).status_code == 404
     assert get(bob, house, "download", key).headers["content-type"] == "application/octet-stream"
@@ -109,26 +110,24 @@ def test_what_is_not_taken_is_a_sentence(house: AppServer, data: bytes, flow: st
     assert (refused.status_code, says in refused.text) == (status, True)
 
 
-def test_nobody_else_has_it(house: AppServer) -> None:
+def test_nobody_else_has_it(house: AppServer, opened: OpenChat) -> None:
     """Every way to a file, for everybody who is not its owner: an admin, a visitor, nobody, a page of another site."""
     bob, admin, nobody = open_browser(house, "bob"), open_browser(house, "augusta"), Browser(house.url)
     key = upload(bob, house).json()["id"]
     for what in ("download", "image"):
         assert get(admin, house, what, key).status_code == get(admin, house, what, "nothing").status_code == 404
         assert get(nobody, house, what, key).status_code == 403
-        foreign = bob.session.get(
-            f"{house.url}/file/{what}", params={"id": key}, headers={"Sec-Fetch-Site": "cross-site"}, timeout=10
-        )
+        address = f"{house.url}/file/{what}?id={key}"
+        foreign = bob.session.get(address, headers={"Sec-Fetch-Site": "cross-site"}, timeout=10)
         assert foreign.status_code == 403
     assert delete(admin, house, key).status_code == 404
     assert delete(nobody, house, key).status_code == 403
     assert delete(bob, house, key, origin="https://evil.example").status_code == 403
     assert upload(bob, house, origin="https://evil.example").status_code == 403
     assert upload(nobody, house).status_code == 403
-    with open_chat(admin, "takes") as chat:
-        chat.show()
-        chat.send("say", id="1", session=chat.session, text="mine?", files=[key])
-        assert "There is no file" in chat.read_until("refused")["text"]
+    chat = opened("takes", "augusta")
+    chat.say("mine?", files=[key])
+    assert "There is no file" in chat.read_until("refused")["text"]
     with visitor(house) as somebody:
         assert get(somebody, house, "download", key, flow="takes", at="public").status_code == 404
     assert get(bob, house, "download", key).status_code == 200
@@ -148,14 +147,10 @@ def test_visitors_add_small_files_where_the_flow_takes_some(house: AppServer) ->
 def begin_upload(browser: Browser, house: AppServer) -> socket.socket:
     """One that says a part of its file, and waits."""
     connection = socket.create_connection(("127.0.0.1", house.port), timeout=10)
-    head = (
-        "POST /file/upload?flow=takes&name=a.txt&at=public HTTP/1.1",
-        f"Host: {house.url.removeprefix('http://')}",
-        f"Origin: {house.url}",
-        f"Cookie: {browser.cookies}",
-        "Content-Length: 1000",
+    connection.sendall(
+        f"POST /file/upload?flow=takes&name=a.txt&at=public HTTP/1.1\r\nHost: {house.url.removeprefix('http://')}\r\n"
+        f"Origin: {house.url}\r\nCookie: {browser.cookies}\r\nContent-Length: 1000\r\n\r\nx".encode()
     )
-    connection.sendall("\r\n".join((*head, "", "x")).encode())
     return connection
 
 
@@ -174,18 +169,18 @@ def test_visitors_who_send_slowly_leave_places_to_members(house: AppServer) -> N
         assert eventually(lambda: upload(another, house, at="public").status_code == 201)
 
 
-def test_a_chat_of_files_has_their_names_in_its_title_its_export_and_its_copies(house: AppServer) -> None:
+def test_a_chat_of_files_has_their_names_in_its_title_its_export_and_its_copies(
+    house: AppServer, opened: OpenChat
+) -> None:
     """The bytes stay with who sent them, and go with the conversation."""
     bob, admin = open_browser(house, "bob"), open_browser(house, "augusta")
     key = upload(bob, house, name="plan.png").json()["id"]
-    with open_chat(bob, "takes") as chat:
-        chat.show()
-        chat.send("say", id="1", session=chat.session, text="", files=[key])
-        chat.read_until("ended")
-        session = chat.session
+    chat = opened("takes", "bob")
+    chat.say("", files=[key])
+    chat.read_until("ended")
 
     async def share(store: Store, _: SignIn) -> tuple[str, str, list[str]]:
-        place = {"flow_id": "takes", "owner": "member:bob", "session_id": session}
+        place = {"flow_id": "takes", "owner": "member:bob", "session_id": chat.session}
         head = await store.read(whole_chats.find_head, **place)
         link = await store.write(shared_chats.share, **place, expires_at=None)
         said = await store.read(shared_chats.read_messages, key=link.id)
@@ -194,12 +189,9 @@ def test_a_chat_of_files_has_their_names_in_its_title_its_export_and_its_copies(
 
     title, shared_title, said = beside(house, share)
     assert (title, shared_title, said[0]) == ("plan.png", "plan.png", "Files: plan.png")
-    asked = {"flow": "takes", "session": session}
-    written = bob.session.get(f"{house.url}/export/chat", params={**asked, "as": "markdown"}, timeout=10).text
-    assert "## You\n\n*Files: plan.png*\n" in written
-    (question, _) = bob.session.get(f"{house.url}/export/chat", params={**asked, "as": "json"}, timeout=10).json()[
-        "messages"
-    ]
+    address = f"{house.url}/export/chat?flow=takes&session={chat.session}&as="
+    assert "## You\n\n*Files: plan.png*\n" in bob.session.get(f"{address}markdown", timeout=10).text
+    (question, _) = bob.session.get(f"{address}json", timeout=10).json()["messages"]
     assert question["files"] == [{"name": "plan.png", "type": "image/png", "size": len(PNG)}]
     assert key not in str(question)
     assert get(admin, house, "image", key).status_code == 404

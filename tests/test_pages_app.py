@@ -1,12 +1,17 @@
-"""Pages without a browser: app.py and the router, as the local owner sees them; and how texts stand on them."""
+"""Pages without a browser: app.py and the router, as the local owner sees them, how texts stand on them; *Knowledge*:
+who must give the owner code, and what it says of files that are added."""
 
 import asyncio
 import concurrent.futures
 import gc
+import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +19,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
-from flowground.caller import Caller
+from flowground.caller import LOCAL_OWNER, Caller
 from flowground.messages import Usage
+from flowground.runtime import Runtime
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_token_facts
-from flowground.ui.page import bridge, model_notes, words
+from flowground.ui.page import bridge, caller, model_notes, words
 from flowground.words import write_size
-from tests.app_page import only, open_script, read, read_chat
+from tests.app_page import find_by_label, only, open_script, read, read_chat
 from tests.asking import ASKING
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
@@ -144,9 +150,9 @@ def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(page: st
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("address", ["unknown", "", "../talk"])
-def test_an_unknown_flow_is_one_calm_page(address: str) -> None:
-    assert "Nothing here for you" in read(open_script("playground", flow=address))
+def test_an_unknown_flow_is_one_calm_page() -> None:
+    for address in ("unknown", "", "../talk"):
+        assert "Nothing here for you" in read(open_script("playground", flow=address))
 
 
 @pytest.mark.usefixtures("folder")
@@ -279,3 +285,124 @@ def test_a_tokens_facts_are_one_line() -> None:
     once = "echo only · sees answers · last used 3 Dec 2024 · 1 use · expired 3 Dec 2024"
     assert write_token_facts(ada, used) == once
     assert write_token_facts(ada, often).endswith("1,000 uses · expires 3 Dec 2124")
+
+
+KNOWS = """\
+components:
+  ChatInput: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Found.passages}"}
+knowledge:
+  handbook: {uploads: true}
+"""
+FILTERED = KNOWS.replace("handbook, s", "handbook, filters: {client: Acme}, s")
+
+
+def list_adding(page: Any) -> list[Any]:
+    """The places where files are added."""
+    return [one for one in page.get("bidi_component") if "knowledge:adding" in str(one.key)]
+
+
+def test_the_owner_code_is_asked_for_where_files_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "LOCAL_OWNER", replace(LOCAL_OWNER, is_proven=False))
+    with runtime_of(write_folder(tmp_path, config={}, flows={"travel": KNOWS})) as app:
+        page = open_script("knowledge", flow="travel")
+        assert list_adding(page) == []
+        assert "Adding files asks for the owner code" in read(page)
+        find_by_label(page.text_input, "Owner code").input(app.sign_in.owner_code)
+        monkeypatch.setattr(caller, "LOCAL_OWNER", LOCAL_OWNER)  # as the served page keeps it
+        find_by_label(page.button, "Continue").click().run()
+        assert len(list_adding(page)) == 1
+        assert "owner code" not in read(page)
+
+
+@contextmanager
+def opened(folder: Path, flow: str, *, notes: Mapping[str, str], **config: Any) -> Iterator[Runtime]:
+    """The app with this flow and files of its knowledge, none of which is indexed."""
+    path = write_folder(folder, config=config, flows={"travel": flow})
+    (folder / "flows" / "n").mkdir()
+    for name, text in notes.items():
+        (folder / "flows" / "n" / f"{name}.md").write_text(text)
+        os.utime(folder / "flows" / "n" / f"{name}.md", (1_600_000_000,) * 2)  # one just written is looked at again
+    with runtime_of(path) as app:
+        bridge.call(app.library.close())  # the app would index by itself
+        yield app
+
+
+def index(app: Runtime) -> None:
+    bridge.call(app.library.index(app.library.find("travel", "handbook")))
+
+
+def search(page: Any, **fields: str) -> str:
+    """What stands on the page once passages were looked for."""
+    for label, text in fields.items():
+        find_by_label(page.text_input, LABELS[label]).input(text)
+    find_by_label(page.button, "Find passages").click().run()
+    return read(page)
+
+
+LABELS = {"query": "What would somebody ask?", "files": "In these files"}
+
+
+def test_one_tries_some_files_only_and_reads_that_flows_have_filters(tmp_path: Path) -> None:
+    notes = {name: f"---\nclient: {name}\n---\nLyon of {name}" for name in ("Acme", "ajax")}
+    with opened(tmp_path, FILTERED.replace("{uploads", "{files: [n/*.md], uploads"), notes=notes) as app:
+        index(app)
+        page = open_script("knowledge", flow="travel")
+        says = "`Found` of the flow travel has `filters`, and will find a file that is added here only where"
+        assert says in read(page)
+        for files, found in (("", ["Acme", "ajax"]), ("n/AC*.md", ["Acme"])):
+            said = search(page, query="Lyon", files=files)
+            assert [name for name in notes if f"Lyon of {name}" in said] == found
+        assert "No file is called so. `**/NAME` is one in any folder" in search(page, files="Acme.md")
+        assert "Nothing was found." in search(page, query="Xyzzy", files="n/Acme.md")
+
+
+@contextmanager
+def serving_vectors() -> Iterator[tuple[str, list[int]]]:
+    """Where a server of vectors is, and the status of what it answers next: the last."""
+    statuses = [200]
+
+    class Vectors(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            texts = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]
+            said = json.dumps({"data": [{"index": at, "embedding": [1.0, at]} for at in range(len(texts))]}).encode()
+            self.send_response(statuses[-1])
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vectors) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1", statuses
+        server.shutdown()
+
+
+def test_the_page_says_why_only_words_are_found(tmp_path: Path) -> None:
+    flow = KNOWS.replace("{uploads: true}", '{files: [n/*.md], embeddings: "mine:small"}')
+    why = "The provider 'mine' answered with status 500"
+    with serving_vectors() as (address, statuses):
+        mine = {"type": "openai", "base_url": address, "retries": 0}
+        with opened(tmp_path, flow, notes={"a": "Lyon costs 120 euros."}, providers={"mine": mine}) as app:
+            statuses.append(500)
+            index(app)
+            page = open_script("knowledge", flow="travel")
+            assert "**Vectors are missing**" in read(page)
+            assert [why in str(one.value) for one in page.warning] == [True]
+            statuses.append(200)
+            index(app)
+            page = open_script("knowledge", flow="travel")
+            assert ("**Indexed**" in read(page), len(page.warning)) == (True, 0)
+            for status, says in ((200, False), (500, True)):
+                statuses.append(status)
+                said = search(page, query="Lyon")
+                assert ("Lyon costs" in said, why in said) == (True, says)
+
+
+def test_a_provider_that_config_has_not_is_told(tmp_path: Path) -> None:
+    flow = KNOWS.replace("{uploads: true}", '{files: [n/*.md], embeddings: "olama:small"}')
+    with opened(tmp_path, flow, notes={}) as app:
+        index(app)
+        page = open_script("knowledge", flow="travel")
+        assert "**Vectors are missing**" in read(page)
+        assert ["names no model of embeddings" in str(one.value) for one in page.warning] == [True]

@@ -5,9 +5,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
-from inspect import signature
+from inspect import signature, unwrap
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import pytest
 import uvicorn
@@ -37,14 +40,45 @@ from flowground.shims.http_connections import BoundedHeads
 from flowground.shims.kept_pages import KeptPages
 from flowground.shims.page_frames import BoundedFrames
 from flowground.web.first_load.modules import ELEMENTS
-from tests.insides import Insides, names_in, require, takes
 from tests.servers import ROOT, AppServer, clean_environment
 
+Insides = Mapping[str, Callable[[], object]]
+"""`FILE: what is so` -> whether it is."""
 SCRIPTS = [file.read_text("utf-8") for file in page_files.find_files().values() if file.suffix == ".js"]
 INDEX = (page_files.FOLDER / "index.html").read_text("utf-8")
 
 
 KEPT = {"_user_info", "_client_state", "_scriptrunner", "_session_state"}
+
+
+def require(insides: Insides, expected: str, made_for: Mapping[str, str]) -> None:
+    """Fails where this one is not so. `made_for`: packages, and the versions in which it was."""
+    file, _, what = expected.partition(": ")
+    try:
+        holds = insides[expected]()
+    except AttributeError as error:
+        holds, what = False, f"{what} ({error})"
+    here = " with ".join(f"{package} {version(package)}" for package in made_for)
+    assert holds, (
+        f"Not so in {here}: {what}. flowground/shims/{file} rests on it and was made for "
+        f"{' and '.join(made_for.values())}; see how it is done now."
+    )
+
+
+def names_in(function: Any) -> set[str]:
+    """What a function, and those made in it, name: globals and attributes."""
+
+    def walk(code: CodeType) -> Iterator[str]:
+        yield from code.co_names
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                yield from walk(constant)
+
+    return set(walk(unwrap(function).__code__))
+
+
+def takes(function: Callable[..., Any], *names: str) -> bool:
+    return list(signature(function).parameters) == list(names)
 
 
 def count(text: str) -> int:
@@ -210,25 +244,18 @@ def test_a_process_that_nobody_uses_sleeps(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import contextlib, importlib, io, json, logging, pkgutil, signal, sys
-with contextlib.redirect_stderr(io.StringIO()):  # the authenticator says that no server runs here
-    for name in ("streamlit.web.bootstrap", "streamlit.web.server.starlette.starlette_app", "streamlit.testing.v1",
-                 "streamlit.watcher.polling_path_watcher", "uvicorn.protocols.http.httptools_impl",
-                 "uvicorn.protocols.websockets.websockets_sansio_impl", "uvicorn.middleware.proxy_headers",
-                 "streamlit_authenticator"):
-        importlib.import_module(name)
-
-def is_theirs(name):
-    return name.partition(".")[0] in ("streamlit", "uvicorn", "streamlit_authenticator", "websockets", "starlette")
+import importlib, json, pkgutil, sys
+import streamlit.testing.v1, streamlit.watcher.polling_path_watcher, streamlit.web.bootstrap, streamlit_authenticator
+import streamlit.web.server.starlette.starlette_app, uvicorn.middleware.proxy_headers
+import uvicorn.protocols.http.httptools_impl, uvicorn.protocols.websockets.websockets_sansio_impl
 
 def look():
-    found = {"records": logging.getLogRecordFactory(), "signal": signal.getsignal(signal.SIGTERM)}
-    for name, module in [one for one in sys.modules.items() if is_theirs(one[0])]:
-        found[f"{name} log"] = len(logging.getLogger(name).filters)
-        for key, value in list(vars(module).items()):
-            found[f"{name}.{key}"] = value
-            if isinstance(value, type) and is_theirs(value.__module__):
-                found.update({f"{name}.{key}.{inner}": held for inner, held in vars(value).items()})
+    found = {}
+    for name, module in [*sys.modules.items()]:
+        if name.startswith(("streamlit", "uvicorn", "websockets", "starlette")):
+            for key, value in [*vars(module).items()]:
+                found[f"{name}.{key}"] = value
+                found |= {f"{name}.{key}.{inner}": held for inner, held in getattr(value, "__dict__", {}).items()}
     return found
 
 before = look()
@@ -242,10 +269,8 @@ print(json.dumps([len(modules), len(before), [name for name, value in before.ite
 
 
 def test_importing_every_module_changes_nothing_of_the_libraries() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    run: dict[str, Any] = {"cwd": ROOT, "env": clean_environment(), "capture_output": True, "timeout": 120}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], **run, text=True)
     assert done.returncode == 0, done.stderr
     modules, looked_at, changed = json.loads(done.stdout)
     assert (modules > 100, looked_at > 5_000, changed) == (True, True, [])

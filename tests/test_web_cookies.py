@@ -1,32 +1,35 @@
-"""The cookies of a browser: which visitor it is, who signed in, who did before; over https, and from before."""
+"""The cookies of a browser: which visitor it is, who signed in, who did before; over https, and from before; signing in
+and out, and pages that were open meanwhile."""
 
-import asyncio
 import hashlib
-from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import requests
+from websockets.exceptions import InvalidStatus
 
-from flowground.settings import Settings
-from flowground.store import Store, tables
+from flowground.store import tables
 from flowground.store.runs import conversations
 from flowground.web.cookies import PREFIX, drop_costly_cookies, read_xsrf_id, take_cookies
 from tests.house import PUBLIC, House
-from tests.page_socket import Browser, PageSocket, open_page
+from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
+from tests.test_access_websocket import beside
 from tests.tickets import open_browser, ticket_for
 
 HTTPS = {"Origin": "https://flows.example.com"}
+FOR_GOOD = ["httponly", "max-age=34560000", "path=/", "samesite=lax"]
+CONFIG = {"public_url": HTTPS["Origin"], "sharing": {"allow_public": True}, "cookie": {"expiry_days": 10}}
+HOUSE = House(config=CONFIG, shared={"echo": PUBLIC})
+OVER_HTTPS = {"Host": "flows.example.com"} | HTTPS
+KNOWN = "ab" * 16
+PUBLIC_FLOW = "/public_flow/echo"
 
 
-HOUSE = House(
-    config={
-        "public_url": "https://flows.example.com",
-        "sharing": {"allow_public": True},
-        "cookie": {"expiry_days": 10},
-    },
-    shared={"echo": PUBLIC},
-)
+def visit(browser: Browser, base: str = "", says: str = "", **headers: str) -> bytes:
+    """What a page is sent."""
+    with open_page(browser, base=base, headers=headers) as page:
+        return page.visit() + (page.say(says) if says else b"")
 
 
 def cookies_of(answer: requests.Response) -> dict[str, list[str]]:
@@ -44,29 +47,20 @@ def test_a_page_gives_the_browser_a_name_that_scripts_cannot_read(house: AppServ
     given = cookies_of(requests.get(house.url + path, headers={"Accept": "text/html"}, timeout=10))
     value, *attributes = given["flowground_visitor"]
     assert len(bytes.fromhex(value)) == 16
-    assert attributes == ["httponly", "max-age=34560000", "path=/", "samesite=lax"]
+    assert attributes == FOR_GOOD
     kept = {"Accept": "text/html", "Cookie": f"flowground_visitor={value}"}
-    assert "flowground_visitor" not in cookies_of(requests.get(house.url + path, headers=kept, timeout=10))
-
-
-def test_a_browser_that_kept_the_page_and_lost_its_cookies_gets_a_name(house: AppServer) -> None:
-    asked = {"Accept": "text/html"}
-    page = requests.get(house.url, headers=asked, timeout=10)
-    again = requests.get(house.url, headers=asked | {"If-None-Match": page.headers["etag"]}, timeout=10)
-    assert again.status_code == 304
-    assert "flowground_visitor" in cookies_of(again)
+    answer = requests.get(house.url + path, headers=kept, timeout=10)
+    assert "flowground_visitor" not in cookies_of(answer)
+    if tag := answer.headers.get("etag"):  # a browser that kept the page and lost its cookies
+        asked = {"Accept": "text/html", "If-None-Match": tag}
+        again = requests.get(house.url + path, headers=asked, timeout=10)
+        assert (again.status_code, "flowground_visitor" in cookies_of(again)) == (304, True)
 
 
 def test_over_https_no_other_host_of_the_domain_can_have_given_it(house: AppServer) -> None:
     asked = {"Accept": "text/html", "Host": "flows.example.com"}
     given = cookies_of(requests.get(house.url, headers=asked, timeout=10))
-    assert given["__Host-flowground_visitor"][1:] == [
-        "httponly",
-        "max-age=34560000",
-        "path=/",
-        "samesite=lax",
-        "secure",
-    ]
+    assert given["__Host-flowground_visitor"][1:] == [*FOR_GOOD, "secure"]
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/v1/version", "/app/static/icon.svg", "/session/my-data"])
@@ -78,28 +72,19 @@ def test_nothing_else_does(house: AppServer, path: str) -> None:
 def test_a_name_we_would_not_give_is_none(house: AppServer, made_up: str) -> None:
     browser = Browser(house.url)
     browser.session.cookies.set("flowground_visitor", made_up, domain="127.0.0.1", path="/")
-    with open_page(browser, base="/public_flow/echo") as page:
-        assert b"Sign in" in page.visit()
+    assert b"Sign in" in visit(browser, PUBLIC_FLOW)
 
 
 def before_the_upgrade(server: AppServer, title: str) -> Browser:
     """A visitor's browser as the release before left it: known by Streamlit's cookie only, with one conversation."""
     browser = Browser(server.url)
-    kept = browser.session.cookies["_streamlit_xsrf"]
-    browser.session.cookies.clear()
-    browser.session.cookies.set("_streamlit_xsrf", kept, domain="127.0.0.1", path="/")
+    for name in {*browser.session.cookies.keys()} - {"_streamlit_xsrf"}:
+        del browser.session.cookies[name]
     old = read_xsrf_id([(b"cookie", browser.cookies.encode())])
     owner = f"visitor:{hashlib.sha256(b'visitor:' + old.encode()).hexdigest()[:32]}"
-    row = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": title, "messages": 1}
-    times = {"created_at": 1.0, "updated_at": 4e9}
-    key = conversations.make_session_key("echo", owner, "s")
-    store = Store.open(Settings.load(server.config_file).database)
-    try:
-        asyncio.run(
-            store.write(lambda to: to.execute(tables.sessions.insert().values(id=key, **row, **times)) and None)
-        )
-    finally:
-        store.close()
+    row: dict[str, Any] = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": title, "messages": 1}
+    row |= {"id": conversations.make_session_key("echo", owner, "s"), "created_at": 1.0, "updated_at": 4e9}
+    beside(server, lambda store, _: store.write(lambda to: to.execute(tables.sessions.insert().values(row)) and None))
     return browser
 
 
@@ -107,77 +92,51 @@ def load(browser: Browser) -> None:
     browser.session.get(f"{browser.url}/public_flow/echo", headers={"Accept": "text/html"}, timeout=10)
 
 
-def sees(browser: Browser, title: str) -> bool:
-    with open_page(browser, base="/public_flow/echo") as page:
-        return title.encode() in page.visit()
-
-
 def test_what_a_visitor_said_before_there_was_the_cookie_stays_theirs_and_moves_once(house: AppServer) -> None:
-    visitor = before_the_upgrade(house, "My old talk")
+    """The new name is told once: several tabs share their cookies; nobody else who knows the former name gets it."""
+    visitor, thief = before_the_upgrade(house, "My old talk"), Browser(house.url)
     stolen = visitor.session.cookies["_streamlit_xsrf"]
-    load(visitor)
-    assert sees(visitor, "My old talk")
-    load(visitor)
-    assert sees(visitor, "My old talk")
-    thief = Browser(house.url)
+    for _ in range(2):
+        load(visitor)
+        assert b"My old talk" in visit(visitor, PUBLIC_FLOW)
     thief.session.cookies.set("_streamlit_xsrf", stolen)
-    assert not sees(thief, "My old talk")
-
-
-def test_the_new_name_is_told_once(house: AppServer) -> None:
-    """Several tabs share their cookies; whoever else knows the former name is not told the new one."""
-    visitor = before_the_upgrade(house, "My two tabs")
-    sent = {"Accept": "text/html", "Cookie": visitor.cookies}
+    assert b"My old talk" not in visit(thief, PUBLIC_FLOW)
+    sent = {"Accept": "text/html", "Cookie": before_the_upgrade(house, "My two tabs").cookies}
     answers = [cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=sent, timeout=10)) for _ in range(2)]
     assert ["flowground_visitor" in answer for answer in answers] == [True, False]
 
 
-OVER_HTTPS = {"Host": "flows.example.com"} | HTTPS
-KNOWN = "ab" * 16
-
-
-def over_https(house: AppServer, cookies: str, base: str = "/public_flow/echo") -> AbstractContextManager[PageSocket]:
-    return open_page(Browser(house.url), base=base, headers=OVER_HTTPS | {"Cookie": cookies})
-
-
 def test_over_https_a_name_that_another_host_planted_is_nobodys(house: AppServer) -> None:
     planted = f"flowground_visitor={KNOWN}"
-    with over_https(house, f"__Host-{planted}") as page:
-        page.visit()
-        page.say("The planter's words")
-    with over_https(house, planted) as page:
-        assert b"Sign in" in page.visit()
+    browser, planter = Browser(house.url), OVER_HTTPS | {"Cookie": f"__Host-{planted}"}
+    visit(browser, PUBLIC_FLOW, "The planter's words", **planter)
+    assert b"Sign in" in visit(browser, PUBLIC_FLOW, **OVER_HTTPS | {"Cookie": planted})
     load = {"Accept": "text/html", "Host": "flows.example.com", "Cookie": planted}
     given = [cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=load, timeout=10)) for _ in range(2)]
     name = given[0]["__Host-flowground_visitor"][0]
     assert name != KNOWN
     assert "__Host-flowground_visitor" not in given[1]  # whoever planted it is not told
-    with over_https(house, f"__Host-flowground_visitor={name}; {planted}") as page:
-        page.visit()
-        page.say("The secret of the other")
-    with over_https(house, f"__Host-{planted}") as page:
-        assert b"The secret of the other" not in page.visit()
+    both = OVER_HTTPS | {"Cookie": f"__Host-flowground_visitor={name}; {planted}"}
+    visit(browser, PUBLIC_FLOW, "The secret of the other", **both)
+    assert b"The secret of the other" not in visit(browser, PUBLIC_FLOW, **planter)
 
 
 def test_what_a_visitor_said_before_there_was_https_stays_theirs(house: AppServer) -> None:
     bare = f"flowground_visitor={'cd' * 16}"
-    with open_page(Browser(house.url), base="/public_flow/echo", headers={"Cookie": bare}) as page:
-        page.visit()
-        page.say("Before there was https")
+    visit(Browser(house.url), PUBLIC_FLOW, "Before there was https", Cookie=bare)
     load = {"Accept": "text/html", "Host": "flows.example.com", "Cookie": bare}
     name = cookies_of(requests.get(house.url, headers=load, timeout=10))["__Host-flowground_visitor"][0]
-    with over_https(house, f"__Host-flowground_visitor={name}") as page:
-        assert b"Before there was https" in page.visit()
+    prefixed = OVER_HTTPS | {"Cookie": f"__Host-flowground_visitor={name}"}
+    assert b"Before there was https" in visit(Browser(house.url), PUBLIC_FLOW, **prefixed)
 
 
 def test_over_https_a_sign_in_that_another_host_planted_signs_nobody_in(house: AppServer) -> None:
     value = open_browser(house, "augusta").session.cookies["flowground"]
-    with over_https(house, f"flowground={value}", "") as page:
-        assert b"Memory Chatbot" not in page.visit()
-    asked = {"Host": "flows.example.com", "Cookie": f"flowground={value}"}
-    assert requests.get(f"{house.url}/session/my-data", headers=asked, timeout=10).status_code == 403
-    with over_https(house, f"__Host-flowground={value}", "") as page:
-        assert b"Memory Chatbot" in page.visit()
+    for prefix, is_in in (("", False), ("__Host-", True)):
+        asked = {"Host": "flows.example.com", "Cookie": f"{prefix}flowground={value}"}
+        assert (b"Memory Chatbot" in visit(Browser(house.url), **OVER_HTTPS | asked)) is is_in
+        answer = requests.get(f"{house.url}/session/my-data", headers=asked, timeout=10)
+        assert answer.status_code == (200 if is_in else 403)
 
 
 @pytest.mark.parametrize("junk", ["\xa0", "\x85", "\x1c", "\x0b", '"'])
@@ -196,11 +155,10 @@ def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spellin
     old = browser.session.cookies["flowground"]
     answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)}, **HTTPS)
     given = cookies_of(answer)
-    assert given["__Host-flowground"][1:] == ["httponly", "max-age=864000", "path=/", "samesite=lax", "secure"]
-    assert given["__Host-flowground_device"][1:] == ["httponly", "max-age=15552000", "path=/", "samesite=lax", "secure"]
+    for name, seconds in (("__Host-flowground", 864_000), ("__Host-flowground_device", 15_552_000)):
+        assert given[name][1:] == ["httponly", f"max-age={seconds}", "path=/", "samesite=lax", "secure"]
     assert "max-age=0" in given["flowground"]
-    with open_page(browser, headers={"Cookie": f"flowground={old}"}) as page:
-        assert b"Memory Chatbot" not in page.visit()  # one browser, one sign-in
+    assert b"Memory Chatbot" not in visit(browser, Cookie=f"flowground={old}")  # one browser, one sign-in
 
 
 @pytest.mark.parametrize("planted", ["first", "last"])
@@ -208,22 +166,19 @@ def test_the_cookie_no_other_host_can_set_counts_first(house: AppServer, planted
     ada, bob = (open_browser(house, name).session.cookies["flowground"] for name in ("augusta", "bob"))
     both = [f"{PREFIX}flowground={ada}", f"flowground={bob}"]
     sent = "; ".join(both if planted == "last" else both[::-1])
-    with open_page(Browser(house.url), headers={"Cookie": sent}) as page:
-        assert b"Memory Chatbot" in page.visit()
+    assert b"Memory Chatbot" in visit(Browser(house.url), Cookie=sent)
 
 
 @pytest.mark.parametrize("name", ["flowground", "__Host-flowground"])
 def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, name: str) -> None:
     value = open_browser(house, "augusta").session.cookies["flowground"]
     sent = {"Cookie": f"{name}={value}"}
-    with open_page(Browser(house.url), headers=sent) as page:
-        assert b"Memory Chatbot" in page.visit()
+    assert b"Memory Chatbot" in visit(Browser(house.url), **sent)
     assert requests.get(f"{house.url}/session/my-data", headers=sent, timeout=10).json()["name"] == "augusta"
     answer = requests.post(f"{house.url}/session/end", headers=sent | HTTPS, timeout=10)
     dropped = cookies_of(answer)
     assert ["max-age=0" in dropped[spelling] for spelling in ("flowground", "__Host-flowground")] == [True, True]
-    with open_page(Browser(house.url), headers=sent) as page:
-        assert b"Memory Chatbot" not in page.visit()
+    assert b"Memory Chatbot" not in visit(Browser(house.url), **sent)
 
 
 def test_a_page_receives_none_of_them() -> None:
@@ -236,13 +191,101 @@ def test_a_page_receives_none_of_them() -> None:
 
 
 def test_many_cookies_of_others_put_none_of_ours_away() -> None:
-    """Any host of the domain can fill a browser with cookies."""
+    """Any host of the domain can fill a browser with cookies; one with a backslash is dropped."""
     ours = b"flowground_visitor=z; _streamlit_xsrf=2|a|b|c; flowground=x.x.x"
     many = [(b"host", b"h"), (b"cookie", b"a=b; " * 10_000 + ours + b"; c=d"), (b"cookie", b"__Host-flowground=y")]
     assert drop_costly_cookies(many, "flowground") == [(b"host", b"h"), (b"cookie", ours + b"; __Host-flowground=y")]
-
-
-def test_a_cookie_with_a_backslash_is_dropped() -> None:
     few = [(b"cookie", rb'a="\101"; b="c"; d'), (b"host", b"h")]
     assert drop_costly_cookies(few, "flowground") == [(b"host", b"h"), (b"cookie", b'b="c"; d')]
     assert drop_costly_cookies([(b"host", b"h")], "flowground") == [(b"host", b"h")]
+
+
+def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) -> None:
+    browser = Browser(house.url)
+    answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)})
+    value, *attributes = cookies_of(answer)["flowground"]
+    assert (answer.status_code, value[:2]) == (200, "ey")
+    assert attributes == ["httponly", "max-age=864000", "path=/", "samesite=lax"]
+    assert b"Memory Chatbot" in visit(browser)
+
+
+def test_with_a_public_url_no_other_name_that_leads_here_is_ours(house: AppServer) -> None:
+    """DNS rebinding: another site's name, pointed at this server."""
+    rebound = {"Host": f"evil.example:{house.port}", "Origin": f"http://evil.example:{house.port}"}
+    with pytest.raises(InvalidStatus, match="403"), open_page(Browser(house.url), headers=rebound):
+        pass
+    refused = Browser(house.url).post("/session/end", Host=rebound["Host"], Origin=rebound["Origin"])
+    assert refused.status_code == 403
+    assert b"Memory Chatbot" in visit(open_browser(house, "augusta"), **HTTPS)  # behind a proxy that renames the host
+
+
+def test_a_ticket_works_once_in_its_browser_only(house: AppServer) -> None:
+    browser, thief = Browser(house.url), Browser(house.url)
+    used, stolen = (ticket_for(house, "augusta", browser) for _ in range(2))
+    assert browser.post("/session/start", {"ticket": used}).status_code == 200
+    for who, ticket in ((browser, used), (thief, stolen), (browser, stolen)):
+        answer = who.post("/session/start", {"ticket": ticket})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (400, False)
+    browser.session.cookies.clear()
+    assert browser.post("/session/start", {"ticket": used}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "null", "http://evil.example", "http://127.0.0.1:1", "http://flows.example.com"]
+)
+def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: str) -> None:
+    browser = open_browser(house, "augusta")
+    ticket = ticket_for(house, "bob", browser)
+    assert browser.post("/session/start", {"ticket": ticket}, Origin=origin).status_code == 403
+    assert browser.post("/session/end", Origin=origin).status_code == 403
+    assert b"Memory Chatbot" in visit(browser)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"ticket": 1}', b'{"ticket": ""}', b"x" * 5_000, b"\xff"])
+def test_anything_else_is_no_ticket(house: AppServer, body: bytes) -> None:
+    headers = {"Origin": house.url, "Cookie": Browser(house.url).cookies}
+    answer = requests.post(f"{house.url}/session/start", data=body, headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "The sign-in took too long. Please sign in again."}
+
+
+def test_signing_out_is_final_and_ends_one_browser_only(house: AppServer) -> None:
+    browser, another = (open_browser(house, "augusta") for _ in range(2))
+    copied = browser.cookies
+    with open_page(browser) as open_before:
+        assert b"Memory Chatbot" in open_before.visit()
+        assert browser.post("/session/end").status_code == 200
+        assert "flowground" not in browser.session.cookies
+        with open_page(browser, headers={"Cookie": copied}) as replayed:
+            for page in (open_before, replayed):
+                sent = page.visit()
+                assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+    assert b"Memory Chatbot" in visit(another)
+
+
+def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer) -> None:
+    """The socket is opened anew with the session's id, as the frontend does after a lost connection."""
+    with open_page(open_browser(house, "augusta")) as page:
+        assert b"Memory Chatbot" in page.visit()
+        session = page.session_id
+    with open_page(open_browser(house, "bob"), session=session) as page:
+        assert b"Memory Chatbot" not in page.visit()
+        assert page.session_id != session
+
+
+def test_signing_in_anew_ends_what_the_browser_had_before(house: AppServer) -> None:
+    """A cookie planted or copied before the sign-in is worth nothing after it."""
+    browser = open_browser(house, "augusta")
+    copied = browser.cookies
+    assert b"Memory Chatbot" in visit(browser, Cookie=copied)
+    assert browser.post("/session/start", {"ticket": ticket_for(house, "bob", browser)}).status_code == 200
+    assert b"Bob" in visit(browser)
+    sent = visit(browser, Cookie=copied)
+    assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/session/my-data"])
+def test_https_is_for_good_where_the_browser_came_by_it(house: AppServer, path: str) -> None:
+    by_https = requests.get(house.url + path, headers={"Host": "flows.example.com"}, timeout=10)
+    assert by_https.headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in requests.get(house.url + path, timeout=10).headers

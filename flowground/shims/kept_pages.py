@@ -3,7 +3,7 @@
 Streamlit 1.67 keeps the last 128 pages that lost their connection, whoever had them, and frees one only when another
 is lost, so the last ones stay for good. And whoever names a page's id gets that page, unless
 `server.trustedUserHeaders` (.streamlit/config.toml) names the header by which the edge says whose it is.
-tests/test_pages_kept.py guards both.
+tests/test_pages_each.py guards both.
 """
 
 import asyncio
