@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
-from flowground.cli.resources import load_settings
+from flowground.cli.resources import load_settings, make_folder
 from flowground.errors import InvalidRequest
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
@@ -34,9 +34,7 @@ def _write_backup(given: argparse.Namespace) -> None:
         if folder.resolve().is_relative_to(part.resolve()):
             raise InvalidRequest(f"{show_path(folder)} lies in what is copied.", hint="Name a folder elsewhere.")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise InvalidRequest(f"{show_path(folder)} is not empty.", hint="Name a folder that is not there yet.")
+        make_folder(folder, mode=0o700)
         copied = list(_copy_files(settings, folder))
     except OSError as error:
         raise InvalidRequest(f"{error.filename or folder}: {error.strerror or error}.") from None

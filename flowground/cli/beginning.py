@@ -1,18 +1,38 @@
-"""`new` and `serve`: a flow file to begin with, and the app that serves it."""
+"""`new-project`, `new` and `serve`: a folder with the app, a flow file to begin with, and the server."""
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
-from flowground.cli.resources import load_settings
+from flowground.cli.resources import load_settings, make_folder
+from flowground.errors import InvalidRequest
 from flowground.flow.templates import TEMPLATES, make_draft, write_flow_file
 from flowground.runtime import APP_FOLDER
 
+_PACKAGE = Path(__file__).parents[1]
+_PROJECT = (
+    "app.py",
+    "config.yaml",
+    "pages/**/*",
+    "flows/**/*",
+    "docs/flow.schema.json",
+    "requirements-mcp.txt",
+    ".gitignore",
+    ".streamlit/config.toml",
+)
+"""What an app consists of beside the package. A wheel holds it in flowground/project, by pyproject.toml."""
+
 
 def add_to(commands: Commands) -> None:
+    project = commands.add_parser(
+        "new-project", help="write the app with its pages, flows and config.yaml into a folder"
+    )
+    project.add_argument("folder", type=Path, metavar="NAME", help="made by this; may be there only if it is empty")
+    project.set_defaults(command=_write_project)
     titles = "; ".join(f"{name}: {template.purpose}" for name, template in TEMPLATES.items())
     new = commands.add_parser("new", help="write a flow file to begin with", description=f"Templates are {titles}.")
     new.add_argument("name", metavar="NAME", help='what people read, such as "Order status"; its file becomes its id')
@@ -22,6 +42,23 @@ def add_to(commands: Commands) -> None:
     serve.add_argument("--host", metavar="ADDRESS", help="default: 127.0.0.1, which only this computer reaches")
     serve.add_argument("--port", type=int, metavar="NUMBER", help="default: 8501, or the next free one")
     serve.set_defaults(command=_serve)
+
+
+def _write_project(given: argparse.Namespace) -> None:
+    """The folder's path on stdout, what to do next on stderr. Raises InvalidRequest."""
+    source = _PACKAGE / "project" if (_PACKAGE / "project").is_dir() else _PACKAGE.parent
+    try:
+        make_folder(given.folder)
+        for file in (file for pattern in _PROJECT for file in source.glob(pattern)):
+            if file.is_file() and file.suffix != ".pyc":
+                to = given.folder / file.relative_to(source)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_bytes(file.read_bytes())
+    except OSError as error:
+        raise InvalidRequest(f"{error.filename or given.folder}: {error.strerror or error}.") from None
+    tell("The app is written. Next:")
+    tell(f"  cd {shlex.quote(show_path(given.folder))} && streamlit run app.py")
+    print(show_path(given.folder))
 
 
 def _write_flow(given: argparse.Namespace) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import ProgressBar, show_path, tell
-from flowground.cli.resources import find_flow, load_settings, name_file
+from flowground.cli.resources import find_flow, load_settings, name_file, read_catalogue, read_flow
 from flowground.errors import FlowError, InvalidRequest
-from flowground.flow.parse import parse_flow
 from flowground.flow.tested import FlowTestOutcome
 from flowground.flow_tests import open_tester
 from flowground.flow_tests.report import sum_up, write_junit, write_lines
@@ -22,7 +21,7 @@ from flowground.loader.links import link_flow
 from flowground.loader.shelf import list_by_address
 from flowground.providers import Providers, find_fault
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow, wire
+from flowground.wiring import WiredFlow
 from flowground.words import list_names
 
 
@@ -137,7 +136,7 @@ def _tell_end(outcomes: list[FlowTestOutcome], broken: dict[str, str], untested:
 
 def _find_flows(named: list[str], settings: Settings) -> tuple[dict[str, WiredFlow], dict[str, str]]:
     """The flows by their files, and the files that cannot be read, with their mistakes. Raises InvalidRequest."""
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    catalogue = read_catalogue(settings)
     right: dict[str, WiredFlow] = {}
     wrong: dict[str, FlowError] = {}
     if not named:
@@ -154,14 +153,9 @@ def _find_flows(named: list[str], settings: Settings) -> tuple[dict[str, WiredFl
             continue
         path = Path(address)
         try:
-            right[show_path(path)] = wire(
-                parse_flow(path.read_bytes(), path.name, max_bytes=settings.limits.flow_bytes),
-                servers=settings.mcp_servers,
-            )
+            right[show_path(path)] = read_flow(path, settings)
         except FlowError as error:
             wrong[show_path(path)] = error
-        except OSError as error:
-            raise InvalidRequest(f"{address}: {error.strerror}") from None
     if any(wired.runs for wired in right.values()):
         known = list_by_address([*catalogue.list_flows().values(), *right.values()])
         right = {file: link_flow(wired, known) for file, wired in right.items()}

@@ -1,7 +1,6 @@
 """`validate` and `schema`: what an author asks before committing a flow file."""
 
 import argparse
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -9,18 +8,16 @@ from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
-from flowground.cli.resources import find_flow, load_settings
+from flowground.cli.resources import find_flow, load_settings, read_catalogue, read_flow
 from flowground.components.api_request import APIRequest
 from flowground.components.mcp import MCP
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
-from flowground.flow.parse import parse_flow
-from flowground.loader import Catalogue
 from flowground.loader.links import find_doubts, link_flow
 from flowground.loader.shelf import list_by_address
 from flowground.providers import Providers, find_fault
-from flowground.schema import build_flow_schema
+from flowground.schema import write_flow_schema
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow, wire
+from flowground.wiring import WiredFlow
 from flowground.words import count, list_names
 
 
@@ -65,7 +62,7 @@ def _validate(given: argparse.Namespace) -> int:
 
 
 def _print_schema(_: argparse.Namespace) -> None:
-    print(json.dumps(build_flow_schema(), indent=2, ensure_ascii=False))
+    print(write_flow_schema(), end="")
 
 
 _Loaded = dict[Path, WiredFlow]
@@ -77,7 +74,7 @@ def _check_folder(settings: Settings) -> tuple[_Loaded, list[Problem]]:
         raise InvalidRequest(
             f"There is no folder {show_path(settings.flows)}.", hint="`flows` in config.yaml names it."
         )
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    catalogue = read_catalogue(settings)
     right = {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}
     wrong = catalogue.list_problems()
     if not right and not wrong:
@@ -93,7 +90,7 @@ def _find_file(flow: str, settings: Settings) -> Path:
     path = Path(flow)
     if path.suffix or path.name != flow:
         return path
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    catalogue = read_catalogue(settings)
     broken = catalogue.find_broken_file(flow)
     return settings.flows / (broken[0] if broken else find_flow(catalogue, flow).flow.file)
 
@@ -103,20 +100,12 @@ def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[P
     found: list[Problem] = []
     for path in files:
         try:
-            flow = parse_flow(path.read_bytes(), path.name, max_bytes=settings.limits.flow_bytes)
-            right[path] = wire(flow, servers=settings.mcp_servers)
+            right[path] = read_flow(path, settings)
             found += _place(path, right[path].flow.warnings)
         except FlowError as error:
             found += _place(path, error.problems)
-        except OSError as error:
-            raise InvalidRequest(f"{path}: {error.strerror}") from None
     if any(wired.runs for wired in right.values()):
-        others = (
-            Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
-            .list_flows()
-            .values()
-        )
-        known = list_by_address([*others, *right.values()])
+        known = list_by_address([*read_catalogue(settings).list_flows().values(), *right.values()])
         for path, wired in right.items():
             found += _place(path, find_doubts(link_flow(wired, known), known))
     return right, found

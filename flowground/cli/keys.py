@@ -8,9 +8,8 @@ from typing import get_args
 from flowground.caller import Sees, Sets
 from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell, write_minute
-from flowground.cli.resources import ACTOR, find_flow, load_settings, open_store
+from flowground.cli.resources import ACTOR, find_flow, load_settings, open_store, read_catalogue
 from flowground.errors import InvalidRequest
-from flowground.loader import Catalogue
 from flowground.settings import Settings
 from flowground.store.people import identities, tokens
 from flowground.store.people.tokens import StoredToken
@@ -110,7 +109,7 @@ def _find_scope(addresses: list[str] | None, settings: Settings) -> tuple[str, .
     """Ids of the named flows. Raises InvalidRequest for one that does not exist."""
     if not addresses:
         return None
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    catalogue = read_catalogue(settings)
     return tuple(dict.fromkeys(find_flow(catalogue, address).id for address in addresses))
 
 

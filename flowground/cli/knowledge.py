@@ -3,18 +3,15 @@
 import argparse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell
-from flowground.cli.resources import load_settings, open_store, say_no_such
+from flowground.cli.resources import load_settings, open_store, read_catalogue, say_no_such
 from flowground.errors import InvalidRequest, ProviderError
-from flowground.files import of_knowledge
-from flowground.knowledge import Filters, IndexHomes, KnowledgeMissing
+from flowground.knowledge import Filters, KnowledgeMissing
 from flowground.library import Library, Shelved
-from flowground.loader import Catalogue
-from flowground.outgoing.pages import WebPages
 from flowground.providers import Providers
+from flowground.runtime import make_library
 from flowground.store import Store
 from flowground.store.runs import knowledge_files
 from flowground.words import count, cut
@@ -41,21 +38,11 @@ def add_to(commands: Commands) -> None:
 @asynccontextmanager
 async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
     settings = load_settings()
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
     models = Providers(
         settings.providers, default_model=settings.default_model, folder=settings.data / "models", answer_chars=1
     )
-    homes = IndexHomes(settings.data / "knowledge", settings.database)
     async with open_store(settings) as store:
-        uploads = partial(of_knowledge.list_uploads, store, settings.data)
-        library = Library(
-            catalogue,
-            settings.knowledge,
-            homes,
-            find_embeddings=models.find_embeddings,
-            list_uploads=uploads,
-            pages=WebPages(settings.outgoing),
-        )
+        library = make_library(settings, store, read_catalogue(settings), models)
         try:
             yield library, store
         finally:

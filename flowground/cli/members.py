@@ -5,7 +5,7 @@ import asyncio
 import getpass
 import sys
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import get_args
 
 from flowground.caller import Role
@@ -136,11 +136,8 @@ async def _remove(given: argparse.Namespace) -> None:
 async def _erase(store: Store) -> None:
     """What is left of people who were removed, with the bytes of their files."""
     forgetting = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
-    forgetting.files = Files(store, load_settings())
-    try:
+    with closing(Files(store, load_settings())) as forgetting.files:
         await forgetting.forget(only=[REMOVED])
-    finally:
-        forgetting.files.close()
 
 
 async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
@@ -159,8 +156,7 @@ async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]
     """
     settings, name = load_settings(), clean_name(name)
     async with open_store(settings) as store:
-        sign_in = SignIn(settings, store)
-        try:
+        with closing(SignIn(settings, store)) as sign_in:
             found = await store.read(members.find_named, name=name)
             if found.member is None:
                 everyone = await sign_in.roster.list_members()
@@ -168,8 +164,6 @@ async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]
                 sign_in.roster.require_stored(configured)
                 raise InvalidRequest(say_no_such("member", name, [member.name for member in everyone]))
             yield store, sign_in.roster, found.member
-        finally:
-            sign_in.close()
 
 
 def _ask_password(*, from_input: bool) -> str:

@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from functools import partial
 
 from flowground import operating, own_runs
 from flowground.caller import Owner
 from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell, write_minute
-from flowground.cli.resources import ACTOR, find_flow, load_settings, open_store, say_no_such
+from flowground.cli.resources import ACTOR, find_flow, load_settings, open_store, read_catalogue, say_no_such
 from flowground.errors import InvalidRequest, RunElsewhere
 from flowground.interruptions import Interruptions
 from flowground.loader import Catalogue
@@ -55,9 +56,8 @@ def _add_switches(commands: Commands, kind: SwitchKind, says: str, find: Callabl
 async def _list_runs(_: argparse.Namespace) -> None:
     settings = load_settings()
     async with open_store(settings) as store:
-        sign_in = SignIn(settings, store)
-        found, total = await operating.list_runs(store, sign_in.roster, Interruptions(store))
-        sign_in.close()
+        with closing(SignIn(settings, store)) as sign_in:
+            found, total = await operating.list_runs(store, sign_in.roster, Interruptions(store))
     print_table(
         ("ID", "FLOW", "WHO", "BY", "SINCE", "SAID"),
         [(run.id, run.flow_id, run.who, run.way, write_minute(run.started_at), _write_said(run)) for run in found],
@@ -157,11 +157,8 @@ async def _list_providers_off(_: argparse.Namespace) -> None:
 async def _find_names(settings: Settings, store: Store, switched: Iterable[Switch]) -> Mapping[str, str]:
     """Who switched something off, by id."""
     ids = {Owner.read(switch.changed_by).id for switch in switched if switch.changed_by != ACTOR}
-    sign_in = SignIn(settings, store)
-    try:
+    with closing(SignIn(settings, store)) as sign_in:
         return await sign_in.roster.find_names(ids)
-    finally:
-        sign_in.close()
 
 
 def _name_actor(actor: str, names: Mapping[str, str]) -> str:
@@ -170,9 +167,7 @@ def _name_actor(actor: str, names: Mapping[str, str]) -> str:
 
 
 def _find_flow_id(settings: Settings, address: str) -> str:
-    return find_flow(
-        Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers), address
-    ).id
+    return find_flow(read_catalogue(settings), address).id
 
 
 def _find_provider(settings: Settings, name: str) -> str:

@@ -2,26 +2,52 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from pathlib import Path
 
 from flowground.cli.output import show_path
 from flowground.errors import FlowError, InvalidRequest
+from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
-from flowground.wiring import WiredFlow
-from flowground.words import find_nearest
+from flowground.wiring import WiredFlow, wire
+from flowground.words import suggest
 
 ACTOR = "cli"
 """Who did it, in the audit trail."""
 
 
 def load_settings() -> Settings:
-    """The settings of the app that a server started here would have. Raises ConfigError."""
-    return Settings.load(find_config(APP_FOLDER))
+    """The settings of the app that a server started here would have. Raises ConfigError, InvalidRequest."""
+    config = find_config(APP_FOLDER)
+    if not (APP_FOLDER / "app.py").is_file() and not config.is_file():
+        raise InvalidRequest("There is no app in this folder.", hint="`flowground new-project NAME` makes one.")
+    return Settings.load(config)
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """The flows that a server started here would have."""
+    return Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+
+
+def read_flow(path: Path, settings: Settings) -> WiredFlow:
+    """The flow in a file. Raises FlowError, InvalidRequest."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror}") from None
+    return wire(parse_flow(content, path.name, max_bytes=settings.limits.flow_bytes), servers=settings.mcp_servers)
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Makes a folder to write into. Raises InvalidRequest where one is there that is not empty, OSError."""
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise InvalidRequest(f"{show_path(folder)} is not empty.", hint="Name a folder that is not there yet.")
 
 
 @asynccontextmanager
@@ -38,12 +64,9 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
     """Members of config.yaml and database. Raises ConfigError."""
     async with open_store(settings) as store:
-        sign_in = SignIn(settings, store)
-        try:
+        with closing(SignIn(settings, store)) as sign_in:
             await sign_in.roster.start()
             yield sign_in
-        finally:
-            sign_in.close()
 
 
 def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
@@ -67,5 +90,4 @@ def name_file(error: FlowError, file: str) -> FlowError:
 
 def say_no_such(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not there, with the nearest one that is."""
-    word = find_nearest(name, known)
-    return f"There is no {kind} {name} (did you mean {word}?)." if word else f"There is no {kind} {name}."
+    return f"There is no {kind} {name}{suggest(name, known)}."

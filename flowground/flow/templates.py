@@ -15,7 +15,6 @@ from flowground.words import fold
 LONGEST_NAME = 80
 _NOT_IN_ADDRESSES = re.compile(r"[^a-z0-9._-]+")
 _LONGEST_ADDRESS = 64
-_SCHEMA = Path(__file__).parents[2] / "docs" / "flow.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +201,18 @@ def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
 
 
 def _write_schema_line(folder: Path) -> str:
-    """The line that tells editors which words a flow file may hold; empty where this is not a checkout."""
-    path = Path(os.path.relpath(_SCHEMA, folder)).as_posix() if _SCHEMA.is_file() else ""
-    return f"# yaml-language-server: $schema={path}\n" if path else ""
+    """The line that tells editors which words a flow file may hold; empty where the schema is in neither place."""
+    for root in (folder.parent, Path(__file__).parents[2]):
+        if (schema := root / "docs" / "flow.schema.json").is_file():
+            return f"# yaml-language-server: $schema={Path(os.path.relpath(schema, folder)).as_posix()}\n"
+    return ""
 
 
 def _name_file(beside: Path, path: Path) -> None:
     """Gives what was written its name. Raises FileExistsError where a file has it."""
     try:
         os.link(beside, path)  # a rename would replace the other file
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
+    except OSError:  # also of a file system without hard links
+        if os.path.lexists(path):
             raise FileExistsError(path) from None
         beside.rename(path)

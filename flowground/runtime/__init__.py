@@ -6,6 +6,7 @@ starts its own loop thread, and the caller is the local owner: such a process ca
 """
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -49,8 +50,8 @@ from flowground.wiring import WiredFlow
 
 __all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "ToldFlow", "ToldTurn", "get", "install"]
 
-APP_FOLDER = Path(__file__).resolve().parents[2]
-"""Where app.py and config.yaml stand."""
+APP_FOLDER = next((path for path in map(Path, sys.path) if (path / "pages" / "router.py").is_file()), Path()).resolve()
+"""Where app.py and config.yaml stand: where Python looks for modules, a checkout or the folder of a project."""
 
 
 class Runtime:
@@ -69,7 +70,7 @@ class Runtime:
             answer_chars=settings.limits.answer_chars,
             ways=settings.outgoing.ways,
         )
-        self.library = self._make_library()
+        self.library = make_library(settings, self.store, self.catalogue, self.models)
         self.files = Files(self.store, settings)
         self.reach = RunReach(settings, self.library.make_look_up, self.files)
         self.sign_in = SignIn(settings, self.store)
@@ -103,16 +104,6 @@ class Runtime:
         self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
         self._is_ending = False
-
-    def _make_library(self) -> Library:
-        return Library(
-            self.catalogue,
-            self.settings.knowledge,
-            IndexHomes(self.settings.data / "knowledge", self.settings.database),
-            find_embeddings=self.models.find_embeddings,
-            list_uploads=partial(of_knowledge.list_uploads, self.store, self.settings.data),
-            pages=WebPages(self.settings.outgoing),
-        )
 
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
@@ -231,6 +222,18 @@ class Runtime:
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5)
+
+
+def make_library(settings: Settings, store: Store, catalogue: Catalogue, models: Providers) -> Library:
+    """What flows look things up in, with the files that people added."""
+    return Library(
+        catalogue,
+        settings.knowledge,
+        IndexHomes(settings.data / "knowledge", settings.database),
+        find_embeddings=models.find_embeddings,
+        list_uploads=partial(of_knowledge.list_uploads, store, settings.data),
+        pages=WebPages(settings.outgoing),
+    )
 
 
 _lock = threading.Lock()

@@ -11,7 +11,7 @@ from flowground import runtime
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
-PAGES = Path(__file__).resolve().parents[3] / "pages"
+PAGES = runtime.APP_FOLDER / "pages"
 """For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
 PLAYGROUND = str(PAGES / "playground.py")
 API_ACCESS = str(PAGES / "api_access.py")
