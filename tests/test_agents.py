@@ -35,6 +35,8 @@ from flowground.values import SaidMessage, ValueKind
 from flowground.wiring import wire
 from tests.calling import FLOW, TYPES, Calling, Note, find_answer, find_results, run, use, wired
 from tests.flow_runs import SaidBefore, nothing_said, read_into
+from tests.one_step import make_flow, offer
+from tests.running import chat_flow
 
 pytestmark = pytest.mark.anyio
 
@@ -162,11 +164,7 @@ async def test_a_long_result_is_cut_and_the_model_told() -> None:
 
 
 async def test_a_flow_and_another_agent_are_tools() -> None:
-    inner = """
-components:
-  ChatInput: {type: ChatInput}
-  ChatOutput: {type: ChatOutput, input_value: "flow says ${ChatInput}"}
-"""
+    inner = "{ChatInput: {type: ChatInput}, ChatOutput: {type: ChatOutput, input_value: 'flow says ${ChatInput}'}}"
     text = """
 components:
   ChatInput: {type: ChatInput}
@@ -176,7 +174,7 @@ components:
   Calculator: {type: Calculator}
   ChatOutput: {type: ChatOutput, input_value: "${Boss}"}
 """
-    flow = link_flow(wired(text), {"billing": wired(inner)})
+    flow = link_flow(wired(text), {"billing": wired(f"components: {inner}")})
     both = [use("Billing", 1, input_value="what?"), use("Expert", 2, input_value="2+2")]
     answers = (both, [use("Calculator", 3, expression="2+2")], "It is 4.", "All done.")
     models, budget = Calling(*answers), RunBudget(Limits())
@@ -196,21 +194,9 @@ components:
 
 
 async def test_what_a_flow_says_as_a_tool_is_no_part_of_the_answer() -> None:
-    inner = """
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: inner, input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-"""
-    text = """
-components:
-  ChatInput: {type: ChatInput}
-  Agent: {type: Agent, model: m, input_value: "${ChatInput}", tools: [Billing]}
-  Billing: {type: RunFlow, flow: billing}
-  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
-"""
+    text = make_flow("Billing", {"type": "RunFlow", "flow": "billing"}, offer("Billing"))
     models = Calling([use("Billing", input_value="what?")], "Said inside.", "It is 4.")
-    events = await run(models, link_flow(wired(text), {"billing": wired(inner)}))
+    events = await run(models, link_flow(wired(text), {"billing": wired(chat_flow("inner"))}))
     assert [result.text for result in find_results(models.asked[-1])] == ["Said inside."]
     assert "".join(event.text for event in events if isinstance(event, Token)) == find_answer(events) == "It is 4."
 

@@ -8,9 +8,9 @@ import pytest
 from flowground.conversation.steps import write_steps
 from flowground.errors import ComponentFailed, RunOverBudget
 from flowground.messages import Usage
-from flowground.providers.scripted import Scripted
 from flowground.settings import Limits
 from flowground.store.runs.traces import read_trace, write_timeline, write_trace
+from tests.calling import Calling
 from tests.flow_texts import wired
 from tests.meeting import Meeting
 from tests.test_inner_flows import find_end, find_step, link, run
@@ -66,11 +66,7 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Found}"}
 """
 
-    class Models:
-        def resolve(self, model: str | None) -> tuple[Scripted, str]:
-            return Scripted(), "echo"
-
-    output = await output_of(each(more=', output_column_name: ""'), facts, Models())
+    output = await output_of(each(more=', output_column_name: ""'), facts, Calling(*['{"n": 1}'] * 3))
     assert [set(record) for record in output.value] == [{"n"}] * 3
 
 
@@ -194,15 +190,11 @@ async def test_a_name_that_no_record_had_is_noted_in_the_trace() -> None:
     assert find_step(await run({"each": mistyped, "one": ONE}), "Each").note == note
     assert find_step(await run({"each": each(), "one": ONE}), "Each").note == ""
     assert find_step(await run({"each": mistyped.replace(TABLE, "[]"), "one": ONE}), "Each").note == ""
-    shown = each(more=', output_column_name: ""').replace("ChatOutput:", PARSED.strip() + "\n  ChatOutput:")
+    parsed = 'Shown: {type: Parser, input_data: "${Each}", template: "{text} {prise}"}'
+    shown = each(more=', output_column_name: ""').replace("ChatOutput:", f"{parsed}\n  ChatOutput:")
     note = "No record has `prise`: nothing stands there in the template."
     step = find_step(await run({"each": shown, "one": ONE}), "Shown")
     assert (step.note, step.text) == (note, "one 1! \ntwo 2! \nthree ! ")
     (kept,) = read_trace(write_trace([step], question="", answer=""), write_timeline([step]), question="", answer="")
     assert (kept.note, kept.text) == (note, step.text)
     assert [one["note"] for one in write_steps([kept], wired(ONE))] == [note]
-
-
-PARSED = """
-  Shown: {type: Parser, input_data: "${Each}", template: "{text} {prise}"}
-"""

@@ -149,6 +149,7 @@ def test_a_kind_that_does_not_exist_falls_through_to_no_other(tmp_path: Path, en
 
 
 KNOWN = ", ".join(sorted(KINDS))
+AZURE = "config.yaml to the resource's: https://mine.openai.azure.com"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,9 @@ KNOWN = ", ".join(sorted(KINDS))
     [
         ("scriptet:echo", "There is no provider 'scriptet' (did you mean scripted?)", f"Known now: {KNOWN}."),
         ("ollama", "model", "Write `model: ollama:NAME`, with the model's name."),
+        ("openai:gpt-5-mini", "key", "Set OPENAI_API_KEY in the app's environment and restart it."),
+        ("anthropic:claude-opus-4-6", "key", "Set ANTHROPIC_API_KEY in the app's environment and restart it."),
+        ("azure:gpt", "address", f"Set `providers.azure.base_url` in {AZURE}"),
     ],
 )
 def test_who_is_named_and_not_found_is_told_with_what_to_do(named: str, message: str, hint: str) -> None:

@@ -101,12 +101,6 @@ def test_an_answer_is_read_as_httpcore2_reads_it(name: str, cut: Callable[[bytes
     asyncio.run(compare(cut(ANSWERS[name])))
 
 
-def test_most_of_these_answers_are_answers() -> None:
-    heard = [asyncio.run(compare([data])) for data in ANSWERS.values()]
-    assert len([one for one in heard if one != "no answer"]) >= 13
-    assert heard.count("no answer") >= 6
-
-
 @settings(max_examples=60)
 @given(
     status=some.sampled_from([200, 201, 400, 404, 429, 500, 503]),
@@ -182,14 +176,10 @@ async def test_what_comes_unasked_spoils_a_connection(more: bytes, is_at_once: b
 
 
 @pytest.mark.anyio
-async def test_a_connection_is_not_used_again_after_an_answer_that_ends_it() -> None:
+async def test_an_answer_that_ends_it_or_half_of_one_leaves_no_connection_to_use() -> None:
     async with held([ANSWERS["closing"], b""]) as (connection, _):
         assert await ask(connection) == b"hi"
         assert not connection.is_usable()
-
-
-@pytest.mark.anyio
-async def test_half_an_answer_leaves_nothing_to_use() -> None:
     async with held([CHUNKED + b"5\r\nhello\r\n", b""]) as (connection, _):
         assert not connection.is_usable()
         await connection.post(b"/v1", HEADERS, b"{}")

@@ -18,7 +18,6 @@ from flowground.values import LONGEST
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive
 from tests.model_calls import fault_of
-from tests.opened_providers import open_providers
 from tests.wire import Part, Wire, chunked, whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -78,12 +77,6 @@ async def test_who_leaves_a_call_or_closes_a_stream_leaves_the_server() -> None:
         async with aclosing(provider.stream(CALL)) as pieces:
             assert await anext(pieces) == "Hi"
         await asyncio.wait_for(server.left.wait(), 30)
-
-
-def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:
-    call = ModelCall("m", (), {"max_tokens": 5})
-    body = json.loads(write_call(call, is_streamed=False, renamed={"max_tokens": "max_completion_tokens"}))
-    assert body == {"model": "m", "messages": [], "max_completion_tokens": 5}
 
 
 async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -> None:
@@ -162,9 +155,3 @@ async def test_what_the_content_filter_refuses_is_a_sentence(inner: Any, said: s
         refused = await fault_of(provider.complete(DEPLOYED_CALL), ProviderRefused)
         assert refused.message == f"The provider 'mine' does not answer this: its content filter {said}."
         assert refused.status == 400
-
-
-def test_a_resource_without_an_address_says_what_to_set() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        open_providers().resolve("azure:gpt")
-    assert "providers.azure.base_url" in (refused.value.hint or "")

@@ -86,12 +86,6 @@ async def test_what_was_sent_is_not_kept_while_the_answer_lasts() -> None:
     assert MOST_FILE_BYTES < most < 6 * MOST_FILE_BYTES
 
 
-async def test_text_in_parts_without_a_file_is_one_text() -> None:
-    call = shown(TextPart("What "), TextPart("is this?"))
-    body = json.loads(write_call(call, is_streamed=False, renamed={}))
-    assert body["messages"] == [{"role": "user", "content": "What is this?"}]
-
-
 async def test_a_file_is_read_once_a_call_and_what_it_says_cannot_leave_its_quotes() -> None:
     times = []
 
@@ -100,9 +94,11 @@ async def test_a_file_is_read_once_a_call_and_what_it_says_cannot_leave_its_quot
         return b"abc"
 
     odd = FilePart("f", 'a".png', 'image/png","x":"', 3, "", read)
-    call = ModelCall("small", (Message("user", (odd,)), Message("user", (odd,))), {})
+    texts = Message("user", (TextPart("What "), TextPart("is this?")))
+    call = ModelCall("small", (Message("user", (odd,)), Message("user", (odd,)), texts), {})
     body = json.loads(write_call(call, is_streamed=False, renamed={}, files=await encode_files([odd, odd])))
     assert times == [1]
+    assert body["messages"][2] == {"role": "user", "content": "What is this?"}
     assert body["messages"][0]["content"][0]["image_url"] == {"url": 'data:image/png","x":";base64,YWJj'}
 
 

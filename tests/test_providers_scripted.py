@@ -3,21 +3,18 @@
 import asyncio
 import json
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable
-from flowground.events import ModelProgress, Token, TurnFinished
+from flowground.events import ModelProgress
 from flowground.messages import FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Provider, ToolSpec
 from flowground.providers.scripted import Scripted, ScriptedSettings
 from flowground.settings import Settings
 from tests.model_calls import fault_of, faults_of, hear
 from tests.opened_providers import open_providers
-from tests.running import chat_flow, running, take_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -91,18 +88,6 @@ async def test_it_thinks_aloud_beside_its_answer() -> None:
     assert said[:6] == [*map(Reasoning, ("Somebody ", "wrote ", "to ", "me.")), "You ", "said: "]
     assert isinstance(end, Completion)
     assert (end.text, end.reasoning) == (f"You said: {HELLO}", Reasoning("Somebody wrote to me."))
-
-
-@pytest.mark.parametrize("model", ["scripted:thinking", "scripted:echo"])
-async def test_what_a_model_thinks_is_no_part_of_a_flows_answer(model: str, tmp_path: Path) -> None:
-    async with running(tmp_path, {"talk": chat_flow(model)}) as runtime:
-        wired = await runtime.access.open_flow(LOCAL_OWNER, "talk")
-        request = RunRequest(input_value="Hi there", stream=True)
-        events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-        assert "".join(event.text for event in events if isinstance(event, Token)) == "You said: Hi there"
-        assert isinstance(events[-1], TurnFinished)
-        (output,) = events[-1].outputs
-        assert (output.text, output.finish_reason) == ("You said: Hi there", "stop")
 
 
 async def test_json_shows_what_it_was_given_byte_for_byte_but_no_bytes_of_files() -> None:
