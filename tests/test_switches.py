@@ -154,13 +154,15 @@ async def test_who_waits_for_a_place_in_this_process_is_told(tmp_path: Path, que
 async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
     await switch_off(api, "flow", "echo")
     await switch_off(api, "flow", "echo", "Later.")
+    await switch_off(api, "provider", "other")
     assert await api.runtime.switches.switch_on("flow", "other", by="member:ada") is False
     again = Runtime(Settings.load(tmp_path / "config.yaml"))  # as after a restart
     await again.start()
     await again.switches.refresh()
     assert str(again.switches.find_off(await again.access.open_flow(LOCAL_OWNER, "echo"))).endswith("Later.")
     found = await api.runtime.store.read(switches.list_switches)
-    assert [(switch.kind, switch.name, switch.says) for switch in found] == [("flow", "echo", "Later.")]
+    listed = [(switch.kind, switch.name, switch.says) for switch in found]
+    assert listed == [("flow", "echo", "Later."), ("provider", "other", SAYS)]
     assert await again.switches.switch_on("flow", "echo", by="cli") is True
     await again.close()
     entries: list[AuditEntry] = await api.runtime.store.read(list_entries)
