@@ -233,17 +233,6 @@ async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Ru
     assert (await feedback.list_page(acme.access, reader, "talk", EVERYTHING)).items == ()
 
 
-async def test_members_tokens_and_who_signed_out_read_no_feedback(acme: Runtime) -> None:
-    wired = acme.catalogue.list_flows()["talk"]
-    with pytest.raises(FlowNotFound):
-        await feedback.list_page(acme.access, await sign_in(acme, "bob"), "talk", EVERYTHING)
-    assert not feedback.may_read(acme.access, Caller("token", "t", "admin", person="augusta"), wired)
-    assert not feedback.may_read(acme.access, Caller("visitor", "v", "member", is_proven=False), wired)
-    olga = await sign_in(acme, "olga")
-    with pytest.raises(NotSignedIn):
-        await feedback.list_page(acme.access, replace(olga, sign_in_id="made up"), "talk", EVERYTHING)
-
-
 async def test_a_reason_is_bounded_and_its_labels_are_known(acme: Runtime) -> None:
     olga = await sign_in(acme, "olga")
     place = await ask(acme, olga)

@@ -25,6 +25,11 @@ from tests.stored import list_entries
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+async def bob(acme: Runtime) -> Caller:
+    return await sign_in(acme, "bob")
+
+
 async def share(acme: Runtime, sharing: Sharing) -> None:
     await acme.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
 
@@ -96,25 +101,19 @@ async def test_an_address_with_what_no_database_takes_is_one_that_nothing_has(tm
             assert await waiting(acme, "augusta") == []
 
 
-async def test_who_waits_for_too_many_is_told_so(acme: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_requests, "MOST_OPEN", 2)
-    bob = await sign_in(acme, "bob")
-    for address in ("talk", "unknown", "talk"):
-        await access_requests.ask(acme.access, bob, address)
-    for address in ("other", "elsewhere"):
-        with pytest.raises(InvalidRequest, match="as many flows as one may"):
-            await access_requests.ask(acme.access, bob, address)
-
-
-async def test_asking_is_bounded_alike_for_real_and_unknown_flows(acme: Runtime) -> None:
-    bob = await sign_in(acme, "bob")
-    for number in range(5):
-        await access_requests.ask(acme.access, bob, f"unknown {number}")
-    for address in ("unknown", "talk"):
-        with pytest.raises(InvalidRequest, match="asked for access to several flows"):
-            await access_requests.ask(acme.access, bob, address)
-    await access_requests.ask(acme.access, await sign_in(acme, "zoe"), "talk")
-    assert await acme.sign_in.tries.find_wait("bob", "access") == 0
+async def test_asking_is_bounded_alike_for_all_addresses(acme: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, asked, refused, says in (
+        ("bob", [f"unknown {number}" for number in range(5)], ("unknown", "talk"), "asked for access to several flows"),
+        ("zoe", ["talk", "unknown", "talk"], ("other", "elsewhere"), "as many flows as one may"),
+    ):
+        caller = await sign_in(acme, name)
+        for address in asked:
+            await access_requests.ask(acme.access, caller, address)
+        for address in refused:
+            with pytest.raises(InvalidRequest, match=says):
+                await access_requests.ask(acme.access, caller, address)
+        assert await acme.sign_in.tries.find_wait(name, "access") == 0
+        monkeypatch.setattr(stored_requests, "MOST_OPEN", 2)
 
 
 async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:

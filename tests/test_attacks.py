@@ -43,6 +43,7 @@ async def reset_password(acme: Runtime) -> None:
 async def deactivate_for_a_moment(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
     await people.set_active(acme.access, augusta, "bob", is_active=False)
+    assert await acme.sign_in.check_password("bob", PASSWORD, "here") is None
     await people.set_active(acme.access, augusta, "bob", is_active=True)
 
 

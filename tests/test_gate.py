@@ -65,14 +65,6 @@ def test_a_client_cannot_say_who_it_is(house: AppServer) -> None:
                 assert_only_the_form(socket.visit())
 
 
-def test_a_made_up_cookie_is_nobody(house: AppServer) -> None:
-    for cookie in ("", "x", "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkYSJ9.", '"', "a.b.c"):
-        browser = Browser(house.url)
-        browser.session.cookies.set("flowground", cookie)
-        with open_page(browser) as socket:
-            assert_only_the_form(socket.visit())
-
-
 PATHS = [
     "/", "/home", "/playground?flow=memory-chatbot", "/public_flow/memory-chatbot", "/api/openapi.json", "/api/v1/me",
     "/api/v1/run/memory-chatbot", "/api/v1/flows", "/app/static/../router.py", "/app/static/%2e%2e/home.py",
@@ -131,12 +123,8 @@ def test_nobody_fills_the_memory_with_files(house: AppServer, server: AppServer)
             url = f"{running.url}{base}/_stcore/upload_file/{page.session_id}/file"
             sent = browser.session.put(url, files={"file": ("a.txt", b"x")}, headers=xsrf, timeout=10)
             assert sent.status_code == 404
-
-
-def test_nobody_is_told_how_many_are_here(house: AppServer, server: AppServer) -> None:
-    for running in (house, server):
-        for base in ("", "/public_flow/echo"):
-            assert requests.get(f"{running.url}{base}/_stcore/metrics", timeout=10).text == '{"detail":"Not Found"}'
+            told = requests.get(f"{running.url}{base}/_stcore/metrics", timeout=10)  # how many are here
+            assert told.text == '{"detail":"Not Found"}'
 
 
 FOREIGN = [

@@ -80,15 +80,6 @@ async def test_one_name_cannot_be_in_both_places(open_sign_in: Open, store: Stor
         await open_sign_in(credentials=make_credentials(bob={"password": HASHED}))
 
 
-async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
-    cookie = await make_cookie(sign_in, "ada")
-    await sign_in.roster.set_password("ada", "another password", by="member:ada")
-    assert await sign_in.verify_cookie(cookie) is None
-    assert await sign_in.check_password("ada", PASSWORD, "here") is None
-    assert await sign_in.check_password("ada", "another password", "here") is not None
-
-
 async def test_members_are_one_list(open_sign_in: Open) -> None:
     sign_in = await open_sign_in(credentials=make_credentials(zoe={"roles": ["admin"]}))
     added = await sign_in.roster.add("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
@@ -225,16 +216,6 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     await store.write(members.set_active, member="bob", is_active=False, by="x")
     await store.write(members.set_active, member="bob", is_active=True, by="x")
     assert await sign_in.verify_cookie(third) is None  # signed out then, and stays so
-
-
-async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_sign_in: Open, store: Store) -> None:
-    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
-    await sign_in.roster.add("bob", password=PASSWORD, by="x")
-    ada, _ = await make_cookie(sign_in, "ada"), await make_cookie(sign_in, "bob")
-    await store.write(members.set_active, member="bob", is_active=False, by="x")
-    assert await sign_in.check_password("bob", PASSWORD, "here") is None
-    assert await sign_in.verify_cookie(await make_cookie(sign_in, "bob")) is None
-    assert await (await open_sign_in()).verify_cookie(ada) is None
 
 
 async def test_no_odd_password_opens_or_breaks_anything(open_sign_in: Open) -> None:

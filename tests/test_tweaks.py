@@ -132,10 +132,6 @@ def test_a_template_may_change_while_its_variables_are_given() -> None:
         assert fields(tweak(tweaks), "Prompt", "tone") == ("rude",)
 
 
-def test_a_session_id_among_the_tweaks_is_left_alone() -> None:
-    assert tweak({"session_id": "x", "Second": {"session_id": "y"}}) is FLOW
-
-
 @pytest.mark.parametrize(
     ("name", "input_type", "kind"),
     [
