@@ -24,7 +24,9 @@ from tests.wire import wire as serve
 
 pytestmark = pytest.mark.anyio
 HERE = {"outgoing": {"private_networks": ["127.0.0.1"]}}
+BOUNDED = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
 WEATHER = whole({"sky": "blue"})
+ELSEWHERE = "https://api.example.com"
 
 
 def asking(server: str, *, as_tool: bool = False, **fields: Any) -> str:
@@ -64,20 +66,16 @@ async def test_a_step_asks_with_its_variables_encoded_and_gives_the_answer(tmp_p
 
 
 async def test_a_model_gives_what_is_left_out_and_is_told_what_it_is(tmp_path: Path) -> None:
-    flow = load(asking("https://api.example.com", as_tool=True, arguments={"city": "Name of a city"}))
+    flow = load(asking(ELSEWHERE, as_tool=True, arguments={"city": "Name of a city"}))
     (tool,) = flow.tools["Said"]
     assert (tool.arguments, tool.writes) == (("city",), False)
-    assert tool.spec.parameters == {
-        "type": "object",
-        "properties": {"city": {"type": "string", "title": "City", "description": "Name of a city"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    }
+    city = {"type": "string", "title": "City", "description": "Name of a city"}
+    whole_schema = {"type": "object", "properties": {"city": city}, "required": ["city"], "additionalProperties": False}
+    assert tool.spec.parameters == whole_schema
     async with serve([WEATHER]) as server:
         said = await talk(tmp_path, asking(server.url, as_tool=True), 'call Weather {"city": "Bonn"}')
-    assert said == 'The tools said: {"status_code":200,"result":{"sky":"blue"}}', (
-        "the address is no business of a model's"
-    )
+    # The address is no business of a model's.
+    assert said == 'The tools said: {"status_code":200,"result":{"sky":"blue"}}'
     assert server.asked[0].path == "/weather?city=Bonn"
 
 
@@ -86,34 +84,31 @@ async def test_a_model_is_not_told_the_address_of_a_call_that_failed(tmp_path: P
     own = whole(b"See https://docs.example/a", status="404 No", headers="")
     async with serve([elsewhere], [own]) as server:
         flow, call = asking(server.url, as_tool=True, follow_redirects=True), 'call Weather {"city": "Bonn"}'
-        assert await talk(tmp_path, flow, call) == (
-            "The tools said: It failed: the server redirects to another host, which is not followed: another address"
-        )
+        failed = "The tools said: It failed: the server "
+        said = await talk(tmp_path, flow, call)
+        assert said == f"{failed}redirects to another host, which is not followed: another address"
         assert "status 404: See https://docs.example/a" in await talk(tmp_path, flow, call)
         said = await talk(tmp_path, flow, call, config={})
-        assert said.startswith("The tools said: It failed: the server cannot be reached, or has no address that may")
-        bounded = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
-        said = await talk(tmp_path, flow, call, config=bounded)
-        assert said.startswith("The tools said: It failed: the server is no host that")
+        assert said.startswith(f"{failed}cannot be reached, or has no address that may")
+        assert (await talk(tmp_path, flow, call, config=BOUNDED)).startswith(f"{failed}is no host that")
 
 
-@pytest.mark.parametrize(
-    "field", ["url_input", "method", "headers", "query_params", "body", "timeout", "allowed_hosts"]
-)
-async def test_a_model_gives_nothing_else(tmp_path: Path, field: str) -> None:
+async def test_a_model_gives_nothing_else(tmp_path: Path) -> None:
+    fields = ("url_input", "method", "headers", "query_params", "body", "timeout", "allowed_hosts")
+    calls = [f"call Weather {json.dumps({'city': 'Bonn', field: 'http://evil.example/'})}" for field in fields]
     async with serve([WEATHER]) as server:
-        call = {"city": "Bonn", field: "http://evil.example/"}
-        said = await talk(tmp_path, asking(server.url, as_tool=True), f"call Weather {json.dumps(call)}")
-        assert f"`Weather` takes `city`, and no `{field}`" in said
+        said = await talk(tmp_path, asking(server.url, as_tool=True), "\n".join(calls))
+        assert [field for field in fields if f"`Weather` takes `city`, and no `{field}`" not in said] == []
         assert server.asked == []
 
 
 @pytest.mark.parametrize("field", ["url_input", "method", "headers", "query_params", "body", "body_data", "timeout"])
 def test_a_caller_sets_nothing_that_was_not_opened(field: str) -> None:
-    flow = load(asking("https://api.example.com", city="Bonn"))
     with pytest.raises(TweaksRefused):
-        apply_tweaks(flow, RunRequest(tweaks={"Weather": {field: "POST"}}), unknown="refuse")
-    opened = load(asking("https://api.example.com", city="Bonn") + "api: {overridable: [Weather.method]}")
+        apply_tweaks(
+            load(asking(ELSEWHERE, city="Bonn")), RunRequest(tweaks={"Weather": {field: "POST"}}), unknown="refuse"
+        )
+    opened = load(asking(ELSEWHERE, city="Bonn") + "api: {overridable: [Weather.method]}")
     changed = apply_tweaks(opened, RunRequest(tweaks={"Weather": {"method": "POST"}}), unknown="refuse").wired
     assert changed.components["Weather"].writes
 
@@ -121,18 +116,19 @@ def test_a_caller_sets_nothing_that_was_not_opened(field: str) -> None:
 @pytest.mark.parametrize("field", ["url_input", "headers"])
 def test_nobody_can_open_where_it_goes_and_what_it_shows_there(field: str) -> None:
     with pytest.raises(FlowError, match="is fixed in the file"):
-        load(asking("https://api.example.com") + f"api: {{overridable: [Weather.{field}]}}")
+        load(asking(ELSEWHERE) + f"api: {{overridable: [Weather.{field}]}}")
+
+
+SOMEWHERE = [
+    *("https://{x}/x", "https://api.example.com{x}", "https://api.example.com:{x}/", "{x}://api.example.com/"),
+    *("https://ada:x@api.example.com/{x}", "ftp://api.example.com/{x}"),
+]
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"url_input": "https://{host}/x", "host": "a"}, "host that is written out"),
-        ({"url_input": "https://api.example.com{path}", "path": "a"}, "host that is written out"),
-        ({"url_input": "https://api.example.com:{port}/", "port": "1"}, "host that is written out"),
-        ({"url_input": "{scheme}://api.example.com/", "scheme": "a"}, "host that is written out"),
-        ({"url_input": "https://ada:x@api.example.com/"}, "host that is written out"),
-        ({"url_input": "ftp://api.example.com/"}, "host that is written out"),
+        *(({"url_input": url, "x": "a"}, "host that is written out") for url in SOMEWHERE),
         ({"url_input": "https://api.example.com/${ChatInput}"}, "and `name: ${ChatInput}` beside it"),
         ({"url_input": "https://api.example.com/{place}"}, "Nobody gives the variable `{place}`"),
         ({"url_input": "https://api.example.com/", "cty": "a"}, "`cty` is no field and no variable here"),
@@ -144,35 +140,28 @@ def test_nobody_can_open_where_it_goes_and_what_it_shows_there(field: str) -> No
         ({"arguments": {"town": "a"}}, "`town`, which is no variable"),
         ({"arguments": {"city": {"type": "whole"}}}, "in words what it is, or `{type: integer, description"),
         ({"arguments": {"city": {"type": "integer", "least": 1}}}, "`arguments` says of `city` in words what it is"),
-        ({"arguments": {"city": 7}}, "`arguments` says of `city` in words what it is"),
         ({"method": "TRACE"}, "`method` of APIRequest is"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(FlowError) as caught:
-        load(asking("https://api.example.com", **fields))
+        load(asking(ELSEWHERE, **fields))
     assert any(says in str(problem) for problem in caught.value.problems), caught.value.problems
 
 
-@pytest.mark.parametrize("said", ["..", ".", "", " ", "%2e%2e"])
-async def test_what_is_filled_in_leads_to_no_other_path(tmp_path: Path, said: str) -> None:
+async def test_what_is_filled_in_leads_to_no_other_path(tmp_path: Path) -> None:
     async with serve([WEATHER]) as server:
         flow = asking(server.url, as_tool=True, url_input=f"{server.url}/users/{{id}}/orders")
-        answer = await talk(tmp_path, flow, f"call Weather {json.dumps({'id': said})}")
-        assert "It failed" in answer or server.asked[0].path == "/users/%252e%252e/orders"
-        assert bool(server.asked) == (said == "%2e%2e")
+        calls = [f"call Weather {json.dumps({'id': said})}" for said in ("..", ".", "", " ", "%2e%2e")]
+        assert (await talk(tmp_path, flow, "\n".join(calls))).count("It failed") == 4
+        assert [asked.path for asked in server.asked] == ["/users/%252e%252e/orders"]
 
 
 async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Path) -> None:
     async with serve([WEATHER]) as server:
-        flow = asking(
-            server.url,
-            as_tool=True,
-            url_input=f"{server.url}/orders?a=1",
-            method="POST",
-            query_params={"urgent": True, "for": "{who}"},
-            body={"items": [{"name": "{item}", "count": 2}], "note": "{{plain}}"},
-        )
+        sent: dict[str, Any] = {"method": "POST", "query_params": {"urgent": True, "for": "{who}"}}
+        sent["body"] = {"items": [{"name": "{item}", "count": 2}], "note": "{{plain}}"}
+        flow = asking(server.url, as_tool=True, url_input=f"{server.url}/orders?a=1", **sent)
         assert load(flow).tools["Said"][0].writes
         call = {"who": "Ada & Bob", "item": 'a", "count": 9, "x": "{who}'}
         await talk(tmp_path, flow, f"call Weather {json.dumps(call)}")
@@ -182,16 +171,11 @@ async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Pat
     assert asked.headers["content-type"] == "application/json"
 
 
+NAMES = ("pieces", "price", "gift", "size")
 TYPED: dict[str, Any] = {
     "as_tool": True,
     "method": "POST",
-    "body": {
-        "pieces": "{pieces}",
-        "price": "{price}",
-        "gift": "{gift}",
-        "note": "{pieces} of {size}",
-        "size": "{size}",
-    },
+    "body": {name: f"{{{name}}}" for name in NAMES} | {"note": "{pieces} of {size}"},
     "arguments": {
         "pieces": {"type": "integer", "description": "How many"},
         "price": {"type": "number"},
@@ -208,11 +192,8 @@ async def test_an_argument_says_its_type_and_is_sent_as_that(tmp_path: Path) -> 
     assert [properties[name]["description"] for name in ("pieces", "price")] == ["How many", "`price` of the request."]
     async with serve([WEATHER]) as server:
         flow = asking("", url_input=f"{server.url}/{{pieces}}/{{gift}}?of={{price}}", **TYPED)
-        for given in (
-            {"pieces": 12, "price": 2.5, "gift": True, "size": "12"},
-            {"pieces": "12", "price": "2.5", "gift": "true", "size": "12"},
-        ):
-            await talk(tmp_path, flow, f"call Weather {json.dumps(given)}")
+        for given in ((12, 2.5, True, "12"), ("12", "2.5", "true", "12")):
+            await talk(tmp_path, flow, f"call Weather {json.dumps(dict(zip(NAMES, given, strict=True)))}")
     sent = {"pieces": 12, "price": 2.5, "gift": True, "note": "12 of 12", "size": "12"}
     assert [(asked.path, asked.body) for asked in server.asked] == [("/12/true?of=2.5", sent)] * 2
     assert server.asked[0].body["gift"] is True
@@ -227,25 +208,21 @@ def test_the_documented_order_is_sent_as_the_page_says() -> None:
     assert f"This sends `{json.dumps(json.loads(body))}`" in (ROOT / block.file).read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"pieces": "a dozen"}, '`pieces` is a whole number, not \\"a dozen\\"'),
+async def test_a_value_of_another_type_is_told_to_the_model_and_not_sent(tmp_path: Path) -> None:
+    good = {"pieces": 12, "price": 2.5, "gift": True, "size": "big"}
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"pieces": "a dozen"}, '`pieces` is a whole number, not "a dozen"'),
         ({"pieces": 1.5}, "`pieces` is a whole number, not 1.5"),
         ({"pieces": True}, "`pieces` is a whole number, not true"),
-        ({"pieces": 10**30}, "`pieces` is a whole number"),
+        ({"pieces": 10**30}, f"`pieces` is a whole number, not {10**30}"),
         ({"price": "NaN"}, "`price` is a number"),
-        ({"price": [1]}, "`price` is a number"),
+        ({"price": [1]}, "`price` is a number, not [1]"),
         ({"gift": 1}, "`gift` is true or false, not 1"),
         ({"size": 3}, "`size` is text, not 3"),
-    ],
-)
-async def test_a_value_of_another_type_is_told_to_the_model_and_not_sent(
-    tmp_path: Path, changed: dict[str, Any], says: str
-) -> None:
-    given = {"pieces": 12, "price": 2.5, "gift": True, "size": "big"} | changed
-    flow = asking("", url_input="http://127.0.0.1:1/orders", **TYPED)
-    assert says in (await talk(tmp_path, flow, f"call Weather {json.dumps(given)}")).replace('"', '\\"')
+    ]
+    calls = "\n".join(f"call Weather {json.dumps(good | changed)}" for changed, _ in wrong)
+    said = await talk(tmp_path, asking("", url_input="http://127.0.0.1:1/orders", **TYPED), calls)
+    assert [says for _, says in wrong if says not in said] == []
 
 
 async def test_a_secret_is_sent_and_found_nowhere_else(
@@ -269,13 +246,13 @@ async def test_a_secret_is_sent_and_found_nowhere_else(
 
 async def test_a_redirect_is_an_answer_unless_it_is_to_be_followed(tmp_path: Path) -> None:
     moved = whole(b"", status="302 Found", headers="Location: /there\r\n")
-    async with serve([moved], [WEATHER]) as server:
-        assert '"status_code":302' in await talk(tmp_path, asking(server.url), "a")
-    async with serve([moved], [WEATHER]) as server:
-        assert '"sky":"blue"' in await talk(tmp_path, asking(server.url, follow_redirects=True), "a")
-    async with serve([moved]) as server:
-        follows = asking(server.url, follow_redirects=True, method="POST")
-        assert '"status_code":302' in await talk(tmp_path, follows, "a")
+    for more, found in (
+        ({}, 302),
+        ({"follow_redirects": True}, 200),
+        ({"follow_redirects": True, "method": "POST"}, 302),
+    ):
+        async with serve([moved], [WEATHER]) as server:
+            assert f'"status_code":{found}' in await talk(tmp_path, asking(server.url, **more), "a")
 
 
 async def fail(folder: Path, server: Wire, **more: Any) -> str:
@@ -288,8 +265,7 @@ async def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
     async with serve([whole(b"No such\r\n city", status="404 No", headers="")]) as server:
         assert "The API answered with status 404: No such city" in await fail(tmp_path, server)
         assert "has no address that may be asked" in await fail(tmp_path, server, config={})
-        bounded = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
-        assert "no host that `outgoing.hosts`" in await fail(tmp_path, server, config=bounded)
+        assert "no host that `outgoing.hosts`" in await fail(tmp_path, server, config=BOUNDED)
         assert len(server.asked) == 1
 
 
@@ -302,10 +278,13 @@ async def test_an_answer_of_countless_parts_is_none(tmp_path: Path) -> None:
 
 def test_a_large_body_is_shown_to_nobody_in_lines() -> None:
     """Each line would begin with as many blanks as there are lists around it: a megabyte would be two hundred."""
+
+    def show(body: list[Any]) -> str:
+        return APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=body).show_call()
+
     data: list[Any] = [1] * 100_000
     for _ in range(200):
         data = [data]
-    shown = APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=data).show_call()
+    shown = show(data)
     assert len(shown) < 250_000
-    small = APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=[1]).show_call()
-    assert small == "POST https://shop.example.com/orders\n[\n  1\n]"
+    assert show([1]) == "POST https://shop.example.com/orders\n[\n  1\n]"

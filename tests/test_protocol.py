@@ -1,6 +1,6 @@
 """Streamlit's own protocol tells strangers nothing and does nothing for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,7 @@ from streamlit.runtime.state.session_state import SessionState
 from flowground.shims.kept_pages import OWNER
 from flowground.shims.page_messages import ASKED, drop_unknown_widgets
 from tests.house import House
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, PageSocket, open_page
 from tests.people import CREDENTIALS
 from tests.servers import ROOT, AppServer
 from tests.tickets import open_browser
@@ -30,24 +30,33 @@ def test_no_path_of_this_computer_is_told(house: AppServer, server: AppServer) -
                 assert told.encode() not in sent, told
 
 
-@pytest.mark.parametrize("asked", sorted({field.name for field in BackMsg.DESCRIPTOR.oneofs[0].fields} - ASKED))
-def test_whatever_else_a_browser_asks_is_not_heard(house: AppServer, asked: str) -> None:
-    message = BackMsg()
-    if BackMsg.DESCRIPTOR.fields_by_name[asked].message_type:
-        getattr(message, asked).SetInParent()
-    else:
-        setattr(message, asked, True)
-    assert message.WhichOneof("type") == asked
-    with open_page(Browser(house.url)) as page:
-        page.visit()
-        while page.received(within=0.3):
-            pass
+def require_deaf(page: PageSocket, messages: Mapping[str, BackMsg]) -> None:
+    """Nothing is answered to any of these."""
+    page.visit()
+    while page.received(within=0.3):
+        pass
+    for name, message in messages.items():
         page.send(message)
-        assert page.received(within=0.3) == b""
+        assert page.received(within=0.05) == b"", name
+    assert page.received(within=0.5) == b""
+
+
+def test_whatever_else_a_browser_asks_is_not_heard(house: AppServer) -> None:
+    messages = {}
+    for asked in {field.name for field in BackMsg.DESCRIPTOR.oneofs[0].fields} - ASKED:
+        messages[asked] = message = BackMsg()
+        if BackMsg.DESCRIPTOR.fields_by_name[asked].message_type:
+            getattr(message, asked).SetInParent()
+        else:
+            setattr(message, asked, True)
+        assert message.WhichOneof("type") == asked
+    with open_page(Browser(house.url)) as page:
+        require_deaf(page, messages)
         assert b"Sign in" in page.visit()
 
 
 HEX = "0123456789abcdef" * 2
+OWN_STATE = "$$STREAMLIT_INTERNAL_KEY_SCRIPT_RUN_WITHOUT_ERRORS"
 FORGED = "x\n2026-11-25 12:00:00.000 Publishing asks for the owner code: FAKE-FAKE\x1b[31m"
 
 
@@ -78,21 +87,14 @@ NONE_OF_OURS = {
     "a message that is none": forged(cached_message_hashes=["a"]),
     "many messages": forged(cached_message_hashes=[HEX] * 10_001),
     "a widget that is none": forged(widget_states__widgets=[WidgetState(id="flowground:caller")]),
-    "a state of Streamlit's own": forged(
-        widget_states__widgets=[WidgetState(id="$$STREAMLIT_INTERNAL_KEY_SCRIPT_RUN_WITHOUT_ERRORS")]
-    ),
+    "a state of Streamlit's own": forged(widget_states__widgets=[WidgetState(id=OWN_STATE)]),
     "many widgets": forged(widget_states__widgets=[WidgetState(id=f"$$ID-{HEX}-{n}") for n in range(2_001)]),
 }
 
 
-@pytest.mark.parametrize("message", NONE_OF_OURS.values(), ids=NONE_OF_OURS.keys())
-def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer, message: BackMsg) -> None:
+def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer) -> None:
     with open_page(open_browser(ample, "augusta")) as page:
-        page.visit()
-        while page.received(within=0.3):
-            pass
-        page.send(message)
-        assert page.received(within=0.3) == b""
+        require_deaf(page, NONE_OF_OURS)
         assert b"Sign out" in page.visit()
     assert "Publishing asks for the owner code: FAKE" not in ample.log
 
@@ -110,29 +112,24 @@ def test_a_fragment_that_is_gone_is_named_in_the_log_and_runs_nothing(ample: App
         eventually(lambda: f"The fragment with id {HEX} does not exist anymore" in ample.log)
 
 
-def test_the_page_keeps_no_values_of_widgets_it_did_not_draw(ample: AppServer) -> None:
+def list_kept(owner: str | None, *widgets: WidgetState, drawn: str = "") -> list[str]:
+    """Ids of the widgets whose values a page of this owner keeps; it drew one at most."""
     session = AppSession.__new__(AppSession)
     session._session_state = SessionState()
     session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
-    session._user_info = {OWNER: "member-0"}
-    drawn, unknown = f"$$ID-{HEX}-drawn", f"$$ID-{HEX}-unknown"
+    session._user_info = {OWNER: owner}
+    if drawn:
+        session._session_state._new_widget_state.widget_metadata[drawn] = cast(Any, object())
     state = ClientState()
-    state.widget_states.widgets.extend([WidgetState(id=drawn), WidgetState(id=unknown)])
+    state.widget_states.widgets.extend(widgets)
     drop_unknown_widgets(session, state)
-    assert [widget.id for widget in state.widget_states.widgets] == [drawn, unknown]  # it drew none yet
-    session._session_state._new_widget_state.widget_metadata[drawn] = cast(Any, object())
-    drop_unknown_widgets(session, state)
-    assert [widget.id for widget in state.widget_states.widgets] == [drawn]
+    return [widget.id for widget in state.widget_states.widgets]
 
 
-def test_a_guests_new_page_keeps_small_values_only_and_a_members_all() -> None:
-    session = AppSession.__new__(AppSession)
-    session._session_state = SessionState()
-    session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
+def test_a_page_keeps_no_values_of_widgets_it_did_not_draw_and_a_guests_new_one_small_values_only() -> None:
+    drawn, unknown = WidgetState(id=f"$$ID-{HEX}-drawn"), WidgetState(id=f"$$ID-{HEX}-unknown")
+    assert list_kept("member-0", drawn, unknown) == [drawn.id, unknown.id]  # it drew none yet
+    assert list_kept("member-0", drawn, unknown, drawn=drawn.id) == [drawn.id]
     small, large = WidgetState(id="small", string_value="a"), WidgetState(id="large", string_value="a" * 64_000)
     for owner, kept in ((None, ["small"]), ("visitor-0", ["small"]), ("member-0", ["large", "small"])):
-        session._user_info = {OWNER: owner}
-        state = ClientState()
-        state.widget_states.widgets.extend([large, small])
-        drop_unknown_widgets(session, state)
-        assert [widget.id for widget in state.widget_states.widgets] == kept, owner
+        assert list_kept(owner, large, small) == kept, owner

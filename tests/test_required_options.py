@@ -10,15 +10,10 @@ from flowground.errors import OptionMissing
 from flowground.snippets import SnippetRequest
 from flowground.tweaks import apply_tweaks, list_missing, refuse_missing
 from tests.api.serving import serving
-from tests.app_page import open_script, read_chat
 from tests.asking import NEEDING
 from tests.flow_texts import mistakes, wired
-from tests.in_process import runtime_of
-from tests.servers import write_folder
 
-FLOW = wired(NEEDING)
 SAYS = '`Your product` is needed: choose one of "Kettle", "Toaster".'
-HINT = "Programs send it as a tweak: `Product.input_value`."
 KETTLE = {"Product": {"input_value": "Kettle"}}
 OUTER = """\
 components:
@@ -57,39 +52,14 @@ def test_each_missing_one_is_named() -> None:
 @pytest.mark.anyio
 async def test_the_api_refuses_such_a_run_with_a_code_and_stores_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path, flows={"ticket": NEEDING}) as api:
-        for query in ("", "?shape=simple"):
-            response = await api.run("ticket", {"input_value": "hi"}, query=query)
-            assert response.status_code == 422
-            assert response.json() == {"detail": SAYS, "code": "option_missing", "hint": HINT}
-        streamed = (await api.run("ticket", {"input_value": "hi"}, query="?stream=true")).text
-        assert "option_missing" in streamed
-        assert "`Your product` is needed" in streamed
-        assert (await api.client.get("/api/v1/monitor/messages")).json() == []
+        for query in ("", "?shape=simple", "?stream=true"):
+            told, _ = await api.read_outcome("ticket", {"input_value": "hi"}, query=query)
+            assert (told["status"], told["code"]) == (422, "option_missing")
+            assert told.get("error", told.get("detail")) == SAYS
+            assert query == "?stream=true" or "`Product.input_value`" in told["hint"]
+        assert await api.messages() == []
         said = await api.run("ticket", {"input_value": "hi", "tweaks": KETTLE}, query="?shape=simple")
         assert said.json()["text"] == "You said: Kettle, : hi"
-
-
-def test_a_page_is_told_what_is_required_and_where_a_choice_begins(tmp_path: Path) -> None:
-    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"ticket": NEEDING})):
-        product, order = read_chat(open_script("playground", flow="ticket"))["asked"]
-    assert (product["is_required"], order["is_required"]) == (True, False)
-    assert [choice["label"] for choice in product["choices"]] == ["Please choose", "Kettle", "Toaster"]
-    assert product["choices"][0]["value"] == product["value"] == ""
-
-
-@pytest.mark.anyio
-async def test_a_flow_that_runs_it_gives_it_too(tmp_path: Path) -> None:
-    flows = {
-        "ticket": NEEDING,
-        "without": OUTER.replace("GIVEN", ""),
-        "outer": OUTER.replace("GIVEN", ", Product: Kettle"),
-    }
-    async with serving(tmp_path, flows=flows) as api:
-        said = await api.run("outer", {"input_value": "hi"}, query="?shape=simple")
-        assert said.json()["text"] == "You said: Kettle, : hi"
-        failed = await api.run("without", {"input_value": "hi"})
-        assert (failed.status_code, failed.json()["detail"]["component"]) == (500, "Sub")
-        assert failed.json()["detail"]["message"].endswith("The flow `ticket` needs `Product.input_value`.")
 
 
 EACH = """\
@@ -100,19 +70,23 @@ components:
 
 
 @pytest.mark.anyio
-async def test_for_each_gives_it_too_and_who_does_not_is_warned(tmp_path: Path) -> None:
+async def test_a_flow_that_runs_it_gives_it_too_and_who_does_not_is_warned(tmp_path: Path) -> None:
     without, typo = EACH.replace(", Product: Kettle", ""), EACH.replace("Product:", "Prodct:")
-    flows = {"ticket": NEEDING, "each": EACH, "without": without, "typo": typo, "outer": OUTER.replace("GIVEN", "")}
+    flows = {"ticket": NEEDING, "each": EACH, "each-without": without, "typo": typo}
+    flows |= {"without": OUTER.replace("GIVEN", ""), "outer": OUTER.replace("GIVEN", ", Product: Kettle")}
     async with serving(tmp_path, flows=flows) as api:
-        said = await api.run("each", {}, query="?shape=simple")
-        assert said.json()["text"] == "You said: Kettle, : it smokes"
+        for flow, text in (("outer", "hi"), ("each", "it smokes")):
+            said = await api.run(flow, {"input_value": "hi"}, query="?shape=simple")
+            assert said.json()["text"] == f"You said: Kettle, : {text}"
+        failed = await api.run("without", {"input_value": "hi"})
+        assert (failed.status_code, failed.json()["detail"]["component"]) == (500, "Sub")
+        assert failed.json()["detail"]["message"].endswith("The flow `ticket` needs `Product.input_value`.")
         warnings = api.runtime.catalogue.list_warnings()
     needs = "The flow `ticket` needs `Product`, which is not given: a run that comes here fails."
+    unknown = "The flow `ticket` has no input `Prodct`: a run that comes here fails."
     assert {file: [warning.message for warning in found] for file, found in warnings.items()} == {
-        "without.yaml": [needs],
-        "typo.yaml": ["The flow `ticket` has no input `Prodct`: a run that comes here fails.", needs],
-        "outer.yaml": [needs],
-    }
+        "each-without.yaml": [needs], "typo.yaml": [unknown, needs], "without.yaml": [needs],
+    }  # fmt: skip
 
 
 def test_a_snippet_has_an_example_of_it() -> None:

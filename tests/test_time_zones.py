@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.chat_socket import open_chat
 from tests.house import PUBLIC, House
@@ -42,6 +41,10 @@ def list_zones(answer: str) -> list[str]:
     return [part.partition(")")[0] for part in answer.split("(")[1:]]
 
 
+def list_told(zone: str) -> list[str]:
+    return [zone, "Asia/Tokyo", zone, zone, "Asia/Kolkata"]
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with House(config=CONFIG, flows=FLOWS, shared={"clock": PUBLIC}).open(tmp_path_factory.mktemp("house")) as server:
@@ -51,15 +54,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 @pytest.mark.anyio
 async def test_a_program_is_told_the_time_of_the_organization(tmp_path: Path) -> None:
     async with serving(tmp_path, config=CONFIG, flows=FLOWS) as api:
-        assert list_zones(await ask(api)) == [
-            "Europe/Berlin", "Asia/Tokyo", "Europe/Berlin", "Europe/Berlin", "Asia/Kolkata",
-        ]  # fmt: skip
-        tweaks = {"Now": {"timezone": "America/Lima"}}
-        assert list_zones(await ask(api, tweaks=tweaks))[0] == "America/Lima"
-
-
-async def ask(api: Api, **more: object) -> str:
-    return await api.text("clock", {"input_value": SAID} | more)
+        told = await api.text("clock", {"input_value": SAID})
+        assert list_zones(told) == list_told("Europe/Berlin")
+        told = await api.text("clock", {"input_value": SAID, "tweaks": {"Now": {"timezone": "America/Lima"}}})
+        assert list_zones(told)[0] == "America/Lima"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,7 @@ async def ask(api: Api, **more: object) -> str:
 def test_who_asks_on_a_page_is_told_the_time_of_their_browser(house: AppServer, said: str, zone: str) -> None:
     with open_chat(Browser(house.url), f"clock&zone={said}", is_public=True) as chat:
         chat.show()
-        assert list_zones(chat.ask(SAID)) == [zone, "Asia/Tokyo", zone, zone, "Asia/Kolkata"]
+        assert list_zones(chat.ask(SAID)) == list_told(zone)
 
 
 @pytest.mark.browser

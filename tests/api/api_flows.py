@@ -8,12 +8,8 @@ name: Chat
 components:
   ChatInput: {type: ChatInput, input_value: Hello}
   Prompt: {type: Prompt, template: "Be brief."}
-  Model:
-    type: LanguageModel
-    model: scripted:json
-    system_message: ${Prompt}
-    input_value: ${ChatInput}
-    temperature: 0.1
+  Model: {type: LanguageModel, model: "scripted:json", system_message: "${Prompt}", input_value: "${ChatInput}",
+    temperature: 0.1}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 api: {endpoint_name: talk}
 """,
@@ -22,14 +18,6 @@ name: Echo
 components:
   ChatInput: {type: ChatInput}
   ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
-""",
-    "two": """
-name: Two
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
-  First: {type: ChatOutput, input_value: "${Model}"}
-  Second: {type: ChatOutput, input_value: "${Model}"}
 """,
     "both": """
 name: Both
@@ -45,12 +33,8 @@ components:
 name: Papers
 components:
   ChatInput: {type: ChatInput}
-  Each:
-    type: ForEach
-    data: [{title: One}, {title: Two}]
-    flow: echo
-    input_value: "{title}"
-    output_column_name: said
+  Each: {type: ForEach, data: [{title: One}, {title: Two}], flow: echo, input_value: "{title}",
+    output_column_name: said}
   ChatOutput: {type: ChatOutput, input_value: "${Each}"}
 """,
     "branching": """
@@ -61,15 +45,6 @@ components:
   Refund: {type: LanguageModel, model: "scripted:echo", input_value: "${Gate.true_result}"}
   Order: {type: ConditionalRouter, input_text: "${Gate.false_result}", operator: contains, match_text: order}
   ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Order.true_result?}"}
-""",
-    "recall": """
-name: Recall
-components:
-  ChatInput: {type: ChatInput}
-  Memory: {type: MessageHistory}
-  TextOutput: {type: TextOutput, input_value: "${Memory}"}
-  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
     "remember": """
 name: Remember
@@ -88,12 +63,8 @@ components:
   ChatInput: {type: ChatInput}
   Topic: {type: TextInput, input_value: tea}
   Prompt: {type: Prompt, template: "Talk of {topic}, {tone}.", topic: "${Topic}", tone: kindly}
-  First:
-    type: LanguageModel
-    model: scripted:json
-    system_message: Be brief.
-    input_value: ${Prompt}
-    temperature: 0.1
+  First: {type: LanguageModel, model: "scripted:json", system_message: Be brief., input_value: "${Prompt}",
+    temperature: 0.1}
   Second: {type: LanguageModel, model: "scripted:json", system_message: "${Prompt}", input_value: "${ChatInput}"}
   FirstOut: {type: ChatOutput, input_value: "${First}"}
   SecondOut: {type: ChatOutput, input_value: "${Second}"}
@@ -125,6 +96,12 @@ components:
   Topic: {type: TextInput, input_value: tea}
   TextOutput: {type: TextOutput, input_value: "${Topic}"}
 """
+FLOWS["two"] = (
+    FLOWS["spoken"].replace("ChatOutput:", "First:")
+    + """\
+  Second: {type: ChatOutput, input_value: "${Model}"}
+"""
+)
 FLOWS["imported"] = """
 id: 0dd43928-4c0c-415b-b1dc-4cd3c4310860
 name: Imported Flow
@@ -132,4 +109,11 @@ components:
   ChatInput-b6UCc: {type: ChatInput}
   ChatOutput-yK0AU: {type: ChatOutput, input_value: "${ChatInput-b6UCc}"}
 """
+FLOWS["recall"] = (
+    FLOWS["spoken"].replace("Spoken", "Recall")
+    + """\
+  Memory: {type: MessageHistory}
+  TextOutput: {type: TextOutput, input_value: "${Memory}"}
+"""
+)
 FLOWS["forgetful"] = FLOWS["remember"].replace("Remember", "Forgetful").replace("scripted:json", "scripted:fail")

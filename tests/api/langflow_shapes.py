@@ -1,6 +1,8 @@
 """Compares answers with Langflow's recordings by shape: keys in order, types, and the words that are the contract."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,27 @@ def shape(value: Any, key: str = "") -> Any:
 def events(raw: str) -> list[dict[str, Any]]:
     """The events of a stream in Langflow's framing."""
     return [json.loads(line) for line in raw.split("\n\n") if line.strip()]
+
+
+Frame = tuple[str, str, str]
+_FRAME = re.compile(r"id: ([^\n]+)\nevent: (\w+)\ndata: ([^\n]*)\n\n")
+
+
+def frames(raw: str) -> list[Frame]:
+    """Id, event and data of each server-sent event that came whole."""
+    return _FRAME.findall(raw)
+
+
+def join(told: Iterable[Frame]) -> list[Any]:
+    """Neighbouring texts of one answer as one, with the id of the last: how they are cut is chance."""
+    joined: list[Any] = []
+    for frame_id, event, data in told:
+        if event != "token":
+            joined.append((frame_id, event, data))
+            continue
+        said = json.loads(data)
+        text, answer = said.get("chunk", said.get("text")), said["id"]
+        if joined and joined[-1][1:3] == ("token", answer):
+            text = joined.pop()[3] + text
+        joined.append((frame_id, "token", answer, text))
+    return joined

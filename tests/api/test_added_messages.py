@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -61,28 +60,21 @@ async def say(
     api: Api, flow: str, text: str, *, session: str = "s", status: int = 200, headers: dict[str, str] | None = None
 ) -> str:
     body = {"input_value": text, "session_id": session}
-    answer = await api.client.post(f"/api/v1/run/{flow}?shape=simple", json=body, headers=headers)
+    answer = await api.run(flow, body, query="?shape=simple", headers=headers)
     assert answer.status_code == status, answer.text
     return str(answer.json().get("text", ""))
 
 
 async def list_said(api: Api, flow: str, session: str = "s") -> list[tuple[str, str, str]]:
-    query = {"flow_id": flow, "session_id": session}
-    found: list[dict[str, Any]] = (await api.client.get("/api/v1/monitor/messages", params=query)).json()
+    found = await api.messages(flow_id=flow, session_id=session)
     return [(one["sender"], one["sender_name"], one["text"]) for one in found]
 
 
 async def test_what_is_added_stands_behind_the_answer_and_is_remembered_by_the_next_turn(api: Api) -> None:
     assert await say(api, "diary", "Bread") == ""
-    assert await list_said(api, "diary") == [
-        ("User", "User", "Bread"),
-        ("Machine", "AI", ""),
-        ("Machine", "Clerk", "Noted: Bread"),
-    ]
+    said = [("User", "User", "Bread"), ("Machine", "AI", ""), ("Machine", "Clerk", "Noted: Bread")]
+    assert await list_said(api, "diary") == said
     assert await say(api, "diary", "Salt") == "User: Bread\nAI: \nClerk: Noted: Bread"
-
-
-async def test_a_message_said_to_be_the_users_is_told_as_theirs(api: Api) -> None:
     await say(api, "as-user", "Bread")
     assert (await list_said(api, "as-user"))[-1] == ("User", "User", "Noted: Bread")
     assert (await say(api, "as-user", "Salt")).endswith("\nUser: Noted: Bread")
@@ -104,8 +96,7 @@ async def test_a_flow_within_a_flow_adds_to_the_conversation_of_the_one_that_was
 
 
 async def test_nothing_is_added_where_nothing_of_the_turn_is_stored(api: Api) -> None:
-    answer = await api.client.post("/api/v1/run/unkept", json={"input_value": "Bread", "session_id": "s"})
-    assert answer.status_code == 200
+    assert await say(api, "unkept", "Bread") == ""
     assert await list_said(api, "unkept") == []
     assert await say(api, "unkept", "Salt") == ""
 
@@ -129,14 +120,11 @@ async def test_messages_are_found_by_their_words(api: Api) -> None:
     assert await say(api, "finds", "coffee") == ""
 
 
-async def test_an_agent_stores_and_recalls_by_tools(api: Api) -> None:
+async def test_an_agent_stores_and_recalls_by_tools_and_stores_nothing_that_nobody_allowed(api: Api) -> None:
     answer = await say(api, "agent", 'call Note {"message": "The parcel is lost"}')
     assert "The parcel is lost" in answer
     assert ("Machine", "AI", "The parcel is lost") in await list_said(api, "agent")
     assert "AI: The parcel is lost" in await say(api, "agent", 'call Said {"search_query": "lost parcels"}')
-
-
-async def test_an_agent_stores_nothing_that_nobody_allowed(api: Api) -> None:
     await say(api, "asks-first", 'call Note {"message": "The parcel is lost"}', status=202)
     said = await list_said(api, "asks-first")
     assert said

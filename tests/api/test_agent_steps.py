@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from tests.acting import ACTING, NESTED, SUM, WRONG
-from tests.api.calls import Api
+from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
-MESSAGES = "/api/v1/monitor/messages"
 OUTER = """
 components:
   ChatInput: {type: ChatInput}
@@ -33,10 +32,6 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield opened
 
 
-async def _answers_only(api: Api) -> dict[str, str]:
-    return (await api.token(sees="answers"))[1]
-
-
 def list_contents(message: Any) -> list[dict[str, Any]]:
     """Of the one block there is; message and data say it alike."""
     (block,) = message["content_blocks"]
@@ -49,31 +44,25 @@ def list_contents(message: Any) -> list[dict[str, Any]]:
 
 async def test_a_body_tells_each_call_in_langflows_shape(api: Api) -> None:
     told = (await api.run("agent", {"input_value": f"{SUM}\n{WRONG}", "session_id": "s"})).json()
-    message = told["outputs"][0]["outputs"][0]["results"]["message"]
-    good, bad = list_contents(message)
-    assert list(good) == ["type", "duration", "header", "name", "tool_input", "output", "error"]
+    good, bad = list_contents(find_message(told))
+    header = {"title": "Executed **Sums**", "icon": "Hammer"}
+    called = {"name": "Sums", "tool_input": {"expression": "6*7"}, "output": "42", "error": None}
+    wanted = {"type": "tool_use", "duration": good["duration"], "header": header} | called
     assert isinstance(good["duration"], int)
-    assert good | {"duration": 0} == {
-        "type": "tool_use",
-        "duration": 0,
-        "header": {"title": "Executed **Sums**", "icon": "Hammer"},
-        "name": "Sums",
-        "tool_input": {"expression": "6*7"},
-        "output": "42",
-        "error": None,
-    }
+    assert list(good.items()) == list(wanted.items())
     assert bad["header"]["title"] == "Error using **Sums**"
     assert (bad["output"], bad["tool_input"]) == (None, {"expression": "six"})
     assert "failed" in bad["error"]
-    (_, stored) = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    (_, stored) = await api.messages(session_id="s")
     assert list_contents(stored) == [good, bad]
+    without = (await api.run("agent", {"input_value": "Hello"})).json()
+    assert find_message(without)["content_blocks"] == []
 
 
 async def test_a_stream_sends_the_message_anew_at_each_call(api: Api) -> None:
     found = events((await api.run("agent", {"input_value": f"{SUM}\n{NESTED}"}, query="?stream=true")).text)
-    answers = [
-        event["data"] for event in found if event["event"] == "add_message" and event["data"]["sender"] == "Machine"
-    ]
+    added = [event["data"] for event in found if event["event"] == "add_message"]
+    answers = [message for message in added if message["sender"] == "Machine"]
     assert len({answer["id"] for answer in answers}) == 1
     titles = [[one["header"]["title"] for one in list_contents(answer)] for answer in answers]
     executed, nested = "Executed **Sums**", ["Executed **Sums**", "Executed **Expert**", "Executed **Expert › Sums**"]
@@ -81,24 +70,18 @@ async def test_a_stream_sends_the_message_anew_at_each_call(api: Api) -> None:
     assert titles[-2:] == [nested, nested]
     assert [answer["properties"]["state"] for answer in answers] == ["partial"] * (len(answers) - 1) + ["complete"]
     assert found[-1]["event"] == "end"
-    told = found[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]
-    assert list_contents(told) == list_contents(answers[-1])
+    assert list_contents(find_message(found[-1]["data"]["result"])) == list_contents(answers[-1])
 
 
 async def test_what_a_flow_calls_that_is_a_tool_stands_behind_its_name(api: Api) -> None:
     said = f"call Desk {json.dumps({'input_value': NESTED})}"
     told = (await api.run("outer", {"input_value": said, "session_id": "s"})).json()
-    contents = list_contents(told["outputs"][0]["outputs"][0]["results"]["message"])
+    contents = list_contents(find_message(told))
     ways = ["Desk", "Desk › Expert", "Desk › Expert › Sums"]
     assert [one["header"]["title"] for one in contents] == [f"Executed **{way}**" for way in ways]
     assert [one["name"] for one in contents] == ["Desk", "Expert", "Sums"]
-    (_, stored) = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    (_, stored) = await api.messages(session_id="s")
     assert list_contents(stored) == contents
-
-
-async def test_an_answer_without_calls_has_no_block(api: Api) -> None:
-    told = (await api.run("agent", {"input_value": "Hello"})).json()
-    assert told["outputs"][0]["outputs"][0]["results"]["message"]["content_blocks"] == []
 
 
 async def test_the_short_shape_says_nothing_of_it(api: Api) -> None:
@@ -111,30 +94,16 @@ async def test_the_short_shape_says_nothing_of_it(api: Api) -> None:
 
 @pytest.mark.parametrize("flow", ["agent", "shown"])
 async def test_who_sees_answers_only_is_sent_names_unless_the_flow_shows_more(api: Api, flow: str) -> None:
-    headers, said = (
-        await _answers_only(api),
-        {"input_value": 'call Sums {"expression": "1234567+1"}', "session_id": "s"},
-    )
-    plain = await api.client.post(f"/api/v1/run/{flow}", json=said, headers=headers)
-    stream = await api.client.post(f"/api/v1/run/{flow}?stream=true", json=said, headers=headers)
-    stored = await api.client.get(MESSAGES, params={"session_id": "s"}, headers=headers)
-    message = plain.json()["outputs"][0]["outputs"][0]["results"]["message"]
+    headers = (await api.token(sees="answers"))[1]
+    said = {"input_value": 'call Sums {"expression": "1234567+1"}', "session_id": "s"}
+    message = find_message((await api.run(flow, said, headers=headers)).json())
+    stream = await api.run(flow, said, query="?stream=true", headers=headers)
+    stored = await api.messages(headers, session_id="s")
     partial = next(event["data"] for event in events(stream.text) if event["data"].get("sender") == "Machine")
-    for told in (message, partial, stored.json()[1]):
+    for told in (message, partial, stored[1]):
         (call,) = list_contents(told)
         assert call.get("is_hidden", False) is (flow == "agent")
         assert call["name"] == "Sums"
         assert call["tool_input"] == ({"expression": "1234567+1"} if flow == "shown" else {})
         assert (call["output"] is None) is (told is partial or flow == "agent")
         assert (call["duration"] is None) is (told is partial or flow == "agent")
-
-
-async def test_a_repeat_tells_the_same(api: Api) -> None:
-    for query in ("", "?stream=true", "?stream=sse"):
-        headers, said = {"idempotency-key": f"k{query}"}, {"input_value": f"{SUM}\n{WRONG}"}
-        first, again = [
-            await api.client.post(f"/api/v1/run/agent{query}", json=said, headers=headers) for _ in range(2)
-        ]
-        assert again.headers["idempotency-replayed"] == "true"
-        assert "Executed **Sums**" in first.text
-        assert first.text == again.text

@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from flowground.store import tables
 from flowground.store.people import members
 from flowground.store.runs import progress
 from tests.acting import ASKING_FIRST, EACH, SUM
-from tests.api.calls import Api
+from tests.api.calls import Api, until
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
 
@@ -22,13 +22,8 @@ DESK = """
 components:
   ChatInput: {type: ChatInput}
   Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Refund]}
-  Refund:
-    type: APIRequest
-    method: POST
-    url_input: https://api.example.com/orders/{order}/refunds
-    query_params: {by: desk}
-    headers: {authorization: Bearer top-secret}
-    body: {why: "{why}", parts: [{all: yes}]}
+  Refund: {type: APIRequest, method: POST, url_input: "https://api.example.com/orders/{order}/refunds",
+    query_params: {by: desk}, headers: {authorization: Bearer top-secret}, body: {why: "{why}", parts: [{all: yes}]}}
   ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
 """
 pytestmark = pytest.mark.anyio
@@ -56,21 +51,18 @@ async def decide(api: Api, waits: Any, decision: str, **more: Any) -> httpx2.Res
     return await api.client.post(f"/api/v1/runs/{waits['run_id']}/decisions", json=said, **more)
 
 
+async def read_run(api: Api, run_id: str, headers: Any = None) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.client.get(f"/api/v1/runs/{run_id}", headers=headers)).json()
+    return found
+
+
 async def read_end(api: Api, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        path = f"/api/v1/runs/{run_id}"
-        while (found := (await api.client.get(path)).json())["status"] in ("running", "waiting"):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    told: dict[str, Any] = found
-    return told
+    async def look() -> dict[str, Any] | None:
+        found = await read_run(api, run_id)
+        return None if found["status"] in ("running", "waiting") else found
 
-
-async def find_waiting(api: Api) -> str:
-    runs = api.runtime.running
-    async with asyncio.timeout(60):
-        while not (found := [run for run in runs.list_runs() if runs.list_waiting(run)]):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    return found[0]
+    ended: dict[str, Any] = await until(look)
+    return ended
 
 
 async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: Api) -> None:
@@ -78,7 +70,7 @@ async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: A
     assert waits["status"] == "waiting"
     (call,) = waits["waiting"]
     assert (call["name"], call["arguments"]) == ("Sums", {"expression": "6*7"})
-    found = (await api.client.get(f"/api/v1/runs/{waits['run_id']}")).json()
+    found = await read_run(api, waits["run_id"])
     assert (found["status"], found["waiting"]) == ("waiting", waits["waiting"])
     assert (await decide(api, waits, "once")).status_code == 200
     end = await read_end(api, waits["run_id"])
@@ -87,24 +79,22 @@ async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: A
 
 
 async def test_what_waits_is_stored_no_longer_than_it_does(api: Api) -> None:
-    async def wait_until(is_stored: bool, run_id: str) -> None:
-        async with asyncio.timeout(60):
-            while bool(await api.runtime.store.read(list_waiting_rows, run_id=run_id)) is not is_stored:  # noqa: ASYNC110 - another loop's timer writes it
-                await asyncio.sleep(0.01)
+    async def is_stored() -> bool:
+        query = select(tables.waiting_calls).where(tables.waiting_calls.c.run_id == waits["run_id"])
+        return bool(await api.runtime.store.read(lambda connection: connection.execute(query).all()))
+
+    async def is_gone() -> bool:
+        return not await is_stored()
 
     for ends in ("decided", "interrupted"):
         waits = await begin(api)
-        await wait_until(True, waits["run_id"])
+        await until(is_stored)
         if ends == "interrupted":
             holder = api.runtime.running.holder
             assert await api.runtime.store.write(progress.interrupt_runs, holders=[holder]) == 1
-            assert not await api.runtime.store.read(list_waiting_rows, run_id=waits["run_id"])
+            assert await is_gone()
         await decide(api, waits, "refuse")
-        await wait_until(False, waits["run_id"])
-
-
-def list_waiting_rows(connection: Connection, *, run_id: str) -> list[Any]:
-    return [*connection.execute(select(tables.waiting_calls).where(tables.waiting_calls.c.run_id == run_id))]
+        await until(is_gone)
 
 
 async def test_who_is_asked_about_a_request_is_shown_method_address_and_body(api: Api) -> None:
@@ -135,8 +125,7 @@ async def test_what_is_allowed_in_the_chat_is_not_asked_about_again_there_and_no
     assert "The tools said: 5" in again.text
     assert (await begin(api, SAID | {"session_id": "other"}))["waiting"]
     _, headers = await api.token()
-    other = await api.client.post("/api/v1/run/careful", json=SAID, headers=headers)
-    assert other.status_code == 202
+    assert (await api.run("careful", SAID, headers=headers)).status_code == 202
     assert (await api.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
     assert (await begin(api))["waiting"]
 
@@ -160,34 +149,30 @@ async def test_a_tool_that_is_always_asked_about_is_allowed_once_whatever_is_sai
 async def test_a_decision_about_anything_else_changes_nothing(api: Api, changed: dict[str, Any], status: int) -> None:
     waits = await begin(api)
     assert (await decide(api, waits, "once", changed=changed)).status_code == status
-    assert (await api.client.get(f"/api/v1/runs/{waits['run_id']}")).json()["status"] == "waiting"
+    assert (await read_run(api, waits["run_id"]))["status"] == "waiting"
 
 
-async def test_nobody_elses_word_counts(api: Api) -> None:
-    for name in ("ada", "eve"):
-        await api.runtime.store.write(members.add, name=name, display_name=name, role="author", by="tests")
-    _, mine = await api.token(owner="ada")
-    waits = (await api.client.post("/api/v1/run/careful", json=SAID, headers=mine)).json()
-    _, eves = await api.token(owner="eve")
+async def test_nobody_elses_word_counts_and_rights_are_read_anew(api: Api) -> None:
+    await api.add("ada", "eve")
+    (_, mine), (_, eves) = await api.token(owner="ada"), await api.token(owner="eve")
+    first, second = [(await api.run("careful", SAID, headers=mine)).json() for _ in range(2)]
     for headers, status in ((eves, 404), ({"x-api-key": "no"}, 403)):
-        assert (await decide(api, waits, "once", headers=headers)).status_code == status
-    assert (await api.client.get(f"/api/v1/runs/{waits['run_id']}", headers=mine)).json()["status"] == "waiting"
-    assert (await decide(api, waits, "once", headers=mine)).status_code == 200
-
-
-async def test_rights_are_read_anew_at_the_decision(api: Api) -> None:
-    await api.runtime.store.write(members.add, name="ada", display_name="Ada", role="author", by="tests")
-    _, mine = await api.token(owner="ada")
-    waits = (await api.client.post("/api/v1/run/careful", json=SAID, headers=mine)).json()
+        assert (await decide(api, first, "once", headers=headers)).status_code == status
+    assert (await read_run(api, first["run_id"], mine))["status"] == "waiting"
+    assert (await decide(api, first, "once", headers=mine)).status_code == 200
     await api.runtime.store.write(members.set_active, member="ada", is_active=False, by="tests")
-    assert (await decide(api, waits, "once", headers=mine)).status_code == 403
+    assert (await decide(api, second, "once", headers=mine)).status_code == 403
 
 
 async def test_a_stream_says_what_waits_and_goes_on(api: Api) -> None:
+    runs = api.runtime.running
+
+    async def find_waiting() -> str | None:
+        return next((run for run in runs.list_runs() if runs.list_waiting(run)), None)
+
     for query in ("?stream=true", "?stream=true&shape=simple"):
         reading = asyncio.create_task(api.run("careful", {"input_value": SUM}, query=query))
-        run_id = await find_waiting(api)
-        waits = (await api.client.get(f"/api/v1/runs/{run_id}")).json()
+        waits = await read_run(api, await until(find_waiting))
         await decide(api, waits | {"run_id": waits["id"]}, "once")
         found = events((await reading).text)
         (told,) = [event["data"] for event in found if event["event"] == "waiting"]
@@ -196,7 +181,7 @@ async def test_a_stream_says_what_waits_and_goes_on(api: Api) -> None:
 
 
 async def test_a_wait_ends_as_a_refusal_and_the_runs_time_stands_still(tmp_path: Path) -> None:
-    limits = {"approval_seconds": 3, "run_seconds": 2}
+    limits = {"approval_seconds": 1.5, "run_seconds": 1}
     async with serving(tmp_path, config={"limits": limits}, flows={"careful": ASKING_FIRST}) as api:
         waits = await begin(api)
         end = await read_end(api, waits["run_id"])

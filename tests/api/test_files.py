@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from flowground.store.runs import erasing, files
@@ -36,14 +38,17 @@ async def api(url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 def form(name: str = "hello.txt", data: bytes = b"hello file") -> dict[str, Any]:
-    return {"files": {"file": (name, data, "application/x-msdownload")}}
+    return {"file": (name, data, "application/x-msdownload")}
 
 
-async def upload(api: Api, name: str = "hello.txt", data: bytes = b"hello file", **headers: str) -> str:
-    answer = await api.client.post("/api/v1/files/upload/takes", **form(name, data), headers=headers)
-    assert answer.status_code == 201, answer.text
-    assert answer.json().keys() == {"flowId", "file_path"}
-    return str(answer.json()["file_path"])
+async def add(api: Api, name: str = "hello.txt", data: bytes = b"hello file", **headers: str) -> httpx2.Response:
+    """A file for all flows."""
+    return await api.client.post("/api/v2/files/", files=form(name, data), headers=headers)
+
+
+async def send(api: Api, flow: str, name: str, data: bytes, **headers: str) -> httpx2.Response:
+    """A file for one flow."""
+    return await api.client.post(f"/api/v1/files/upload/{flow}", files=form(name, data), headers=headers)
 
 
 def list_bytes(tmp_path: Path) -> list[Path]:
@@ -51,12 +56,12 @@ def list_bytes(tmp_path: Path) -> list[Path]:
 
 
 async def test_v1_is_as_recorded(api: Api) -> None:
-    path = await upload(api)
+    sent = (await send(api, "takes", "hello.txt", b"hello file")).json()
+    assert sent.keys() == {"flowId", "file_path"}
+    path = sent["file_path"]
     flow, _, name = path.partition("/")
     assert flow == "takes"
-    assert name[4] == name[7] == "-"
-    assert name[10] == "_"
-    assert name.endswith("_hello.txt")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_.*_hello\.txt", name)
     assert (await api.client.get("/api/v1/files/list/takes")).json() == {"files": [name]}
     got = await api.client.get(f"/api/v1/files/download/{path}")
     assert (got.content, got.headers["content-type"]) == (b"hello file", "application/octet-stream")
@@ -68,8 +73,7 @@ async def test_v1_is_as_recorded(api: Api) -> None:
 
 
 async def test_v2_is_as_recorded(api: Api) -> None:
-    first = await api.client.post("/api/v2/files", **form())
-    second = await api.client.post("/api/v2/files/", **form())
+    first, second = await api.client.post("/api/v2/files", files=form()), await add(api)
     assert (first.status_code, second.status_code) == (201, 201)
     told = second.json()
     assert list(told) == ["id", "name", "path", "size", "provider"]
@@ -87,14 +91,14 @@ async def test_v2_is_as_recorded(api: Api) -> None:
 
 
 async def test_a_run_has_the_files_that_it_names(api: Api) -> None:
-    path = await upload(api, "a.txt")
-    for_all = (await api.client.post("/api/v2/files/", **form("b.txt"))).json()
+    path = await api.upload("takes", "a.txt", b"hello file")
+    for_all = (await add(api, "b.txt")).json()
     named = {"input_value": "hi", "session_id": "s", "files": [path, for_all["id"]]}
     assert await api.text("takes", named) == "hi with a.txt, b.txt"
     tweak = {"input_value": "hi", "tweaks": {"In": {"files": [for_all["path"]]}}}
     assert await api.text("takes", tweak) == "hi with b.txt"
     assert await api.text("takes", {"input_value": "hi"}) == "hi with "
-    said = (await api.client.get("/api/v1/monitor/messages?session_id=s")).json()
+    said = await api.messages(session_id="s")
     sent = json.loads(said[0]["files"])
     assert [one.rpartition("_")[2] for one in sent] == ["a.txt", "b.txt"]
     assert json.loads(said[1]["files"]) == []
@@ -104,17 +108,17 @@ async def test_a_run_has_the_files_that_it_names(api: Api) -> None:
 
 
 async def test_what_a_run_may_not_name_is_a_sentence(api: Api) -> None:
-    path = await upload(api)
+    path = await api.upload("takes", "hello.txt", b"hello file")
     _, other = await api.token()
     unknown = await api.run("takes", {"files": ["takes/2026-11-24_22-39-26_nothing.txt"]})
-    theirs = await api.client.post("/api/v1/run/takes", json={"files": [path]}, headers=other)
+    theirs = await api.run("takes", {"files": [path]}, headers=other)
     assert unknown.status_code == theirs.status_code == 422
     assert unknown.json()["code"] == theirs.json()["code"] == "file_unknown"
     for bad in ("../config.yaml", "/etc/passwd", "x" * 5_000, "\x00", "takes/9999-99-99_99-99-99_a", ""):
         assert (await api.run("takes", {"files": [bad]})).status_code == 422
     many = await api.run("takes", {"files": [path] * 4})
     assert many.json()["detail"] == "A message takes 3 files at most."
-    for_all = (await api.client.post("/api/v2/files/", **form("a.zip", b"PK\x03\x04 zip"))).json()
+    for_all = (await add(api, "a.zip", b"PK\x03\x04 zip")).json()
     refused = await api.run("takes", {"files": [for_all["id"]]})
     assert "this flow takes images, PDF or plain text, and it is application/zip" in refused.json()["detail"]
     none = await api.run("none", {"files": [for_all["id"]]})
@@ -127,7 +131,7 @@ async def test_what_a_run_may_not_name_is_a_sentence(api: Api) -> None:
     [(b"", "is empty"), (b"MZ\x90\x00 a program", "takes images, PDF or plain text"), (b"x" * 100_001, "over 100 kB")],
 )
 async def test_what_is_not_taken_leaves_nothing(api: Api, tmp_path: Path, data: bytes, says: str) -> None:
-    refused = await api.client.post("/api/v1/files/upload/takes", **form("a.png", data))
+    refused = await send(api, "takes", "a.png", data)
     assert refused.status_code in (413, 422)
     assert says in refused.json()["detail"]
     assert list_bytes(tmp_path) == []
@@ -136,10 +140,10 @@ async def test_what_is_not_taken_leaves_nothing(api: Api, tmp_path: Path, data: 
 
 async def test_a_flow_takes_smaller_files_than_others(api: Api) -> None:
     """Of one that was uploaded for all flows it says so when a run names it."""
-    refused = await api.client.post("/api/v1/files/upload/small", **form("a.txt", b"x" * 2_001))
+    refused = await send(api, "small", "a.txt", b"x" * 2_001)
     assert (refused.status_code, "The file is over 2 kB" in refused.json()["detail"]) == (413, True)
-    assert (await api.client.post("/api/v1/files/upload/small", **form("a.txt", b"x" * 2_000))).status_code == 201
-    for_all = (await api.client.post("/api/v2/files/", **form("b.txt", b"x" * 2_001))).json()
+    assert (await send(api, "small", "a.txt", b"x" * 2_000)).status_code == 201
+    for_all = (await add(api, "b.txt", b"x" * 2_001)).json()
     refused = await api.run("small", {"files": [for_all["id"]]})
     assert refused.status_code == 422
     assert "b.txt cannot be added: this flow takes files of up to 2 kB" in refused.json()["detail"]
@@ -162,37 +166,33 @@ async def test_what_is_no_form_with_a_file_is_a_sentence(api: Api) -> None:
 
 
 async def test_nobody_keeps_more_than_they_may(api: Api) -> None:
-    for _ in range(4):
-        assert (await api.client.post("/api/v2/files/", **form(data=b"x" * 99_000))).status_code == 201
-    full = await api.client.post("/api/v2/files/", **form(data=b"x" * 99_000))
-    assert (full.status_code, full.json()["code"]) == (422, "files_full")
+    big = b"x" * 99_000
+    added = [await add(api, data=big) for _ in range(5)]
+    assert [answer.status_code for answer in added] == [201] * 4 + [422]
+    assert added[-1].json()["code"] == "files_full"
     _, other = await api.token()
-    assert (await api.client.post("/api/v2/files/", **form(data=b"x" * 99_000), headers=other)).status_code == 201
+    assert (await add(api, data=big, **other)).status_code == 201
 
 
 async def test_nobody_else_has_it(api: Api) -> None:
-    path = await upload(api)
-    for_all = (await api.client.post("/api/v2/files/", **form())).json()["id"]
+    path = await api.upload("takes", "hello.txt", b"hello file")
+    for_all = (await add(api)).json()["id"]
     _, other = await api.token()
-    for call in (
-        api.client.get(f"/api/v1/files/download/{path}", headers=other),
-        api.client.delete(f"/api/v1/files/delete/{path}", headers=other),
-        api.client.get(f"/api/v2/files/{for_all}", headers=other),
-        api.client.put(f"/api/v2/files/{for_all}?name=x", headers=other),
-        api.client.delete(f"/api/v2/files/{for_all}", headers=other),
-        api.client.get("/api/v2/files/nothing", headers=other),
+    for method, place in (
+        ("GET", f"v1/files/download/{path}"),
+        ("DELETE", f"v1/files/delete/{path}"),
+        *((method, f"v2/files/{for_all}?name=x") for method in ("GET", "PUT", "DELETE")),
+        ("GET", "v2/files/nothing"),
     ):
-        answer = await call
+        answer = await api.client.request(method, f"/api/{place}", headers=other)
         assert (answer.status_code, answer.json()) == (404, {"detail": "File not found"})
     assert (await api.client.get("/api/v2/files/", headers=other)).json() == []
-    no_flow = await api.client.post("/api/v1/files/upload/nothing", **form())
+    no_flow = await send(api, "nothing", "a", b"b")
     assert (no_flow.status_code, no_flow.json()) == (404, {"detail": "Flow not found"})
-    stranger = await api.client.post("/api/v1/files/upload/takes", **form(), headers={"x-api-key": "sk-no"})
-    assert stranger.status_code == 403
 
 
 async def test_bytes_are_kept_once_and_go_with_their_last_row(api: Api, tmp_path: Path) -> None:
-    paths = [await upload(api, name, PNG) for name in ("a.png", "b.png")]
+    paths = [await api.upload("takes", name, PNG) for name in ("a.png", "b.png")]
     assert len(list_bytes(tmp_path)) == 1
     await api.text("takes", {"input_value": "hi", "session_id": "s", "files": paths})
     for path in paths:
@@ -206,20 +206,12 @@ async def test_bytes_are_kept_once_and_go_with_their_last_row(api: Api, tmp_path
 
 async def test_a_conversation_that_is_deleted_takes_its_files_along(api: Api, tmp_path: Path) -> None:
     """However many there are: one step deletes messages and files, and notes the bytes."""
-    path = await upload(api, "a.png", PNG)
+    path = await api.upload("takes", "a.png", PNG)
     for number in range(3):
         await api.text("takes", {"input_value": f"{number}", "session_id": "s", "files": [path] * 3})
-    (owner,) = {
-        file.owner for file in await api.runtime.store.read(files.list_unsent, owners=[await own(api)], flow_id="takes")
-    }
+    owner = str((await api.find_caller()).owner)
     assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50)).count == 10
     await api.runtime.store.erase(erasing.erase_conversations, owners=[owner])
     assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50)).count == 1
     await api.client.delete(f"/api/v1/files/delete/{path}")
     await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path))
-
-
-async def own(api: Api) -> str:
-    caller = await api.runtime.sign_in.verify_token(api.client.headers["x-api-key"])
-    assert caller is not None
-    return str(caller.owner)

@@ -96,32 +96,31 @@ async def test_a_run_whose_outputs_were_skipped_is_told_again(api: Api, way: str
     assert first.text == again.text
 
 
-@pytest.mark.parametrize("output", [{"output_type": "debug"}, {"output_component": "Prompt"}, {"output_type": "text"}])
-async def test_a_repeat_has_the_outputs_that_were_asked_for(kept: Api, output: dict[str, str]) -> None:
-    told = await ask(kept, "both", **output)
+@pytest.mark.parametrize(
+    ("flow", "body"),
+    [
+        ("both", {"output_type": "debug"}),
+        ("both", {"output_component": "Prompt"}),
+        ("both", {"output_type": "text"}),
+        ("spoken", {"input_value": "nul \x00 and half \\ud83d \U0001f600", "session_id": "s \x00"}),
+    ],
+)
+async def test_a_repeat_has_the_outputs_that_were_asked_for_and_texts_as_they_were(
+    kept: Api, flow: str, body: dict[str, str]
+) -> None:
+    """Also those that no database takes."""
+    told = await ask(kept, flow, **body)
     assert told.status_code == 200
-    assert (await ask(kept, "both", **output)).content == told.content
+    assert flow == "both" or "\\u0000" in told.text
+    assert (await ask(kept, flow, **body)).content == told.content
     kept.forget_turns()
-    assert (await ask(kept, "both", **output)).content == told.content
-
-
-async def test_texts_that_no_database_takes_come_back_as_they_were(kept: Api) -> None:
-    body = {"input_value": "nul \x00 and half \\ud83d \U0001f600", "session_id": "s \x00"}
-    told = await ask(kept, "spoken", **body)
-    assert "\\u0000" in told.text
-    kept.forget_turns()
-    assert (await ask(kept, "spoken", **body)).content == told.content
+    assert (await ask(kept, flow, **body)).content == told.content
 
 
 async def test_another_request_under_the_same_key_is_refused(kept: Api) -> None:
     assert (await ask(kept, "spoken")).status_code == 200
-    for other in (
-        {"input_value": "x"},
-        {"tweaks": {"Model": {"stream": False}}},
-        {"session_id": "s"},
-        {"output_type": "any"},
-        {"input_type": "any"},
-    ):
+    tweaks = {"tweaks": {"Model": {"stream": False}}}
+    for other in ({"input_value": "x"}, tweaks, {"session_id": "s"}, {"output_type": "any"}, {"input_type": "any"}):
         refused = await ask(kept, "spoken", **other)
         check(refused, 422, "idempotency_key_reused")
         assert refused.json()["detail"].endswith("with another request.")
@@ -135,22 +134,18 @@ async def test_what_is_no_key_is_refused(api: Api, keys: list[str]) -> None:
     check(refused, 422, "idempotency_key_invalid")
 
 
-async def test_a_key_is_one_of_its_flow_and_of_its_token(kept: Api) -> None:
-    _, theirs = await kept.token()
-    told = await ask(kept, "echo", key="x" * 200)
-    for other in (await ask(kept, "spoken", key="x" * 200), await ask(kept, "echo", key="x" * 200, headers=theirs)):
-        assert (other.status_code, is_replayed(other)) == (200, False)
-    assert (await ask(kept, "echo", key="x" * 200)).content == told.content
-    assert await kept.count_runs("echo") == 2
-
-
-async def test_a_persons_tokens_share_their_keys_and_nobody_elses(kept: Api) -> None:
+async def test_a_key_is_one_of_its_flow_and_of_its_person_or_token(kept: Api) -> None:
+    """A person's tokens share theirs."""
     await kept.add("ada", "bob")
-    [(_, one), (_, two), (_, bobs)] = [await kept.token(owner=name) for name in ("ada", "ada", "bob")]
-    told = await ask(kept, "echo", headers=one)
-    again, other = await ask(kept, "echo", headers=two), await ask(kept, "echo", headers=bobs)
-    assert (again.content, is_replayed(again)) == (told.content, True)
-    assert (other.status_code, other.content == told.content) == (200, False)
+    [(_, one), (_, two), (_, bobs), (_, other)] = [await kept.token(owner=name) for name in ("ada", "ada", "bob", None)]
+    told, key = await ask(kept, "echo", key="x" * 200, headers=one), {"key": "x" * 200}
+    for flow, headers in (("spoken", one), ("echo", bobs), ("echo", other)):
+        answer = await ask(kept, flow, headers=headers, **key)
+        assert (answer.status_code, is_replayed(answer), answer.content == told.content) == (200, False, False)
+    for headers in (one, two):
+        again = await ask(kept, "echo", headers=headers, **key)
+        assert (again.content, is_replayed(again)) == (told.content, True)
+    assert await kept.count_runs("echo") == 3
 
 
 async def test_what_a_token_may_set_is_part_of_what_is_asked(kept: Api) -> None:
@@ -187,16 +182,13 @@ async def test_those_that_come_at_once_make_one_run(kept: Api) -> None:
     assert await kept.count_runs("slow") == 1
 
 
-async def test_what_failed_before_a_model_was_asked_frees_its_key(kept: Api) -> None:
+async def test_what_failed_before_a_model_was_asked_or_was_refused_frees_its_key(kept: Api) -> None:
     for _ in range(2):
         refused = await ask(kept, "fetching")
         check(refused, 503, "model_not_ready")
         assert not is_replayed(refused)
     assert await kept.count_runs("fetching") == 2
     assert (await ask(kept, "fetching", input_value="other")).status_code == 503  # and not 422
-
-
-async def test_what_was_refused_before_it_began_takes_no_key(kept: Api) -> None:
     assert (await ask(kept, "spoken", tweaks={"Nobody": {"x": 1}})).status_code == 422
     assert (await ask(kept, "spoken")).status_code == 200
 
@@ -256,18 +248,6 @@ async def test_a_key_is_free_after_a_day(kept: Api) -> None:
         assert await kept.runtime.store.write(idempotency_keys.forget, before=before) == forgotten
 
 
-async def test_a_repeat_takes_no_place_and_its_run_does(tmp_path: Path) -> None:
-    async with limited(tmp_path, runs_at_once=1, queue_seconds=0) as api:
-        first = asyncio.create_task(ask(api, "slow", "?stream=true", input_value=SAID))
-        await api.find_running("You said: ")
-        check(await ask(api, "echo", key="other"), 503, "server_busy")
-        again = await ask(api, "slow", input_value=SAID)
-        assert (again.status_code, is_replayed(again)) == (200, True)
-        assert (await first).status_code == 200
-        for flow, key, said in (("echo", "other", "x"), ("slow", "k", SAID), ("echo", "third", "x")):
-            assert (await ask(api, flow, key=key, input_value=said)).status_code == 200
-
-
 async def test_a_repeat_counts_as_a_request_of_the_minute(tmp_path: Path) -> None:
     async with limited(tmp_path, runs_per_minute=4) as api:
         told = [await ask(api, "echo", key=key) for key in ("k", "k", "k", "other", "k", "third")]
@@ -283,21 +263,29 @@ async def test_those_that_came_at_once_count_as_requests_too(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("limit", "code"), [({"runs_at_once": 1}, "runs_at_once"), ({"tokens_per_day": 1}, "daily_limit_reached")]
+    ("limits", "status", "code"),
+    [
+        ({"runs_at_once": 1, "queue_seconds": 0}, 503, "server_busy"),
+        ({"person": {"runs_at_once": 1}}, 429, "runs_at_once"),
+        ({"flow": {"runs_at_once": 1}}, 429, "runs_at_once"),
+        ({"person": {"tokens_per_day": 1}}, 429, "daily_limit_reached"),
+        ({"flow": {"tokens_per_day": 1}}, 429, "daily_limit_reached"),
+    ],
 )
-@pytest.mark.parametrize("whose", ["person", "flow"])
-async def test_a_repeat_is_no_run_at_once_and_none_of_the_day(
-    tmp_path: Path, whose: str, limit: dict[str, int], code: str
+async def test_a_repeat_takes_no_place_and_is_no_run_at_once_and_none_of_the_day(
+    tmp_path: Path, limits: dict[str, Any], status: int, code: str
 ) -> None:
-    async with limited(tmp_path, **{whose: limit}) as api:
+    async with limited(tmp_path, **limits) as api:
         first = asyncio.create_task(ask(api, "slow", "?stream=sse", input_value=SAID))
         await api.find_running("You said: ")
-        if "tokens_per_day" in limit:
+        if code == "daily_limit_reached":
             await first
-        check(await ask(api, "slow", key="other"), 429, code)
+        check(await ask(api, "slow", key="other"), status, code)
         again = await ask(api, "slow", input_value=SAID)
         assert (again.status_code, is_replayed(again)) == (200, True)
         assert (await first).status_code == 200
+        if code != "daily_limit_reached":
+            assert (await ask(api, "slow", key="third")).status_code == 200  # its place is free again
 
 
 async def test_few_repeats_of_one_person_wait_for_a_run_that_cannot_be_followed(

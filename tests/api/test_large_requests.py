@@ -1,6 +1,8 @@
-"""The largest requests there may be keep nobody waiting: refused or answered, none holds the loop for 50 ms."""
+"""The largest requests there may be keep nobody waiting: refused or answered, none holds the loop for 50 ms.
 
-import asyncio
+Their repeats by an idempotency key neither.
+"""
+
 import itertools
 import json
 import string
@@ -10,15 +12,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select
-from starlette.types import Message
 
-from flowground.api import create_api
 from flowground.api.body import MOST_VALUES
-from flowground.api.wire import LONG, write_long
 from flowground.store import tables
-from tests.api.calls import Api
+from tests.api.calls import Api, Line, find_message
 from tests.api.serving import serving
 from tests.heartbeat import stays_responsive
 
@@ -27,13 +25,10 @@ pytestmark = pytest.mark.anyio
 MOST = 3_145_728
 
 
-def words() -> Iterator[str]:
-    """Four letters each, none twice."""
-    return ("".join(letters) for letters in itertools.product(string.ascii_letters + string.digits, repeat=4))
-
-
 def first_words(count: int) -> Iterator[str]:
-    return itertools.islice(words(), count)
+    """Four letters each, none twice."""
+    letters = itertools.product(string.ascii_letters + string.digits, repeat=4)
+    return ("".join(word) for word in itertools.islice(letters, count))
 
 
 def filled(head: bytes, piece: bytes, tail: bytes, *, most: int = MOST, between: bytes = b",") -> bytes:
@@ -59,6 +54,14 @@ def body(value: Any) -> bytes:
     return content
 
 
+def tweak(component: str, field: str, value: Any) -> bytes:
+    return body({"tweaks": {component: {field: value}}})
+
+
+def template(value: str) -> bytes:
+    return tweak("Prompt", "template", value)
+
+
 TWEAKED: dict[str, tuple[int, Callable[[], bytes]]] = {
     "the largest message": (200, lambda: body({"input_value": text(200_000, 'é"\\\n🐎')})),
     "a message over its limit": (422, lambda: body({"input_value": text(3_000_000)})),
@@ -79,54 +82,67 @@ TWEAKED: dict[str, tuple[int, Callable[[], bytes]]] = {
     "tweaks of unknown fields": (422, lambda: named(b'{"tweaks":{"Second":', b"}}", b"0", count=MOST_VALUES - 10)),
     "tweaks that nothing can hold": (422, lambda: named(b'{"tweaks":{"Second":{"seed":', b"}}}", b"[]", count=49_000)),
     "a list for every field": (422, lambda: filled(b'{"tweaks":{"temperature":[', b"1", b"]}}", most=190_000)),
-    "a text in a number": (422, lambda: body({"tweaks": {"Second": {"temperature": text(3_000_000)}}})),
-    "a text with a million quotes in a number": (
-        422, lambda: body({"tweaks": {"Second": {"temperature": text(1_000_000, '"')}}})
-    ),
-    "a text as long as an answer": (200, lambda: body({"tweaks": {"Topic": {"input_value": text(450_000, "日本")}}})),
-    "the largest text": (502, lambda: body({"tweaks": {"Topic": {"input_value": text(1_000_000, "€")}}})),
-    "a text over its limit": (422, lambda: body({"tweaks": {"Topic": {"input_value": text(1_000_001)}}})),
-    "a long name of a field": (422, lambda: body({"tweaks": {"Second": {text(3_000_000): 1}}})),
+    "a text in a number": (422, lambda: tweak("Second", "temperature", text(3_000_000))),
+    "a text with a million quotes in a number": (422, lambda: tweak("Second", "temperature", text(1_000_000, '"'))),
+    "a text as long as an answer": (200, lambda: tweak("Topic", "input_value", text(450_000, "日本"))),
+    "the largest text": (502, lambda: tweak("Topic", "input_value", text(1_000_000, "€"))),
+    "a text over its limit": (422, lambda: tweak("Topic", "input_value", text(1_000_001))),
+    "a long name of a field": (422, lambda: tweak("Second", text(3_000_000), 1)),
     "a long name of a component": (422, lambda: body({"tweaks": {text(3_000_000): {"temperature": 1}}})),
     "a long session": (422, lambda: body({"session_id": text(3_000_000)})),
     "a long output": (200, lambda: body({"output_component": text(3_000_000)})),
-    "a template over its limit": (422, lambda: body({"tweaks": {"Prompt": {"template": text(3_000_000, "{x}")}}})),
-    "the largest template of variables": (
-        422, lambda: body({"tweaks": {"Prompt": {"template": text(256_000, "{x}")}}})
-    ),
-    "the largest template of new variables": (
-        422,
-        lambda: body({"tweaks": {"Prompt": {"template": "".join(f"{{{word}}}" for word in first_words(42_000))}}}),
-    ),
-    "the largest template of known variables": (
-        422, lambda: body({"tweaks": {"Prompt": {"template": text(256_000, "{topic}")}}})
-    ),
-    "as many known variables as may be": (
-        200, lambda: body({"tweaks": {"Prompt": {"template": text(249_000) + "{topic}" * 1000}}})
-    ),
-    "the largest template of braces": (200, lambda: body({"tweaks": {"Prompt": {"template": text(256_000, "{{}}")}}})),
-    "the largest template of open braces": (
-        200, lambda: body({"tweaks": {"Prompt": {"template": text(256_000, "{")}}})
-    ),
-    "the largest template of JSON": (
-        200, lambda: body({"tweaks": {"Prompt": {"template": text(256_000, '{"a": {"b": ')}}})
-    ),
+    "a template over its limit": (422, lambda: template(text(3_000_000, "{x}"))),
+    "the largest template of variables": (422, lambda: template(text(256_000, "{x}"))),
+    "the largest template of new variables": (422, lambda: template("{" + "}{".join(first_words(42_000)) + "}")),
+    "the largest template of known variables": (422, lambda: template(text(256_000, "{topic}"))),
+    "as many known variables as may be": (200, lambda: template(text(249_000) + "{topic}" * 1000)),
+    "the largest template of braces": (200, lambda: template(text(256_000, "{{}}"))),
+    "the largest template of open braces": (200, lambda: template(text(256_000, "{"))),
+    "the largest template of JSON": (200, lambda: template(text(256_000, '{"a": {"b": '))),
 }  # fmt: skip
+
+
+async def ask_calmly(
+    api: Api, content: bytes, statuses: set[int], *paths: str, headers: dict[str, str] | None = None
+) -> list[httpx2.Response]:
+    """What was answered in all tries, path by path; nobody waited while it was asked."""
+    answers: list[httpx2.Response] = []
+
+    async def ask() -> None:
+        sent = {name: value.format(len(answers)) for name, value in (headers or {}).items()}
+        for path in paths:
+            answers.append(await api.client.post(path, content=content, headers=sent))
+            api.forget_turns()  # a repeat is told from the store
+
+    await stays_responsive(ask)
+    assert {answer.status_code for answer in answers} == statuses, answers[0].text[:300]
+    return answers
 
 
 @pytest.mark.parametrize("case", TWEAKED)
 async def test_the_largest_bodies_keep_nobody_waiting(api: Api, case: str) -> None:
     status, build = TWEAKED[case]
-    content = build()
-    answers: list[httpx2.Response] = []
+    (answer, *_) = await ask_calmly(api, build(), {status}, "/api/v1/run/tweaked")
+    assert status == 200 or status == 502 or len(answer.content) < 20_000
 
-    async def ask() -> None:
-        answers.append(await api.client.post("/api/v1/run/tweaked", content=content))
 
-    await stays_responsive(ask)
-    assert {answer.status_code for answer in answers} == {status}, answers[0].text[:300]
-    if status == 422:
-        assert len(answers[0].content) < 20_000
+REPEATED = ("the largest message", "as many lists as may be", "a long output", "tweaks of unknown fields")
+
+
+@pytest.mark.parametrize("case", [*REPEATED, "a text as long as an answer", "long numbers"])
+async def test_the_largest_requests_with_a_key_keep_nobody_waiting(api: Api, case: str) -> None:
+    status, build = TWEAKED[case]
+    paths, key = ("/api/v1/run/tweaked", "/api/v1/run/tweaked?stream=sse"), {"idempotency-key": "k"}
+    answers = await ask_calmly(api, build(), {status, 200}, *paths, headers=key)
+    assert {answer.status_code for answer in answers[::2]} == {status}
+    first = [answer for answer in answers if "idempotency-replayed" not in answer.headers]
+    assert len(first) == (1 if status == 200 else len(answers))
+
+
+async def test_the_largest_answer_of_many_components_is_kept_and_told_again(api: Api) -> None:
+    content = body({"input_value": text(190_000, "日本"), "output_type": "debug"})
+    answers = await ask_calmly(api, content, {200}, *["/api/v1/run/both"] * 2, headers={"idempotency-key": "k{}"})
+    assert answers[0].content == answers[1].content
 
 
 @pytest.mark.parametrize(
@@ -184,6 +200,7 @@ FORMS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "a field of dashes": (422, lambda: form(part("input_value", text(1_000_000, "\r\n--x")))),
     "a thousand fields": (200, lambda: form(*(part(name, "x" * 2_000) for name in first_words(1_000)))),
     "too many fields": (422, lambda: form(*(part(name, "") for name in first_words(40_000)))),
+    "small parts for a file": (422, lambda: form(*[part("a", "")] * 50_000)),
     "many headers": (422, lambda: form(part("a", "b").replace(b"\r\n\r\n", b"\r\n" + b"A: b\r\n" * 400_000 + b"\r\n"))),
     "a long header": (422, lambda: form(part(text(3_000_000), "b"))),
     "tweaks": (422, lambda: form(part("tweaks", named(b"", b"", b"{}", most=1_000_000).decode()))),
@@ -193,94 +210,43 @@ FORMS: dict[str, tuple[int, Callable[[], bytes]]] = {
 @pytest.mark.parametrize("case", FORMS)
 async def test_the_largest_forms_keep_nobody_waiting(api: Api, case: str) -> None:
     status, build = FORMS[case]
-    content = build()
-    answers: list[httpx2.Response] = []
-
-    async def ask() -> None:
-        answers.append(await api.client.post("/api/v1/run/echo", content=content, headers=FORM))
-
-    await stays_responsive(ask)
-    assert {answer.status_code for answer in answers} == {status}, answers[0].text[:300]
+    path = "/api/v2/files/" if case == "small parts for a file" else "/api/v1/run/echo"
+    await ask_calmly(api, build(), {status}, path, headers=FORM)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/run/echo", "/api/v1/files/upload/echo", "/api/v2/files/"])
 @pytest.mark.parametrize("more", ['"' + ";" * 58_000, "; ".join(["boundary*0=a"] * 4_000)], ids=["quoted", "in pieces"])
 async def test_no_content_type_keeps_anybody_waiting(api: Api, path: str, more: str) -> None:
     headers = {"content-type": f"multipart/form-data; {more}; boundary={BOUNDARY}"}
-    answers: list[httpx2.Response] = []
-
-    async def ask() -> None:
-        answers.append(await api.client.post(path, content=form(part("input_value", "Hello")), headers=headers))
-
-    await stays_responsive(ask)
-    assert {answer.status_code for answer in answers} == {422}, answers[0].text[:300]
+    await ask_calmly(api, form(part("input_value", "Hello")), {422}, path, headers=headers)
 
 
-async def test_a_form_of_nothing_but_small_parts_keeps_nobody_waiting_where_a_file_is_expected(api: Api) -> None:
-    content = form(*[part("a", "")] * 50_000)
-    answers: list[httpx2.Response] = []
-
-    async def ask() -> None:
-        answers.append(await api.client.post("/api/v2/files/", content=content, headers=FORM))
-
-    await stays_responsive(ask)
-    assert {answer.status_code for answer in answers} == {422}
-
-
-async def ask_calmly(api: Api, method: str, path: str, query: str = "", content: bytes = b"") -> bytes:
+async def read_calmly(api: Api, method: str, path: str, query: str = "", content: bytes = b"") -> bytes:
     """The body of a 200 that keeps nobody waiting, asked past the client: that one joins all pieces of an answer
     before it gives the first, on the loop that is measured."""
-    app = create_api(lambda: api.runtime)
-    statuses: list[int] = []
-    pieces: list[bytes] = []
+    received = bytearray()
 
     async def ask() -> None:
-        pieces.clear()
-        given = iter([content])
-
-        async def receive() -> Message:
-            if (body := next(given, None)) is not None:
-                return {"type": "http.request", "body": body}
-            await asyncio.Event().wait()  # nothing more comes
-            raise AssertionError
-
-        async def send(message: Message) -> None:
-            statuses.extend([message["status"]] if "status" in message else [])
-            pieces.append(message.get("body", b""))
-
-        key = api.client.headers["x-api-key"].encode()
-        headers = [(b"x-api-key", key), (b"content-type", b"application/json")]
-        scope: dict[str, Any] = {"type": "http", "http_version": "1.1", "scheme": "http", "headers": headers}
-        scope |= {"method": method, "path": path, "query_string": query.encode()}
-        await app(scope, receive, send)
+        line = Line(api, [(b"x-api-key", api.client.headers["x-api-key"].encode())], received=received)
+        received.clear()
+        await line.ask(method, path, query=query, body=content)
 
     await stays_responsive(ask)
-    assert set(statuses) == {200}
-    return b"".join(pieces)
+    return bytes(received)
 
 
 @pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])
 @pytest.mark.parametrize("asked", ["message", "tweak"])
 async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: str, asked: str) -> None:
     said = text(200_000, 'é"\\\n🐎\t') if asked == "message" else text(1_000_000, "€")
-    value = {"input_value": said} if asked == "message" else {"tweaks": {"ChatInput": {"input_value": said}}}
-    content = body(value)
+    content = body({"input_value": said}) if asked == "message" else tweak("ChatInput", "input_value", said)
     limits = {"message_chars": 1_000_000, "answer_chars": 1_000_000}
     async with serving(tmp_path, config={"limits": limits}) as api:
-        answer = await ask_calmly(api, "POST", "/api/v1/run/echo", query.removeprefix("?"), content)
+        answer = await read_calmly(api, "POST", "/api/v1/run/echo", query.removeprefix("?"), content)
     last = next(line for line in reversed(answer.decode().split("\n")) if "{" in line)
     found = json.loads(last[last.index("{") :])
     found = found.get("data", found)
-    found = found.get("result", found)
-    assert said == (found["text"] if "simple" in query else found["outputs"][0]["outputs"][0]["artifacts"]["message"])
-
-
-def test_a_long_text_is_encoded_once_and_in_its_places() -> None:
-    long, other = "a" * (LONG + 1), '"é\\' * LONG
-    value = {"a": [long, {"b": other}, "short", long], "c": (other, None, 1.5), "d": {}}
-    assert write_long(value, to_json) == to_json(value)
-    assert write_long(value, json.dumps) == json.dumps(value)
-    assert write_long(["short"], to_json) == b'["short"]'
+    assert said == (found["text"] if "simple" in query else find_message(found.get("result", found))["text"])
 
 
 @pytest.mark.parametrize(("count", "size"), [(10_000, 20), (150, 200_000)])
@@ -300,8 +266,7 @@ async def test_the_largest_session_is_read_back_without_keeping_anybody_waiting(
         connection.execute(insert(tables.messages), rows)
 
     await api.runtime.store.write(fill)
-    answer = await ask_calmly(api, "GET", "/api/v1/monitor/messages", "session_id=s&limit=10000")
-    found = json.loads(answer)
+    found = json.loads(await read_calmly(api, "GET", "/api/v1/monitor/messages", "session_id=s&limit=10000"))
     assert len(found) == min(count + 2, 10_000)
     assert [message["id"] for message in found[2:102]] == [str(number) for number in range(100)]
     assert found[2]["text"] == said

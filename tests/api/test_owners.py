@@ -10,7 +10,7 @@ from flowground.asking import PersonTrying
 from flowground.caller import Caller, Owner, RunRequest
 from flowground.events import TurnFinished
 from tests.api.calls import Api
-from tests.people import PASSWORD
+from tests.people import make_cookie
 from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
@@ -20,17 +20,20 @@ Headers = Mapping[str, str]
 
 async def person(api: Api, name: str) -> Caller:
     """An author of this name, as their page has them."""
-    await api.runtime.sign_in.roster.add(name, role="author", password=PASSWORD, by="tests")
-    cookie = await api.runtime.sign_in.redeem(await api.runtime.sign_in.issue_ticket(name, "b"), "b")
-    caller = await api.runtime.sign_in.verify_cookie(cookie or "")
+    await api.add(name)
+    caller = await api.runtime.sign_in.verify_cookie(await make_cookie(api.runtime.sign_in, name))
     assert caller is not None
     return caller
+
+
+async def list_tokens(api: Api, *owners: str | None, **scope: Any) -> list[dict[str, str]]:
+    return [(await api.token(owner=owner, **scope))[1] for owner in owners]
 
 
 async def say(api: Api, headers: Headers, text: str, *, flow: str = "remember", session: str = "s") -> str:
     """What the flow answers."""
     body = {"input_value": text, "session_id": session}
-    response = await api.client.post(f"/api/v1/run/{flow}?shape=simple", json=body, headers=headers)
+    response = await api.run(flow, body, query="?shape=simple", headers=headers)
     assert response.status_code == 200, response.text
     answer: str = response.json()["text"]
     return answer
@@ -38,15 +41,7 @@ async def say(api: Api, headers: Headers, text: str, *, flow: str = "remember", 
 
 async def read_texts(api: Api, headers: Headers, **query: str) -> list[str]:
     """What was said to flows, in order."""
-    found = (await api.client.get(MESSAGES, params=query, headers=headers)).json()
-    return [item["text"] for item in found if item["sender"] == "User"]
-
-
-async def find_run(api: Api, headers: Headers) -> str:
-    """The id of the run whose answer came last."""
-    *_, message = (await api.client.get(MESSAGES, headers=headers)).json()
-    run: str = message["session_metadata"]["graph_run_id"]
-    return run
+    return [item["text"] for item in await api.messages(headers, **query) if item["sender"] == "User"]
 
 
 async def keep_as_before(api: Api, owner: str, *texts: str, session: str = "s") -> None:
@@ -59,15 +54,14 @@ async def keep_as_before(api: Api, owner: str, *texts: str, session: str = "s") 
 
 
 async def test_what_one_token_said_another_of_the_person_goes_on_with(api: Api) -> None:
-    await person(api, "olga")
-    _, one = await api.token(owner="olga")
-    _, two = await api.token(owner="olga")
+    await api.add("olga")
+    one, two = await list_tokens(api, "olga", "olga")
     assert "plums" not in await say(api, two, "What did I buy?", session="another")
     await say(api, one, "I bought plums")
     assert "plums" in await say(api, two, "What did I buy?")
-    assert await read_texts(api, one, session_id="s") == await read_texts(api, two, session_id="s")
-    assert await read_texts(api, one, session_id="s") == ["I bought plums", "What did I buy?"]
-    run = await find_run(api, one)
+    for token in (one, two):
+        assert await read_texts(api, token, session_id="s") == ["I bought plums", "What did I buy?"]
+    run = await api.find_last_run(one)
     told = [(await api.client.get(f"/api/v1/runs/{run}", headers=token)).json() for token in (one, two)]
     assert told[0] == told[1]
     assert told[0]["status"] == "complete"
@@ -77,33 +71,21 @@ async def test_what_one_token_said_another_of_the_person_goes_on_with(api: Api) 
 
 
 async def test_somebody_elses_token_meets_a_run_that_is_not_there(api: Api) -> None:
-    await person(api, "olga")
-    await person(api, "bob")
-    _, olgas = await api.token(owner="olga")
+    await api.add("olga", "bob")
+    olgas, bobs, organizations = await list_tokens(api, "olga", "bob", None)
     await say(api, olgas, "mine")
-    run = await find_run(api, olgas)
+    run = await api.find_last_run(olgas)
     assert (await api.client.get(f"/api/v1/runs/{run}", headers=olgas)).status_code == 200
-    _, bobs = await api.token(owner="bob")
-    _, organizations = await api.token()
     for headers in (bobs, organizations):
-        for path in ("", "/events"):
-            theirs = await api.client.get(f"/api/v1/runs/{run}{path}", headers=headers)
-            unknown = await api.client.get(f"/api/v1/runs/unknown{path}", headers=headers)
+        for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/stop")):
+            theirs, unknown = [
+                await api.client.request(method, f"/api/v1/runs/{name}{path}", headers=headers)
+                for name in (run, "unknown")
+            ]
             assert (theirs.status_code, theirs.text.replace(run, "unknown")) == (404, unknown.text)
-        assert (await api.client.post(f"/api/v1/runs/{run}/stop", headers=headers)).status_code == 404
         assert await read_texts(api, headers) == []
-        assert "mine" not in (await say(api, headers, "again"))
+        assert "mine" not in await say(api, headers, "again")
     assert await read_texts(api, olgas) == ["mine"]
-
-
-async def test_organization_tokens_share_nothing(api: Api) -> None:
-    _, one = await api.token()
-    _, two = await api.token()
-    await say(api, one, "hi")
-    assert await read_texts(api, one)
-    assert await read_texts(api, two) == []
-    run = await find_run(api, one)
-    assert (await api.client.get(f"/api/v1/runs/{run}", headers=two)).status_code == 404
 
 
 async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversation_is_not(api: Api) -> None:
@@ -112,7 +94,7 @@ async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversat
     answer = doors.Answer(api.runtime, olga, wired, RunRequest("on a page", session_id="s"))
     finished = await answer.finish()
     assert isinstance(finished, TurnFinished)
-    _, headers = await api.token(owner="olga")
+    (headers,) = await list_tokens(api, "olga")
     told = await api.client.get(f"/api/v1/runs/{finished.turn.run_id}", headers=headers)
     assert told.json()["status"] == "complete"
     assert await read_texts(api, headers) == []
@@ -124,30 +106,29 @@ async def test_a_persons_trials_are_their_programs(api: Api) -> None:
     request = RunRequest("tried", session_id="s")
     trial = await doors.answer(api.runtime, PersonTrying(olga), address="remember", ask=request)
     assert await trial.finish() is not None
-    _, headers = await api.token(owner="olga")
+    (headers,) = await list_tokens(api, "olga")
     assert await read_texts(api, headers) == ["tried"]
     assert "tried" in await say(api, headers, "What did I say?")
 
 
 async def test_a_tokens_scope_bounds_what_it_sees_and_deletes_of_the_persons(api: Api) -> None:
-    await person(api, "olga")
-    _, everywhere = await api.token(owner="olga")
-    _, only_echo = await api.token(owner="olga", flows=("echo",))
+    await api.add("olga")
+    (everywhere,) = await list_tokens(api, "olga")
+    (only_echo,) = await list_tokens(api, "olga", flows=("echo",))
     await say(api, everywhere, "hi")
     await say(api, everywhere, "hi", flow="echo")
     assert await read_texts(api, everywhere) == ["hi", "hi"]
     assert await read_texts(api, only_echo) == ["hi"]
-    run = (await api.client.get(MESSAGES, params={"flow_id": "remember"}, headers=everywhere)).json()[0]
-    hidden = await api.client.get(f"/api/v1/runs/{run['session_metadata']['graph_run_id']}", headers=only_echo)
-    assert hidden.status_code == 404
+    run = await api.find_last_run(everywhere, flow_id="remember")
+    assert (await api.client.get(f"/api/v1/runs/{run}", headers=only_echo)).status_code == 404
     assert (await api.client.delete(f"{MESSAGES}/session/s", headers=only_echo)).status_code == 204
     assert await read_texts(api, everywhere) == ["hi"]
 
 
 async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api) -> None:
-    await person(api, "olga")
+    await api.add("olga", "bob")
     made, one = await api.token(owner="olga")
-    _, two = await api.token(owner="olga")
+    two, bobs = await list_tokens(api, "olga", "bob")
     await keep_as_before(api, f"token:{made.id}", "I bought plums")
     for number, headers in enumerate((one, two), 1):
         assert await read_texts(api, headers, session_id="s") == await read_texts(api, one)
@@ -156,11 +137,9 @@ async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api
     place: dict[str, Any] = {"flow_id": "remember", "owner": f"token:{made.id}", "session_id": "s"}
     kept = await api.runtime.store.read(list_messages, **place)
     assert len(kept) == 6, "it stays where the release before finds it"
-    run = await find_run(api, one)
+    run = await api.find_last_run(one)
     for headers in (one, two):
         assert (await api.client.get(f"/api/v1/runs/{run}", headers=headers)).json()["answers"]
-    await person(api, "bob")
-    _, bobs = await api.token(owner="bob")
     assert "plums" not in await say(api, bobs, "What did I buy?")
     assert (await api.client.get(f"/api/v1/runs/{run}", headers=bobs)).status_code == 404
     assert (await api.client.delete(f"{MESSAGES}/session/s", headers=two)).status_code == 204
@@ -169,7 +148,7 @@ async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api
 
 async def test_each_token_goes_on_with_its_own_conversation_of_before(api: Api) -> None:
     """Two that chose the same session id then, and now a third."""
-    await person(api, "olga")
+    await api.add("olga")
     (first, one), (second, two), (_, third) = [await api.token(owner="olga") for _ in range(3)]
     await keep_as_before(api, f"token:{first.id}", "I bought plums")
     await keep_as_before(api, f"token:{second.id}", "I bought pears")
@@ -179,22 +158,10 @@ async def test_each_token_goes_on_with_its_own_conversation_of_before(api: Api) 
     assert await read_texts(api, third) == ["I bought plums", "I bought pears", "What?", "What?", "What?"]
 
 
-@pytest.mark.parametrize(
-    ("owner", "text"),
-    [
-        (Owner("member", "ada~x7f3"), "member:ada~x7f3"),
-        (Owner("programs", "ada"), "token:try:ada"),
-        (Owner("token", "0b1c"), "token:0b1c"),
-        (Owner("visitor", "8b45"), "visitor:8b45"),
-        (Owner("local", "owner"), "local:owner"),
-        (Owner("removed", "0f3a"), "removed:0f3a"),
-    ],
-)
-def test_an_owner_is_written_as_before_and_read_back(owner: Owner, text: str) -> None:
-    assert (str(owner), Owner.read(text)) == (text, owner)
-
-
-@pytest.mark.parametrize("text", ["", "ada", "programs:ada", "group:1"])
-def test_what_is_no_owner_is_not_read_as_one(text: str) -> None:
-    with pytest.raises(ValueError, match="not an owner"):
-        Owner.read(text)
+def test_an_owner_is_written_as_before_and_read_back() -> None:
+    owners = {f"{kind}:1~x": Owner(kind, "1~x") for kind in ("member", "token", "visitor", "local", "removed")}
+    for text, owner in (owners | {"token:try:ada": Owner("programs", "ada")}).items():
+        assert (str(owner), Owner.read(text)) == (text, owner)
+    for text in ("", "ada", "programs:ada", "group:1"):
+        with pytest.raises(ValueError, match="not an owner"):
+            Owner.read(text)

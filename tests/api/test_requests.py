@@ -28,15 +28,22 @@ async def test_unknown_keys_are_ignored_with_a_warning(api: Api) -> None:
         assert (await api.run("echo", body, query=query)).json()["warnings"] == says
     stream = await api.run("echo", body, query="?stream=true")
     assert json.loads(stream.text.strip().split("\n\n")[-1])["data"]["result"]["warnings"] == says
-    for body in ({"input": "hi"}, {"input_request": {"input": "hi"}}):
-        told = (await api.run("chat", body)).json()["warnings"]
+    for other in ({"input": "hi"}, {"input_request": {"input": "hi"}}):
+        told = (await api.run("chat", other)).json()["warnings"]
         assert told == [f"`input` {ignored}. The message belongs in `input_value`."]
 
 
 async def test_what_langflows_clients_send_is_no_reason_to_warn(api: Api) -> None:
     """Nulls are as good as nothing, and so is the header of global variables."""
-    known = {"input_value": "hi", "input_type": "chat", "output_type": "chat", "output_component": "", "tweaks": {}}
-    known |= {"session_id": "s", "stream": False, "user_id": "u", "context": {"a": 1}}
+    types = {"input_type": "chat", "output_type": "chat", "output_component": ""}
+    known = types | {
+        "input_value": "hi",
+        "tweaks": {},
+        "session_id": "s",
+        "stream": False,
+        "user_id": "u",
+        "context": {"a": 1},
+    }
     for body in (known, known | {"tweaks": None, "session_id": None, "output_component": None}):
         answer = (await api.run("echo", body, headers={"x-langflow-global-var-name": "x"})).json()
         assert list(answer) == ["session_id", "outputs"]
@@ -115,6 +122,8 @@ async def test_a_message_over_its_limit_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        rb'{"input_value": "\uDC00"}',
+        rb'{"tweaks": {"Prompt": {"template": "\ud83d"}}}',
         '{"input_value": "a\\ud800"}'.encode("utf-16"),
         '{"input_value": "a\\ud800"}'.encode("utf-32"),
         b'{"input_value": "a\xed\xa0\x80"}',
@@ -124,6 +133,7 @@ async def test_a_message_over_its_limit_is_refused(api: Api) -> None:
 async def test_half_a_character_is_no_json_in_any_encoding(api: Api, body: bytes) -> None:
     answer = await api.client.post("/api/v1/run/echo", content=body)
     assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "json_invalid")
+    assert await said(api, rb'{"input_value": "\ud83d\udc0e"}', {}) == "\U0001f40e"
 
 
 @pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "UTF-16", "UTF-8; charset=punycode"])

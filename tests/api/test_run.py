@@ -8,19 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.acting import SUM
+from tests.acting import ACTING, SUM
+from tests.api.api_flows import FLOWS
 from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events, recording, shape
 from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
-AGENT = """
-components:
-  ChatInput: {type: ChatInput}
-  Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Sums]}
-  Sums: {type: Calculator}
-  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
-"""
 OUTER = """
 components:
   ChatInput: {type: ChatInput}
@@ -35,20 +29,18 @@ async def list_outputs(api: Api, flow: str, **body: Any) -> list[dict[str, Any]]
     return outputs
 
 
-async def test_a_run_answers_in_langflows_shape(api: Api) -> None:
-    response = await api.run("chat", {"input_value": "hello world!", "input_type": "chat", "output_type": "chat"})
+@pytest.mark.parametrize(
+    ("flow", "types", "case"),
+    [
+        ("chat", {"input_type": "chat", "output_type": "chat"}, "run_basic"),
+        ("echo", {}, "run_echo"),
+        ("both", {"output_type": "text"}, "multi_output_type_text"),
+    ],
+)
+async def test_a_run_answers_in_langflows_shape(api: Api, flow: str, types: dict[str, str], case: str) -> None:
+    response = await api.run(flow, {"input_value": "hello world!"} | types)
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
-    assert shape(response.json()) == shape(recording("run_basic")["body"])
-
-
-async def test_an_echo_answers_in_langflows_shape(api: Api) -> None:
-    body = (await api.run("echo", {"input_value": "hello world!"})).json()
-    assert shape(body) == shape(recording("run_echo")["body"])
-
-
-async def test_a_text_output_answers_in_langflows_shape(api: Api) -> None:
-    body = (await api.run("both", {"input_value": "hello world!", "output_type": "text"})).json()
-    assert shape(body) == shape(recording("multi_output_type_text")["body"])
+    assert shape(response.json()) == shape(recording(case)["body"])
 
 
 @pytest.mark.parametrize("said", ["five", "one\ntwo\n\nthree\n"])
@@ -57,15 +49,6 @@ async def test_the_text_stands_in_all_five_places(api: Api, said: str) -> None:
     message = output["results"]["message"]
     places = [message["text"], message["data"]["text"], output["artifacts"]["message"]]
     assert [*places, output["outputs"]["message"]["message"], output["messages"][0]["message"]] == [said] * 5
-
-
-async def test_the_model_sees_what_the_flow_says(api: Api) -> None:
-    seen = json.loads(await api.text("chat", {"input_value": 'it\'s "so"\n$HOME'}))
-    assert seen["messages"] == [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": 'it\'s "so"\n$HOME'},
-    ]
-    assert seen["options"] == {"temperature": 0.1}
 
 
 async def test_endpoint_name_and_hosted_path_reach_the_same_flow(api: Api) -> None:
@@ -196,26 +179,20 @@ async def test_an_answer_that_max_tokens_cut_says_so_in_every_shape_and_a_whole_
     assert ("finish_reason" in message["properties"]) is (reason is not None)
 
 
-async def test_a_run_over_its_budget_says_so(tmp_path: Path) -> None:
-    async with serving(tmp_path, config={"limits": {"run_steps": 3}}) as api:
-        answer = await api.run("papers", {"input_value": "x"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "run_over_budget")
-    assert "limits.run_steps" in answer.json()["hint"]
-
-
-async def test_a_run_ends_that_costs_more_than_one_may(tmp_path: Path) -> None:
+async def test_a_run_ends_over_its_budget(tmp_path: Path) -> None:
     prices = {"currency": "EUR", "models": {"scripted": {"input": 1e6, "output": 1e6}}}  # a token costs one
 
-    async def ask(flow: str, most: float) -> httpx2.Response:
-        config = {"limits": {"run_money": most}, "prices": prices}
-        async with serving(tmp_path / f"{flow}-{most}", config=config, flows={"agent": AGENT, "outer": OUTER}) as api:
+    async def ask(flow: str, limit: str, most: float) -> httpx2.Response:
+        config, flows = {"limits": {limit: most}, "prices": prices}, FLOWS | ACTING | {"outer": OUTER}
+        async with serving(tmp_path / f"{flow}-{most}", config=config, flows=flows) as api:
             return await api.run(flow, {"input_value": SUM}, query="?shape=simple")
 
-    cost = (await ask("agent", 1_000)).json()["usage"]["total_tokens"]
-    assert (await ask("outer", 1_000)).status_code == 200
-    assert (await ask("agent", cost + 1)).status_code == 200
-    told = await ask("outer", cost + 1)
-    assert (told.status_code, told.json()["code"]) == (422, "run_over_budget")
-    assert f"more than {cost + 1} EUR" in told.json()["detail"]["message"]
-    assert "limits.run_money" in told.json()["hint"]
-    assert (await ask("agent", 0.5)).status_code == 422
+    cost = (await ask("agent", "run_money", 1_000)).json()["usage"]["total_tokens"]
+    assert (await ask("outer", "run_money", 1_000)).status_code == 200
+    assert (await ask("agent", "run_money", cost + 1)).status_code == 200
+    for flow, limit, most in (("outer", "run_money", cost + 1), ("papers", "run_steps", 3)):
+        told = await ask(flow, limit, most)
+        assert (told.status_code, told.json()["code"]) == (422, "run_over_budget")
+        assert f"limits.{limit}" in told.json()["hint"]
+        assert limit == "run_steps" or f"more than {cost + 1} EUR" in told.json()["detail"]["message"]
+    assert (await ask("agent", "run_money", 0.5)).status_code == 422

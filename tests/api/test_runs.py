@@ -1,8 +1,6 @@
 """What became of a run, its events once more, and its end: by whose token made it, and by nobody else's."""
 
 import asyncio
-import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -15,14 +13,12 @@ from flowground.caller import LOCAL_OWNER
 from flowground.doors import Answer
 from flowground.runtime import LiveTurn, stream_turns
 from flowground.store.runs import progress
-from tests.api.calls import Api
+from tests.api.calls import Api, until
+from tests.api.langflow_shapes import Frame, frames, join
 from tests.api.serving import serving
 from tests.running import chat_flow, look_at_once
 
 pytestmark = pytest.mark.anyio
-EVENT = re.compile(
-    r"id: (?P<run>[^/]*)/(?P<number>\d+)(?:\.(?P<part>\d+))?\nevent: (?P<event>\w+)\ndata: (?P<data>.*)\n"
-)
 
 
 async def run_id(api: Api, flow: str = "spoken", body: Any = None) -> str:
@@ -50,19 +46,6 @@ async def test_a_failed_run_says_why(api: Api) -> None:
     assert "The scripted model fails." in told["answers"][0]["error"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/events"), ("POST", "/stop")])
-async def test_somebody_elses_run_looks_like_none(api: Api, method: str, path: str) -> None:
-    run = await run_id(api)
-    _, other = await api.token()
-    mine, theirs, none = [
-        await api.client.request(method, f"/api/v1/runs/{name}{path}", headers=headers)
-        for name, headers in ((run, {}), (run, other), ("none", other))
-    ]
-    assert mine.status_code == {"": 200, "/events": 410, "/stop": 200}[path]
-    assert (theirs.status_code, none.status_code) == (404, 404)
-    assert theirs.text.replace(run, "ID") == none.text.replace("none", "ID")
-
-
 async def test_a_run_of_a_flow_that_is_gone_is_not_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     _, headers = await api.token(flows=("echo",))
     assert (await api.run("echo", {"input_value": "x"}, headers=headers)).status_code == 200
@@ -70,10 +53,11 @@ async def test_a_run_of_a_flow_that_is_gone_is_not_told(api: Api, monkeypatch: p
     assert (await api.client.get(address, headers=headers)).status_code == 200
     look_at_once(monkeypatch)
     (api.runtime.settings.flows / "echo.yaml").unlink()
-    async with asyncio.timeout(60):
-        while (told := await api.client.get(address, headers=headers)).status_code == 200:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-    assert told.status_code == 404
+
+    async def is_gone() -> bool:
+        return (await api.client.get(address, headers=headers)).status_code == 404
+
+    await until(is_gone)
 
 
 async def test_events_of_a_plain_run_are_not_kept(api: Api) -> None:
@@ -81,13 +65,17 @@ async def test_events_of_a_plain_run_are_not_kept(api: Api) -> None:
     assert (response.status_code, response.json()["code"]) == (410, "events_gone")
 
 
-async def stream(api: Api, flow: str, said: str, *, query: str = "", headers: Any = None) -> list[dict[str, str]]:
-    response = await api.run(flow, {"input_value": said}, query=f"?stream=sse{query}", headers=headers)
-    return read(response.text)
+async def stream(api: Api, flow: str, said: str, *, query: str = "", headers: Any = None) -> list[Frame]:
+    return frames((await api.run(flow, {"input_value": said}, query=f"?stream=sse{query}", headers=headers)).text)
+
+
+async def find_run(api: Api, said: str, *, flow: str = "echo", headers: Any = None) -> str:
+    """Of a stream that has ended."""
+    return (await stream(api, flow, said, headers=headers))[0][0].partition("/")[0]
 
 
 async def test_what_is_no_place_is_refused(api: Api) -> None:
-    run = (await stream(api, "spoken", "hi"))[0]["run"]
+    run = await find_run(api, "hi")
     for after in ("x", "1.x", "other/1", "-1", "1.2.3", "9" * 20):
         response = await api.client.get(f"/api/v1/runs/{run}/events", params={"after": after})
         assert response.status_code == 422
@@ -102,48 +90,23 @@ async def test_events_are_told_again_from_any_place_in_either_shape(
     """What came one by one was read to there; whoever comes again is told what waits as one."""
     shape, other = shapes
     told = await stream(api, flow, "a b c d e f", query=f"&shape={shape}")
-    run = told[0]["run"]
+    run = told[0][0].partition("/")[0]
 
-    async def resume(place: str, shape: str, **headers: str) -> list[dict[str, str]]:
+    async def resume(place: str, shape: str, **headers: str) -> list[Frame]:
         query = f"?shape={shape}" + (f"&after={place}" if place else "")
-        return read((await api.client.get(f"/api/v1/runs/{run}/events{query}", headers=headers)).text)
+        return frames((await api.client.get(f"/api/v1/runs/{run}/events{query}", headers=headers)).text)
 
     assert len(told) >= (1 if flow == "failing" else 2 if shape == "simple" else 4)
     others = join(await resume("0", other))
-    for number, event in enumerate(told):
-        place = event["number"] + (f".{event['part']}" if event["part"] else "")
-        for rest in (await resume(place, shape), await resume("", shape, **{"last-event-id": f"{run}/{place}"})):
+    for number, (frame_id, event, _) in enumerate(told):
+        place = frame_id.partition("/")[2]
+        for rest in (await resume(place, shape), await resume("", shape, **{"last-event-id": frame_id})):
             assert join(rest) == join(told[number + 1 :])
             assert join(told[: number + 1] + rest) == join(told)
-        rest = join(await resume(place, other))
-        assert rest[-1:] == others[-1:] or event["event"] in ("end", "error")
-        whole, part = ["".join(text for kind, text in events if kind[0] == "token") for events in (others, rest)]
+        rest_of_other = join(await resume(place, other))
+        assert rest_of_other[-1:] == others[-1:] or event in ("end", "error")
+        whole, part = ["".join(token[3] for token in found if token[1] == "token") for found in (others, rest_of_other)]
         assert flow != "spoken" or whole.endswith(part)
-
-
-def read(text: str) -> list[dict[str, str]]:
-    """The parts of each event."""
-    return [found.groupdict() for found in EVENT.finditer(text)]
-
-
-def find_text(data: Any) -> str:
-    """A piece's, in either shape."""
-    text: str = data.get("chunk", data.get("text"))
-    return text
-
-
-def join(events: list[dict[str, str]]) -> list[Any]:
-    """Events with neighbouring texts of one answer joined: how they are cut is chance."""
-    told: list[Any] = []
-    for event in events:
-        data = json.loads(event["data"])
-        if event["event"] != "token":
-            told.append((event["event"], data))
-        elif told and told[-1][0] == ("token", data["id"]):
-            told[-1] = (told[-1][0], told[-1][1] + find_text(data))
-        else:
-            told.append((("token", data["id"]), find_text(data)))
-    return told
 
 
 @pytest.mark.parametrize(
@@ -160,8 +123,8 @@ async def test_many_or_long_answers_push_out_those_of_who_keeps_most(
     """Their oldest, and nobody else's."""
     monkeypatch.setattr(stream_turns, bound, most)
     _, other = await api.token()
-    theirs = (await stream(api, "echo", "x", headers=other))[0]["run"]
-    mine = [(await stream(api, "echo", "x" * length))[0]["run"] for _ in range(6 if kept else 12)]
+    theirs = await find_run(api, "x", headers=other)
+    mine = [await find_run(api, "x" * length) for _ in range(6 if kept else 12)]
     found = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
     assert (found[0], found[-1]) == (410, 200)
     assert found == (kept or sorted(found, reverse=True))  # the oldest went first
@@ -197,16 +160,17 @@ async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hast
     ran = await hasty.runtime.store.read(progress.find_run, run_id=run)
     assert ran is not None
     assert ran.status == "stopped"  # by itself it would be complete after ten seconds
-    async with asyncio.timeout(60):
-        while hasty.runtime.find_stream_turn(run):  # noqa: ASYNC110 - a timer forgets it
-            await asyncio.sleep(0.02)
+
+    async def is_forgotten() -> bool:
+        return hasty.runtime.find_stream_turn(run) is None
+
+    await until(is_forgotten)
 
 
 async def test_a_stream_that_cannot_be_resumed_is_a_stream_all_the_same(tmp_path: Path) -> None:
     async with serving(tmp_path, config={"limits": {"resume_seconds": 0}}, flows=LASTING) as api:
-        found = await stream(api, "slow", "a b c")
-        assert found[-1]["event"] == "end"
-        assert (await api.client.get(f"/api/v1/runs/{found[0]['run']}/events")).status_code == 410
+        run = await find_run(api, "a b c", flow="slow")
+        assert (await api.client.get(f"/api/v1/runs/{run}/events")).status_code == 410
 
 
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from flowground.api.stream import write_sse
 from tests.api.calls import Api, find_message
-from tests.api.langflow_shapes import events, recording, shape
+from tests.api.langflow_shapes import events, frames, join, recording, shape
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +21,6 @@ def _first_of_each(found: Any) -> Any:
         state = event["data"].get("properties", {}).get("state")
         firsts.setdefault((event["event"], event["data"].get("sender"), state), shape(event))
     return firsts
-
-
-def _data_keys(shaped: Any) -> Any:
-    return [name for name, _ in dict(shaped)["data"]]
 
 
 async def stream(api: Api, flow: str, said: str = "hi", **more: Any) -> list[dict[str, Any]]:
@@ -40,7 +36,8 @@ async def test_a_stream_has_langflows_events_and_shapes(api: Api) -> None:
     mine, langflows = _first_of_each(ours), _first_of_each(theirs)
     assert mine.keys() == langflows.keys()
     for kind in mine:
-        assert _data_keys(mine[kind]) == _data_keys(langflows[kind]), kind
+        ours_of, theirs_of = [[name for name, _ in dict(kinds[kind])["data"]] for kinds in (mine, langflows)]
+        assert ours_of == theirs_of, kind
     assert mine[("end", None, None)] == langflows[("end", None, None)]
     assert mine[("token", None, None)] == langflows[("token", None, None)]
     kinds = [event["event"] for event in ours]
@@ -102,15 +99,6 @@ async def test_refusals_come_as_one_error_event(api: Api, case: Any, tweaks: Any
     assert theirs["data"].keys() <= found["data"].keys()
 
 
-def _sse(raw: Any) -> Any:
-    """(id, event, data) of each server-sent event."""
-    for block in raw.split("\n\n"):
-        if block and not block.startswith(":"):
-            fields = dict(line.split(": ", 1) for line in block.split("\n"))
-            run, _, place = fields["id"].partition("/")
-            yield (run, tuple(map(int, place.split(".")))), fields["event"], json.loads(fields["data"])
-
-
 async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
     body = (await api.run("spoken", {"input_value": "hi", "session_id": "s"}, query="?shape=simple")).json()
     assert list(body) == ["text", "session_id", "flow_id", "version", "usage"]
@@ -118,34 +106,28 @@ async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
     assert body["usage"].keys() == {"input_tokens", "output_tokens", "total_tokens"}
 
 
-async def test_several_outputs_stand_one_after_the_other_in_the_simple_shape(api: Api) -> None:
-    body = (await api.run("both", {"input_value": "x", "output_type": "any"}, query="?shape=simple")).json()
-    assert body["usage"]["total_tokens"] > 0
-    assert "Topic: default topic User: x" in body["text"].split("\n\n")
-
-
 async def test_sse_is_what_event_sources_read(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "hi there"}, query="?stream=sse")
     assert response.headers["content-type"].startswith("text/event-stream")
-    found = list(_sse(response.text))
-    (run,), places = {run for (run, _), _, _ in found}, [place for (_, place), _, _ in found]
-    assert run
-    assert places == sorted(set(places))
+    found = frames(response.text)
+    ids = [(run, tuple(map(int, place.split(".")))) for run, _, place in (told[0].partition("/") for told in found)]
+    assert ids[0][0]
+    assert ids == sorted(set(ids))
+    assert {run for run, _ in ids} == {ids[0][0]}
     assert [event for _, event, _ in found][:3] == ["add_message", "add_message", "token"]
-    assert "".join(data["chunk"] for _, event, data in found if event == "token") == "You said: hi there"
+    assert [told[3] for told in join(found) if told[1] == "token"] == ["You said: hi there"]
     assert found[-1][1] == "end"
 
 
 @pytest.mark.parametrize(("flow", "answers"), [("spoken", 1), ("tweaked", 2)])
 async def test_sse_in_the_simple_shape_tells_several_answers_apart(api: Api, flow: str, answers: int) -> None:
-    found = list(_sse((await api.run(flow, {"input_value": "hi"}, query="?stream=sse&shape=simple")).text))
-    assert {event for _, event, _ in found} == {"token", "end"}
+    told = join(frames((await api.run(flow, {"input_value": "hi"}, query="?stream=sse&shape=simple")).text))
+    assert {event for _, event, *_ in told} == {"token", "end"}
     said: dict[str, str] = {}
-    for _, event, data in found:
-        if event == "token":
-            said[data["id"]] = said.get(data["id"], "") + data["text"]
+    for _, _, answer, text in told[:-1]:
+        said[answer] = said.get(answer, "") + text
     assert len(said) == answers
-    assert set(found[-1][2]["text"].split("\n\n")) == set(said.values())
+    assert set(json.loads(told[-1][2])["text"].split("\n\n")) == set(said.values())
 
 
 async def test_silence_is_bridged_by_comments() -> None:

@@ -95,13 +95,10 @@ async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
     [
         ({"Frist": {"temperature": 1}}, "Frist", "did you mean `First`?"),
         ({"First": {"temprature": 1}}, "temprature", "did you mean `temperature`?"),
-        ({"temprature": 1}, "temprature", "did you mean `temperature`?"),
         ({"language model": {"temperature": 1}}, "language model", "did you mean `Language Model`?"),
         ({"LanguageModel": {"temperature": 1}}, "LanguageModel", "did you mean `Language Model`?"),
         ({"Second": {"system_message": "x"}}, "system_message", "is filled by `${Prompt}`"),
-        ({"First": {"temperature": "hot"}}, "temperature", 'is a number from 0 to 2, not "hot"'),
         ({"First": {"temperature": 99}}, "temperature", "is a number from 0 to 2, not 99"),
-        ({"First": {"max_tokens": "abc"}}, "max_tokens", 'is a whole number from 1 to 1,000,000, not "abc"'),
         ({"First": {"system_message": 5}}, "system_message", "is text, not 5"),
         ({"First": {"model": "openai:dear"}}, "model", "protected"),
         ({"First": {"code": "import os"}}, "code", "protected"),
@@ -167,11 +164,3 @@ async def test_a_protected_field_that_the_author_opened_may_be_set_to_his_choice
     response = await api.run("opened", body, query="?shape=simple")
     assert response.json()["text"] == "You said: hi"
     assert "is one of" in (await refused(api, {"Second": {"model": "scripted:long"}}, flow="opened"))["message"]
-
-
-@pytest.mark.parametrize("content", [rb'{"tweaks": {"Prompt": {"template": "\ud83d"}}}', rb'{"input_value": "\uDC00"}'])
-async def test_half_a_character_is_refused_and_a_whole_one_is_not(api: Api, content: bytes) -> None:
-    assert (await api.client.post("/api/v1/run/tweaked", content=content)).status_code == 422
-    assert await api.text("echo", {"input_value": "\U0001f40e"}) == "\U0001f40e"
-    whole = await api.client.post("/api/v1/run/echo?shape=simple", content=rb'{"input_value": "\ud83d\udc0e"}')
-    assert whole.json()["text"] == "\U0001f40e"
