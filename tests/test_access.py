@@ -299,17 +299,16 @@ async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 
 BOBS = Sharing(True, "people", frozenset({"bob", "zoe"}))
-SEEN = [
-    (Sharing(False), ["sign in", "nothing", "nothing", "opens"]),
-    (Sharing(True), ["sign in", "opens", "opens", "opens"]),
-    (BOBS, ["sign in", "nothing", "opens", "opens"]),
-    (Sharing(True, "public"), ["opens", "opens", "opens", "opens"]),
-]
 
 
 async def test_looking_as_somebody_shows_what_they_meet(acme: Runtime) -> None:
     who = ["visitor", "member", "member:bob", "member:anton", "member:zoe", "member:nobody"]
-    for sharing, seen in SEEN:
+    for sharing, seen in (
+        (Sharing(False), ["sign in", "nothing", "nothing", "opens"]),
+        (Sharing(True), ["sign in", "opens", "opens", "opens"]),
+        (BOBS, ["sign in", "nothing", "opens", "opens"]),
+        (Sharing(True, "public"), ["opens", "opens", "opens", "opens"]),
+    ):
         await put(acme, sharing, "talk")
         for name in ("augusta", "olga"):
             caller = await sign_in(acme, name)

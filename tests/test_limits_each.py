@@ -104,8 +104,7 @@ async def test_what_is_used_up_is_refused(tmp_path: Path, who: str, what: str, m
         refused = await refusal(runtime, await pick(runtime, who, 9), session="one more")
         code, longest = ("rate_limited", 60) if what == "runs_per_minute" else ("daily_limit_reached", 86_400)
         assert (refused.code, refused.retry_after in range(1, longest + 1)) == (code, True)
-        if what == "money_per_day":
-            assert "0.5 EUR" in refused.message
+        assert ("0.5 EUR" in refused.message) is (what == "money_per_day")
         # Nobody else is bound by it.
         other = PersonChatting(Caller("member", "max", "member"), "s", "203.0.113.10")
         if who != "flow":
