@@ -115,8 +115,9 @@ class _Outcome:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.config.cache and session.config.option.markexpr == "not slow" and not _names_files(session.config):
-            session.config.cache.set("tests/seconds", time.monotonic() - self._began)
+        cache = getattr(session.config, "cache", None)  # pytest's plugin may be switched off
+        if cache and session.config.option.markexpr == "not slow" and not _names_files(session.config):
+            cache.set("tests/seconds", time.monotonic() - self._began)
         reports = [report for several in self._failed.values() for report in several]
         can_be_chance = 0 < len(self._failed) <= SECOND_TRIES and all(
             "browser" in getattr(one, "keywords", ()) for one in reports
