@@ -42,7 +42,8 @@ def test_a_list_or_a_mapping_is_taken_as_it_is() -> None:
 
 
 def test_the_code_of_an_override_says_what_the_page_says() -> None:
-    for data in ({"value": [1]}, {"value": {"value": None}}, []):
+    given: list[Any] = [{"value": [1]}, {"value": {"value": None}}, []]
+    for data in given:
         changed = find_changes(FLOW, {"Named": {"data": data}}, LOCAL_OWNER)
         assert changed == {"Named": {"data": data}}
         assert find_changes(FLOW, changed, LOCAL_OWNER) == changed
