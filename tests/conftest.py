@@ -15,6 +15,7 @@ from flowground.settings import Settings
 from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
 from tests import kinds, servers
+from tests.axe import fetch_axe
 from tests.chromium import Chromium, find_quickest
 from tests.forks import ForkServer
 from tests.house import House
@@ -146,6 +147,12 @@ def pytest_runtest_setup(item: pytest.Function) -> None:
         Chromium.last_file = item.path
     elif Chromium.last_file not in (None, item.path):
         Chromium.close_open()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, for tests/axe.py."""
+    return fetch_axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""A message that is not taken, as a person meets it: what they wrote is still there."""
+"""A message that has to wait or is not taken, as a person meets it: what they wrote is still there."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,16 +9,17 @@ import pytest
 from tests.browser import Browser
 from tests.chat_socket import open_chat
 from tests.house import House
-from tests.open_page import answers, composer, go, say, still
+from tests.open_page import answers, composer, go, say, still, stop
 from tests.servers import AppServer
+from tests.test_admission import Crowd, serve
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 TEXT = "It took me a while\nto write this."
-
-
+WAITS = "The server is busy: your message waits for its turn."
 HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])
 
 
@@ -53,11 +55,43 @@ def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None
     page.get_by_role("button", name="New chat").click()
     page.get_by_text("Whatever you write comes back.").wait_for()
     assert typed(page) == ""
-    go(page, f"{house.url}/playground?flow=summarizer")
-    area = page.get_by_role("textbox", name="Text")
+    area = go(page, f"{house.url}/playground?flow=summarizer").get_by_role("textbox", name="Text")
     area.fill(TEXT)
     for _ in range(2):
         use_up(house)
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("You can send the next message in").wait_for()
-        assert still(page).get_by_role("textbox", name="Text").input_value() == TEXT
+        still(page)
+        assert area.input_value() == TEXT
+
+
+def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, page: "Page") -> None:
+    with serve(tmp_path, runs_at_once=1) as server:
+        crowd = Crowd(server)
+        say(go(page, f"{server.url}/playground?flow=echo"), "there is room")
+        answers(page).get_by_text("there is room").wait_for()
+        still(page)
+        with crowd.fill(1):
+            say(page, "worth waiting for")
+            page.get_by_text(WAITS).wait_for()
+            page.reload()
+            page.get_by_text(WAITS).wait_for()
+        answers(page).get_by_text("worth waiting for").wait_for()
+        page.get_by_text(WAITS).wait_for(state="detached")
+        still(page)
+        with crowd.fill(1):
+            say(page, "on second thoughts")
+            page.get_by_text(WAITS).wait_for()
+            stop(page)
+            eventually(lambda: typed(page) == "on second thoughts")
+        assert crowd.run().status_code == 200
+        assert crowd.count("complete") == 3
+
+
+def test_a_message_that_found_no_place_is_still_there(tmp_path: Path, page: "Page") -> None:
+    with serve(tmp_path, runs_at_once=1, queue_seconds=0) as server:
+        go(page, f"{server.url}/playground?flow=echo")
+        with Crowd(server).fill(1):
+            say(page, "what I typed")
+            page.get_by_text("This server is answering as many requests as it can at once.").wait_for()
+            assert typed(page) == "what I typed"
