@@ -25,6 +25,12 @@ def components(lines: str) -> str:
     return f"components:\n{inner}\n  Out: {{type: ChatOutput, input_value: done}}\n"
 
 
+def reads(said: str, expected: str) -> bool:
+    """Whether a message is the expected one, in which ` … ` stands for words that are left out."""
+    head, _, tail = expected.partition(" … ")
+    return said.startswith(head) and said.endswith(tail) and (bool(tail) or said == head)
+
+
 def mistakes(text: str | bytes, file: str = "talk.yaml") -> list[str]:
     """Every mistake of a text, as people read them; empty for a flow that runs."""
     try:

@@ -54,11 +54,14 @@ def wired(text: str) -> WiredFlow:
     return wire(parse_flow(text, "talk.yaml", max_bytes=100_000), types=TYPES)
 
 
-async def run(flow: WiredFlow | str, said: str = "hi", *, stream: bool = True) -> list[RunEvent]:
+async def run(
+    flow: WiredFlow | str, said: str = "hi", *, stream: bool = True, limits: Limits | None = None
+) -> list[RunEvent]:
     flow = wired(flow) if isinstance(flow, str) else flow
     request = RunRequest(input_value=said, stream=stream)
     events: list[RunEvent] = []
-    await read_into(events, run_flow(flow, request, history=nothing_said, models=Meeting(1)))
+    limits = limits or Limits()
+    await read_into(events, run_flow(flow, request, history=nothing_said, models=Meeting(1), limits=limits))
     return events
 
 
@@ -96,46 +99,45 @@ async def test_one_branch_runs_and_the_other_is_skipped(
     assert find_tokens(events) == (streamed if stream else "")
 
 
-async def test_a_skipped_output_gives_nothing_and_a_run_may_have_none() -> None:
+async def test_a_skipped_output_gives_nothing_and_an_empty_text_is_something() -> None:
     flow = wired(ROUTER.replace("${Refund?}${Wrapped?}", "${Refund}"))
     end = find_end(await run(flow, "hello"))
     assert (end.results, end.selected, end.outputs) == ({}, (), ())
     assert find_end(await run(flow, "a refund")).selected == ("ChatOutput",)
-
-
-async def test_an_empty_text_is_something() -> None:
     events = await run(ROUTER.replace("model: refund, ", "model: '', "), "a refund")
     assert find_steps(events)["ChatOutput"] == "done"
     assert find_end(events).results["ChatOutput"].text == ""
 
 
-async def test_several_that_are_given_are_their_texts_in_order_and_stream_so() -> None:
-    flow = """
-components:
-  ChatInput: {type: ChatInput}
+@pytest.mark.parametrize(
+    ("lines", "joined", "answer"),
+    [
+        (
+            """
   Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: hi}
   Never: {type: LanguageModel, model: never, input_value: "${Gate.false_result}"}
   Later: {type: LanguageModel, model: later, input_value: "${First}"}
   First: {type: LanguageModel, model: first, input_value: "${Gate.true_result}"}
-  Plain: {type: Prompt, template: "-"}
-  ChatOutput: {type: ChatOutput, input_value: "${Never?}${Plain?}${First?}${Later?}"}
-"""
-    events = await run(flow)
-    assert find_end(events).results["ChatOutput"].text == "-firstlater"
-    assert find_tokens(events) == "-firstlater"
-
-
-async def test_what_a_later_member_says_is_held_until_those_before_it_have_their_end() -> None:
-    flow = """
-components:
-  ChatInput: {type: ChatInput}
+  Plain: {type: Prompt, template: "-"}""",
+            "${Never?}${Plain?}${First?}${Later?}",
+            "-firstlater",
+        ),
+        (
+            """
   Early: {type: LanguageModel, model: early, input_value: "${ChatInput}"}
-  Slow: {type: LanguageModel, model: slow, input_value: "${Early}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Slow?}${Early?}"}
-"""
-    events = await run(flow)
-    assert find_tokens(events) == "slowearly"
-    assert find_end(events).results["ChatOutput"].text == "slowearly"
+  Slow: {type: LanguageModel, model: slow, input_value: "${Early}"}""",
+            "${Slow?}${Early?}",
+            "slowearly",
+        ),
+    ],
+    ids=["in order", "held until those before have their end"],
+)
+async def test_several_that_are_given_are_their_texts_in_order_and_stream_so(
+    lines: str, joined: str, answer: str
+) -> None:
+    output = f'\n  ChatOutput: {{type: ChatOutput, input_value: "{joined}"}}\n'
+    events = await run("components:\n  ChatInput: {type: ChatInput}" + lines + output)
+    assert (find_end(events).results["ChatOutput"].text, find_tokens(events)) == (answer, answer)
 
 
 async def test_records_are_filled_where_records_are_taken_and_are_text_in_a_text() -> None:
@@ -152,17 +154,11 @@ components:
 
 
 async def test_a_value_over_the_limit_fails_the_component_that_makes_it() -> None:
-    text = """
-components:
-  T: {type: Table, facts: [LONG]}
-  Out: {type: TextOutput, input_value: "${T.facts}"}
-"""
-    flow = wired(text.replace("LONG", "a" * 2000))
-    request = RunRequest(input_value="hi")
-    asks: dict[str, Any] = {"history": nothing_said, "models": Meeting(1)}
+    flow = 'components:\n  T: {type: Table, facts: [LONG]}\n  Out: {type: TextOutput, input_value: "${T.facts}"}\n'
+    flow = flow.replace("LONG", "a" * 2000)
     with pytest.raises(ComponentFailed, match=r"'T' failed: The component makes a value of over 1,024 bytes\."):
-        await read_into([], run_flow(flow, request, limits=Limits(value_bytes=1024), **asks))
-    await read_into([], run_flow(flow, request, limits=Limits(value_bytes=3000), **asks))
+        await run(flow, limits=Limits(value_bytes=1024))
+    await run(flow, limits=Limits(value_bytes=3000))
 
 
 @pytest.mark.parametrize(("facts", "answer"), [("{a: 1}", None), ("[1, {b: 2}]", None), ("0.5", "0.5"), ("9", None)])
@@ -182,11 +178,8 @@ components:
 
 async def test_a_join_of_other_kinds_takes_one_and_no_more() -> None:
     flow = """
-components:
-  A: {type: Table}
-  B: {type: Table}
-  Show: {type: Parser, input_data: "${A?}${B?}"}
-  Out: {type: TextOutput, input_value: "${Show}"}
+components: {A: {type: Table}, B: {type: Table}, Show: {type: Parser, input_data: "${A?}${B?}"},
+  Out: {type: TextOutput, input_value: "${Show}"}}
 """
     with pytest.raises(ComponentFailed, match="joins branches of which one may run"):
         await run(flow)
@@ -210,74 +203,60 @@ async def test_a_fallback_stands_for_what_a_failed_component_did_not_give(step: 
     assert find_steps(events) == {"ChatInput": "done", "Model": "failed", "ChatOutput": "done"}
     [failed] = [event for event in events if isinstance(event, ComponentFinished) and event.status == "failed"]
     assert failed.text == "The model fails."
-
-
-async def test_without_a_step_the_first_failure_ends_the_run() -> None:
     with pytest.raises(ComponentFailed, match=r"The model fails\."):
-        await run(FALLING.replace("STEP", "{description: asks the model}"))
+        await run(FALLING.replace("STEP", "{description: asks the model}"), stream=stream)
+
+
+SHORT = {
+    "MODEL": "type: LanguageModel, input_value: x",
+    "OUT": "type: ChatOutput, input_value: x",
+    "GATE": "type: ConditionalRouter, input_text: x",
+}
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    ("lines", "output", "expected"),
     [
+        ("G: {GATE, match_text: y}", "G", "3:39: `G` gives one of its outputs: say which, `${G.true_result}` or `${G."),
         (
-            'G: {type: ConditionalRouter, input_text: x, match_text: y}\nO: {type: ChatOutput, input_value: "${G}"}',
-            "3:39: `G` gives one of its outputs: say which, `${G.true_result}` or `${G.false_result}`.",
+            "G: {GATE, match_text: y}",
+            "G.true",
+            "3:39: `G` (ConditionalRouter) has no output 'true'; it has true_result,",
         ),
         (
-            "G: {type: ConditionalRouter, input_text: x, match_text: y}\n"
-            'O: {type: ChatOutput, input_value: "${G.true}"}',
-            "3:39: `G` (ConditionalRouter) has no output 'true'; it has true_result, false_result.",
+            'A: {type: ChatInput}\nP: {type: Parser, input_data: "${A}"}',
+            "P",
+            "3:34: `${A}` is text, and `input_data` of",
+        ),
+        ('A: {type: ChatInput}\nP: {MODEL, max_tokens: "see ${A}"}', "P", "3:61: `max_tokens` of LanguageModel is a"),
+        (
+            'G: {GATE, operator: regex, match_text: "(a"}',
+            "G.true_result?",
+            "2:77: This pattern cannot be read: unclosed",
+        ),
+        ("M: {MODEL, step: {fallback: a}}", "M", "2:51: `step.fallback` has a meaning with `on_error: continue` only."),
+        (
+            "M: {MODEL, step: {on_error: continue, fallback: [a]}}",
+            "M",
+            "2:81: `step.fallback` of LanguageModel is text",
         ),
         (
-            'A: {type: ChatInput}\nP: {type: Parser, input_data: "${A}"}\nO: {type: ChatOutput, input_value: "${P}"}',
-            "3:34: `${A}` is text, and `input_data` of Parser takes records: text becomes records only by a component "
-            "that says so.",
-        ),
-        (
-            'A: {type: ChatInput}\nP: {type: LanguageModel, input_value: x, max_tokens: "see ${A}"}\n'
-            'O: {type: ChatOutput, input_value: "${P}"}',
-            "3:61: `max_tokens` of LanguageModel is a whole number from 1 to 1,000,000, and takes one reference and "
-            "nothing beside it.",
-        ),
-        (
-            'G: {type: ConditionalRouter, input_text: x, operator: regex, match_text: "(a"}\n'
-            'O: {type: ChatOutput, input_value: "${G.true_result?}"}',
-            "2:77: This pattern cannot be read: unclosed group.",
-        ),
-        (
-            "O: {type: ChatOutput, input_value: x, step: {on_error: continue}}",
-            "2:48: `step.on_error` is for components that ask somebody else, and ChatOutput does not.",
-        ),
-        (
-            'M: {type: LanguageModel, input_value: x, step: {fallback: a}}\nO: {type: ChatOutput, input_value: "${M}"}',
-            "2:51: `step.fallback` has a meaning with `on_error: continue` only.",
-        ),
-        (
-            "M: {type: LanguageModel, input_value: x, step: {on_error: continue, fallback: [a]}}\n"
-            'O: {type: ChatOutput, input_value: "${M}"}',
-            '2:81: `step.fallback` of LanguageModel is text, not ["a"].',
-        ),
-        (
-            "M: {type: LanguageModel, input_value: x, step: {on_error: goon}}\n"
-            'O: {type: ChatOutput, input_value: "${M}"}',
+            "M: {MODEL, step: {on_error: goon}}",
+            "M",
             '2:61: `step.on_error` of `M` is one of fail, continue, not "goon".',
         ),
-        (
-            "O: {type: ChatOutput, input_value: x, step: {on_eror: fail}}",
-            "2:48: There is no `on_eror` in `step`. (did you mean on_error?)",
-        ),
-        (
-            "O: {type: ChatOutput, input_value: x, step: []}",
-            "2:47: `step` of `O` is a mapping: `{on_error: continue, fallback: …}`.",
-        ),
-        ("O: {type: ChatOutput, input_value: x, step: words}", "2:41: ChatOutput has no field `step`"),
+        ("O: {OUT, step: {on_error: continue}}", "", "2:48: `step.on_error` is for components that ask somebody else"),
+        ("O: {OUT, step: {on_eror: fail}}", "", "2:48: There is no `on_eror` in `step`. (did you mean on_error?)"),
+        ("O: {OUT, step: []}", "", "2:47: `step` of `O` is a mapping: `{on_error: continue, fallback: …}`."),
+        ("O: {OUT, step: words}", "", "2:41: ChatOutput has no field `step`"),
     ],
 )
-def test_what_cannot_be_is_told_when_the_file_is_read(lines: str, expected: str) -> None:
-    found = mistakes("components:\n" + "".join(f"  {line}\n" for line in lines.split("\n")))
-    assert found
-    assert found[0].removeprefix("talk.yaml:").startswith(expected)
+def test_what_cannot_be_is_told_when_the_file_is_read(lines: str, output: str, expected: str) -> None:
+    for word, meant in SHORT.items():
+        lines = lines.replace(word, meant)
+    lines += f'\nO: {{type: ChatOutput, input_value: "${{{output}}}"}}' if output else ""
+    said, *_ = mistakes("components:\n" + "".join(f"  {line}\n" for line in lines.split("\n")))
+    assert said.startswith(f"talk.yaml:{expected}")
 
 
 @pytest.mark.parametrize("name", ["Prompt Template-aB1cD", "ext:ibm:WatsonxAI@official-x1", "Währung (€)", "二"])
@@ -302,15 +281,8 @@ def test_an_id_holds_nothing_that_means_something_in_a_reference(name: str) -> N
 async def test_a_prompts_variables_may_be_our_words_and_any_letters() -> None:
     flow = """
 components:
-  P:
-    type: Prompt
-    template: "{step} {on_error} {fallback} {description} {tools} {conteúdo} {não}"
-    step: a
-    on_error: b
-    fallback: c
-    description: d
-    tools: e
-    conteúdo: f
+  P: {type: Prompt, template: "{step} {on_error} {fallback} {description} {tools} {conteúdo} {não}",
+    step: a, on_error: b, fallback: c, description: d, tools: e, conteúdo: f}
   Q: {type: Prompt, template: "{x}", x: y, step: {description: says y}}
   Out: {type: TextOutput, input_value: "${P}${Q}"}
 """
@@ -323,11 +295,7 @@ components:
   Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: refund}
   Other: {type: ConditionalRouter, input_text: "${Gate.false_result}", operator: contains, match_text: hi}
   Sorry: {type: Prompt, template: "Sorry", step: {when: "${Gate.true_result}"}}
-  Both:
-    type: Prompt
-    template: "{a}!"
-    a: ${ChatInput}
-    step: {when: "${Gate.true_result?}${Other.true_result?}"}
+  Both: {type: Prompt, template: "{a}!", a: "${ChatInput}", step: {when: "${Gate.true_result?}${Other.true_result?}"}}
   Short: {type: Prompt, template: "{a}", a: "${Other.true_result?}", step: {when: "${Gate.false_result}"}}
   ChatOutput: {type: ChatOutput, input_value: "${Sorry?}|${Both?}|${Short?}"}
 """
@@ -337,11 +305,8 @@ components:
 async def test_a_step_runs_when_its_author_says(said: str, answer: str | None) -> None:
     events = await run(WHEN, said)
     steps = find_steps(events)
-    assert (steps["Sorry"] == "done", steps["Both"] == "done", steps["Short"] == "done") == (
-        said == "a refund",
-        said != "no",
-        said == "hi",
-    )
+    done = [steps[name] == "done" for name in ("Sorry", "Both", "Short")]
+    assert done == [said == "a refund", said != "no", said == "hi"]
     assert (find_end(events).results["ChatOutput"].text if answer else find_end(events).results) == (answer or {})
 
 
@@ -372,6 +337,7 @@ def test_a_when_that_cannot_be_is_told_at_its_place(when: str, says: str) -> Non
 
 
 ALWAYS = ROUTER.replace("${Gate.false_result}", "hello")
+NEVER = ROUTER.replace("${Refund?}${Wrapped?}", "${Refund}${Wrapped}")
 
 
 @pytest.mark.parametrize(
@@ -379,10 +345,7 @@ ALWAYS = ROUTER.replace("${Gate.false_result}", "hello")
     [
         (ROUTER, None),
         (ALWAYS, "talk.yaml:8:58: warning: `Wrapped` runs always, since it refers to nothing that may be skipped"),
-        (
-            ROUTER.replace("${Refund?}${Wrapped?}", "${Refund}${Wrapped}"),
-            "talk.yaml:8:3: warning: `ChatOutput` never runs: it needs `${Gate.false_result}` and `${Gate.true",
-        ),
+        (NEVER, "talk.yaml:8:3: warning: `ChatOutput` never runs: it needs `${Gate.false_result}` and `${Gate.true"),
         (ROUTER.replace("${Wrapped?}", "${Gate.false_result?}"), None),
         (ALWAYS.replace('hello"', 'hello", step: {when: "${Gate.false_result}"}'), None),
         (ROUTER.replace("${Refund?}${Wrapped?}", "${Refund?} ${Wrapped?}"), None),
