@@ -1,7 +1,6 @@
 """Every kind of block that an answer may have (markdown_corpus.md), and a server of pages that draw one each."""
 
 import re
-import sys
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -50,7 +49,7 @@ class CorpusServer(AppServer):
 
     def _command(self) -> list[str]:
         options = ["--server.port", str(self.port), "--server.headless", "true"]
-        return [sys.executable, "-m", "streamlit", "run", __file__, *options]
+        return ["streamlit", "run", __file__, *options]
 
 
 app = st.App(

@@ -28,9 +28,6 @@ match asked.get("way"):
     case "chat":
         st.chat_message("user").markdown(QUESTION)
         st.chat_message("assistant").markdown(text)
-        st.error("Streamlit's own words.")
-        st.caption("Streamlit's own words.")
-        st.button("Streamlit's own")
         st.chat_input("Message Corpus")
     case _:
         component = st.components.v2.component("answer", js=DRAW, isolate_styles=False)

@@ -1,4 +1,4 @@
-"""How answers are drawn in a browser: like Streamlit's own Markdown, by keyboard, on a phone, under our headers."""
+"""How answers are drawn in a browser: as Streamlit's own Markdown and chat, by keyboard, under our headers."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
@@ -6,13 +6,29 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.drawn_blocks import compare, tell
-from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
-from tests.open_page import expect_count, visitor
+from tests.house import House
+from tests.markdown_corpus import COMPARED, QUESTION, CorpusServer, read_corpus
+from tests.open_page import expect_count, flow_text, go, say, still, visitor
+from tests.servers import AppServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
+BLOCKS = [*COMPARED, "code"]
+FIXED = {"type": "scripted", "pieces": ["\n\n".join(read_corpus()[block] for block in BLOCKS)]}
+HOUSE = House(people={}, config={"providers": {"fixed": FIXED}}, flows={"corpus": flow_text("fixed:echo", "Corpus")})
+ALIKE = {
+    ".fg-bubble": '[aria-label*="user"] p',
+    ".fg-text > p": '[aria-label*="assistant"] p',
+    ".fg-code pre code": '[data-testid="stCode"] pre code',
+}
+"""Elements of our chat, and those of Streamlit's that have the same letters."""
+LETTERS = """selectors => selectors.map((selector) => {
+  const style = getComputedStyle(document.querySelector(selector));
+  return [style.fontSize, style.lineHeight, style.fontFamily, style.fontWeight, style.color];
+})"""
+WIDTH = "selector => document.querySelector(selector).clientWidth"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +58,21 @@ def test_blocks_look_as_streamlits_own(
             compare(ours, native, within=block)
 
 
+@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 390)])
+def test_a_chat_has_the_letters_and_the_width_of_streamlits_own(
+    house: AppServer, browser: "Browser", corpus: CorpusServer, look: Literal["light", "dark"], width: int
+) -> None:
+    with visitor(browser, color_scheme=look, viewport={"width": width, "height": 844}) as page:
+        go(page, f"{house.url}/playground?flow=corpus")
+        say(page, QUESTION)
+        page.locator(".fg-answer .fg-code").last.wait_for()
+        ours = still(page).evaluate(WIDTH, ".fg-list"), page.evaluate(LETTERS, list(ALIKE))
+        page.goto(corpus.address(*BLOCKS, way="chat"))
+        page.get_by_test_id("stCode").last.wait_for()
+        column = '[data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"]'
+        assert ours == (still(page).evaluate(WIDTH, column), page.evaluate(LETTERS, list(ALIKE.values())))
+
+
 def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: CorpusServer) -> None:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
@@ -55,9 +86,12 @@ def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: Corpus
     assert complaints == []
 
 
-def test_code_is_copied_and_wrapped_by_keyboard(browser: "Browser", corpus: CorpusServer) -> None:
+def test_code_is_coloured_wrapped_and_copied_by_keyboard(browser: "Browser", corpus: CorpusServer) -> None:
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         open_block(page, corpus, "code")
+        page.locator(".fg-code .fg-c-keyword").first.wait_for()
+        parts = [page.locator(part).first for part in (".fg-code .fg-c-keyword", ".fg-code pre code")]
+        assert len({part.evaluate("one => getComputedStyle(one).color") for part in parts}) == 2
         figure = page.locator(".fg-code").nth(1)
         figure.get_by_role("button", name="Wrap lines").focus()
         page.keyboard.press("Enter")
@@ -69,16 +103,6 @@ def test_code_is_copied_and_wrapped_by_keyboard(browser: "Browser", corpus: Corp
         assert page.evaluate("navigator.clipboard.readText()").startswith('curl -H "x-api-key: $KEY"')
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.tagName") == "PRE"
-
-
-def test_code_has_the_colours_of_its_language(page: "Page", corpus: CorpusServer) -> None:
-    open_block(page, corpus, "code")
-    page.locator(".fg-code .fg-c-keyword").first.wait_for()
-    keyword, text = (
-        page.locator(selector).first.evaluate("one => getComputedStyle(one).color")
-        for selector in (".fg-code .fg-c-keyword", ".fg-code pre code")
-    )
-    assert keyword != text
 
 
 @pytest.mark.parametrize("block", ["diagram", "sequence diagram"])
@@ -94,14 +118,6 @@ def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: C
     page.locator(".fg-code pre").wait_for()
     assert picture.is_hidden()
     assert complaints == []
-
-
-@pytest.mark.parametrize("block", list(read_corpus()))
-def test_nothing_goes_over_the_side_of_a_phone(browser: "Browser", corpus: CorpusServer, block: str) -> None:
-    with visitor(browser, viewport={"width": 390, "height": 800}) as page:
-        open_block(page, corpus, block)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.locator(".answer").evaluate("one => one.scrollWidth <= one.clientWidth + 2")
 
 
 def test_text_from_right_to_left_begins_at_the_right(page: "Page", corpus: CorpusServer) -> None:
