@@ -6,6 +6,7 @@ starts its own loop thread, and the caller is the local owner: such a process ca
 """
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -50,7 +51,8 @@ from flowground.wiring import WiredFlow
 
 __all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "ToldFlow", "ToldTurn", "get", "install"]
 
-APP_FOLDER = next((path for path in map(Path, sys.path) if (path / "pages" / "router.py").is_file()), Path()).resolve()
+_ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
+APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
 """Where app.py and config.yaml stand: where Python looks for modules, a checkout or the folder of a project."""
 
 
