@@ -41,6 +41,9 @@ components:
   Out: {type: ChatOutput, input_value: "${Name}: ${Said}"}
 """
 """A flow that others run."""
+SERVED = '{"source":"http://SERVER/a%20b","status_code":200,"result":"Served."}'
+PARTS = "0: One two.\n9: Three four."
+PLACE_ORDER = "tests.own_functions.place_order"
 IN_A_FLOW = {
     "ChatInput": ("It: {type: ChatInput}", "Hello"),
     "ChatOutput": ("It: {type: ChatOutput, input_value: said}", "said"),
@@ -48,28 +51,12 @@ IN_A_FLOW = {
     "TextOutput": ("It: {type: TextOutput, input_value: given}", "given"),
     "Prompt": ("It: {type: Prompt, template: 'Hi {name}', name: Ada}", "Hi Ada"),
     "LanguageModel": ("It: {type: LanguageModel, input_value: one}", "You said: one"),
-    "ConditionalRouter": (
-        "Gate: {type: ConditionalRouter, input_text: a, match_text: a}\n"
-        "  It: {type: Prompt, template: '{v}', v: '${Gate.true_result}'}",
-        "a",
-    ),
-    "SmartRouter": (
-        "Route: {type: SmartRouter, input_text: a bill, routes: {order: Orders, bill: Bills}}\n"
-        "  It: {type: Prompt, template: '{v}', v: '${Route.bill}'}",
-        "a bill",
-    ),
-    "StructuredOutput": (
-        "Found: {type: StructuredOutput, input_value: 'no 12, 3.5', output_schema: [{name: n, type: int}]}\n"
-        "  It: {type: Prompt, template: '{v} {n}', v: '${Found}', n: '${Found.n}'}",
-        '{"n":12} 12',
-    ),
+    "ConditionalRouter": ("input_text: a, match_text: a", "${X.true_result}", "a"),
+    "SmartRouter": ("input_text: a bill, routes: {order: Orders, bill: Bills}", "${X.bill}", "a bill"),
+    "StructuredOutput": ("input_value: 'no 12', output_schema: [{name: n, type: int}]", "${X} ${X.n}", '{"n":12} 12'),
     "Parser": ("It: {type: Parser, input_data: [{text: a, n: 1}, {text: b}], template: '{text}{n}'}", "a1\nb"),
     "RunFlow": ("It: {type: RunFlow, flow: other, input_value: said, Name: Ada}", "Ada: said"),
-    "ForEach": (
-        "All: {type: ForEach, data: [{text: a, n: 1}, b], flow: other, input_value: '{text}!', parallel: 2}\n"
-        "  It: {type: Parser, input_data: '${All}', template: '{n} {text}'}",
-        "1 : a!\n : b!",
-    ),
+    "ForEach": ("data: [{text: a, n: 1}, b], flow: other, input_value: '{text}!'", "{n} {text}", "1 : a!\n : b!"),
     "Agent": (
         'It: {type: Agent, input_value: \'call Calculator {"expression": "6*7"}\', tools: [Calculator]}\n'
         "  Calculator: {type: Calculator}",
@@ -79,65 +66,41 @@ IN_A_FLOW = {
     "CurrentDate": (
         "Now: {type: CurrentDate, timezone: Europe/Berlin}\n"
         "  Gate: {type: ConditionalRouter, input_text: '${Now}', operator: ends with, match_text: Berlin),\n"
-        "    true_case_message: it is}\n"
-        "  It: {type: Prompt, template: '{v}', v: '${Gate.true_result}'}",
+        "    true_case_message: it is}\n  It: {type: Prompt, template: '{v}', v: '${Gate.true_result}'}",
         "it is",
     ),
     "CombineText": ("It: {type: CombineText, text1: one, text2: two}", "one two"),
-    "TypeConverter": (
-        'Said: {type: TypeConverter, input_data: \'[{"text": "a"}, {"text": "b"}]\', output_type: Table}\n'
-        "  It: {type: Parser, input_data: '${Said.dataframe_output}', template: '<{text}>'}",
-        "<a>\n<b>",
-    ),
-    "DataOperations": (
-        "Least: {type: DataOperations, data: [{n: 2}, {n: 1}], operation: Sort, column_name: n}\n"
-        "  It: {type: Parser, input_data: '${Least}', template: '{n}'}",
-        "1\n2",
-    ),
-    "SplitText": (
-        "Parts: {type: SplitText, input_value: 'One two. Three four.', chunk_size: 12, chunk_overlap: 0}\n"
-        "  It: {type: Parser, input_data: '${Parts}', template: '{start}: {text}'}",
-        "0: One two.\n9: Three four.",
-    ),
+    "TypeConverter": ('input_data: \'[{"text": "a"}, {"text": "b"}]\', output_type: Table', "<{text}>", "<a>\n<b>"),
+    "DataOperations": ("data: [{n: 2}, {n: 1}], operation: Sort, column_name: n", "{n}", "1\n2"),
+    "SplitText": ("input_value: One two. Three four., chunk_size: 12, chunk_overlap: 0", "{start}: {text}", PARTS),
     "Retrieve": ("It: {type: Retrieve, knowledge: rules, search_query: badge, top_k: 1}", "Badges are worn."),
     "File": (
-        "Read: {type: File, path: rules.md}\n"
-        "  It: {type: Parser, input_data: '${Read.dataframe}', template: '{source}: {text}'}",
+        "X: {type: File, path: rules.md}\n"
+        "  It: {type: Parser, input_data: '${X.dataframe}', template: '{source}: {text}'}",
         "rules.md: Badges are worn.",
     ),
-    "APIRequest": (
-        "Asked: {type: APIRequest, url_input: 'http://SERVER/{page}', page: a b}\n"
-        "  It: {type: Prompt, template: '{v}', v: '${Asked}'}",
-        '{"source":"http://SERVER/a%20b","status_code":200,"result":"Served."}',
-    ),
-    "URL": (
-        "Pages: {type: URL, urls: 'http://SERVER/', allowed_hosts: [SERVER]}\n"
-        "  It: {type: Parser, input_data: '${Pages}', template: '{text}'}",
-        "Served.",
-    ),
-    "WebSearch": (
-        "Found: {type: WebSearch, query: tea}\n"
-        "  It: {type: Parser, input_data: '${Found}', template: '{title}: {text}'}",
-        "Tea: Served.",
-    ),
-    "SQL": (
-        "Rows: {type: SQL, database: badges, query: 'SELECT name FROM badges WHERE number = {n}', n: '7'}\n"
-        "  It: {type: Parser, input_data: '${Rows}', template: '{name}'}",
-        "Ada",
-    ),
-    "PythonFunction": (
-        "Found: {type: PythonFunction, function: tests.own_functions.place_order,\n"
-        "    arguments: {lines: [{article: tea}]}}\n"
-        "  It: {type: Prompt, template: '{v}', v: '${Found}'}",
-        "1 tea",
-    ),
+    "APIRequest": ("url_input: 'http://SERVER/{page}', page: a b", "${X}", SERVED),
+    "URL": ("urls: 'http://SERVER/', allowed_hosts: [SERVER]", "{text}", "Served."),
+    "WebSearch": ("query: tea", "{title}: {text}", "Tea: Served."),
+    "SQL": ("database: badges, query: 'SELECT name FROM badges WHERE number = {n}', n: '7'", "{name}", "Ada"),
+    "PythonFunction": (f"function: {PLACE_ORDER}, arguments: {{lines: [{{article: tea}}]}}", "${X}", "1 tea"),
     "MCP": ("It: {type: MCP, server: orders, tools: [find_order], arguments: {number: 7}}", "Order 7 is sent."),
     "MessageHistory": ("It: {type: MessageHistory, template: '<{text}>'}", "<Hello>\n<>"),
     "Recall": ("It: {type: Recall, search_query: hello, template: '<{text}>'}", "<Hello>"),
     "StoreMessage": ("It: {type: StoreMessage, message: Noted.}", "Noted."),
 }
 """Each type as `It` of a flow, and what it gives to the second "Hello" of a conversation (MessageHistory: the first was
-answered with nothing). `SERVER` is one that says "Served."."""
+answered with nothing). `SERVER` is one that says "Served.". Of three texts the first are the fields of a component `X`
+of this type, the second what a text makes of `${X}`, or a template of its records."""
+
+
+def write_components(kind: str, fields: str, shown: str = "") -> str:
+    it = (
+        f"Prompt, template: '{{v}}', v: '{shown}'"
+        if "${" in shown
+        else f"Parser, input_data: '${{X}}', template: '{shown}'"
+    )
+    return f"X: {{type: {kind}, {fields}}}\n  It: {{type: {it}}}" if shown else fields
 
 
 @pytest.mark.parametrize("kind", COMPONENTS)
@@ -145,8 +108,8 @@ async def test_each_type_runs_in_a_flow(kind: str, tmp_path: Path) -> None:
     assert kind in IN_A_FLOW, f"tests/test_components.py has no flow with {kind} in IN_A_FLOW"
     if kind == "MCP":
         pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
-    lines, expected = IN_A_FLOW[kind]
-    flow = f"components:\n  {lines}\n  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n"
+    *lines, expected = IN_A_FLOW[kind]
+    flow = f"components:\n  {write_components(kind, *lines)}\n  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n"
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "rules.md").write_text("Badges are worn.")
     with closing(sqlite3.connect(tmp_path / "badges.db")) as badges, badges:
@@ -223,14 +186,13 @@ async def test_an_input_gives_the_requests_text_else_its_own(kind: str) -> None:
     assert read(await run(kind)) == ""
 
 
-@pytest.mark.parametrize("kind", ["ChatOutput", "TextOutput"])
-async def test_an_output_gives_what_it_is_given(kind: str) -> None:
-    assert read(await run(kind, input_value="answer")) == "answer"
-
-
 async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> None:
     output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
     assert read(output) == "Hi {other} ${X}, {name} {other} ${X}"
+    prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
+    context = Context("It", None, SaidBefore(*SAID), ScriptedModels(), None, run_no_flow)
+    for filled, text in (({"a": "filled"}, "filled own"), ({"template": "<{b}>"}, "<own>"), ({}, " own")):
+        assert read(await prompt.model_copy(update=filled).run(context)) == text
 
 
 async def test_a_small_template_cannot_ask_for_all_memory() -> None:
@@ -265,42 +227,24 @@ async def test_only_a_plain_name_in_braces_is_a_variable(template: str, text: st
     assert parse_template(template).fill({"v": "1"}) == text
 
 
-async def test_a_copy_with_filled_fields_gives_the_new_text() -> None:
-    prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
-    context = Context("It", None, SaidBefore(*SAID), ScriptedModels(), None, run_no_flow)
-    assert read(await prompt.model_copy(update={"a": "filled"}).run(context)) == "filled own"
-    assert read(await prompt.model_copy(update={"template": "<{b}>"}).run(context)) == "<own>"
-    assert read(await prompt.run(context)) == " own"
-
-
 async def test_a_model_is_told_only_what_the_flow_sets() -> None:
     plain = await run("LanguageModel", model="json", input_value="hi")
     assert json.loads(read(plain)) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
-    full = await run(
-        "LanguageModel",
-        model="json",
-        input_value="hi",
-        system_message="Be brief.",
-        temperature=0,
-        max_tokens=5,
-        top_p=0.5,
-        seed=7,
-        stream=False,
-    )
-    told = json.loads(read(full))
+    options = {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
+    fields = {"model": "json", "input_value": "hi", "system_message": "Be brief.", "stream": False}
+    told = json.loads(read(await run("LanguageModel", **fields, **options)))
     assert told["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
-    assert told["options"] == {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
+    assert told["options"] == options
 
 
 async def test_a_model_streams_where_somebody_watches() -> None:
-    emitted: list[str | ModelProgress] = []
+    emitted: list[Any] = []
     output = await run("LanguageModel", input_value="one two", emitted=emitted)
     assert emitted == ["You ", "said: ", "one ", "two"]
     assert output == Output({"text_output": "You said: one two"}, "scripted:echo", Usage(2, 4), "stop")
-
-
-async def test_a_models_progress_reaches_who_watches() -> None:
-    emitted: list[str | ModelProgress] = []
+    emitted.clear()
+    assert read(await run("LanguageModel", input_value="one", stream=False, emitted=emitted)) == "You said: one"
+    assert emitted == []
     await run("LanguageModel", model="fetching", input_value="x", emitted=emitted)
     assert [type(piece) for piece in emitted[:2]] == [ModelProgress, ModelProgress]
 
@@ -319,12 +263,6 @@ async def test_who_needs_the_whole_answer_waits_for_a_model_where_somebody_watch
     assert [piece.received for piece in emitted] == [0, 400, 800, 1000]
     with pytest.raises(ModelNotReady):
         await run(kind, model="fetching", **WHOLE[kind])
-
-
-async def test_stream_false_gives_the_text_whole() -> None:
-    emitted: list[str | ModelProgress] = []
-    output = await run("LanguageModel", input_value="one", stream=False, emitted=emitted)
-    assert (emitted, read(output)) == ([], "You said: one")
 
 
 @pytest.mark.parametrize("emitted", [None, []])
