@@ -59,29 +59,18 @@ def list_recent(page: "Page") -> list[str]:
 
 
 def test_a_search_says_whose_chats_it_searches_and_what_other_flows_have(house: AppServer, bob: "Page") -> None:
+    side = bob.get_by_test_id("stSidebar")
+    go(bob, f"{house.url}/playground?flow=handbook")
+    expect_count(side.get_by_role("searchbox"), 0)  # its only chat is seen at a glance
     go(bob, f"{house.url}/playground?flow=support")
-    side = open_drawer(bob)
-    side.get_by_text("Your chats with Support").wait_for()
+    open_drawer(bob).get_by_text("Your chats with Support").wait_for()
     field = side.get_by_role("searchbox", name="Search chats with Support")
-    field.fill("HOLIDAYS")
+    field.fill("nowhere")
     side.get_by_text("No chat with Support has these words.").wait_for()
+    assert still(bob).get_by_text("With other flows").count() == 0
+    field.fill("HOLIDAYS")
     side.get_by_role("link", name="How many holidays Handbook").tap()
     answers(bob).get_by_text("You said: How many holidays").wait_for()
-    expect_count(
-        still(bob).get_by_test_id("stSidebar").get_by_role("searchbox"), 0
-    )  # its only chat is seen at a glance
-
-
-def test_two_chats_are_searched(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser, **PHONE) as page:
-        enter_as(page, house, "zoe")
-        for count in range(2):
-            begin_chat(page, house, "support", f"Question {count}")
-            expect_count(page.get_by_test_id("stSidebar").get_by_role("searchbox"), count)
-        side = open_drawer(page)
-        side.get_by_role("searchbox").fill("nowhere")
-        side.get_by_text("No chat with Support has these words.").wait_for()
-        assert still(page).get_by_text("With other flows").count() == 0
 
 
 def test_the_menu_of_a_chats_head_pins_renames_and_deletes(house: AppServer, bob: "Page") -> None:
@@ -133,47 +122,17 @@ def test_that_a_flow_is_shared_is_told_to_who_may_publish_it(house: AppServer, b
         page.get_by_text("Nobody sees your chats with it").wait_for()
 
 
-def test_a_text_area_on_a_phone_speaks_of_no_keys(house: AppServer, bob: "Page") -> None:
-    begin_chat(bob, house, "support", "Rated")
-    bob.get_by_role("button", name="Bad answer").tap()
-    dialog = bob.get_by_role("dialog")
-    dialog.get_by_role("textbox", name="In your own words").fill("It is bad")
-    told = dialog.get_by_test_id("InputInstructions")
-    told.get_by_text("9/2000").wait_for()
-    assert told.inner_text() == "9/2000"
-
-
-def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page", browser: "Browser") -> None:
+def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page") -> None:
     begin_chat(bob, house, "support", "Shared for a moment")
     choose(open_chat_menu(bob), "Share")
     dialog = bob.get_by_role("dialog", name="Share this chat")
     dialog.get_by_text("A link that you create now works until midnight at the end of").wait_for()
     dialog.get_by_role("button", name="Create link").tap()
-    dialog.get_by_text("This link works only on this computer. Ask an administrator to change that.").wait_for()
+    dialog.get_by_text("This link works only on this computer.").wait_for()
     dialog.get_by_role("button", name="Revoke").tap()
     dialog.get_by_text("The link no longer works.").wait_for()
     dialog.get_by_role("button", name="Create link", exact=True).tap()
     dialog.get_by_text("The link no longer works.").wait_for(state="detached")
-    with visitor(browser) as page:
-        enter_as(page, house, "augusta")
-        begin_chat(page, house, "support", "An admin's")
-        choose(open_chat_menu(page), "Share")
-        page.get_by_role("dialog").get_by_role("button", name="Create link").click()
-        page.get_by_text("This link works only on this computer.").wait_for()
-
-
-def test_lines_that_are_wrapped_grow_downwards(house: AppServer, bob: "Page") -> None:
-    go(bob, f"{house.url}/playground?flow=support")
-    say(bob, "a line\n\n" * 20 + "```python\n" + "a = 'a long line of code'; " * 4 + "\n```")
-    wrap = answers(bob).get_by_role("button", name="Wrap lines")
-    wrap.wait_for()
-    bob.wait_for_function("document.querySelector('.fg-to-end').hidden")
-    place = "one => [one.getBoundingClientRect().top, one.closest('.fg-code').offsetHeight]"
-    top, height = still(bob).evaluate(f"({place})(document.querySelector('.fg-answer .fg-wrap'))")
-    wrap.tap()
-    bob.wait_for_function(f"({place})(document.querySelector('.fg-answer .fg-wrap'))[1] > {height}")
-    bob.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert wrap.evaluate(place)[0] == top
 
 
 def test_chats_that_are_ticked_are_as_large_as_a_finger(house: AppServer, bob: "Page") -> None:
