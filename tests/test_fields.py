@@ -29,17 +29,10 @@ def fields(flow: WiredFlow, *, sees_inside: bool = True) -> dict[str, FieldPolic
     return {policy.key: policy for policies in seen.values() for policy in policies.values()}
 
 
-def test_fields_stand_in_the_flows_order_by_component() -> None:
-    seen = FLOW.policy.list_fields(LOCAL_OWNER)
-    assert list(seen) == ["ChatInput", "Topic", "Prompt", "Model", "History", "ChatOutput"]
-    assert list(seen["Prompt"]) == ["template", "topic", "tone"]
-
-
 @pytest.mark.parametrize(
     ("key", "kind", "value", "bounds"),
     [
         ("ChatInput.input_value", "area", "Hello", (None, None, None)),
-        ("Prompt.tone", "area", "kind", (None, None, None)),
         ("Model.temperature", "slider", 0.1, (0, 2, 0.01)),
         ("Model.top_p", "number", None, (0.01, 1, 0.01)),
         ("Model.max_tokens", "integer", None, (1, 1_000_000, 1)),
@@ -53,7 +46,10 @@ def test_the_editor_follows_the_model(key: str, kind: str, value: Any, bounds: t
     assert field.closed is None
 
 
-def test_a_field_says_what_its_model_says() -> None:
+def test_fields_stand_in_the_flows_order_and_say_what_their_model_says() -> None:
+    seen = FLOW.policy.list_fields(LOCAL_OWNER)
+    assert list(seen) == ["ChatInput", "Topic", "Prompt", "Model", "History", "ChatOutput"]
+    assert list(seen["Prompt"]) == ["template", "topic", "tone"]
     field = fields(FLOW)["History.order"]
     assert (field.type.title, field.type.description) == ("Order", "Oldest first (Ascending) or newest first.")
     assert (field.widget, field.choices, field.value) == ("choice", ("Ascending", "Descending"), "Ascending")
@@ -90,13 +86,8 @@ def test_bounds_are_the_tighter_of_models_and_authors() -> None:
 
 
 def test_from_outside_there_is_only_what_the_author_opened() -> None:
-    assert list(fields(OPENED, sees_inside=False)) == [
-        "Prompt.tone",
-        "Model.model",
-        "Model.temperature",
-        "Model.max_tokens",
-        "History.n_messages",
-    ]
+    opened = ["Prompt.tone", "Model.model", "Model.temperature", "Model.max_tokens", "History.n_messages"]
+    assert list(fields(OPENED, sees_inside=False)) == opened
     assert FLOW.policy.list_fields(MEMBER) == {}
     seen = repr(OPENED.policy.list_fields(MEMBER))
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
@@ -134,15 +125,8 @@ components:
   In: {type: Measured}
   Out: {type: ChatOutput, input_value: "${In}"}
 api:
-  overridable:
-    - {field: In.free, min: 1, choices: [0, 1, 2]}
-    - {field: In.least, max: 3, choices: [2, 3, 4]}
-    - In.most
-    - In.wide
-    - In.narrow
-    - In.either
-    - {field: In.few, min: 950, max: 950}
-    - In.many
+  overridable: [{field: In.free, min: 1, choices: [0, 1, 2]}, {field: In.least, max: 3, choices: [2, 3, 4]},
+    In.most, In.wide, In.narrow, In.either, {field: In.few, min: 950, max: 950}, In.many]
 """),
     types={**COMPONENTS, "Measured": Measured},
 )
@@ -156,22 +140,20 @@ def test_a_number_is_edited_as_far_as_its_bounds_go() -> None:
     assert widgets == {"most": "number", "wide": "slider", "narrow": "slider", "few": "slider", "many": "integer"}
     assert (found["free"].choices, found["least"].choices) == ((1, 2), (2, 3))
 
-
-def test_a_value_of_no_kind_that_a_field_takes_is_told_once() -> None:
     with pytest.raises(TweaksRefused) as caught:
         apply_tweaks(MEASURED, RunRequest(tweaks={"In": {"either": "x"}}), unknown="refuse")
     assert caught.value.message == '`In.either` is a whole number or a number, not "x".'
 
 
 def test_an_author_may_leave_some_of_a_types_choices() -> None:
-    for entry, choices in (("History.order", ("Ascending", "Descending")), (ASCENDING, ("Ascending",))):
+    ascending = "{field: History.order, choices: [Ascending]}"
+    for entry, choices in (("History.order", ("Ascending", "Descending")), (ascending, ("Ascending",))):
         opened = wired(TALK + f"api: {{overridable: [{entry}]}}\n")
         assert fields(opened)["History.order"].choices == choices
     (said,) = mistakes(TALK + "api: {overridable: [{field: History.order, choices: [Up]}]}\n")
     assert said.endswith('"Up" in `choices` cannot be: the field is one of Ascending, Descending.')
 
 
-ASCENDING = "{field: History.order, choices: [Ascending]}"
 BOUNDED = """\
 name: Bounded
 components:
@@ -183,13 +165,13 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 api:
   overridable:
-    - Rows.input_data
-    - Named.data
-    - Named.rename_keys_input
     - {field: Model.temperature, min: 0.25, max: 3}
     - {field: Model.max_tokens, choices: [10, 20]}
     - {field: Model.model, choices: ["scripted:json", "scripted:echo"]}
     - {field: History.n_messages, min: 2}
+    - Rows.input_data
+    - Named.data
+    - Named.rename_keys_input
 """
 
 
@@ -255,10 +237,6 @@ def test_a_text_input_that_is_opened_is_asked_and_others_where_their_author_says
     quiet = wired(TALK + "api: {overridable: [{field: Topic.input_value, ask: false}]}\n")
     assert (quiet.policy.asked, wired(TALK).policy.asked) == ((), ())
 
-
-def test_opened_inputs_are_what_a_message_fills() -> None:
     opened = wired(TALK + "api: {overridable: [Topic.input_value, ChatInput.input_value, Prompt.tone]}\n")
-    assert [(kind, policy.key) for kind, policy in opened.policy.inputs] == [
-        ("text", "Topic.input_value"),
-        ("chat", "ChatInput.input_value"),
-    ]
+    inputs = [(kind, policy.key) for kind, policy in opened.policy.inputs]
+    assert inputs == [("text", "Topic.input_value"), ("chat", "ChatInput.input_value")]
