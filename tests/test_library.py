@@ -44,30 +44,15 @@ def test_a_flow_file_names_its_knowledge() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "  handbook: {files: [../*.md]}",
-            "talk.yaml:5:22: `knowledge.handbook.files.0`: a pattern of files stays inside",
-        ),
-        (
-            "  handbook: {files: ['/etc/*']}",
-            "talk.yaml:5:22: `knowledge.handbook.files.0`: a pattern of files counts from",
-        ),
-        ("  handbook: {files: []}", "talk.yaml:5:21: `knowledge.handbook.files`: there are 1 to 50 patterns."),
-        ("  handbook: {}", "talk.yaml:5:13: `knowledge.handbook`: there is `files`, `urls` or `uploads: true`."),
-        (
-            "  handbook: {files: [a], embeddings: small}",
-            "talk.yaml:5:38: `knowledge.handbook.embeddings`: a model is written provider:model, for example openai:",
-        ),
+        ("  handbook: {files: [../*.md]}", "5:22: `knowledge.handbook.files.0`: a pattern of files stays inside"),
+        ("  handbook: {files: ['/etc/*']}", "5:22: `knowledge.handbook.files.0`: a pattern of files counts from"),
+        ("  handbook: {files: []}", "5:21: `knowledge.handbook.files`: there are 1 to 50 patterns."),
+        ("  handbook: {}", "5:13: `knowledge.handbook`: there is `files`, `urls` or `uploads: true`."),
+        ("  handbook: {files: [a], embeddings: small}", "5:38: `knowledge.handbook.embeddings`: a model is written"),
         ("  handbook: {file: [a]}", "There is no `file` in `knowledge.handbook`. (did you mean files?)"),
         ("  Hand Book: {files: [a]}", "`knowledge`: 'Hand Book' is no name: those are small letters"),
-        (
-            "  handbook: {files: [a], split: {size: 200, overlap: 150}}",
-            "`knowledge.handbook.split`: `overlap` is half of `size` at most.",
-        ),
-        (
-            "  handbook: {files: [a], split: {size: 10}}",
-            "talk.yaml:5:40: `knowledge.handbook.split.size` is a whole number from 100 to 10,000, not 10.",
-        ),
+        ("  handbook: {files: [a], split: {size: 200, overlap: 150}}", "`overlap` is half of `size` at most."),
+        ("  handbook: {files: [a], split: {size: 10}}", "5:40: `knowledge.handbook.split.size` is a whole number from"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text: str, said: str) -> None:
@@ -78,10 +63,8 @@ def test_a_mistake_is_told_with_its_place(text: str, said: str) -> None:
 def test_config_yaml_names_what_all_flows_may_look_up(tmp_path: Path) -> None:
     settings = load(tmp_path, WITH)
     assert settings.knowledge["handbook"].split.overlap == 100
-    assert refusal(tmp_path, "knowledge:\n  a:\n    files: [../b]\n") == (
-        "config.yaml:3: knowledge.a.files.0: a pattern of files stays inside the flows folder: it has no part that is "
-        "empty, `.` or `..`"
-    )
+    said = refusal(tmp_path, "knowledge:\n  a:\n    files: [../b]\n")
+    assert said.startswith("config.yaml:3: knowledge.a.files.0: a pattern of files stays inside the flows folder")
     assert "did you mean files" in refusal(tmp_path, "knowledge:\n  a:\n    fils: [b]\n")
 
 
@@ -97,7 +80,11 @@ class Shelf:
         catalogue = Catalogue(folder, max_bytes=100_000)
         data = folder.parent / "data"
         self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryPace(0.05, 0.05))
-        self.other = IndexHomes(folder.parent / "other")
+
+    def open_elsewhere(self, wait: float) -> Library:
+        """One that has indexed nothing and looks at nothing, and whose questions wait so long."""
+        homes = IndexHomes(self.folder.parent / "other")
+        return Library(Catalogue(self.folder, max_bytes=100_000), {}, homes, pace=LibraryPace(wait=wait))
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
         path = self.folder / "knowledge" / name
@@ -135,34 +122,23 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
 def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
     """Without anybody asking for it; a first question waits for the first index."""
 
+    async def finds(texts: list[str]) -> bool:
+        return await shelf.find("Lyon") == texts
+
     async def watch() -> None:
         shelf.library.start()
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
         shelf.write("hotels.md", "Hotels in Lyon cost 130 euros.", at=1_600_000_100)
 
-        async def is_new() -> bool:
-            return await shelf.find("Lyon") == ["Hotels in Lyon cost 130 euros."]
-
-        await _until(is_new)
+        await _until(lambda: finds(["Hotels in Lyon cost 130 euros."]))
         state = shelf.library.states["travel/handbook"]
         assert (state.is_running, state.done, state.failure) == (False, 1, None)
         (shelf.folder / "knowledge" / "hotels.md").unlink()
 
-        async def is_gone() -> bool:
-            return await shelf.find("Lyon") == []
-
-        await _until(is_gone)
+        await _until(lambda: finds([]))
         await shelf.library.close()
 
     asyncio.run(watch())
-
-
-def test_a_question_waits_for_an_index_no_longer_than_it_may(shelf: Shelf) -> None:
-    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, pace=LibraryPace(wait=0.3))
-    begun = time.monotonic()
-    with pytest.raises(KnowledgeMissing):
-        asyncio.run(library.search("travel", "handbook", "Lyon"))
-    assert 0.3 <= time.monotonic() - begun < 15  # twenty, unless told otherwise
 
 
 def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_they_came(shelf: Shelf) -> None:
@@ -183,16 +159,18 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
 
 
 @pytest.mark.parametrize("is_made", [True, False])
-def test_a_question_that_waited_in_vain_says_so(shelf: Shelf, is_made: bool) -> None:
-    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, pace=LibraryPace(wait=0.01))
+def test_a_question_waits_for_an_index_no_longer_than_it_may_and_says_so(shelf: Shelf, is_made: bool) -> None:
+    library = shelf.open_elsewhere(0.3)
 
     async def wait() -> None:
         if is_made:
             (shelf.folder / "knowledge" / "hotels.md").unlink()
             await library.index(library.find("travel", "handbook"))
             shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
+        begun = time.monotonic()
         with pytest.raises(KnowledgeMissing, match="'travel/handbook' is not indexed yet"):
             await library.search("travel", "handbook", "Lyon")
+        assert 0.3 <= time.monotonic() - begun < 15  # twenty, unless told otherwise
 
     asyncio.run(wait())
 
@@ -257,9 +235,8 @@ def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file
         return not gone.exists()
 
     async def watch(*, deletes: bool) -> None:
-        library = Library(
-            Catalogue(shelf.folder, max_bytes=100_000), {}, IndexHomes(data), pace=LibraryPace(settle=0.05)
-        )
+        catalogue = Catalogue(shelf.folder, max_bytes=100_000)
+        library = Library(catalogue, {}, IndexHomes(data), pace=LibraryPace(settle=0.05))
         library.start()
         assert await library.search("travel", "handbook", "Lyon")  # whose index is made after that look
         assert await is_gone() is False or deletes
@@ -279,7 +256,7 @@ def test_a_library_deletes_nothing_where_there_is_no_flow_yet(tmp_path: Path) ->
     class WatchedHomes(IndexHomes):
         def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
             asked.append(deletes)
-            return super().forget(wanted, now=now, deletes=deletes)
+            return []
 
     async def watch(count: int) -> None:
         async def is_asked() -> bool:
@@ -313,19 +290,15 @@ def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_pa
     found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}", filters: {client: Acme}}\n'
     for number in range(300):
         (tmp_path / f"f{number}.yaml").write_text(FLOW + found + ("" if number == 7 else WITH))
-    library = Library(
-        Catalogue(tmp_path, max_bytes=100_000),
-        {"handbook": KnowledgeSection(files=("*.md",))},
-        IndexHomes(tmp_path / "data"),
-    )
+    shared = {"handbook": KnowledgeSection(files=("*.md",))}
+    library = Library(Catalogue(tmp_path, max_bytes=100_000), shared, IndexHomes(tmp_path / "data"))
     files = {f"{number}.md": IndexedFile(f"{number}.md", "", keys={"client": "A"}) for number in range(10_000)}
     addresses = [*(f"f{number}/handbook" for number in range(3_000)), "handbook", "rules"]
 
     async def look() -> None:
         says = 'No file has client: "Acme", which the filter wants.'
-        shared, own = library.list_of("")[0], library.list_of("f9")[0]
-        assert await library.list_unmet(shared, files) == [f"`Found` of the flow f7: {says}"]
-        assert await library.list_unmet(own, files) == [f"`Found` of the flow f9: {says}"]
+        for flow, section in (("f7", library.list_of("")[0]), ("f9", library.list_of("f9")[0])):
+            assert await library.list_unmet(section, files) == [f"`Found` of the flow {flow}: {says}"]
         assert len(library.find_unnamed(addresses)) == 2_702
 
     asyncio.run(stays_responsive(look))
