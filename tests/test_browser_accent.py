@@ -4,23 +4,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import enter_as
-from tests.axe import fetch_axe, find_violations
+from tests.axe import find_violations
 from tests.house import PUBLIC, House
 from tests.open_page import answers, composer, flow_text, go, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
-TEXTS = {
-    "welcome": "See [the rules](https://example.com).",
-    "notice": "By [us](https://example.com).",
-    "starters": ["Go"],
-}
+WELCOME, NOTICE = "See [the rules](https://example.com).", "By [us](https://example.com)."
+TEXTS = {"welcome": WELCOME, "notice": NOTICE, "starters": ["Go"]}
 HOUSE = House(
     flows={
         "green": flow_text("scripted:echo", "Green", accent="#0b7a4b", **TEXTS),
@@ -48,9 +42,8 @@ def read(place: "Locator", name: str) -> str:
     ],
 )
 def test_its_buttons_and_links_have_it(
-    house: AppServer, browser: "Browser", tmp_path: "Path", flow: str, scheme: str, pressed: str, link: str
+    house: AppServer, browser: "Browser", axe: str, flow: str, scheme: str, pressed: str, link: str
 ) -> None:
-    axe = fetch_axe(tmp_path)
     with visitor(browser, color_scheme=scheme) as page:
         go(page, f"{house.url}/public_flow/{flow}")
         for name in ("the rules", "us"):
@@ -68,19 +61,7 @@ def test_its_buttons_and_links_have_it(
         assert find_violations(still(page), axe) == set()
 
 
-def test_the_playground_has_it_and_home_a_hint_of_it_alone(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "augusta")
-        go(page, house.url)
-        tints = [
-            read(page.locator(f".st-key-card-{flow} .fg-picture"), "backgroundColor") for flow in ("green", "plain")
-        ]
-        assert len(set(tints)) == 2
-        page.get_by_role("link", name="Green").click()
-        composer(page).fill("Hello")
-        assert read(page.get_by_role("button", name="Send"), "backgroundColor") == GREEN
-        assert read(page.get_by_role("button", name="Publish"), "backgroundColor") == INDIGO
-        page.get_by_role("link", name="All flows").click()
-        page.get_by_role("link", name="Plain").click()
-        composer(page).fill("Hello")
-        assert read(page.get_by_role("button", name="Send"), "backgroundColor") == INDIGO
+def test_at_the_playground_the_chat_alone_has_it(house: AppServer, ada: "Page") -> None:
+    composer(go(ada, f"{house.url}/playground?flow=green")).fill("Hello")
+    assert read(ada.get_by_role("button", name="Send"), "backgroundColor") == GREEN
+    assert read(ada.get_by_role("button", name="Publish"), "backgroundColor") == INDIGO

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import ADMINS_PAGES, FLOWS, enter_as
-from tests.axe import STREAMLITS, fetch_axe, find_ours
+from tests.axe import STREAMLITS, find_ours
 from tests.house import PUBLIC, House
-from tests.open_page import go, open_menu, say, still, visitor
+from tests.open_page import composer, go, open_menu, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -19,19 +19,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+LINKS = [{"title": "Terms", "url": "https://example.com/terms"}]
 HOUSE = House(
     flows=FLOWS,
     shared={"echo": PUBLIC},
-    config={
-        "organization": {"name": "Acme", "links": [{"title": "Terms", "url": "https://example.com/terms"}]},
-        "sharing": {"allow_public": True},
-    },
+    config={"organization": {"name": "Acme", "links": LINKS}, "sharing": {"allow_public": True}},
 )
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fetch_axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture(params=[1280, 390])
@@ -59,23 +52,38 @@ def test_pages_of_an_admin(house: AppServer, page: "Page", axe: str, path: str) 
     assert find_ours(page, axe) == set()
 
 
-def test_the_publish_menu_and_who_can_open_it(house: AppServer, page: "Page", axe: str) -> None:
-    enter_as(page, house, "augusta")
-    go(page, f"{house.url}/playground?flow=echo")
-    menu = open_menu(page.get_by_role("button", name="Publish"))
+def test_menus_dialogs_and_the_sidebar(house: AppServer, page: "Page", axe: str) -> None:
+    address = f"{house.url}/playground?flow=echo"
+    composer(go(enter_as(page, house, "augusta"), address)).wait_for()
+    if page.get_by_test_id("stExpandSidebarButton").is_visible():
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebar").get_by_role("button", name="New chat").wait_for()
+    assert find_ours(still(page), axe) == set(), "sidebar"
+    menu = open_menu(go(page, address).get_by_role("button", name="Publish"))
     menu.get_by_role("switch").wait_for()
     assert find_ours(still(page), axe) == set(), "Publish"
     menu.get_by_role("button", name="Who can open it").click()
-    page.get_by_role("dialog").get_by_role("button", name="Save").wait_for()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Save").wait_for()
     assert find_ours(still(page), axe) == set(), "Who can open it"
-    page.get_by_role("dialog").get_by_text("People and groups").click()
-    page.get_by_role("dialog").get_by_text("2 people can open it").wait_for()
+    dialog.get_by_text("People and groups").click()
+    dialog.get_by_text("2 people can open it").wait_for()
     assert find_ours(still(page), axe) == set(), "People and groups"
+    go(page, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
+    dialog.get_by_role("textbox", name="User name").wait_for()
+    assert find_ours(still(page), axe) == set(), "Invite somebody"
 
 
-def test_the_api_pane_with_each_tab(house: AppServer, page: "Page", axe: str) -> None:
-    enter_as(page, house, "augusta")
-    go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="API access").click()
+def test_the_api_pane_versions_and_the_editor_of_a_question(house: AppServer, page: "Page", axe: str) -> None:
+    go(enter_as(page, house, "augusta"), f"{house.url}/playground?flow=echo")
+    say(page, "Hello")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("group", name="Version 2 of 2").wait_for()
+    assert find_ours(still(page), axe) == set(), "Versions"
+    page.get_by_role("button", name="Edit", exact=True).press("Enter")
+    page.get_by_role("textbox", name="Edit your message").wait_for()
+    assert find_ours(page, axe) == set(), "Edit"
+    page.get_by_role("button", name="API access").click()
     pane = page.get_by_role("dialog")
     pane.get_by_role("tab", name="Python").wait_for()
     tabs = still(page).get_by_role("dialog").get_by_role("tab").all()
@@ -84,30 +92,6 @@ def test_the_api_pane_with_each_tab(house: AppServer, page: "Page", axe: str) ->
         tab.click()
         pane.get_by_role("tabpanel").filter(visible=True).first.wait_for()
         assert find_ours(still(page), axe) == set(), tab.inner_text()
-
-
-def test_the_sidebar_and_a_dialog_of_the_organization(house: AppServer, page: "Page", axe: str) -> None:
-    enter_as(page, house, "augusta")
-    go(page, f"{house.url}/playground?flow=echo").get_by_role("textbox", name="Message", exact=True).wait_for()
-    if page.get_by_test_id("stExpandSidebarButton").is_visible():
-        page.get_by_test_id("stExpandSidebarButton").click()
-    page.get_by_test_id("stSidebar").get_by_role("button", name="New chat").wait_for()
-    assert find_ours(still(page), axe) == set(), "sidebar"
-    go(page, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
-    page.get_by_role("dialog").get_by_role("textbox", name="User name").wait_for()
-    assert find_ours(still(page), axe) == set(), "Invite somebody"
-
-
-def test_versions_and_the_editor_of_a_question(house: AppServer, page: "Page", axe: str) -> None:
-    enter_as(page, house, "augusta")
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "Hello")
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("group", name="Version 2 of 2").wait_for()
-    assert find_ours(still(page), axe) == set(), "Versions"
-    page.get_by_role("button", name="Edit", exact=True).press("Enter")
-    page.get_by_role("textbox", name="Edit your message").wait_for()
-    assert find_ours(page, axe) == set(), "Edit"
 
 
 def test_the_first_account(tmp_path: Path, page: "Page", axe: str) -> None:
