@@ -20,6 +20,7 @@ from tests.chromium import Chromium, find_quickest
 from tests.forks import ForkServer
 from tests.house import House
 from tests.kinds import pytest_cmdline_main, pytest_collection_modifyitems  # noqa: F401 - pytest calls them
+from tests.narrow import PHONE
 from tests.open_page import visitor
 from tests.organization import organization
 from tests.people import Open
@@ -159,6 +160,13 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def page(browser: "Browser") -> "Iterator[Page]":
     """A page in a browser that has no cookies."""
     with visitor(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def phone(browser: "Browser") -> "Iterator[Page]":
+    """A page on a phone."""
+    with visitor(browser, **PHONE) as opened:
         yield opened
 
 
