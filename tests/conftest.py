@@ -65,10 +65,9 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def cheap_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords cost this process a millisecond instead of 200, but for tests that are about what they cost."""
-    if request.node.get_closest_marker("password_cost") is None:
-        monkeypatch.setattr(passwords, "COST", passwords.LEAST_COST)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords cost this process a millisecond instead of 200."""
+    monkeypatch.setattr(passwords, "COST", passwords.LEAST_COST)
 
 
 @pytest.fixture(params=DATABASES)

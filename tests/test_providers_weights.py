@@ -1,3 +1,5 @@
+"""How the weights of the built-in model are fetched, kept and found again."""
+
 import asyncio
 import hashlib
 import os
