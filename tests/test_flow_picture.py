@@ -15,13 +15,9 @@ components:
 
 
 def test_arrows_are_references_and_shapes_say_what_a_component_is() -> None:
-    assert draw_picture(wired(ROUTED)).mermaid.splitlines() == [
-        "flowchart TB",
-        'n0[/"Chat Input"/]',
-        'n1{{"If#45;Else<br/>Gate"}}',
-        'n2["Language Model<br/>Refund"]',
-        'n3["Anything else<br/>Other"]',
-        'n4(["Chat Output"])',
+    nodes = ['n0[/"Chat Input"/]', 'n1{{"If#45;Else<br/>Gate"}}', 'n2["Language Model<br/>Refund"]']
+    nodes += ['n3["Anything else<br/>Other"]', 'n4(["Chat Output"])']
+    arrows = [
         "n0 --> n1",
         "n0 --> n2",
         'n1 -->|"true_result"| n2',
@@ -29,11 +25,9 @@ def test_arrows_are_references_and_shapes_say_what_a_component_is() -> None:
         "n2 -.-> n4",
         "n3 -.-> n4",
     ]
-
-
-def test_an_arrow_is_dashed_where_all_it_stands_for_is_optional() -> None:
+    assert draw_picture(wired(ROUTED)).mermaid.splitlines() == ["flowchart TB", *nodes, *arrows]
     flow = wired(ROUTED.replace('"${Refund?}${Other?}"', '"${Refund?} ${Refund} ${Other?} ${Other?}"'))
-    assert draw_picture(flow).mermaid.splitlines()[-2:] == ["n2 --> n4", "n3 -.-> n4"]
+    assert draw_picture(flow).mermaid.splitlines()[-2:] == ["n2 --> n4", "n3 -.-> n4"], "dashed: all are optional"
 
 
 def test_a_line_with_a_circle_leads_from_an_agent_to_its_tools() -> None:
@@ -45,13 +39,8 @@ components:
   Sub: {type: Agent, tools: [Calculator]}
   ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
 """)
-    assert draw_picture(flow).mermaid.splitlines()[-5:] == [
-        "n0 --> n1",
-        "n1 --> n4",
-        "n1 --o n2",
-        "n1 --o n3",
-        "n3 --o n2",
-    ]
+    lines = ["n0 --> n1", "n1 --> n4", "n1 --o n2", "n1 --o n3", "n3 --o n2"]
+    assert draw_picture(flow).mermaid.splitlines()[-5:] == lines
     assert describe_takes(flow, "Agent") == "input_value from Chat Input; tool Calculator; tool Agent (Sub)"
 
 
@@ -64,30 +53,18 @@ def test_nothing_of_a_name_means_anything_to_mermaid() -> None:
     inner = line[len(begin) : -len(end)]
     assert not set(inner) & set("\"'`<>[](){}|&%=:\n")
     assert inner.startswith("#34;#93;#59; click n0 #34;javascript")
-
-
-def test_the_port_of_a_structured_output_means_nothing_to_mermaid() -> None:
     schema = "{type: object, properties: {'a\"| n9 & <b>': {type: string}, plain: {type: string}}}"
-    flow = wired(
-        components(f"""
-        In: {{type: TextInput}}
-        Data: {{type: StructuredOutput, input_value: "${{In}}", output_schema: {schema}}}
-        Say: {{type: Prompt, template: "{{x}}", x: '${{Data.a"| n9 & <b>}}'}}
-        """)
-    )
+    data = f"Data: {{type: StructuredOutput, input_value: '${{In}}', output_schema: {schema}}}"
+    say = "Say: {type: Prompt, template: '{x}', x: '${Data.a\"| n9 & <b>}'}"
+    flow = wired(components(f"In: {{type: TextInput}}\n{data}\n{say}"))
     (arrow,) = (line for line in draw_picture(flow).mermaid.splitlines() if line.startswith("n1 "))
-    assert arrow == 'n1 -->|"a·· n9 · ·b·"| n2'
+    assert arrow == 'n1 -->|"a·· n9 · ·b·"| n2', "nor the port of a structured output"
 
 
 def test_what_a_component_takes_is_said_in_words() -> None:
     flow = wired(ROUTED)
-    assert [name_component(flow, name) for name in flow.components] == [
-        "Chat Input",
-        "If-Else (Gate)",
-        "Language Model (Refund)",
-        "Anything else (Other)",
-        "Chat Output",
-    ]
+    names = [name_component(flow, name) for name in flow.components]
+    assert names == ["Chat Input", "If-Else (Gate)", "Language Model (Refund)", "Anything else (Other)", "Chat Output"]
     assert describe_takes(flow, "ChatInput") == ""
     assert describe_takes(flow, "Refund") == (
         "system_message from Chat Input; input_value from If-Else (Gate) (true_result)"
@@ -95,23 +72,17 @@ def test_what_a_component_takes_is_said_in_words() -> None:
     assert describe_takes(flow, "ChatOutput") == (
         "input_value from Language Model (Refund), if it ran; input_value from Anything else (Other), if it ran"
     )
-
-
-def test_a_component_that_runs_another_flow_names_it() -> None:
     flow = wired(components("Ask: {type: RunFlow, flow: other-flow, input_value: hi}"))
     assert draw_picture(flow).mermaid.splitlines()[1] == 'n0[["Run Flow<br/>Ask<br/>other#45;flow"]]'
 
 
-def test_a_flow_that_is_too_large_has_no_picture_and_all_names() -> None:
+def test_a_flow_that_is_too_large_has_no_picture_and_a_field_that_names_one_a_thousand_times_is_one_arrow() -> None:
     many = "\n".join(f"A{number}: {{type: TextInput}}" for number in range(MOST_DRAWN))
     for text in (components(many), LARGEST["most components"]):
         picture = draw_picture(wired(text))
         assert picture.mermaid == ""
         assert len(picture.nodes) > MOST_DRAWN
     assert draw_picture(wired(components(many.rpartition("\n")[0]))).mermaid.count("n") > MOST_DRAWN
-
-
-def test_a_field_that_names_one_component_thousands_of_times_is_one_arrow() -> None:
     flow = wired(LARGEST["references in one line"])
     assert draw_picture(flow).mermaid.count("-->") == 1
     assert describe_takes(flow, "A") == "input_value from Chat Input"

@@ -13,22 +13,14 @@ from flowground.knowledge.split import split_text
 SENTENCES = " ".join(f"This is sentence number {number}." for number in range(100))
 
 
-def test_a_short_text_is_one_passage() -> None:
-    (only,) = split_text("  Hello there.\n")
-    assert (only.start, only.end, only.trail) == (2, 14, ())
-
-
 def test_cuts_are_between_sentences_and_some_is_said_again() -> None:
     passages = split_text(SENTENCES, size=300, overlap=100)
     for before, after in pairwise(passages):
         assert SENTENCES[before.start : before.end].endswith(".")
         assert SENTENCES[after.start :].startswith("This is")
         assert 0 < before.end - after.start <= 100
-
-
-def test_nothing_is_said_again_without_overlap() -> None:
     passages = split_text(SENTENCES, size=300, overlap=0)
-    assert " ".join(SENTENCES[one.start : one.end] for one in passages) == SENTENCES
+    assert " ".join(SENTENCES[one.start : one.end] for one in passages) == SENTENCES, "nothing twice without overlap"
 
 
 def test_a_section_begins_its_own_passage_and_knows_its_headings() -> None:
@@ -40,20 +32,16 @@ def test_a_section_begins_its_own_passage_and_knows_its_headings() -> None:
         ("## Trave", ("Handbook", "Travel")),
         ("### Hote", ("Handbook", "Travel", "Hotels")),
     ]
-
-
-def test_what_looks_like_a_heading_in_code_is_none() -> None:
     (only,) = split_text("# One\n\n```sh\n# two\n```\n#three\n")
-    assert only.trail == ("One",)
+    assert only.trail == ("One",), "what looks like a heading in code is none"
+    (only,) = split_text("  Hello there.\n")
+    assert (only.start, only.end, only.trail) == (2, 14, ())
 
 
 def test_a_separator_is_where_text_is_cut_and_nowhere_else() -> None:
     text = "one. two|three four|five"
-    assert [text[one.start : one.end] for one in split_text(text, size=12, overlap=0, separator="|")] == [
-        "one. two|",
-        "three four|",
-        "five",
-    ]
+    passages = split_text(text, size=12, overlap=0, separator="|")
+    assert [text[one.start : one.end] for one in passages] == ["one. two|", "three four|", "five"]
 
 
 def test_half_of_the_size_is_the_largest_overlap() -> None:
@@ -62,11 +50,7 @@ def test_half_of_the_size_is_the_largest_overlap() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    text=st.text(alphabet="ab .\n#`\u3002\u00e4-", max_size=600),
-    size=st.integers(10, 120),
-    share=st.integers(0, 5),
-)
+@given(text=st.text(alphabet="ab .\n#`\u3002\u00e4-", max_size=600), size=st.integers(10, 120), share=st.integers(0, 5))
 def test_every_word_is_in_a_passage_of_the_size(text: str, size: int, share: int) -> None:
     passages = split_text(text, size=size, overlap=size * share // 10)
     held: set[int] = set()

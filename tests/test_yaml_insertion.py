@@ -49,20 +49,7 @@ def test_lines_end_as_those_of_the_file() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "\x7f\u2028\x85",
-        "\ufeff",
-        " led by a blank\nx",
-        "x\n",
-        "\ttab\nx",
-        "x\r\ny",
-        "no",
-        "null",
-        "1",
-        "- a",
-        "",
-        "#",
-    ],
+    ["\x7f\u2028\x85", "\ufeff", " led by a blank\nx", "x\n", "\ttab\nx", "x\r\ny", "no", "null", "1", "- a", "", "#"],
 )
 def test_whatever_a_text_holds_is_read_back(text: str) -> None:
     written = append_item("a: 1\n", "tests", {"message": text}, FLOW_FILE)
