@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,29 @@ _PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash"
 
 RUNNABLE = [language for language in LANGUAGES if language != "powershell" or shutil.which("pwsh")]
 """PowerShell is run where it is; its text is parsed everywhere (tests/test_snippets_powershell.py)."""
+MODES: dict[str, dict[str, Any]] = {"plain": {}, "stream": {"stream": True}, "simple": {"shape": "simple"}}
+VARIANTS = MODES | {f"short {mode}": {**fields, "handles_errors": False} for mode, fields in MODES.items()}
+"""Fields of a request: full and short code of each mode."""
+HOSTILE = {
+    "apostrophe": "what's up?",
+    "double quote": 'say "hi"',
+    "both quotes": """'it's' "so" '''three''' \"\"\"three\"\"\"""",
+    "backslash": "C:\\new\\table \\",
+    "newline": "two\nlines\r\nand a tab\t.\nJSON\n'@\n",
+    "home": "$HOME ${HOME} $(id) %HOME% !ls !!",
+    "backticks": "`id` ${message} `` ```",
+    "percent": "100% %s %(message)s %%",
+    "emoji": "👋🏽 👩‍👩‍👧 ﬀ é ‘so’",
+    "right to left": "שלום \u202eevil\u202c عالم",
+    "separators": "\u2028\u2029\x85\x0b\x7f\x1b[31m\ufeff",
+    "words": "None True construed nullable",
+    "script": "</script><!--<script>",
+    "gap": "«message» «payload» {message} {{x}}",
+    "20 kB": "aé'\"\\\n$`" * 2_000,
+}
+EVERYTHING = "".join(HOSTILE.values())
+AS_A_WHOLE = ("", "null", "--message=-x", "@/etc/hostname", "two\nlines\n")
+"""Texts that mean something else to a shell or a parser where nothing stands before or after them."""
 
 
 def program(language: str) -> str:

@@ -1,10 +1,10 @@
-"""Every snippet is saved and run, and what arrived is compared with what was typed."""
+"""Snippets are saved and run, and what arrived is compared with what was typed."""
 
 import os
 import pty
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,22 @@ import pytest
 from flowground.snippets import LANGUAGES, SnippetRequest, write_snippets
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
 from tests.servers import clean_environment
-from tests.snippet_runs import program, run_snippet
+from tests.snippet_runs import AS_A_WHOLE, EVERYTHING, HOSTILE, VARIANTS, program, run_snippet
 
 IN_A_SHELL = ["python", "javascript", "curl"]
 SCRIPTS = ["python", "javascript"]
 ENV = {"FLOWGROUND_API_KEY": TOKEN}
-HOSTILE = {
-    "apostrophe": "what's up?",
-    "double quote": 'say "hi"',
-    "both quotes": """'it's' "so" '''three''' \"\"\"three\"\"\"""",
-    "backslash": "C:\\new\\table \\",
-    "newline": "two\nlines\r\nand a tab\t.\nJSON\n",
-    "home": "$HOME ${HOME} $(id) %HOME% !ls !!",
-    "backticks": "`id` ${message}",
-    "percent": "100% %s %(message)s %%",
-    "emoji": "👋🏽 👩‍👩‍👧 ﬀ é",
-    "right to left": "שלום \u202eevil\u202c عالم",
-    "separators": "\u2028\u2029\x85\x0b\x7f\x1b[31m\ufeff",
-    "words": "true",
-    "null": "null",
-    "None": "None True construed nullable",
-    "script": "</script><!--<script>",
-    "leading dash": "--message=-x",
-    "at file": "@/etc/hostname",
-    "gap": "«message» «payload» {message} {{x}}",
-    "empty": "",
-    "20 kB": "aé'\"\\\n" * 3_000,
+WRONG = {"FLOWGROUND_API_KEY": "wrong"}
+TWEAKS = {
+    "Prompt": {f"field {name}": value for name, value in HOSTILE.items()},
+    'it\'s a "name"': {"yes": True, "no": False, "none": None, "float": 0.1, "int": -7, "list": ["a", {}, []]},
+    "__proto__": {"constructor": "x"},
+    "temperature": 0.4,
 }
+in_a_shell = pytest.mark.parametrize("language", IN_A_SHELL)
+scripts = pytest.mark.parametrize("language", SCRIPTS)
+streamed_or_not = pytest.mark.parametrize("stream", [False, True])
+short_and_full = pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 
 
 @pytest.fixture
@@ -48,70 +37,64 @@ def endpoint() -> Iterator[FakeRunEndpoint]:
         yield running
 
 
-def asking(endpoint: FakeRunEndpoint, **fields: Any) -> SnippetRequest:
-    return SnippetRequest(**({"base_url": endpoint.url, "flow_id": "echo"} | fields))
+def write(endpoint: FakeRunEndpoint, language: str, **fields: Any) -> str:
+    return write_snippets(SnippetRequest(**{"base_url": endpoint.url, "flow_id": "echo"} | fields))[language]
 
 
-@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
-@pytest.mark.parametrize("language", IN_A_SHELL)
-@pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
-def test_the_message_arrives_as_typed(
-    endpoint: FakeRunEndpoint, language: str, message: str, handles_errors: bool
-) -> None:
-    request = asking(endpoint, message=message, handles_errors=handles_errors)
-    done = run_snippet(language, write_snippets(request)[language], env=ENV)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert endpoint.bodies == [{"input_value": message}]
-    if language in SCRIPTS:
-        assert done.stdout == f"You said: {message}\n"
+def run(
+    endpoint: FakeRunEndpoint, language: str, *, env: Mapping[str, str] = ENV, args: Sequence[str] = (), **fields: Any
+) -> tuple[int, str, str]:
+    """How it ended, and what it printed on stdout and stderr."""
+    done = run_snippet(language, write(endpoint, language, **fields), env=env, args=args)
+    return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
-@pytest.mark.parametrize("language", SCRIPTS)
-@pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_message_given_as_argument_takes_its_place(
-    endpoint: FakeRunEndpoint, language: str, message: str, handles_errors: bool
-) -> None:
-    argument = f"--message={message}" if language == "python" else message
-    code = write_snippets(asking(endpoint, handles_errors=handles_errors))[language]
-    done = run_snippet(language, code, env=ENV, args=[argument])
-    assert (done.returncode, done.stderr) == (0, "")
-    assert endpoint.bodies == [{"input_value": message}]
-
-
-@pytest.mark.parametrize("language", IN_A_SHELL)
-@pytest.mark.parametrize("variant", [{}, {"stream": True}, {"shape": "simple"}], ids=["plain", "stream", "simple"])
-@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
-def test_session_and_tweaks_arrive_as_set(
-    endpoint: FakeRunEndpoint, language: str, variant: dict[str, Any], handles_errors: bool
-) -> None:
-    tweaks = {
-        "Prompt": {f"field {name}": value for name, value in HOSTILE.items()},
-        'it\'s a "name"': {"yes": True, "no": False, "none": None, "float": 0.1, "int": -7, "list": ["a", {}, []]},
-        "__proto__": {"constructor": "x"},
-        "temperature": 0.4,
-    }
-    variant = {**variant, "handles_errors": handles_errors}
-    request = asking(endpoint, message="".join(HOSTILE.values()), session_id="it's mine", tweaks=tweaks, **variant)
-    done = run_snippet(language, write_snippets(request)[language], env=ENV)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert endpoint.bodies == [{"input_value": request.message, "session_id": "it's mine", "tweaks": tweaks}]
+@in_a_shell
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_everything_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, variant: str) -> None:
+    asked = {"message": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}
+    code, out, err = run(endpoint, language, **asked, **VARIANTS[variant])
+    assert (code, err) == (0, "")
+    assert endpoint.bodies == [{"input_value": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}]
     assert endpoint.bodies[0]["tweaks"]['it\'s a "name"']["yes"] is True
-    if language in SCRIPTS:
-        assert done.stdout == f"You said: {request.message}\n"
+    assert language == "curl" or out == f"You said: {EVERYTHING}\n"
+
+
+@short_and_full
+@in_a_shell
+def test_a_text_is_taken_for_nothing_else(endpoint: FakeRunEndpoint, language: str, handles_errors: bool) -> None:
+    for message in AS_A_WHOLE:
+        code, out, err = run(endpoint, language, message=message, handles_errors=handles_errors)
+        assert (code, err) == (0, "")
+        assert endpoint.bodies.pop() == {"input_value": message}
+        assert language == "curl" or out == f"You said: {message}\n"
+
+
+@short_and_full
+@scripts
+def test_a_message_given_as_argument_takes_its_place(
+    endpoint: FakeRunEndpoint, language: str, handles_errors: bool
+) -> None:
+    for message in (EVERYTHING, "", "--message=-x"):
+        argument = f"--message={message}" if language == "python" else message
+        code, _, err = run(endpoint, language, args=[argument], handles_errors=handles_errors)
+        assert (code, err) == (0, "")
+        assert endpoint.bodies.pop() == {"input_value": message}
 
 
 def test_curl_prints_what_the_server_sends(endpoint: FakeRunEndpoint) -> None:
-    plain = run_snippet("curl", write_snippets(asking(endpoint, message="hi", shape="simple"))["curl"], env=ENV)
-    assert plain.stdout == '{"text": "You said: hi", "session_id": "s"}\n'
-    streamed = run_snippet("curl", write_snippets(asking(endpoint, message="hi", stream=True))["curl"], env=ENV)
-    assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed.stdout
+    plain = run(endpoint, "curl", message="hi", shape="simple")
+    assert plain[1] == '{"text": "You said: hi", "session_id": "s"}\n'
+    streamed = run(endpoint, "curl", message="hi", stream=True)
+    assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed[1]
+    refused = run(endpoint, "curl", env=WRONG)
+    assert (refused[0], '"Invalid or missing API key"' in refused[1]) == (22, True)
 
 
-@pytest.mark.parametrize("language", IN_A_SHELL)
+@in_a_shell
 def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str, tmp_path: Path) -> None:
     script = tmp_path / LANGUAGES[language].file_name
-    script.write_text(write_snippets(asking(endpoint, message="hi", stream=True))[language], "utf-8")
+    script.write_text(write(endpoint, language, message="hi", stream=True), "utf-8")
     endpoint.go_on.clear()
     with subprocess.Popen(
         [program(language), str(script)], env=clean_environment(**ENV), stdout=subprocess.PIPE
@@ -127,112 +110,79 @@ def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str,
         assert b"id: hi" in process.stdout.read()
 
 
-@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
-@pytest.mark.parametrize("language", SCRIPTS)
+@short_and_full
+@scripts
 def test_a_flow_that_does_not_stream_is_answered_at_once(
     endpoint: FakeRunEndpoint, language: str, handles_errors: bool
 ) -> None:
     endpoint.tokens = False
-    request = asking(endpoint, message="hi", stream=True, handles_errors=handles_errors)
-    done = run_snippet(language, write_snippets(request)[language], env=ENV)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
+    told = run(endpoint, language, message="hi", stream=True, handles_errors=handles_errors)
+    assert told == (0, "You said: hi\n", "")
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("language", IN_A_SHELL)
+@streamed_or_not
+@in_a_shell
 def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    done = run_snippet(language, write_snippets(asking(endpoint, stream=stream))[language])
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "FLOWGROUND_API_KEY" in done.stderr
-    assert done.stderr.endswith("to an application token.\n")
-    assert done.stderr.count("\n") == 1
+    code, out, err = run(endpoint, language, env={}, stream=stream)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "FLOWGROUND_API_KEY" in err
+    assert err.endswith("to an application token.\n")
+    if language in SCRIPTS:
+        short = run(endpoint, language, env={}, stream=stream, handles_errors=False)
+        assert short == (1, "", "Set FLOWGROUND_API_KEY to a token first.\n")
     assert endpoint.paths == []
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("language", SCRIPTS)
+@streamed_or_not
+@scripts
 def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    code = write_snippets(asking(endpoint, stream=stream))[language]
-    wrong = run_snippet(language, code, env={"FLOWGROUND_API_KEY": "wrong"})
-    assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "Invalid or missing API key\nMake one in API access.\n"
+    wrong = run(endpoint, language, env=WRONG, stream=stream)
+    assert wrong == (1, "", "Invalid or missing API key\nMake one in API access.\n")
+    assert run(endpoint, language, env=WRONG, stream=stream, handles_errors=False)[:2] == (1, "")
     endpoint.refusal = (422, {"detail": {"code": "TWEAKS_REFUSED", "message": "temperature is at most 2."}})
-    assert run_snippet(language, code, env=ENV).stderr == "temperature is at most 2.\n"
+    assert run(endpoint, language, stream=stream)[2] == "temperature is at most 2.\n"
     endpoint.refusal = (422, {"detail": [{"loc": ["body", "input_type"], "msg": "should be chat or text"}]})
-    assert "should be chat or text" in run_snippet(language, code, env=ENV).stderr
+    assert "should be chat or text" in run(endpoint, language, stream=stream)[2]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("language", SCRIPTS)
-def test_short_code_fails_too_where_it_is_refused(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    code = write_snippets(asking(endpoint, stream=stream, handles_errors=False))[language]
-    for env in ({"FLOWGROUND_API_KEY": "wrong"}, {}):
-        refused = run_snippet(language, code, env=env)
-        assert (refused.returncode, refused.stdout) == (1, "")
-    endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
-    if stream:
-        failed = run_snippet(language, code, env=ENV)
-        assert (failed.returncode, "The model is busy." in failed.stderr) == (1, True)
-
-
-@pytest.mark.parametrize("language", ["python", "javascript"])
-def test_short_code_without_a_token_says_so_and_sends_nothing(endpoint: FakeRunEndpoint, language: str) -> None:
-    done = run_snippet(language, write_snippets(asking(endpoint, handles_errors=False))[language])
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Set FLOWGROUND_API_KEY to a token first.\n"
-    assert endpoint.paths == []
-
-
-def test_a_message_in_short_curl_may_be_edited_to_one_with_an_apostrophe(endpoint: FakeRunEndpoint) -> None:
-    code = write_snippets(asking(endpoint, message="How are you?", handles_errors=False))["curl"]
-    done = run_snippet("curl", code.replace("How are you?", "What's up, $HOME?"), env=ENV)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert endpoint.bodies == [{"input_value": "What's up, $HOME?"}]
-
-
-def test_a_long_message_is_no_argument_of_curl(endpoint: FakeRunEndpoint) -> None:
-    message = "it's long " * 15_000
-    done = run_snippet("curl", write_snippets(asking(endpoint, message=message, handles_errors=False))["curl"], env=ENV)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert endpoint.bodies == [{"input_value": message}]
-
-
-def test_a_refused_curl_fails_and_shows_the_body(endpoint: FakeRunEndpoint) -> None:
-    done = run_snippet("curl", write_snippets(asking(endpoint))["curl"], env={"FLOWGROUND_API_KEY": "wrong"})
-    assert done.returncode == 22
-    assert '"Invalid or missing API key"' in done.stdout
-
-
-@pytest.mark.parametrize("language", SCRIPTS)
+@scripts
 def test_a_failure_inside_a_stream_ends_it_with_the_sentence(endpoint: FakeRunEndpoint, language: str) -> None:
     endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
-    done = run_snippet(language, write_snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
-    assert (done.returncode, done.stdout.strip()) == (1, "You said: hi")
-    assert done.stderr == "The model is busy.\nTry again in 5 s.\n"
+    code, out, err = run(endpoint, language, message="hi", stream=True)
+    assert (code, out.strip(), err) == (1, "You said: hi", "The model is busy.\nTry again in 5 s.\n")
+    short = run(endpoint, language, message="hi", stream=True, handles_errors=False)
+    assert (short[0], "The model is busy." in short[2]) == (1, True)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("language", SCRIPTS)
+@streamed_or_not
+@scripts
 def test_no_server_is_one_sentence(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    nobody = asking(endpoint, base_url="http://127.0.0.1:1", stream=stream)
-    done = run_snippet(language, write_snippets(nobody)[language], env=ENV)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("No answer from http://127.0.0.1:1/api/v1/run/echo")
-    assert done.stderr.count("\n") == 1
+    code, out, err = run(endpoint, language, base_url="http://127.0.0.1:1", stream=stream)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("No answer from http://127.0.0.1:1/api/v1/run/echo")
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@streamed_or_not
 def test_javascript_runs_as_a_module_too(endpoint: FakeRunEndpoint, stream: bool) -> None:
-    code = write_snippets(asking(endpoint, message="hi", stream=stream))["javascript"]
+    code = write(endpoint, "javascript", message="hi", stream=stream)
     done = run_snippet("javascript", code, env=ENV, file_name="test-script.mjs")
     assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
+
+
+def test_a_message_in_short_curl_may_be_edited_and_may_be_long(endpoint: FakeRunEndpoint) -> None:
+    code = write(endpoint, "curl", message="How are you?", handles_errors=False)
+    done = run_snippet("curl", code.replace("How are you?", "What's up, $HOME?"), env=ENV)
+    assert (done.returncode, done.stderr) == (0, "")
+    message = "it's long " * 15_000  # longer than an argument may be
+    assert run(endpoint, "curl", message=message, handles_errors=False)[0] == 0
+    assert endpoint.bodies == [{"input_value": "What's up, $HOME?"}, {"input_value": message}]
 
 
 def test_curl_can_be_pasted_at_a_prompt(endpoint: FakeRunEndpoint) -> None:
     if not (shutil.which("bash") and shutil.which("curl")):
         pytest.skip("needs bash and curl")
     message = "".join(HOSTILE[name] for name in ("apostrophe", "home", "backticks", "newline", "emoji"))
-    code = write_snippets(asking(endpoint, message=message))["curl"]
+    code = write(endpoint, "curl", message=message)
     said = paste(f"{code}unset FLOWGROUND_API_KEY\n{code}echo still-$((1+1))-here\nexit\n")
     assert endpoint.bodies == [{"input_value": message}]
     assert "FLOWGROUND_API_KEY: Set this" in said

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from flowground.flow.parse import parse_flow
 from flowground.snippets import DEFAULT_MESSAGE, SnippetRequest
-from flowground.wiring import WiredFlow, wire
+from tests.flow_texts import wired
 
 CHAT = """\
 name: Chat
@@ -23,19 +22,15 @@ components:
 """
 
 
-def flow(text: str) -> WiredFlow:
-    return wire(parse_flow(text, "flow.yaml", max_bytes=100_000))
-
-
 def asking(text: str, message: str | None = None, **fields: Any) -> dict[str, Any]:
-    request = SnippetRequest("http://x", "flow", **fields).fit(flow(text), message)
+    request = SnippetRequest("http://x", "flow", **fields).fit(wired(text), message)
     return request.write_body(request.message)
 
 
 def test_a_chat_flow_needs_a_message_only() -> None:
     assert asking(CHAT) == {"input_value": DEFAULT_MESSAGE}
     assert asking(CHAT, message="hi", session_id="s") == {"input_value": "hi", "session_id": "s"}
-    assert SnippetRequest("http://x/", "flow").fit(flow(CHAT)).url == "http://x/api/v1/run/flow"
+    assert SnippetRequest("http://x/", "flow").fit(wired(CHAT)).url == "http://x/api/v1/run/flow"
 
 
 def test_the_message_is_what_the_chat_offers_to_begin_with() -> None:

@@ -1,11 +1,22 @@
-"""What a snippet looks like to its reader, and what it refuses to say."""
+"""What snippets look like to their reader, also as Markdown, and what they refuse to say."""
 
+import subprocess
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from flowground.snippets import DEFAULT_MESSAGE, LANGUAGES, SnippetRequest, answer, write_snippets
+from flowground.snippets import (
+    DEFAULT_MESSAGE,
+    LANGUAGES,
+    SnippetRequest,
+    answer,
+    write_export_line,
+    write_markdown,
+    write_snippets,
+)
+from tests.flow_texts import wired
+from tests.servers import clean_environment
 
 WORDS = [item.name for item in fields(answer.WORDS)]
 SHORT = [name for name in WORDS if name not in ("detail", "hint", "message")]
@@ -64,9 +75,7 @@ def test_the_short_script_is_ten_lines() -> None:
         "JSON\n"
     )
     assert len(write_snippets(request)["javascript"].splitlines()) == 14
-    with_token = write_snippets(replace(request, token="fg_x"))
-    assert len(with_token["javascript"].splitlines()) == 12
-    assert all("fg_x" in code and "FLOWGROUND_API_KEY" not in code for code in with_token.values())
+    assert len(write_snippets(replace(request, token="fg_x"))["javascript"].splitlines()) == 12
 
 
 def test_the_command_that_runs_it_carries_the_codes_own_message() -> None:
@@ -78,27 +87,24 @@ def test_the_command_that_runs_it_carries_the_codes_own_message() -> None:
         assert python.write_command(hostile) == "python3 python-test-script.py"
 
 
-def test_types_other_than_chat_are_said() -> None:
-    request = SnippetRequest("http://x", "f", input_type="text", output_type="text")
-    assert request.write_body("hi") == {"input_value": "hi", "input_type": "text", "output_type": "text"}
-
-
 def test_code_can_stand_in_a_page() -> None:
     hostile = "</script><!--<SCRIPT>\u2028\u202e"
     code = write_snippets(SnippetRequest("http://x", "f", hostile, tweaks={hostile: {hostile: hostile}}))["javascript"]
     assert not any(word in code.lower() for word in ("</script", "<!--", "<script", "\u2028", "\u202e"))
 
 
-def test_the_flow_is_part_of_the_address_and_no_more() -> None:
-    assert SnippetRequest("http://x/", "a/../b?c#d", stream=True).url == (
-        "http://x/api/v1/run/a%2F..%2Fb%3Fc%23d?stream=true"
-    )
-
-
-def test_the_address_is_one_word_in_every_shell() -> None:
+def test_the_flow_is_part_of_the_address_and_the_address_one_word_in_every_shell() -> None:
     """zsh takes a bare ? for a pattern."""
-    command = write_snippets(SnippetRequest("http://127.0.0.1:8501", "f", stream=True))["curl"]
-    assert "'http://127.0.0.1:8501/api/v1/run/f?stream=true'" in command.splitlines()[0]
+    request = SnippetRequest("http://x/", "a/../b?c#d", stream=True)
+    assert request.url == "http://x/api/v1/run/a%2F..%2Fb%3Fc%23d?stream=true"
+    assert f"'{request.url}'" in write_snippets(request)["curl"].splitlines()[0]
+
+
+def test_code_says_nothing_of_what_the_flow_has_not() -> None:
+    plain = wired('components:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: "${In}"}\n')
+    for shape in ("langflow", "simple"):
+        code = "".join(write_snippets(SnippetRequest("http://x", "it", shape=shape, token="t").fit(plain)).values())
+        assert not any(word in code.replace("PSCommandPath", "") for word in ("202", "citations", "file"))
 
 
 def test_what_json_cannot_say_is_refused() -> None:
@@ -126,3 +132,59 @@ def test_another_word_on_the_wire_is_another_word_in_every_language(
     changed = [text for old, text in zip(before, texts(), strict=True) if text != old]
     assert changed
     assert all("another_word" in text for text in changed)
+
+
+def test_every_language_has_its_section_and_survives_its_fence() -> None:
+    request = SnippetRequest("http://x", "f", "```\n````` `x`")
+    texts = write_snippets(request)
+    said = write_markdown(request, title="Talk *now* [x](y)")
+    assert said.startswith(
+        "# Talk \\*now\\* \\[x\\](y)\n\n## Python\n\n```bash\nexport FLOWGROUND_API_KEY=YOUR_TOKEN\n```\n"
+    )
+    heads = [line for line in said.splitlines() if line.startswith("## ")]
+    assert heads == ["## Python", "## JavaScript", "## cURL", "## PowerShell"]
+    assert said.endswith("\n\nFor programs, the API is described at http://x/api/openapi.json (OpenAPI).\n")
+    for language, code in texts.items():
+        assert code in said
+        assert f"Saved, it runs as `{LANGUAGES[language].command}`." in said
+    assert blocks(said) == [
+        part
+        for name, code in texts.items()
+        for part in (write_export_line(shell=LANGUAGES[name].shell), code.removesuffix("\n"))
+    ]
+
+
+def test_code_that_holds_its_token_needs_no_line_for_it() -> None:
+    request = SnippetRequest("http://x", "f", token="fg_secret")
+    short = write_snippets(replace(request, handles_errors=False))
+    texts = [*write_snippets(request).values(), *short.values()]
+    assert len(texts) == 8
+    assert all("fg_secret" in code and "FLOWGROUND_API_KEY" not in code for code in texts)
+    assert "FLOWGROUND_API_KEY" not in write_markdown(request, title="f")
+    assert "fg_secret" not in repr(request)
+
+
+@pytest.mark.parametrize("token", ["fg_abc-_123", "it's $HOME `x`"])
+def test_bash_reads_the_line_as_it_is_meant(token: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'{write_export_line(token)}\nprintf %s "$FLOWGROUND_API_KEY"'],
+        capture_output=True, text=True, check=True, env=clean_environment(),
+    )  # fmt: skip
+    assert done.stdout == token
+
+
+def blocks(markdown: str) -> list[str]:
+    """The contents of fenced blocks, as CommonMark reads them."""
+    found: list[str] = []
+    fence, lines = "", list[str]()
+    for line in markdown.split("\n"):
+        run = line[: len(line) - len(line.lstrip("`"))]
+        if not fence and len(run) >= 3:
+            fence, lines = run, []
+        elif fence and line.strip("`") == "" and len(run) >= len(fence):
+            found.append("\n".join(lines))
+            fence = ""
+        elif fence:
+            lines.append(line)
+    assert not fence
+    return found
