@@ -13,12 +13,10 @@ from tests.open_page import choose, fill, go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 BUSY = "The database is busy."
-
-
 HOUSE = House(config={"sharing": {"allow_public": True}, "limits": {"store_seconds": 4}}, flows=FLOWS)
 
 
@@ -32,6 +30,12 @@ def locked(house: AppServer) -> Iterator[None]:
     finally:
         other.execute("ROLLBACK")
         other.close()
+
+
+def close(pane: "Locator") -> None:
+    pane.get_by_role("button", name="Close").click()
+    pane.wait_for(state="detached")
+    still(pane.page)
 
 
 def wait_for_toggle(page: "Page", *, is_on: bool) -> None:
@@ -76,9 +80,7 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
         pane.get_by_role("button", name="Save").click()
         pane.get_by_text(BUSY).wait_for()
         still(ada)
-    pane.get_by_role("button", name="Close").click()
-    pane.wait_for(state="detached")
-    still(ada)
+    close(pane)
     open_pane()
     pane.get_by_role("radio", name="Everyone in the organization", checked=True).wait_for()
     assert [box.is_checked() for box in pane.get_by_role("checkbox").all()] == [False, False]
@@ -99,22 +101,16 @@ def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: A
         fill(ada, User_name=name)
         ada.get_by_role("button", name="Make the invitation").click()
         pane.get_by_text("shown this once").wait_for()
-        pane.get_by_role("button", name="Close").click()
-        pane.wait_for(state="detached")
-        still(ada)
+        close(pane)
     open_roles("mia")
     with locked(house):
         pane.get_by_text("Author", exact=True).click()
         pane.get_by_role("button", name="Save").click()
         pane.get_by_text(BUSY).wait_for()
         still(ada)
-    pane.get_by_role("button", name="Close").click()
-    pane.wait_for(state="detached")
-    still(ada)
+    close(pane)
     open_roles("mia")
     pane.get_by_text("Author", exact=True).click()
     still(ada)
-    pane.get_by_role("button", name="Close").click()
-    pane.wait_for(state="detached")
-    still(ada)
+    close(pane)
     open_roles("max")

@@ -40,6 +40,17 @@ def edit(page: "Page", question: "Locator", text: str) -> None:
     still(page)
 
 
+def expect_call(page: "Page", question: str) -> None:
+    """The code of the first answer is of the version that is shown."""
+    press(answers(page).first, "Copy as code")
+    page.get_by_role("dialog").get_by_text(f"The call behind “{question}”").wait_for()
+    still(page).get_by_role("button", name="Close").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+FOCUSED = "document.activeElement.getAttribute('aria-label')"
+
+
 def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo")
     talk(page, "Hello")
@@ -51,11 +62,10 @@ def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, p
         press(answers(page), "Previous version")
         page.get_by_role("group", name=f"Version {number} of 4").wait_for()
     assert answers(page).get_by_role("button", name="Previous version").is_disabled()
-    focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert focused == "Next version"
+    assert page.evaluate(FOCUSED) == "Next version"
     page.keyboard.press("Enter")
     page.get_by_role("group", name="Version 2 of 4").wait_for()
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Next version"
+    assert page.evaluate(FOCUSED) == "Next version"
     page.reload()
     page.get_by_role("group", name="Version 2 of 4").wait_for()
 
@@ -67,31 +77,26 @@ def test_the_first_question_is_edited_and_what_followed_comes_back(
     talk(page, "One", "Two")
     with visitor(browser, storage_state=page.context.storage_state()) as second:
         go(second, page.url)
-        first = messages(page).first
-        edit(page, first, "Other")
-        assert list_texts(page) == ["Other", "You said: Other"]
+        edit(page, messages(page).first, "Other")
         second.get_by_role("group", name="Version 2 of 2").wait_for()
-        assert list_texts(second) == ["Other", "You said: Other"]
+        assert list_texts(page) == list_texts(second) == ["Other", "You said: Other"]
+        expect_call(page, "Other")
         press(messages(second).first, "Previous version")
-        answers(second).get_by_text("You said: Two").wait_for()
-        answers(page).get_by_text("You said: Two").wait_for()
+        for one in (second, page):
+            answers(one).get_by_text("You said: Two").wait_for()
         page.get_by_role("group", name="Version 1 of 2").wait_for()
         assert list_texts(page) == ["One", "You said: One", "Two", "You said: Two"]
-        page.reload()
-        answers(page).get_by_text("You said: Two").wait_for()
-        assert list_texts(page) == ["One", "You said: One", "Two", "You said: Two"]
-
-
-def test_an_edit_is_left_and_kept_and_begun_by_the_keyboard(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    talk(page, "One", "Two")
+    expect_call(page, "One")
+    page.reload()
+    answers(page).get_by_text("You said: Two").wait_for()
+    assert list_texts(page) == ["One", "You said: One", "Two", "You said: Two"]
     composer(page).press("ArrowUp")
     box = page.get_by_role("textbox", name="Edit your message")
     assert box.input_value() == "Two"
     box.fill("Two and more")
-    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # the edit is left, kept, and begun again
     box.wait_for(state="detached")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Edit"
+    assert page.evaluate(FOCUSED) == "Edit"
     page.keyboard.press("Enter")
     assert box.input_value() == "Two and more"
     page.keyboard.press("Enter")
@@ -134,68 +139,6 @@ def test_on_a_phone_what_is_edited_stands_between_head_and_field(
                 page.evaluate(DRAWN)
                 assert editor.evaluate(IS_SEEN)
                 press(editor, "Cancel")
-
-
-def test_on_a_phone_all_of_it_can_be_touched(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser, viewport={"width": 390, "height": 844}, has_touch=True) as page:
-        go(page, f"{house.url}/playground?flow=echo")
-        talk(page, "Hello")
-        edit(page, messages(page).first, "Other")
-        press(answers(page), "Try again")
-        page.get_by_role("group", name="Version 2 of 2").nth(1).wait_for()
-        still(page)
-        buttons = page.locator(".fg-versions button, .fg-edit")
-        expect_count(buttons, 5)
-        for box in [button.bounding_box() for button in buttons.all()]:
-            assert box
-            assert min(box["width"], box["height"]) >= 44
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        press(messages(page).first, "Edit")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        for name in ("Send", "Cancel"):
-            box = page.locator(".fg-editor").get_by_role("button", name=name, exact=True).bounding_box()
-            assert box
-            assert box["height"] >= 44
-
-
-def test_versions_that_are_written_from_right_to_left(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    talk(page, "مرحبا")
-    edit(page, messages(page).first, "صباح الخير")
-    versions = messages(page).first.get_by_role("group", name="Version 2 of 2")
-    read = "every => every.map(one => getComputedStyle(one).direction)"
-    said = page.locator(".fg-bubble, .fg-answer .fg-md p")
-    assert said.evaluate_all(read) == ["rtl", "ltr"]  # what is answered begins with "You said"
-    previous, following = (versions.get_by_role("button", name=name) for name in ("Previous version", "Next version"))
-    left, right = previous.bounding_box(), following.bounding_box()
-    assert left
-    assert right
-    assert left["x"] < right["x"]  # the page itself is written from left to right
-    previous.click()
-    page.get_by_role("group", name="Version 1 of 2").wait_for()
-    assert list_texts(page) == ["مرحبا", "You said: مرحبا"]
-    assert said.first.evaluate("one => getComputedStyle(one).direction") == "rtl"
-    messages(page).first.hover()
-    press(messages(page).first, "Edit")
-    box = page.get_by_role("textbox", name="Edit your message")
-    assert box.evaluate("one => getComputedStyle(one).direction") == "rtl"
-
-
-def test_the_code_is_of_the_version_that_is_shown(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    talk(page, "The first wording")
-    edit(page, messages(page).first, "Another wording")
-    dialog = page.get_by_role("dialog")
-    for step, shown in ((None, "Another wording"), ("Previous version", "The first wording")):
-        if step:
-            press(messages(page).first, step)
-            answers(page).get_by_text(f"You said: {shown}", exact=True).wait_for()
-            still(page)
-        press(answers(page), "Copy as code")
-        dialog.get_by_text(f"The call behind “{shown}”").wait_for()
-        still(page)
-        page.get_by_role("button", name="Close").click()
-        dialog.wait_for(state="detached")
 
 
 def test_earlier_messages_stay_in_reach_beside_versions(house: AppServer, page: "Page") -> None:
