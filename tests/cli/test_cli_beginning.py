@@ -28,31 +28,17 @@ def test_a_command_without_its_own_command_prints_its_help(here: Here, bare: tup
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (
-            ("valdate",),
-            "There is no command valdate (did you mean validate?). `python -m flowground --help` lists them.",
-        ),
-        (
-            ("keys", "lst"),
-            "There is no command lst (did you mean list?). `python -m flowground keys --help` lists them.",
-        ),
-        (("xyz",), "There is no command xyz. `python -m flowground --help` lists them."),
-    ],
+    ("wrong", "told", "more"),
+    [("valdate", " (did you mean validate?)", ""), ("keys lst", " (did you mean list?)", " keys"), ("xyz", "", "")],
 )
 def test_a_wrong_command_is_answered_by_the_nearest(
-    here: Here, capsys: pytest.CaptureFixture[str], wrong: tuple[str, ...], told: str
+    here: Here, capsys: pytest.CaptureFixture[str], wrong: str, told: str, more: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(wrong)
+        main(wrong.split())
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"{told}\n"
-
-
-@pytest.mark.parametrize(("asked", "nearest"), [("ecko", "echo"), ("lout", "loud")])
-def test_a_wrong_flow_is_answered_by_the_nearest_id_or_endpoint_name(here: Here, asked: str, nearest: str) -> None:
-    assert here("run", asked, "--message", "hi").err == f"There is no flow {asked} (did you mean {nearest}?).\n"
+    said = f"There is no command {wrong.split()[-1]}{told}. `python -m flowground{more} --help` lists them.\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -64,9 +50,8 @@ def test_a_new_flow_runs_as_it_is(here: Here, template: str) -> None:
     assert first.startswith("# yaml-language-server: $schema=")
     assert (here.folder / "flows" / first.partition("=")[2]).resolve() == ROOT / "docs" / "flow.schema.json"
     assert here("validate", "flows/order-status-1.yaml").code == 0
-    assert [line.split("  ")[1] for line in here("flows", "list").out.splitlines()[1:] if "order-status-1" in line] == [
-        'Order: "status" & #1'
-    ]
+    [listed] = [line for line in here("flows", "list").out.splitlines() if "order-status-1" in line]
+    assert listed.split("  ")[1] == 'Order: "status" & #1'
     ran = here("run", "order-status-1", "--message", "Hello")
     says = "The documents say nothing about that." if template == "documents" else "Hello"
     assert (ran.code, says in ran.out) == (0, True)
@@ -79,9 +64,7 @@ def test_a_new_flow_takes_no_file_that_is_there_and_no_name_that_makes_none(here
     assert refused.err == "There is already a file flows/echo.yaml. Choose another name.\n"
     assert (here.folder / "flows" / "echo.yaml").read_text("utf-8") == before
     for name in ("…", "../..", "x" * 81, "a\x1b[31m"):
-        assert here("new", name).err.endswith(
-            "It needs a letter from a to z or a digit, and has 80 characters at most.\n"
-        )
+        assert "It needs a letter from a to z or a digit, and has 80 characters at most." in here("new", name).err
     assert here("new", "static").code == 1  # an address of the server itself
     assert len(list((here.folder / "flows").iterdir())) == 3
 
@@ -123,16 +106,11 @@ def test_serve_tells_a_wrong_config_in_one_line(here: Here, monkeypatch: pytest.
 
 def test_a_disk_without_room_leaves_no_file_and_no_part_of_one(here: Here) -> None:
     before = sorted((here.folder / "flows").iterdir())
+    env = clean_environment(FLOWGROUND_CONFIG=str(here.folder / "config.yaml"))
     made = subprocess.run(
-        [sys.executable, "-m", "flowground", "new", "Orders"],
-        cwd=ROOT,
-        env=clean_environment(FLOWGROUND_CONFIG=str(here.folder / "config.yaml")),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)),  # no file grows over 20 bytes
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+        [sys.executable, "-m", "flowground", "new", "Orders"], cwd=ROOT, env=env, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)), timeout=60, check=False,
+    )  # fmt: skip  # no file grows over 20 bytes
     assert made.returncode != 0
     assert "orders.yaml cannot be written" in made.stderr
     assert sorted((here.folder / "flows").iterdir()) == before

@@ -14,15 +14,29 @@ from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import transcripts, turns
 from flowground.store.runs.records import StoredMessage
-from tests.command_line import Here
+from tests.command_line import Here, Said
 from tests.servers import write_folder
 
 FROM_INPUT = "Standard input is not a terminal: its first line is taken as the password.\n"
 
 
-def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """What standard input holds; it is no terminal."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+class Members:
+    """`members` with a password on standard input, which is no terminal."""
+
+    def __init__(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._here, self._monkeypatch = here, monkeypatch
+
+    def __call__(self, *arguments: str, password: str = "correct horse\n") -> Said:
+        self._monkeypatch.setattr(sys, "stdin", io.StringIO(password))
+        return self._here("members", *arguments)
+
+    def list_rows(self) -> list[list[str]]:
+        return [line.split() for line in self("list").out.splitlines()[1:]]
+
+
+@pytest.fixture
+def members(here: Here, monkeypatch: pytest.MonkeyPatch) -> Members:
+    return Members(here, monkeypatch)
 
 
 @contextmanager
@@ -34,117 +48,89 @@ def open_stored(here: Here) -> Iterator[Store]:
         store.close()
 
 
-def test_a_member_is_added_listed_and_removed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "correct horse\n")
-    added = here("members", "add", "Ada", "--role", "admin", "--display-name", "Ada L.", "--password-stdin")
+def name_in_config(here: Here) -> None:
+    entry = {"password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
+    write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
+
+
+def test_a_member_is_added_listed_and_removed(members: Members) -> None:
+    added = members("add", "Ada", "--role", "admin", "--display-name", "Ada L.", "--password-stdin")
     assert (added.code, added.out) == (0, "")
     assert added.err == (
         "ada can sign in now, as admin.\nThis was the first account: from now on everybody has to sign in.\n"
     )
-    type_in(monkeypatch, "correct horse")
-    assert here("members", "add", "ben").err == f"{FROM_INPUT}ben can sign in now, as member.\n"
-    assert [line.split() for line in here("members", "list").out.splitlines()] == [
-        ["NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE", "ID"],
+    assert members("add", "ben", password="correct horse").err == f"{FROM_INPUT}ben can sign in now, as member.\n"
+    assert members("list").out.split()[:7] == ["NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE", "ID"]
+    assert members.list_rows() == [
         ["ada", "Ada", "L.", "admin", "database", "yes", "active", "ada"],
         ["ben", "ben", "member", "database", "yes", "active", "ben"],
     ]
-    assert here("members", "remove", "bem").err == "There is no member bem (did you mean ben?).\n"
-    assert here("members", "remove", "ben").code == 0
-    assert "ben" not in here("members", "list").out
+    assert members("remove", "bem").err == "There is no member bem (did you mean ben?).\n"
+    assert members("remove", "ben").code == 0
+    assert len(members.list_rows()) == 1
 
 
-def test_a_member_is_renamed_and_shown_otherwise(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_is_renamed_and_shown_otherwise(members: Members) -> None:
     for name in ("ada", "ben"):
-        type_in(monkeypatch, "correct horse\n")
-        assert here("members", "add", name).code == 0
-    assert (
-        here("members", "rename", "Ada", "lovelace").err
-        == "ada signs in as lovelace from now on; the password stays.\n"
-    )
-    assert here("members", "show-as", "lovelace", "Ada Lovelace").code == 0
-    assert here("members", "list").last_line.split()[:3] == ["lovelace", "Ada", "Lovelace"]
-    assert here("members", "list").last_line.split()[-1] == "ada"
-    assert here("members", "rename", "lovelace", "ben").err == "There is already a member ben.\n"
-    assert here("members", "rename", "lovelace", "a b").code == 1
-    assert here("members", "rename", "ada", "x").err == "There is no member ada.\n"
-    assert here("members", "show-as", "ada", "X").code == 1
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ada").code == 0
-    [newcomer] = [line for line in here("members", "list").out.splitlines() if line.startswith("ada ")]
-    assert newcomer.split()[-1].startswith("ada~")
-    assert here("members", "remove", "ada").code == 0
-    assert here("members", "list").last_line.split()[-1] == "ada"
+        assert members("add", name).code == 0
+    renamed = members("rename", "Ada", "lovelace")
+    assert renamed.err == "ada signs in as lovelace from now on; the password stays.\n"
+    assert members("show-as", "lovelace", "Ada Lovelace").code == 0
+    assert (members.list_rows()[-1][:3], members.list_rows()[-1][-1]) == (["lovelace", "Ada", "Lovelace"], "ada")
+    assert members("rename", "lovelace", "ben").err == "There is already a member ben.\n"
+    assert members("rename", "ada", "x").err == "There is no member ada.\n"
+    assert (members("rename", "lovelace", "a b").code, members("show-as", "ada", "X").code) == (1, 1)
+    assert members("add", "ada").code == 0
+    [newcomer] = [row for row in members.list_rows() if row[0] == "ada"]
+    assert newcomer[-1].startswith("ada~")
+    assert members("remove", "ada").code == 0
+    assert members.list_rows()[-1][-1] == "ada"
 
 
-def test_a_name_in_config_and_database_can_be_given_up(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ada").code == 0
-    entry = {"password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
-    write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
-    assert "members rename ada NEW" in here("members", "list").err
-    assert here("members", "rename", "ada", "lovelace").code == 0
-    assert [line.split()[0] for line in here("members", "list").out.splitlines()] == ["NAME", "ada", "lovelace"]
-    refused = here("members", "rename", "ada", "x")
-    assert (refused.code, "config.yaml" in refused.err) == (1, True)
+def test_a_name_in_config_and_database_can_be_given_up_and_removed(here: Here, members: Members) -> None:
+    assert members("add", "ada").code == 0
+    name_in_config(here)
+    told = members("list").err
+    assert ("members rename ada NEW" in told, "members remove ada" in told) == (True, True)
+    assert members("rename", "ada", "lovelace").code == 0
+    assert [row[0] for row in members.list_rows()] == ["ada", "lovelace"]
+    for command in (("rename", "ada", "x"), ("remove", "ada")):
+        refused = members(*command)
+        assert (refused.code, refused.err.count("\n"), "config.yaml" in refused.err) == (1, 1, True)
 
 
-def test_the_first_account_is_an_admins(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "correct horse\n")
-    refused = here("members", "add", "bob", "--role", "member")
-    assert refused.code == 1
-    assert refused.err.removeprefix(FROM_INPUT) == (
-        "The first account is an admin's: without one nobody could administer. bob was not added. "
-        "Leave out `--role member`, or add the admin first.\n"
-    )
-    assert here("members", "list").out.splitlines()[1:] == []
-    type_in(monkeypatch, "correct horse\n")
-    assert "bob can sign in now, as admin.\n" in here("members", "add", "bob", "--email", "bob@example.com").err
-    type_in(monkeypatch, "correct horse\n")
-    assert "carl can sign in now, as member.\n" in here("members", "add", "carl").err
+def test_a_name_in_config_and_database_can_be_removed(here: Here, members: Members) -> None:
+    assert members("add", "ada").code == 0
+    name_in_config(here)
+    assert members("remove", "ada").code == 0
+    assert members.list_rows()[-1][-4:-1] == ["config.yaml", "yes", "active"]
 
 
-def test_the_first_account_gets_what_the_owner_of_this_computer_said(
-    here: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_account_is_an_admins(members: Members) -> None:
+    refused = members("add", "bob", "--role", "member")
+    assert (refused.code, "The first account is an admin's" in refused.err) == (1, True)
+    for password in ("short\n", ""):
+        assert members("add", "ada", password=password).code == 1
+    assert "at least 8 characters" in members("add", "ada", password="short\n").err
+    assert members.list_rows() == []
+    assert "bob can sign in now, as admin.\n" in members("add", "bob", "--email", "bob@example.com").err
+    assert "carl can sign in now, as member.\n" in members("add", "carl").err
+
+
+def test_the_first_account_gets_what_the_owner_of_this_computer_said(here: Here, members: Members) -> None:
     message = StoredMessage("one", "user", "Hello", "complete", datetime.now(UTC))
     begin = partial(turns.begin_turn, flow_id="echo", owner="local:owner", session_id="s", message=message)
     with open_stored(here) as store:
         asyncio.run(store.write(begin))
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ada").code == 0
+    assert members("add", "ada").code == 0
     with open_stored(here) as store:
         assert asyncio.run(store.read(transcripts.has_conversations, owner="member:ada"))
 
 
-def test_the_last_admin_is_not_removed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ada").code == 0
-    refused = here("members", "remove", "ada")
-    assert (refused.code, refused.err) == (
-        1, "Without ada nobody could administer. Make somebody else an admin first.\n"
-    )  # fmt: skip
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ben", "--role", "admin").code == 0
-    assert here("members", "remove", "ada").code == 0
-    assert [line.split()[0] for line in here("members", "list").out.splitlines()] == ["NAME", "ben"]
-
-
-def test_members_say_what_is_wrong(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "short\n")
-    assert here("members", "add", "ada").err == f"{FROM_INPUT}A password has at least 8 characters.\n"
-    type_in(monkeypatch, "")
-    assert here("members", "add", "ada").code == 1
-    assert here("members", "list").out.splitlines()[1:] == []
-
-
-def test_a_name_in_config_and_database_can_be_removed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, "correct horse\n")
-    assert here("members", "add", "ada").code == 0
-    entry = {"email": "ada@example.com", "password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
-    write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
-    assert "members remove ada" in here("members", "list").err
-    assert here("members", "remove", "ada").code == 0
-    assert here("members", "list").last_line.split()[-4:-1] == ["config.yaml", "yes", "active"]
-    said = here("members", "remove", "ada")
-    assert (said.code, said.err.count("\n")) == (1, 1)
-    assert "config.yaml" in said.err
+def test_the_last_admin_is_not_removed(members: Members) -> None:
+    assert members("add", "ada").code == 0
+    refused = members("remove", "ada")
+    assert (refused.code, "Without ada nobody could administer." in refused.err) == (1, True)
+    assert members("add", "ben", "--role", "admin").code == 0
+    assert members("remove", "ada").code == 0
+    assert [row[0] for row in members.list_rows()] == ["ben"]
