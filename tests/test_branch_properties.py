@@ -12,10 +12,11 @@ import yaml
 from flowground.caller import RunRequest
 from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
-from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
+from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.wiring import wire
 from tests.flow_runs import nothing_said, read_into
+from tests.meeting import Meeting
 
 pytest.importorskip("hypothesis", reason="needs hypothesis (requirements-dev.txt)")
 from hypothesis import given, settings
@@ -24,20 +25,8 @@ from hypothesis import strategies as st
 Components = dict[str, dict[str, Any]]
 
 
-class Speaker:
+class Speaker(Meeting):
     """Says what it is asked letter by letter, after as many turns of the loop as its model's name says."""
-
-    def resolve(self, model: str | None) -> tuple["Speaker", str]:
-        return self, model or ""
-
-    def takes(self, model: str) -> Capabilities:
-        return Capabilities()
-
-    def require_ready(self, model: str) -> None:
-        """Always."""
-
-    async def close(self) -> None:
-        """Nothing to free."""
 
     async def complete(self, call: ModelCall) -> Completion:
         return await Completion.read(self.stream(call))
@@ -111,7 +100,7 @@ def run(components: Components) -> list[RunEvent]:
     flow = wire(parse_flow(text, "graph.yaml", max_bytes=1_000_000))
     events: list[RunEvent] = []
     request = RunRequest(input_value="", stream=True)
-    asyncio.run(read_into(events, run_flow(flow, request, history=nothing_said, models=Speaker())))
+    asyncio.run(read_into(events, run_flow(flow, request, history=nothing_said, models=Speaker(0))))
     return events
 
 

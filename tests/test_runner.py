@@ -14,7 +14,7 @@ from flowground.flow.parse import parse_flow
 from flowground.messages import Usage
 from flowground.providers.base import Completion, ModelCall
 from flowground.runner import run_flow
-from flowground.wiring import wire
+from flowground.wiring import WiredFlow, wire
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
 from tests.running import chat_flow
@@ -30,21 +30,30 @@ class FailingWhenCancelled(Meeting):
             raise ProviderRefused("The model fails too late.", status=500) from None
 
 
-@pytest.mark.parametrize(("models", "second"), [(Meeting, "fails"), (FailingWhenCancelled, "waits")])
-async def test_components_that_fail_at_once_leave_nothing_for_the_log(models: type[Meeting], second: str) -> None:
+@pytest.fixture
+async def told() -> list[object]:
+    """What the loop says of itself."""
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    return told
+
+
+def chat(model: str) -> WiredFlow:
+    return wire(parse_flow(chat_flow(model), "chat.yaml", max_bytes=10_000))
+
+
+@pytest.mark.parametrize(("models", "second"), [(Meeting, "fails"), (FailingWhenCancelled, "waits")])
+async def test_components_that_fail_at_once_leave_nothing_for_the_log(
+    told: list[object], models: type[Meeting], second: str
+) -> None:
     with pytest.raises(ComponentFailed, match=r"The model fails\."):
         await events_of(two_models("fails", second), models(2), stream=False)
     gc.collect()
     assert told == []
 
 
-async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log() -> None:
-    told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
-    wired = wire(parse_flow(chat_flow("fails"), "chat.yaml", max_bytes=10_000))
-    run = run_flow(wired, RunRequest(input_value="hi", stream=True), history=nothing_said, models=Meeting(1))
+async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log(told: list[object]) -> None:
+    run = run_flow(chat("fails"), RunRequest(input_value="hi", stream=True), history=nothing_said, models=Meeting(1))
     async with asyncio.timeout(60), aclosing(run) as events:
         assert isinstance(await anext(events), ComponentStarted)
     del run, events
@@ -54,10 +63,13 @@ async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log()
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_independent_components_run_side_by_side(stream: bool) -> None:
-    events = await events_of(two_models("left", "right"), Meeting(2), stream=stream)
-    end = events[-1]
+async def test_independent_components_run_side_by_side_and_take_as_long_as_they_take(stream: bool) -> None:
+    began = time.perf_counter()
+    *told, end = await events_of(two_models("left", "right"), Meeting(2), stream=stream)
+    took = time.perf_counter() - began
     assert isinstance(end, RunFinished)
+    assert 0 < end.seconds <= took
+    assert all(0 < event.seconds <= end.seconds for event in told if isinstance(event, ComponentFinished))
     assert {name: result.text for name, result in end.results.items()} == {"Joined": "left right", "Alone": "left"}
     assert end.usage == Usage(9, 18)
     assert end.results["Alone"].usage == Usage(4, 8)
@@ -65,19 +77,18 @@ async def test_independent_components_run_side_by_side(stream: bool) -> None:
     assert (whole.source_id, whole.source_name, whole.model) == ("Both", "Prompt", None)
     assert (alone.source_id, alone.source_name, alone.model) == ("Left", "Language Model", "left")
     assert (alone.type, alone.display_name) == ("ChatOutput", "Only left")
+    assert sum(isinstance(event, ComponentStarted) for event in told) == 6
+    assert sum(isinstance(event, ComponentFinished) for event in told) == 6
+    assert any(isinstance(event, Token) for event in told) == stream
 
 
-async def test_every_component_starts_after_all_it_waits_for() -> None:
+async def test_every_component_starts_after_all_it_waits_for_and_only_a_models_text_is_streamed_to_an_output() -> None:
     events = await events_of(two_models("left", "right"), Meeting(2), stream=True)
     begun = [event.component_id for event in events if isinstance(event, ComponentStarted)]
     ended = [event.component_id for event in events if isinstance(event, ComponentFinished)]
     assert sorted(begun) == sorted(ended) == ["Alone", "Both", "ChatInput", "Joined", "Left", "Right"]
     kinds = [(type(event).__name__, getattr(event, "component_id", None)) for event in events]
     assert kinds.index(("ComponentStarted", "Both")) > kinds.index(("ComponentFinished", "Right"))
-
-
-async def test_only_a_chat_output_of_one_models_text_is_streamed_to() -> None:
-    events = await events_of(two_models("left", "right"), Meeting(2), stream=True)
     tokens = [(event.component_id, event.text) for event in events if isinstance(event, Token)]
     assert tokens == [("Alone", letter) for letter in "left"]
 
@@ -86,13 +97,8 @@ async def test_only_a_chat_output_of_one_models_text_is_streamed_to() -> None:
 async def test_what_happens_is_noted_when_it_happens_also_in_a_run_that_fails(stream: bool) -> None:
     noted: list[ComponentEvent] = []
     read: list[RunEvent] = []
-    run = run_flow(
-        two_models("left", "fails"),
-        RunRequest(input_value="hi", stream=stream),
-        history=nothing_said,
-        models=Meeting(2),
-        note=noted.append,
-    )
+    flow, request = two_models("left", "fails"), RunRequest(input_value="hi", stream=stream)
+    run = run_flow(flow, request, history=nothing_said, models=Meeting(2), note=noted.append)
     with pytest.raises(ComponentFailed):
         await read_into(read, run)
     begun = {event.component_id for event in noted if isinstance(event, ComponentStarted)}
@@ -100,21 +106,18 @@ async def test_what_happens_is_noted_when_it_happens_also_in_a_run_that_fails(st
     assert noted[: len(read)] == read
 
 
-async def test_a_plain_run_tells_what_happened_too() -> None:
-    events = await events_of(two_models("left", "right"), Meeting(2), stream=False)
-    assert sum(isinstance(event, ComponentStarted) for event in events) == 6
-    assert sum(isinstance(event, ComponentFinished) for event in events) == 6
-    assert not any(isinstance(event, Token) for event in events)
-
-
 @pytest.mark.parametrize(("components", "pauses"), [(49, 0), (50, 1), (199, 3), (200, 4)])
 async def test_many_components_that_wait_for_nothing_let_others_have_their_turn(components: int, pauses: int) -> None:
     """Fifty of them pause once; what waits meanwhile begins in the first pause."""
     last = components - 2
     lines = [f'  P{n}: {{type: Prompt, template: "{{x}}", x: "${{P{n - 1}}}"}}' for n in range(1, last + 1)]
-    text = "components:\n  P0: {type: TextInput}\n" + "\n".join(lines)
-    text = f'{text}\n  End: {{type: ChatOutput, input_value: "${{P{last}}}"}}\n'
-    wired = wire(parse_flow(text, "many.yaml", max_bytes=50_000))
+    lines = [
+        "components:",
+        "  P0: {type: TextInput}",
+        *lines,
+        f'  End: {{type: ChatOutput, input_value: "${{P{last}}}"}}',
+    ]
+    wired = wire(parse_flow("\n".join(lines), "many.yaml", max_bytes=50_000))
     turns = 0
 
     async def others() -> None:
@@ -160,9 +163,7 @@ components:
 class Watching(Meeting):
     """Notes the task in which it is asked, and fails as a server does that answers too late."""
 
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.task: asyncio.Task[object] | None = None
+    task: asyncio.Task[object] | None = None
 
     async def complete(self, call: ModelCall) -> Completion:
         self.task = asyncio.current_task()
@@ -170,28 +171,16 @@ class Watching(Meeting):
 
 
 async def test_a_component_that_is_alone_runs_without_a_task_of_its_own_and_its_mistake_is_no_end_of_time() -> None:
-    wired = wire(parse_flow(chat_flow("any"), "chat.yaml", max_bytes=10_000))
-    models = Watching()
+    models = Watching(1)
     with pytest.raises(TimeoutError, match="a mistake of ours"):
-        await read_into([], run_flow(wired, RunRequest(input_value="x"), history=nothing_said, models=models))
+        await read_into([], run_flow(chat("any"), RunRequest(input_value="x"), history=nothing_said, models=models))
     assert models.task is asyncio.current_task()
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_run_and_its_components_take_as_long_as_they_take(stream: bool) -> None:
-    began = time.perf_counter()
-    *told, end = await events_of(two_models("left", "right"), Meeting(2), stream=stream)
-    took = time.perf_counter() - began
-    assert isinstance(end, RunFinished)
-    assert 0 < end.seconds <= took
-    assert all(0 < event.seconds <= end.seconds for event in told if isinstance(event, ComponentFinished))
 
 
 async def test_a_run_that_is_left_is_cancelled_down_to_the_provider() -> None:
     models = Meeting(2)
-    run = run_flow(
-        two_models("left", "waits"), RunRequest(input_value="hi", stream=True), history=nothing_said, models=models
-    )
+    request = RunRequest(input_value="hi", stream=True)
+    run = run_flow(two_models("left", "waits"), request, history=nothing_said, models=models)
     async with asyncio.timeout(60), aclosing(run) as events:
         async for event in events:
             if isinstance(event, Token):

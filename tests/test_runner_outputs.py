@@ -12,42 +12,36 @@ from flowground.runner import run_flow
 from flowground.runner.selection import read_input, select_outputs
 from flowground.settings import Limits
 from flowground.values import LONGEST
-from flowground.wiring import wire
+from flowground.wiring import WiredFlow, wire
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(
-    ("request_", "selected"),
-    [
-        (RunRequest(), ("Alone", "Joined")),
-        (RunRequest(output_type="any"), ("Alone", "Joined")),
-        (RunRequest(output_type="text"), ("Alone", "Joined")),
-        (RunRequest(output_component="Left"), ("Left",)),
-        (RunRequest(output_component="Only left"), ("Alone",)),
-        (RunRequest(output_component="Nobody"), ()),
-    ],
-)
-def test_outputs_are_selected_by_langflows_rules(request_: RunRequest, selected: tuple[str, ...]) -> None:
-    assert tuple(sorted(select_outputs(two_models("left", "right"), request_))) == selected
+def test_outputs_are_selected_by_langflows_rules() -> None:
+    flow = two_models("left", "right")
+    for kind in ("chat", "any", "text"):
+        assert sorted(select_outputs(flow, RunRequest(output_type=kind))) == ["Alone", "Joined"]
+    for name, selected in (("Left", ("Left",)), ("Only left", ("Alone",)), ("Nobody", ())):
+        assert tuple(select_outputs(flow, RunRequest(output_component=name))) == selected
 
 
-TWICE = """
-components:
+def form(text: str) -> WiredFlow:
+    return wire(parse_flow(f"components:\n{text}", "form.yaml", max_bytes=10_000))
+
+
+TWICE = form("""\
   In: {type: ChatInput}
   Said: {type: ChatOutput, input_value: "${In}"}
   Words: {type: TextOutput, input_value: "${In}"}
-"""
-
-FORM = """
-components:
+""")
+FORM = form("""\
   First: {type: TextInput, input_value: one}
   Second: {type: TextInput, input_value: two}
   Words: {type: TextOutput, input_value: "${First}"}
   Said: {type: ChatOutput, display_name: Second, input_value: "${Second}"}
-"""
+""")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +61,7 @@ components:
 async def test_from_outside_only_outputs_are_selected(
     request_: RunRequest, sees_inside: bool, selected: tuple[str, ...]
 ) -> None:
-    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
-    run = run_flow(wired, request_, history=nothing_said, models=Meeting(0), sees_inside=sees_inside)
+    run = run_flow(FORM, request_, history=nothing_said, models=Meeting(0), sees_inside=sees_inside)
     *_, end = [event async for event in run]
     assert isinstance(end, RunFinished)
     assert tuple(sorted(end.selected)) == selected
@@ -76,8 +69,7 @@ async def test_from_outside_only_outputs_are_selected(
 
 
 async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> None:
-    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
-    *_, end = await events_of(wired, Meeting(0), stream=False, output_type="debug")
+    *_, end = await events_of(FORM, Meeting(0), stream=False, output_type="debug")
     assert isinstance(end, RunFinished)
     assert end.selected == ("First", "Second", "Words", "Said")
 
@@ -85,13 +77,8 @@ async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> 
 async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be() -> None:
     said = "x" * (LONGEST // 2)
     for text, is_refused in ((said, False), (f"{said}x", True)):
-        run = run_flow(
-            wire(parse_flow(TWICE, "twice.yaml", max_bytes=10_000)),
-            RunRequest(input_value=text, output_type="any"),
-            history=nothing_said,
-            models=Meeting(0),
-            limits=Limits(answer_chars=LONGEST),
-        )
+        request, limits = RunRequest(input_value=text, output_type="any"), Limits(answer_chars=LONGEST)
+        run = run_flow(TWICE, request, history=nothing_said, models=Meeting(0), limits=limits)
         with pytest.raises(RunError, match=r"over 3,000,000 characters") if is_refused else nullcontext():
             await read_into([], run)
 
@@ -107,16 +94,11 @@ async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_te
     ],
 )
 def test_what_the_person_said_is_given_or_the_inputs_own(own: str, request_: RunRequest, said: str) -> None:
-    text = f"""
-components:
-  Aside: {{type: TextInput, input_value: aside}}
-  In: {{type: ChatInput{own}}}
-  Out: {{type: ChatOutput, input_value: "${{In}}"}}
-"""
-    assert read_input(wire(parse_flow(text, "in.yaml", max_bytes=10_000)), request_) == said
+    aside = "  Aside: {type: TextInput, input_value: aside}\n"
+    flow = form(f'{aside}  In: {{type: ChatInput{own}}}\n  Out: {{type: ChatOutput, input_value: "${{In}}"}}\n')
+    assert read_input(flow, request_) == said
 
 
 def test_a_form_is_told_what_was_given() -> None:
-    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
-    assert read_input(wired, RunRequest(input_value="given", input_type="text")) == "given"
-    assert read_input(wired, RunRequest()) is None
+    assert read_input(FORM, RunRequest(input_value="given", input_type="text")) == "given"
+    assert read_input(FORM, RunRequest()) is None
