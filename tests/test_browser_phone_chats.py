@@ -21,8 +21,6 @@ HOUSE = House(
     flows={flow: flow_text("scripted:echo", name) for flow, name in NAMES.items()},
     shared=dict.fromkeys(NAMES, SHARED),
 )
-FINGER = 44
-"""Pixels."""
 RECENT = ".st-key-home-recent a"
 
 
@@ -133,15 +131,3 @@ def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page")
     dialog.get_by_text("The link no longer works.").wait_for()
     dialog.get_by_role("button", name="Create link", exact=True).tap()
     dialog.get_by_text("The link no longer works.").wait_for(state="detached")
-
-
-def test_chats_that_are_ticked_are_as_large_as_a_finger(house: AppServer, bob: "Page") -> None:
-    go(bob, f"{house.url}/playground?flow=support")
-    side = open_drawer(bob)
-    side.get_by_role("button", name="Select").tap()
-    side.get_by_role("checkbox").first.wait_for()
-    rows = side.locator(".st-key-sessions-rows [data-testid=stCheckbox] label")
-    sizes = rows.evaluate_all("all => all.map(one => [one.offsetWidth, one.offsetHeight])")
-    assert len(sizes) >= 6
-    assert [size for size in sizes if min(size) < FINGER] == []
-    assert min(width for width, _ in sizes) > 150
