@@ -41,7 +41,7 @@ def run_python(tree: Path, arguments: Iterable[str]) -> subprocess.CompletedProc
         env=clean_environment(PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
