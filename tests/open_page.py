@@ -104,6 +104,13 @@ def answers(page: "Page") -> "Locator":
     return page.locator("article.fg-answer")
 
 
+def ask(page: "Page", text: str, answer: str = "") -> "Page":
+    """Says it and waits until it is answered, if not told otherwise as the scripted model does that repeats it."""
+    say(page, text)
+    answers(page).get_by_text(answer or f"You said: {text}").last.wait_for()
+    return still(page)
+
+
 def open_step(page: "Page", name: str) -> None:
     """A step of the last answer whose steps are shown: what it took and gave."""
     page.locator(".fg-step-head").filter(has_text=name).last.click()

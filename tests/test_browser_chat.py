@@ -9,6 +9,7 @@ import pytest
 from tests.house import House
 from tests.open_page import (
     answers,
+    ask,
     choose,
     composer,
     expect_count,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+INTERRUPTED = "This was interrupted before any of the answer was saved."
 LAST_WORD = re.compile(r"word200\b")
 STARTER = "Good morning to you all" + " x" * 85
 FLOWS = {
@@ -40,6 +42,12 @@ FLOWS = {
 HOUSE = House(
     people={}, flows=FLOWS | {"summarizer": shipped_flow("summarizer")}, config={"providers": {"lasting": LASTING}}
 )
+
+
+def begin(page: "Page", house: AppServer, flow: str) -> None:
+    """An answer that grows."""
+    say(go(page, f"{house.url}/playground?flow={flow}"), "Go")
+    answers(page).get_by_text("word3").wait_for()
 
 
 def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page") -> None:
@@ -57,9 +65,7 @@ def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page")
 
 
 def test_stop_keeps_what_was_said_and_marks_it(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
+    begin(page, house, "long")
     stop(page)
     page.get_by_text("Stopped ·").wait_for()
     stopped = answers(page).inner_text()
@@ -72,17 +78,14 @@ def test_stop_keeps_what_was_said_and_marks_it(house: AppServer, page: "Page") -
 
 
 def test_stop_acts_on_a_model_that_says_nothing(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=silent")
-    say(page, "Go")
+    say(go(page, f"{house.url}/playground?flow=silent"), "Go")
     page.get_by_text("Language Model").wait_for()
     composer(page).press("Escape")
     page.get_by_text("Stopped ·").wait_for()
 
 
 def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
+    begin(page, house, "long")
     page.reload()
     answers(page).get_by_text("word3").wait_for()
     assert not LAST_WORD.search(page.content())
@@ -93,16 +96,12 @@ def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "
 
 
 def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "first")
-    answers(page).get_by_text("You said: first").wait_for()
+    ask(go(page, f"{house.url}/playground?flow=echo"), "first")
     other = go(page.context.new_page(), page.url)
     say(page, "second")
     answers(other).get_by_text("You said: second").wait_for()
 
-    go(page, f"{house.url}/playground?flow=lasting")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
+    begin(page, house, "lasting")
     other.goto(page.url)
     answers(other).get_by_text("word3").wait_for()
     places = [tab.get_by_role("button", name="Stop", exact=True).bounding_box() for tab in (page, other)]
@@ -111,15 +110,12 @@ def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: App
     for tab in (other, page):
         tab.get_by_text("Stopped ·").wait_for()
         assert not LAST_WORD.search(tab.content())
-    still(other)
-    say(other, "Again")
+    say(still(other), "Again")
     page.get_by_text("Again", exact=True).wait_for()
 
 
 def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
+    begin(page, house, "long")
     page.get_by_role("button", name="API access").click()
     page.get_by_role("dialog").get_by_role("button", name="Try it").wait_for()
     answers(page).get_by_text(LAST_WORD).wait_for()
@@ -127,13 +123,11 @@ def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page
 
 
 def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=slow")
-    page.get_by_role("button", name="Good morning to you all").click()
+    go(page, f"{house.url}/playground?flow=slow").get_by_role("button", name="Good morning to you all").click()
     composer(page).fill("And to you")
     composer(page).press("Enter")  # not sent: the answer is not there yet
     answers(page).get_by_text("You said: Good morning to you all").wait_for()
-    still(page)
-    assert composer(page).input_value() == "And to you"
+    assert composer(still(page)).input_value() == "And to you"
     composer(page).press("Enter")
     answers(page).get_by_text("You said: And to you").wait_for()
 
@@ -141,21 +135,14 @@ def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: 
 def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: AppServer, page: "Page") -> None:
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "about *apples*")
-    answers(page).get_by_text("You said: about").wait_for()
+    ask(go(page, f"{house.url}/playground?flow=echo"), "about *apples*", "You said: about")
     side = page.get_by_test_id("stSidebar")
-    still(page)
     side.get_by_role("button", name="New chat").click()
     page.get_by_text("What would you like to ask?").wait_for()
-    still(page)
-    say(page, "about pears")
-    answers(page).get_by_text("You said: about pears").wait_for()
-    still(page)
+    ask(still(page), "about pears")
     side.get_by_role("button", name="about apples").click()
     answers(page).get_by_text("You said: about apples").wait_for()
-    still(page)
-    expect_count(messages(page), 2)
+    expect_count(messages(still(page)), 2)
     assert len([url for url in sockets if "/chat?" in url]) == 1
     shown = side.locator("[class*='st-key-sessions-row-on']").get_by_role("button", name="More")
     choose(shown, "Rename")
@@ -172,9 +159,7 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
 
 def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=fail")
-    say(page, "Go")
-    answers(page).get_by_text("The scripted model fails. This happened in the component Model.").wait_for()
-    still(page)
+    ask(page, "Go", "The scripted model fails. This happened in the component Model.")
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("group", name="Version 2 of 2").wait_for()
     answers(page).get_by_text("This happened in the component Model.").wait_for()
@@ -183,13 +168,11 @@ def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Pa
 
 
 def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=summarizer")
-    page.get_by_role("textbox", name="Text").fill("A text of mine.")
+    go(page, f"{house.url}/playground?flow=summarizer").get_by_role("textbox", name="Text").fill("A text of mine.")
     page.get_by_role("button", name="Run", exact=True).click()
     answers(page).get_by_text("You said:").wait_for()
     assert "A text of mine." in answers(page).inner_text()
-    still(page)
-    page.reload()
+    still(page).reload()
     answers(page).get_by_text("You said:").wait_for()
     page.wait_for_function("document.querySelector('textarea')?.value === 'A text of mine.'")
 
@@ -197,11 +180,12 @@ def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:
 def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page: "Page") -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "![secret](http://192.0.2.1/pixel.png?data=1) :material/home: <img src=http://192.0.2.1/x.png>")
+    say(
+        go(page, f"{house.url}/playground?flow=echo"),
+        "![secret](http://192.0.2.1/pixel.png?data=1) :material/home: <img src=http://192.0.2.1/x.png>",
+    )
     answers(page).get_by_text("You said:").wait_for()
-    still(page)
-    page.evaluate("fetch('/_stcore/health')")  # what the answer would load was asked for before this
+    still(page).evaluate("fetch('/_stcore/health')")  # what the answer would load was asked for before this
     assert answers(page).locator("img").count() == 0
     assert f"{house.url}/_stcore/health" in asked
     assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
@@ -210,13 +194,10 @@ def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page
 def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo")
     for number in range(30):
-        say(page, f"message {number}.")
-        answers(page).get_by_text(f"You said: message {number}.").wait_for()
-        still(page)
+        ask(page, f"message {number}.")
     page.reload()
     answers(page).get_by_text("You said: message 29.").wait_for()
-    still(page)
-    expect_count(messages(page), 50)
+    expect_count(messages(still(page)), 50)
     assert answers(page).get_by_text("You said: message 0.").count() == 0
     page.get_by_role("button", name="Show earlier messages").click()
     answers(page).get_by_text("You said: message 0.").wait_for()
@@ -225,8 +206,7 @@ def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") ->
 
 def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, page: "Page") -> None:
     page.set_viewport_size({"width": 390, "height": 480})
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
+    say(go(page, f"{house.url}/playground?flow=long"), "Go")
     answers(page).get_by_text("word90 ").wait_for()
     assert page.get_by_role("button", name="Go to the end").count() == 0
     page.mouse.move(200, 200)
@@ -241,19 +221,14 @@ def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, 
 
 
 def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "   ")
-    still(page)
-    assert messages(page).count() == 0
-    say(page, "hello")
-    answers(page).get_by_text("You said: hello").wait_for()
+    say(go(page, f"{house.url}/playground?flow=echo"), "   ")
+    assert messages(still(page)).count() == 0
+    ask(page, "hello")
     expect_count(messages(page), 2)
 
 
 def test_nothing_is_left_of_a_stopped_answers_button_while_it_is_tried_again(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
+    begin(page, house, "long")
     stop(page)
     page.get_by_role("button", name="Try again").click()
     answers(page).get_by_text("word3").wait_for()
@@ -263,22 +238,22 @@ def test_nothing_is_left_of_a_stopped_answers_button_while_it_is_tried_again(hou
 
 def test_a_question_that_kill_9_cut_is_marked_and_can_be_tried_again(tmp_path: Path, page: "Page") -> None:
     with AppServer(tmp_path, flows={"silent": FLOWS["silent"]}) as server:
-        go(page, f"{server.url}/playground?flow=silent")
-        say(page, "Go")
+        say(go(page, f"{server.url}/playground?flow=silent"), "Go")
         page.get_by_text("Language Model").wait_for()
         address = page.url
         server.kill()
-        page.get_by_text("The connection to Flowground is lost").wait_for()
+        lost = page.get_by_text("The connection to Flowground is lost")
+        lost.wait_for()
         server.start()
-        page.get_by_text("The connection to Flowground is lost").wait_for(state="detached")
-        page.get_by_text("This was interrupted before any of the answer was saved.").wait_for()  # without a reload
+        lost.wait_for(state="detached")
+        page.get_by_text(INTERRUPTED).wait_for()  # without a reload
         go(page, address)
-        page.get_by_text("This was interrupted before any of the answer was saved.").wait_for()
+        page.get_by_text(INTERRUPTED).wait_for()
         page.get_by_role("button", name="Try again").click()
         messages(page).nth(1).get_by_text("Language Model").wait_for()
         assert page.get_by_role("button", name="Try again").count() == 0
-        assert page.get_by_text("This was interrupted").count() == 0
+        assert page.get_by_text(INTERRUPTED).count() == 0
         stop(page)
         page.get_by_text("Stopped ·").wait_for()
         page.get_by_role("button", name="Previous version").click()
-        page.get_by_text("This was interrupted before any of the answer was saved.").wait_for()
+        page.get_by_text(INTERRUPTED).wait_for()
