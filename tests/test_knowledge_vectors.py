@@ -25,6 +25,9 @@ from tests.store_databases import DATABASES
 MEANINGS = {"automobile": 0, "car": 0, "vehicle": 0, "holiday": 1, "vacation": 1, "leave": 1, "invoice": 2, "bill": 2}
 
 
+pytestmark = pytest.mark.anyio
+
+
 class EmbeddingStub:
     """A server of `/embeddings` that knows eight words; `asked` are the texts it was given, `status` its answer's."""
 
@@ -38,18 +41,15 @@ class EmbeddingStub:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
         try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                assert b"/v1/embeddings" in head
-                size = int(head.lower().partition(b"content-length:")[2].split()[0])
+            while asked := await reader.readuntil(b"\r\n\r\n"):
+                assert b"/v1/embeddings" in asked
+                size = int(asked.lower().partition(b"content-length:")[2].split()[0])
                 texts = json.loads(await reader.readexactly(size))["input"]
                 self.asked += texts
-                said = json.dumps(
-                    {"data": [{"index": at, "embedding": self.mean(text)} for at, text in enumerate(texts)][::-1]}
-                ).encode()
-                line = (
-                    f"HTTP/1.1 {self.status} X\r\ncontent-type: application/json\r\ncontent-length: {len(said)}\r\n\r\n"
-                )
-                writer.write(line.encode() + said)
+                data = [{"index": at, "embedding": self.mean(text)} for at, text in enumerate(texts)]
+                said = json.dumps({"data": data[::-1]}).encode()
+                head = f"HTTP/1.1 {self.status} X\r\ncontent-type: application/json\r\ncontent-length: {len(said)}"
+                writer.write(f"{head}\r\n\r\n".encode() + said)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -62,8 +62,8 @@ class EmbeddingStub:
         return vector
 
 
-@asynccontextmanager
-async def serving() -> AsyncIterator[EmbeddingStub]:
+@pytest.fixture
+async def stub() -> AsyncIterator[EmbeddingStub]:
     stub = EmbeddingStub()
     server = await asyncio.start_server(stub.answer, "127.0.0.1")
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
@@ -98,81 +98,71 @@ def knowledge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Knowle
         made.close()
 
 
-def open_providers(stub: EmbeddingStub, folder: Path) -> Providers:
+@pytest.fixture
+async def providers(stub: EmbeddingStub, folder: Path) -> AsyncIterator[Providers]:
     mine, ollama = OpenAISettings(base_url=stub.url, retries=0), OllamaSettings(base_url=stub.url, retries=0)
     entries: dict[str, ProviderEntry] = {"mine": mine, "ollama": ollama}
-    return Providers(entries, default_model="local", folder=folder, answer_chars=1000)
+    made = Providers(entries, default_model="local", folder=folder, answer_chars=1000)
+    yield made
+    await made.close()
 
 
 @pytest.mark.parametrize("provider", ["mine", "ollama"])
-def test_another_word_of_the_same_meaning_is_found(knowledge: Knowledge, folder: Path, provider: str) -> None:
-    async def run() -> None:
-        async with serving() as stub:
-            providers = open_providers(stub, folder)
-            model = providers.find_embeddings(f"{provider}:small")
-            await knowledge.index(KnowledgeSources(folder, ("*.txt",), embeddings=model))
-            assert await knowledge.search("car") == []
-            hits = await knowledge.search("car", embeddings=model)
-            assert [hit.source for hit in hits][:1] == ["garage.txt"]
-            assert [hit.score for hit in hits] == [0.6], "what is as far as any passage is not found"
-            both = await knowledge.search("automobile", embeddings=model)
-            assert both[0].source == "garage.txt"
-            assert 0.6 < both[0].score < 1, "words count beside"
-            assert await knowledge.search("car", embeddings=model, filters=Filters(("o*.txt",))) == []
-            only = await knowledge.search("car", embeddings=model, filters=Filters(("g*.txt",)))
-            assert {hit.source for hit in only} == {"garage.txt"}
-            await providers.close()
-
-    asyncio.run(run())
+async def test_another_word_of_the_same_meaning_is_found(
+    knowledge: Knowledge, folder: Path, providers: Providers, provider: str
+) -> None:
+    model = providers.find_embeddings(f"{provider}:small")
+    await knowledge.index(KnowledgeSources(folder, ("*.txt",), embeddings=model))
+    assert await knowledge.search("car") == []
+    hits = await knowledge.search("car", embeddings=model)
+    assert [hit.source for hit in hits][:1] == ["garage.txt"]
+    assert [hit.score for hit in hits] == [0.6], "what is as far as any passage is not found"
+    both = await knowledge.search("automobile", embeddings=model)
+    assert both[0].source == "garage.txt"
+    assert 0.6 < both[0].score < 1, "words count beside"
+    assert await knowledge.search("car", embeddings=model, filters=Filters(("o*.txt",))) == []
+    only = await knowledge.search("car", embeddings=model, filters=Filters(("g*.txt",)))
+    assert {hit.source for hit in only} == {"garage.txt"}
 
 
-def test_vectors_of_what_did_not_change_are_kept(knowledge: Knowledge, folder: Path) -> None:
-    async def run() -> None:
-        async with serving() as stub:
-            providers = open_providers(stub, folder)
-            model = providers.find_embeddings("mine:small")
-            sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
-            await knowledge.index(sources)
-            assert len(stub.asked) == 3
-            assert not await knowledge.is_outdated(sources)
-            write(folder, "money.txt", "Each bill is paid at once.", at=1_600_000_100)
-            (folder / "office.txt").unlink()
-            await knowledge.index(sources)
-            assert stub.asked[3:] == ["Each bill is paid at once."]
-            assert (await knowledge.search("vehicle", embeddings=model))[0].source == "garage.txt"
-            assert (await knowledge.search("invoice", embeddings=model))[0].source == "money.txt"
-            other = providers.find_embeddings("mine:large")
-            assert await knowledge.is_outdated(KnowledgeSources(folder, ("*.txt",), embeddings=other))
-            kept = folder.parent / "kept"
-            assert len([*kept.rglob("*.vectors"), *kept.rglob("*.arrays")]) == 1
-            await providers.close()
-
-    asyncio.run(run())
+async def test_vectors_of_what_did_not_change_are_kept(
+    knowledge: Knowledge, folder: Path, stub: EmbeddingStub, providers: Providers
+) -> None:
+    model = providers.find_embeddings("mine:small")
+    sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
+    await knowledge.index(sources)
+    assert len(stub.asked) == 3
+    assert not await knowledge.is_outdated(sources)
+    write(folder, "money.txt", "Each bill is paid at once.", at=1_600_000_100)
+    (folder / "office.txt").unlink()
+    await knowledge.index(sources)
+    assert stub.asked[3:] == ["Each bill is paid at once."]
+    assert (await knowledge.search("vehicle", embeddings=model))[0].source == "garage.txt"
+    assert (await knowledge.search("invoice", embeddings=model))[0].source == "money.txt"
+    other = providers.find_embeddings("mine:large")
+    assert await knowledge.is_outdated(KnowledgeSources(folder, ("*.txt",), embeddings=other))
+    kept = folder.parent / "kept"
+    assert len([*kept.rglob("*.vectors"), *kept.rglob("*.arrays")]) == 1
 
 
-def test_where_the_model_fails_words_are_found_and_it_is_said(knowledge: Knowledge, folder: Path) -> None:
-    async def run() -> None:
-        async with serving() as stub:
-            stub.status = 500
-            providers = open_providers(stub, folder)
-            model = providers.find_embeddings("mine:small")
-            sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
-            report = await knowledge.index(sources)
-            assert report.vectors.startswith("Only words are found: The provider 'mine' answered with status 500")
-            assert [hit.source for hit in await knowledge.search("automobile", embeddings=model)] == ["garage.txt"]
-            assert await knowledge.is_outdated(sources)
-            assert await knowledge.is_without_vectors(sources)
-            stub.status = 200
-            await knowledge.index(sources)
-            assert not await knowledge.is_without_vectors(sources)
-            assert not await knowledge.is_outdated(sources)
-            stub.status = 500
-            assert [hit.source for hit in await knowledge.search("automobile", embeddings=model)] == ["garage.txt"]
-            stub.status, stub.dimensions = 200, 16
-            assert [hit.source for hit in await knowledge.search("automobile", embeddings=model)] == ["garage.txt"]
-            await providers.close()
-
-    asyncio.run(run())
+async def test_where_the_model_fails_words_are_found_and_it_is_said(
+    knowledge: Knowledge, folder: Path, stub: EmbeddingStub, providers: Providers
+) -> None:
+    stub.status = 500
+    model = providers.find_embeddings("mine:small")
+    sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
+    report = await knowledge.index(sources)
+    assert report.vectors.startswith("Only words are found: The provider 'mine' answered with status 500")
+    assert await knowledge.is_outdated(sources)
+    assert await knowledge.is_without_vectors(sources)
+    found = [await knowledge.search("automobile", embeddings=model)]
+    stub.status = 200
+    await knowledge.index(sources)
+    assert not await knowledge.is_without_vectors(sources)
+    assert not await knowledge.is_outdated(sources)
+    for stub.status, stub.dimensions in ((500, 8), (200, 16)):
+        found.append(await knowledge.search("automobile", embeddings=model))
+    assert [[hit.source for hit in hits] for hits in found] == [["garage.txt"]] * 3
 
 
 def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
@@ -183,44 +173,30 @@ def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
         providers.find_embeddings("olama:small")
 
 
-def test_a_library_asks_the_model_that_a_section_names(folder: Path) -> None:
-    async def run() -> None:
-        async with serving() as stub:
-            providers = open_providers(stub, folder)
-            section = KnowledgeSection(files=("*.txt",), embeddings="mine:small")
-            library = Library(
-                Catalogue(folder, max_bytes=1000), {"all": section}, IndexHomes(folder.parent / "data"),
-                find_embeddings=providers.find_embeddings, pace=LibraryPace(0.05, 0.0),
-            )  # fmt: skip
-            library.start()
-            hits = await library.search("travel", "all", "car")
-            assert hits[0].source == "garage.txt"
-            await library.close()
-            await providers.close()
-
-    asyncio.run(run())
+@asynccontextmanager
+async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Library]:
+    section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
+    homes, pace = IndexHomes(folder.parent / "data"), LibraryPace(0.05, 0.0)
+    library = Library(Catalogue(folder, max_bytes=1000), {"all": section}, homes, find_embeddings=find, pace=pace)
+    library.start()
+    yield library
+    await library.close()
 
 
-def test_an_app_that_was_started_again_knows_why_there_are_no_vectors(folder: Path) -> None:
-    async def run() -> None:
-        async with serving() as stub:
-            stub.status = 500
-            providers = open_providers(stub, folder)
-            section = KnowledgeSection(files=("*.txt",), embeddings="mine:small")
-            for _ in range(2):
-                library = Library(
-                    Catalogue(folder, max_bytes=1000), {"all": section}, IndexHomes(folder.parent / "data"),
-                    find_embeddings=providers.find_embeddings, pace=LibraryPace(0.05, 0.0),
-                )  # fmt: skip
-                library.start()
-                async with asyncio.timeout(60):
-                    while not ((state := library.states.get("all")) and state.report):  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
-                assert state.report.vectors.startswith("Only words are found: The provider 'mine' answered with status")
-                await library.close()
-            await providers.close()
+async def test_a_library_asks_the_model_that_a_section_names(folder: Path, providers: Providers) -> None:
+    async with open_library(folder, providers) as library:
+        assert (await library.search("travel", "all", "car"))[0].source == "garage.txt"
 
-    asyncio.run(run())
+
+async def test_an_app_that_was_started_again_knows_why_there_are_no_vectors(
+    folder: Path, stub: EmbeddingStub, providers: Providers
+) -> None:
+    stub.status = 500
+    for _ in range(2):
+        async with open_library(folder, providers) as library, asyncio.timeout(60):
+            while not ((state := library.states.get("all")) and state.report):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            assert state.report.vectors.startswith("Only words are found: The provider 'mine' answered with status")
 
 
 def _find_exactly(vectors: Floats, question: Sequence[float], most: int) -> set[int]:
