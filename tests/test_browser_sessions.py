@@ -70,14 +70,6 @@ def open_flow(page: "Page", house: AppServer, flow: str) -> "Page":
     return still(page)
 
 
-def test_titles_of_any_length_begin_at_the_same_edge(house: AppServer, page: "Page") -> None:
-    open_flow(page, house, "few")
-    edges = "all => all.map(one => [one.getBoundingClientRect().left, one.getBoundingClientRect().width])"
-    found = page.locator("[class*='st-key-sessions-open-'] p").evaluate_all(edges)
-    assert len({width for _, width in found}) > 1
-    assert len({left for left, _ in found}) == 1
-
-
 def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page: "Page") -> None:
     open_flow(page, house, "many")
     expect_rows(page, [f"Question {number:02}" for number in range(40)])
