@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.test_cli_flow_tests import write_gate
+from tests.cli.test_cli_flow_tests import run_gate, write_gate
 from tests.command_line import Here
 
 ADDS = """\
@@ -35,17 +35,14 @@ DATA = '{"total":42,"unit":"EUR"}'
     ],
 )
 def test_an_answer_is_also_given_as_data_that_fits(here: Here, replies: str, expected: str) -> None:
-    write_gate(here, f"{{message: How much?, replies: {{Agent: {replies}}}, expect: {expected}}}", flow=ADDS)
-    said = here("test", "gate")
-    assert said.code == 0, said.out
+    test = f"{{message: How much?, replies: {{Agent: {replies}}}, expect: {expected}}}"
+    states, lines = run_gate(here, test, flow=ADDS)
+    assert states == ".", lines
 
 
 def test_what_is_said_as_data_counts_with_the_rest(here: Here) -> None:
-    replies = f"[It is 42., {FITS}]"
-    for most, code in ((10, 1), (1_000, 0)):
-        expected = f"{{max_tokens: {most}}}"
-        write_gate(here, f"{{message: hi, replies: {{Agent: {replies}}}, expect: {expected}}}", flow=ADDS)
-        assert here("test", "gate").code == code
+    test = f"{{message: hi, replies: {{Agent: [It is 42., {FITS}]}}, expect: {{max_tokens: %s}}}}"
+    assert run_gate(here, test % 10, test % 1_000, flow=ADDS)[0] == "F."
 
 
 @pytest.mark.parametrize(
@@ -64,10 +61,6 @@ def test_a_schema_that_is_none_is_a_mistake_with_its_place(here: Here, schema: s
 
 
 def test_without_a_schema_there_is_no_such_output(here: Here) -> None:
-    write_gate(
-        here,
-        "{message: hi}",
-        flow=ADDS.replace(f"    output_schema: {ROWS}\n", ""),
-    )
+    write_gate(here, "{message: hi}", flow=ADDS.replace(f"    output_schema: {ROWS}\n", ""))
     said = here("validate", "flows/gate.yaml")
     assert "has no output 'structured_response'" in said.out + said.err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.test_cli_flow_tests import write_gate
+from tests.cli.test_cli_flow_tests import run_gate, write_gate
 from tests.command_line import Here
 from tests.documents import blocks
 
@@ -33,11 +33,10 @@ def test_a_call_that_nothing_came_of_is_none_that_the_flow_takes(
     here: Here, said: str, replies: str, ran: bool
 ) -> None:
     tool = said.split()[1]
-    tests = [
-        f"{{message: '{said}', replies: {{{replies}}}, expect: {{{word}: {tool}}}}}" for word in ("takes", "skips")
-    ]
-    lines = here("test", write_gate(here, *tests, flow=SHOP)).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == (["ok  ", "FAIL"] if ran else ["FAIL", "ok  "])
+    test = f"{{message: '{said}', replies: {{{replies}}}, expect: {{%s: {tool}}}}}"
+    tests = [test % word for word in ("takes", "skips")]
+    states, lines = run_gate(here, *tests, flow=SHOP)
+    assert states == (".F" if ran else "F.")
     assert (f"     skips: `{tool}` ran." if ran else f"     takes: `{tool}` did not run.") in lines
 
 
@@ -51,8 +50,8 @@ def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
         "{Sum: {}}",
     ]
     tests = [f"{{message: '{said}', replies: {{Books: x}}, expect: {{arguments: {one}}}}}" for one in expected]
-    lines = here("test", write_gate(here, *tests, flow=SHOP)).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "ok  ", "FAIL", "FAIL", "FAIL"]
+    states, lines = run_gate(here, *tests, flow=SHOP)
+    assert states == "..FFF"
     assert lines[3:6] == [
         '     arguments: no call of `Books` had {"title": "Sanditon"}.',
         '           {"title": "Emma"}',
@@ -62,21 +61,19 @@ def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
 
 
 def test_a_call_that_is_too_long_to_compare_is_said_to_be(here: Here) -> None:
-    said = f'call Books {{"title": "{"x" * 2_001}"}}'
-    test = f"{{message: '{said}', replies: {{Books: x}}, expect: {{arguments: {{Books: {{title: {'x' * 2_001}}}}}}}}}"
-    lines = here("test", write_gate(here, test, flow=SHOP)).out.splitlines()
-    assert lines[-1] == (
-        "     arguments: `Books` was called with more than 2,000 characters of arguments, of which a test sees none."
+    title = "x" * 2_001
+    arguments = f"{{Books: {{title: {title}}}}}"
+    test = (
+        f'{{message: \'call Books {{"title": "{title}"}}\', replies: {{Books: x}}, expect: {{arguments: {arguments}}}}}'
     )
+    _, lines = run_gate(here, test, flow=SHOP)
+    assert "`Books` was called with more than 2,000 characters of arguments" in lines[-1]
 
 
 def test_a_call_that_cannot_be_shown_to_who_allows_it_is_none(here: Here) -> None:
     posts = SHOP.replace("{title}", "books/{title}").replace("APIRequest,", "APIRequest, method: POST,")
-    tests = [
-        f'{{message: \'call Books {{"title": "{title}"}}\', expect: {{skips: Books}}}}' for title in ("Emma", "..")
-    ]
-    said = here("test", write_gate(here, *tests, flow=posts))
-    assert said.code == 0, said.out
+    test = '{message: \'call Books {"title": "%s"}\', expect: {skips: Books}}'
+    assert run_gate(here, test % "Emma", test % "..", flow=posts)[0] == ".."
 
 
 def test_a_test_says_what_the_answer_cites(here: Here) -> None:
@@ -107,11 +104,10 @@ components:
   In: {type: ChatInput}
   Agent: {type: Agent, input_value: "${In}", tools: [Book, {use: Expert, confirm: true}]}
   Book: {type: APIRequest, method: POST, url_input: "https://books.example.com/{title}"}
-  Expert: {type: Agent, input_value: "${In?}", tools: [], step: {description: Knows all.}}
+  Expert: {type: Agent, tools: [], step: {description: Knows all.}}
   Out: {type: ChatOutput, input_value: "${Agent}"}
 tests:
 """
-    flow = flow.replace(', input_value: "${In?}"', "")
     said = 'call Book {"title": "Emma"} and call Expert {"input_value": "Who?"}'
     test = f"{{message: '{said}', replies: {{Book: a book, Expert: Me.}}, expect: {{takes: [Book, %s]}}}}"
     write_gate(here, test % "Expert", flow=flow)

@@ -18,13 +18,21 @@ components:
   Out: {type: ChatOutput, input_value: "${Refund?}${Other?}"}
 tests:
 """
-ROUTE = """\
+IN_AND_OUT = """\
 components:
   In: {type: ChatInput}
-  Route: {type: SmartRouter, input_text: "${In}", routes: {a: Apples, b: Bread}}
-  Out: {type: ChatOutput, input_value: "a ${Route.a?}|b ${Route.b?}"}
+  %s
+  Out: {type: ChatOutput, input_value: "%s"}
 tests:
 """
+ROUTER = 'Route: {type: SmartRouter, input_text: "${In}", routes: {a: Apples, b: Bread}}'
+ROUTE = IN_AND_OUT % (ROUTER, "a ${Route.a?}|b ${Route.b?}")
+
+
+def run_gate(here: Here, *tests: str, flow: str = GATE) -> tuple[str, list[str]]:
+    """Of each test whether it is ok (`.`) or fails (`F`), and all lines."""
+    lines = here("test", write_gate(here, *tests, flow=flow)).out.splitlines()
+    return "".join("." if line[:4] == "ok  " else "F" for line in lines if "flows/" in line), lines
 
 
 def write_gate(here: Here, *tests: str, flow: str = GATE) -> str:
@@ -85,16 +93,9 @@ components:
   Out: {type: ChatOutput, input_value: "${Agent}"}
 tests:
 """
-    write_gate(
-        here,
-        '{message: "call Sum 1+1", expect: {takes: Sum, skips: Day}}',
-        "{message: hi, expect: {takes: [Sum, Out], skips: Day}}",
-        flow=agent,
-    )
-    passed, failed, says = here("test", "gate").out.splitlines()
-    assert passed.startswith("ok   flows/gate.yaml:8")
-    assert failed.startswith("FAIL flows/gate.yaml:9")
-    assert says == "     takes: `Sum` did not run."
+    called = '{message: "call Sum 1+1", expect: {takes: Sum, skips: Day}}'
+    states, lines = run_gate(here, called, "{message: hi, expect: {takes: [Sum, Out], skips: Day}}", flow=agent)
+    assert (states, lines[-1]) == (".F", "     takes: `Sum` did not run.")
 
 
 def test_who_asks_is_known_of_a_tool_and_where_other_fields_are_filled(here: Here) -> None:
@@ -110,19 +111,7 @@ tests:
 """
     replies = "{Model: one, Expert: two}"
     expect = '{equals: "one|The tools said: two", calls: {Model: 1, Expert: 1, Agent: 2}}'
-    write_gate(here, f"{{message: hi, replies: {replies}, expect: {expect}}}", flow=flow)
-    said = here("test", "gate")
-    assert said.code == 0, said.out
-
-
-def test_lines_of_a_long_answer_are_compared(here: Here) -> None:
-    write_gate(here, '{message: "1\\n2\\n3\\n4\\nfive", expect: {equals: "You said: 1\\n2\\n3\\n4\\n5"}}')
-    assert here("test", "gate").out.splitlines()[2:] == [
-        "           3",
-        "           4",
-        "         - 5",
-        "         + five",
-    ]
+    assert run_gate(here, f"{{message: hi, replies: {replies}, expect: {expect}}}", flow=flow)[0] == "."
 
 
 def test_replies_say_what_a_model_answers(here: Here) -> None:
@@ -132,80 +121,48 @@ def test_replies_say_what_a_model_answers(here: Here) -> None:
         "{message: x, replies: {Route: [so so, {route: b}]}, expect: {equals: a |b x, calls: {Route: 2}}}",
         "{message: x, replies: {Route: [so so]}}",
     ]
-    said = here("test", write_gate(here, *tests, flow=ROUTE))
-    assert [line[:4] for line in said.out.splitlines() if "flows/" in line] == ["ok  ", "ok  ", "ok  ", "FAIL"]
-    wrong = "     Component 'Route' failed: The test has 1 reply for `Route`, which asked once more."
-    assert said.last_line == wrong
+    states, lines = run_gate(here, *tests, flow=ROUTE)
+    assert (states, "The test has 1 reply for `Route`, which asked once more." in lines[-1]) == ("...F", True)
 
 
 def test_models_of_flows_within_are_scripted_too(here: Here) -> None:
-    inner = """\
-components:
-  In: {type: ChatInput}
-  Model: {type: LanguageModel, model: "openai:gpt-5-mini", input_value: "${In}"}
-  Out: {type: ChatOutput, input_value: "${Model}"}
-"""
+    inner = IN_AND_OUT % ('Model: {type: LanguageModel, model: "openai:gpt-5-mini", input_value: "${In}"}', "${Model}")
     (here.folder / "flows" / "billing.yaml").write_text(inner, "utf-8")
-    outer = """\
-components:
-  In: {type: ChatInput}
-  Ask: {type: RunFlow, flow: billing, input_value: "${In}"}
-  Out: {type: ChatOutput, input_value: "${Ask}"}
-tests:
-"""
+    outer = IN_AND_OUT % ('Ask: {type: RunFlow, flow: billing, input_value: "${In}"}', "${Ask}")
     tests = [
         "{message: hi, expect: {equals: 'You said: hi', calls: {billing.Model: 1}}}",
         "{message: hi, replies: {billing.Model: paid}, expect: {equals: paid}}",
         "{message: hi, replies: {billing.Modle: paid}}",
     ]
-    write_gate(here, *tests, flow=outer)
-    for named in ("gate", "flows/gate.yaml"):
-        said = here("test", named)
-        assert [line[:4] for line in said.out.splitlines() if "flows/" in line] == ["ok  ", "ok  ", "FAIL"]
-        wrong = "There is no `billing.Modle` that asks a model or another server (did you mean billing.Model?)"
-        assert said.last_line.strip() == wrong
+    states, lines = run_gate(here, *tests, flow=outer)
+    wrong = "There is no `billing.Modle` that asks a model or another server (did you mean billing.Model?)"
+    assert (states, lines[-1].strip()) == ("..F", wrong)
+    assert here("test", "flows/gate.yaml").last_line.strip() == wrong
 
 
 def test_turns_are_one_conversation_and_tests_are_not(here: Here) -> None:
-    flow = """\
-components:
-  In: {type: ChatInput}
-  Before: {type: MessageHistory}
-  Out: {type: ChatOutput, input_value: "${Before}|${In}"}
-tests:
-"""
+    flow = IN_AND_OUT % ("Before: {type: MessageHistory}", "${Before}|${In}")
     turns = [
         "{turns: [{message: one, expect: {equals: '|one'}}, {message: two, expect: {contains: 'User: one'}}]}",
         "{turns: [{message: one}, {message: two, expect: {equals: '|two'}}, {message: never}]}",
         "{message: two, expect: {equals: '|two'}}",
     ]
-    said = here("test", write_gate(here, *turns, flow=flow))
-    lines = said.out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  "]
-    assert lines[2] == '     turn 2 of 3, "two":'
-    assert "never" not in said.out
+    states, lines = run_gate(here, *turns, flow=flow)
+    assert (states, lines[2]) == (".F.", '     turn 2 of 3, "two":')
+    assert "never" not in "".join(lines)
 
 
-def test_overrides_are_an_authors_tweaks(here: Here) -> None:
+def test_overrides_are_an_authors_tweaks_and_a_turn_that_fails_fails_its_test(here: Here) -> None:
     tests = [
         "{message: hi, model: 'scripted:json', overrides: {Other: {temperature: 0.5}}, expect: {contains: '0.5'}}",
         "{message: hi, overrides: {Other: {temprature: 0.5}}}",
         "{message: hi, overrides: {Other: {temperature: 9}}}",
         "{message: hi, overrides: {Other: {model: local}}}",
     ]
-    lines = here("test", write_gate(here, *tests)).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "FAIL", "FAIL"]
-    assert "`temperature`" in lines[2]
-    assert "0 to 2" in lines[4]
-    assert "protected" in lines[6]
-
-
-def test_a_turn_that_fails_fails_its_test(here: Here) -> None:
-    said = here("test", write_gate(here, "{message: hi, model: 'scripted:fail'}", "{message: hi, model: 'opnai:x'}"))
-    lines = said.out.splitlines()
-    assert said.code == 1
-    assert lines[1] == "     Component 'Other' failed: The scripted model fails."
-    assert "opnai" in lines[3]
+    states, lines = run_gate(here, *tests, "{message: hi, model: 'scripted:fail'}", "{message: hi, model: 'opnai:x'}")
+    assert states == ".FFFFF"
+    told = ("`temperature`", "0 to 2", "protected", "Component 'Other' failed: The scripted model fails.", "opnai")
+    assert [words in line for words, line in zip(told, lines[2::2], strict=True)] == [True] * 5
 
 
 def test_a_turn_may_be_expected_to_fail(here: Here) -> None:
@@ -218,8 +175,8 @@ def test_a_turn_may_be_expected_to_fail(here: Here) -> None:
     ]
     nested = NESTED.replace("flow: billing", "flow: gate").replace("tests:\n", "tests:\n  - " + tests[4])
     (here.folder / "flows" / "nested.yaml").write_text(nested, "utf-8")
-    lines = here("test", write_gate(here, *tests[:4])).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  ", "ok  "]
+    states, lines = run_gate(here, *tests[:4])
+    assert states == ".F.."
     assert lines[2:5] == [
         '     fails: the reason lacks "is away".',
         "           Component 'Other' failed: The scripted model fails.",
@@ -228,13 +185,7 @@ def test_a_turn_may_be_expected_to_fail(here: Here) -> None:
     assert here("test", "nested").out.startswith("FAIL")  # a test that cannot be is no turn that fails
 
 
-RECORDS = """\
-components:
-  In: {type: ChatInput}
-  Rows: {type: TypeConverter, input_data: "${In}", output_type: Table}
-  Out: {type: ChatOutput, input_value: "${Rows}"}
-tests:
-"""
+RECORDS = IN_AND_OUT % ('Rows: {type: TypeConverter, input_data: "${In}", output_type: Table}', "${Rows}")
 
 
 def test_an_answer_that_is_data_is_compared_as_data(here: Here) -> None:
@@ -242,13 +193,13 @@ def test_an_answer_that_is_data_is_compared_as_data(here: Here) -> None:
     right, wrong = "[{price: 3, what: tea}, {text: cup}]", "[{price: 4, what: tea}, {text: cup}]"
     tests = [f"{{message: '{said}', expect: {{data: {data}}}}}" for data in (right, wrong)]
     tests.append(f"{{message: '{said}', expect: {{schema: {{type: array, items: {{type: object}}}}}}}}")
-    lines = here("test", write_gate(here, *tests, flow=RECORDS)).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  "]
+    states, lines = run_gate(here, *tests, flow=RECORDS)
+    assert states == ".F."
     assert lines[2] == "     data: the answer is other data (- expected, + given)."
     assert '         -     "price": 4,' in lines
     assert '         +     "price": 3,' in lines
     test = """{message: hi, replies: {Other: '{"a": [1]}'}, expect: {data: {a: [1]}}}"""
-    assert here("test", write_gate(here, test)).code == 0
+    assert run_gate(here, test)[0] == "."
 
 
 NESTED = """\
@@ -268,15 +219,15 @@ def test_what_ran_in_flows_within_is_told_too(here: Here) -> None:
         "{message: hi, expect: {skips: billing.Refund}}",
         "{message: hi, expect: {takes: billing.Refnd}}",
     ]
-    lines = here("test", write_gate(here, *tests, flow=NESTED)).out.splitlines()
-    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "FAIL"]
+    states, lines = run_gate(here, *tests, flow=NESTED)
+    assert states == ".FF"
     assert lines[2] == "     skips: `billing.Refund` ran."
     assert lines[4] == "     There is no `billing.Refnd` among the components (did you mean billing.Refund?)"
     told = here("validate", "flows/gate.yaml").out
     assert "warning: There is no `billing.Refnd` among the components: the test fails." in told
     once = NESTED.replace('data: [one, "a refund"]', "data: [one]")
-    write_gate(here, "{message: hi, expect: {takes: billing.Other, skips: [billing.Refund]}}", flow=once)
-    assert here("test", "gate").code == 0
+    test = "{message: hi, expect: {takes: billing.Other, skips: [billing.Refund]}}"
+    assert run_gate(here, test, flow=once)[0] == "."
 
 
 def test_another_model_is_asked_instead_of_all_and_of_replies(here: Here) -> None:
@@ -289,15 +240,10 @@ def test_another_model_is_asked_instead_of_all_and_of_replies(here: Here) -> Non
     assert "did you mean json?" in said.err
 
 
-def test_the_scripted_model_is_the_same_under_every_configuration(here: Here) -> None:
+def test_the_scripted_model_is_the_same_under_every_configuration_and_nothing_is_stored(here: Here) -> None:
     config = here.folder / "config.yaml"
     config.write_text(config.read_text("utf-8") + '\nproviders: {scripted: {pieces: ["other"]}}\n', "utf-8")
     write_gate(here, '{message: hi, expect: {equals: "You said: hi"}}')
-    assert here("test", "gate").code == 0
-
-
-def test_nothing_of_it_is_stored(here: Here) -> None:
-    write_gate(here, "{message: hi}")
     before = sorted(here.folder.rglob("*"))
     assert here("test").code == 0
     assert sorted(here.folder.rglob("*")) == before
@@ -306,26 +252,16 @@ def test_nothing_of_it_is_stored(here: Here) -> None:
 def test_all_flows_are_tested_and_files_with_mistakes_told(here: Here) -> None:
     write_gate(here, "{message: hi}")
     (here.folder / "flows" / "broken.yaml").write_text("components: {A: {type: ChatInputt}}\n", "utf-8")
-    said = here("test", "--junit", "out.xml")
-    assert said.code == 1
-    assert said.out.startswith("flows/broken.yaml:1:24: There is no component type 'ChatInputt'")
-    assert said.err.splitlines() == [
+    says, without = (
+        "flows/broken.yaml:1:24: There is no component type 'ChatInputt'",
         "Without tests: ask, echo, shout.",
-        "Not tested, since there are mistakes in it: flows/broken.yaml.",
-        "1 test of 1 flow, all passed.",
-    ]
-    assert (
-        ElementTree.parse(here.folder / "out.xml").find("testsuite[@name='flows/broken.yaml']/testcase/error")
-        is not None
     )
-
-
-def test_a_flow_with_a_mistake_says_where_it_is(here: Here) -> None:
-    (here.folder / "flows" / "broken.yaml").write_text("components: {A: {type: ChatInputt}}\n", "utf-8")
-    says = "flows/broken.yaml:1:24: There is no component type 'ChatInputt'"
-    said = here("test", "broken")
-    assert (said.code, said.out.startswith(says)) == (1, True)
-    assert said.err == "Not tested, since there are mistakes in it: flows/broken.yaml.\n"
+    untested, passed = "Not tested, since there are mistakes in it: flows/broken.yaml.", "1 test of 1 flow, all passed."
+    for arguments, told in ((("--junit", "out.xml"), [without, untested, passed]), (("broken",), [untested])):
+        said = here("test", *arguments)
+        assert (said.code, said.out.startswith(says), said.err.splitlines()) == (1, True, told)
+    error = ElementTree.parse(here.folder / "out.xml").find("testsuite[@name='flows/broken.yaml']/testcase/error")
+    assert error is not None
     assert here("run", "broken", "--message", "hi").err.startswith(says)
     assert here("keys", "create", "one", "--flow", "broken").err.startswith(says)
 
@@ -339,11 +275,8 @@ def test_a_flow_without_tests_is_not_done(here: Here) -> None:
 
 
 def test_junit_holds_whatever_an_answer_holds(here: Here) -> None:
-    write_gate(
-        here,
-        '{name: "<&\\x01>", message: "\\x02 ]]> & <b>", expect: {contains: "\\x03"}}',
-        "{message: refund}",
-    )
+    hostile = '{name: "<&\\x01>", message: "\\x02 ]]> & <b>", expect: {contains: "\\x03"}}'
+    write_gate(here, hostile, "{message: refund}")
     assert here("test", "gate", "--junit", "out.xml").code == 1
     suite = ElementTree.parse(here.folder / "out.xml").getroot()[0]
     assert suite.attrib == {"name": "gate", "tests": "2", "failures": "1", "errors": "0"}
@@ -366,22 +299,16 @@ def test_the_shipped_flows_pass_their_tests(here: Here) -> None:
 
 
 def test_the_examples_of_the_format_page_pass_and_one_fails_as_it_says(here: Here) -> None:
-    router, example, shop = (
-        block
-        for block in blocks("yaml")
-        if "tests:" in block.text and "flow-format" in block.file and "cites:" not in block.text
-    )
+    page = [block.text for block in blocks("yaml") if "tests:" in block.text and "flow-format" in block.file]
+    router, example, shop = (text for text in page if "cites:" not in text)
     for other in (router, shop):
-        assert here("test", write_gate(here, flow=other.text)).code == 0
+        assert here("test", write_gate(here, flow=other)).code == 0
     file = here.folder / "flows" / "refunds.yaml"
-    file.write_text(example.text, "utf-8")
+    file.write_text(example, "utf-8")
     said = here("test", "refunds")
     assert (said.code, said.err) == (0, "4 tests of 1 flow, all passed.\n")
-    assert "Refund: Refunds take 30 days." in example.text
-    file.write_text(example.text.replace("Refund: Refunds take 30 days.", "Refund: Refunds take 14 days."), "utf-8")
+    wrong = example.replace("Refund: Refunds take 30 days.", "Refund: Refunds take 14 days.")
+    file.write_text(wrong, "utf-8")
     (shown,) = (block.text for block in blocks("text") if block.text.startswith("FAIL"))
-    lines = here("test", "refunds").out.splitlines()[:3]
-    assert [lines[0].partition(" (")[0], *lines[1:]] == [
-        shown.partition(" (")[0],
-        *shown.splitlines()[1:],
-    ]
+    first, *others = here("test", "refunds").out.splitlines()[:3]
+    assert (first.partition(" (")[0], others) == (shown.partition(" (")[0], shown.splitlines()[1:])
