@@ -1,18 +1,18 @@
-"""Citations in a browser: a number opens its passage, by mouse, finger and keyboard, while an answer grows too."""
+"""What a model writes in a browser: a number opens its passage, while an answer grows too; a diagram asks for nothing,
+as the browser would send the reader's cookie along."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
-from tests.axe import fetch_axe, find_ours
+from tests.axe import find_ours
 from tests.house import PUBLIC, House
-from tests.open_page import answers, composer, expect_count, go, measure_at_rest, say, still, visitor
+from tests.open_page import answers, composer, expect_count, flow_text, go, measure_at_rest, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -25,16 +25,21 @@ components:
   Out: {type: ChatOutput, input_value: "${Model}"}
 knowledge: {handbook: {files: ["knowledge/*.md"]}}
 """
+SLOW = {"type": "scripted", "pieces": ["So it is [", "1], ", *["and "] * 400], "delay": 0.2}
+ASKS = [
+    'flowchart TD\n  A@{ img: "/session/my-data?1", label: "y", w: 60, h: 60 }\n  A --> B',
+    'flowchart TD\n  A@{ "\\x69mg": "/session/my-data?2", w: 60, h: 60 }\n  A --> B',
+    'flowchart TD\n  A@{ im%%{init: {}}%%g: "/session/my-data?3", w: 60, h: 60 }\n  A --> B',
+    'sequenceDiagram\n  participant A\n  properties A: {"icon": "/session/my-data?4"}\n  A->>B: x',
+    'flowchart TD\n  A@{ img: "http://127.0.0.1:9/leak.png?5", w: 60, h: 60 }\n  A --> B',
+]
+ASKS_NOTHING = ['flowchart TD\n  A@{ shape: hex, label: "fine" }\n  A --> B', "sequenceDiagram\n  A->>B: x"]
+DRAWING = {"type": "scripted", "pieces": [f"```mermaid\n{diagram}\n```\n\n" for diagram in [*ASKS, *ASKS_NOTHING]]}
 HOUSE = House(
-    flows={
-        "talk": FLOW.replace("MODEL", "scripted"),
-        "slow": FLOW.replace("MODEL", "slow:echo"),
-    },
-    shared={"talk": PUBLIC, "slow": PUBLIC},
-    config={
-        "sharing": {"allow_public": True},
-        "providers": {"slow": {"type": "scripted", "pieces": ["So it is [", "1], ", "and ", "more"], "delay": 20}},
-    },
+    flows={"talk": FLOW.replace("MODEL", "scripted"), "slow": FLOW.replace("MODEL", "slow:echo")}
+    | {"draws": flow_text("drawing:echo", "Draws")},
+    shared={"talk": PUBLIC, "slow": PUBLIC, "draws": PUBLIC},
+    config={"sharing": {"allow_public": True}, "providers": {"slow": SLOW, "drawing": DRAWING}},
 )
 
 
@@ -46,17 +51,19 @@ def _files(house: AppServer) -> None:
     (folder / "badges.md").write_text("Badges are worn.\n\n" * 50)
 
 
-def ask(page: "Page", house: AppServer, text: str, flow: str = "talk") -> None:
-    go(page, f"{house.url}/public_flow/{flow}")
-    composer(page).wait_for()
+def ask(page: "Page", address: str, text: str) -> "Locator":
+    """The numbers of the answer."""
+    composer(go(page, address)).wait_for()
     say(page, text)
-    answers(page).locator(".fg-cite").first.wait_for(timeout=60_000)
+    marks = answers(page).locator(".fg-cite")
+    marks.first.wait_for(timeout=60_000)
+    return marks
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, browser: "Browser", width: int) -> None:
     with visitor(browser, viewport={"width": width, "height": 800}) as page:
-        ask(page, house, "It is so [1], `a[1]`, and [7] is none.")
+        ask(page, f"{house.url}/public_flow/talk", "It is so [1], `a[1]`, and [7] is none.")
         still(page)
         for _ in range(2):
             answer = answers(page).first
@@ -81,31 +88,33 @@ def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, brow
             answers(page).locator(".fg-cite").first.wait_for()
 
 
-def test_a_number_opens_while_the_answer_grows(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        go(page, f"{house.url}/public_flow/slow")
-        composer(page).wait_for()
-        say(page, "Well?")
-        mark = answers(page).locator(".fg-cite")
-        mark.wait_for(timeout=90_000)
-        mark.click()
-        answers(page).get_by_text("Lodgings cost 120 euros in Lyon.").wait_for()
-        assert answers(page).first.get_attribute("data-state") == "growing"
+def test_a_number_opens_while_the_answer_grows(house: AppServer, page: "Page") -> None:
+    ask(page, f"{house.url}/public_flow/slow", "Well?").click()
+    answers(page).get_by_text("Lodgings cost 120 euros in Lyon.").wait_for()
+    assert answers(page).first.get_attribute("data-state") == "growing"
 
 
-def test_sources_are_fit_for_everybody(house: AppServer, browser: "Browser", tmp_path: Path) -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "bob")
-        go(page, f"{house.url}/playground?flow=talk")
-        composer(page).wait_for()
-        say(page, "It is so [1] [2].")
-        answers(page).locator(".fg-cite").first.wait_for(timeout=60_000)
-        answers(page).locator(".fg-cite").first.click()
-        answers(page).locator(".fg-passage").wait_for()
-        assert not find_ours(page, fetch_axe(tmp_path))
-        answers(page).locator(".fg-cite").last.click()
-        answers(page).locator(".fg-passage").nth(1).wait_for()
-        row = measure_at_rest(answers(page).locator(".fg-sources summary").last)
-        head = measure_at_rest(page.locator('[data-testid="stLayoutWrapper"]:has(> .st-key-page-head)'))
-        foot = measure_at_rest(page.locator(".fg-foot"))
-        assert head["bottom"] < row["top"] < row["bottom"] < foot["top"], "the row of a long passage stays in sight"
+def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str) -> None:
+    marks = ask(enter_as(page, house, "bob"), f"{house.url}/playground?flow=talk", "It is so [1] [2].")
+    marks.first.click()
+    answers(page).locator(".fg-passage").wait_for()
+    assert not find_ours(page, axe)
+    marks.last.click()
+    answers(page).locator(".fg-passage").nth(1).wait_for()
+    row = measure_at_rest(answers(page).locator(".fg-sources summary").last)
+    head = measure_at_rest(page.locator('[data-testid="stLayoutWrapper"]:has(> .st-key-page-head)'))
+    foot = measure_at_rest(page.locator(".fg-foot"))
+    assert head["bottom"] < row["top"] < row["bottom"] < foot["top"], "the row of a long passage stays in sight"
+
+
+def test_a_diagram_with_images_stays_code_and_asks_for_none(house: AppServer, page: "Page") -> None:
+    asked: list[str] = []
+    enter_as(page, house, "zoe")
+    page.on("request", lambda request: asked.append(request.url))
+    say(go(page, f"{house.url}/playground?flow=draws"), "Draw")
+    page.wait_for_function(
+        f"document.querySelectorAll('.fg-failed').length === {len(ASKS)} && "
+        f"document.querySelectorAll('.fg-diagram svg').length === {len(ASKS_NOTHING)}"
+    )
+    assert any("mermaid" in url for url in asked)
+    assert [url for url in asked if "my-data" in url or "leak" in url] == []

@@ -8,10 +8,13 @@ import pytest
 
 from tests.browser import Browser
 from tests.chat_socket import open_chat
-from tests.house import House
-from tests.open_page import answers, composer, go, say, still, stop
+from tests.house import SHARED, House
+from tests.open_page import answers, ask, composer, go, say, sign_in, still, stop
+from tests.people import PEOPLE
+from tests.running import chat_flow
 from tests.servers import AppServer
 from tests.test_admission import Crowd, serve
+from tests.test_limits_each import PRICES
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -21,6 +24,13 @@ pytestmark = pytest.mark.browser
 TEXT = "It took me a while\nto write this."
 WAITS = "The server is busy: your message waits for its turn."
 HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])
+
+
+CHAT = {"echo": chat_flow("scripted:echo", "Echo")}
+LEFT = {
+    "person": {"runs_per_minute": 9, "tokens_per_day": 8, "money_per_day": 20, "stored_bytes": 10_000_000},
+    "flow": {"runs_per_minute": 50},
+}
 
 
 def typed(page: "Page") -> str:
@@ -42,8 +52,7 @@ def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None
     say(page, "x" * 101)
     page.get_by_text("The message has 101 characters").wait_for()
     assert typed(page) == "x" * 101
-    say(page, "a shorter one")  # the one that was too long counts too: it was let in
-    answers(page).get_by_text("a shorter one").wait_for()
+    ask(page, "a shorter one", "a shorter one")  # the one that was too long counts too: it was let in
     assert typed(page) == ""
     say(page, TEXT)
     page.get_by_text("You can send the next message in").wait_for()
@@ -68,9 +77,7 @@ def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None
 def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, page: "Page") -> None:
     with serve(tmp_path, runs_at_once=1) as server:
         crowd = Crowd(server)
-        say(go(page, f"{server.url}/playground?flow=echo"), "there is room")
-        answers(page).get_by_text("there is room").wait_for()
-        still(page)
+        ask(go(page, f"{server.url}/playground?flow=echo"), "there is room", "there is room")
         with crowd.fill(1):
             say(page, "worth waiting for")
             page.get_by_text(WAITS).wait_for()
@@ -95,3 +102,26 @@ def test_a_message_that_found_no_place_is_still_there(tmp_path: Path, page: "Pag
             say(page, "what I typed")
             page.get_by_text("This server is answering as many requests as it can at once.").wait_for()
             assert typed(page) == "what I typed"
+
+
+def test_what_is_left_is_seen_before_it_is_reached_and_then_when_it_resets(tmp_path: Path, page: "Page") -> None:
+    left_house = House(config={"limits": LEFT, "prices": PRICES}, flows=CHAT, shared={"echo": SHARED})
+    with left_house.open(tmp_path) as house:
+        go(page, f"{house.url}/playground?flow=echo")
+        sign_in(page, sorted(PEOPLE)[0])
+        ask(page, "hi")
+        go(page, f"{house.url}/account")
+        left = page.locator(".st-key-account-left")
+        left.get_by_text("4 of 8 tokens today, all of it again at 00:00 UTC, in").wait_for()
+        left.get_by_text("8 of 9 runs this minute, all of it again in").wait_for()
+        left.get_by_text("19.75 of 20.00 EUR today").wait_for()
+        left.get_by_text("10 MB of 10 MB for the text of conversations").wait_for()
+        go(page, f"{house.url}/api_access?flow=echo")
+        page.get_by_text("Left for you: 8 of 9 runs this minute · 4 of 8 tokens today").wait_for()
+        page.get_by_text("For this flow: 49 of 50 runs this minute.").wait_for()
+        ask(go(page, f"{house.url}/playground?flow=echo"), "hi")
+        say(page, "what I typed")
+        page.get_by_text(
+            "You have used the 8 tokens that you may use a day; the limit resets at 00:00 UTC, in"
+        ).wait_for()
+        assert composer(still(page)).input_value() == "what I typed"
