@@ -1,5 +1,6 @@
 """How an organization shows itself: what config.yaml may say, and what it is told when it cannot be."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,13 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
         ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
         ({"timezone": "Berlin"}, "organization.timezone: must be a name of the time zone database, like Europe/Berlin"),
         ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
-        (
-            {"colors": {"light": {"primary": "red"}}},
-            'organization.colors.light.primary: should be a colour in quotes, like "#4f46e5"',
-        ),
-        (
-            {"colors": {"light": {"primary": None}}},
-            'organization.colors.light.primary: should be a colour in quotes, like "#4f46e5"',
-        ),
-        (
-            {"links": [{"title": "Terms", "url": "terms"}]},
-            "organization.links.0.url: must look like https://example.com",
-        ),
+        ({"colors": {"light": {"primary": "red"}}}, "colors.light.primary: should be a colour in quotes, like"),
+        ({"colors": {"light": {"primary": None}}}, "colors.light.primary: should be a colour in quotes, like"),
+        ({"links": [{"title": "Terms", "url": "terms"}]}, "organization.links.0.url: must look like https://"),
         ({"links": [{"title": "Terms"}]}, "organization.links.0.url: is missing"),
         ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
         ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text, is 1.4; at least 4.5"),
-        (
-            {"colors": {"dark": {"text": "#777777", "background": "#555555"}}},
-            "organization.colors.dark.text: its contrast",
-        ),
+        ({"colors": {"dark": {"text": "#777777", "background": "#555555"}}}, "colors.dark.text: its contrast"),
         ({"links": [{"title": "Terms", "url": "javascript:alert(1)"}]}, "organization.links.0.url: "),
     ],
 )
@@ -70,28 +59,11 @@ def test_contrast_is_wcags() -> None:
     assert measure_contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("url", "is_taken"),
-    [
-        *((url, True) for url in ("https://example.com/terms", "mailto:a@example.com", "/terms", "/")),
-        *(
-            (url, False)
-            for url in (
-                "//host",
-                "/\\host",
-                "\\\\host",
-                "/\t/host",
-                "http://host",
-                "javascript:x",
-                "terms",
-                "https://a b",
-            )
-        ),
-    ],
-)
-def test_links_lead_to_https_to_an_address_for_mail_or_into_this_site(url: str, is_taken: bool) -> None:
-    try:
-        taken = OrganizationLink(title="Terms", url=url).url
-    except ValidationError:
-        taken = ""
-    assert taken == (url if is_taken else "")
+TAKEN = ["https://example.com/terms", "mailto:a@example.com", "/terms", "/"]
+REFUSED = ["//host", "/\\host", "\\\\host", "/\t/host", "http://host", "javascript:x", "terms", "https://a b"]
+
+
+@pytest.mark.parametrize("url", TAKEN + REFUSED)
+def test_links_lead_to_https_to_an_address_for_mail_or_into_this_site(url: str) -> None:
+    with nullcontext() if url in TAKEN else pytest.raises(ValidationError):
+        assert OrganizationLink(title="Terms", url=url).url == url

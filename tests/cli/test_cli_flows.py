@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.command_line import ASK, SHOUT, Here
+from tests.flow_texts import components
 from tests.servers import write_folder
 
 WRONG = """\
@@ -29,14 +30,10 @@ def test_validate_finds_nothing_wrong(here: Here) -> None:
 
 def test_validate_names_file_line_and_column_of_each_mistake(here: Here) -> None:
     (here.folder / "flows" / "wrong.yaml").write_text(WRONG, "utf-8")
-    right = {
-        (): "flows/ask.yaml, flows/echo.yaml, flows/shout.yaml",
-        ("flows/wrong.yaml", "flows/echo.yaml"): "flows/echo.yaml",
-    }
-    for files, named in right.items():
+    three = "flows/ask.yaml, flows/echo.yaml, flows/shout.yaml"
+    for files, named in (((), three), (("flows/wrong.yaml", "flows/echo.yaml"), "flows/echo.yaml")):
         said = here("validate", *files)
-        assert said.code == 1
-        assert said.out.startswith("flows/wrong.yaml:3:")
+        assert (said.code, said.out.startswith("flows/wrong.yaml:3:")) == (1, True)
         assert "ChatInputt" in said.out
         assert "did you mean ChatInput?" in said.out
         assert said.err == f"1 mistake in 1 file.\nNo mistakes in {named}.\n"
@@ -74,9 +71,7 @@ def test_a_flow_whose_provider_is_not_there_loads(here: Here) -> None:
 def test_validate_sees_two_flows_with_one_address(here: Here) -> None:
     (here.folder / "flows" / "other.yaml").write_text(SHOUT, "utf-8")
     said = here("validate")
-    assert said.code == 1
-    assert "loud" in said.out
-    assert "shout.yaml" in said.out
+    assert (said.code, "loud" in said.out, "shout.yaml" in said.out) == (1, True, True)
 
 
 def test_validate_takes_ids_and_endpoint_names(here: Here) -> None:
@@ -89,16 +84,13 @@ def test_validate_takes_ids_and_endpoint_names(here: Here) -> None:
     assert (said.code, said.err) == (1, f"There is no flow ecko (did you mean echo?). {hint}\n")
 
 
-def test_validate_of_a_file_that_is_not_there(here: Here) -> None:
+def test_validate_of_a_file_or_folder_that_is_not_there_or_empty(here: Here) -> None:
     said = here("validate", "flows/none.yaml")
     assert (said.code, said.out, said.err) == (1, "", "flows/none.yaml: No such file or directory\n")
-
-
-def test_validate_of_a_folder_that_is_not_there_or_empty(here: Here) -> None:
     write_folder(here.folder, config={"flows": "flowz/"}, flows={})
-    assert here("validate").err == "There is no folder flowz. `flows` in config.yaml names it.\n"
+    assert "There is no folder flowz." in here("validate").err
     (here.folder / "flowz").mkdir()
-    assert here("validate").err == "There are no flow files in flowz. `new NAME` writes one.\n"
+    assert "There are no flow files in flowz." in here("validate").err
 
 
 def test_validate_names_old_words_and_ends_with_1_where_it_is_strict(here: Here) -> None:
@@ -113,9 +105,7 @@ def test_validate_names_old_words_and_ends_with_1_where_it_is_strict(here: Here)
 
 def test_schema_is_json_on_stdout(here: Here) -> None:
     said = here("schema")
-    assert said.code == 0
-    assert json.loads(said.out)["type"] == "object"
-    assert said.err == ""
+    assert (said.code, json.loads(said.out)["type"], said.err) == (0, "object", "")
 
 
 AGENT = """\
@@ -145,11 +135,9 @@ components:
 def test_validate_names_an_address_that_may_not_be_asked(here: Here, address: str, outgoing: str, says: str) -> None:
     config = here.folder / "config.yaml"
     config.write_text(f"{config.read_text('utf-8')}\noutgoing: {{{outgoing}}}\n", "utf-8")
-    flow = f'components:\n  Parcels: {{type: APIRequest, url_input: "{address}"}}\n'
-    variable = ", number: '1'}" if "{" in address else "}"
-    flow = flow.replace("}\n", f"{variable}\n") + "  ChatInput: {type: ChatInput}\n"
-    flow += '  ChatOutput: {type: ChatOutput, input_value: "${Parcels}"}\n'
-    (here.folder / "flows" / "ask.yaml").write_text(flow, "utf-8")
+    variable = ", number: '1'" if "{" in address else ""
+    ask = f'Ask: {{type: APIRequest, url_input: "{address}"{variable}}}'
+    (here.folder / "flows" / "ask.yaml").write_text(components(ask), "utf-8")
     said = here("validate", "flows/ask.yaml")
     assert said.code == 0, said
     assert (says in said.err and "its runs fail" in said.err) if says else "its runs fail" not in said.err
