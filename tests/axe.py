@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from tests.open_page import still
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -72,6 +74,13 @@ def find_ours(page: "Page", axe: str) -> set[Finding]:
     page.emulate_media(color_scheme=other)
     page.wait_for_function(f"name => !{_STREAMLIT} || getComputedStyle({_STREAMLIT}).colorScheme === name", arg=other)
     return (found | find_violations(page, axe)) - STREAMLITS.get(version("streamlit"), set())
+
+
+def check_looks(page: "Page", axe: str) -> None:
+    """Nothing of ours is hard to read or to reach, in light and dark, on a phone and wide, as the page stays."""
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert find_ours(still(page), axe) == set(), width
 
 
 def _name(html: str) -> str:
