@@ -25,16 +25,10 @@ from tests.test_components import ScriptedModels, read, run, run_no_flow
 pytestmark = pytest.mark.anyio
 
 ROWS = [{"n": 2, "text": "b"}, {"n": 10, "text": "a"}, {"text": "B"}]
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.text()
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
-RECORDS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON))
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.none() | st.booleans() | NUMBERS | st.text()
+JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+RECORDS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), PLAIN | st.lists(PLAIN, max_size=2)), max_size=8)
 
 
 async def change(operation: str, data: Any, **fields: Any) -> Any:
@@ -58,16 +52,8 @@ def make(kind: str, fields: dict[str, Any], **filled: Any) -> Callable[[], Await
     [
         ("Select Keys", {"select_keys_input": ["n"]}, [{"n": 2}, {"n": 10}, {}]),
         ("Remove Keys", {"remove_keys_input": ["n", "none"]}, [{"text": "b"}, {"text": "a"}, {"text": "B"}]),
-        (
-            "Rename Keys",
-            {"rename_keys_input": {"n": "pieces"}},
-            [{"pieces": 2, "text": "b"}, {"pieces": 10, "text": "a"}, {"text": "B"}],
-        ),
-        (
-            "Append or Update",
-            {"append_update_data": {"n": 0, "new": [1]}},
-            [{"n": 0, "text": text, "new": [1]} for text in "baB"],
-        ),
+        ("Rename Keys", {"rename_keys_input": {"n": "m"}}, [{"m": 2, "text": "b"}, {"m": 10, "text": "a"}, ROWS[2]]),
+        ("Append or Update", {"append_update_data": {"n": 0, "z": 1}}, [{"n": 0, "text": t, "z": 1} for t in "baB"]),
         ("Path Selection", {"selected_key": "[1].text"}, "a"),
         ("Add Column", {"new_column_name": "n", "new_column_value": "x"}, [{"n": "x", "text": text} for text in "baB"]),
         ("Filter", {"column_name": "n", "filter_operator": "greater than", "filter_value": "2"}, ROWS[1:2]),
@@ -105,11 +91,7 @@ async def test_an_object_stays_one_where_keys_are_changed_and_is_a_record_elsewh
         ("Path Selection", {"selected_key": "[7]"}, "leads nowhere: no 7"),
         ("Path Selection", {"selected_key": "[0].text[0]"}, 'no 0; there is "b".'),
         ("Path Selection", {"selected_key": "a..b"}, '"a..b" is no path: write `.key`'),
-        (
-            "Add Column",
-            {"new_column_name": "n", "new_column_value": "x" * 1_000_000},
-            "a value of over 3,000,000 bytes",
-        ),
+        ("Add Column", {"new_column_name": "n", "new_column_value": "x" * 1_000_000}, "value of over 3,000,000 bytes"),
         ("Append or Update", {"append_update_data": {"n": "x" * LONGEST}}, "a value of over 3,000,000 bytes"),
         ("Rename Keys", {"rename_keys_input": {"text": "x" * 1_000_000, "n": "y"}}, "a value of over 3,000,000 bytes"),
     ],
@@ -150,21 +132,17 @@ def test_sorting_keeps_every_record_and_is_the_same_twice(records: list[dict[str
     found = sort_records(records, "a", is_ascending=is_ascending)
     assert sorted(map(id, found)) == sorted(map(id, records))
     assert sort_records(found, "a", is_ascending=is_ascending) == found
-    numbers = [
-        each["a"] for each in found if isinstance(each.get("a"), int | float) and not isinstance(each.get("a"), bool)
-    ]
+    numbers = [each["a"] for each in found if type(each.get("a")) in (int, float)]
     assert numbers == sorted(numbers, reverse=not is_ascending)
 
 
 @given(RECORDS)
-def test_without_duplicates_each_is_there_once(records: list[dict[str, Any]]) -> None:
+def test_without_duplicates_each_is_there_once_and_names_that_are_changed_back_are_as_before(
+    records: list[dict[str, Any]],
+) -> None:
     found = [json.dumps(each, sort_keys=True) for each in drop_duplicates(records, None)]
     assert len(found) == len({*found})
     assert {*found} == {json.dumps(each, sort_keys=True) for each in records}
-
-
-@given(RECORDS)
-def test_names_that_are_changed_and_changed_back_are_as_before(records: list[dict[str, Any]]) -> None:
     assert rename_keys(rename_keys(records, {"a": "z"}), {"z": "a"}) == records
 
 
@@ -175,10 +153,10 @@ def test_a_path_gives_what_is_there_or_says_what_is_not(path: str, value: Any) -
         assert json.dumps(found) in json.dumps({"a": value})
 
 
-@given(
-    JSON,
-    st.sampled_from(["{}", "\ufeff{}", "```json\n{}\n```", "Here it is:\n```\n{}\n```\nBye ```x```", "```json {}```"]),
-)
+AROUND = ["{}", "\ufeff{}", "```json\n{}\n```", "Here it is:\n```\n{}\n```\nBye ```x```", "```json {}```"]
+
+
+@given(JSON, st.sampled_from(AROUND))
 def test_what_json_says_is_read_plain_or_between_fences(value: Any, around: str) -> None:
     said = json.dumps(value).replace("`", "\\u0060")
     assert read_json_text(around.replace("{}", said)) == value
@@ -217,11 +195,8 @@ async def test_a_text_becomes_what_its_author_wants(fields: dict[str, Any], expe
     assert await run("TypeConverter", **fields) == Output(expected)
 
 
-async def test_half_a_character_is_read_as_none() -> None:
+async def test_records_are_objects_and_half_a_character_is_read_as_none() -> None:
     assert read_json_text('"\ud800"') == "\ufffd"
-
-
-async def test_records_are_objects() -> None:
     with pytest.raises(RunError, match="the text's item 2 is 5"):
         await run("TypeConverter", input_data='[{"a": 1}, 5]', output_type="Table")
 
@@ -233,6 +208,9 @@ async def test_two_texts_are_one_and_no_longer_than_a_text_may_be() -> None:
         await filled.run(Context("It", None, nothing_said, ScriptedModels(), None, run_no_flow))
 
 
+TABLE = "C: {type: TypeConverter, input_data: a, output_type: Table}"
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
@@ -242,11 +220,7 @@ async def test_two_texts_are_one_and_no_longer_than_a_text_may_be() -> None:
         ("D: {type: DataOperations, data: [], operation: Merge}", "is one of Select Keys, Remove Keys"),
         ("I: {type: TextInput}\nD: {type: DataOperations, data: [], operation: '${I}'}", "no reference can fill it"),
         ("I: {type: TextInput}\nD: {type: DataOperations, data: '${I}', operation: Head}", "takes data: text becomes"),
-        (
-            "C: {type: TypeConverter, input_data: a, output_type: Table}\n"
-            "T: {type: TextOutput, input_value: '${C.data_output}'}",
-            "has no output 'data_output'",
-        ),
+        (f"{TABLE}\nT: {{type: TextOutput, input_value: '${{C.data_output}}'}}", "has no output 'data_output'"),
     ],
 )
 def test_what_is_wrong_is_told_when_the_file_is_read(lines: str, says: str) -> None:
@@ -254,28 +228,27 @@ def test_what_is_wrong_is_told_when_the_file_is_read(lines: str, says: str) -> N
 
 
 def test_a_field_that_an_operation_needs_may_be_filled() -> None:
-    flow = wired(
-        components("I: {type: TextInput}\nD: {type: DataOperations, data: [], operation: Filter, column_name: '${I}'}")
-    )
+    filtering = "D: {type: DataOperations, data: [], operation: Filter, column_name: '${I}'}"
+    flow = wired(components(f"I: {{type: TextInput}}\n{filtering}"))
     assert flow.ports["D"] == {"dataframe_output": "records"}
 
 
 LARGE = [{"n": str(number % 977), "text": "x" * 100} for number in range(MOST_RECORDS)]
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"operation": "Sort", "column_name": "n"},
-        {"operation": "Filter", "column_name": "n", "filter_operator": "less than", "filter_value": "500"},
-        {"operation": "Drop Duplicates"},
-        {"operation": "Rename Keys", "rename_keys_input": {"n": "m"}},
-        {"operation": "Add Column", "new_column_name": "m", "new_column_value": "x"},
-        {"operation": "Select Keys", "select_keys_input": ["n"] * 100_000},
-    ],
-    ids=lambda fields: fields["operation"],
-)
-async def test_many_records_stop_nobody(fields: dict[str, Any]) -> None:
+MANY: dict[str, dict[str, Any]] = {
+    "Sort": {"column_name": "n"},
+    "Filter": {"column_name": "n", "filter_operator": "less than", "filter_value": "500"},
+    "Drop Duplicates": {},
+    "Rename Keys": {"rename_keys_input": {"n": "m"}},
+    "Add Column": {"new_column_name": "m", "new_column_value": "x"},
+    "Select Keys": {"select_keys_input": ["n"] * 100_000},
+}
+
+
+@pytest.mark.parametrize("operation", MANY)
+async def test_many_records_stop_nobody(operation: str) -> None:
+    fields = {"operation": operation, **MANY[operation]}
     check_size(LARGE, "records")
     with pytest.raises(RunError, match="more than 20,000 records"):
         await change(data=[*LARGE, {}], **fields)

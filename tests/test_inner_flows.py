@@ -39,6 +39,7 @@ components:
   Model: {type: LanguageModel, model: echo, system_message: "${Tone}", input_value: "${Tone} ${ChatInput}"}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """
+CALM = "step: {on_error: continue, fallback: sorry}}"
 SELF = """
 components:
   ChatInput: {type: ChatInput}
@@ -54,19 +55,12 @@ def link(flows: Mapping[str, str]) -> WiredFlow:
 
 
 async def run(
-    flows: Mapping[str, str],
-    models: Any = None,
-    *,
-    limits: Limits | None = None,
-    stream: bool = True,
-    asks: RunRequest | None = None,
+    flows: Mapping[str, str], models: Any = None, *, limits: Limits | None = None, **asks: Any
 ) -> list[RunEvent]:
-    limits, events = limits or Limits(), list[RunEvent]()
-    request = asks or RunRequest(input_value="hi", stream=stream)
-    flow = run_flow(
-        link(flows), request, history=nothing_said, models=models or Meeting(1), limits=limits, budget=RunBudget(limits)
-    )
-    await read_into(events, flow)
+    limits, models, events = limits or Limits(), models or Meeting(1), list[RunEvent]()
+    request = RunRequest(**{"input_value": "hi", "stream": True, **asks})
+    how: dict[str, Any] = {"history": nothing_said, "models": models, "limits": limits, "budget": RunBudget(limits)}
+    await read_into(events, run_flow(link(flows), request, **how))
     return events
 
 
@@ -102,19 +96,13 @@ async def test_a_flow_runs_another_and_streams_what_it_says(tmp_path: Path) -> N
         assert "".join(text for _, text in pieces) == "You said: kind <hi>"
         assert end.outputs[0].model == "scripted:echo"
         assert end.usage is not None
-        told = (await read_chat(runtime, "parent"))[-1]
+        _, told = await read_chat(runtime, "parent")
+        assert await read_chat(runtime, "child") == []
         assert told.usage == end.usage
         (inner,) = next(step for step in told.trace if step.component_id == "Sub").inner
         assert (inner.flow_id, inner.error) == ("child", None)
         assert [(step.component_id, step.text) for step in inner.steps][-1] == ("ChatOutput", "You said: kind <hi>")
         assert 0 < inner.at <= inner.steps[-1].at
-
-
-async def test_a_run_of_a_flow_is_no_row_and_stores_no_message(tmp_path: Path) -> None:
-    async with running(tmp_path, {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}) as runtime:
-        await ask(runtime, "parent")
-        for flow, count in (("parent", 2), ("child", 0)):
-            assert len(await read_chat(runtime, flow)) == count, flow
 
 
 async def test_what_an_inner_run_may_not_keep_is_not_in_the_trace() -> None:
@@ -145,15 +133,12 @@ async def test_flows_run_each_other_eight_deep_at_most(stream: bool) -> None:
     assert failed.value.component_id == " › ".join(["Again"] * 8)
 
 
-async def test_a_failure_inside_is_named_with_its_way_and_hidden_as_ever() -> None:
+async def test_a_failure_inside_is_named_with_its_way_and_hidden_and_goes_on_where_the_step_says_so() -> None:
+    child = CHILD.replace("echo", "fails")
     with pytest.raises(ComponentFailed, match="Component 'Sub › Model' failed: The model fails") as failed:
-        await run({"parent": PARENT, "child": CHILD.replace("echo", "fails")})
+        await run({"parent": PARENT, "child": child})
     assert failed.value.hide_inside().message == "The model failed."
-
-
-async def test_a_failure_inside_goes_on_where_the_step_says_so() -> None:
-    calm = PARENT.replace("Tone: kind}", "step: {on_error: continue, fallback: sorry}}")
-    events = await run({"parent": calm, "child": CHILD.replace("echo", "fails")})
+    events = await run({"parent": PARENT.replace("Tone: kind}", CALM), "child": child})
     assert find_end(events).outputs[0].text == "sorry"
     step = find_step(events, "Sub")
     assert step.status == "failed"
@@ -178,40 +163,33 @@ components:
     events = await run(flows)
     assert find_end(events).outputs == ()
     assert find_step(events, "ChatOutput").status == "skipped"
-    events = await run(flows, asks=RunRequest(input_value="hi", output_type="debug"))
+    events = await run(flows, stream=False, output_type="debug")
     assert [output.component_id for output in find_end(events).outputs] == ["ChatInput"]
 
 
 async def test_files_that_a_flow_shows_are_their_names_outside() -> None:
     """Whoever ran it may not have them."""
     parent = PARENT.replace(", Tone: kind", "").replace("${Sub}", "<${Sub.flow_outputs_data}>")
-    shows = """
-components:
-  ChatInput: {type: ChatInput}
-  ChatOutput: {type: ChatOutput, input_value: "${ChatInput.files}"}
-"""
+    shows = 'components: {ChatInput: {type: ChatInput}, Out: {type: ChatOutput, input_value: "${ChatInput.files}"}}'
     assert find_end(await run({"parent": parent, "child": shows})).outputs[0].text == "<>"
 
 
 async def test_the_budget_is_one_for_all_that_a_run_starts() -> None:
-    flows = {"parent": PARENT, "child": CHILD}
-    await run(flows, limits=Limits(run_steps=7))
+    await run({"parent": PARENT, "child": CHILD}, limits=Limits(run_steps=7))
+    flows = {"parent": PARENT.replace("Tone: kind}", CALM), "child": CHILD}
     for limits, says in ((Limits(run_steps=6), "more than 6 steps"), (Limits(run_tokens=10), "more than 10 tokens")):
-        calm = PARENT.replace("Tone: kind}", "step: {on_error: continue}}")
         with pytest.raises(RunOverBudget, match=says):
-            await run({**flows, "parent": calm}, limits=limits)
+            await run(flows, limits=limits)
 
 
-async def test_the_time_is_one_for_all_that_a_run_starts() -> None:
+async def test_the_time_is_one_for_all_that_a_run_starts_and_stopping_ends_the_call_of_an_inner_flow() -> None:
+    flows = {"parent": PARENT, "child": CHILD.replace("echo", "waits")}
     models = Meeting(1)
     with pytest.raises(RunTimeout):
-        await run({"parent": PARENT, "child": CHILD.replace("echo", "waits")}, models, limits=Limits(run_seconds=1))
+        await run(flows, models, limits=Limits(run_seconds=1))
     assert models.cancelled == ["waits"]
-
-
-async def test_stopping_ends_the_call_of_an_inner_flow() -> None:
     models = Meeting(1)
-    task = asyncio.create_task(run({"parent": PARENT, "child": CHILD.replace("echo", "waits")}, models))
+    task = asyncio.create_task(run(flows, models))
     await models.wait_for(1)
     assert models.came == ["waits"]
     task.cancel()
@@ -220,20 +198,20 @@ async def test_stopping_ends_the_call_of_an_inner_flow() -> None:
     assert models.cancelled == ["waits"]
 
 
-def test_the_version_is_of_all_files_that_a_run_may_use() -> None:
-    grown = CHILD.replace("plain", "rude")
-    before, after = link({"parent": PARENT, "child": CHILD}), link({"parent": PARENT, "child": grown})
-    assert before.version != after.version
+def test_the_version_is_of_all_files_that_a_run_may_use_and_its_fields_are_of_its_own() -> None:
+    before, same = (link({"parent": PARENT, "child": CHILD}) for _ in range(2))
+    after, alone = link({"parent": PARENT, "child": CHILD.replace("plain", "rude")}), link({"child": CHILD})
+    assert before.version not in (after.version, before.flow.version)
     assert before.flow.version == after.flow.version
-    assert before.version != before.flow.version
-    assert link({"parent": PARENT, "child": CHILD}).version == before.version
-    alone = link({"child": CHILD})
+    assert same.version == before.version
     assert alone.version == alone.flow.version
+    assert before.policy.fields["Sub"]["flow"].closed == "protected"
+    assert "Model" not in before.policy.fields
+    assert [name for name, _ in before.list_models()] == ["Model"]
+    assert replace(before, inner_flows={}).version == before.version
 
 
-async def test_a_change_of_an_inner_flow_is_seen_and_a_run_keeps_what_it_began_with(
-    tmp_path: Path,
-) -> None:
+async def test_a_change_of_an_inner_flow_is_seen_and_a_run_keeps_what_it_began_with(tmp_path: Path) -> None:
     flows = {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}
     async with running(tmp_path, flows) as runtime:
         before = await runtime.access.open_flow(LOCAL_OWNER, "parent")
@@ -242,33 +220,23 @@ async def test_a_change_of_an_inner_flow_is_seen_and_a_run_keeps_what_it_began_w
         await runtime.catalogue.read_now()
         after = await runtime.access.open_flow(LOCAL_OWNER, "parent")
         assert before.version != after.version
-        request = RunRequest(input_value="hi")
         for wired, says in ((before, "You said: kind <hi>"), (after, "You said: new")):
-            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value="hi"))]
             assert find_end(events).outputs[0].text == says
 
 
 async def test_links_that_lead_nowhere_or_in_a_circle_are_warnings(tmp_path: Path) -> None:
-    flows = {
-        "parent": PARENT.replace("Tone", "Tome"),
-        "child": CHILD,
-        "self": SELF,
-        "lost": SELF.replace("flow: self", "flow: chidl"),
-        "a": SELF.replace("flow: self", "flow: b"),
-        "b": SELF.replace("flow: self", "flow: a"),
-    }
+    flows = {"parent": PARENT.replace("Tone", "Tome"), "child": CHILD, "self": SELF}
+    runs = {"lost": "chidl", "a": "b", "b": "a"}
+    flows |= {name: SELF.replace("flow: self", f"flow: {other}") for name, other in runs.items()}
     async with running(tmp_path, flows) as runtime:
         assert not runtime.catalogue.list_problems()
         found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
-    assert list(found) == ["a.yaml", "b.yaml", "lost.yaml", "parent.yaml", "self.yaml"]
-    assert "This flow can run itself: a → b → a." in found["a.yaml"][0]
-    assert (
-        "lost.yaml:4:32: warning: There is no flow `chidl` yet: a run that comes here fails. (did you mean child?)"
-        in str(found["lost.yaml"])
-    )
-    assert "has no input `Tome`" in found["parent.yaml"][0]
-    assert "did you mean Tone?" in found["parent.yaml"][0]
-    assert "self → self" in found["self.yaml"][0]
+    lost = "lost.yaml:4:32: warning: There is no flow `chidl` yet: a run that comes here fails. (did you mean child?)"
+    parts = {"a": ["itself: a → b → a."], "b": ["itself"], "lost": [lost], "self": ["self → self"]}
+    parts["parent"] = ["has no input `Tome`", "did you mean Tone?"]
+    assert list(found) == [f"{name}.yaml" for name in sorted(parts)]
+    assert all(part in found[f"{name}.yaml"][0] for name in parts for part in parts[name])
 
 
 TESTED = """\
@@ -294,14 +262,8 @@ async def test_what_tests_name_in_another_flow_is_looked_for_there(tmp_path: Pat
         f"parent.yaml:9:38: {flow} (did you mean child.Model?)",
         f"parent.yaml:11:33: {tone} (did you mean child.Model?)",
     ]
-    assert [says.partition(": ")[2] for says in found["partly.yaml"][1:]] == [
-        f"{model} (did you mean child.Model?)",
-        f"{tone} (did you mean child.Model?)",
-    ]
-
-
-def test_a_flow_is_named_in_the_file_and_nowhere_else() -> None:
-    assert link({"parent": PARENT, "child": CHILD}).policy.fields["Sub"]["flow"].closed == "protected"
+    told = [says.partition(": ")[2] for says in found["partly.yaml"][1:]]
+    assert told == [f"{says} (did you mean child.Model?)" for says in (model, tone)]
 
 
 async def test_a_switch_of_an_inner_flow_or_its_provider_holds_for_the_outer(tmp_path: Path) -> None:
@@ -315,10 +277,3 @@ async def test_a_switch_of_an_inner_flow_or_its_provider_holds_for_the_outer(tmp
             assert isinstance(off, FlowgroundError)
             assert "Later." in off.message
             await runtime.switches.switch_on(kind, name, by="tests")  # type: ignore[arg-type]
-
-
-def test_a_tweak_of_a_model_inside_is_unknown_outside() -> None:
-    wired = link({"parent": PARENT, "child": CHILD})
-    assert "Model" not in wired.policy.fields
-    assert [name for name, _ in wired.list_models()] == ["Model"]
-    assert replace(wired, inner_flows={}).version == wired.version
