@@ -54,7 +54,6 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         change(page, "Tone", "rude")
         page.get_by_text("These overrides need a token that may set fields").wait_for()
         assert abs(measure_at_rest(tone)["top"] - before) < 8
-        ticked = page.get_by_role("checkbox", name=SETS)
         page.get_by_role("checkbox", name=SETS, checked=True).wait_for(state="attached")
         way = page.get_by_role("button", name="Make a token that may")
         for place in (tone, page.get_by_role("slider", name="Temperature")):
@@ -70,10 +69,6 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         row.get_by_text("Talk only · sees answers, sets fields").wait_for()
         still(page)
         assert way.count() == 0
-        for part in (ticked.locator("xpath=ancestor::label"), row, page.get_by_role("button", name="Make a token")):
-            box = part.bounding_box()
-            assert box is not None
-            assert (box["x"] >= 0, box["x"] + box["width"] <= width) == (True, True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
