@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,22 +12,20 @@ from flowground.settings import Settings
 from flowground.store import Store
 from tests.command_line import ECHO, Here
 from tests.documents_of_all_kinds import make_pdf
+from tests.fake_run_endpoint import FakeRunEndpoint
 from tests.web_site import Site, SitePage, serve_site
 
 KNOWS = 'knowledge:\n  handbook: {files: ["knowledge/*.{md,pdf}"]}\n'
 
-CITES = (
-    """\
+CITES = f"""\
 components:
-  In: {type: ChatInput}
-  Lyon: {type: Retrieve, knowledge: handbook, search_query: Lyon}
-  Badges: {type: Retrieve, knowledge: handbook, search_query: badges}
-  Model: {type: LanguageModel, model: scripted, system_message: "${Lyon.passages} ${Badges.passages}",
-    input_value: "${In}"}
-  Out: {type: ChatOutput, input_value: "${Model}"}
-"""
-    + KNOWS
-)
+  In: {{type: ChatInput}}
+  Lyon: {{type: Retrieve, knowledge: handbook, search_query: Lyon}}
+  Badges: {{type: Retrieve, knowledge: handbook, search_query: badges}}
+  Model: {{type: LanguageModel, model: scripted, system_message: "${{Lyon.passages}} ${{Badges.passages}}",
+    input_value: "${{In}}"}}
+  Out: {{type: ChatOutput, input_value: "${{Model}}"}}
+{KNOWS}"""
 
 
 @pytest.fixture
@@ -50,11 +46,12 @@ def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
         ["NAME", "FILES", "NOT", "READ", "PASSAGES", "INDEX"],
         ["travel/handbook", "-", "-", "-", "not", "indexed"],
     ]
+    early = folder("knowledge", "search", "travel/handbook", "Lyon")
+    assert (early.code, "The knowledge 'travel/handbook' is not indexed yet." in early.err) == (1, True)
     said = folder("knowledge", "index")
     assert said.code == 1
-    assert said.out.startswith(
-        "travel/handbook: 1 passage of 1 file, 1 file could not be read (2 files read, 0 removed, "
-    )
+    told = "travel/handbook: 1 passage of 1 file, 1 file could not be read (2 files read, 0 removed, "
+    assert said.out.startswith(told)
     assert said.err == "travel/handbook: knowledge/old.pdf is a damaged PDF.\n"
     assert folder("knowledge", "list").last_line.split() == ["travel/handbook", "1", "1", "1", "current"]
     (folder.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 130 euros.")
@@ -92,39 +89,27 @@ def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(f
     assert said.err.startswith("travel/handbook: `Found` of the flow travel: The filter `client` is a key of no file: ")
 
 
-def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server(folder: Here) -> None:
-    asked = []
-
-    class Refuses(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(self.path)
-            self.send_error(500)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
+def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server(
+    folder: Here, endpoint: FakeRunEndpoint
+) -> None:
     (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
     flow = folder.folder / "flows" / "travel.yaml"
     found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}\n'
     text = flow.read_text().replace("components:\n", f"components:\n{found}").replace('"${In}"}\nkn', '"${Found}"}\nkn')
     text = text.replace('md,pdf}"]', 'md,pdf}"], embeddings: "mine:small"')
     flow.write_text(f"{text}tests:\n  - {{message: Lyon, expect: {{contains: 120 euros}}}}\n")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        config = folder.folder / "config.yaml"
-        address = f"http://127.0.0.1:{server.server_port}/v1"
-        mine = f"{{type: openai, base_url: {address}, retries: 0}}"
-        config.write_text(f"{config.read_text()}\nproviders: {{mine: {mine}}}\n")
-        assert (folder("test", "travel").code, asked) == (0, [])
-        why = "travel/handbook: Only words are found: The provider 'mine' answered with status 500"
-        assert folder("knowledge", "index").err.startswith(why)
-        listed = folder("knowledge", "list")
-        assert listed.last_line.split() == ["travel/handbook", "1", "0", "1", "vectors", "missing"]
-        assert listed.err.startswith(why)
-        searched = folder("knowledge", "search", "handbook", "Lyon")
-        assert searched.out.startswith("knowledge/hotels.md")
-        assert searched.err.startswith(why)
-        server.shutdown()
+    config = folder.folder / "config.yaml"
+    mine = f"{{type: openai, base_url: {endpoint.url}/v1, retries: 0}}"
+    config.write_text(f"{config.read_text()}\nproviders: {{mine: {mine}}}\n")
+    assert (folder("test", "travel").code, endpoint.paths) == (0, [])
+    why = "travel/handbook: Only words are found: The provider 'mine' "
+    assert folder("knowledge", "index").err.startswith(why)
+    listed = folder("knowledge", "list")
+    assert listed.last_line.split() == ["travel/handbook", "1", "0", "1", "vectors", "missing"]
+    assert listed.err.startswith(why)
+    searched = folder("knowledge", "search", "handbook", "Lyon")
+    assert searched.out.startswith("knowledge/hotels.md")
+    assert searched.err.startswith(why)
 
 
 def test_a_provider_that_config_has_not_is_told_by_each_command(folder: Here) -> None:
@@ -138,26 +123,16 @@ def test_a_provider_that_config_has_not_is_told_by_each_command(folder: Here) ->
     assert folder("knowledge", "index").code == 1
 
 
-def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:
+def test_a_name_may_be_its_end_where_no_other_ends_alike_and_a_wrong_one_is_answered_by_the_nearest(
+    folder: Here,
+) -> None:
     said = folder("knowledge", "search", "travel/handbok", "Lyon")
-    assert said.code == 1
-    assert said.err == (
-        "There is no knowledge travel/handbok (did you mean travel/handbook?). `knowledge list` shows what there is.\n"
-    )
-
-
-def test_the_end_of_a_name_is_enough_where_no_other_ends_alike(folder: Here) -> None:
+    nearest = "There is no knowledge travel/handbok (did you mean travel/handbook?)."
+    assert (said.code, said.err.startswith(nearest)) == (1, True)
     assert folder("knowledge", "index", "handbook").out.startswith("travel/handbook: ")
     flows = folder.folder / "flows"
     (flows / "office.yaml").write_text((flows / "travel.yaml").read_text())
-    said = folder("knowledge", "search", "handbook", "Lyon")
-    assert said.err.startswith("There is no knowledge handbook")
-
-
-def test_before_it_is_indexed_a_search_says_so(folder: Here) -> None:
-    said = folder("knowledge", "search", "travel/handbook", "Lyon")
-    assert said.code == 1
-    assert said.err.startswith("The knowledge 'travel/handbook' is not indexed yet.")
+    assert folder("knowledge", "search", "handbook", "Lyon").err.startswith("There is no knowledge handbook")
 
 
 def test_without_any_it_says_where_one_names_it(here: Here) -> None:
