@@ -9,12 +9,12 @@ import pytest
 from flowground.flow.parse import parse_flow
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import answers, fill, flow_text, go, say, still, visitor
+from tests.open_page import answers, fill, flow_text, go, say, still
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -51,7 +51,11 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written
 
 
-def test_an_admin_gets_the_file_to_copy_and_to_download_and_nothing_is_written(house: AppServer, ada: "Page") -> None:
+def test_an_admin_gets_the_file_to_download_a_member_is_offered_none_and_nothing_is_written(
+    house: AppServer, ada: "Page", page: "Page"
+) -> None:
+    go(enter_as(page, house, "bob"), house.url).get_by_role("link", name="Echo").first.wait_for()
+    assert still(page).get_by_role("button", name="New flow").count() == 0
     go(ada, house.url).get_by_role("button", name="New flow").click()
     dialog = ada.get_by_role("dialog")
     dialog.get_by_text("Write a name first.").wait_for()
@@ -65,10 +69,3 @@ def test_an_admin_gets_the_file_to_copy_and_to_download_and_nothing_is_written(h
     assert parse_flow(download.value.path().read_bytes(), "order-status.yaml", max_bytes=10_000).name == "Order status"
     assert dialog.get_by_role("button", name="Create the flow").count() == 0
     assert [file.name for file in (house.folder / "flows").iterdir()] == ["echo.yaml"]
-
-
-def test_a_member_is_offered_none(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as bob:
-        enter_as(bob, house, "bob")
-        go(bob, house.url).get_by_role("link", name="Echo").first.wait_for()
-        assert still(bob).get_by_role("button", name="New flow").count() == 0
