@@ -164,7 +164,7 @@ def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(
         page.get_by_role("link", name="Memory Chatbot").wait_for()
         page.locator(".st-key-sign_out button:visible").click()
         page.get_by_label("User name").wait_for()
-        eventually(is_shut_out)
+        eventually(is_shut_out, within=120)
         sign_in(still(page), "mia")
         page.get_by_role("link", name="Memory Chatbot").wait_for()
         assert is_shut_out(PASSWORD)
