@@ -16,14 +16,13 @@ import httpx2
 import pytest
 from sqlalchemy import Connection, text
 
-from flowground import doors
 from flowground.api import create_api
-from flowground.caller import Owner, RunRequest
+from flowground.caller import Owner
 from flowground.runtime import Runtime
 from flowground.store.people import members, tokens
 from flowground.store.runs.conversations import make_session_key
 from tests import statements_before as before
-from tests.organization import FLOWS, sign_in
+from tests.organization import FLOWS
 from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import running
 
@@ -162,17 +161,6 @@ async def test_a_conversation_goes_back_and_forth_between_both(both: Both) -> No
     listed = await both.old(before.LIST_SESSIONS, flow_id_1="talk", owner_1=owner, messages_1=0, param_1=50)
     assert [(row[0], row[1], row[4]) for row in listed] == [("s", "one", 8)]
     assert [row[5] for row in await both.old(before.EXPORT, owner_1_1=owner)] == told
-
-
-async def test_what_is_said_on_a_page_here_goes_on_there(both: Both) -> None:
-    await both.add_old_member("ann")
-    ann = await sign_in(both.runtime, "ann")
-    wired = await both.runtime.access.open_flow(ann, "talk")
-    for question in ("one", "two"):
-        answer = doors.Answer(both.runtime, ann, wired, RunRequest(question, session_id="s"))
-        assert await answer.finish() is not None
-        session = await both.say_old("member:ann", f"{question} there", "-")
-    assert (await both.read_old(session))[::2] == ["one", "one there", "two", "two there"]
 
 
 async def test_whom_it_removes_is_gone_here_with_what_programs_said_here(both: Both) -> None:

@@ -26,6 +26,17 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield opened
 
 
+@pytest.fixture
+async def other(api: Api, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of another process's API."""
+    runtime = Runtime(Settings.load(tmp_path / "config.yaml"))
+    await runtime.start()
+    transport = httpx2.ASGITransport(app=create_api(lambda: runtime))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://other", headers=api.client.headers) as client:
+        yield client
+    await runtime.close()
+
+
 async def test_an_admin_stops_one_run_of_another_process(api: Api) -> None:
     reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
     await find_speaking(api, "word1")
@@ -42,33 +53,23 @@ async def test_an_admin_stops_one_run_of_another_process(api: Api) -> None:
     assert not await api.runtime.store.write(stop_requests.ask_stop, run_id=run.id, kind="admin", by="cli")
 
 
-async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, tmp_path: Path) -> None:
-    other = Runtime(Settings.load(tmp_path / "config.yaml"))
-    await other.start()
-    transport = httpx2.ASGITransport(app=create_api(lambda: other))
+async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, other: httpx2.AsyncClient) -> None:
     reading = asyncio.create_task(api.run("long", {"input_value": "hi", "session_id": "s"}, query="?stream=sse"))
     run_id = await find_speaking(api, "word1")
-    async with httpx2.AsyncClient(transport=transport, base_url="http://other", headers=api.client.headers) as client:
-        told = (await client.post(f"/api/v1/runs/{run_id}/stop")).json()
-        assert (told["status"], told["error_code"], told["answers"][0]["error"]) == ("stopped", None, None)
-        assert told["answers"][0]["text"].startswith("word1")
-        assert (await client.post(f"/api/v1/runs/{run_id}/stop")).json() == told
+    told = (await other.post(f"/api/v1/runs/{run_id}/stop")).json()
+    assert (told["status"], told["error_code"], told["answers"][0]["error"]) == ("stopped", None, None)
+    assert told["answers"][0]["text"].startswith("word1")
+    assert (await other.post(f"/api/v1/runs/{run_id}/stop")).json() == told
     assert '"run_stopped"' in (await reading).text
-    await other.close()
 
 
 async def test_who_stops_a_run_is_told_where_its_process_takes_its_time(
-    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, other: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_runs, "_LOOKS", 1)
     monkeypatch.setattr(own_runs, "_PAUSE", 0)
-    other = Runtime(Settings.load(tmp_path / "config.yaml"))
-    await other.start()
-    transport = httpx2.ASGITransport(app=create_api(lambda: other))
     reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
     run_id = await find_speaking(api, "word1")
-    async with httpx2.AsyncClient(transport=transport, base_url="http://other", headers=api.client.headers) as client:
-        refused = await client.post(f"/api/v1/runs/{run_id}/stop")
+    refused = await other.post(f"/api/v1/runs/{run_id}/stop")
     assert (refused.status_code, refused.json()["code"]) == (409, "run_elsewhere")
     assert '"run_stopped"' in (await reading).text  # it was asked to all the same
-    await other.close()

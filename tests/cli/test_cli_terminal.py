@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,47 +22,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, *arguments: str, out: int, err: int = subprocess.DEVNULL) -> int:
-    return subprocess.run(
-        [sys.executable, "-m", "flowground", *arguments],
-        cwd=ROOT,
-        env=clean_environment(FLOWGROUND_CONFIG=str(folder / "config.yaml"), PYTHONIOENCODING="utf-8"),
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
-        timeout=60,
-        check=False,
-    ).returncode
+def command(folder: Path, *arguments: str, out: int = subprocess.PIPE, err: int = subprocess.DEVNULL) -> bytes:
+    env = clean_environment(FLOWGROUND_CONFIG=str(folder / "config.yaml"), PYTHONIOENCODING="utf-8")
+    given = [sys.executable, "-m", "flowground", *arguments]
+    stdin = subprocess.DEVNULL
+    done = subprocess.run(given, cwd=ROOT, env=env, stdin=stdin, stdout=out, stderr=err, timeout=60, check=False)
+    return done.stdout or b""
 
 
 def at_terminal(folder: Path, *arguments: str, errors: bool = False) -> str:
     """What the command writes to a terminal, on stdout or on stderr."""
     screen, terminal = pty.openpty()
-    place = {"out": subprocess.DEVNULL, "err": terminal} if errors else {"out": terminal}
-    command(folder, *arguments, **place)
+    command(folder, *arguments, **({"err": terminal} if errors else {"out": terminal}))
     os.close(terminal)
     said = b""
-    try:
+    with suppress(OSError):  # Linux reports the closed terminal so
         while piece := os.read(screen, 65_536):
             said += piece
-    except OSError:  # Linux reports the closed terminal so
-        pass
     os.close(screen)
     return said.decode().replace("\r\n", "\n")
-
-
-def piped(folder: Path, *arguments: str) -> str:
-    said = folder / "said"
-    with said.open("wb") as file:
-        assert command(folder, *arguments, out=file.fileno()) == 0
-    return said.read_bytes().decode()
 
 
 @pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
 def test_an_answers_control_characters_are_shown(folder: Path, stream: tuple[str, ...]) -> None:
     asked = ("run", "ask", *stream, "--tweak", "In.input_value:=" + as_json(HOSTILE + "\n\tüñ 👋🏽"))
     assert at_terminal(folder, *asked) == f"You said: {SHOWN}\n\tüñ 👋🏽\n"
-    assert piped(folder, *asked) == f"You said: {HOSTILE}\n\tüñ 👋🏽\n"
+    assert command(folder, *asked).decode() == f"You said: {HOSTILE}\n\tüñ 👋🏽\n"
 
 
 def test_names_in_tables_are_shown(folder: Path) -> None:
