@@ -6,39 +6,26 @@ import pytest
 
 from tests.acme import ADMINS_PAGES, FLOWS, enter_as
 from tests.house import PUBLIC, House
-from tests.narrow import PHONE, find_wide
-from tests.open_page import go, open_menu, still, visitor
+from tests.narrow import find_wide
+from tests.open_page import go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-HOUSE = House(
-    flows=FLOWS,
-    shared={"echo": PUBLIC},
-    config={"organization": {"name": "Acme"}, "sharing": {"allow_public": True}},
-)
-OUTSIDERS = ["/", "/join?invitation=unknown", "/public_flow/echo", "/public_flow/hidden"]
+CONFIG = {"organization": {"name": "Acme"}, "sharing": {"allow_public": True}}
+HOUSE = House(flows=FLOWS, shared={"echo": PUBLIC}, config=CONFIG)
+PAGES: list[tuple[str | None, str]] = [
+    (None, path) for path in ("/", "/join?invitation=unknown", "/public_flow/echo", "/public_flow/hidden")
+]
+PAGES += [("augusta", path) for path in ADMINS_PAGES]
 
 
-@pytest.fixture
-def phone(browser: "Browser") -> "Iterator[Page]":
-    with visitor(browser, **PHONE) as opened:
-        yield opened
-
-
-@pytest.mark.parametrize("path", OUTSIDERS)
-def test_no_page_of_somebody_outside_goes_over_the_side(house: AppServer, phone: "Page", path: str) -> None:
-    go(phone, house.url + path).get_by_role("heading", level=1).first.wait_for()
-    assert find_wide(phone) == []
-
-
-@pytest.mark.parametrize("path", ADMINS_PAGES)
-def test_no_page_of_an_admin_goes_over_the_side(house: AppServer, phone: "Page", path: str) -> None:
-    enter_as(phone, house, "augusta")
+@pytest.mark.parametrize(("who", "path"), PAGES)
+def test_no_page_goes_over_the_side(house: AppServer, phone: "Page", who: str | None, path: str) -> None:
+    if who:
+        enter_as(phone, house, who)
     go(phone, house.url + path).get_by_role("heading", level=1).first.wait_for()
     assert find_wide(phone) == []
     for tab in phone.get_by_role("tab").all():

@@ -1,26 +1,37 @@
-"""Temporary overrides in Debian's chromium: from an editor to the clipboard to a program's answer."""
+"""Temporary overrides in Debian's chromium: from an editor to a program's answer, to a colleague and to members."""
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api_pane import FLOW, change, code_of, copied_code, copied_line, open_pane
+from flowground.store.flows.publications import Sharing
+from tests.api_pane import FLOW, change, code_of, copied, copied_code, copied_line, open_pane
 from tests.house import House
-from tests.open_page import answers, fill, flow_text, go, open_menu, say, still
+from tests.open_page import answers, fill, flow_text, go, open_menu, say, sign_in, still, visitor
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
 from tests.two_servers import LASTING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-
-
+OPENED = """\
+api:
+  overridable: [Prompt.tone, {field: Model.max_tokens, max: 50}]
+"""
+CANARIES = ("canary in the input", "canary of the prompt", "LanguageModel", "system_message", "temperature", "flows/")
 HOUSE = House(
-    flows={"talk": FLOW, "long": flow_text("scripted:long"), "lasting": flow_text("lasting:echo")},
+    flows={
+        "talk": FLOW,
+        "opened": FLOW.replace("Talk", "Opened") + OPENED,
+        "long": flow_text("scripted:long"),
+        "lasting": flow_text("lasting:echo"),
+    },
     config={"providers": {"lasting": LASTING}},
+    shared={"opened": Sharing(is_shared=True, shares_api=True)},
 )
 
 
@@ -55,9 +66,16 @@ def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(a
     assert "$HOME" in done.stdout, done.stderr
 
 
-def test_the_chat_feels_them_and_a_click_on_the_chip_ends_it(ada: "Page") -> None:
-    open_pane(ada)
+def test_a_bad_value_is_explained_the_chat_feels_the_good_and_a_click_on_the_chip_ends_it(ada: "Page") -> None:
+    pane = open_pane(ada)
+    number = pane.get_by_role("spinbutton", name="Top P")
+    number.fill("7")
+    number.press("Enter")
+    pane.get_by_text("is a number above 0 and of at most 1, not 7.").wait_for()
+    pane.get_by_text("System Message · Prompt feeds it").wait_for()  # which is locked
+    assert pane.get_by_role("textbox", name="System Message").count() == 0
     change(ada, "Tone", "rude")
+    assert "top_p" not in code_of(pane, "Python").inner_text()
     ada.get_by_role("button", name="Close").click()
     chip = ada.get_by_role("button", name="1 override")
     chip.locator("visible=true").wait_for()
@@ -74,17 +92,6 @@ def test_the_chat_feels_them_and_a_click_on_the_chip_ends_it(ada: "Page") -> Non
     chip.first.wait_for(state="detached")
     say(ada, "Again")
     answers(ada).last.get_by_text("be kind.").wait_for()
-
-
-def test_a_bad_value_is_explained_and_a_locked_field_says_why(ada: "Page") -> None:
-    pane = open_pane(ada)
-    number = pane.get_by_role("spinbutton", name="Top P")
-    number.fill("7")
-    number.press("Enter")
-    pane.get_by_text("is a number above 0 and of at most 1, not 7.").wait_for()
-    pane.get_by_text("System Message · Prompt feeds it").wait_for()
-    assert pane.get_by_role("textbox", name="System Message").count() == 0
-    assert "top_p" not in code_of(pane, "Python").inner_text()
 
 
 def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "Page") -> None:
@@ -141,3 +148,65 @@ def test_a_preset_is_kept_loaded_and_deleted(house: AppServer, ada: "Page") -> N
     assert ada.get_by_role("textbox", name="Tone").input_value() == "formal"
     open_menu(ada.get_by_role("button", name="Presets")).get_by_role("button", name="Delete").click()
     ada.get_by_role("button", name="for letters").wait_for(state="detached")
+
+
+def test_a_second_author_sees_a_links_overrides_and_accepts_them(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    pane = open_pane(ada)
+    change(ada, "Tone", "rude *and* loud")
+    menu = open_menu(pane.get_by_role("button", name="Link"))
+    link = copied(ada, menu.get_by_role("button", name="Copy the link"))
+    with visitor(browser) as olga:
+        go(olga, link)
+        sign_in(olga, "olga")
+        olga.get_by_text("This link brings 1 override.").wait_for()
+        olga.get_by_text("rude *and* loud").wait_for()
+        say(olga, "Before")
+        answers(olga).last.get_by_text("be kind.").wait_for()
+        still(olga)
+        olga.get_by_role("button", name="Apply").click()
+        olga.get_by_role("button", name="1 override").locator("visible=true").wait_for()
+        assert "overrides=" not in olga.url
+        say(olga, "After")
+        answers(olga).last.get_by_text("be rude and loud.").wait_for()
+        go(olga, link.replace("/playground?flow=talk&", "/public_flow/talk?"))
+        assert olga.get_by_text("This link").count() == 0
+        say(olga, "Outside")
+        answers(olga).last.get_by_text("be kind.").wait_for()
+
+
+def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wire(
+    house: AppServer, browser: "Browser"
+) -> None:
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as bob:
+        wire: list[str] = []
+        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
+        go(bob, f"{house.url}/api_access?flow=opened")
+        sign_in(bob, "bob")
+        bob.get_by_role("tab", name="Temporary overrides", exact=True).click()
+        bob.get_by_role("textbox", name="Tone").wait_for()
+        bob.get_by_role("spinbutton", name="Max Tokens").wait_for()
+        still(bob)
+        labels = bob.locator('[role="tabpanel"]:visible').get_by_test_id("stWidgetLabel")
+        for label in ("Tone", "Max Tokens"):
+            labels.get_by_text(label).wait_for()
+        assert bob.get_by_role("button", name="Link").count() == 0
+        number = bob.get_by_role("spinbutton", name="Max Tokens")
+        number.fill("51")
+        number.press("Enter")
+        bob.get_by_text("not 51").wait_for()
+        change(bob, "Tone", "brief")
+        assert "brief" in code_of(bob.locator("body"), "Python").inner_text()
+        fill(bob, Name="bob's")
+        bob.get_by_role("button", name="Make a token").click()
+        bob.get_by_text("Your new token").wait_for()
+        assert any("brief" in frame for frame in wire)
+        assert [word for word in CANARIES if any(word in frame for frame in wire)] == []
+        still(bob)
+        token = copied_line(bob, bob.locator("body")).partition("=")[2]
+        script = copied_code(bob, bob.locator("body"), "Python")
+        answer = json.loads(run_snippet("python", script, env={"FLOWGROUND_API_KEY": token}).stdout)
+        assert answer["messages"][0]["content"] == "canary of the prompt: be brief."
+        for address in ("/api_access?flow=talk", "/api_access?flow=unknown"):
+            go(bob, f"{house.url}{address}").get_by_text("Nothing here for you").wait_for()
