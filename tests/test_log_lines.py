@@ -14,9 +14,11 @@ FORGED = "a\n2026-11-25 12:00:00 The owner code is FAKE\x1b[31m\r\x9b\u2028\u202
 
 @pytest.fixture
 def written() -> Iterator[StringIO]:
+    before = logging.getLogRecordFactory()
     ends = escape_log_lines()
     yield StringIO()
     ends()
+    assert logging.getLogRecordFactory() is before
 
 
 @pytest.fixture(params=["streamlit.runtime.app_session", "uvicorn.error", "flowground.api", "root"])
@@ -67,9 +69,3 @@ def test_no_line_of_a_traceback_begins_where_a_message_does(log: logging.Logger,
     assert all(line.startswith("  ") for line in others)
     assert "\x1b" not in written.getvalue()
     assert len(written.getvalue()) < 2 * LONGEST
-
-
-def test_it_ends() -> None:
-    before = logging.getLogRecordFactory()
-    escape_log_lines()()
-    assert logging.getLogRecordFactory() is before

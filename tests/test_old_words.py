@@ -49,12 +49,8 @@ components:
 api: {overridable: [In.value, {field: In.value, choices: [a]}]}
 """
     flow = wire(parse_flow(text, "talk.yaml", max_bytes=LIMIT, old_words=old))
-    assert [(warning.line, warning.column, warning.value) for warning in flow.flow.warnings] == [
-        (2, 25, '"value"'),
-        (3, 27, '"message"'),
-        (4, 21, '"In.value"'),
-        (4, 39, '"In.value"'),
-    ]
+    places = [(2, 25, '"value"'), (3, 27, '"message"'), (4, 21, '"In.value"'), (4, 39, '"In.value"')]
+    assert [(warning.line, warning.column, warning.value) for warning in flow.flow.warnings] == places
     assert flow.policy.opened == ("In.input_value",)
 
 
@@ -76,10 +72,10 @@ def test_every_old_word_leads_to_one_that_there_is() -> None:
 def test_a_reference_inside_a_list_or_mapping_is_plain_text_and_its_author_is_told() -> None:
     lines = "In: {type: TextInput}\nRows: {type: Parser, input_data: [{text: ['$${In} ${In.text}']}]}"
     flow = wired(components(lines))
-    assert warnings(flow.flow) == [
-        "talk.yaml:3:36: warning: `${In.text}` inside `input_data` of Parser is plain text: "
-        "a reference fills a whole field."
-    ]
+    told = (
+        "talk.yaml:3:36: warning: `${In.text}` inside `input_data` of Parser is plain text: a reference fills a whole"
+    )
+    assert [warning.startswith(told) for warning in warnings(flow.flow)] == [True]
     assert flow.waits_for["Rows"] == set()
     assert warnings(wired(components("Rows: {type: Parser, input_data: [{text: '$${In}'}]}")).flow) == []
 
@@ -99,9 +95,8 @@ def test_the_catalogue_lists_warnings_of_what_serves_and_logs_them_once(
     folder = Folder(tmp_path)
     folder.write("talk.yaml", OLD)
     folder.catalogue.log_problems()
-    assert {file: [str(each) for each in told] for file, told in folder.catalogue.list_warnings().items()} == {
-        "talk.yaml": [TYPE, FIELD]
-    }
+    told = {file: [str(each) for each in told] for file, told in folder.catalogue.list_warnings().items()}
+    assert told == {"talk.yaml": [TYPE, FIELD]}
     folder.write("talk.yaml", OLD + "# changed\n")
     assert list(folder.catalogue.list_warnings()) == ["talk.yaml"]
     logged = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

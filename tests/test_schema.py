@@ -30,9 +30,6 @@ def test_docs_are_those_of_the_models() -> None:
     """`python -m docs.generate` writes them."""
     assert (DOCS / "flow.schema.json").read_text("utf-8") == write_flow_schema()
     assert (DOCS / "components.md").read_text("utf-8") == components_page()
-
-
-def test_the_schema_is_one() -> None:
     jsonschema.Draft7Validator.check_schema(build_flow_schema())
 
 
@@ -96,15 +93,12 @@ def test_what_is_wrong_fits_neither(text: str) -> None:
     assert mistakes(text)
 
 
-def test_an_editor_is_told_what_each_field_is() -> None:
-    fields: dict[str, Any] = build_flow_schema()["definitions"]["LanguageModel"]["properties"]
+def test_an_editor_is_told_what_each_field_is_and_which_words_are_old() -> None:
+    definitions: dict[str, Any] = build_flow_schema()["definitions"]
+    fields = definitions["LanguageModel"]["properties"]
     assert len(fields) > 5
     assert all(field.get("description") for name, field in fields.items() if name != "type")
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
-
-
-def test_an_editor_is_told_which_words_are_old() -> None:
-    definitions: dict[str, Any] = build_flow_schema()["definitions"]
     types = {part["const"]: part["deprecated"] for part in definitions["Component"]["properties"]["type"]["anyOf"][1:]}
     assert types == dict.fromkeys(OLD_WORDS.types, True)
     assert definitions["Parser"]["properties"]["data"]["deprecated"]
@@ -123,7 +117,7 @@ def test_every_flow_on_the_format_page_and_in_the_guide_is_one(text: str) -> Non
     assert problems(text) == []
 
 
-def test_the_mistakes_on_the_format_page_are_what_is_said() -> None:
+def test_the_mistakes_and_the_warning_on_the_format_page_are_what_is_said() -> None:
     text = """\
 components:
   ChatInput: {type: ChatInput}
@@ -135,9 +129,6 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """
     assert "\n".join(mistakes(text, "broken.yaml")) + "\n" == blocks("text")[0]
-
-
-def test_the_warning_on_the_format_page_is_what_is_said() -> None:
     text = "name: Old\ncomponents:\n  Rows: {type: ParseData, input_data: [{text: a}]}\n"
     flow = wired(text + "  Out: {type: ChatOutput, input_value: '${Rows}'}\n", "old.yaml").flow
     assert [f"{warning}\n" for warning in flow.warnings] == [blocks("text")[1]]
@@ -147,6 +138,6 @@ def test_the_warning_on_the_format_page_is_what_is_said() -> None:
 def test_every_request_on_the_format_page_is_taken(text: str) -> None:
     body = json.loads(text)
     request = RunRequest(input_value=body["input_value"], tweaks=body["tweaks"])
-    flow = "components:\n  Model: {type: LanguageModel, input_value: x}\n  Out: {type: ChatOutput, input_value: y}\n"
+    flow = components("Model: {type: LanguageModel, input_value: x}")
     model = apply_tweaks(wired(flow), request, unknown="refuse").wired.components["Model"]
     assert model.model_dump() == model.model_dump() | {"temperature": 0.7, "max_tokens": 200, "stream": False}
