@@ -1,21 +1,24 @@
-"""An organization in Debian's chromium: from the invitation to the chat, asking and approving, one's account."""
+"""An organization in Debian's chromium: from the invitation to the chat, asking and approving, one's account, names."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.people import members
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, fill, go, open_menu, revoke, say, sign_in, still, visitor
-from tests.people import PASSWORD
+from tests.open_page import answers, choose, fill, go, open_menu, revoke, say, sign_in, still, visitor
+from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
-
-
 HOUSE = ACME
 
 
@@ -69,52 +72,42 @@ def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page",
         zoe.get_by_text("Nothing is shared with you at the moment").wait_for()
 
 
-def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
-    house: AppServer, ada: "Page", browser: "Browser"
-) -> None:
+def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: "Page", browser: "Browser") -> None:
     switch(ada, house, "echo", on=True)
     go(ada, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
-    fill(ada, User_name="mia")
-    ada.get_by_role("textbox", name="Name", exact=True).fill("Mia Example")
+    fill(ada, User_name="nora")
+    ada.get_by_role("textbox", name="Name", exact=True).fill("Nora Example")
     ada.get_by_role("button", name="Make the invitation").click()
     link = ada.get_by_role("dialog").get_by_test_id("stCode").inner_text().strip()
     assert link.startswith(f"{house.url}/join?invitation=")
-    still(ada)
-    ada.get_by_role("button", name="Invite another").click()
+    still(ada).get_by_role("button", name="Invite another").click()
     ada.get_by_role("button", name="Make the invitation").wait_for()
     assert still(ada).get_by_role("textbox", name="User name").input_value() == ""
     fill(ada, User_name="max")
     ada.get_by_role("button", name="Make the invitation").click()
     ada.get_by_role("button", name="Done").click()
     ada.get_by_role("dialog").wait_for(state="detached")
-    for name in ("mia · Member", "max"):
+    for name in ("nora · Member", "max"):
         row = ada.locator("[class*=st-key-people-row-]").filter(has_text=name)
         row.get_by_text("invited, link valid until").wait_for()
-    with visitor(browser) as mia, visitor(browser) as phone, visitor(browser) as thief:
-        go(mia, link).get_by_text("Welcome to Acme").wait_for()
-        mia.get_by_text("Ada invites you to Acme.").wait_for()
-        mia.get_by_text("At least 8 characters.").wait_for()
-        fill(mia, Password="password")
-        mia.get_by_role("button", name="Set the password").click()
-        mia.get_by_text("too common").wait_for()
-        fill(mia, Password="three quiet rivers")
-        mia.get_by_role("button", name="Set the password").click()
-        mia.wait_for_url(f"{house.url}/")
+    with visitor(browser) as nora, visitor(browser) as phone, visitor(browser) as thief:
+        go(nora, link).get_by_text("Welcome to Acme").wait_for()
+        nora.get_by_text("Ada invites you to Acme.").wait_for()
+        for password, says in (("password", "too common"), ("three quiet rivers", None)):
+            fill(nora, Password=password)
+            nora.get_by_role("button", name="Set the password").click()
+            if says:
+                nora.get_by_text(says).wait_for()
+        nora.wait_for_url(f"{house.url}/")
         go(thief, link).get_by_text("This link does not work").wait_for()
-        go(mia, f"{house.url}/public_flow/echo").get_by_role("heading", name="The echo of Acme").wait_for()
-        mia.get_by_text("Answers may be wrong.").wait_for()
-        say(mia, "from my desk")
-        answers(mia).get_by_text("You said: from my desk").wait_for()
+        go(nora, f"{house.url}/public_flow/echo").get_by_role("heading", name="The echo of Acme").wait_for()
+        nora.get_by_text("Answers may be wrong.").wait_for()
+        say(nora, "from my desk")
+        answers(nora).get_by_text("You said: from my desk").wait_for()
         go(phone, f"{house.url}/public_flow/echo")
-        sign_in(phone, "mia", "three quiet rivers")
+        sign_in(phone, "nora", "three quiet rivers")
         phone.get_by_role("button", name="from my desk").click()
         phone.get_by_text("You said: from my desk").wait_for()
-        kept = mia.context.cookies()
-        mia.locator(".st-key-sign_out button:visible").click()
-        mia.get_by_role("textbox", name="Password").wait_for()
-        thief.context.add_cookies(kept)  # type: ignore[arg-type]  # Playwright gives other types of cookies than it takes
-        go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
-        assert "The echo" not in thief.content()
     log = house.log
     assert (link.partition("=")[2] in log, "three quiet" in log) == (False, False)
 
@@ -159,3 +152,97 @@ def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: 
     revoke(ada.get_by_role("button", name="Revoke"))
     ada.get_by_text("Nothing has these words.").wait_for()
     assert requests.get(f"{house.url}/api/v1/flows", headers=headers, timeout=10).status_code == 403
+
+
+def add(house: AppServer, name: str) -> None:
+    """A member of the database."""
+
+    def add_them() -> None:
+        store = Store.open(Settings.load(house.config_file).database)
+        try:
+            options = {"display_name": name.title(), "password": HASHED, "by": "tests"}
+            asyncio.run(store.write(members.add, name=name, role="member", **options))
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright holds this thread's event loop
+        elsewhere.submit(add_them).result()
+
+
+def find_row(page: "Page", member: str) -> "Locator":
+    return page.locator(f'[class*="st-key-people-row-{member}"]')
+
+
+def open_names(page: "Page", member: str) -> "Locator":
+    choose(find_row(page, member).get_by_role("button", name="More"), "Names")
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    still(page)
+    return dialog
+
+
+def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    add(house, "mia")
+    switch(ada, house, "echo", on=True)
+    with visitor(browser) as mia, visitor(browser) as anew, visitor(browser) as newcomer:
+        enter_as(mia, house, "mia")
+        go(mia, f"{house.url}/playground?flow=echo")
+        say(mia, "before")
+        answers(mia).get_by_text("You said: before").wait_for()
+
+        go(ada, f"{house.url}/organization")
+        dialog = open_names(ada, "mia")
+        fill(ada, User_name="bob")
+        dialog.get_by_role("button", name="Save").click()
+        dialog.get_by_text("There is already a member bob").wait_for()
+        fill(ada, User_name="maria")
+        dialog.get_by_role("textbox", name="Name", exact=True).fill("Maria Example")
+        dialog.get_by_role("button", name="Save").click()
+        find_row(ada, "mia").get_by_text("Maria Example").wait_for()
+        assert "maria" in find_row(ada, "mia").inner_text()
+
+        say(mia, "after")
+        answers(mia).get_by_text("You said: after").wait_for()
+        still(mia).reload()
+        mia.get_by_text("Maria Example").wait_for()
+
+        go(anew, house.url)
+        sign_in(anew, "mia")
+        anew.get_by_text("User name or password is wrong").wait_for()
+        sign_in(anew, "maria")
+        anew.get_by_text("Maria Example").wait_for()
+        go(anew, f"{house.url}/playground?flow=echo").get_by_role("button", name="before").wait_for()
+
+        add(house, "mia")
+        go(newcomer, house.url)
+        sign_in(newcomer, "mia")
+        newcomer.get_by_role("link", name="Account").wait_for()
+        main = go(newcomer, f"{house.url}/account").get_by_test_id("stMain")
+        main.get_by_text("mia · Member").wait_for()
+        assert "~" not in main.inner_text()
+        go(newcomer, f"{house.url}/playground?flow=echo")
+        assert newcomer.get_by_role("button", name="before").count() == 0
+        newcomer.locator(".st-key-sign_out button:visible").click()
+        newcomer.get_by_role("textbox", name="Password").wait_for()
+        assert "~" not in go(ada, f"{house.url}/organization").get_by_test_id("stMain").inner_text()
+
+
+def test_everybody_changes_how_they_are_seen_and_who_stands_in_the_file_is_renamed_there(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    add(house, "carl")
+    with visitor(browser) as carl:
+        enter_as(carl, house, "carl")
+        go(carl, f"{house.url}/account")
+        fill(carl, Your_name="Carl Friedrich")
+        carl.get_by_role("button", name="Change the name").click()
+        carl.get_by_role("heading", name="Carl Friedrich").wait_for()
+    go(ada, f"{house.url}/organization")
+    assert "Carl Friedrich" in find_row(ada, "carl").inner_text()
+    dialog = open_names(ada, "bob")
+    dialog.get_by_text("id: bob").wait_for()
+    assert dialog.get_by_role("textbox").count() == 0
+    go(ada, f"{house.url}/account").get_by_role("heading", name="Ada").wait_for()
+    assert ada.get_by_role("textbox", name="Your name").count() == 0
