@@ -3,13 +3,14 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser import Browser
-from tests.chat_socket import open_chat
+from tests.chat_socket import ChatSocket, open_chat
 from tests.open_page import answers, expect_count, say, still, stop
 from tests.servers import AppServer
 from tests.two_servers import two_servers
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+WRITES = "Another server is writing this answer."
 
 
 @pytest.fixture
@@ -26,14 +28,21 @@ def servers(tmp_path: Path) -> Iterator[tuple[AppServer, AppServer]]:
         yield both
 
 
-def test_the_answer_grows_there_is_stopped_and_asked_again(servers: tuple[AppServer, AppServer], page: "Page") -> None:
+@contextmanager
+def answered_elsewhere(servers: tuple[AppServer, AppServer], page: "Page", flow: str) -> Iterator[ChatSocket]:
+    """The chat at the first server, which writes its answer while the page shows it at the second."""
     first, second = servers
-    with open_chat(Browser(first.url), "long") as here:
+    with open_chat(Browser(first.url), flow) as here:
         here.show()
         here.say("Go")
         here.read_until("started")
-        page.goto(f"{second.url}/playground?flow=long&session={here.session}")
-        page.get_by_text("Another server is writing this answer.").or_(answers(page).get_by_text("word1 ")).wait_for()
+        page.goto(f"{second.url}/playground?flow={flow}&session={here.session}")
+        page.get_by_text(WRITES).or_(answers(page).get_by_text("word1 ")).wait_for()
+        yield here
+
+
+def test_the_answer_grows_there_is_stopped_and_asked_again(servers: tuple[AppServer, AppServer], page: "Page") -> None:
+    with answered_elsewhere(servers, page, "long") as here:
         answers(page).get_by_text("word1 ").wait_for()
         answers(page).get_by_text("word40 ").wait_for()
         stop(page)
@@ -47,30 +56,11 @@ def test_the_answer_grows_there_is_stopped_and_asked_again(servers: tuple[AppSer
     still(page)
 
 
-def test_a_killed_server_leaves_an_answer_to_try_again(servers: tuple[AppServer, AppServer], page: "Page") -> None:
-    first, second = servers
-    with open_chat(Browser(first.url), "silent") as here:
-        here.show()
-        here.say("Go")
-        here.read_until("started")
-        page.goto(f"{second.url}/playground?flow=silent&session={here.session}")
-        page.get_by_text("Another server is writing this answer.").wait_for()
-        first.kill()
-    still(page).get_by_role("button", name="Try again").wait_for()
-    page.get_by_text("Another server is writing this answer.").wait_for(state="detached")
-    expect_count(answers(page), 1)
-
-
-def test_who_stops_it_is_told_where_its_server_takes_its_time(
+def test_a_server_that_takes_its_time_is_told_and_a_killed_one_leaves_an_answer_to_try_again(
     servers: tuple[AppServer, AppServer], page: "Page"
 ) -> None:
-    first, second = servers
-    with open_chat(Browser(first.url), "silent") as here:
-        here.show()
-        here.say("Go")
-        here.read_until("started")
-        page.goto(f"{second.url}/playground?flow=silent&session={here.session}")
-        page.get_by_text("Another server is writing this answer.").wait_for()
+    first, _ = servers
+    with answered_elsewhere(servers, page, "silent") as here:
         os.kill(first.pid, signal.SIGSTOP)
         try:
             stop(page)
@@ -79,3 +69,8 @@ def test_who_stops_it_is_told_where_its_server_takes_its_time(
             os.kill(first.pid, signal.SIGCONT)
         still(page).get_by_text("Stopped.", exact=True).wait_for()
         here.read_until("ended")
+    with answered_elsewhere(servers, page, "silent"):
+        first.kill()
+    still(page).get_by_role("button", name="Try again").wait_for()
+    page.get_by_text(WRITES).wait_for(state="detached")
+    expect_count(answers(page), 1)
