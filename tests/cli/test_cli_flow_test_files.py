@@ -15,20 +15,6 @@ tests:
 """
 
 
-def test_files_are_sent_from_the_folder_of_flows_and_from_nowhere_else(here: Here) -> None:
-    samples = here.folder / "flows" / "samples"
-    samples.mkdir()
-    (samples / "a.txt").write_text("Hello", "utf-8")
-    (samples / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (here.folder / "flows" / "sent.yaml").write_text(SENT, "utf-8")
-    said = here("test", "sent")
-    assert said.code == 1
-    assert "ok   flows/sent.yaml:6" in said.out
-    assert "There is no file `samples/gone.txt` in the folder of flows." in said.out
-    assert "There is no file `../config.yaml` in the folder of flows." in said.out
-    assert "b.png cannot be added: this flow takes text files, and it is image/png." in said.out
-
-
 KEPT = """\
 components:
   ChatInput: {type: ChatInput}
@@ -45,11 +31,18 @@ tests:
 """
 
 
-def test_files_of_a_turn_are_there_in_the_next(here: Here) -> None:
-    samples = here.folder / "flows" / "samples"
-    samples.mkdir()
-    (samples / "a.txt").write_text("Hello there", "utf-8")
-    (samples / "b.txt").write_text("Good day", "utf-8")
-    (here.folder / "flows" / "kept.yaml").write_text(KEPT, "utf-8")
+def test_files_are_sent_from_the_folder_of_flows_alone_and_are_there_in_the_next_turn(here: Here) -> None:
+    flows = here.folder / "flows"
+    (flows / "samples").mkdir()
+    for name, data in (("a.txt", b"Hello there"), ("b.txt", b"Good day"), ("b.png", b"\x89PNG\r\n\x1a\n")):
+        (flows / "samples" / name).write_bytes(data)
+    (flows / "sent.yaml").write_text(SENT, "utf-8")
+    (flows / "kept.yaml").write_text(KEPT, "utf-8")
+    said = here("test", "sent")
+    assert said.code == 1
+    assert "ok   flows/sent.yaml:6" in said.out
+    for name in ("samples/gone.txt", "../config.yaml"):
+        assert f"There is no file `{name}` in the folder of flows." in said.out
+    assert "b.png cannot be added: this flow takes text files, and it is image/png." in said.out
     said = here("test", "kept")
     assert (said.code, said.out.startswith("ok   flows/kept.yaml:8 Read")) == (0, True), said.out
