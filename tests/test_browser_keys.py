@@ -5,20 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, open_menu, say, still
+from tests.open_page import answers, composer, flow_text, go, messages, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-HOUSE = House(
-    people={},
-    flows={
-        "echo": flow_text("scripted:echo", "Echo", starters=["Good morning"]),
-        "long": flow_text("scripted:long", "Long"),
-    },
-)
+HOUSE = House(people={}, flows={"echo": flow_text("scripted:echo", "Echo", starters=["Good morning"])})
 NAME = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
 # A dialog half drawn has this for its whole text, and its parts are focused before it.
 IN_FIELD = "document.activeElement.matches('input[aria-label=\"Owner code\"]')"
@@ -27,18 +21,25 @@ IN_FIELD = "document.activeElement.matches('input[aria-label=\"Owner code\"]')"
 def walk(page: "Page", key: str, wanted: str) -> list[str]:
     """Presses the key until the focus is on what has this name; the names it came by."""
     names: list[str] = []
-    while len(names) < 20:
+    while wanted not in names:
         page.keyboard.press(key)
         names.append(page.evaluate(NAME))
-        if names[-1] == wanted:
-            return names
-    raise AssertionError(names)
+        assert len(names) < 20, names
+    return names
 
 
 def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="Good morning").wait_for()
     page.wait_for_function(f"{NAME} === 'Message'")  # one may write at once
+    page.keyboard.type("?")
+    assert composer(page).input_value() == "?"  # who writes, writes
+    composer(page).fill("")
     page.keyboard.press("Shift+Tab")
+    page.keyboard.press("?")
+    shortcuts = page.get_by_role("dialog", name="Keyboard shortcuts")
+    shortcuts.wait_for()
+    page.keyboard.press("Escape")
+    shortcuts.wait_for(state="hidden")
     assert page.evaluate(NAME) == "Good morning"
     page.keyboard.press("Enter")
     answers(page).get_by_text("You said: Good morning").wait_for()
@@ -73,52 +74,22 @@ def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: "
     assert field.input_value() == "race"
 
 
-def test_the_map_of_keys_opens_and_closes_and_gives_the_focus_back(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    page.wait_for_function(f"{NAME} === 'Message'")
-    page.keyboard.type("?")
-    assert composer(page).input_value() == "?"  # who writes, writes
-    composer(page).fill("")
-    page.keyboard.press("Shift+Tab")
-    page.keyboard.press("?")
-    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for(state="hidden")
-    assert page.evaluate(NAME) == "Good morning"
-
-
-def test_escape_stops_an_answer(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
-    answers(page).get_by_text("word3").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Stopped ·").wait_for()
-
-
-def test_shift_and_enter_begins_a_line(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    composer(page).fill("one")
-    before = composer(page).bounding_box()
-    composer(page).press("Shift+Enter")
-    page.keyboard.type("two")
-    after = composer(page).bounding_box()
-    assert composer(page).input_value() == "one\ntwo"
-    assert messages(page).count() == 0
-    assert before
-    assert after
-    assert after["height"] > before["height"]
-
-
-def test_a_sign_that_is_being_composed_sends_nothing(house: AppServer, page: "Page") -> None:
+def test_enter_sends_neither_with_shift_nor_while_a_sign_is_being_composed(house: AppServer, page: "Page") -> None:
     """Enter chooses a sign of Japanese or Chinese then."""
-    go(page, f"{house.url}/playground?flow=echo")
-    composer(page).focus()
+    field = composer(go(page, f"{house.url}/playground?flow=echo"))
+    field.fill("one")
+    before = field.evaluate("one => one.offsetHeight")
+    field.press("Shift+Enter")
+    page.keyboard.type("two")
+    assert field.input_value() == "one\ntwo"
+    assert field.evaluate("one => one.offsetHeight") > before
+    field.fill("")
     keys = page.context.new_cdp_session(page)
     keys.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
-    composer(page).dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
-    composer(page).dispatch_event("keydown", {"key": "Enter", "keyCode": 229, "bubbles": True})
-    assert composer(page).input_value() == "にほん"
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
+    field.dispatch_event("keydown", {"key": "Enter", "keyCode": 229, "bubbles": True})
+    assert field.input_value() == "にほん"
     assert messages(page).count() == 0
     keys.send("Input.insertText", {"text": "日本"})
-    composer(page).press("Enter")
+    field.press("Enter")
     answers(page).get_by_text("You said: 日本").wait_for()
