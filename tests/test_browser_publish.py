@@ -1,33 +1,18 @@
 """Publishing in Debian's chromium: API access, the share link, who sees what, signing out."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import enter_as, switch
+from tests.acme import await_composer, enter_as, switch
 from tests.api_pane import code_of, copied, copied_code, copied_line
 from tests.house import House
-from tests.open_page import (
-    answers,
-    composer,
-    expect_count,
-    fill,
-    flow_text,
-    go,
-    open_menu,
-    revoke,
-    say,
-    sign_in,
-    still,
-    visitor,
-)
+from tests.open_page import answers, expect_count, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
-from tests.servers import AppServer, clean_environment
+from tests.servers import AppServer
+from tests.snippet_runs import run_snippet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -38,8 +23,6 @@ FLOWS = {
     "slow": flow_text("scripted:slow", "Slow"),
     "hidden": flow_text("scripted:echo", "Hidden"),
 }
-
-
 HOUSE = House(flows=FLOWS)
 
 
@@ -48,12 +31,12 @@ def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> 
     link = f"{house.url}/public_flow/{flow}"
     go(browser_page, link)
     sign_in(browser_page, name)
-    browser_page.get_by_role("textbox", name="Message", exact=True).wait_for()
+    await_composer(browser_page)
     assert browser_page.url == link
     return still(browser_page)
 
 
-def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page", tmp_path: Path) -> None:
+def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page") -> None:
     go(ada, f"{house.url}/playground?flow=echo")
     ada.get_by_role("button", name="API access").click()
     fill(ada, Name="my script")
@@ -65,51 +48,33 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     key = copied_line(ada, pane)
     assert copied(ada, pane.get_by_role("button", name="Copy the token")) == key.partition("=")[2]
     assert re.fullmatch(r"export FLOWGROUND_API_KEY=fg_\S+", key)
-    script = tmp_path / "python-test-script.py"
-    script.write_text(copied_code(ada, pane, "Python"), "utf-8")
-    environment = clean_environment(FLOWGROUND_API_KEY=key.partition("=")[2])
-    told = [sys.executable, str(script), '--message=it\'s "quoted" $HOME']
-    done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    env = {"FLOWGROUND_API_KEY": key.partition("=")[2]}
+    script, args = copied_code(ada, pane, "Python"), ['--message=it\'s "quoted" $HOME']
+    done = run_snippet("python", script, env=env, args=args)
     assert (done.stdout, done.stderr, done.returncode) == ('You said: it\'s "quoted" $HOME\n', "", 0)
-    shell = copied_code(ada, pane, "cURL")
-    done = subprocess.run(
-        ["bash", "-c", f"{key}\n{shell}"],
-        env=clean_environment(PATH=os.environ["PATH"]),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_snippet("curl", f"{key}\n{copied_code(ada, pane, 'cURL')}")
     assert "You said: tell me about something interesting" in done.stdout, done.stderr
     revoke(pane.get_by_role("button", name="Revoke"))
     expect_count(pane.get_by_role("button", name="Revoke"), 0)
-    done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-
-
-def await_address(page: "Page", address: str) -> None:
-    """The line above the snippets, which have it too."""
-    page.get_by_role("code").filter(has_text=re.compile(f"^{re.escape(address)}$")).wait_for()
+    assert run_snippet("python", script, env=env, args=args).returncode == 1
 
 
 def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     go(ada, f"{house.url}/api_access?flow=echo")
-    address = f"{house.url}/api/v1/run/echo"
-    await_address(ada, address)
-    assert copied(ada, ada.get_by_role("button", name="Copy the address")) == address
+    code = code_of(ada.locator("body"), "Python")
     fill(ada, Name="from the page")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("from the page").first.wait_for()
-    assert "stream=true" not in code_of(ada.locator("body"), "Python").inner_text()
-    ada.get_by_role("radio", name="Stream").click()
-    await_address(ada, f"{address}?stream=true")
-    assert copied(ada, ada.get_by_role("button", name="Copy the address")) == f"{address}?stream=true"
-    ada.get_by_role("radio", name="Simple").click()
-    await_address(ada, f"{address}?shape=simple")
-    short = code_of(ada.locator("body"), "Python").inner_text()
-    assert (len(short.splitlines()) <= 10, "shape=simple" in short) == (True, True)
+    assert "stream=true" not in code.inner_text()
+    for shape, query in (("Plain", ""), ("Stream", "?stream=true"), ("Simple", "?shape=simple")):
+        ada.get_by_role("radio", name=shape).click()
+        address = f"{house.url}/api/v1/run/echo{query}"
+        ada.get_by_role("code").filter(has_text=re.compile(f"^{re.escape(address)}$")).wait_for()  # above the snippets
+        assert copied(ada, still(ada).get_by_role("button", name="Copy the address")) == address
+    assert len(code.inner_text().splitlines()) <= 10
+    assert "shape=simple" in code.inner_text()
     ada.get_by_text("With error handling").click()
-    code_of(ada.locator("body"), "Python").get_by_text("No answer from").wait_for()
+    code.get_by_text("No answer from").wait_for()
 
 
 def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
@@ -267,10 +232,10 @@ def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
         go(mina, link).get_by_text("Ada invites you to Hidden.").wait_for()
         fill(mina, Password=PASSWORD)
         mina.get_by_role("button", name="Set the password and sign in").click()
-        composer(mina).wait_for()
+        await_composer(mina)
         assert mina.url == f"{house.url}/public_flow/hidden"
         go(mina, link).get_by_role("link", name="Open Hidden").click()
-        composer(mina).wait_for()
+        await_composer(mina)
     with visitor(browser) as bob:
         go(bob, link).get_by_text("This link does not work").wait_for()
         go(enter_as(bob, house, "bob"), link).get_by_text("This link does not work").wait_for()
