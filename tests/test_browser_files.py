@@ -1,20 +1,20 @@
 """Files at the composer: added, sent, shown in the chat, opened, saved and taken out again."""
 
-import struct
-import zlib
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.acme import enter_as
 from tests.api_pane import code_of
 from tests.house import PUBLIC, SHARED, House
-from tests.open_page import answers, composer, go, messages, still, visitor
+from tests.open_page import answers, composer, go, messages, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, FilePayload, Page
+    from playwright.sync_api import FilePayload, Page
 
 pytestmark = pytest.mark.browser
 
@@ -34,11 +34,7 @@ components:
 """
 UNASKED = TAKES.replace("chat: {accepts: [image/*, application/pdf, text/plain]}\n", "")
 HOUSE = House(
-    flows={
-        "takes": TAKES,
-        "notes": NOTES_DOWN,
-        "none": UNASKED,
-    },
+    flows={"takes": TAKES, "notes": NOTES_DOWN, "none": UNASKED},
     config={
         "sharing": {"allow_public": True, "public": {"file_bytes": 20_000}},
         "limits": {"file_bytes": 90_000, "message_files": 4},
@@ -47,13 +43,10 @@ HOUSE = House(
 )
 
 
-def draw_png(color: tuple[int, int, int], width: int = 320, height: int = 240) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = (b"\0" + bytes(color) * width) * height
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+def draw_png(color: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (320, 240), color).save(file, "png")
+    return file.getvalue()
 
 
 def name_file(name: str, data: bytes, kind: str = "") -> "FilePayload":
@@ -81,8 +74,7 @@ def wait_for(page: "Page", *states: str) -> None:
 
 
 def send(page: "Page", text: str = "") -> None:
-    if text:
-        composer(page).fill(text)
+    composer(page).fill(text)
     page.get_by_role("button", name="Send").click()
     answers(page).last.locator(".fg-footer").wait_for()
     still(page)
@@ -104,147 +96,117 @@ def give(page: "Page", how: str, name: str, kind: str, text: str) -> None:
 
 
 def enter(page: "Page", house: AppServer, flow: str = "takes", user: str = "bob") -> "Page":
-    enter_as(page, house, user)
-    go(page, f"{house.url}/playground?flow={flow}")
-    composer(page).wait_for()
+    composer(go(enter_as(page, house, user), f"{house.url}/playground?flow={flow}")).wait_for()
     return page
 
 
-def loaded(page: "Page") -> int:
-    """Pictures of messages that are there."""
-    count = "[...document.querySelectorAll('.fg-sent img')].filter((one) => one.complete && one.naturalWidth).length"
-    return int(page.evaluate(count))
-
-
-def test_files_are_sent_shown_and_there_again_after_a_reload(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house)
-        add(page, GREEN, NOTES)
-        wait_for(page, "there", "there")
-        send(page, "Look")
-        assert added(page).count() == 0
-        assert "Look with green.png, notes.txt" in answers(page).last.inner_text()
-        for _ in range(2):
-            question = messages(page).first
-            question.get_by_role("button", name="Open green.png").wait_for()
-            page.wait_for_function("document.querySelector('.fg-sent img').naturalWidth === 320")
-            with page.expect_download() as saved:
-                question.get_by_role("link", name="notes.txt").click()
-            assert saved.value.suggested_filename == "notes.txt"
-            assert saved.value.path().read_bytes() == b"Buy bread."
-            page.reload()
-            still(page)
-
-
-def test_the_code_of_a_question_with_files_uploads_them(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house, user="augusta")
-        add(page, GREEN, NOTES)
-        wait_for(page, "there", "there")
-        send(page, "Look")
-        page.get_by_role("button", name="Copy as code").click()
-        page.get_by_text("The code uploads green.png, notes.txt from the folder").wait_for()
-        code = code_of(page.get_by_role("dialog"), "Python").inner_text()
-        assert 'for name in ["green.png", "notes.txt"]:' in code
-        assert 'payload["files"].append(' in code
-        page.get_by_role("dialog").get_by_role("button", name="Try it").click()
-        page.get_by_role("dialog").get_by_text("Look with green.png, notes.txt", exact=True).first.wait_for()
-        page.reload()
-        messages(page).first.get_by_role("button", name="Open green.png").wait_for()
-
-
-def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house, "notes", user="augusta")
-        send(page, "Bread")
-        for _ in range(2):
-            noted = answers(page).last
-            noted.get_by_text("Noted: Bread").wait_for()
-            assert noted.get_by_text("Clerk", exact=True).is_visible()
-            assert answers(page).first.get_by_text("You said Bread.").is_visible()
-            assert answers(page).count() == 2
-            page.reload()
-            still(page)
-
-
-def test_a_picture_opens_large_and_escape_back_and_a_click_close_it(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house)
-        add(page, GREEN, BLUE)
-        wait_for(page, "there", "there")
-        send(page)
-        address = page.url
-        small, large = page.get_by_role("button", name="Open green.png"), page.get_by_role("dialog")
-        ways: list[Callable[[], object]] = [
-            lambda: page.keyboard.press("Escape"),
-            lambda: page.go_back(),
-            lambda: large.get_by_role("button", name="Close").click(),
-            lambda: page.mouse.click(5, 400),
-        ]
-        for close in ways:
-            small.click()
-            large.get_by_role("img", name="green.png").wait_for()
-            page.keyboard.press("ArrowRight")
-            large.get_by_role("img", name="blue.png").wait_for()
-            assert "2 of 2" in large.inner_text()
-            close()
-            large.wait_for(state="detached")
-            assert page.url == address
-            assert small.evaluate("one => one === document.activeElement")
-        assert loaded(page) == 2
-
-
-def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house)
-        give(page, "dragover", "a.txt", "text/plain", "one")
-        page.get_by_text("Add images, PDF or plain text").wait_for()
-        give(page, "drop", "a.txt", "text/plain", "one")
-        give(page, "paste", "b.txt", "text/plain", "two")
-        wait_for(page, "there", "there")
-        assert page.locator(".fg-drop").is_hidden()
-        page.get_by_role("button", name="Remove a.txt").click()
-        assert page.get_by_role("button", name="Remove b.txt").evaluate("one => one === document.activeElement")
-        wait_for(page, "there")
+def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: AppServer, page: "Page") -> None:
+    add(enter(page, house, user="augusta"), GREEN, NOTES)
+    wait_for(page, "there", "there")
+    send(page, "Look")
+    assert added(page).count() == 0
+    assert "Look with green.png, notes.txt" in answers(page).last.inner_text()
+    for _ in range(2):
+        question = messages(page).first
+        question.get_by_role("button", name="Open green.png").wait_for()
+        page.wait_for_function("document.querySelector('.fg-sent img').naturalWidth === 320")
+        with page.expect_download() as saved:
+            question.get_by_role("link", name="notes.txt").click()
+        assert saved.value.suggested_filename == "notes.txt"
+        assert saved.value.path().read_bytes() == b"Buy bread."
         page.reload()
         still(page)
-        wait_for(page, "there")
-        assert "b.txt" in added(page).inner_text()
-        send(page)
-        assert "with b.txt" in answers(page).last.inner_text()
+    page.get_by_role("button", name="Copy as code").click()
+    page.get_by_text("The code uploads green.png, notes.txt from the folder").wait_for()
+    dialog = page.get_by_role("dialog")
+    code = code_of(dialog, "Python").inner_text()
+    assert 'for name in ["green.png", "notes.txt"]:' in code
+    assert 'payload["files"].append(' in code
+    dialog.get_by_role("button", name="Try it").click()
+    dialog.get_by_text("Look with green.png, notes.txt", exact=True).first.wait_for()
+    page.reload()
+    messages(page).first.get_by_role("button", name="Open green.png").wait_for()
 
 
-def test_what_does_not_fit_is_a_sentence_at_the_file(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house)
-        add(page, name_file("large.txt", b"x" * 90_001), name_file("a.zip", b"PK\3\4 zip"), NOTES)
-        wait_for(page, "failed", "failed", "there")
-        assert "It is over 90 kB." in added(page).nth(0).inner_text()
-        assert "this flow takes images, PDF or plain text" in added(page).nth(1).inner_text()
-        add(page, NOTES, NOTES, NOTES, NOTES)
-        page.get_by_text("A message takes 4 files at most.").wait_for()
-        wait_for(page, "failed", "failed", "there", "there", "there", "there")
-        send(page, "Only what fits")
-        assert "with notes.txt, notes.txt, notes.txt, notes.txt" in answers(page).last.inner_text()
-
-
-def test_a_flow_that_takes_none_has_no_button_and_says_so(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter(page, house, "none")
-        assert page.get_by_role("button", name="Add files").count() == 0
-        give(page, "drop", "a.txt", "text/plain", "one")
-        page.get_by_role("alert").get_by_text("This flow takes no files.").wait_for()
-        assert added(page).count() == 0
-
-
-def test_a_visitor_sends_files_by_keyboard(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser, viewport={"width": 390, "height": 844}) as page:
-        go(page, f"{house.url}/public_flow/takes")
-        composer(page).wait_for()
-        add(page, GREEN, name_file("large.txt", b"x" * 20_001))
-        wait_for(page, "there", "failed")
-        composer(page).press("Enter")
-        answers(page).last.get_by_text("with green.png").wait_for()
+def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, page: "Page") -> None:
+    send(enter(page, house, "notes", user="augusta"), "Bread")
+    for _ in range(2):
+        noted = answers(page).last
+        noted.get_by_text("Noted: Bread").wait_for()
+        assert noted.get_by_text("Clerk", exact=True).is_visible()
+        assert answers(page).first.get_by_text("You said Bread.").is_visible()
+        assert answers(page).count() == 2
         page.reload()
         still(page)
-        page.wait_for_function("document.querySelector('.fg-sent img')?.naturalWidth === 320")
+
+
+def test_a_picture_opens_large_and_escape_back_and_a_click_close_it(house: AppServer, page: "Page") -> None:
+    add(enter(page, house), GREEN, BLUE)
+    wait_for(page, "there", "there")
+    send(page)
+    address = page.url
+    small, large = page.get_by_role("button", name="Open green.png"), page.get_by_role("dialog")
+    ways: list[Callable[[], object]] = [
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.go_back(),
+        lambda: large.get_by_role("button", name="Close").click(),
+        lambda: page.mouse.click(5, 400),
+    ]
+    for close in ways:
+        small.click()
+        large.get_by_role("img", name="green.png").wait_for()
+        page.keyboard.press("ArrowRight")
+        large.get_by_role("img", name="blue.png").wait_for()
+        assert "2 of 2" in large.inner_text()
+        close()
+        large.wait_for(state="detached")
+        assert page.url == address
+        assert small.evaluate("one => one === document.activeElement")
+
+
+def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, page: "Page") -> None:
+    give(enter(page, house), "dragover", "a.txt", "text/plain", "one")
+    page.get_by_text("Add images, PDF or plain text").wait_for()
+    give(page, "drop", "a.txt", "text/plain", "one")
+    give(page, "paste", "b.txt", "text/plain", "two")
+    wait_for(page, "there", "there")
+    assert page.locator(".fg-drop").is_hidden()
+    page.get_by_role("button", name="Remove a.txt").click()
+    assert page.get_by_role("button", name="Remove b.txt").evaluate("one => one === document.activeElement")
+    wait_for(page, "there")
+    page.reload()
+    wait_for(still(page), "there")
+    assert "b.txt" in added(page).inner_text()
+    send(page)
+    assert "with b.txt" in answers(page).last.inner_text()
+
+
+def test_what_does_not_fit_is_a_sentence_at_the_file(house: AppServer, page: "Page") -> None:
+    add(enter(page, house), name_file("large.txt", b"x" * 90_001), name_file("a.zip", b"PK\3\4 zip"), NOTES)
+    wait_for(page, "failed", "failed", "there")
+    assert "It is over 90 kB." in added(page).nth(0).inner_text()
+    assert "this flow takes images, PDF or plain text" in added(page).nth(1).inner_text()
+    add(page, NOTES, NOTES, NOTES, NOTES)
+    page.get_by_text("A message takes 4 files at most.").wait_for()
+    wait_for(page, "failed", "failed", "there", "there", "there", "there")
+    send(page, "Only what fits")
+    assert "with notes.txt, notes.txt, notes.txt, notes.txt" in answers(page).last.inner_text()
+
+
+def test_a_flow_that_takes_none_has_no_button_and_says_so(house: AppServer, page: "Page") -> None:
+    enter(page, house, "none")
+    assert page.get_by_role("button", name="Add files").count() == 0
+    give(page, "drop", "a.txt", "text/plain", "one")
+    page.get_by_role("alert").get_by_text("This flow takes no files.").wait_for()
+    assert added(page).count() == 0
+
+
+def test_a_visitor_sends_files_by_keyboard(house: AppServer, page: "Page") -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    composer(go(page, f"{house.url}/public_flow/takes")).wait_for()
+    add(page, GREEN, name_file("large.txt", b"x" * 20_001))
+    wait_for(page, "there", "failed")
+    composer(page).press("Enter")
+    answers(page).last.get_by_text("with green.png").wait_for()
+    page.reload()
+    still(page).wait_for_function("document.querySelector('.fg-sent img')?.naturalWidth === 320")
