@@ -7,12 +7,12 @@ import pytest
 
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import answers, expect_count, flow_text, go, say, still, visitor
+from tests.open_page import ask, expect_count, flow_text, go, still
 from tests.servers import AppServer
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -30,83 +30,65 @@ def cards(page: "Page") -> list[str]:
     return [text.strip() for text in found]
 
 
-def test_a_page_of_cards_is_drawn_and_a_word_finds_the_one_that_is_meant(house: AppServer, ada: "Page") -> None:
+def test_a_word_finds_a_card_of_which_all_opens_it_and_which_is_one_stop_for_the_keyboard(
+    house: AppServer, ada: "Page"
+) -> None:
     go(ada, house.url).get_by_text("31 flows").wait_for()
     ada.locator("[class*='st-key-card-']").get_by_role("link").nth(23).wait_for()
     eventually(lambda: len(cards(ada)) == 24)
-    ada.get_by_role("searchbox", name="Search flows").fill("ZURICH tram")
+    search = ada.get_by_role("searchbox", name="Search flows")
+    search.fill("ZURICH tram")
     ada.get_by_text("1 flow", exact=True).wait_for()
     eventually(lambda: cards(ada) == ["Zürich"])  # a page that is done with its script may still be drawing
-    assert "By Olga" in ada.locator(".st-key-card-zurich").inner_text()
-    assert "Shared with everyone" in ada.locator(".st-key-card-zurich").inner_text()
-    ada.get_by_role("searchbox", name="Search flows").fill("nothing like it")
+    told = ada.locator(".st-key-card-zurich").inner_text()
+    assert "By Olga" in told
+    assert "Shared with everyone" in told
+    search.fill("nothing like it")
     ada.get_by_text("No flow has").wait_for()
-
-
-def test_all_of_a_card_opens_it_and_it_is_one_stop_for_the_keyboard(house: AppServer, ada: "Page") -> None:
     go(ada, house.url).get_by_text("31 flows").wait_for()
     first, second = (ada.locator(f".st-key-card-flow-0{number}") for number in (0, 1))
     first.get_by_role("link").focus()
     ada.keyboard.press("Tab")
     assert second.get_by_role("link").evaluate("(link) => link === document.activeElement")
     box = second.bounding_box()
-    assert box is not None
+    assert box
     ada.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] - 8)
     ada.wait_for_url(re.compile(r"/playground\?flow=flow-01"))
 
 
 def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: "Page", page: "Page"
 ) -> None:
     go(ada, house.url).get_by_text("1 file needs a correction").click()
     ada.get_by_text("line 3, column 14").wait_for()
     ada.get_by_text("Did you mean").wait_for()
     ada.get_by_text("1 file has a warning").click()
     ada.get_by_text("is an old word for").wait_for()
-    with visitor(browser) as bob:
-        enter_as(bob, house, "bob")
-        go(bob, house.url).get_by_text("Zürich").wait_for()
-        text = still(bob).get_by_test_id("stMain").inner_text()
-        assert cards(bob) == ["Zürich"]
-        assert "1 flow\n" in text
-        assert ("correction" in text, "warning" in text, "31" in text, "Shared with" in text, "echo" in text) == (
-            False,
-        ) * 5
-
-
-@pytest.mark.parametrize("address", ["", "/api_access", "/playground?flow=zurich", "/organization"])
-def test_account_and_settings_stand_at_the_foot_of_the_sidebar(house: AppServer, ada: "Page", address: str) -> None:
-    foot = go(ada, house.url + address).locator(".st-key-sidebar-foot")
-    foot.get_by_role("link", name="Account").wait_for()
-    box, height = foot.bounding_box(), ada.evaluate("innerHeight")
-    assert box is not None
-    assert height - 40 < box["y"] + box["height"] <= height
-
-
-def test_a_recent_chat_and_its_flow_have_names_of_their_own(house: AppServer, ada: "Page") -> None:
-    say(go(ada, f"{house.url}/playground?flow=zurich"), "To the lake")
-    answers(ada).filter(has_text="To the lake").wait_for()
-    go(ada, house.url).get_by_role("link", name=re.compile("^To the lake Zürich · ")).wait_for()
-    expect_count(still(ada).get_by_role("link", name="Zürich", exact=True), 1)
+    bob = go(enter_as(page, house, "bob"), house.url)
+    bob.get_by_text("Zürich").wait_for()
+    text = still(bob).get_by_test_id("stMain").inner_text()
+    assert cards(bob) == ["Zürich"]
+    assert "1 flow\n" in text
+    assert [word for word in ("correction", "warning", "31", "Shared with", "echo") if word in text] == []
 
 
 LONG = "What is paid for a hotel in Lyon when the fair is on and every room of the town is taken by somebody else"
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_recent_chat_is_a_line_that_ends_in_dots_and_can_be_touched(
-    house: AppServer, browser: "Browser", width: int
+def test_a_recent_chat_is_a_line_that_ends_in_dots_with_a_name_of_its_own(
+    house: AppServer, page: "Page", width: int
 ) -> None:
-    with visitor(browser, viewport={"width": width, "height": 844}) as page:
-        enter_as(page, house, "olga")
-        say(go(page, f"{house.url}/playground?flow=zurich"), LONG)
-        answers(page).filter(has_text="Lyon").wait_for()
-        link = go(page, house.url).locator(".st-key-home-recent").get_by_role("link").first
-        title = link.locator("strong")
-        assert width > 500 or title.evaluate("one => one.scrollWidth > one.clientWidth")
-        assert title.evaluate("one => getComputedStyle(one).textOverflow") == "ellipsis"
-        outer, inner = link.bounding_box(), link.get_by_text("Zürich").bounding_box()
-        assert outer
-        assert inner
-        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] <= width
-        assert outer["height"] >= (44 if width < 500 else 32)
+    page.set_viewport_size({"width": width, "height": 844})
+    ask(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=zurich"), LONG)
+    link = go(page, house.url).locator(".st-key-home-recent").get_by_role("link").first
+    title = link.locator("strong")
+    assert width > 500 or title.evaluate("one => one.scrollWidth > one.clientWidth")
+    assert title.evaluate("one => getComputedStyle(one).textOverflow") == "ellipsis"
+    outer, inner = link.bounding_box(), link.get_by_text("Zürich").bounding_box()
+    assert outer
+    assert inner
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] <= width
+    assert outer["height"] >= (44 if width < 500 else 32)
+    page.get_by_role("link", name=re.compile("^What is paid .* Zürich · ")).first.wait_for()
+    expect_count(page.get_by_role("link", name="Zürich", exact=True), 1)
