@@ -2,9 +2,9 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,12 @@ def request(client: RawClient, flow: str, query: str = "", *, key: str) -> bytes
     return head[:-2] + f"Idempotency-Key: {key}\r\nConnection: close\r\n\r\n".encode() + body
 
 
+def ask(client: RawClient, flow: str, query: str = "", *, key: str = "k") -> tuple[str, bytes]:
+    """The answer's head in small letters, and its body without its chunks' lengths."""
+    return split(client.heard(request(client, flow, query, key=key)))
+
+
 def split(answer: bytes) -> tuple[str, bytes]:
-    """The head in small letters, and the body without its chunks' lengths."""
     head, _, rest = answer.partition(b"\r\n\r\n")
     return head.decode().lower(), unchunk(rest) if b"chunked" in head.lower() else rest
 
@@ -88,7 +92,7 @@ def test_a_stream_cut_anywhere_is_told_whole_again(client: RawClient, query: str
             while len(heard) < at and (piece := connection.recv(min(512, at - len(heard)))):
                 heard += piece
             reset(connection)
-        again = [split(client.heard(request(client, "slow", query, key=f"cut-{number}"))) for _ in range(2)]
+        again = [ask(client, "slow", query, key=f"cut-{number}") for _ in range(2)]
         assert again[0][1] == again[1][1]
         head, body = again[0]
         assert "\r\nidempotency-replayed: true" in head
@@ -105,7 +109,7 @@ def test_a_plain_run_with_a_key_goes_on_without_its_client(client: RawClient) ->
             find_run(client, flow, "running")
             reset(connection)
         assert find_run(client, flow, status)["status"] == status
-    head, body = split(client.heard(request(client, "slow", "?shape=simple", key="k")))
+    head, body = ask(client, "slow", "?shape=simple")
     assert head.startswith("http/1.1 200")
     assert json.loads(body)["text"] == f"You said: {SAID}"
 
@@ -118,19 +122,19 @@ def test_a_plain_run_with_a_key_ends_when_nobody_comes_back(database: str, tmp_p
             find_run(client, "silent", "running")
             reset(connection)
         assert find_run(client, "silent", "stopped")["answers"][0]["state"] == "stopped"
-        head, body = split(client.heard(request(client, "silent", key="k")))
+        head, body = ask(client, "silent")
     assert head.startswith("http/1.1 409")
     assert json.loads(body)["code"] == "run_stopped"
 
 
 def test_after_a_restart_the_first_answer_is_told(client: RawClient) -> None:
     queries = ("", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple")
-    told = split(client.heard(request(client, "slow", "?stream=sse", key="k")))
-    before = {query: split(client.heard(request(client, "slow", query, key="k"))) for query in queries}
+    told = ask(client, "slow", "?stream=sse")
+    before = {query: ask(client, "slow", query) for query in queries}
     assert before["?stream=sse"][1] == told[1]
     client.server.stop()
     client.server.start()
-    after = {query: split(client.heard(request(client, "slow", query, key="k"))) for query in queries}
+    after = {query: ask(client, "slow", query) for query in queries}
     for query in queries:
         assert after[query][1] == before[query][1]
         assert "\r\nidempotency-replayed: true" in after[query][0]
@@ -143,7 +147,7 @@ def test_a_run_whose_process_died_is_not_run_again(client: RawClient) -> None:
         client.server.kill()
     client.server.start()
     for query in ("", "?stream=true"):
-        head, body = split(client.heard(request(client, "long", query, key="k")))
+        head, body = ask(client, "long", query)
         assert ("500" if not query else "200") in head.splitlines()[0]
         assert '"interrupted"' in body.decode()
         assert "\r\nidempotency-replayed: true" in head
@@ -154,28 +158,16 @@ def test_a_run_whose_process_died_is_not_run_again(client: RawClient) -> None:
 def two(database: str, tmp_path: Path) -> Iterator[tuple[RawClient, RawClient]]:
     """Two processes on one database, and one token."""
     with ExitStack() as stack:
-        servers = [
-            stack.enter_context(AppServer(tmp_path / name, flows=FLOWS, config={"database": database}))
-            for name in ("one", "two")
-        ]
-        first = RawClient(servers[0])
-        second = RawClient(servers[1])
+        apps = (AppServer(tmp_path / name, flows=FLOWS, config={"database": database}) for name in ("one", "two"))
+        first, second = (RawClient(stack.enter_context(app)) for app in apps)
         second.key = first.key
         yield first, second
 
 
 def test_two_processes_make_one_run(two: tuple[RawClient, RawClient]) -> None:
-    answers: list[tuple[str, tuple[str, bytes]]] = []
-
-    def ask(client: RawClient, key: str) -> None:
-        answers.append((key, split(client.heard(request(client, "slow", key=key)))))
-
-    asking = [threading.Thread(target=ask, args=(client, f"k{n}")) for n in range(6) for client in (*two, *two)]
-    for thread in asking:
-        thread.start()
-    for thread in asking:
-        thread.join(60)
-    assert len(answers) == 24
+    asked = [(f"k{n}", client) for n in range(6) for client in (*two, *two)]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = list(pool.map(lambda one: (one[0], ask(one[1], "slow", key=one[0])), asked))
     for n in range(6):
         told = [answer for key, answer in answers if key == f"k{n}"]
         assert [head.splitlines()[0] for head, _ in told] == ["http/1.1 200 ok"] * 4
@@ -193,13 +185,13 @@ def test_a_run_of_another_process_is_waited_for(database: str, tmp_path: Path) -
         second.key = first.key
         with first.sent(request(first, "long", "?stream=sse", key="k")) as connection:
             assert connection.recv(10)
-            head, body = split(second.heard(request(second, "long", key="k")))
+            head, body = ask(second, "long")
             assert head.startswith("http/1.1 409")
             assert "\r\nretry-after: 5" in head
             assert json.loads(body)["code"] == "run_unfinished"
             one.kill()
         began = time.monotonic()
-        head, body = split(second.heard(request(second, "long", key="k")))
+        head, body = ask(second, "long")
         assert time.monotonic() - began < 30
         assert head.startswith("http/1.1 500")
         assert json.loads(body)["code"] == "interrupted"
