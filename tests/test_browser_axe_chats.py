@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.axe import fetch_axe, find_ours
+from tests.axe import find_ours
 from tests.chat_states import CHATS, STATES, show
 from tests.open_page import visitor
 from tests.servers import AppServer
@@ -20,11 +20,6 @@ LOOKS: dict[str, Any] = {
 }
 SEEN = [state for state in STATES if state != "long"]
 """The long one has nothing that others have not, 600 kB of it."""
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fetch_axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.mark.parametrize("look", LOOKS)

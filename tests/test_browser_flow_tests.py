@@ -1,18 +1,19 @@
 """*Make it a test* and the tests on *Inside*, in Debian's chromium: for the owner of this computer, and for authors."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import answers, fill, go, say, still, visitor
+from tests.open_page import ask, fill, go, still
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -36,24 +37,32 @@ ADDED = """\
 HOUSE = House(flows={"refunds": FLOW}, shared={"refunds": SHARED})
 
 
-@pytest.fixture(scope="module")
-def alone(house: AppServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """The local owner's app; after the house, which cannot be opened beside a browser."""
-    with House(people={}, flows={"refunds": FLOW}).open(tmp_path_factory.mktemp("alone")) as server:
+def make_test(page: "Page", server: AppServer) -> "Locator":
+    ask(go(page, f"{server.url}/playground?flow=refunds"), "hello")
+    page.get_by_role("button", name="Make it a test").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("+  - message: hello").wait_for()
+    return dialog
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[AppServer]:
+    """The local owner's app."""
+    with AppServer(tmp_path, flows={"refunds": FLOW}) as server:
         yield server
 
 
-def make_test(page: "Page", server: AppServer) -> None:
-    go(page, f"{server.url}/playground?flow=refunds")
-    say(page, "hello")
-    answers(page).get_by_text("You said: hello").wait_for()
-    still(page).get_by_role("button", name="Make it a test").click()
-    page.get_by_role("dialog").get_by_text("+  - message: hello").wait_for()
-
-
 def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServer, page: "Page") -> None:
+    dialog = make_test(page, alone)
+    dialog.get_by_text("Some words of it").click()
+    dialog.get_by_text("Write the words first.").wait_for()
+    dialog.get_by_label("Words that stand in every right answer").fill("goodbye")
+    dialog.get_by_text("expect: {contains: goodbye, takes: [Other], skips: [Refund]}").wait_for()
+    still(page)
+    dialog.get_by_role("button", name="Try the test").click()
+    dialog.get_by_text('contains: the answer lacks "goodbye".').wait_for()
+
     make_test(page, alone)
-    dialog = page.get_by_role("dialog")
     fill(page, Name="Hello there")
     page.keyboard.press("Enter")
     dialog.get_by_text("+  - name: Hello there").wait_for()
@@ -63,7 +72,8 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     page.keyboard.press("Enter")
     dialog.get_by_role("button", name="Write it into the file").click()
     dialog.wait_for(state="detached")
-    assert (alone.folder / "flows" / "refunds.yaml").read_text("utf-8") == FLOW + ADDED
+    file = alone.folder / "flows" / "refunds.yaml"
+    assert file.read_text("utf-8") == FLOW + ADDED
 
     go(page, f"{alone.url}/inside?flow=refunds").get_by_text("2 tests. Not run since the server began.").wait_for()
     page.get_by_role("button", name="Run the tests").click()
@@ -71,34 +81,18 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     page.get_by_text('contains: the answer lacks "30 days".').wait_for()
     page.get_by_text("Hello there · line 10 · 0.").wait_for()
     go(page, page.url).get_by_text("1 test of 2 failed").wait_for()
-    (alone.folder / "flows" / "refunds.yaml").write_text(FLOW.replace("30 days", "refund"), "utf-8")
+    file.write_text(FLOW.replace("30 days", "refund"), "utf-8")
     page.get_by_text("1 test. The flow has changed since they were run.").wait_for()
     page.get_by_role("button", name="Run the test").click()
     page.get_by_text("All passed").wait_for()
 
 
-def test_some_words_are_expected_instead_of_the_whole_answer(alone: AppServer, page: "Page") -> None:
-    make_test(page, alone)
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text("Some words of it").click()
-    dialog.get_by_text("Write the words first.").wait_for()
-    dialog.get_by_label("Words that stand in every right answer").fill("goodbye")
-    dialog.get_by_text("expect: {contains: goodbye, takes: [Other], skips: [Refund]}").wait_for()
-    still(page)
-    dialog.get_by_role("button", name="Try the test").click()
-    dialog.get_by_text('contains: the answer lacks "goodbye".').wait_for()
-
-
 def test_an_author_copies_the_patch_and_a_member_is_offered_nothing(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: "Page", page: "Page"
 ) -> None:
-    make_test(ada, house)
-    dialog = ada.get_by_role("dialog")
+    dialog = make_test(ada, house)
     dialog.get_by_role("button", name="Copy the patch").wait_for()
     assert dialog.get_by_role("button", name="Write it into the file").count() == 0
     assert (house.folder / "flows" / "refunds.yaml").read_text("utf-8") == FLOW
-    with visitor(browser) as page:
-        go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=refunds")
-        say(page, "hello")
-        answers(page).get_by_text("You said: hello").wait_for()
-        assert still(page).get_by_role("button", name="Make it a test").count() == 0
+    ask(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=refunds"), "hello")
+    assert page.get_by_role("button", name="Make it a test").count() == 0
