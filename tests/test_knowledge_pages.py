@@ -81,6 +81,12 @@ def reading(homes: IndexHomes, tmp_path: Path) -> Reading:
     return Reading(homes, tmp_path / "flows")
 
 
+@pytest.fixture
+def here(tmp_path: Path) -> Reading:
+    """In a folder, whatever databases there are."""
+    return Reading(IndexHomes(tmp_path / "data"), tmp_path / "flows")
+
+
 def test_a_page_is_found_with_title_and_address_and_its_links_are_not_followed(reading: Reading, site: Site) -> None:
     site.pages["/hotels"] = SitePage(HOTELS + b"<a href='/trains'>Trains</a>")
     report = reading.index(f"{site.url}/hotels")
@@ -92,17 +98,16 @@ def test_a_page_is_found_with_title_and_address_and_its_links_are_not_followed(r
 
 
 @pytest.mark.parametrize("marks", [{"etag": '"1"'}, {"last_modified": "Fri, 27 Nov 2026 10:00:00 GMT"}, {}])
-def test_a_page_that_did_not_change_is_not_indexed_again(tmp_path: Path, site: Site, marks: Any) -> None:
+def test_a_page_that_did_not_change_is_not_indexed_again(here: Reading, site: Site, marks: Any) -> None:
     url = f"{site.url}/hotels"
-    reading = Reading(IndexHomes(tmp_path / "data"), tmp_path / "flows")
     site.pages["/hotels"] = replace(SitePage(HOTELS), **marks)
-    reading.index(url)
-    assert reading.index(url, asks_all=True).read == 0
+    here.index(url)
+    assert here.index(url, asks_all=True).read == 0
     assert site.answered[-1] == ("/hotels", 304 if marks else 200)
     new: Any = dict.fromkeys(marks, "new")
     site.pages["/hotels"] = replace(SitePage(HOTELS.replace(b"120", b"130")), **new)
-    assert reading.index(url, asks_all=True).read == 1
-    assert [hit.text for hit in reading.find("Lyon")] == ["# Hotels\n\nLyon costs 130 euros."]
+    assert here.index(url, asks_all=True).read == 1
+    assert [hit.text for hit in here.find("Lyon")] == ["# Hotels\n\nLyon costs 130 euros."]
 
 
 def test_a_page_is_asked_again_after_its_time_and_one_that_failed_earlier(tmp_path: Path, site: Site) -> None:
@@ -166,23 +171,18 @@ def test_what_is_no_longer_named_is_gone_and_files_stay(reading: Reading, site: 
     ],
 )
 def test_its_type_says_how_it_is_read_and_else_its_address(
-    tmp_path: Path, site: Site, path: str, page: SitePage, text: str
+    here: Reading, site: Site, path: str, page: SitePage, text: str
 ) -> None:
-    reading = Reading(IndexHomes(tmp_path / "data"), tmp_path / "flows")
     site.pages[path] = page
-    assert reading.index(site.url + path).notes == {}
-    assert [hit.text for hit in reading.find("badge badges bädges")] == [text]
+    assert here.index(site.url + path).notes == {}
+    assert [hit.text for hit in here.find("badge badges bädges")] == [text]
 
 
 @pytest.mark.parametrize(
     ("page", "settings", "says"),
     [
         (SitePage(b"\x89PNG", "image/png"), {}, "It is image/png, which has no text."),
-        (
-            SitePage(b"", status=302, location="http://localhost/"),
-            {},
-            "redirects to another host, which is not followed",
-        ),
+        (SitePage(b"", status=302, location="http://localhost/"), {}, "redirects to another host, which is not follow"),
         (SitePage(b"x" * 3_000), {"answer_bytes": 2_000}, "answers with more than 2,000 bytes"),
         (SitePage(b"x"), {"hosts": ["docs.example.com"]}, "is no host that `outgoing.hosts` of config.yaml allows."),
         (SitePage(b"x"), {"private_networks": []}, "(`outgoing.private_networks` names those of your own)"),

@@ -15,8 +15,6 @@ from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from tests.flow_texts import mistakes, parsed
 from tests.heartbeat import stays_responsive
-from tests.in_process import runtime_of
-from tests.servers import write_folder
 from tests.test_settings import load, refusal
 
 FLOW = """\
@@ -271,18 +269,6 @@ def test_a_library_deletes_nothing_where_there_is_no_flow_yet(tmp_path: Path) ->
     (tmp_path / "travel.yaml").write_text(FLOW + WITH)
     asyncio.run(watch(2))
     assert asked == [False, True]
-
-
-def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
-    config = write_folder(tmp_path, config={"default_model": "scripted"}, flows={"travel": FLOW + WITH})
-    with runtime_of(config) as app:
-        app.library.pace = LibraryPace(settle=0.0)
-        folder = app.settings.flows / "knowledge"
-        folder.mkdir()
-        (folder / "hotels.md").write_text("Hotels in Lyon cost 120 euros.")
-        found = asyncio.run_coroutine_threadsafe(app.library.search("travel", "handbook", "Lyon"), app.loop)
-        assert found.result(60) is not None
-    assert (app.settings.data / "knowledge" / "flows" / "travel" / "handbook" / "current").exists()
 
 
 def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_path: Path) -> None:

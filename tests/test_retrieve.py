@@ -51,7 +51,7 @@ async def answering(folder: Path, *mores: str, of: str = "handbook", **named: st
     flows = {f"it{number}": FLOW.format(name=of, more=more) for number, more in enumerate(mores)}
     flows |= {flow: FLOW.format(name=name, more="") for flow, name in named.items()}
     async with running(folder, flows, config={"knowledge": shared}) as runtime:
-        runtime.library.pace = LibraryPace(settle=0.0)
+        runtime.library.pace = LibraryPace(settle=0.0, wait=120)  # however long a busy machine takes to index
         yield runtime
 
 
