@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-from pathlib import Path
 
 import pytest
 import requests
@@ -29,16 +28,10 @@ def ask(server: AppServer, path: str, method: str = "GET", **headers: str) -> re
     return requests.request(method, server.url + path, headers=named, timeout=10, allow_redirects=False)
 
 
-def script(server: AppServer) -> str:
-    """The address of the one that index.html begins with."""
-    found = re.search(r'src="(/static/js/index\.[^"]+\.js)"', ask(server, "/").text)
-    assert found
-    return found[1]
-
-
 @pytest.mark.parametrize("path", ["/", "/public_flow/echo", "/public_flow/nobody-knows", *sorted(set(PAGES) - AT_ROOT)])
 def test_every_page_begins_with_the_same_small_file(house: AppServer, path: str) -> None:
     answer = ask(house, path)
+    assert set(PAGES) >= AT_ROOT
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (answer.headers["content-encoding"], answer.headers["vary"]) == ("gzip", "Accept-Encoding")
     assert answer.headers["cache-control"] == "private, no-cache"
@@ -48,29 +41,28 @@ def test_every_page_begins_with_the_same_small_file(house: AppServer, path: str)
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_it_names_scripts_of_a_conversation_that_are_there(house: AppServer) -> None:
-    named = re.search(r"for \(const href of (\[.*?\])\)", ask(house, "/").text)
+def test_it_says_the_organizations_name_before_any_script_runs_and_names_scripts_that_are_there(
+    house: AppServer,
+) -> None:
+    text = ask(house, "/").text
+    named = re.search(r"for \(const href of (\[.*?\])\)", text)
     assert named
     addresses = json.loads(named[1])
     assert find_asset("chat.js") in addresses
     assert [path for path in addresses if ask(house, path).status_code != 200] == []
-
-
-def test_it_says_the_organizations_name_before_any_script_runs(house: AppServer) -> None:
-    text = ask(house, "/").text
     assert "<title>Acme &lt;&amp;&gt; Co</title>" in text
     splash = text[text.index('<div id="splash" role="status">') : text.index('<div id="root">')]
     assert "<span>Acme &lt;&amp;&gt; Co</span>" in splash
 
 
 def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:
-    path = script(house)
+    found = re.search(r'src="(/static/js/index\.[^"]+\.js)"', ask(house, "/").text)
+    assert found
+    path = found[1]  # of the script that index.html begins with
     answer = ask(house, path)
     assert answer.headers["content-encoding"] == "gzip"
-    assert (answer.headers["vary"], answer.headers["content-type"]) == (
-        "Accept-Encoding",
-        "text/javascript; charset=utf-8",
-    )
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     assert answer.headers["cache-control"] == "public, immutable, max-age=31536000"
     assert int(answer.headers["content-length"]) < len(answer.content) / 2
     assert ask(house, path, If_None_Match=answer.headers["etag"]).status_code == 304
@@ -140,8 +132,3 @@ def test_names_of_the_first_page_lead_there(house: AppServer, path: str) -> None
 )
 def test_only_who_understands_gzip_is_sent_it(said: str, *, does: bool) -> None:
     assert takes_gzip(Headers({"accept-encoding": said})) is does
-
-
-def test_every_file_of_pages_has_an_address_or_is_named_here(tmp_path: Path) -> None:
-    assert tmp_path.exists()
-    assert set(PAGES) >= AT_ROOT

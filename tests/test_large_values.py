@@ -17,6 +17,7 @@ from flowground.runner import run_flow
 from flowground.values import LONGEST, ValueKind, measure
 from flowground.wiring import wire
 from tests.flow_runs import nothing_said, read_into
+from tests.flow_texts import wired
 from tests.heartbeat import stays_responsive
 from tests.test_structured import Answering
 
@@ -48,44 +49,25 @@ class Given(Component):
 
 
 TYPES: dict[str, type[Component]] = {**COMPONENTS, "Given": Given}
-ONE = wire(
-    parse_flow(
-        "components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: '${In}'}}", "one.yaml", max_bytes=1000
-    )
-)
+ONE = wired("components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: '${In}'}}")
 
 
 READERS = {
-    "shown": """
-  Out: {type: ChatOutput, input_value: "${Given}"}
-""",
-    "parsed": """
-  Read: {type: Parser, input_data: "${Given}", template: "{n}: {text}"}
-  Out: {type: ChatOutput, input_value: "${Read}"}
-""",
-    "written": """
-  Read: {type: Parser, input_data: "${Given}", mode: Stringify}
-  Out: {type: ChatOutput, input_value: "${Read}"}
-""",
-    "parsed by many": f"""
-  Read: {{type: Parser, input_data: "${{Given}}", template: "{"{none}" * 300}"}}
-  Out: {{type: ChatOutput, input_value: "${{Read}}"}}
-""",
-    "in a text": """
-  Out: {type: ChatOutput, input_value: "all: ${Given}"}
-""",
-    "each": """
-  Each: {type: ForEach, data: "${Given}", flow: one, parallel: 64}
-  Out: {type: ChatOutput, input_value: "${Each}"}
-""",
+    "shown": ("", "${Given}"),
+    "parsed": ('Read: {type: Parser, input_data: "${Given}", template: "{n}: {text}"}', "${Read}"),
+    "written": ('Read: {type: Parser, input_data: "${Given}", mode: Stringify}', "${Read}"),
+    "parsed by many": (f'Read: {{type: Parser, input_data: "${{Given}}", template: "{"{none}" * 300}"}}', "${Read}"),
+    "in a text": ("", "all: ${Given}"),
+    "each": ('Each: {type: ForEach, data: "${Given}", flow: one, parallel: 64}', "${Each}"),
 }
+"""What reads the value, and what is answered."""
 
 
 async def run(components: str, models: Any = None) -> RunFinished | None:
     text = f"components:\n{components}"
-    wired = link_flow(wire(parse_flow(text, "large.yaml", max_bytes=100_000), types=TYPES), {"one": ONE})
+    flow = link_flow(wire(parse_flow(text, "large.yaml", max_bytes=100_000), types=TYPES), {"one": ONE})
     events: list[Any] = []
-    run = run_flow(wired, RunRequest("hi"), history=nothing_said, models=models or Answering())
+    run = run_flow(flow, RunRequest("hi"), history=nothing_said, models=models or Answering())
     try:
         await read_into(events, run)
     except FlowgroundError:
@@ -100,7 +82,10 @@ async def test_the_largest_records(which: str, reader: str) -> None:
     assert measure(VALUES[which]) <= LONGEST
 
     async def ask() -> None:
-        await run(f"  Given: {{type: Given, which: {which}}}{READERS[reader]}")
+        read, out = READERS[reader]
+        await run(
+            f"  Given: {{type: Given, which: {which}}}\n  {read}\n  Out: {{type: ChatOutput, input_value: '{out}'}}"
+        )
 
     await stays_responsive(ask)
 
@@ -116,10 +101,7 @@ FOUND = """\
 
 @pytest.mark.parametrize(
     ("items", "answer"),
-    [
-        ("{type: object, properties: {n: {type: integer}}}", [{"n": 1}] * 20_000),
-        ("{type: integer}", [1] * 160_000),
-    ],
+    [("{type: object, properties: {n: {type: integer}}}", [{"n": 1}] * 20_000), ("{type: integer}", [1] * 160_000)],
 )
 async def test_the_longest_answer_of_a_schema(items: str, answer: list[Any]) -> None:
     written = json.dumps({"lines": answer})
