@@ -152,7 +152,7 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, f
 
 def test_a_changed_component_replaces_only_itself() -> None:
     flow = wired(TALK)
-    changed = {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": ""}}
+    changed: dict[str, dict[str, Any]] = {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": ""}}
     made = {name: change_component(flow.components[name], fields) for name, fields in changed.items()}
     other = replace_components(flow, made)
     assert other.components["Model"].model_dump()["temperature"] == 1.5
