@@ -1,7 +1,7 @@
 """Validated and connected: what runs, and what may be changed of it."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
