@@ -33,6 +33,7 @@ def fields(flow: WiredFlow, *, sees_inside: bool = True) -> dict[str, FieldPolic
     ("key", "kind", "value", "bounds"),
     [
         ("ChatInput.input_value", "area", "Hello", (None, None, None)),
+        ("Prompt.tone", "area", "kind", (None, None, None)),
         ("Model.temperature", "slider", 0.1, (0, 2, 0.01)),
         ("Model.top_p", "number", None, (0.01, 1, 0.01)),
         ("Model.max_tokens", "integer", None, (1, 1_000_000, 1)),
