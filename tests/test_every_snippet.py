@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -163,7 +164,7 @@ def test_a_snippet_sends_the_files(
     app: AppServer, key: dict[str, str], language: str, stream: bool, handles_errors: bool
 ) -> None:
     """With the token in its code where it streams."""
-    fields = {"stream": stream, "handles_errors": handles_errors}
+    fields: dict[str, Any] = {"stream": stream, "handles_errors": handles_errors}
     written, env = (key["FLOWGROUND_API_KEY"], {}) if stream else (None, key)
     message = 'What is "<file 1>" in it?'
     request = SnippetRequest(app.url, "reads", message, files=list(FILES), token=written, **fields)

@@ -52,7 +52,7 @@ def run(
 @in_a_shell
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_everything_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, variant: str) -> None:
-    asked = {"message": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}
+    asked: dict[str, Any] = {"message": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}
     code, out, err = run(endpoint, language, **asked, **VARIANTS[variant])
     assert (code, err) == (0, "")
     assert endpoint.bodies == [{"input_value": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}]

@@ -37,7 +37,7 @@ def literals(code: str, kind: str) -> list[str]:
 @pytest.mark.parametrize("variant", MODES)
 def test_the_body_is_one_here_string_that_says_what_was_typed(variant: str) -> None:
     for value in HOSTILE:
-        given = {"session_id": value, "tweaks": {value: {value: value}}}
+        given: dict[str, Any] = {"session_id": value, "tweaks": {value: {value: value}}}
         request = SnippetRequest("http://x", "f", value, **given, **MODES[variant])
         code = write_snippets(request)["powershell"]
         assert code.isascii()  # Windows PowerShell reads a saved file in an old code page
