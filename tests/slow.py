@@ -63,7 +63,7 @@ def list_changed(area: Area, since: str) -> list[str]:
 def run(area: str, limit: float | None = None) -> tuple[bool, LastRun]:
     """Whether the area's tests passed. After `limit` seconds they are ended, and have not."""
     began, words = time.monotonic(), [""]
-    command = [sys.executable, "-m", "pytest", "-m", "slow", "--areas", area]
+    command = [sys.executable, "-m", "pytest", "-m", "slow", f"--areas={area}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     timer = threading.Timer(limit or threading.TIMEOUT_MAX, os.killpg, (process.pid, signal.SIGKILL))
     timer.daemon = True

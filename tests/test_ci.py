@@ -71,7 +71,7 @@ def run(folder: Path, *options: str, ci: bool = False, **tests: object) -> tuple
         ([], "4 workers"),
         ([], "8 passed"),
         (["-m", "slow", "-n0"], "1 passed, 8 deselected"),
-        (["-m", "slow", "--areas", "postgresql", "-n0"], "1 passed in"),
+        (["-m", "slow", "--areas=postgresql", "-n0"], "1 passed in"),
         (["test_small.py"], "9 passed"),
         (["."], "8 passed"),
     ],
