@@ -11,12 +11,8 @@ from typing import Any
 import pytest
 
 from flowground.errors import RunError
-from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
-from flowground.library import Library, LibraryPace
-from flowground.loader import Catalogue
 from flowground.store import Store
-from tests.command_line import ECHO
 from tests.store_databases import DATABASES, empty_database
 
 OLD = 1_600_000_000
@@ -35,11 +31,8 @@ def computers(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Compu
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "flows"
     made.mkdir()
-    for name, text in {
-        "travel": "Hotels in Lyon cost 120 euros.",
-        "leave": "Thirty days of leave.",
-        "empty": "",
-    }.items():
+    texts = {"travel": "Hotels in Lyon cost 120 euros.", "leave": "Thirty days of leave.", "empty": ""}
+    for name, text in texts.items():
         write(made / f"{name}.md", text)
     return made
 
@@ -102,9 +95,7 @@ def test_another_computer_finds_what_one_indexed_and_agrees_that_it_is_current(
     assert asyncio.run(other.is_outdated(sources(elsewhere)))
 
 
-def test_one_makes_the_index_and_who_loses_the_lock_lets_nothing_serve(
-    computers: Computers, folder: Path, tmp_path: Path
-) -> None:
+def test_one_makes_the_index_and_who_loses_the_lock_lets_nothing_serve(computers: Computers, folder: Path) -> None:
     first, second = computers.open_homes().open("handbook"), computers.open()
     release = first.take()
     with pytest.raises(KnowledgeBusy, match="being indexed already"):
@@ -122,14 +113,11 @@ def test_one_makes_the_index_and_who_loses_the_lock_lets_nothing_serve(
     assert [hit.source for hit in asyncio.run(second.search("Lyon"))] == ["travel.md"]
 
 
-def test_rows_that_serve_no_more_are_removed_and_words_counted_as_if_made_anew(
-    computers: Computers, folder: Path, tmp_path: Path
-) -> None:
+def test_rows_that_serve_no_more_are_removed_and_words_counted_anew(computers: Computers, folder: Path) -> None:
     knowledge = computers.open()
     for round_ in range(3):
-        write(
-            folder / "travel.md", f"Hotels in Paris cost 12{round_} euros, trains {'too ' * round_}.", at=OLD + round_
-        )
+        text = f"Hotels in Paris cost 12{round_} euros, trains {'too ' * round_}."
+        write(folder / "travel.md", text, at=OLD + round_)
         asyncio.run(knowledge.index(sources(folder)))
     (folder / "leave.md").unlink()
     asyncio.run(knowledge.index(sources(folder)))
@@ -143,9 +131,7 @@ def test_rows_that_serve_no_more_are_removed_and_words_counted_as_if_made_anew(
     assert computers.count_files(where="build <> ''") == 0
 
 
-def test_what_was_begun_and_cancelled_or_left_by_a_killed_process_is_removed(
-    computers: Computers, folder: Path, tmp_path: Path
-) -> None:
+def test_what_was_cancelled_or_left_by_a_killed_process_is_removed(computers: Computers, folder: Path) -> None:
     from flowground.knowledge.index import IndexedFile, IndexedPassage  # noqa: PLC0415 - beside its writer
     from flowground.knowledge.table_writer import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
 
@@ -169,47 +155,22 @@ def test_what_was_begun_and_cancelled_or_left_by_a_killed_process_is_removed(
     assert computers.count_files() == 0
 
 
-def test_an_index_that_no_flow_names_any_more_is_deleted_with_all_its_rows(
-    computers: Computers, folder: Path, tmp_path: Path
-) -> None:
+def test_an_index_that_no_flow_names_any_more_is_deleted_with_all_its_rows(computers: Computers, folder: Path) -> None:
     for name in ("handbook", "travel/own", "other/own"):
         asyncio.run(computers.open(name).index(sources(folder)))
     homes = computers.open_homes()
     homes.forget({"handbook"}, now=time.time() + 1_800)  # whom another process wanted lately stays
+    homes.forget({"handbook"}, now=time.time() + 4_000, deletes=False)
     assert computers.count_files() == 9
-    homes.forget({"handbook"}, now=time.time() + 4_000)
+    homes.forget({"other/own"}, now=time.time() + 3_000, deletes=False)  # and whoever is wanted now
+    homes.forget(set(), now=time.time() + 4_000)
+    assert sorted(computers.ask("SELECT name FROM knowledge_indexes")) == [("handbook",), ("other/own",)]
+    homes.forget({"handbook"}, now=time.time() + 9_000)
     assert computers.ask("SELECT name FROM knowledge_indexes") == [("handbook",)]
     left = [computers.ask(f"SELECT count(*) FROM knowledge_{part}")[0][0] for part in ("files", "passages")]
     assert left == [3, 2]
     assert not computers.list_words("travel/own")
     assert [hit.source for hit in asyncio.run(computers.open().search("Lyon"))] == ["travel.md"]
-
-
-def test_a_library_deletes_what_no_flow_names_and_nothing_while_a_flow_file_has_mistakes(
-    computers: Computers, folder: Path
-) -> None:
-    (folder / "broken.yaml").write_text("components: [")
-    (folder / "some.yaml").write_text(ECHO)  # where there is no flow yet, nothing is deleted
-    for name in ("mine", "gone/own"):
-        asyncio.run(computers.open(name).index(sources(folder)))
-    computers.ask("UPDATE knowledge_indexes SET wanted_at = 0 RETURNING 1")
-    section = {"mine": KnowledgeSection(files=("*.md",))}
-
-    async def watch() -> None:
-        library = Library(Catalogue(folder, max_bytes=1_000), section, computers.open_homes(), pace=LibraryPace(0.05))
-        library.start()
-        for _ in range(400):
-            if computers.ask("SELECT wanted_at FROM knowledge_indexes WHERE name = 'mine'") != [(0.0,)]:
-                break
-            await asyncio.sleep(0.05)
-        await library.close()
-
-    asyncio.run(watch())
-    assert len(computers.ask("SELECT name FROM knowledge_indexes")) == 2
-    (folder / "broken.yaml").unlink()
-    computers.ask("UPDATE knowledge_indexes SET wanted_at = 0 RETURNING 1")
-    asyncio.run(watch())
-    assert computers.ask("SELECT name FROM knowledge_indexes") == [("mine",)]
 
 
 def test_a_database_that_does_not_answer_is_a_sentence(tmp_path: Path, folder: Path) -> None:

@@ -221,40 +221,15 @@ def test_the_folder_of_an_index_that_nobody_wants_for_an_hour_goes(tmp_path: Pat
     assert (list_folders(), (tmp_path / "flows" / "gone").exists()) == ([folders[1], folders[4]], False)
 
 
-def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file_has_mistakes(shelf: Shelf) -> None:
-    data, broken = shelf.folder.parent / "data", shelf.folder / "broken.yaml"
-    gone = data / "flows" / "gone" / "handbook"
-    gone.mkdir(parents=True)
-    (gone / "wanted").touch()
-    os.utime(gone / "wanted", (9, 9))
-    broken.write_text("components: [")
-
-    async def is_gone() -> bool:
-        return not gone.exists()
-
-    async def watch(*, deletes: bool) -> None:
-        catalogue = Catalogue(shelf.folder, max_bytes=100_000)
-        library = Library(catalogue, {}, IndexHomes(data), pace=LibraryPace(settle=0.05))
-        library.start()
-        assert await library.search("travel", "handbook", "Lyon")  # whose index is made after that look
-        assert await is_gone() is False or deletes
-        if deletes:
-            await _until(is_gone)
-        await library.close()
-
-    asyncio.run(watch(deletes=False))
-    broken.unlink()
-    asyncio.run(watch(deletes=True))
-
-
-def test_a_library_deletes_nothing_where_there_is_no_flow_yet(tmp_path: Path) -> None:
+def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_with_mistakes(tmp_path: Path) -> None:
     """A folder of flows that is mounted or fetched later than the process starts is empty at first."""
-    asked: list[bool] = []
+    asked: list[tuple[set[str], bool]] = []
+    flow, broken = tmp_path / "travel.yaml", tmp_path / "broken.yaml"
 
     class WatchedHomes(IndexHomes):
         def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
-            asked.append(deletes)
-            return []
+            asked.append((set(wanted), deletes))
+            return ["gone/handbook"]
 
     async def watch(count: int) -> None:
         async def is_asked() -> bool:
@@ -266,9 +241,12 @@ def test_a_library_deletes_nothing_where_there_is_no_flow_yet(tmp_path: Path) ->
         await library.close()
 
     asyncio.run(watch(1))
-    (tmp_path / "travel.yaml").write_text(FLOW + WITH)
+    flow.write_text(FLOW + WITH)
+    broken.write_text("components: [")
     asyncio.run(watch(2))
-    assert asked == [False, True]
+    broken.unlink()
+    asyncio.run(watch(3))
+    assert asked == [(set(), False), ({"travel/handbook"}, False), ({"travel/handbook"}, True)]
 
 
 def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_path: Path) -> None:

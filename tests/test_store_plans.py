@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, inspect
@@ -71,6 +69,7 @@ RATINGS = (
     *(FeedbackFilter(), FeedbackFilter("bad", since=1.0)),
     *(FeedbackFilter(is_explained=True), FeedbackFilter("good", is_explained=True)),
 )
+COUNTED = [counts.RunsOf(by, "echo", 0.0) for by in get_args(counts.CountedBy)]
 Job = tuple[Callable[..., object], dict[str, Any]]
 
 
@@ -98,10 +97,7 @@ JOBS = [
     *each({"passed": DECISION}, passed_decisions.pass_on, passed_decisions.read_outcome, passed_decisions.drop),
     one(passed_decisions.note_outcomes, outcomes={DECISION: "taken"}),
     *(one(waiting_calls.note_waiting, waiting={"r": [WAITS]}), one(waiting_calls.list_waiting, run_id="r")),
-    *(
-        one(counts.sum_runs, of=counts.RunsOf(by, "echo", 0.0), unit="tokens", holder="h")
-        for by in get_args(counts.CountedBy)
-    ),
+    *(one(counts.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
     # Files
     one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),
     *(one(files.find_file, key="f", owners=["member:ada"]), one(files.list_page, owners=["member:ada"], limit=20)),
@@ -139,6 +135,7 @@ JOBS = [
     # All that somebody said, and what is forgotten
     *each(OWNERS, counts.sum_bytes, transcripts.list_places, transcripts.list_session_ids),
     *each({**OWNERS, "session_id": "s"}, transcripts.list_places, erasing.erase_conversations),
+    one(conversations.find_session_keys, **OWNERS, session_id="s"),
     *(one(transcripts.read_messages, **OWNERS, positions=[1, 2]), one(exports.list_keys, **OWNERS, until=2e9)),
     one(exports.read_part, keys=[(1.0, SESSION)], after=exports.ExportPlace()),
     *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(contents.forget_contents, before=2e9)),
@@ -193,13 +190,6 @@ def test_no_job_reads_all_there_is(connection: Connection) -> None:
     assert found == []
 
 
-def test_what_reads_all_is_noticed(connection: Connection) -> None:
-    def count(connection: Connection) -> None:
-        connection.exec_driver_sql("SELECT count(*) FROM messages AS m WHERE role = 'user'").all()
-
-    assert find_scans(connection, count) & {"messages", "m"}
-
-
 def test_of_each_table_it_is_said_whether_it_grows() -> None:
     """So that jobs on a new table are looked at."""
     assert sorted((*GROWING, *FEW)) == sorted(tables.metadata.tables)
@@ -225,6 +215,7 @@ FEW_ROWS: dict[Callable[..., object], str] = {
     **dict.fromkeys((stop_requests.ask_stop, overview.list_running), "SCAN runs USING INDEX runs_running"),
     **dict.fromkeys((access_requests.list_open, access_requests.count_open), OF_REQUESTS),
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
+    conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_recent (owner=? AND flow_id>?)",
     tokens.find_page: "SEARCH tokens USING INDEX tokens_of_owner (owner=?)",
 }
 
@@ -238,29 +229,3 @@ def test_few_rows_are_found_by_what_makes_them_few(connection: Connection) -> No
         steps = list_steps(connection, job, **arguments)
         before.rollback()
         assert step in steps, (job, steps)
-
-
-def test_a_session_is_found_without_reading_its_owners_others(tmp_path: Path) -> None:
-    engine = Database.make(f"sqlite:///{tmp_path}/test.db").writer
-    migrate(engine)
-    with engine.connect() as opened, opened.begin():
-
-        def add_sessions(count: int) -> None:
-            for flow in ("echo", "talk"):
-                for _ in range(count):
-                    here: dict[str, Any] = {"flow_id": flow, "owner": "token:t", "session_id": str(uuid4())}
-                    turns.begin_turn(opened, **here, message=replace(ASKED, id=str(uuid4())), run=None)
-
-        def count_steps() -> int:
-            steps: list[None] = []
-            driver: Any = opened.connection.driver_connection
-            driver.set_progress_handler(lambda: steps.append(None), 1)
-            found = conversations.find_session_keys(opened, owners=["token:t", "token:u"], session_id="s")
-            driver.set_progress_handler(None, 1)
-            assert found == [conversations.make_session_key(flow, "token:t", "s") for flow in ("echo", "talk")]
-            return len(steps)
-
-        add_sessions(1)
-        few = count_steps()
-        add_sessions(200)
-        assert 0 < count_steps() <= few
