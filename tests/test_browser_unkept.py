@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, expect_count, flow_text, go, messages, open_step, say, still, stop
+from tests.open_page import answers, ask, expect_count, flow_text, go, messages, open_step, say, still, stop
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ NOTE = "This flow keeps no messages"
 
 def assert_empty(page: "Page") -> None:
     """The page, loaded anew, shows nothing of what was said, and nothing that would be waited for."""
-    still(page)
-    page.get_by_text("Say something.").wait_for()
+    still(page).get_by_text("Say something.").wait_for()
     assert messages(page).count() == 0
     assert "interrupted" not in page.content().lower()
     assert "Your chats" not in page.content()
@@ -47,9 +46,7 @@ def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServe
     assert page.get_by_text(NOTE).count() == 0
     go(page, f"{house.url}/playground?flow=echo").get_by_text(NOTE).wait_for()
     for said in ("first", "second"):
-        say(page, said)
-        answers(page).get_by_text(f"You said: {said}").wait_for()
-        still(page)
+        ask(page, said)
     expect_count(answers(page).get_by_text("You said: first"), 1)
     page.get_by_role("button", name="4 steps").last.click()
     open_step(page, "Prompt")
@@ -61,13 +58,11 @@ def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServe
 
 
 def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=long")
-    say(page, "Go")
+    say(go(page, f"{house.url}/playground?flow=long"), "Go")
     answers(page).get_by_text("word3").wait_for()
     stop(page)
     page.get_by_text("Stopped ·").wait_for()
-    still(page)
-    assert "word3" in answers(page).inner_text()
+    assert "word3" in answers(still(page)).inner_text()
     expect_count(answers(page), 1)
     page.get_by_role("button", name="Try again").wait_for()
     page.reload()
@@ -75,8 +70,7 @@ def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page
 
 
 def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=slow")
-    say(page, "a b c " * 100)  # a second tab must open before it ends
+    say(go(page, f"{house.url}/playground?flow=slow"), "a b c " * 100)  # a second tab must open before it ends
     answers(page).get_by_text("You said: a b").wait_for()
     page.reload()
     answers(page).get_by_text("You said: a b").wait_for()
@@ -91,27 +85,20 @@ def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(hou
 
 
 def test_what_failed_says_why_and_is_tried_again(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=fail")
-    say(page, "Go")
-    answers(page).get_by_text("The scripted model fails.").wait_for()
-    still(page)
+    ask(go(page, f"{house.url}/playground?flow=fail"), "Go", "The scripted model fails.")
     page.get_by_role("button", name="Try again").click()
     answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
-    still(page)
-    expect_count(messages(page), 4)
+    expect_count(messages(still(page)), 4)
     page.reload()
     assert_empty(page)
 
 
 def test_a_form_shows_its_result_once(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=text")
-    page.get_by_text(NOTE).wait_for()
+    go(page, f"{house.url}/playground?flow=text").get_by_text(NOTE).wait_for()
     page.get_by_role("textbox", name="Text").fill("a text")
     page.keyboard.press("Control+Enter")
     answers(page).get_by_text("You said: a text").wait_for()
-    still(page)
-    expect_count(answers(page), 1)
+    expect_count(answers(still(page)), 1)
     page.reload()
-    still(page)
-    assert answers(page).count() == 0
+    assert answers(still(page)).count() == 0
     assert "interrupted" not in page.content().lower()
