@@ -19,7 +19,7 @@ import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.conversation import ConversationDoor
@@ -28,31 +28,40 @@ from flowground.runtime import Runtime
 from tests.browser import Browser
 
 Told = dict[str, Any]
+Headers = Mapping[str, str] | None
 LASTING = " ".join(["word"] * 400)
 """A message that `scripted:slow` answers for twenty seconds: long enough for what is done meanwhile."""
 
 
 @contextmanager
-def open_chat(
-    browser: Browser, flow: str, *, is_public: bool = False, headers: Mapping[str, str] | None = None
-) -> Iterator["ChatSocket"]:
-    """One socket of the flow's page, which shows no conversation yet. `headers` as for `page_socket.open_page`."""
+def dial(browser: Browser, path: str, headers: Headers, *subprotocols: str) -> Iterator[ClientConnection]:
+    """`headers` are added to the handshake, or replace Origin, Cookie and Host ("" leaves one out)."""
     address = urlsplit(browser.url)
     named = {"Host": address.netloc, "Origin": browser.url, "Cookie": browser.cookies} | dict(headers or {})
     host, origin = named.pop("Host"), named.pop("Origin")
-    place = "&at=public" if is_public else ""
     with (
         socket.create_connection((address.hostname, address.port), timeout=60) as dialled,
         connect(
-            f"ws://{host}/chat?flow={flow}{place}",
+            f"ws://{host}{path}",
             sock=dialled,
             origin=Origin(origin) if origin else None,
+            subprotocols=[Subprotocol(word) for word in subprotocols] or None,
             additional_headers={name: value for name, value in named.items() if value},
             max_size=None,
             proxy=None,
             open_timeout=60,
         ) as connection,
     ):
+        yield connection
+
+
+@contextmanager
+def open_chat(
+    browser: Browser, flow: str, *, is_public: bool = False, headers: Headers = None
+) -> Iterator["ChatSocket"]:
+    """One socket of the flow's page, which shows no conversation yet. `headers` as for `dial`."""
+    place = "&at=public" if is_public else ""
+    with dial(browser, f"/chat?flow={flow}{place}", headers) as connection:
         yield ChatSocket(connection)
 
 

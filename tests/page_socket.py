@@ -3,11 +3,10 @@
 Speaks Streamlit's protocol (protobuf frames on /_stcore/stream), as its frontend does.
 """
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -15,45 +14,29 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.PageConfig_pb2 import PageConfig
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin, Subprotocol
+from websockets.sync.client import ClientConnection
 
 from tests.browser import Browser as Browser
-from tests.chat_socket import ChatSocket, open_chat
+from tests.chat_socket import ChatSocket, Headers, dial, open_chat
 
 
 @contextmanager
 def open_page(
-    browser: Browser, *, base: str = "", headers: Mapping[str, str] | None = None, session: str = ""
+    browser: Browser, *, base: str = "", headers: Headers = None, session: str = ""
 ) -> Iterator["PageSocket"]:
-    """One open page. `headers` are added to the handshake, or replace Origin, Cookie and Host ("" leaves one out).
+    """One open page. `headers` as for `chat_socket.dial`.
 
     `session` is the id of a page whose connection was lost, to come back to it.
     """
-    address = urlsplit(browser.url)
-    named = {"Host": address.netloc, "Origin": browser.url, "Cookie": browser.cookies} | dict(headers or {})
-    host, origin = named.pop("Host"), named.pop("Origin")
-    with (
-        socket.create_connection((address.hostname, address.port), timeout=60) as dialled,
-        connect(
-            f"ws://{host}{base}/_stcore/stream",
-            sock=dialled,
-            origin=Origin(origin) if origin else None,
-            subprotocols=[Subprotocol(word) for word in ("streamlit", "x", session) if word],
-            additional_headers={name: value for name, value in named.items() if value},
-            max_size=None,
-            proxy=None,
-            open_timeout=60,
-        ) as connection,
-        ExitStack() as chats,
-    ):
+    words = ("streamlit", "x", session) if session else ("streamlit", "x")
+    with dial(browser, f"{base}/_stcore/stream", headers, *words) as connection, ExitStack() as chats:
         flow = base.removeprefix("/public_flow/") if base.startswith("/public_flow/") else ""
 
-        def dial(named: str) -> ChatSocket:
+        def open_one(named: str) -> ChatSocket:
             chat = open_chat(browser, flow or named, is_public=bool(flow), headers=headers)
             return chats.enter_context(chat)
 
-        yield PageSocket(connection, dial)
+        yield PageSocket(connection, open_one)
 
 
 def say_bytes(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
@@ -106,18 +89,6 @@ class PageSocket:
         chat.read_until("ended", "refused")
         return chat.spell(begin)
 
-    def say_by_script(self, text: str) -> bytes:
-        """The same at a page of a release whose conversations had no socket: until its script is over."""
-        return self.run(self.message(text))
-
-    def message(self, text: str) -> BackMsg:
-        """What a browser sends for a typed message."""
-        asked = self._asked()
-        typed = asked.rerun_script.widget_states.widgets.add()
-        typed.id = self.widgets["chat_input"][-1]
-        typed.chat_input_value.data = text
-        return asked
-
     def press(self, widget_id: str, *, typed: Mapping[str, str] | None = None) -> bytes:
         """A click on a button, with what stands in text fields by then; a dialog's button runs its dialog only."""
         asked = self._asked(widget_id)
@@ -151,10 +122,6 @@ class PageSocket:
     def send(self, message: BackMsg) -> None:
         """Anything a browser could ask for."""
         self._connection.send(message.SerializeToString())
-
-    def send_text(self, words: str) -> None:
-        """What no browser sends: a message of words."""
-        self._connection.send(words)
 
     def send_bytes(self, data: bytes) -> None:
         """Past the protocol: these bytes on the connection."""

@@ -41,7 +41,9 @@ OPENED = "the flow's author opened `Language.input_value`, `Prompt.length`, `Mod
 
 @pytest.fixture(scope="module", params=DATABASES)
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with HOUSE.open_on(request.param, tmp_path_factory.mktemp("house")) as server:
+    """The app as the file's `HOUSE` says, on both databases."""
+    wanted: House = request.module.HOUSE
+    with wanted.open_on(request.param, tmp_path_factory.mktemp("house")) as server:
         yield server
 
 
@@ -345,9 +347,7 @@ def test_a_question_is_asked_again_and_edited_with_what_is_chosen_then(letters: 
         assert read_text(letters.told[begin:], letters.told[-1]) == f"You said: {answer}"
 
 
-def test_the_message_keeps_it_and_a_page_with_older_options_opens_its_conversation(
-    house: AppServer, opened: OpenChat
-) -> None:
+def test_the_message_keeps_it_and_a_page_with_older_options_opens_the_chat(house: AppServer, opened: OpenChat) -> None:
     page = opened("letters", "bob", is_public=True)
     page.ask("Hi", tweaks=FRENCH)
     store = Store.open(Settings.load(house.config_file).database)

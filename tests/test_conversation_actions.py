@@ -1,7 +1,6 @@
 """What models do on the way to an answer, over a page's socket: a line each, live and kept, for whom how much; and
 calls that wait for a person, who sees what will be sent and alone decides."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,12 @@ from tests.chat_socket import ChatSocket, Told
 from tests.chats import OpenChat, open_chats
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text
-from tests.servers import AppServer
-from tests.store_databases import DATABASES
+from tests.test_conversation import house as house
+from tests.test_conversation import opened as opened
 
 FLOWS = ACTING | {"thinks": flow_text("scripted:thinking", "Thinks"), "careful": ASKING_FIRST}
-HOUSE = House(
-    config={"sharing": {"allow_public": True}}, flows=FLOWS, shared={name: PUBLIC for name in FLOWS if name != "silent"}
-)
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with HOUSE.open_on(request.param, tmp_path_factory.mktemp("house")) as server:
-        yield server
-
-
-@pytest.fixture
-def opened(house: AppServer) -> Iterator[OpenChat]:
-    with open_chats(house) as opened:
-        yield opened
+SHARED = {name: PUBLIC for name in FLOWS if name != "silent"}
+HOUSE = House(config={"sharing": {"allow_public": True}}, flows=FLOWS, shared=SHARED)
 
 
 @pytest.fixture
@@ -92,9 +78,7 @@ def test_steps_come_with_the_tools_that_were_called_as_they_were_lit(chat: ChatS
 
 @pytest.mark.parametrize(("who", "is_public"), [("bob", False), ("bob", True), ("a guest", True)])
 @pytest.mark.parametrize("flow", ["agent", "shown"])
-def test_others_are_sent_names_alone_unless_the_flow_shows_more(
-    opened: OpenChat, who: str, flow: str, *, is_public: bool
-) -> None:
+def test_others_are_sent_names_unless_the_flow_shows(opened: OpenChat, who: str, flow: str, *, is_public: bool) -> None:
     chat = opened(flow, who, is_public=is_public)
     told = say(chat, r'call Sums {"expression": "1234567+1"} and call Sums {"expression": "x"}')
     assert read_states(told) == [("Do sums", "done"), ("Do sums", "failed")]

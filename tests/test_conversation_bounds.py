@@ -3,7 +3,6 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -13,10 +12,11 @@ from websockets.exceptions import ConnectionClosed
 from flowground.shims.page_messages import SMALLEST
 from flowground.store.flows.publications import Sharing
 from tests.chat_socket import ChatSocket, open_chat
-from tests.chats import OpenChat, open_chats
+from tests.chats import OpenChat
 from tests.house import PUBLIC, SHARED, House, share
 from tests.page_socket import Browser
 from tests.servers import AppServer
+from tests.test_conversation import opened as opened
 from tests.test_page_sockets import LONG, remember
 from tests.tickets import open_browser
 from tests.waiting import eventually
@@ -44,12 +44,6 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
     "keys": (json.dumps(SAY | {"text": 'a \\" b \\', "tweaks": MANY}), TOO_MANY),
     "values": (json.dumps({"type": "tweaks", "tweaks": {"Model": {"model": ["x"] * 500_000}}}), TOO_MANY),
 }
-
-
-@pytest.fixture
-def opened(house: AppServer) -> Iterator[OpenChat]:
-    with open_chats(house) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import requests
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, whole_chats
-from tests.chats import OpenChat, open_chats
+from tests.chats import OpenChat
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_access_websocket import beside
+from tests.test_conversation import opened as opened
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
@@ -52,12 +53,6 @@ def get(browser: Browser, house: AppServer, what: str, key: str, **more: str) ->
 def delete(browser: Browser, house: AppServer, key: str, origin: str = "") -> requests.Response:
     headers = {"Origin": origin or house.url}
     return browser.session.post(f"{house.url}/file/delete", params={"id": key}, headers=headers, timeout=10)
-
-
-@pytest.fixture
-def opened(house: AppServer) -> Iterator[OpenChat]:
-    with open_chats(house) as opened:
-        yield opened
 
 
 @contextmanager
@@ -169,9 +164,7 @@ def test_visitors_who_send_slowly_leave_places_to_members(house: AppServer) -> N
         assert eventually(lambda: upload(another, house, at="public").status_code == 201)
 
 
-def test_a_chat_of_files_has_their_names_in_its_title_its_export_and_its_copies(
-    house: AppServer, opened: OpenChat
-) -> None:
+def test_a_chat_of_files_has_their_names_in_its_title_export_and_copies(house: AppServer, opened: OpenChat) -> None:
     """The bytes stay with who sent them, and go with the conversation."""
     bob, admin = open_browser(house, "bob"), open_browser(house, "augusta")
     key = upload(bob, house, name="plan.png").json()["id"]
