@@ -37,17 +37,11 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(params=DATABASES)
-def homes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IndexHomes]:
-    with open_homes(request.param, tmp_path / "kept") as homes:
-        yield homes
-
-
 class Reading:
     """A knowledge over pages of the site and the files of a folder; each call is a process of its own."""
 
     def __init__(self, home: IndexHomes, folder: Path, **settings: Any) -> None:
-        self._homes, self._settings = home, OutgoingSettings.model_validate(HERE | settings)
+        self._settings = OutgoingSettings.model_validate(HERE | settings)
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self.knowledge = Knowledge("web", home.open("web"))
@@ -76,9 +70,10 @@ class Reading:
         return KnowledgeSources(self._folder, ("*.md",), pages=pages.list_sources(urls), **more)
 
 
-@pytest.fixture
-def reading(homes: IndexHomes, tmp_path: Path) -> Reading:
-    return Reading(homes, tmp_path / "flows")
+@pytest.fixture(params=DATABASES)
+def reading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reading]:
+    with open_homes(request.param, tmp_path / "kept") as homes:
+        yield Reading(homes, tmp_path / "flows")
 
 
 @pytest.fixture
@@ -170,7 +165,7 @@ def test_what_is_no_longer_named_is_gone_and_files_stay(reading: Reading, site: 
         ("/a?b=c", SitePage(b'{"badge": 1}', "application/json"), '{\n "badge": 1\n}'),
     ],
 )
-def test_its_type_says_how_it_is_read_and_else_its_address(
+def test_its_type_or_address_says_how_it_is_read(
     here: Reading, site: Site, path: str, page: SitePage, text: str
 ) -> None:
     site.pages[path] = page
@@ -219,9 +214,7 @@ knowledge:
 
 
 @pytest.mark.anyio
-async def test_an_answer_cites_a_page_which_a_server_read_in_the_background(
-    tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:
         runtime.library.pace = LibraryPace(0.05, 0.0)

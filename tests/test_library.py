@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from tests.flow_texts import mistakes, parsed
 from tests.heartbeat import stays_responsive
+from tests.run_rows import eventually
 from tests.test_settings import load, refusal
 
 FLOW = """\
@@ -110,13 +111,6 @@ def test_a_flow_finds_its_own_and_what_is_shared(shelf: Shelf) -> None:
             shelf.library.find("echo", name)
 
 
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    end = time.monotonic() + 60
-    while not await holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
-
-
 def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
     """Without anybody asking for it; a first question waits for the first index."""
 
@@ -128,12 +122,12 @@ def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
         shelf.write("hotels.md", "Hotels in Lyon cost 130 euros.", at=1_600_000_100)
 
-        await _until(lambda: finds(["Hotels in Lyon cost 130 euros."]))
+        await eventually(lambda: finds(["Hotels in Lyon cost 130 euros."]))
         state = shelf.library.states["travel/handbook"]
         assert (state.is_running, state.done, state.failure) == (False, 1, None)
         (shelf.folder / "knowledge" / "hotels.md").unlink()
 
-        await _until(lambda: finds([]))
+        await eventually(lambda: finds([]))
         await shelf.library.close()
 
     asyncio.run(watch())
@@ -183,10 +177,10 @@ def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: p
         async def has_failed() -> bool:
             return "travel/handbook" in shelf.library.states
 
-        await _until(has_failed)
+        await eventually(has_failed)
         for _ in range(3):  # it fails again and again, and is told once
             shelf.library.states.clear()
-            await _until(has_failed)
+            await eventually(has_failed)
         assert "cannot be stored" in (shelf.library.states["travel/handbook"].failure or "")
         data.unlink()
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
@@ -237,7 +231,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
 
         library = Library(Catalogue(tmp_path, max_bytes=100_000), {}, WatchedHomes(tmp_path / "data"))
         library.start()
-        await _until(is_asked)
+        await eventually(is_asked)
         await library.close()
 
     asyncio.run(watch(1))

@@ -16,7 +16,7 @@ from tests.stored import export_conversations, list_entries, list_runs
 from tests.stored_chats import START, here, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
-ADA = "member:ada"
+ADA, BOB = "member:ada", "member:bob"
 
 
 async def find_texts(store: Store, *, owner: str = ADA, **which: Any) -> list[str]:
@@ -63,17 +63,13 @@ async def test_messages_are_found_in_the_order_of_speaking_and_narrowed(store: S
 
 
 async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(store: Store) -> None:
-    for hours, (flow, session, owner) in enumerate(
-        [("talk", "a", ADA), ("echo", "b", ADA), ("echo", "a", ADA), ("talk", "theirs", "member:bob")]
-    ):
+    chats = [("talk", "a", ADA), ("echo", "b", ADA), ("echo", "a", ADA), ("talk", "theirs", BOB)]
+    for hours, (flow, session, owner) in enumerate(chats):
         await say(store, "Hi", session, flow_id=flow, owner=owner, hours=hours)
     await store.write(turns.begin_turn, **here("empty"), message=None)
     for which, found in (
-        ({}, "ab"),
-        ({"flow_id": "talk"}, "a"),
-        ({"flow_id": "echo"}, "ab"),
-        ({"flows": ["talk"]}, "a"),
-        ({"flows": []}, ""),
+        *(({}, "ab"), ({"flow_id": "talk"}, "a"), ({"flow_id": "echo"}, "ab")),
+        *(({"flows": ["talk"]}, "a"), ({"flows": []}, "")),
     ):
         arguments: dict[str, Any] = {"owners": [ADA], **which}
         assert await store.read(transcripts.list_session_ids, **arguments) == list(found), which
@@ -86,12 +82,7 @@ async def test_a_thousand_are_listed_where_nobody_says_how_many(store: Store) ->
 
 
 async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(store: Store) -> None:
-    for flow, session, owner in (
-        ("talk", "s", ADA),
-        ("echo", "s", ADA),
-        ("talk", "t", ADA),
-        ("talk", "s", "member:bob"),
-    ):
+    for flow, session, owner in (*(("talk", "s", ADA), ("echo", "s", ADA)), ("talk", "t", ADA), ("talk", "s", BOB)):
         await say(store, session, session, flow_id=flow, owner=owner)
     await store.erase(erasing.erase_conversations, owners=[ADA], session_id="s")
     assert (await find_texts(store), await find_texts(store, owner="member:bob")) == (["t"], ["s"])
@@ -262,9 +253,8 @@ async def test_flows_and_chats_are_found_by_last_use_and_are_the_persons_own(sto
         await say(store, f"{flow} {session}", session, flow_id=flow, hours=number)
     await say(store, "secret", flow_id="secret", hours=9, owner="member:bob")
     used = await store.read(recent.list_last_used, owner=ADA)
-    assert [(flow, at - START) for flow, at in used.items()] == [
-        (f, timedelta(hours=int(h))) for f, h in ("c4", "a3", "b0")
-    ]
+    hours = {flow: (at - START) / timedelta(hours=1) for flow, at in used.items()}
+    assert list(hours.items()) == [("c", 4), ("a", 3), ("b", 0)]
     for flows, found in ((list(used), ["c 2", "a 2", "c 1"]), (["b", "secret"], ["b 1"]), ([], [])):
         chats = await store.read(recent.list_recent, owner=ADA, flows=flows, limit=3)
         assert [one.title for one in chats] == found

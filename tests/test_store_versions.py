@@ -111,9 +111,7 @@ async def test_an_answer_that_comes_late_goes_where_its_question_waits(store: St
 
 async def test_a_page_goes_back_to_the_question_that_was_chosen(store: Store) -> None:
     async def read(through: str | None = None) -> tuple[list[str], bool]:
-        page, has_earlier = await store.read(
-            conversations.list_page, **here(), most=20, most_chars=500_000, through=through
-        )
+        page, has_earlier = await store.read(conversations.list_page, **here(), **PAGE | {"most": 20}, through=through)
         return [message.id for message in page], has_earlier
 
     first = await ask(store, "first")
@@ -213,13 +211,8 @@ async def test_any_order_of_asking_and_choosing_keeps_all_and_shows_one_path(sto
                 group.shown = chance.randrange(len(group.turns))
                 await choose(store, group.turns[group.shown].id)
         else:
-            hidden = [
-                turn.id
-                for group, shown in path
-                for other in group.turns
-                if other is not shown and other.next
-                for turn in other.next.turns
-            ]
+            others = [turn.next for group, shown in path for turn in group.turns if turn is not shown]
+            hidden = [turn.id for group in others if group for turn in group.turns]
             if hidden:
                 with pytest.raises(ConversationChanged):
                     await choose(store, chance.choice(hidden))

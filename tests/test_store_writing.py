@@ -125,11 +125,7 @@ async def test_closing_finishes_what_waits(url: str) -> None:
 
 
 WRONG = [
-    *(
-        ("nonsense", "must look like"),
-        ("mysql://x/y", "mysql is not supported"),
-        ("sqlite:///:memory:", "needs a file"),
-    ),
+    *(("nonsense", "must look like"), ("mysql://x", "mysql is not supported"), ("sqlite:///:memory:", "needs a file")),
     *(("sqlite:////proc/nowhere/a.db", "cannot open"), ("postgresql://a:hidden@127.0.0.1:1/b", "cannot open")),
 ]
 
