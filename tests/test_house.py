@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,8 @@ def requirements(*names: str) -> dict[str, str]:
 
 def imported(*places: str) -> set[str]:
     """Top-level names that the code imports, anywhere in a file."""
-    paths = [
-        path for place in places for path in ((ROOT / place).rglob("*.py") if "." not in place else [ROOT / place])
-    ]
-    items = [item for path in paths for item in ast.walk(ast.parse(path.read_text("utf-8")))]
+    paths = [[ROOT / place] if "." in place else (ROOT / place).rglob("*.py") for place in places]
+    items = [item for path in chain(*paths) for item in ast.walk(ast.parse(path.read_text("utf-8")))]
     names = {alias.name for item in items if isinstance(item, ast.Import) for alias in item.names}
     names |= {str(item.module) for item in items if isinstance(item, ast.ImportFrom) and not item.level}
     return {name.partition(".")[0] for name in names}
@@ -61,12 +60,8 @@ def test_requirements_are_pinned(name: str) -> None:
 def test_what_is_imported_is_required() -> None:
     ours = requirements("requirements.txt", "requirements-mcp.txt")
     owners = packages_distributions()
-    known = {
-        "flowground",
-        "psycopg",
-        *sys.stdlib_module_names,
-        *THROUGH_OTHERS,
-    }  # config.yaml says who installs psycopg
+    # config.yaml says who installs psycopg.
+    known = {"flowground", "psycopg", *sys.stdlib_module_names, *THROUGH_OTHERS}
     for name in imported("app.py", "flowground", "pages") - known:
         packages = {package.lower() for package in owners.get(name, [name])}
         assert packages & ours.keys(), f"{name} is imported and not in requirements.txt"
@@ -92,9 +87,8 @@ def test_pytest_finds_every_file_with_tests() -> None:
 
     found = [path for path in (ROOT / "tests").rglob("*.py") if has_tests(path)]
     assert len(found) > 100
-    assert {path.name for path in found if not path.name.startswith("test_")} == {
-        "recipe_files.py"
-    }  # which writes some
+    others = {path.name for path in found if not path.name.startswith("test_")}
+    assert others == {"recipe_files.py"}  # which writes some
 
 
 def test_what_is_mutated_is_there() -> None:
