@@ -1,17 +1,12 @@
 """`backup`: what a folder of it holds, and that an app starts from it."""
 
 import stat
-from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.command_line import Here
 from tests.servers import write_folder
-
-
-def list_files(folder: Path) -> list[str]:
-    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
 def make_data(here: Here) -> None:
@@ -23,14 +18,12 @@ def make_data(here: Here) -> None:
     assert here("keys", "create", "laptop").code == 0
 
 
-def test_a_backup_holds_everything_and_can_be_served_from(
-    here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_backup_holds_everything_and_can_be_served_from(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     make_data(here)
     made = here("backup", "kept/monday")
     assert (made.code, made.out) == (0, "kept/monday\n")
     kept = here.folder / "kept" / "monday"
-    assert list_files(kept) == [
+    assert sorted(str(file.relative_to(kept)) for file in kept.rglob("*") if file.is_file()) == [
         "config.yaml", "data/cookie.key", "data/flowground.db", "flows/ask.yaml", "flows/echo.yaml", "flows/shout.yaml"
     ]  # fmt: skip
     assert "OPENAI_API_KEY" in made.err

@@ -40,6 +40,12 @@ def test_a_call_that_nothing_came_of_is_none_that_the_flow_takes(
     assert (f"     skips: `{tool}` ran." if ran else f"     takes: `{tool}` did not run.") in lines
 
 
+def test_a_tool_that_is_not_called_did_not_run(here: Here) -> None:
+    called = '{message: "call Sum 1+1", expect: {takes: Sum, skips: Books}}'
+    states, lines = run_gate(here, called, "{message: hi, expect: {takes: [Sum, Out], skips: Books}}", flow=SHOP)
+    assert (states, lines[-1]) == (".F", "     takes: `Sum` did not run.")
+
+
 def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
     said = 'call Books {"title": "Emma"} and call Books {"title": "Persuasion"} and call Books {"titel": "Sanditon"}'
     expected = [
@@ -62,11 +68,9 @@ def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
 
 def test_a_call_that_is_too_long_to_compare_is_said_to_be(here: Here) -> None:
     title = "x" * 2_001
-    arguments = f"{{Books: {{title: {title}}}}}"
-    test = (
-        f'{{message: \'call Books {{"title": "{title}"}}\', replies: {{Books: x}}, expect: {{arguments: {arguments}}}}}'
-    )
-    _, lines = run_gate(here, test, flow=SHOP)
+    expect = f"{{arguments: {{Books: {{title: {title}}}}}}}"
+    message = f'\'call Books {{"title": "{title}"}}\''
+    _, lines = run_gate(here, f"{{message: {message}, replies: {{Books: x}}, expect: {expect}}}", flow=SHOP)
     assert "`Books` was called with more than 2,000 characters of arguments" in lines[-1]
 
 

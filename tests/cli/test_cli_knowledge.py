@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -13,6 +13,7 @@ from flowground.store import Store
 from tests.command_line import ECHO, Here
 from tests.documents_of_all_kinds import make_pdf
 from tests.fake_run_endpoint import FakeRunEndpoint
+from tests.servers import write_folder
 from tests.web_site import Site, SitePage, serve_site
 
 KNOWS = 'knowledge:\n  handbook: {files: ["knowledge/*.{md,pdf}"]}\n'
@@ -30,18 +31,19 @@ components:
 
 @pytest.fixture
 def folder(here: Here) -> Here:
-    """A flow that looks things up in two files, one of which is damaged."""
+    """A flow that looks things up in a file, which was not written just now."""
     (here.folder / "flows" / "travel.yaml").write_text(ECHO.replace("Echo", "Travel") + KNOWS)
     files = here.folder / "flows" / "knowledge"
     files.mkdir()
     (files / "hotels.md").write_text("# Hotels\n\nLyon costs 120 euros.\n\n# Trains\n\nSecond class only.\n")
-    (files / "old.pdf").write_bytes(b"%PDF-1.4 broken")
-    for path in files.iterdir():
-        os.utime(path, (1_600_000_000, 1_600_000_000))
+    os.utime(files / "hotels.md", (1_600_000_000, 1_600_000_000))
     return here
 
 
 def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
+    damaged = folder.folder / "flows" / "knowledge" / "old.pdf"
+    damaged.write_bytes(b"%PDF-1.4 broken")
+    os.utime(damaged, (1_600_000_000, 1_600_000_000))
     assert [line.split() for line in folder("knowledge", "list").out.splitlines()] == [
         ["NAME", "FILES", "NOT", "READ", "PASSAGES", "INDEX"],
         ["travel/handbook", "-", "-", "-", "not", "indexed"],
@@ -80,7 +82,6 @@ def test_a_run_names_what_its_answer_cites_below_it(folder: Here) -> None:
 
 
 def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(folder: Here) -> None:
-    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
     found = "  Found: {type: Retrieve, knowledge: handbook, search_query: hi, filters: {client: Acme}}\n"
     flow = folder.folder / "flows" / "travel.yaml"
     flow.write_text(flow.read_text().replace("components:\n", f"components:\n{found}"))
@@ -92,15 +93,13 @@ def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(f
 def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server(
     folder: Here, endpoint: FakeRunEndpoint
 ) -> None:
-    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
     flow = folder.folder / "flows" / "travel.yaml"
     found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}\n'
     text = flow.read_text().replace("components:\n", f"components:\n{found}").replace('"${In}"}\nkn', '"${Found}"}\nkn')
     text = text.replace('md,pdf}"]', 'md,pdf}"], embeddings: "mine:small"')
     flow.write_text(f"{text}tests:\n  - {{message: Lyon, expect: {{contains: 120 euros}}}}\n")
-    config = folder.folder / "config.yaml"
-    mine = f"{{type: openai, base_url: {endpoint.url}/v1, retries: 0}}"
-    config.write_text(f"{config.read_text()}\nproviders: {{mine: {mine}}}\n")
+    mine = {"type": "openai", "base_url": f"{endpoint.url}/v1", "retries": 0}
+    write_folder(folder.folder, config={"default_model": "scripted", "providers": {"mine": mine}}, flows={})
     assert (folder("test", "travel").code, endpoint.paths) == (0, [])
     why = "travel/handbook: Only words are found: The provider 'mine' "
     assert folder("knowledge", "index").err.startswith(why)
@@ -113,7 +112,6 @@ def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server
 
 
 def test_a_provider_that_config_has_not_is_told_by_each_command(folder: Here) -> None:
-    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
     flow = folder.folder / "flows" / "travel.yaml"
     flow.write_text(flow.read_text().replace('md,pdf}"]', 'md,pdf}"], embeddings: "olama:small"'))
     why = "travel/handbook: Only words are found: 'olama:small' names no model of embeddings (did you mean ollama?)"
@@ -189,19 +187,18 @@ tests:
     assert (said.code, said.err) == (0, "1 test of 1 flow, all passed.\n"), said.out
 
 
-def test_the_command_line_asks_now_and_names_what_cannot_be_read(here: Here) -> None:
-    with serve_site() as site:
-        read_pages(here, site)
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serve_site() as served:
+        yield served
 
 
-def read_pages(here: Here, site: Site) -> None:
+def test_the_command_line_asks_now_and_names_what_cannot_be_read(here: Here, site: Site) -> None:
     site.pages["/hotels"] = SitePage(b"<h1>Hotels</h1><p>Lyon costs 120 euros.")
     flow = ECHO.replace("Echo", "Travel") + f"knowledge:\n  web: {{urls: [{site.url}/hotels, {site.url}/no]}}\n"
-    retrieve = '  Found: {type: Retrieve, knowledge: web, search_query: "${In}"}\n  Out:'
-    flow = flow.replace("  Out:", retrieve)
+    flow = flow.replace("  Out:", '  Found: {type: Retrieve, knowledge: web, search_query: "${In}"}\n  Out:')
     (here.folder / "flows" / "travel.yaml").write_text(flow)
-    config = here.folder / "config.yaml"
-    config.write_text(config.read_text() + "\noutgoing: {private_networks: [127.0.0.1]}\n")
+    write_folder(here.folder, config={"outgoing": {"private_networks": ["127.0.0.1"]}}, flows={})
     said = here("knowledge", "index")
     assert said.out.startswith("travel/web: 1 passage of 1 file, 1 file could not be read (1 file read")
     assert said.err == f"travel/web: {site.url}/no cannot be read: `127.0.0.1` answered with status 404.\n"
