@@ -139,11 +139,8 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
 
 
 def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
-    ask(
-        go(page, f"{house.url}/playground?flow=fail"),
-        "Go",
-        "The scripted model fails. This happened in the component Model.",
-    )
+    go(page, f"{house.url}/playground?flow=fail")
+    ask(page, "Go", "The scripted model fails. This happened in the component Model.")
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("group", name="Version 2 of 2").wait_for()
     answers(page).get_by_text("This happened in the component Model.").wait_for()
@@ -215,8 +212,7 @@ def test_a_question_that_kill_9_cut_is_marked_and_can_be_tried_again(tmp_path: P
         server.start()
         lost.wait_for(state="detached")
         page.get_by_text(INTERRUPTED).wait_for()  # without a reload
-        go(page, address)
-        page.get_by_text(INTERRUPTED).wait_for()
+        go(page, address).get_by_text(INTERRUPTED).wait_for()
         page.get_by_role("button", name="Try again").click()
         messages(page).nth(1).get_by_text("Language Model").wait_for()
         assert page.get_by_role("button", name="Try again").count() == 0

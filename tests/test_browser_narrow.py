@@ -8,7 +8,7 @@ import pytest
 from flowground.yaml_file.colors import measure_contrast
 from tests.chat_states import CHATS, STATES, show
 from tests.narrow import PHONE, find_wide
-from tests.open_page import answers, composer, find_send_key, go, say, still, visitor
+from tests.open_page import answers, ask, composer, find_send_key, go, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ COVERED = """() => {
 """By how many pixels the last message lies below the field's upper edge, once one is at the end."""
 
 
+END = "Go to the end"
 LEAST = 44
 """Pixels."""
 RING = 3.0
@@ -90,16 +91,13 @@ def test_a_state_of_a_chat_fits_a_phone_and_fingers(house: AppServer, phone: "Pa
     show(phone, house, state)
     assert find_wide(phone) == []
     if state in ("everything", "long", "failed", "stopped", "interrupted", "waiting"):
-        end = phone.get_by_role("button", name="Go to the end")
+        end = phone.get_by_role("button", name=END)
         if end.count():
             end.click()
         phone.wait_for_function(f"({COVERED})() <= 0")
     pressed = [one for one in phone.evaluate(FOUND, INSIDE) if one["isPressed"]]
     assert pressed
     assert [one for one in pressed if min(one["width"], one["height"]) < LEAST or one["isCovered"]] == []
-
-
-END = "Go to the end"
 
 
 @pytest.mark.parametrize(
@@ -128,10 +126,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
 def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser: "Browser") -> None:
     for look in (PHONE, {"viewport": {"width": 1280, "height": 800}}):
         with visitor(browser, **look) as page:
-            go(page, f"{house.url}/playground?flow=echo")
-            say(page, "hello")
-            answers(page).get_by_text("You said: hello").wait_for()
-            assert still(page).locator(".fg-bubble").evaluate(IS_IN_FRONT)
+            ask(go(page, f"{house.url}/playground?flow=echo"), "hello")
+            assert page.locator(".fg-bubble").evaluate(IS_IN_FRONT)
 
 
 def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServer, browser: "Browser") -> None:
@@ -144,9 +140,7 @@ def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServe
             assert place.evaluate("one => one.scrollHeight - one.clientHeight") > 0
             assert place.evaluate("one => one.scrollTop") == 0
             assert composer(page).evaluate("one => one.getBoundingClientRect().bottom <= innerHeight")
-            say(page, "a line\n\n" * 20)
-            answers(page).get_by_text("You said:").wait_for()
-            still(page)
+            ask(page, "a line\n\n" * 20, "You said:")
             assert place.evaluate("one => one.scrollTop") > 0
             page.keyboard.press("Control+Shift+O")
 

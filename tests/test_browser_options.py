@@ -11,7 +11,7 @@ from tests.api_pane import code_of, open_pane
 from tests.asking import ASKING, NEEDING
 from tests.house import PUBLIC, House
 from tests.narrow import PHONE
-from tests.open_page import answers, composer, find_send_key, go, say, sign_in, still, visitor
+from tests.open_page import answers, ask, composer, find_send_key, go, say, sign_in, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -53,12 +53,6 @@ def line(page: "Page") -> "Locator":
 
 def choose(page: "Page", language: str) -> None:
     page.get_by_role("combobox", name="Language").select_option(language)
-
-
-def ask(page: "Page", text: str, answer: str) -> None:
-    say(page, text)
-    answers(page).get_by_text(f"You said: {answer}").last.wait_for()
-    still(page)
 
 
 def test_what_is_chosen_goes_with_the_message_and_stays_in_one_line(house: AppServer, any_page: "Page") -> None:

@@ -8,11 +8,11 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import find_ours
 from tests.house import PUBLIC, SHARED, House
-from tests.open_page import answers, composer, expect_count, flow_text, go, say, still, visitor
+from tests.open_page import answers, expect_count, flow_text, go, say, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -61,109 +61,89 @@ def expect_fit(page: "Page", axe: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, browser: "Browser", axe: str) -> None:
-    with visitor(browser) as page:
-        go(page, f"{house.url}/public_flow/table")
-        say(page, json.dumps(RECORDS))
-        table = answers(page).get_by_role("table")
-        table.wait_for()
-        still(page)
-        for _ in range(2):
-            assert table.get_by_role("columnheader").all_inner_texts() == ["name", "born"]
-            expect_count(table.get_by_role("row"), 201)
-            answers(page).get_by_role("button", name="Show all 230").click()
-            expect_count(table.get_by_role("row"), 231)
-            assert page.get_by_role("region", name="Table, 230 rows, 2 columns").get_attribute("tabindex") == "0"
-            still(page).reload()
-            table.wait_for()
-        with page.expect_download() as waited:
-            answers(page).get_by_role("button", name="Download as CSV").click()
-        text = waited.value.path().read_text("utf-8-sig")
-        assert (waited.value.suggested_filename, text.splitlines()[:2]) == (
-            "answer.csv",
-            ['"name","born"', '"Ada 0","1815"'],
-        )
-        with page.expect_download() as waited:
-            answers(page).get_by_role("button", name="Download as JSON").click()
-        assert json.loads(waited.value.path().read_text()) == RECORDS
-        assert page.locator("article.fg-answer .fg-steps-button").count() == 0
-        expect_fit(page, axe)
-
-
-def test_data_is_a_tree_that_a_keyboard_opens_and_numbers_stay(house: AppServer, browser: "Browser", axe: str) -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "bob")
-        go(page, f"{house.url}/playground?flow=data")
-        say(page, '{"id": 12345678901234567890, "deep": {"er": {"lines": ["x"]}}, "html": "<b>not bold</b>"}')
-        answer = answers(page).first
-        answer.get_by_text("12345678901234567890").wait_for()
-        assert answer.get_by_text("<b>not bold</b>").count() == 1
-        assert answer.get_by_text("x", exact=True).count() == 0
-        for name in ("er", "lines"):
-            branch = answer.locator("summary").filter(has_text=name)
-            branch.focus()
-            page.keyboard.press("Enter")
-        answer.get_by_text("x", exact=True).wait_for()
-        expect_fit(page, axe)
-
-
-def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "bob")
-        go(page, f"{house.url}/playground?flow=each")
-        say(page, '["one", "two"]')
-        mark = answers(page).get_by_text("A part of the flow failed; this answer was made without it.")
-        mark.wait_for()
-        assert "Shaky" not in answers(page).inner_text()
+def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, page: "Page", axe: str) -> None:
+    say(go(page, f"{house.url}/public_flow/table"), json.dumps(RECORDS))
+    table = answers(page).get_by_role("table")
+    table.wait_for()
+    still(page)
+    for _ in range(2):
+        assert table.get_by_role("columnheader").all_inner_texts() == ["name", "born"]
+        expect_count(table.get_by_role("row"), 201)
+        answers(page).get_by_role("button", name="Show all 230").click()
+        expect_count(table.get_by_role("row"), 231)
+        assert page.get_by_role("region", name="Table, 230 rows, 2 columns").get_attribute("tabindex") == "0"
         still(page).reload()
-        mark.wait_for()
+        table.wait_for()
+    with page.expect_download() as waited:
+        answers(page).get_by_role("button", name="Download as CSV").click()
+    name, lines = waited.value.suggested_filename, waited.value.path().read_text("utf-8-sig").splitlines()
+    assert (name, lines[:2]) == ("answer.csv", ['"name","born"', '"Ada 0","1815"'])
+    with page.expect_download() as waited:
+        answers(page).get_by_role("button", name="Download as JSON").click()
+    assert json.loads(waited.value.path().read_text()) == RECORDS
+    assert page.locator("article.fg-answer .fg-steps-button").count() == 0
+    expect_fit(page, axe)
+
+
+def test_data_is_a_tree_that_a_keyboard_opens_and_numbers_stay(house: AppServer, page: "Page", axe: str) -> None:
+    go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=data")
+    say(page, '{"id": 12345678901234567890, "deep": {"er": {"lines": ["x"]}}, "html": "<b>not bold</b>"}')
+    answer = answers(page).first
+    answer.get_by_text("12345678901234567890").wait_for()
+    assert answer.get_by_text("<b>not bold</b>").count() == 1
+    assert answer.get_by_text("x", exact=True).count() == 0
+    for name in ("er", "lines"):
+        answer.locator("summary").filter(has_text=name).press("Enter")
+    answer.get_by_text("x", exact=True).wait_for()
+    expect_fit(page, axe)
+
+
+def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: AppServer, page: "Page") -> None:
+    say(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=each"), '["one", "two"]')
+    mark = answers(page).get_by_text("A part of the flow failed; this answer was made without it.")
+    mark.wait_for()
+    assert "Shaky" not in answers(page).inner_text()
+    still(page).reload()
+    mark.wait_for()
 
 
 def open_steps(page: "Page", house: AppServer, flow: str = "each") -> None:
-    go(page, f"{house.url}/playground?flow={flow}")
-    composer(page).wait_for()
-    say(page, '["one", "two"]')
+    say(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow={flow}"), '["one", "two"]')
     page.get_by_role("button", name="8 steps").wait_for()
     still(page).get_by_role("button", name="8 steps").click()
     page.locator(".fg-step").first.wait_for()
 
 
-def test_steps_are_a_line_of_time_and_open_to_what_they_took_and_gave(
-    house: AppServer, browser: "Browser", axe: str
-) -> None:
-    with visitor(browser, viewport={"width": 1280, "height": 900}) as page:
-        enter_as(page, house, "olga")
-        open_steps(page, house)
-        slow = page.get_by_role("group", name="Slow one")
-        bar = slow.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.width)")
-        assert bar > 50  # it took nearly all of the run, beside the others
-        output = page.get_by_role("group", name="Chat Output").first
-        assert output.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.insetInlineStart)") > bar
-        never = page.get_by_role("group", name="Never asked")
-        assert never.locator(".fg-bar i").count() == 0
-        never.get_by_role("button").click()
-        never.get_by_text("Skipped, since If-Else did not give true_result.").wait_for()
-        shaky = page.get_by_role("group", name="Shaky one")
-        shaky.get_by_text("Why it failed").wait_for()  # open by itself
-        each = page.get_by_role("group", name="For Each")
-        each.get_by_role("button", name="For Each").click()
-        each.get_by_text("What Type Convert gave").click()
-        each.locator(".fg-tree").get_by_text("two", exact=True).wait_for()
-        each.get_by_text("2 runs").wait_for()
-        each.get_by_text("2. Inner one").click()
-        inner = each.get_by_role("group", name="Language Model")
-        inner.get_by_role("button", name="Language Model").click()
-        inner.get_by_text("You said: two").wait_for()
-        way = page.get_by_role("link", name="Show in the flow").evaluate("link => link.href")
-        expect_fit(page, axe)
-        page.set_viewport_size({"width": 1280, "height": 900})
-        go(page, way)
-        page.locator('.fg-figure g.node[data-state="failed"]').wait_for()
+def test_steps_are_a_line_of_time_and_open_to_what_they_took_and_gave(house: AppServer, page: "Page", axe: str) -> None:
+    open_steps(page, house)
+    slow = page.get_by_role("group", name="Slow one")
+    bar = slow.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.width)")
+    assert bar > 50  # it took nearly all of the run, beside the others
+    output = page.get_by_role("group", name="Chat Output").first
+    assert output.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.insetInlineStart)") > bar
+    never = page.get_by_role("group", name="Never asked")
+    assert never.locator(".fg-bar i").count() == 0
+    never.get_by_role("button").click()
+    never.get_by_text("Skipped, since If-Else did not give true_result.").wait_for()
+    shaky = page.get_by_role("group", name="Shaky one")
+    shaky.get_by_text("Why it failed").wait_for()  # open by itself
+    each = page.get_by_role("group", name="For Each")
+    each.get_by_role("button", name="For Each").click()
+    each.get_by_text("What Type Convert gave").click()
+    each.locator(".fg-tree").get_by_text("two", exact=True).wait_for()
+    each.get_by_text("2 runs").wait_for()
+    each.get_by_text("2. Inner one").click()
+    inner = each.get_by_role("group", name="Language Model")
+    inner.get_by_role("button", name="Language Model").click()
+    inner.get_by_text("You said: two").wait_for()
+    way = page.get_by_role("link", name="Show in the flow").evaluate("link => link.href")
+    expect_fit(page, axe)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    go(page, way).locator('.fg-figure g.node[data-state="failed"]').wait_for()
 
 
-def test_a_name_that_no_record_had_is_told_where_it_ran(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "olga")
-        open_steps(page, house, "mistyped")
-        each = page.get_by_role("group", name="For Each")
-        each.get_by_text("No record has `txet`: nothing stands there in the template.").wait_for()  # open by itself
+def test_a_name_that_no_record_had_is_told_where_it_ran(house: AppServer, page: "Page") -> None:
+    open_steps(page, house, "mistyped")
+    page.get_by_role("group", name="For Each").get_by_text(
+        "No record has `txet`: nothing stands there in the template."
+    ).wait_for()  # open by itself
