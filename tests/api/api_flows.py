@@ -70,14 +70,8 @@ components:
   SecondOut: {type: ChatOutput, input_value: "${Second}"}
 """
 """Two models that say what they were asked, for tweaks."""
-_SPEAKING = {
-    "spoken": "echo",
-    "cut": "cut",
-    "failing": "fail",
-    "fetching": "fetching",
-    "endless": "long",
-    "broken": "breaks",
-}
+_SPEAKING = {"spoken": "echo", "failing": "fail", "endless": "long", "broken": "breaks"}
+_SPEAKING |= {name: name for name in ("cut", "fetching")}
 FLOWS |= {name: chat_flow(f"scripted:{model}", name.title()) for name, model in _SPEAKING.items()}
 FLOWS["tweaked"] = TWEAKED
 FLOWS["opened"] = (

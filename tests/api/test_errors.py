@@ -80,11 +80,9 @@ async def test_an_unknown_flow_is_not_found(api: Api) -> None:
     assert response.json() == recording("flow_unknown_name")["body"] | {"hint": hint}
 
 
-@pytest.mark.parametrize(
-    ("content", "case"), [(b'{"input_value": ', "run_malformed_json"), (b"[1,2]", "run_json_array")]
-)
-async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api: Api, content: Any, case: Any) -> None:
-    response = await api.client.post(RUN, content=content)
+@pytest.mark.parametrize(("body", "case"), [(b'{"input_value": ', "run_malformed_json"), (b"[1,2]", "run_json_array")])
+async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api: Api, body: Any, case: Any) -> None:
+    response = await api.client.post(RUN, content=body)
     assert response.status_code == recording(case)["status"] == 422
     assert response.json() == recording(case)["body"]
 

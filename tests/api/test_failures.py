@@ -101,10 +101,7 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api, mon
 
 @pytest.mark.parametrize(
     ("flow", "limits", "status", "code"),
-    [
-        ("talks", {"answer_chars": 15}, 502, "answer_too_long"),
-        ("silent", {"run_seconds": 0.5}, 504, "run_timeout"),
-    ],
+    [("talks", {"answer_chars": 15}, 502, "answer_too_long"), ("silent", {"run_seconds": 0.5}, 504, "run_timeout")],
 )
 @QUERIES
 async def test_a_run_over_its_bounds_says_which(

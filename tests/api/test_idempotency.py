@@ -68,8 +68,7 @@ def is_replayed(answer: httpx2.Response) -> bool:
 
 
 @pytest.mark.parametrize(
-    "flow",
-    ["echo", "spoken", "two", "both", "whole", "wordy", "failing", "broken", "papers", "cut", "agent"],
+    "flow", ["echo", "spoken", "two", "both", "whole", "wordy", "failing", "broken", "papers", "cut", "agent"]
 )
 async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) -> None:
     """While its turn is remembered, and from the store; whatever shape the first request was answered in."""
@@ -105,9 +104,7 @@ async def test_a_run_whose_outputs_were_skipped_is_told_again(api: Api, way: str
         ("spoken", {"input_value": "nul \x00 and half \\ud83d \U0001f600", "session_id": "s \x00"}),
     ],
 )
-async def test_a_repeat_has_the_outputs_that_were_asked_for_and_texts_as_they_were(
-    kept: Api, flow: str, body: dict[str, str]
-) -> None:
+async def test_a_repeat_has_the_outputs_and_texts_it_asked_for(kept: Api, flow: str, body: dict[str, str]) -> None:
     """Also those that no database takes."""
     told = await ask(kept, flow, **body)
     assert told.status_code == 200
@@ -164,11 +161,9 @@ async def test_what_a_token_may_set_is_part_of_what_is_asked(kept: Api) -> None:
 async def test_a_repeat_follows_a_run_that_goes_on(kept: Api) -> None:
     first = asyncio.create_task(ask(kept, "slow", "?stream=sse", session_id="s"))
     await kept.find_running("You said: ")
-    again = dict(
-        zip(WAYS, await asyncio.gather(*(ask(kept, "slow", way, session_id="s") for way in WAYS)), strict=True)
-    )
-    assert again["?stream=sse"].content == (await first).content
-    for answer in again.values():
+    told = dict(zip(WAYS, await asyncio.gather(*(ask(kept, "slow", way, session_id="s") for way in WAYS)), strict=True))
+    assert told["?stream=sse"].content == (await first).content
+    for answer in told.values():
         assert (answer.status_code, is_replayed(answer)) == (200, True)
         assert "You said: a b c" in answer.text.replace('", "id"', "")
     assert await kept.count_runs("slow") == 1

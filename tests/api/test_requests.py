@@ -35,15 +35,8 @@ async def test_unknown_keys_are_ignored_with_a_warning(api: Api) -> None:
 
 async def test_what_langflows_clients_send_is_no_reason_to_warn(api: Api) -> None:
     """Nulls are as good as nothing, and so is the header of global variables."""
-    types = {"input_type": "chat", "output_type": "chat", "output_component": ""}
-    known = types | {
-        "input_value": "hi",
-        "tweaks": {},
-        "session_id": "s",
-        "stream": False,
-        "user_id": "u",
-        "context": {"a": 1},
-    }
+    known = {"input_type": "chat", "output_type": "chat", "output_component": "", "stream": False, "user_id": "u"}
+    known |= {"input_value": "hi", "tweaks": {}, "session_id": "s", "context": {"a": 1}}
     for body in (known, known | {"tweaks": None, "session_id": None, "output_component": None}):
         answer = (await api.run("echo", body, headers={"x-langflow-global-var-name": "x"})).json()
         assert list(answer) == ["session_id", "outputs"]

@@ -119,6 +119,5 @@ async def test_two_hundred_sessions_at_once_remember_only_their_own(api: Api) ->
         await memory(api, f"s{number}", f"I am {number}")
         return await memory(api, f"s{number}", "who am I?")
 
-    assert await asyncio.gather(*(talk(number) for number in range(200))) == [
-        [f"User: I am {number}"] for number in range(200)
-    ]
+    remembered = await asyncio.gather(*(talk(number) for number in range(200)))
+    assert remembered == [[f"User: I am {number}"] for number in range(200)]
