@@ -4,18 +4,17 @@ who must give the owner code, and what it says of files that are added."""
 import asyncio
 import concurrent.futures
 import gc
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
@@ -33,6 +32,7 @@ from tests.open_page import flow_text
 from tests.page_talk import talk
 from tests.running import look_at_once
 from tests.servers import ROOT, shipped_flow, write_folder
+from tests.wire import whole, wire
 
 MANY = """\
 name: Many
@@ -358,43 +358,23 @@ def test_one_tries_some_files_only_and_reads_that_flows_have_filters(tmp_path: P
         assert "Nothing was found." in search(page, query="Xyzzy", files="n/Acme.md")
 
 
-@contextmanager
-def serving_vectors() -> Iterator[tuple[str, list[int]]]:
-    """Where a server of vectors is, and the status of what it answers next: the last."""
-    statuses = [200]
-
-    class Vectors(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            texts = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]
-            said = json.dumps({"data": [{"index": at, "embedding": [1.0, at]} for at in range(len(texts))]}).encode()
-            self.send_response(statuses[-1])
-            self.send_header("content-length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Vectors) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1", statuses
-        server.shutdown()
-
-
 def test_the_page_says_why_only_words_are_found(tmp_path: Path) -> None:
     flow = KNOWS.replace("{uploads: true}", '{files: [n/*.md], embeddings: "mine:small"}')
     why = "The provider 'mine' answered with status 500"
-    with serving_vectors() as (address, statuses):
-        mine = {"type": "openai", "base_url": address, "retries": 0}
+    good, bad = whole({"data": [{"index": 0, "embedding": [1.0, 0.0]}]}), whole({}, status="500 Broken")
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(wire([bad])) as vectors:
+        mine = {"type": "openai", "base_url": f"{vectors.url}/v1", "retries": 0}
         with opened(tmp_path, flow, notes={"a": "Lyon costs 120 euros."}, providers={"mine": mine}) as app:
-            statuses.append(500)
             index(app)
             page = open_script("knowledge", flow="travel")
             assert "**Vectors are missing**" in read(page)
             assert [why in str(one.value) for one in page.warning] == [True]
-            statuses.append(200)
+            vectors.answers = [[good]]
             index(app)
             page = open_script("knowledge", flow="travel")
             assert ("**Indexed**" in read(page), len(page.warning)) == (True, 0)
-            for status, says in ((200, False), (500, True)):
-                statuses.append(status)
+            for answer, says in ((good, False), (bad, True)):
+                vectors.answers = [[answer]]
                 said = search(page, query="Lyon")
                 assert ("Lyon costs" in said, why in said) == (True, says)
 
