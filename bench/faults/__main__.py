@@ -30,7 +30,7 @@ CASES: Mapping[str, Callable[..., Found]] = {
     "damage": damage,
 }
 _KEPT = ROOT / "data" / "faults.json"
-_ON_POSTGRESQL = ("kill-on-postgresql", "stop-on-postgresql", "sleep-on-postgresql", "end-connections", "hang")
+ON_POSTGRESQL = ("kill-on-postgresql", "stop-on-postgresql", "sleep-on-postgresql", "end-connections", "hang")
 
 
 def break_it(name: str, *, rounds: int) -> Found:
@@ -55,7 +55,7 @@ def main() -> int:
     given = parser.parse_args()
     is_bad = False
     for name in given.cases or CASES:
-        if name in _ON_POSTGRESQL and not SERVER:
+        if name in ON_POSTGRESQL and not SERVER:
             print(f"{name}: not run, TEST_DATABASE_URL names no PostgreSQL")
             continue
         found = break_it(name, rounds=given.rounds)

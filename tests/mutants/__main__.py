@@ -77,7 +77,7 @@ def main() -> int:
     is_good = True
     for name in given.areas or AREAS:
         result = _try_area(name, AREAS[name], given, until=until)
-        if result.tried:
+        if result.tried and not given.only_print:
             _KEPT.mkdir(parents=True, exist_ok=True)
             (_KEPT / f"{name}.json").write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), "utf-8")
             (_ROOT / "docs" / "mutants.md").write_text(_write_page(), "utf-8")
@@ -91,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fast", action="store_true", help="with fast tests only")
     parser.add_argument("--sample", type=int, default=sys.maxsize, help="so many mutants of each area, always the same")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no mutant after so many minutes")
+    parser.add_argument("--only-print", action="store_true", help="docs/mutants.md stays as it is")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at once (default: 2)")
     return parser.parse_args()
 
