@@ -1,35 +1,26 @@
 """`python -m flowground` as a process of its own, once beside a running server."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.servers import ROOT, AppServer, clean_environment, write_folder
-
-
-def command(folder: Path, *arguments: str, out: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flowground", *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
-        env=clean_environment(FLOWGROUND_CONFIG=str(folder / "config.yaml")), stderr=subprocess.PIPE,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
+from tests.cli.test_cli_terminal import command
+from tests.servers import AppServer, write_folder
 
 
 def test_an_unexpected_error_is_one_line(tmp_path: Path) -> None:
     write_folder(tmp_path, config={"database": "sqlite:///broken.db"}, flows={})
     (tmp_path / "broken.db").write_bytes(b"this is no database" * 1_000)
     said = command(tmp_path, "keys", "list")
-    assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr.count("\n") == 1
-    assert "Traceback" not in said.stderr
+    assert (said.returncode, said.stdout) == (1, b"")
+    assert said.stderr.count(b"\n") == 1
+    assert b"Traceback" not in said.stderr
 
 
 def test_who_stops_reading_early_sees_no_error(tmp_path: Path) -> None:
     write_folder(tmp_path, config={}, flows={})
     reader, writer = os.pipe()
     os.close(reader)
-    assert command(tmp_path, "schema", out=writer).stderr == ""
+    assert command(tmp_path, "schema", out=writer).stderr == b""
     os.close(writer)
 
 

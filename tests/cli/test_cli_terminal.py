@@ -22,12 +22,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, *arguments: str, out: int = subprocess.PIPE, err: int = subprocess.DEVNULL) -> bytes:
+def command(
+    folder: Path, *arguments: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
     env = clean_environment(FLOWGROUND_CONFIG=str(folder / "config.yaml"), PYTHONIOENCODING="utf-8")
-    given = [sys.executable, "-m", "flowground", *arguments]
-    stdin = subprocess.DEVNULL
-    done = subprocess.run(given, cwd=ROOT, env=env, stdin=stdin, stdout=out, stderr=err, timeout=60, check=False)
-    return done.stdout or b""
+    given, stdin = [sys.executable, "-m", "flowground", *arguments], subprocess.DEVNULL
+    return subprocess.run(given, cwd=ROOT, env=env, stdin=stdin, stdout=out, stderr=err, timeout=60, check=False)
 
 
 def at_terminal(folder: Path, *arguments: str, errors: bool = False) -> str:
@@ -47,7 +47,7 @@ def at_terminal(folder: Path, *arguments: str, errors: bool = False) -> str:
 def test_an_answers_control_characters_are_shown(folder: Path, stream: tuple[str, ...]) -> None:
     asked = ("run", "ask", *stream, "--tweak", "In.input_value:=" + as_json(HOSTILE + "\n\tüñ 👋🏽"))
     assert at_terminal(folder, *asked) == f"You said: {SHOWN}\n\tüñ 👋🏽\n"
-    assert command(folder, *asked).decode() == f"You said: {HOSTILE}\n\tüñ 👋🏽\n"
+    assert command(folder, *asked).stdout.decode() == f"You said: {HOSTILE}\n\tüñ 👋🏽\n"
 
 
 def test_names_in_tables_are_shown(folder: Path) -> None:
