@@ -134,15 +134,9 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("mode", "refused"),
-    [
-        ("open", {}),
-        ("link", {UNPROVEN: "Open the link"}),
-        ("off", dict.fromkeys((LOCAL_OWNER, UNPROVEN), "Create the first account")),
-    ],
+    [("open", {}), ("link", {UNPROVEN: "the link"}), ("off", dict.fromkeys((LOCAL_OWNER, UNPROVEN), "first account"))],
 )
-async def test_before_the_first_account_the_settings_say_who_may_go_on(
-    tmp_path: Path, mode: str, refused: dict[Caller, str]
-) -> None:
+async def test_before_any_account_settings_say_who_may(tmp_path: Path, mode: str, refused: dict[Caller, str]) -> None:
     async with running(tmp_path, FLOWS, config={"local_mode": mode}) as runtime:
         access = runtime.access
         for caller in (LOCAL_OWNER, UNPROVEN):

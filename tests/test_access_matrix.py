@@ -63,9 +63,8 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
             house.callers[who] = caller
         for who, owner in TOKENS.items():
             only = ("other",) if who == "foreign token" else None
-            token, house.secrets[who] = await write(
-                tokens.create, name="t", owner=owner, flows=only, expires_at=None, by="tests"
-            )
+            token, secret = await write(tokens.create, name="t", owner=owner, flows=only, expires_at=None, by="tests")
+            house.secrets[who] = secret
             place = await say_before(runtime, f"token:{token.id}")
             ran = RunRecord(f"run-{token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
             await write(turns.finish_turn, **place, answers=(), run=ran)
@@ -153,10 +152,8 @@ async def ask(house: House, question: Ask, caller: Caller) -> str:
 
 
 async def run(client: httpx2.AsyncClient, run_id: str) -> int:
-    answers = [
-        await client.post(f"/api/v1/run/{name}", json={"input_value": "hi", "session_id": "new"})
-        for name in ("talk", "unknown")
-    ]
+    said = {"input_value": "hi", "session_id": "new"}
+    answers = [await client.post(f"/api/v1/run/{name}", json=said) for name in ("talk", "unknown")]
     if answers[0].status_code == 404:  # forbidden looks like unknown
         assert answers[0].text.replace("talk", "unknown") == answers[1].text
     return answers[0].status_code
@@ -244,9 +241,7 @@ async def test_every_cell(tmp_path: Path) -> None:
                     expected[what, who, state] = {cells(what, state).get(who, "nobody")}
             for who, client in clients.items():
                 codes = {await door(client, house.runs.get(who, "none")) for door in AT_THE_API}
-                found["API", who, state] = {
-                    {200: "yes", 404: "no", 403: "nobody"}.get(code, str(code)) for code in codes
-                }
+                found["API", who, state] = {{200: "yes", 404: "no", 403: "nobody"}.get(one, str(one)) for one in codes}
                 expected["API", who, state] = {cells("API", state).get(who, "nobody")}
     assert found == expected
 

@@ -129,17 +129,11 @@ FORMER = Sharing(is_shared=False, audience="people", members=frozenset({"zoe"}))
 PEOPLE = Sharing(is_shared=True, audience="people", members=frozenset({"zoe"}), shares_api=True)
 EVERYBODY = Sharing(is_shared=True, audience="organization", shares_api=True)
 BOB = Sharing(is_shared=True, audience="people", members=frozenset({"bob"}))
+BOTH = replace(PEOPLE, members=frozenset({"zoe", "bob"}))
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (None, BOB),
-        (OFF, BOB),
-        (FORMER, BOB),
-        (PEOPLE, replace(PEOPLE, members=frozenset({"zoe", "bob"}))),
-        (EVERYBODY, EVERYBODY),
-    ],
+    ("before", "after"), [(None, BOB), (OFF, BOB), (FORMER, BOB), (PEOPLE, BOTH), (EVERYBODY, EVERYBODY)]
 )
 async def test_approving_lets_this_person_in_and_nobody_else(acme: Runtime, before: Any, after: Sharing) -> None:
     request = await ask_as_bob(acme)
@@ -191,9 +185,7 @@ async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
     assert await waiting(acme, "olga") == []
 
 
-async def test_a_request_for_a_flow_that_is_gone_is_gone_too(
-    acme: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_for_a_flow_go_with_it(acme: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = await ask_as_bob(acme)
     look_at_once(monkeypatch)
     (tmp_path / "flows" / "talk.yaml").unlink()

@@ -19,13 +19,9 @@ from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store, tables
 from flowground.store.people import members
 from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
+from tests.test_sign_in import url as url
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/data/test.db"
 
 
 @pytest.fixture
@@ -128,9 +124,7 @@ def authenticator() -> Iterator[Compare]:
         yield Hasher.check_pw
 
 
-async def test_the_sign_in_page_checks_counts_and_locks_alike_for_every_name(
-    sign_in: SignIn, authenticator: Compare
-) -> None:
+async def test_the_sign_in_page_counts_and_locks_alike_for_every_name(sign_in: SignIn, authenticator: Compare) -> None:
 
     async def check(name: str, password: str) -> bool:
         return await sign_in.check_password(name, password, "here", compare=authenticator) is not None
