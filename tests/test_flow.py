@@ -39,16 +39,12 @@ def test_a_file_becomes_a_flow() -> None:
     assert list(flow.components) == ["ChatInput", MODEL, "ChatOutput"]
     assert (flow.chat.welcome, flow.chat.starters) == ("Hi", ("one", "two"))
     assert flow.api.endpoint_name == "basic"
-    assert [entry.field.split(".") for entry in flow.api.overridable or ()] == [
-        [MODEL, "temperature"],
-        [MODEL, "model"],
-    ]
+    assert [each.field.split(".") for each in flow.api.overridable or ()] == [[MODEL, "temperature"], [MODEL, "model"]]
     spec = flow.components[MODEL]
     assert (spec.type, spec.display_name) == ("LanguageModel", "My Model")
     assert spec.fields == {"input_value": "${ChatInput}", "temperature": 0.1}
     assert spec.position == Position(7, 3)
-    assert spec.places["temperature"].key == Position(11, 5)
-    assert spec.places["temperature"].value == Position(11, 18)
+    assert (spec.places["temperature"].key, spec.places["temperature"].value) == (Position(11, 5), Position(11, 18))
 
     one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml", max_bytes=LIMIT)
     assert one.version == same.version

@@ -11,10 +11,8 @@ from flowground.settings import Settings
 MIA = Caller("member", "mia", "member")
 
 
-def tell(
-    caller: Caller, of: LimitedOne, what: LimitedUse, most: float, resets_in: int | None
-) -> tuple[str, str | None]:
-    found = Remaining(Limit(of, what, most, f"limits.{of}.{what}"), most, resets_in)
+def tell(caller: Caller, of: LimitedOne, what: LimitedUse, most: float, resets: int | None) -> tuple[str, str | None]:
+    found = Remaining(Limit(of, what, most, f"limits.{of}.{what}"), most, resets)
     refused = refuse(found, caller, currency="EUR")
     return refused.message, refused.hint
 

@@ -9,11 +9,7 @@ from flowground.flow.parse import parse_flow
 from flowground.wiring import wire
 from tests.flow_folder import Folder, text
 from tests.flow_texts import LIMIT
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
+from tests.test_loader import folder as folder
 
 
 @pytest.mark.parametrize("broken", ["", "name: [", "name: x\n", text(said="'${Nobody}'"), b"\xff", b"a" * (LIMIT + 1)])
@@ -107,9 +103,7 @@ def test_one_failed_look_changes_nothing_and_two_without_a_folder_empty_the_shel
     assert len(caplog.records) == 8
 
 
-def test_a_folder_that_cannot_be_listed_keeps_serving_and_is_told(
-    folder: Folder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_listed_serves_on_and_is_told(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
     """As with no descriptor left: any failure but a folder that is not there."""
     folder.write("talk.yaml", text(said="one"))
     away = folder.path.with_name("away")

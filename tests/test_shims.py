@@ -87,9 +87,8 @@ def count(text: str) -> int:
 
 def overridden(ours: type, theirs: type) -> set[str]:
     """Methods of ours that theirs does not have: nobody would call them."""
-    return {
-        name for name, value in vars(ours).items() if callable(value) and not name.startswith("__")
-    } - theirs.__dict__.keys()
+    methods = {name for name, value in vars(ours).items() if callable(value) and not name.startswith("__")}
+    return methods - theirs.__dict__.keys()
 
 
 STREAMLIT: Insides = {
@@ -121,15 +120,11 @@ STREAMLIT: Insides = {
     "kept_pages.py: it has no other methods": lambda: (
         {name for name in vars(SessionStorage) if not name.startswith("_")} == {"get", "save", "delete", "list"}
     ),
-    "page_scripts.py: AppSession.request_rerun takes a state": lambda: takes(
-        AppSession.request_rerun, "self", "client_state"
-    ),
+    "page_scripts.py: request_rerun takes a state": lambda: takes(AppSession.request_rerun, "self", "client_state"),
     "page_scripts.py: the runtime lists the open pages": lambda: (
         "_session_mgr" in names_in(Runtime.__init__) and callable(SessionManager.list_active_sessions)
     ),
-    "page_scripts.py: a run has a thread, to which its context is attached": lambda: (
-        "_script_thread" in names_in(ScriptRunner.__init__)
-    ),
+    "page_scripts.py: a run has a thread": lambda: "_script_thread" in names_in(ScriptRunner.__init__),
     "page_scripts.py: ThreadState says which part of a page is drawn, and st.rerun asks it for the place": lambda: (
         {"fragment_id", "run_location"} <= signature(FragmentThreadState).parameters.keys()
         and callable(ThreadState.scoped)
@@ -160,15 +155,11 @@ STREAMLIT: Insides = {
     "page_files.py: it opens its socket at once when it is told these two (first_load/head.js)": lambda: (
         count("let{allowedOrigins:t,useExternalAuthToken:n}=e") == 1 and count("this.args.enableBypass===!0") == 1
     ),
-    "page_files.py: it listens to pages of those origins alone": lambda: count(
-        "this.allowedOrigins.some(t=>un(t,e.origin))"
-    ),
+    "page_files.py: it listens to those origins alone": lambda: count("this.allowedOrigins.some(t=>un(t,e.origin))"),
     "page_files.py: each kind of element has one script of its name (first_load/modules.py)": lambda: all(
         len(list((page_files.FOLDER / "static" / "js").glob(f"{name}.*.js"))) == 1 for name in ELEMENTS
     ),
-    "page_files.py: it asks for these below the server's address": lambda: (
-        count("`_stcore/health`") and count("`_stcore/host-config`")
-    ),
+    "page_files.py: it asks the server for": lambda: count("`_stcore/health`") and count("`_stcore/host-config`"),
     "page_files.py: it asks matchMedia whether pages are dark, and listens to it (first_load/head.js)": lambda: (
         count("window.matchMedia(`(prefers-color-scheme: dark)`).matches?`dark`:`light`")
         and count("let e=window.matchMedia(`(prefers-color-scheme: dark)`);return e.addEventListener(`change`,p)")
@@ -182,17 +173,13 @@ STREAMLIT: Insides = {
     ),
 }
 UVICORN: Insides = {
-    "http_connections.py: HttpToolsProtocol calls what BoundedHeads overrides": lambda: (
-        overridden(BoundedHeads, HttpToolsProtocol) == set()
-    ),
+    "http_connections.py: BoundedHeads is called": lambda: overridden(BoundedHeads, HttpToolsProtocol) == set(),
     "http_connections.py: a connection has its client, flow, transport and last request": lambda: (
         {"client", "flow", "transport", "cycle"} <= names_in(HttpToolsProtocol.__init__)
         and "response_complete" in names_in(RequestResponseCycle.__init__)
         and "write_paused" in names_in(FlowControl.__init__)
     ),
-    "page_frames.py: WebSocketsSansIOProtocol calls what BoundedFrames overrides": lambda: (
-        overridden(BoundedFrames, WebSocketsSansIOProtocol) == set()
-    ),
+    "page_frames.py: BoundedFrames is called": lambda: overridden(BoundedFrames, WebSocketsSansIOProtocol) == set(),
     "page_frames.py: a socket has its connection, transport, frames and state": lambda: (
         {"conn", "transport", "frames", "queue", "close_sent", "close_timer", "handshake_initiated"}
         <= names_in(WebSocketsSansIOProtocol.__init__)
@@ -204,9 +191,7 @@ UVICORN: Insides = {
     "uvicorn_server.py: the server handles signals by its method handle_exit": lambda: (
         {"handle_exit", "signal"} <= names_in(uvicorn.Server.capture_signals)
     ),
-    "uvicorn_server.py: the server knows its listeners and connections": lambda: (
-        {"servers", "server_state"} <= names_in(uvicorn.Server.shutdown)
-    ),
+    "uvicorn_server.py: it has listeners": lambda: {"servers", "server_state"} <= names_in(uvicorn.Server.shutdown),
 }
 
 
