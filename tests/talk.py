@@ -15,9 +15,7 @@ components:
   Topic: {type: TextInput, display_name: The topic, input_value: tea}
   Prompt: {type: Prompt, template: "Talk of {topic} in a {tone} tone.", topic: "${Topic}", tone: kind}
 """
-TALK = (
-    HEAD
-    + """\
+_MODEL = """\
   Model:
     type: LanguageModel
     model: scripted
@@ -27,11 +25,7 @@ TALK = (
   History: {type: MessageHistory}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """
-)
-FLOW = wired(TALK)
-OPENED = wired(
-    TALK
-    + """\
+_OPENS = """\
 api:
   overridable:
     - Prompt.tone
@@ -40,4 +34,6 @@ api:
     - {field: Model.max_tokens, choices: [0, 10, 20.0], max: 15}
     - {field: History.n_messages, min: 1.5, max: 9.5}
 """
-)
+TALK = HEAD + _MODEL
+FLOW = wired(TALK)
+OPENED = wired(TALK + _OPENS)

@@ -11,9 +11,7 @@ from flowground.wiring import WiredFlow
 from tests.flow_texts import wired
 from tests.talk import HEAD
 
-TALK = (
-    HEAD
-    + """\
+_MODELS = """\
   Model-a1b2c:
     type: LanguageModel
     model: scripted
@@ -25,18 +23,16 @@ TALK = (
   ChatOutput: {type: ChatOutput, input_value: "${Model-a1b2c}"}
   TextOutput: {type: TextOutput, input_value: "${Second}"}
 """
-)
-FLOW = wired(TALK)
-OPENED = wired(
-    TALK
-    + """\
+_OPENS = """\
 api:
   overridable:
     - Prompt.tone
     - {field: Model-a1b2c.model, choices: [scripted, local]}
     - {field: Model-a1b2c.temperature, min: 0, max: 1}
 """
-)
+TALK = HEAD + _MODELS
+FLOW = wired(TALK)
+OPENED = wired(TALK + _OPENS)
 
 
 def tweak(tweaks: dict[str, Any], *, flow: WiredFlow = FLOW, **request: Any) -> WiredFlow:

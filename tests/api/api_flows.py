@@ -74,15 +74,13 @@ _SPEAKING = {"spoken": "echo", "failing": "fail", "endless": "long", "broken": "
 _SPEAKING |= {name: name for name in ("cut", "fetching")}
 FLOWS |= {name: chat_flow(f"scripted:{model}", name.title()) for name, model in _SPEAKING.items()}
 FLOWS["tweaked"] = TWEAKED
-FLOWS["opened"] = (
-    TWEAKED.replace("name: Tweaked", "name: Opened")
-    + """
+_OPENS = """
 api:
   overridable:
     - {field: First.temperature, min: 0, max: 1}
     - {field: Second.model, choices: ["scripted:json", "scripted:echo"]}
 """
-)
+FLOWS["opened"] = TWEAKED.replace("name: Tweaked", "name: Opened") + _OPENS
 FLOWS["whole"] = FLOWS["spoken"].replace("Spoken", "Whole").replace("Model:\n", "Model:\n    stream: false\n")
 FLOWS["wordy"] = """
 name: Wordy
@@ -90,12 +88,8 @@ components:
   Topic: {type: TextInput, input_value: tea}
   TextOutput: {type: TextOutput, input_value: "${Topic}"}
 """
-FLOWS["two"] = (
-    FLOWS["spoken"].replace("ChatOutput:", "First:")
-    + """\
-  Second: {type: ChatOutput, input_value: "${Model}"}
-"""
-)
+_SECOND = '  Second: {type: ChatOutput, input_value: "${Model}"}\n'
+FLOWS["two"] = FLOWS["spoken"].replace("ChatOutput:", "First:") + _SECOND
 FLOWS["imported"] = """
 id: 0dd43928-4c0c-415b-b1dc-4cd3c4310860
 name: Imported Flow
@@ -103,11 +97,6 @@ components:
   ChatInput-b6UCc: {type: ChatInput}
   ChatOutput-yK0AU: {type: ChatOutput, input_value: "${ChatInput-b6UCc}"}
 """
-FLOWS["recall"] = (
-    FLOWS["spoken"].replace("Spoken", "Recall")
-    + """\
-  Memory: {type: MessageHistory}
-  TextOutput: {type: TextOutput, input_value: "${Memory}"}
-"""
-)
+_MEMORY = '  Memory: {type: MessageHistory}\n  TextOutput: {type: TextOutput, input_value: "${Memory}"}\n'
+FLOWS["recall"] = FLOWS["spoken"].replace("Spoken", "Recall") + _MEMORY
 FLOWS["forgetful"] = FLOWS["remember"].replace("Remember", "Forgetful").replace("scripted:json", "scripted:fail")
