@@ -9,7 +9,7 @@ import pytest
 from tests.browser import Browser
 from tests.chat_socket import open_chat
 from tests.house import SHARED, House
-from tests.open_page import answers, ask, composer, go, say, sign_in, still, stop
+from tests.open_page import answers, ask, composer, go, messages, say, sign_in, still, stop
 from tests.people import PEOPLE
 from tests.running import chat_flow
 from tests.servers import AppServer
@@ -48,10 +48,9 @@ def use_up(house: AppServer) -> None:
 
 
 def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    say(page, "x" * 101)
+    say(go(page, f"{house.url}/playground?flow=echo"), "x" * 101)
     page.get_by_text("The message has 101 characters").wait_for()
-    assert typed(page) == "x" * 101
+    assert (typed(page), messages(page).count()) == ("x" * 101, 0)
     ask(page, "a shorter one", "a shorter one")  # the one that was too long counts too: it was let in
     assert typed(page) == ""
     say(page, TEXT)
@@ -107,21 +106,17 @@ def test_a_message_that_found_no_place_is_still_there(tmp_path: Path, page: "Pag
 def test_what_is_left_is_seen_before_it_is_reached_and_then_when_it_resets(tmp_path: Path, page: "Page") -> None:
     left_house = House(config={"limits": LEFT, "prices": PRICES}, flows=CHAT, shared={"echo": SHARED})
     with left_house.open(tmp_path) as house:
-        go(page, f"{house.url}/playground?flow=echo")
-        sign_in(page, sorted(PEOPLE)[0])
+        sign_in(go(page, f"{house.url}/playground?flow=echo"), sorted(PEOPLE)[0])
         ask(page, "hi")
-        go(page, f"{house.url}/account")
-        left = page.locator(".st-key-account-left")
+        left = go(page, f"{house.url}/account").locator(".st-key-account-left")
         left.get_by_text("4 of 8 tokens today, all of it again at 00:00 UTC, in").wait_for()
         left.get_by_text("8 of 9 runs this minute, all of it again in").wait_for()
         left.get_by_text("19.75 of 20.00 EUR today").wait_for()
         left.get_by_text("10 MB of 10 MB for the text of conversations").wait_for()
-        go(page, f"{house.url}/api_access?flow=echo")
-        page.get_by_text("Left for you: 8 of 9 runs this minute · 4 of 8 tokens today").wait_for()
+        said = "Left for you: 8 of 9 runs this minute · 4 of 8 tokens today"
+        go(page, f"{house.url}/api_access?flow=echo").get_by_text(said).wait_for()
         page.get_by_text("For this flow: 49 of 50 runs this minute.").wait_for()
         ask(go(page, f"{house.url}/playground?flow=echo"), "hi")
         say(page, "what I typed")
-        page.get_by_text(
-            "You have used the 8 tokens that you may use a day; the limit resets at 00:00 UTC, in"
-        ).wait_for()
+        page.get_by_text("You have used the 8 tokens that you may use a day; the limit resets at 00:00 UTC").wait_for()
         assert composer(still(page)).input_value() == "what I typed"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chat_states import FLOWS
 from tests.house import PUBLIC, House
-from tests.open_page import answers, composer, expect_count, go, measure_at_rest, open_menu, say, still, visitor
+from tests.open_page import answers, ask, composer, expect_count, go, measure_at_rest, open_menu, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -135,10 +135,8 @@ def test_on_a_phone_enter_begins_a_line_the_button_sends_and_the_keyboard_stays_
 
 
 def test_the_end_stays_in_sight_while_the_field_grows(house: AppServer, phone: "Page") -> None:
-    go(phone, f"{house.url}/playground?flow=echo")
-    say(phone, "a line\n\n" * 20)
-    answers(phone).get_by_text("You said").wait_for()
-    last = answers(still(phone)).get_by_role("button", name="Copy", exact=True)
+    ask(go(phone, f"{house.url}/playground?flow=echo"), "a line\n\n" * 20, "You said")
+    last = answers(phone).get_by_role("button", name="Copy", exact=True)
     gap = "one => document.querySelector('.fg-foot').getBoundingClientRect().top - one.getBoundingClientRect().bottom"
     phone.wait_for_function("document.querySelector('.fg-to-end').hidden")
     assert last.evaluate(gap) >= 0
@@ -151,10 +149,7 @@ def test_the_end_stays_in_sight_while_the_field_grows(house: AppServer, phone: "
 
 
 def test_entries_of_a_menu_are_as_large_as_a_finger_and_rename_can_be_left(house: AppServer, phone: "Page") -> None:
-    go(phone, f"{house.url}/playground?flow=echo")
-    say(phone, "Hello")
-    answers(phone).get_by_text("You said: Hello").wait_for()
-    open_drawer(still(phone))
+    open_drawer(ask(go(phone, f"{house.url}/playground?flow=echo"), "Hello"))
     menu = open_menu(phone.get_by_test_id("stSidebar").get_by_role("button", name="More").first)
     entries = {one.inner_text(): measure(one) for one in menu.get_by_role("menuitem").all()}
     assert list(entries) == ["Pin", "Rename", "Share", "Export", "Delete"]

@@ -8,7 +8,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import find_violations
 from tests.house import PUBLIC, House
-from tests.open_page import answers, choose, composer, expect_count, flow_text, go, messages, say, still, visitor
+from tests.open_page import ask, choose, composer, expect_count, flow_text, go, messages, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ HOUSE = House(
 
 
 def begin_chat(page: "Page", house: AppServer, text: str, *, at: str = "playground?flow=talk") -> None:
-    go(page, f"{house.url}/{at}")
-    say(page, text)
-    messages(page).nth(1).get_by_text(f"You said: {text}").wait_for()
+    ask(go(page, f"{house.url}/{at}"), text)
     page.get_by_role("button", name="More for this chat").wait_for()
     still(page)
 
@@ -62,8 +60,7 @@ def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, pag
 
 
 def test_a_chat_is_shared_read_copied_and_revoked(house: AppServer, browser: "Browser", page: "Page", axe: str) -> None:
-    enter_as(page, house, "augusta")
-    begin_chat(page, house, "Between us")
+    begin_chat(enter_as(page, house, "augusta"), house, "Between us")
     choose(page.get_by_role("button", name="More for this chat"), "Share")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create link").click()
@@ -84,8 +81,7 @@ def test_a_chat_is_shared_read_copied_and_revoked(house: AppServer, browser: "Br
         other.wait_for_url("**/playground?**")
         composer(other).wait_for()
         expect_count(messages(other), 2)
-        say(still(other), "And I")
-        answers(other).nth(1).get_by_text("You said: And I").wait_for()
+        ask(still(other), "And I")
         dialog.get_by_role("button", name="Revoke").click()
         dialog.get_by_role("button", name="Revoke").wait_for(state="detached")
         said = []
