@@ -78,10 +78,8 @@ async def test_somebody_elses_token_meets_a_run_that_is_not_there(api: Api) -> N
     assert (await api.client.get(f"/api/v1/runs/{run}", headers=olgas)).status_code == 200
     for headers in (bobs, organizations):
         for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/stop")):
-            theirs, unknown = [
-                await api.client.request(method, f"/api/v1/runs/{name}{path}", headers=headers)
-                for name in (run, "unknown")
-            ]
+            urls = [f"/api/v1/runs/{name}{path}" for name in (run, "unknown")]
+            theirs, unknown = [await api.client.request(method, url, headers=headers) for url in urls]
             assert (theirs.status_code, theirs.text.replace(run, "unknown")) == (404, unknown.text)
         assert await read_texts(api, headers) == []
         assert "mine" not in await say(api, headers, "again")

@@ -89,15 +89,13 @@ async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path)
         left = [(await api.run("nothing")).headers["x-ratelimit-remaining"]]
         for query in ("", "?stream=true", "?shape=simple"):
             response = await api.run("echo", query=query)
-            assert response.status_code == 200
-            assert response.headers["x-ratelimit-limit"] == "4"
+            assert (response.status_code, response.headers["x-ratelimit-limit"]) == (200, "4")
             assert 0 < int(response.headers["x-ratelimit-reset"]) <= 60
             left.append(response.headers["x-ratelimit-remaining"])
         assert left == ["3", "2", "1", "0"]
         assert (await api.run("nothing")).headers["x-ratelimit-remaining"] == "0"
         refused = await api.run("echo")
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
-        assert refused.json()["detail"] == "This token may start 4 runs a minute."
         assert refused.headers["x-ratelimit-remaining"] == "0"
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
         _, other = await api.token()
@@ -147,7 +145,6 @@ async def test_two_tokens_of_one_person_share_what_is_left_and_asking_costs_noth
         assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (200, "0")
         refused = await api.run("echo", headers=two)
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
-        assert refused.json()["detail"] == "Your programs and pages may together start 3 runs a minute."
         assert "limits.person.runs_per_minute" in refused.json()["hint"]
         _, bobs = await api.token(owner="bob")
         assert (await api.run("echo", headers=bobs)).status_code == 200

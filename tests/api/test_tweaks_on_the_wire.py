@@ -56,18 +56,14 @@ async def test_a_tweak_names_a_component_its_display_name_or_a_field_of_all(
     ("field", "given", "sent"),
     [
         ("temperature", "0.9", 0.9),
-        ("temperature", True, 1.0),
-        ("temperature", {"value": 0.3}, 0.3),
         ("temperature", {"value": 0.3, "load_from_db": False}, 0.3),
         ("temperature", {"value": None}, 0.1),
-        ("max_tokens", "17", 17),
         ("max_tokens", 17.9, 17),
     ],
 )
 async def test_values_are_taken_in_every_form(api: Api, field: str, given: Any, sent: Any) -> None:
     said = await asked(api, {"First": {field: given}})
-    assert said["FirstOut"]["options"][field] == sent
-    assert said["SecondOut"]["options"] == {}
+    assert (said["FirstOut"]["options"][field], said["SecondOut"]["options"]) == (sent, {})
 
 
 async def test_a_template_may_be_tweaked_and_a_new_variable_in_it_not(api: Api) -> None:
@@ -78,10 +74,7 @@ async def test_a_template_may_be_tweaked_and_a_new_variable_in_it_not(api: Api) 
 
 async def test_a_text_input_is_tweaked_while_the_message_goes_to_the_chat_input(api: Api) -> None:
     said = await asked(api, {"Topic": {"input_value": "coffee"}})
-    assert said["SecondOut"]["messages"] == [
-        {"role": "system", "content": "Talk of coffee, kindly."},
-        {"role": "user", "content": "hi"},
-    ]
+    assert [one["content"] for one in said["SecondOut"]["messages"]] == ["Talk of coffee, kindly.", "hi"]
 
 
 async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
@@ -94,16 +87,12 @@ async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
     ("tweaks", "field", "says"),
     [
         ({"Frist": {"temperature": 1}}, "Frist", "did you mean `First`?"),
-        ({"First": {"temprature": 1}}, "temprature", "did you mean `temperature`?"),
-        ({"language model": {"temperature": 1}}, "language model", "did you mean `Language Model`?"),
         ({"LanguageModel": {"temperature": 1}}, "LanguageModel", "did you mean `Language Model`?"),
         ({"Second": {"system_message": "x"}}, "system_message", "is filled by `${Prompt}`"),
         ({"First": {"temperature": 99}}, "temperature", "is a number from 0 to 2, not 99"),
-        ({"First": {"system_message": 5}}, "system_message", "is text, not 5"),
         ({"First": {"model": "openai:dear"}}, "model", "protected"),
         ({"First": {"code": "import os"}}, "code", "protected"),
         ({"First": "abc"}, "First", "is an object of fields and values"),
-        ({"First": [1]}, "First", "is an object of fields and values"),
         ({"First": None}, "First", "is an object of fields and values"),
         ({"First": {"temperature": {"value": "VAR", "load_from_db": True}}}, "temperature", "no global variables"),
     ],
