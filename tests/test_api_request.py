@@ -104,10 +104,9 @@ async def test_a_model_gives_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["url_input", "method", "headers", "query_params", "body", "body_data", "timeout"])
 def test_a_caller_sets_nothing_that_was_not_opened(field: str) -> None:
+    request = RunRequest(tweaks={"Weather": {field: "POST"}})
     with pytest.raises(TweaksRefused):
-        apply_tweaks(
-            load(asking(ELSEWHERE, city="Bonn")), RunRequest(tweaks={"Weather": {field: "POST"}}), unknown="refuse"
-        )
+        apply_tweaks(load(asking(ELSEWHERE, city="Bonn")), request, unknown="refuse")
     opened = load(asking(ELSEWHERE, city="Bonn") + "api: {overridable: [Weather.method]}")
     changed = apply_tweaks(opened, RunRequest(tweaks={"Weather": {"method": "POST"}}), unknown="refuse").wired
     assert changed.components["Weather"].writes
@@ -172,16 +171,12 @@ async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Pat
 
 
 NAMES = ("pieces", "price", "gift", "size")
+PIECES = {"type": "integer", "description": "How many"}
 TYPED: dict[str, Any] = {
     "as_tool": True,
     "method": "POST",
     "body": {name: f"{{{name}}}" for name in NAMES} | {"note": "{pieces} of {size}"},
-    "arguments": {
-        "pieces": {"type": "integer", "description": "How many"},
-        "price": {"type": "number"},
-        "gift": {"type": "boolean"},
-        "size": "Of each",
-    },
+    "arguments": {"pieces": PIECES, "price": {"type": "number"}, "gift": {"type": "boolean"}, "size": "Of each"},
 }
 
 
@@ -211,14 +206,10 @@ def test_the_documented_order_is_sent_as_the_page_says() -> None:
 async def test_a_value_of_another_type_is_told_to_the_model_and_not_sent(tmp_path: Path) -> None:
     good = {"pieces": 12, "price": 2.5, "gift": True, "size": "big"}
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"pieces": "a dozen"}, '`pieces` is a whole number, not "a dozen"'),
-        ({"pieces": 1.5}, "`pieces` is a whole number, not 1.5"),
-        ({"pieces": True}, "`pieces` is a whole number, not true"),
+        *(({"pieces": said}, f"`pieces` is a whole number, not {json.dumps(said)}") for said in ("a dozen", 1.5, True)),
         ({"pieces": 10**30}, f"`pieces` is a whole number, not {10**30}"),
-        ({"price": "NaN"}, "`price` is a number"),
-        ({"price": [1]}, "`price` is a number, not [1]"),
-        ({"gift": 1}, "`gift` is true or false, not 1"),
-        ({"size": 3}, "`size` is text, not 3"),
+        *(({"price": "NaN"}, "`price` is a number"), ({"price": [1]}, "`price` is a number, not [1]")),
+        *(({"gift": 1}, "`gift` is true or false, not 1"), ({"size": 3}, "`size` is text, not 3")),
     ]
     calls = "\n".join(f"call Weather {json.dumps(good | changed)}" for changed, _ in wrong)
     said = await talk(tmp_path, asking("", url_input="http://127.0.0.1:1/orders", **TYPED), calls)
@@ -246,11 +237,8 @@ async def test_a_secret_is_sent_and_found_nowhere_else(
 
 async def test_a_redirect_is_an_answer_unless_it_is_to_be_followed(tmp_path: Path) -> None:
     moved = whole(b"", status="302 Found", headers="Location: /there\r\n")
-    for more, found in (
-        ({}, 302),
-        ({"follow_redirects": True}, 200),
-        ({"follow_redirects": True, "method": "POST"}, 302),
-    ):
+    followed = {"follow_redirects": True}
+    for more, found in (({}, 302), (followed, 200), (followed | {"method": "POST"}, 302)):
         async with serve([moved], [WEATHER]) as server:
             assert f'"status_code":{found}' in await talk(tmp_path, asking(server.url, **more), "a")
 

@@ -53,6 +53,7 @@ components:
 """,
     "broken": IT.replace("model: scripted", "model: 'scripted:breaks'"),
 }
+PLACE: dict[str, Any] = {"flow_id": "broken", "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
 HOTELS, BADGES = "Lyon hotels cost 120 euros.", "Badges are worn."
 
 
@@ -155,7 +156,7 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
 
 
 async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) -> None:
-    place: dict[str, Any] = {"flow_id": "it", "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
+    place = PLACE | {"flow_id": "it"}
     async with answering(tmp_path) as runtime:
         end = await ask(runtime, "So [1].")
         cited = end.outputs[0].citations
@@ -178,12 +179,11 @@ async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) ->
 
 
 async def test_an_answer_that_broke_off_cites_what_it_said_so_far(tmp_path: Path) -> None:
-    place: dict[str, Any] = {"flow_id": "broken", "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
     async with answering(tmp_path) as runtime:
         turn = await start_turn(runtime, LOCAL_OWNER, "broken", RunRequest("[1] is it", stream=True, session_id="s"))
         with pytest.raises(Exception, match="broke"):
             [event async for event in watch(turn)]
-        (_, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
+        (_, answer), _ = await runtime.store.read(conversations.list_page, **PLACE, most=9, most_chars=9_000)
     assert (answer.state, answer.text.strip()) == ("failed", "You said: [1]")
     assert [passage.number for passage in answer.citations] == [1]
 

@@ -12,22 +12,16 @@ from unittest.mock import Mock
 import pytest
 
 from flowground.errors import RunError
-from flowground.knowledge import (
-    BuildReport,
-    Filters,
-    IndexFolder,
-    IndexHomes,
-    Knowledge,
-    KnowledgeBusy,
-    KnowledgeMissing,
-    KnowledgeSources,
-)
+from flowground.knowledge import BuildReport, Filters, Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge.homes import IndexHomes
+from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.sources import find_sources
 from flowground.path_patterns import explain_pattern, match_path
 from tests.documents_of_all_kinds import make_pdf
 from tests.heartbeat import stays_responsive
 from tests.knowledge_homes import open_homes
 from tests.store_databases import DATABASES
+from tests.test_providers_weights import HOLDER
 
 OLD = 1_600_000_000
 
@@ -241,9 +235,7 @@ def test_readers_keep_what_serves_until_the_next_is_done(homes: IndexHomes, fold
     second.close()
 
 
-def test_a_search_goes_on_in_the_next_index_where_that_takes_the_place_of_its_own(
-    knowledge: Knowledge, folder: Path
-) -> None:
+def test_a_search_goes_on_in_the_index_that_takes_the_place_of_its_own(knowledge: Knowledge, folder: Path) -> None:
     index(knowledge, folder)
     meanwhile: list[str] = []
 
@@ -263,16 +255,11 @@ def test_a_search_goes_on_in_the_next_index_where_that_takes_the_place_of_its_ow
 
 
 def test_one_process_indexes_at_a_time_and_a_dead_one_gives_it_back(folder: Path) -> None:
-    code = (
-        "import fcntl, os, sys\n"
-        "held = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
-        "fcntl.flock(held, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()\n"
-    )
     (folder.parent / "data").mkdir()
-    command = [sys.executable, "-c", code, str(folder.parent / "data" / "lock")]
+    command = [sys.executable, "-c", HOLDER, str(folder.parent / "data" / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
-        assert other.stdout.readline() == "held\n"
+        other.stdout.readline()
         with pytest.raises(KnowledgeBusy, match="being indexed already"):
             index(make(folder), folder)
         other.kill()

@@ -165,9 +165,7 @@ def test_what_is_no_longer_named_is_gone_and_files_stay(reading: Reading, site: 
         ("/a?b=c", SitePage(b'{"badge": 1}', "application/json"), '{\n "badge": 1\n}'),
     ],
 )
-def test_its_type_or_address_says_how_it_is_read(
-    here: Reading, site: Site, path: str, page: SitePage, text: str
-) -> None:
+def test_its_type_or_name_says_how_to_read_it(here: Reading, site: Site, path: str, page: SitePage, text: str) -> None:
     site.pages[path] = page
     assert here.index(site.url + path).notes == {}
     assert [hit.text for hit in here.find("badge badges bädges")] == [text]
@@ -194,9 +192,10 @@ def test_what_cannot_be_read_is_a_sentence_with_its_address(
     assert says in note
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://a.example/b", "https://name:word@a.example/", "/etc/passwd", "https://a.example\\@b.example/", ""]
-)
+NO_URLS = ["ftp://a.example/b", "https://name:word@a.example/", "/etc/passwd", "https://a.example\\@b.example/", ""]
+
+
+@pytest.mark.parametrize("url", NO_URLS)
 def test_what_is_no_address_is_refused_by_the_file(url: str) -> None:
     with pytest.raises(ValidationError, match=r"an address is written https://docs\.example\.com/page"):
         KnowledgeSection(urls=(url,))

@@ -44,11 +44,6 @@ def test_a_separator_is_where_text_is_cut_and_nowhere_else() -> None:
     assert [text[one.start : one.end] for one in passages] == ["one. two|", "three four|", "five"]
 
 
-def test_half_of_the_size_is_the_largest_overlap() -> None:
-    with pytest.raises(ValueError, match="half"):
-        split_text("Hello", size=100, overlap=51)
-
-
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(alphabet="ab .\n#`\u3002\u00e4-", max_size=600), size=st.integers(10, 120), share=st.integers(0, 5))
 def test_every_word_is_in_a_passage_of_the_size(text: str, size: int, share: int) -> None:

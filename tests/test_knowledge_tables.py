@@ -80,9 +80,8 @@ class Computers:
             homes.close()
 
 
-def test_another_computer_finds_what_one_indexed_and_agrees_that_it_is_current(
-    computers: Computers, folder: Path, tmp_path: Path
-) -> None:
+def test_another_computer_finds_what_one_indexed(computers: Computers, folder: Path, tmp_path: Path) -> None:
+    """And agrees that it is current."""
     asyncio.run(computers.open().index(sources(folder)))
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(folder, elsewhere)

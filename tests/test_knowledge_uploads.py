@@ -34,11 +34,9 @@ knowledge:
   handbook: {uploads: true}
   folder: {files: ["knowledge/*.md"]}
 """
-HOUSE = House(
-    flows={"travel": FLOW},
-    shared={"travel": SHARED},
-    config={"knowledge": {"rules": {"uploads": True}}, "limits": {"file_bytes": 9_000, "knowledge_bytes": 12_000}},
-)
+RULES = {"rules": {"uploads": True}}
+LIMITS = {"file_bytes": 9_000, "knowledge_bytes": 12_000}
+HOUSE = House(flows={"travel": FLOW}, shared={"travel": SHARED}, config={"knowledge": RULES, "limits": LIMITS})
 LYON = b"Hotels in Lyon cost 120 euros."
 TRAVEL = {"flow": "travel", "knowledge": "handbook"}
 
@@ -148,7 +146,7 @@ async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_page_is_told_what_is_there_and_what_could_not_be_read(tmp_path: Path) -> None:
-    async with running(tmp_path, {"travel": FLOW}, config={"knowledge": {"rules": {"uploads": True}}}) as runtime:
+    async with running(tmp_path, {"travel": FLOW}, config={"knowledge": RULES}) as runtime:
         await runtime.library.close()  # the app would index by itself
         first = await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
         assert (first.indexed, first.is_outdated, first.may_change) == (None, True, True)

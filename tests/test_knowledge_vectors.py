@@ -28,7 +28,7 @@ MEANINGS = {"automobile": 0, "car": 0, "vehicle": 0, "holiday": 1, "vacation": 1
 pytestmark = pytest.mark.anyio
 
 
-class EmbeddingStub:
+class Stub:
     """A server of `/embeddings` that knows eight words; `asked` are the texts it was given, `status` its answer's."""
 
     def __init__(self) -> None:
@@ -63,8 +63,8 @@ class EmbeddingStub:
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[EmbeddingStub]:
-    stub = EmbeddingStub()
+async def stub() -> AsyncIterator[Stub]:
+    stub = Stub()
     server = await asyncio.start_server(stub.answer, "127.0.0.1")
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     async with server:
@@ -99,7 +99,7 @@ def knowledge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Knowle
 
 
 @pytest.fixture
-async def providers(stub: EmbeddingStub, folder: Path) -> AsyncIterator[Providers]:
+async def providers(stub: Stub, folder: Path) -> AsyncIterator[Providers]:
     mine, ollama = OpenAISettings(base_url=stub.url, retries=0), OllamaSettings(base_url=stub.url, retries=0)
     entries: dict[str, ProviderEntry] = {"mine": mine, "ollama": ollama}
     made = Providers(entries, default_model="local", folder=folder, answer_chars=1000)
@@ -107,11 +107,9 @@ async def providers(stub: EmbeddingStub, folder: Path) -> AsyncIterator[Provider
     await made.close()
 
 
-@pytest.mark.parametrize("provider", ["mine", "ollama"])
-async def test_another_word_of_the_same_meaning_is_found(
-    knowledge: Knowledge, folder: Path, providers: Providers, provider: str
-) -> None:
-    model = providers.find_embeddings(f"{provider}:small")
+@pytest.mark.parametrize("named", ["mine:small", "ollama:small"])
+async def test_a_synonym_is_found(knowledge: Knowledge, folder: Path, providers: Providers, named: str) -> None:
+    model = providers.find_embeddings(named)
     await knowledge.index(KnowledgeSources(folder, ("*.txt",), embeddings=model))
     assert await knowledge.search("car") == []
     hits = await knowledge.search("car", embeddings=model)
@@ -125,9 +123,7 @@ async def test_another_word_of_the_same_meaning_is_found(
     assert {hit.source for hit in only} == {"garage.txt"}
 
 
-async def test_vectors_of_what_did_not_change_are_kept(
-    knowledge: Knowledge, folder: Path, stub: EmbeddingStub, providers: Providers
-) -> None:
+async def test_unchanged_vectors_are_kept(knowledge: Knowledge, folder: Path, stub: Stub, providers: Providers) -> None:
     model = providers.find_embeddings("mine:small")
     sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
     await knowledge.index(sources)
@@ -145,9 +141,8 @@ async def test_vectors_of_what_did_not_change_are_kept(
     assert len([*kept.rglob("*.vectors"), *kept.rglob("*.arrays")]) == 1
 
 
-async def test_where_the_model_fails_words_are_found_and_it_is_said(
-    knowledge: Knowledge, folder: Path, stub: EmbeddingStub, providers: Providers
-) -> None:
+async def test_without_it_words_are_found(knowledge: Knowledge, folder: Path, stub: Stub, providers: Providers) -> None:
+    """The model; and that it failed is said."""
     stub.status = 500
     model = providers.find_embeddings("mine:small")
     sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
@@ -188,9 +183,7 @@ async def test_a_library_asks_the_model_that_a_section_names(folder: Path, provi
         assert (await library.search("travel", "all", "car"))[0].source == "garage.txt"
 
 
-async def test_an_app_that_was_started_again_knows_why_there_are_no_vectors(
-    folder: Path, stub: EmbeddingStub, providers: Providers
-) -> None:
+async def test_a_restart_knows_why_vectors_are_missing(folder: Path, stub: Stub, providers: Providers) -> None:
     stub.status = 500
     for _ in range(2):
         async with open_library(folder, providers) as library, asyncio.timeout(60):

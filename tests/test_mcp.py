@@ -28,19 +28,14 @@ from tests.mcp_calls import call_again, list_children, serving
 from tests.mcp_calls import opened as open_server
 from tests.running import running, start_turn, take_turn, watch
 from tests.servers import ROOT, SHIPPED_FLOWS, free_port, shipped_flow
+from tests.test_mcp_named import FLOW
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
 
 SCRIPT = "tests.mcp_server"
 COMMAND = (sys.executable, "-m", SCRIPT)
-FLOW = """
-components:
-  ChatInput: {type: ChatInput}
-  Agent: {type: Agent, input_value: "${ChatInput}", tools: [{use: Orders, confirm: false}]}
-  Orders: {type: MCP, server: orders, tools: [find_order, cancel_order, die, hostile]}
-  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
-"""
 DIRECT = """
 components:
   ChatInput: {type: ChatInput}
@@ -70,12 +65,6 @@ def read_answer(events: list[Any]) -> str:
     return end.outputs[0].text
 
 
-async def wait_until_gone(pid: int) -> None:
-    async with asyncio.timeout(60):
-        while is_running(pid):  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.02)
-
-
 def is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -100,7 +89,7 @@ async def test_an_agent_calls_the_tools_of_a_server(tmp_path: Path) -> None:
         await say(runtime, 'call orders_cancel_order {"number": 12}')
         assert read_answer(await say(runtime, "Hello", "direct")) == "Order 7 is sent."
         assert list_children(SCRIPT) == {child}, "all runs share one"
-    await wait_until_gone(child)
+    await asyncio.to_thread(eventually, lambda: not is_running(child))
 
 
 @pytest.mark.parametrize(
@@ -198,12 +187,12 @@ async def test_what_it_started_ends_with_it() -> None:
     async with opened() as servers:
         left = int(await servers.call("orders", "leave_child", {}))
         assert is_running(left)
-    await wait_until_gone(left)
+    await asyncio.to_thread(eventually, lambda: not is_running(left))
     async with opened() as servers:
         left = int(await servers.call("orders", "leave_child", {}))
         with pytest.raises(RunError):
             await servers.call("orders", "die", {})
-        await wait_until_gone(left)
+        await asyncio.to_thread(eventually, lambda: not is_running(left))
 
 
 async def test_a_hostile_description_is_bounded_and_plain() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from flowground.providers.lanes import AT_ONCE
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.model_calls import fault_of, faults_of
-from tests.test_providers_ways import certificate
+from tests.test_providers_ways import certificate, full_queue
 from tests.wire import HANG_UP, Part, chunked, event, whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -48,9 +48,7 @@ async def test_the_words_of_a_refusal_are_waited_for_no_longer_than_an_answer() 
     [([60.0], None), ([0.05, event({"choices": [], "usage": USAGE}), 60.0], Usage(7, 2)), ([0.05, b"zz"], None)],
     ids=["nothing more", "counts, no end", "garbage"],
 )
-async def test_an_answer_that_said_its_end_is_whole_whatever_the_connection_does(
-    after: list[Part], usage: Usage | None
-) -> None:
+async def test_an_answer_that_said_its_end_is_whole_whatever_follows(after: list[Part], usage: Usage | None) -> None:
     async with model([PIECES, *after], seconds=60) as (provider, _):
         pieces = await asyncio.wait_for(all_of(provider), 30)
         assert pieces == ["Hi", Completion("Hi", "small-2026", usage, "stop")]
@@ -84,9 +82,7 @@ async def test_what_cannot_be_a_number_of_tokens_is_no_count(count: Any) -> None
         (["\ud83d", "\ud83d\ude00", "é"], ["�😀", "é"]),
     ],
 )
-async def test_a_letter_that_was_cut_in_two_is_joined_and_a_lone_half_replaced(
-    said: list[str], heard: list[str]
-) -> None:
+async def test_halves_of_a_letter_are_joined_and_a_lone_half_is_replaced(said: list[str], heard: list[str]) -> None:
     text = "".join(heard)
     plain = {"choices": [{"message": {"content": "".join(said)}, "finish_reason": "stop"}]}
     streamed = chunked(*(delta(piece) for piece in said), delta(finish="stop"), DONE)
@@ -117,14 +113,8 @@ async def test_an_answer_is_cut_while_it_arrives() -> None:
 
 
 async def test_a_server_that_takes_no_connection_is_told_alike_and_asked_once() -> None:
-    with socket.socket() as full, ExitStack() as waiting:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(3):  # they fill its queue
-            waiting.enter_context(caller := socket.socket())
-            caller.setblocking(False)
-            caller.connect_ex(full.getsockname())
-        provider = OpenAI("mine", f"http://127.0.0.1:{full.getsockname()[1]}/v1", timeout=0.3)
+    with full_queue("127.0.0.1") as (host, port):
+        provider = OpenAI("mine", f"http://{host}:{port}/v1", timeout=0.3)
         await faults_of(provider, CALL, ProviderTimeout)
         await provider.close()
 

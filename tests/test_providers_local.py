@@ -25,7 +25,9 @@ from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import Settings
 from tests.model_calls import fault_of
 from tests.opened_providers import open_providers
+from tests.servers import ROOT
 from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, own_file, weights_at
+from tests.waiting import eventually
 from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -44,10 +46,8 @@ def runs(pid: str) -> bool:
 
 
 async def gone(pid: str) -> None:
-    """Returns when the process has ended; fails the test when that takes twenty seconds."""
-    async with asyncio.timeout(60):
-        while runs(pid):  # noqa: ASYNC110 -- nothing else tells
-            await asyncio.sleep(0.02)
+    """Returns when the process has ended."""
+    await asyncio.to_thread(eventually, lambda: not runs(pid))
 
 
 async def check_answers(local: Local) -> None:
@@ -56,12 +56,8 @@ async def check_answers(local: Local) -> None:
 
 async def test_it_streams_and_is_labelled(tmp_path: Path) -> None:
     async with own_file(tmp_path) as local:
-        assert await all_of(local, "Hi") == [
-            ModelProgress("mine", 2, 2, None),
-            "tiny: ",
-            "Hi",
-            Completion("tiny: Hi", "mine", Usage(3, 2), "stop"),
-        ]
+        whole_answer = Completion("tiny: Hi", "mine", Usage(3, 2), "stop")
+        assert await all_of(local, "Hi") == [ModelProgress("mine", 2, 2, None), "tiny: ", "Hi", whole_answer]
         assert (await all_of(local, "Hi"))[0] == "tiny: "
         [start] = starts(tmp_path)
         assert runs(start.split()[0])
@@ -90,21 +86,18 @@ async def test_the_makers_advice_gives_way_to_the_flow(tmp_path: Path) -> None:
 
 
 async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    (tmp_path / "mine.gguf").write_text("{}")
     program = """
 import asyncio, os, sys
 from pathlib import Path
-from flowground.providers.builtin.local import Local, LocalSettings
-from tests.tiny import TINY, call
+from tests.tiny import call, own_file
 async def main():
-    file = Path(sys.argv[1])
-    await Local("local", LocalSettings(path=file), file.parent, program=TINY).complete(call("Hi"))
-    os.kill(os.getpid(), 9)
+    async with own_file(Path(sys.argv[1])) as local:
+        await local.complete(call("Hi"))
+        os.kill(os.getpid(), 9)
 asyncio.run(main())
 """
-    root = Path(__file__).parent.parent
-    command = [sys.executable, "-c", program, str(tmp_path / "mine.gguf")]
-    await asyncio.to_thread(subprocess.run, command, cwd=root, timeout=30, check=False)
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    await asyncio.to_thread(subprocess.run, command, cwd=ROOT, timeout=30, check=False)
     await gone(starts(tmp_path)[0].split()[0])
 
 
@@ -132,9 +125,7 @@ async def test_stopping_reaches_the_process(tmp_path: Path) -> None:
         async with aclosing(local.stream(call("wait"))) as pieces:
             while await anext(pieces) != "tiny: ":
                 pass
-        async with asyncio.timeout(60):
-            while not (tmp_path / "left").exists():  # noqa: ASYNC110 -- nothing else tells
-                await asyncio.sleep(0.02)
+        await asyncio.to_thread(eventually, (tmp_path / "left").exists)
         await check_answers(local)
 
 
@@ -173,9 +164,7 @@ async def test_a_conversation_that_is_too_long_is_told_in_plain_words(tmp_path: 
         ({"say": '{"failed": "model_broken"}'}, "The model file cannot be loaded: it is damaged or not a GGUF file."),
     ],
 )
-async def test_what_keeps_it_from_running_is_one_sentence_and_what_to_do(
-    tmp_path: Path, manners: dict[str, str], said: str
-) -> None:
+async def test_what_keeps_it_from_running_is_told(tmp_path: Path, manners: dict[str, str], said: str) -> None:
     async with own_file(tmp_path, manners) as local:
         refused = await fault_of(local.complete(call("Hi")), ProviderRefused)
         assert refused.message == said
@@ -324,14 +313,11 @@ def test_calls_and_results_are_told_in_words(may_call: bool) -> None:
     assert (asked.response_schema is not None) == may_call
 
 
-async def test_a_call_is_no_text() -> None:
+async def test_a_call_is_no_text_and_an_answer_is_its_text() -> None:
     said = '{"tool": "weather", "arguments": {"city": "Oslo"}}'
     call = ToolCall("call_2", "weather", {"city": "Oslo"})
     pieces = await chosen("{", said[1:], Completion(said, "m", None, "stop"))
     assert pieces == [Completion("", "m", None, "tool_calls", (call,))]
-
-
-async def test_an_answer_is_its_text() -> None:
     said, text = json.dumps({"answer": "Cold „brr“\n"}), "Cold „brr“\n"
     pieces = await chosen(said, Completion(said, "m", None, "stop"))
     assert pieces == [text, Completion(text, "m", None, "stop")]
