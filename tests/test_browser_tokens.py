@@ -13,7 +13,7 @@ from tests.open_page import fill, go, measure_at_rest, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Route
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
@@ -36,8 +36,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
 ) -> None:
     name = f"{scheme} {width}"
     with visitor(browser, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
-        enter_as(page, house, "olga")
-        go(page, f"{house.url}/api_access?flow=talk")
+        go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")
         page.get_by_text("Reach, expiry and rights").click()
         for name_of_choice in (SEES_INSIDE, SETS):
             choice = page.get_by_role("checkbox", name=name_of_choice)
@@ -72,25 +71,22 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServer, browser: "Browser") -> None:
-    with visitor(browser) as page:
-        enter_as(page, house, "olga")
-        held: list[Route] = []
-        page.route(re.compile(r"/(Slider|TextArea|NumberInput|Selectbox)\.[^/]*\.js"), lambda route: held.append(route))
-        go(page, f"{house.url}/api_access?flow=talk")
-        handles_errors = page.get_by_text("With error handling")
-        code = page.get_by_text("No answer from").locator("visible=true")
-        handles_errors.click()
-        code.wait_for()
-        still(page)
-        assert held
-        for route in held:
-            route.continue_()
-        page.unroute_all(behavior="ignoreErrors")
-        page.get_by_role("tab", name="Temporary overrides").click()
-        page.get_by_role("slider", name="Temperature").wait_for()
-        page.get_by_role("tab", name="Python").click()
-        handles_errors.click()
-        code.wait_for(state="detached")
-        still(page)
-        assert page.get_by_role("tab", name="Temporary overrides", exact=True).count() == 1
+def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServer, page: "Page") -> None:
+    held: list[Route] = []
+    page.route(re.compile(r"/(Slider|TextArea|NumberInput|Selectbox)\.[^/]*\.js"), lambda route: held.append(route))
+    go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")
+    handles_errors = page.get_by_text("With error handling")
+    code = page.get_by_text("No answer from").locator("visible=true")
+    handles_errors.click()
+    code.wait_for()
+    still(page)
+    assert held
+    for route in held:
+        route.continue_()
+    page.unroute_all(behavior="ignoreErrors")
+    page.get_by_role("tab", name="Temporary overrides").click()
+    page.get_by_role("slider", name="Temperature").wait_for()
+    page.get_by_role("tab", name="Python").click()
+    handles_errors.click()
+    code.wait_for(state="detached")
+    assert still(page).get_by_role("tab", name="Temporary overrides", exact=True).count() == 1

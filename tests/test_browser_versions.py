@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, expect_count, find_send_key, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, ask, composer, expect_count, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ HOUSE = House(people={}, flows={name: flow_text(f"scripted:{name}", name.title()
 
 def talk(page: "Page", *texts: str) -> None:
     for text in texts:
-        say(page, text)
-        answers(page).get_by_text(f"You said: {text}", exact=True).last.wait_for()
-        still(page)
+        ask(page, text)
 
 
 def list_texts(page: "Page") -> list[str]:
@@ -35,7 +33,7 @@ def edit(page: "Page", question: "Locator", text: str) -> None:
     question.hover()
     press(question, "Edit")
     page.get_by_role("textbox", name="Edit your message").fill(text)
-    page.keyboard.press(find_send_key(page))
+    page.keyboard.press("Enter")
     answers(page).get_by_text(f"You said: {text}", exact=True).wait_for()
     still(page)
 
@@ -105,13 +103,11 @@ def test_the_first_question_is_edited_and_what_followed_comes_back(
 
 
 def test_while_an_answer_is_written_nothing_offers_another(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=slow")
-    say(page, "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 5)
+    say(go(page, f"{house.url}/playground?flow=slow"), "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 5)
     answers(page).get_by_text("a b").wait_for()
     for name in ("Try again", "Edit", "Next version"):
         assert page.get_by_role("button", name=name, exact=True).count() == 0
-    still(page)
-    expect_count(page.get_by_role("button", name="Try again"), 1)
+    expect_count(still(page).get_by_role("button", name="Try again"), 1)
 
 
 IS_SEEN = """one => {
@@ -147,13 +143,11 @@ def test_earlier_messages_stay_in_reach_beside_versions(house: AppServer, page: 
     edit(page, messages(page).nth(50), "another end.")
     page.reload()
     answers(page).get_by_text("You said: another end.").wait_for()
-    still(page)
-    expect_count(messages(page), 50)
+    expect_count(messages(still(page)), 50)
     page.get_by_role("button", name="Show earlier messages").click()
     answers(page).get_by_text("You said: message 0.").wait_for()
     press(messages(page).nth(50), "Previous version")
     answers(page).get_by_text("You said: message 25.").wait_for()
-    still(page)
     shown = list_texts(page)
     assert shown[-2:] == ["message 25.", "You said: message 25."]
     if "message 0." not in shown:
