@@ -13,15 +13,7 @@ import pytest
 
 from flowground.errors import AnswerTooLong, ProviderRefused, RunError
 from flowground.messages import FilePart, Message, Reasoning, TextPart, Usage
-from flowground.providers.base import (
-    MOST_FILE_BYTES,
-    MOST_PARTS,
-    MOST_TOOLS,
-    Capabilities,
-    Completion,
-    ModelCall,
-    ToolSpec,
-)
+from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
 from flowground.providers.chat_request import encode_files, write_call
 from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings
 from flowground.settings import Settings
@@ -128,14 +120,14 @@ async def test_a_file_that_changed_or_is_gone_is_not_sent() -> None:
         assert server.asked == []
 
 
-HALF, MANY = MOST_FILE_BYTES // 2, (ToolSpec("t", "", {}),) * (MOST_TOOLS + 1)
+HALF, MANY = MOST_FILE_BYTES // 2, (ToolSpec("t", "", {}),) * 129
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (shown(file(b"", size=HALF), file(b"", "b", size=HALF + 1)), "20.0 MB, and a model is sent 20 MB at most"),
-        (shown(*[TextPart("a")] * (MOST_PARTS + 1)), "A message to a model has 1000 parts at most, and this one 1001."),
+        (shown(*[TextPart("a")] * 1001), "A message to a model has 1000 parts at most, and this one 1001."),
         (ModelCall("small", (), {}, tools=MANY), "A model is offered 128 tools at most, and these are 129."),
     ],
 )

@@ -95,11 +95,9 @@ async def test_json_shows_what_it_was_given_byte_for_byte_but_no_bytes_of_files(
         raise AssertionError("it looks at no file")
 
     provider, call = resolve("scripted:json")
-    assert json.loads((await provider.complete(call)).text) == {
-        "model": "json",
-        "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": HELLO}],
-        "options": {"temperature": 0.5},
-    }
+    told = json.loads((await provider.complete(call)).text)
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": HELLO}]
+    assert told == {"model": "json", "messages": messages, "options": {"temperature": 0.5}}
     parts = (TextPart("it's “quoted”\n$HOME"), FilePart("f1", "cat.png", "image/png", 3, "ab", read))
     told = json.loads((await ask(Message("user", parts), model="scripted:json")).text)
     shown = {"id": "f1", "name": "cat.png", "media_type": "image/png", "size": 3, "sha256": "ab"}
@@ -144,16 +142,18 @@ async def test_each_line_that_says_so_is_a_call_or_several_and_then_the_results_
 
 
 @pytest.mark.parametrize(
-    ("told", "call"),
+    ("told", "choice", "call"),
     [
-        ("call search green tea, 5", ToolCall("call_1_1", "search", {"query": "green tea, 5", "limit": 5})),
-        ("call search", ToolCall("call_1_1", "search", {"query": "call search", "limit": 0})),
-        ("call nobody", ToolCall("call_1_1", "nobody", {})),
-        ('call search {"query": ', ToolCall("call_1_1", "search", {}, "The arguments are no JSON.")),
+        ("call search green tea, 5", "auto", ToolCall("call_1_1", "search", {"query": "green tea, 5", "limit": 5})),
+        ("call search", "auto", ToolCall("call_1_1", "search", {"query": "call search", "limit": 0})),
+        ("call nobody", "auto", ToolCall("call_1_1", "nobody", {})),
+        ('call search {"query": ', "auto", ToolCall("call_1_1", "search", {}, "The arguments are no JSON.")),
+        ("What about 3?", "search", ToolCall("call_1_1", "search", {"query": "What about 3?", "limit": 3})),
     ],
 )
-async def test_arguments_are_made_of_the_words_where_they_are_no_json(told: str, call: ToolCall) -> None:
-    assert (await ask(Message("user", told))).tool_calls == (call,)
+async def test_arguments_are_made_of_the_words_where_they_are_no_json(told: str, choice: str, call: ToolCall) -> None:
+    """Also for a tool that has to be called."""
+    assert (await ask(Message("user", told), tool_choice=choice)).tool_calls == (call,)
 
 
 USED = (Message("assistant", (ToolCall("c", "clock", {}),)), Message("tool", (ToolResult("c", "clock", "1"),)))
@@ -169,11 +169,6 @@ async def test_only_what_was_said_last_tells_it_to() -> None:
 async def test_without_tools_it_repeats_the_message_as_ever(more: Any) -> None:
     said = await ask(Message("user", "call clock"), **more)
     assert (said.text, said.tool_calls, said.finish_reason) == ("You said: call clock", (), "stop")
-
-
-async def test_a_tool_that_has_to_be_called_is() -> None:
-    said = await ask(Message("user", "What about 3 teas?"), tool_choice="search")
-    assert said.tool_calls == (ToolCall("call_1_1", "search", {"query": "What about 3 teas?", "limit": 3}),)
 
 
 async def test_an_answer_that_is_written_for_it_calls_tools_too_before_it_is_said() -> None:

@@ -18,11 +18,8 @@ from tests.wire import HANG_UP, chunked, event, whole
 
 pytestmark = pytest.mark.anyio
 
-WEATHER = ToolSpec(
-    "get_weather",
-    "The weather of a city.",
-    {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
-)
+PLACE = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
+WEATHER = ToolSpec("get_weather", "The weather of a city.", PLACE)
 CLOCK = ToolSpec("get_time", "The time now.", {"type": "object", "properties": {}})
 ASKED = Message("user", "What is the weather like in Boston today?")
 CALL = ModelCall("small", (ASKED,), {}, tools=(WEATHER, CLOCK))
@@ -194,23 +191,20 @@ def test_a_conversation_with_calls_and_results_is_written_as_it_was() -> None:
     )
     call = ModelCall("small", messages, {})
     function = {"name": "get_weather", "arguments": '{"location":"Boston, MA"}'}
+    calls = [
+        {"id": "call_abc123", "type": "function", "function": function},
+        {"id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}},
+    ]
+    said = {"role": "assistant", "content": "I look.", "reasoning_content": "Boston is meant.", "tool_calls": calls}
     written: list[dict[str, Any]] = [
         {"role": "user", "content": "What is the weather like in Boston today?"},
-        {
-            "role": "assistant",
-            "content": "I look.",
-            "reasoning_content": "Boston is meant.",
-            "tool_calls": [
-                {"id": "call_abc123", "type": "function", "function": function},
-                {"id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}},
-            ],
-        },
+        said,
         {"role": "tool", "tool_call_id": "call_abc123", "content": "22 °C"},
         {"role": "tool", "tool_call_id": "call_2", "content": "Error: ?"},
         {"role": "assistant", "content": "It is 22 °C."},
     ]
     assert json.loads(write_call(call, is_streamed=False, renamed={}, provider="mine"))["messages"] == written
-    del written[1]["reasoning_content"]  # it is for the provider alone that thought so
+    del said["reasoning_content"]  # it is for the provider alone that thought so
     assert json.loads(write_call(call, is_streamed=False, renamed={}, provider="other"))["messages"] == written
 
 

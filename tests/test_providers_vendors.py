@@ -44,14 +44,10 @@ async def test_anthropic_streams_text_with_its_counts() -> None:
         assert (asked.path, asked.headers["x-api-key"]) == ("/v1/messages", anthropic_answers.KEY)
         assert asked.headers["anthropic-version"] == "2023-06-01"
         assert "authorization" not in asked.headers
-        assert asked.body == {
-            "model": "claude-opus-4-6",
-            "max_tokens": 32_000,
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}],
-            "temperature": 0.5,
-            "system": [{"type": "text", "text": "Be kind.", **MARK}],
-            "stream": True,
-        }
+        messages = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+        system = [{"type": "text", "text": "Be kind.", **MARK}]
+        more = {"model": "claude-opus-4-6", "max_tokens": 32_000, "temperature": 0.5, "stream": True}
+        assert asked.body == {"messages": messages, "system": system, **more}
 
 
 async def test_anthropic_gives_whole_answers_also_where_a_stream_was_wanted() -> None:
@@ -81,30 +77,20 @@ async def test_tokens_of_the_cache_are_counted_as_read_and_marks_can_be_left_out
 
 
 async def test_anthropic_calls_tools_side_by_side_and_is_given_their_results_in_one_message() -> None:
-    called = [
-        *tool(1, "toolu_1", "get_weather", "", '{"location":', ' "San Francisco, CA"}'),
-        *tool(2, "toolu_2", "get_time"),
-    ]
+    called = [*tool(1, "toolu_1", "get_weather", "", '{"location":', ' "Oslo"}'), *tool(2, "toolu_2", "get_time")]
     end = await hear_end(claude_says(*text(0, "Okay."), *called, *stop("tool_use")), CALL)
-    place = {"location": "San Francisco, CA"}
-    assert end.tool_calls == (ToolCall("toolu_1", "get_weather", place), ToolCall("toolu_2", "get_time", {}))
+    weather = ToolCall("toolu_1", "get_weather", {"location": "Oslo"})
+    assert end.tool_calls == (weather, ToolCall("toolu_2", "get_time", {}))
     assert (end.text, end.finish_reason) == ("Okay.", "tool_calls")
     results = [ToolResult("toolu_1", "get_weather", "15 °C"), ToolResult("toolu_2", "get_time", "no clock", True)]
     said = (*ASKED, end.message, *(Message("tool", (result,)) for result in results), Message("user", "So?"))
     body = await find_sent(claude(CLAUDE_ANSWER), ModelCall("m", said, {}, tools=(WEATHER,)))
     assert [message["role"] for message in body["messages"][1:]] == ["assistant", "user"]
-    assert [message["content"] for message in body["messages"][1:]] == [
-        [
-            {"type": "text", "text": "Okay."},
-            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": place},
-            {"type": "tool_use", "id": "toolu_2", "name": "get_time", "input": {}},
-        ],
-        [
-            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "15 °C"},
-            {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no clock", "is_error": True},
-            {"type": "text", "text": "So?"},
-        ],
-    ]
+    used = [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in end.tool_calls]
+    first, second = ({"type": "tool_result", "tool_use_id": call.id} for call in end.tool_calls)
+    given = [first | {"content": "15 °C"}, {**second, "content": "no clock", "is_error": True}]
+    contents = [message["content"] for message in body["messages"][1:]]
+    assert contents == [[{"type": "text", "text": "Okay."}, *used], [*given, {"type": "text", "text": "So?"}]]
     (offered,) = body["tools"]
     assert (offered["name"], offered["description"]) == ("get_weather", "The weather.")
     assert offered["input_schema"] == WEATHER.parameters
@@ -379,11 +365,10 @@ async def test_what_is_no_answer_of_gemini_is_told_so(answer: dict[str, Any]) ->
 
 
 CLAUDE_BEGUN = named(start(), PING, *text(0, "Hel"), PING, end=False)
+GEMINI_BEGUN = lines(part({"text": "Hel"}), end=False)
 
 
-@pytest.mark.parametrize(
-    ("opened", "begun"), [(claude, CLAUDE_BEGUN), (gemini, lines(part({"text": "Hel"}), end=False))]
-)
+@pytest.mark.parametrize(("opened", "begun"), [(claude, CLAUDE_BEGUN), (gemini, GEMINI_BEGUN)])
 async def test_an_answer_that_breaks_or_stays_away_is_told(opened: Open, begun: bytes) -> None:
     async with opened([begun, HANG_UP], [begun, 60.0], retries=0, timeout=0.5) as (provider, _):
         await fault_of(hear(provider, CALL), ProviderUnreachable)

@@ -7,8 +7,8 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpcore2
@@ -39,6 +39,19 @@ async def certificate(folder: Path, names: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context
+
+
+@contextmanager
+def full_queue(host: str) -> Iterator[tuple[str, int]]:
+    """An address that takes no connection: the system drops who comes while its queue is full."""
+    with socket.socket() as full, ExitStack() as waiting:
+        full.bind((host, 0))
+        full.listen(0)
+        for _ in range(3):
+            waiting.enter_context(caller := socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        yield full.getsockname()
 
 
 @asynccontextmanager
@@ -74,9 +87,7 @@ async def ask_both_ways(url: str) -> None:
     await provider.close()
 
 
-async def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_authority_that_is_named_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire([ANSWER], [STREAMED], context=await certificate(tmp_path, "IP:127.0.0.1")) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         await ask_both_ways(f"{server.url.replace('http', 'https')}/v1")
@@ -110,9 +121,7 @@ async def test_an_encrypted_call_goes_through_a_tunnel_of_the_proxy(
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
-async def test_an_answer_that_stops_halfway_leaves_the_way_through_the_proxy_free(
-    monkeypatch: pytest.MonkeyPatch, status: str
-) -> None:
+async def test_an_answer_that_stops_halfway_leaves_the_proxy_free(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     half = whole({"error": "no such model"}, status=status)[:-5]
     async with wire([half, 60.0], [ANSWER]) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -255,14 +264,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
         writer.close()
         await writer.wait_closed()
 
-    with socket.socket() as full, ExitStack() as waiting:
-        full.bind(("127.0.0.2", 0))
-        full.listen(0)
-        silent = full.getsockname()
-        for _ in range(3):  # they fill its queue: the system drops who comes then
-            waiting.enter_context(caller := socket.socket())
-            caller.setblocking(False)
-            caller.connect_ex(silent)
+    with full_queue("127.0.0.2") as silent:
         server = await asyncio.start_server(serve, "127.0.0.1", silent[1])
 
         kinds = (socket.AF_INET, socket.SOCK_STREAM, 0, "")

