@@ -48,8 +48,7 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
     author = ada
     for one in (page, author):
         one.set_viewport_size({"width": width, "height": 844})
-    go(enter_as(page, house, "bob"), f"{house.url}/public_flow/echo")
-    say(page, f"A question at {width}")
+    say(go(enter_as(page, house, "bob"), f"{house.url}/public_flow/echo"), f"A question at {width}")
     bad, good, edit = (page.get_by_role("button", name=name) for name in ("Bad answer", "Good answer", "Edit reason"))
     bad.click()
     dialog = open_reason(page)

@@ -75,8 +75,7 @@ def test_nothing_but_the_page_scrolls_and_the_way_to_the_code_is_in_order(
         fill(page, Name="my laptop")
         page.get_by_role("button", name="Make a token").click()
         page.get_by_text("Echo only · sees answers").first.wait_for()
-        still(page)
-        assert page.evaluate(SCROLLING) == []
+        assert still(page).evaluate(SCROLLING) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         order = [export_line(page.locator("body")), page.get_by_role("heading", name="2 · Code")]
         order.append(find_code(page.locator("body"), "Python"))
