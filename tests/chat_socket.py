@@ -118,6 +118,18 @@ class Talk(ABC):
         self.send("say", id=name, session=self.session, text=text, **more)
         return name
 
+    def refuse(self, text: str, **more: Any) -> Told:
+        """Sends a message that nobody takes; its refusal."""
+        name = self.say(text, **more)
+        told = self.read_until("refused", "ended")
+        assert (told["type"], told.get("id")) == ("refused", name)
+        return told
+
+    def stop(self) -> Told:
+        """The end of what is being answered."""
+        self.send("stop")
+        return self.read_until("ended")
+
     def ask(self, text: str, **more: Any) -> str:
         """Sends a message; the answer's text once it is complete."""
         self.say(text, **more)

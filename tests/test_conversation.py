@@ -120,14 +120,10 @@ def test_another_tab_sees_the_answer_grow_and_either_stops_it(opened: OpenChat) 
 
 def test_blanks_and_what_is_too_long_are_not_sent_and_change_nothing(chat: ChatSocket) -> None:
     first = ask(chat, "One")
-    for text, says in (
-        (" \n\t ", "There is nothing to send."),
-        ("x" * 200_010, "The message has 200,010 characters; 200,000 is the limit."),
-    ):
-        name = chat.say(text)
-        refused = chat.read_until("refused", "started")
-        assert (refused["id"], refused["text"]) == (name, says)
-        assert send(chat, "edit", first, text=text)["text"] == says
+    for text, says in ((" \n\t ", "nothing to send."), ("x" * 200_010, "200,010 characters; 200,000 is the limit.")):
+        refused = chat.refuse(text)["text"]
+        assert refused.endswith(says)
+        assert send(chat, "edit", first, text=text)["text"] == refused
     shown = chat.show(chat.session)
     assert list_texts(shown) == ["One", "You said: One"]
     assert "versions" not in shown["messages"][0]
@@ -168,8 +164,7 @@ def test_a_visitor_talks_where_the_flow_is_public_and_sees_no_inside(opened: Ope
     assert chat.ask("Hello") == "You said: Hello"
     assert "step" not in {frame["type"] for frame in chat.told}
     assert "facts" not in str(chat.told)
-    chat.say("Hello", tweaks={"Model": {"temperature": 1}})
-    assert chat.read_until("refused", "started")["type"] == "refused"
+    chat.refuse("Hello", tweaks={"Model": {"temperature": 1}})
     for who, count in (("a guest", 2), ("a guest of their own", 0)):
         assert len(opened("echo", who, session=chat.session).told[-1]["messages"]) == count
 
@@ -234,18 +229,13 @@ def test_while_an_answer_is_written_nothing_is_sent_edited_or_chosen(opened: Ope
     chat.say(LASTING)
     first = chat.read_until("started")["question"]["id"]
     chat.read_until("text")
-    chat.send("stop")
-    chat.read_until("ended")
+    chat.stop()
     chat.send("again", id="again", session=chat.session, message=first)
     second = chat.read_until("started")["question"]["id"]
-    refused = [send(chat, "again", second), send(chat, "edit", second, text="x")]
-    name = chat.say("Two")
-    refused.append(chat.read_until("refused"))
-    assert refused[-1]["id"] == name
+    refused = [send(chat, "again", second), send(chat, "edit", second, text="x"), chat.refuse("Two")]
     assert {(told["type"], told["hint"]) for told in refused} == {("refused", "Stop it first.")}
     assert choose(chat, first)["text"] == "An answer is still being written in this conversation."
-    chat.send("stop")
-    chat.read_until("ended")
+    chat.stop()
     assert choose(chat, first)["messages"][-1]["state"] == "stopped"
 
 
@@ -288,10 +278,7 @@ def letters(request: pytest.FixtureRequest, opened: OpenChat) -> ChatSocket:
 
 
 def refuse_tweaks(chat: ChatSocket, tweaks: Any) -> str:
-    name = chat.say("Hi", tweaks=tweaks)
-    told = chat.read_until("refused", "started")
-    assert (told["type"], told["id"]) == ("refused", name)
-    return str(told["text"])
+    return str(chat.refuse("Hi", tweaks=tweaks)["text"])
 
 
 def test_what_was_chosen_goes_with_the_message_and_no_other(letters: ChatSocket) -> None:
@@ -415,6 +402,5 @@ def test_what_is_not_stored_failed_or_is_still_written_cannot_be_rated_what_was_
     answer = chat.read_until("started")["answers"][0]["id"]
     chat.read_until("text")
     assert rate(chat, answer, "bad")["error"] == NOT_RATED
-    chat.send("stop")
-    chat.read_until("ended")
+    chat.stop()
     assert "error" not in rate(chat, answer, "bad")

@@ -113,8 +113,7 @@ def test_stop_ends_tools_too_and_the_line_says_so_also_to_who_comes_in_the_middl
 def test_of_side_by_side_calls_a_step_runs_until_the_last_has_its_end(chat: ChatSocket) -> None:
     chat.say(f"{HANG} and {HANG}")
     wait_for_actions(chat, *[("Wait", "running")] * 2)
-    chat.send("stop")
-    chat.read_until("ended")
+    chat.stop()
     states = [frame["states"].get("Wait") for frame in chat.told if frame["type"] == "step"]
     assert ("running" in states, "done" in states) == (True, False)
 

@@ -89,8 +89,7 @@ def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it
     for answer in answer_twice(app, "breaks", "one two three"):
         assert (answer["state"], answer["text"]) == ("failed", "You said: one ")
         reason = "The connection to the scripted model broke. This happened in the component `Model`."
-        assert answer["error"]["text"] == reason
-        assert answer["facts"]["steps"] == 2
+        assert (answer["error"]["text"], answer["facts"]["steps"]) == (reason, 2)
 
 
 def test_a_visitor_reads_the_same_advice_at_once_and_later(app: Runtime) -> None:
@@ -202,9 +201,7 @@ def test_what_is_switched_off_is_told_at_once_and_takes_no_message(app: Runtime)
     assert OFF not in read(home)
     wait(app, app.switches.switch_off("flow", "talk", says=SAYS, by="cli"))
     assert page.read_until("off")["text"] == OFF
-    name = page.say("My message")
-    refused = page.read_until("refused", "started")
-    assert (refused["type"], refused["id"], refused["text"]) == ("refused", name, OFF)
+    assert page.refuse("My message")["text"] == OFF
     shown = TalkHere(app, "talk").show(page.session)
     assert (shown["off"], len(shown["messages"])) == (OFF, 2)
     home.run()
@@ -241,17 +238,14 @@ def test_an_answer_that_an_admin_stopped_says_so_when_it_is_opened_again(app: Ru
 
 def test_a_message_that_waits_for_its_place_says_so_in_every_tab_and_goes_on_or_is_stopped(app: Runtime) -> None:
     """One run at once: the first one holds the place."""
-    first, page, tab = (TalkHere(app, "silent") for _ in range(3))
-    first.show()
+    first, page = show(app, "silent"), show(app, "silent")
+    tab = show(app, "silent", page.session)
     first.say("I hold the place")
     first.read_until("started")
-    page.show()
-    tab.show(page.session)
     name = page.say("I wait")
     assert page.read() == {"type": "waiting", "id": name, "text": "I wait"}
     assert tab.read() == {"type": "waiting", "id": None, "text": "I wait"}
-    late = TalkHere(app, "silent")
-    late.show(page.session)
+    late = show(app, "silent", page.session)
     assert late.read() == {"type": "waiting", "id": None, "text": "I wait"}
     tab.send("stop")
     for told, named in ((page, name), (tab, None), (late, None)):
@@ -262,5 +256,4 @@ def test_a_message_that_waits_for_its_place_says_so_in_every_tab_and_goes_on_or_
     assert page.read_until("waiting")["id"] == again
     first.send("stop")
     assert page.read_until("started")["id"] == again
-    page.send("stop")
-    assert [message["state"] for message in page.read_until("ended")["messages"]] == ["stopped"]
+    assert [message["state"] for message in page.stop()["messages"]] == ["stopped"]

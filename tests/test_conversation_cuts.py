@@ -16,6 +16,7 @@ from flowground.runtime import Runtime
 from tests.chat_socket import TalkHere, Told, join_texts, read_text
 from tests.in_process import runtime_of
 from tests.servers import write_folder
+from tests.test_conversation_answers import show
 from tests.waiting import eventually
 
 PIECES = [f"{'🦜é x'[number % 4]}{number} " for number in range(120)]
@@ -55,12 +56,6 @@ def held_back(app: Runtime, *pages: TalkHere) -> Iterator[None]:
 
 async def make_event() -> asyncio.Event:
     return asyncio.Event()
-
-
-def show(app: Runtime, flow: str, session: str = "") -> TalkHere:
-    page = TalkHere(app, flow)
-    page.show(session)
-    return page
 
 
 @pytest.mark.parametrize("seed", range(3))
