@@ -142,14 +142,11 @@ def test_a_number_opens_what_was_found_in_that_run_and_nothing_else(house: AppSe
 
 def test_nothing_is_left_of_a_passage_once_its_conversation_is_gone(house: AppServer) -> None:
     token = house.token("leaving", ["own"])
-    assert (
-        ask(house, token, "lighthouse [1]", flow="own", session="gone", shape="simple")["citations"][0]["text"] == ALONE
-    )
+    said = ask(house, token, "lighthouse [1]", flow="own", session="gone", shape="simple")
+    assert said["citations"][0]["text"] == ALONE
     assert find_kept(house) == ["messages"]
-    gone = requests.delete(
-        f"{house.url}/api/v1/monitor/messages/session/gone", headers={"x-api-key": token}, timeout=30
-    )
-    assert (gone.status_code, find_kept(house)) == (204, [])
+    end = requests.delete(f"{house.url}/api/v1/monitor/messages/session/gone", headers={"x-api-key": token}, timeout=30)
+    assert (end.status_code, find_kept(house)) == (204, [])
 
 
 def find_kept(house: AppServer) -> list[str]:

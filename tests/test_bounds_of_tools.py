@@ -16,7 +16,7 @@ from flowground.flow.parse import parse_flow
 from flowground.outgoing import OutgoingAnswer, OutgoingCall, read_url
 from flowground.runner.tools import set_arguments
 from flowground.values import Record
-from flowground.wiring import WiredFlow, wire
+from flowground.wiring import wire
 from flowground.wiring.tools import WiredTool
 from tests.flow_runs import nothing_said
 from tests.test_components import ScriptedModels
@@ -52,11 +52,7 @@ knowledge:
 """
 
 
-def make_flow() -> WiredFlow:
-    return wire(parse_flow(FLOW, "tools.yaml", max_bytes=100_000))
-
-
-WIRED = make_flow()
+WIRED = wire(parse_flow(FLOW, "tools.yaml", max_bytes=100_000))
 TOOLS = {tool.component: tool for tool in WIRED.tools["Agent"]}
 FIELDS = sorted({name for component in WIRED.components.values() for name in type(component).model_fields})
 near = st.sampled_from(
@@ -67,9 +63,8 @@ near = st.sampled_from(
      "file:///etc/passwd", 0, -1, 10**9, 1e400, True, None]
 )  # fmt: skip
 scalars = near | st.text(max_size=20) | st.integers() | st.floats() | st.booleans()
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-)
+words = st.text(max_size=5)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3))
 own = {name: st.dictionaries(st.sampled_from(tool.arguments), values) for name, tool in TOOLS.items()}
 calls = st.sampled_from(sorted(TOOLS)).flatmap(
     lambda name: st.tuples(

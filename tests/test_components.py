@@ -95,11 +95,9 @@ of this type, the second what a text makes of `${X}`, or a template of its recor
 
 
 def write_components(kind: str, fields: str, shown: str = "") -> str:
-    it = (
-        f"Prompt, template: '{{v}}', v: '{shown}'"
-        if "${" in shown
-        else f"Parser, input_data: '${{X}}', template: '{shown}'"
-    )
+    it = f"Parser, input_data: '${{X}}', template: '{shown}'"
+    if "${" in shown:
+        it = f"Prompt, template: '{{v}}', v: '{shown}'"
     return f"X: {{type: {kind}, {fields}}}\n  It: {{type: {it}}}" if shown else fields
 
 

@@ -110,9 +110,8 @@ async def test_why_a_record_failed_stands_in_the_trace_alone() -> None:
 
 async def test_it_ends_before_its_answers_are_over_what_a_value_may_have() -> None:
     long, models = each(more=GOING_ON).replace("parallel: 2", "parallel: 1"), Meeting(1)
-    events = await run(
-        {"each": long, "one": ONE.replace("${ChatInput}!", "x" * 900)}, models, limits=Limits(value_bytes=1024)
-    )
+    flows = {"each": long, "one": ONE.replace("${ChatInput}!", "x" * 900)}
+    events = await run(flows, models, limits=Limits(value_bytes=1024))
     step = find_step(events, "Each")
     assert (step.status, step.text) == ("failed", "The answers are over 1,024 bytes together after 2 of 3 records.")
     assert len(models.came) == 2
@@ -134,10 +133,8 @@ async def test_a_loop_over_nothing_gives_nothing_and_a_trace_keeps_the_first_of_
 
 async def test_a_record_is_sent_whole_where_the_message_is_empty() -> None:
     whole = each("[{text: 'Monitor 27\"', n: 1}, b]").replace('"{text} {n}"', '""')
-    assert [record["text"] for record in (await output_of(whole)).value] == [
-        '{"text":"Monitor 27\\"","n":1}!',
-        '{"text":"b"}!',
-    ]
+    texts = [record["text"] for record in (await output_of(whole)).value]
+    assert texts == ['{"text":"Monitor 27\\"","n":1}!', '{"text":"b"}!']
 
 
 def test_its_flow_is_named_in_the_file_and_nowhere_else() -> None:

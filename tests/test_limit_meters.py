@@ -106,8 +106,7 @@ def test_who_waits_for_a_run_is_told_as_long_as_the_oldest_goes_on() -> None:
     clock.passed = 205
     assert (meter.look("mia").used, meter.look("mia").resets_in) == (1, 60)
     meter.leave("mia", "second")
-    assert meter.look("mia").used == 0
-    assert meter._runs == {}
+    assert (meter.look("mia").used, meter._runs) == (0, {})
 
 
 async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) -> None:
@@ -165,8 +164,7 @@ def test_a_run_is_counted_by_whom_and_whence_a_limit_counts_it(store: Store) -> 
     by_minute = limits(store, Clock(), runs_per_minute=3, public={"address_runs_per_minute": 3})
     assert by_minute.open(MIA).counts == RunCounts("member:mia", None)
     visiting = by_minute.open(visitor(), came_from="203.0.113.9").counts
-    assert visiting.counted_as == str(visitor().owner)
-    assert visiting.came_from is not None
+    assert (visiting.counted_as, visiting.came_from is None) == (str(visitor().owner), False)
     at_once = limits(store, Clock(), page_runs_per_minute=0, person={"runs_at_once": 3})
     assert at_once.open(MIA, at_page=True).counts == RunCounts()
     assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True).counts == RunCounts()
@@ -234,8 +232,7 @@ async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -
     tally.count(KEY, None)
     tally.end(KEY, Spent(tokens=7, money=1, size=1))
     tally.take_back(KEY, None)
-    assert tally.look(KEY).used == 140
-    assert tally.look(KEY).resets_in == 12 * 3_600 - 120
+    assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
 
 
 def test_what_is_taken_back_was_never_counted() -> None:

@@ -47,9 +47,7 @@ async def wait_for_runs(api: Api, count: int) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize(
-    ("says", "told"), [(SAYS, "This flow is switched off. Back at three."), ("", "at the moment.")]
-)
+@pytest.mark.parametrize(("says", "told"), [(SAYS, "flow is switched off. Back at three."), ("", "at the moment.")])
 async def test_a_flow_that_is_off_is_refused_before_anything_is_stored(
     api: Api, query: str, says: str, told: str
 ) -> None:
@@ -110,9 +108,7 @@ async def test_a_tweak_that_chooses_another_provider_runs(api: Api) -> None:
     assert (await api.run("choice", {"tweaks": {"Model": {"nothing": 1}}})).status_code == 503
 
 
-async def test_who_waits_for_a_free_place_at_the_models_server_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_waits_for_a_place_at_the_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server takes one call and never answers it; the second waits for its turn."""
     monkeypatch.setattr(lanes, "AT_ONCE", 1)
     async with AsyncExitStack() as stack:
@@ -171,9 +167,7 @@ async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
     assert told == [("cli", "flow.switched_on", "echo"), off, off]
 
 
-async def test_what_was_off_stays_off_while_the_database_does_not_answer(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_off_stays_off_while_the_database_is_silent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise StoreUnavailable
 
@@ -183,8 +177,7 @@ async def test_what_was_off_stays_off_while_the_database_does_not_answer(
     monkeypatch.setattr(known, "_looked", -float("inf"))
     await known.refresh()
     assert not known.is_stale  # the next request need not try again
-    assert wired is not None
-    assert isinstance(known.find_off(wired), FlowSwitchedOff)
+    assert isinstance(wired and known.find_off(wired), FlowSwitchedOff)
 
 
 async def test_another_process_ends_what_runs_and_refuses_what_comes(api: Api, tmp_path: Path) -> None:

@@ -46,8 +46,7 @@ def cookies_of(answer: requests.Response) -> dict[str, list[str]]:
 def test_a_page_gives_the_browser_a_name_that_scripts_cannot_read(house: AppServer, path: str) -> None:
     given = cookies_of(requests.get(house.url + path, headers={"Accept": "text/html"}, timeout=10))
     value, *attributes = given["flowground_visitor"]
-    assert len(bytes.fromhex(value)) == 16
-    assert attributes == FOR_GOOD
+    assert (len(bytes.fromhex(value)), attributes) == (16, FOR_GOOD)
     kept = {"Accept": "text/html", "Cookie": f"flowground_visitor={value}"}
     answer = requests.get(house.url + path, headers=kept, timeout=10)
     assert "flowground_visitor" not in cookies_of(answer)
@@ -146,8 +145,7 @@ def test_no_other_spelling_takes_the_place_of_ours(junk: str, *, https: bool) ->
     others = f"{junk}{PREFIX}{planted}; {PREFIX}flowground_visitor={junk}"
     line = f"{others}; {real}; {planted}; {others}"
     sent, _ = take_cookies([(b"cookie", line.encode("latin-1"))], "flowground", is_secure=https)
-    assert sent.visitor == "cd" * 16
-    assert sent.bare_visitor == (KNOWN if https else "")
+    assert (sent.visitor, sent.bare_visitor) == ("cd" * 16, KNOWN if https else "")
 
 
 def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spelling(house: AppServer) -> None:
@@ -183,9 +181,8 @@ def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, na
 
 def test_a_page_receives_none_of_them() -> None:
     cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; flowground_device=w; __Host-a=c"
-    sent, left = take_cookies(
-        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground", is_secure=False
-    )
+    headers = [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")]
+    sent, left = take_cookies(headers, "flowground", is_secure=False)
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
     assert (sent.sign_ins, sent.visitor, sent.device) == (("y.y.y", "x.x.x"), "", "v.v.v")
 
@@ -230,9 +227,7 @@ def test_a_ticket_works_once_in_its_browser_only(house: AppServer) -> None:
     assert browser.post("/session/start", {"ticket": used}).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "origin", ["", "null", "http://evil.example", "http://127.0.0.1:1", "http://flows.example.com"]
-)
+@pytest.mark.parametrize("origin", ["", "null", "http://evil.test", "http://127.0.0.1:1", "http://flows.example.com"])
 def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: str) -> None:
     browser = open_browser(house, "augusta")
     ticket = ticket_for(house, "bob", browser)
@@ -245,8 +240,7 @@ def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: s
 def test_anything_else_is_no_ticket(house: AppServer, body: bytes) -> None:
     headers = {"Origin": house.url, "Cookie": Browser(house.url).cookies}
     answer = requests.post(f"{house.url}/session/start", data=body, headers=headers, timeout=10)
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": "The sign-in took too long. Please sign in again."}
+    assert (answer.status_code, answer.json()) == (400, {"detail": "The sign-in took too long. Please sign in again."})
 
 
 def test_signing_out_is_final_and_ends_one_browser_only(house: AppServer) -> None:

@@ -82,11 +82,8 @@ def last_address(server: AppServer) -> str:
 @pytest.mark.parametrize("by", ["streamlit", "uvicorn"])
 def test_nobody_chooses_under_which_address_they_are_counted(tmp_path: Path, by: Any) -> None:
     with AppServer(tmp_path, config=CREDENTIALS, by=by) as server:
-        for name, lie in (
-            ("Forwarded-For", "203.0.113.9"),
-            ("Flowground-Address", "6.6.6.6"),
-            ("Forwarded-For", "6.6.6.6"),
-        ):
+        lies = (("Forwarded-For", "203.0.113.9"), ("Flowground-Address", "6.6.6.6"), ("Forwarded-For", "6.6.6.6"))
+        for name, lie in lies:
             assert counted(server, {f"X-{name}": lie}) == "this computer"
         warnings = [line for line in server.log.splitlines() if "trusted_proxies: [127.0.0.1]" in line]
     assert len(warnings) == 1
@@ -120,9 +117,7 @@ def behind_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App
 
 
 @pytest.mark.parametrize("lie", [None, "6.6.6.6", "127.0.0.1, 6.6.6.6"])
-def test_pages_open_through_the_nginx_of_the_docs_and_know_who_asks(
-    behind_nginx: tuple[AppServer, str], lie: str | None
-) -> None:
+def test_pages_open_through_the_docs_nginx_and_know_who(behind_nginx: tuple[AppServer, str], lie: str | None) -> None:
     server, proxy = behind_nginx
     said = PUBLIC | ({"X-Forwarded-For": lie} if lie else {})
     with open_page(Browser(proxy), headers=said) as page:
