@@ -1,6 +1,7 @@
 """Two kinds of tests: `pytest` asks the fast ones, in parallel; `pytest -m slow` those that tests/slow.toml lists.
 
-Files that are named on the command line are asked whole, fast and slow. Where a program or a database is missing, the
+Files that are named on the command line are asked whole, fast and slow; where slow ones were not asked, the end says
+so. Where a program or a database is missing, the
 end says in one sentence what was left out. Where the environment says CI=true, nothing may be left out (but the real
 model's test, where no source of its weights answers), and at most three browser tests that failed are asked once more,
 alone: what passes then is printed as a line for tests/unsteady.md."""
@@ -27,6 +28,7 @@ NO_SOURCE = "no source answers"
 PROCESSES = 4
 """Of one run on two cores: many tests wait for other processes."""
 SECOND_TRIES = 3
+FAST = "not slow"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not (config.option.markexpr or _names_files(config)):
-        config.option.markexpr = "not slow"
+    option = config.option
+    if option.areas:
+        unknown = ", ".join(set(option.areas.split(",")) - read_areas().keys())
+        if unknown:
+            raise pytest.UsageError(f"tests/slow.toml has no area {unknown}; there are {', '.join(read_areas())}.")
+        option.markexpr = option.markexpr or "slow"
+    if "slow" not in option.markexpr and not _names_files(config):
+        option.markexpr = f"({option.markexpr}) and {FAST}" if option.markexpr else FAST
     if not hasattr(config, "workerinput"):  # of a worker's tests is heard where the worker was started
         config.pluginmanager.register(_Outcome(config), "outcome")
 
@@ -98,6 +106,8 @@ class _Outcome:
 
     def __init__(self, config: pytest.Config) -> None:
         self._is_ci = os.environ.get("CI") == "true"
+        self._is_fast_only = config.option.markexpr.endswith(FAST)
+        self._is_second_try = "SECOND_TRY" in os.environ
         self._began = time.monotonic()
         self._left_out: dict[str, str] = {}
         self._failed: dict[str, list[Any]] = {}
@@ -115,16 +125,20 @@ class _Outcome:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        option = session.config.option
         cache = getattr(session.config, "cache", None)  # pytest's plugin may be switched off
-        if cache and session.config.option.markexpr == "not slow" and not _names_files(session.config):
+        chooses = option.keyword or option.collectonly or getattr(option, "lf", False) or option.markexpr != FAST
+        chooses = chooses or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+        if cache and not chooses and session.exitstatus == pytest.ExitCode.OK:
             cache.set("tests/seconds", time.monotonic() - self._began)
         reports = [report for several in self._failed.values() for report in several]
         can_be_chance = 0 < len(self._failed) <= SECOND_TRIES and all(
             "browser" in getattr(one, "keywords", ()) for one in reports
         )
-        if self._is_ci and session.exitstatus == pytest.ExitCode.TESTS_FAILED and can_be_chance:
+        has_failed = session.exitstatus == pytest.ExitCode.TESTS_FAILED
+        if self._is_ci and has_failed and can_be_chance and not self._is_second_try:
             asked = [sys.executable, "-m", "pytest", "--tb=short", *self._failed]
-            environment = os.environ | {"CI": ""}  # not once more again
+            environment = os.environ | {"SECOND_TRY": "yes"}  # not once more again
             if subprocess.run(asked, cwd=session.config.rootpath, env=environment, check=False).returncode == 0:
                 self._passed_alone = list(self._failed)
                 session.exitstatus = pytest.ExitCode.OK
@@ -142,6 +156,8 @@ class _Outcome:
             seen = re.search(r"^E +(.+)", text, re.MULTILINE)
             terminalreporter.write_line(text)
             terminalreporter.write_line(f"| {name} | {datetime.date.today()} | {seen[1] if seen else ''} |")
+        if self._is_fast_only and terminalreporter.config.option.verbose >= 0:
+            terminalreporter.write_line("Slow tests were not asked: `pytest -m slow` asks them.")
         if self._left_out:
             counts = Counter(self._left_out.values())
             terminalreporter.write_line("Left out: " + "; ".join(f"{n} × {why}" for why, n in counts.items()) + ".")

@@ -2,12 +2,14 @@
 
 python -m tests.slow                  all areas; a figure is written for each that passes on a clean checkout
 python -m tests.slow snippets pages   these two
-python -m tests.slow --changed        as .ci/run: the areas whose files changed since the last run in docs/weight.md, as
-                                      many as fit; what does not fit is named, and nothing is written
+python -m tests.slow --changed        as .ci/run: the areas whose files changed since the last run in docs/weight.md,
+                                      or that have none there; as many as fit, the oldest first; what does not fit is
+                                      named, and nothing is written
 """
 
 import argparse
 import datetime
+import math
 import os
 import re
 import signal
@@ -25,6 +27,10 @@ PAGE = ROOT / "docs" / "weight.md"
 HEAD = "## Slow tests\n\n| area | commit | date | cases | seconds |\n| --- | --- | --- | ---: | ---: |\n"
 QUIET, BUSY = 15 * 60, 30 * 60
 """Seconds that `--changed` plans by the figures of the last runs, and after which it ends."""
+UNKNOWN = 300
+"""Seconds that an area without a figure is planned with."""
+HANGS = 4
+"""An area has failed, and is no longer waited for, that takes so many times what it took last."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,10 @@ class LastRun:
 
 
 def read_last_runs() -> dict[str, LastRun]:
-    rows = PAGE.read_text("utf-8").partition(HEAD)[2].partition("\n\n")[0].splitlines()
+    text = PAGE.read_text("utf-8")
+    if HEAD not in text:
+        raise SystemExit(f"{PAGE.name} has no table of slow tests.")
+    rows = text.partition(HEAD)[2].partition("\n\n")[0].splitlines()
     cells = [[cell.strip() for cell in row.strip("| ").split("|")] for row in rows]
     return {name: LastRun(commit, date, int(cases), int(seconds)) for name, commit, date, cases, seconds in cells}
 
@@ -60,39 +69,62 @@ def list_changed(area: Area, since: str) -> list[str]:
     return done.stdout.splitlines() if done.returncode == 0 else [f"no commit {since}"]
 
 
-def run(area: str, limit: float | None = None) -> tuple[bool, LastRun]:
-    """Whether the area's tests passed. After `limit` seconds they are ended, and have not."""
-    began, words = time.monotonic(), [""]
+def count_commits(since: str) -> float:
+    counted = subprocess.run(
+        ["git", "rev-list", "--count", f"{since}..HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return int(counted.stdout) if counted.returncode == 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How an area's tests went: `is_whole` where each passed, `has_failed` where one did not, or the run broke."""
+
+    is_whole: bool
+    has_failed: bool
+    cases: int
+    seconds: int
+
+
+def ask(area: str, limit: float | None = None) -> Asked:
+    """Runs an area's tests; after `limit` seconds they are ended."""
+    began, lines = time.monotonic(), [""]
     command = [sys.executable, "-m", "pytest", "-m", "slow", f"--areas={area}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     timer = threading.Timer(limit or threading.TIMEOUT_MAX, os.killpg, (process.pid, signal.SIGKILL))
     timer.daemon = True
     timer.start()
-    assert process.stdout is not None
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        words.append(line)
-    passed = process.wait() == 0
-    timer.cancel()
-    cases = re.search(r"(\d+) passed", words[-1])
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
-    seconds = round(time.monotonic() - began)
-    return passed, LastRun(commit, str(datetime.date.today()), int(cases[1]) if cases else 0, seconds)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+        code = process.wait()
+    finally:  # pytest and its workers are in a group of their own, which no Ctrl-C reaches
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        timer.cancel()
+    cases = re.search(r"(\d+) passed", lines[-1])
+    has_failed = code not in (0, -signal.SIGKILL) or any(re.match(r"[.sx]*[FE][.sxFE]*\s", line) for line in lines)
+    is_whole = code == 0 and bool(cases) and "skipped" not in lines[-1]
+    return Asked(is_whole, has_failed, int(cases[1]) if cases else 0, round(time.monotonic() - began))
 
 
-def is_clean() -> bool:
+def find_commit() -> str | None:
+    """None where something is not committed."""
     changed = subprocess.check_output(["git", "status", "--porcelain", "--untracked-files=no"], cwd=ROOT, text=True)
-    return changed.strip() in ("", "M docs/weight.md")
+    if changed.strip() not in ("", "M docs/weight.md"):
+        return None
+    return subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
 
 
-def run_changed() -> int:
-    """As many areas as fit; the exit code."""
+def ask_changed() -> int:
+    """As many areas as fit, those that were asked longest ago first; the exit code."""
     before, failed, planned, began = read_last_runs(), [], 0, time.monotonic()
-    for name, area in read_areas().items():
-        if (last := before.get(name)) is None:
-            print(f"== not run, since docs/weight.md has no figure of it: {name}", flush=True)
-            continue
-        changed = list_changed(area, last.commit)
+    none = LastRun("none", "", 0, UNKNOWN)
+    areas = {name: (area, before.get(name, none)) for name, area in read_areas().items()}
+    for name, (area, last) in sorted(areas.items(), key=lambda one: -count_commits(one[1][1].commit)):
+        changed = list_changed(area, last.commit) if last is not none else ["no figure of it"]
         left = BUSY - (time.monotonic() - began)
         why = f"{name}, for {', '.join(changed[:3])}"
         if changed and (planned + last.seconds > QUIET or last.seconds > left):
@@ -100,27 +132,30 @@ def run_changed() -> int:
         elif changed:
             planned += last.seconds
             print(f"== {why}", flush=True)
-            passed, _ = run(name, limit=left)
-            if not passed and time.monotonic() - began >= BUSY:
-                print(f"== not run to its end, for want of time: {name}", flush=True)
-            elif not passed:
+            asked = ask(name, limit=min(left, HANGS * last.seconds))
+            if asked.has_failed or asked.seconds >= HANGS * last.seconds:
                 failed.append(name)
+            elif asked.seconds >= left:
+                print(f"== not run to its end, for want of time: {name}", flush=True)
     print(f"== slow areas that failed: {', '.join(failed) or 'none'}", flush=True)
     return 1 if failed else 0
 
 
-def run_named(names: list[str]) -> int:
-    failed, may_write = [], is_clean() and os.environ.get("CI") != "true"
+def ask_named(names: list[str]) -> int:
+    """These, with a figure for each that passed whole at one commit; the exit code."""
+    failed = []
     for name in names:
         print(f"== {name}", flush=True)
-        passed, last = run(name)
-        if passed and may_write:
-            write_last_runs(read_last_runs() | {name: last})
-        elif not passed:
+        commit = find_commit()
+        asked = ask(name)
+        if not asked.is_whole:
             failed.append(name)
-    print(f"== slow areas that failed: {', '.join(failed) or 'none'}")
-    if not may_write:
-        print("No figure was written: the checkout has changes that are not committed.")
+        elif commit is None or find_commit() != commit:
+            print("== no figure was written: not all is committed, or something was meanwhile", flush=True)
+        else:
+            last = LastRun(commit, str(datetime.date.today()), asked.cases, asked.seconds)
+            write_last_runs(read_last_runs() | {name: last})
+    print(f"== slow areas that failed, or left out tests: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 
 
@@ -129,7 +164,8 @@ def main() -> int:
     parser.add_argument("areas", nargs="*", choices=[[], *read_areas()], metavar="AREA")
     parser.add_argument("--changed", action="store_true", help="areas whose files changed, as many as fit into CI")
     told = parser.parse_args()
-    return run_changed() if told.changed else run_named(told.areas or list(read_areas()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return ask_changed() if told.changed else ask_named(told.areas or list(read_areas()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kinds import NO_SOURCE, read_areas
+from tests.kinds import NO_SOURCE
 from tests.servers import ROOT, clean_environment
 
 SMALL = """
@@ -72,6 +72,9 @@ def run(folder: Path, *options: str, ci: bool = False, **tests: object) -> tuple
         ([], "8 passed"),
         (["-m", "slow", "-n0"], "1 passed, 8 deselected"),
         (["-m", "slow", "--areas=postgresql", "-n0"], "1 passed in"),
+        (["-m", "not model", "-n0"], "7 passed, 2 deselected"),
+        (["--areas=postgresql", "-n0"], "1 passed in"),
+        ([], "Slow tests were not asked"),
         (["test_small.py"], "9 passed"),
         (["."], "8 passed"),
     ],
@@ -111,20 +114,6 @@ def test_what_failed_in_a_browser_is_asked_once_more_alone_by_ci(
     assert found == code, text
     assert said in text
     assert "the first failure of" in text
-
-
-def test_each_slow_test_that_the_table_names_exists() -> None:
-    areas = read_areas()
-    assert areas
-    for name, area in areas.items():
-        assert [path for path in area.paths if not list(ROOT.glob(path))] == [], name
-        for pattern in (pattern for pattern in area.tests if not pattern.startswith("[")):
-            file, _, function = pattern.partition("::")
-            found = list(ROOT.glob(file))
-            assert found, f"{name}: {pattern}"
-            texts = "".join(one.read_text("utf-8") for one in found)
-            wanted = re.escape(function).replace(r"\*", r"\w*")
-            assert re.search(rf"def {wanted}\b", texts), f"{name}: {pattern}"
 
 
 def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
