@@ -47,9 +47,10 @@ def add_to(commands: Commands) -> None:
 def _write_project(given: argparse.Namespace) -> None:
     """The folder's path on stdout, what to do next on stderr. Raises InvalidRequest."""
     source = _PACKAGE / "project" if (_PACKAGE / "project").is_dir() else _PACKAGE.parent
+    files = [file for pattern in _PROJECT for file in source.glob(pattern)]  # before the folder is one of them
     try:
         make_folder(given.folder)
-        for file in (file for pattern in _PROJECT for file in source.glob(pattern)):
+        for file in files:
             if file.is_file() and file.suffix != ".pyc":
                 to = given.folder / file.relative_to(source)
                 to.parent.mkdir(parents=True, exist_ok=True)
