@@ -42,6 +42,7 @@ def test_a_short_soak_loses_no_run(tmp_path: Path) -> None:
     assert stored["complete"] >= marks[-1].runs + sum(piece.figures.count for piece in pieces)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("area", AREAS)
 def test_fast_tests_notice_faults_in_the_code(area: str) -> None:
     """Most of a small sample; how many of all, `make mutants` measures."""

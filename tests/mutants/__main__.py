@@ -23,6 +23,7 @@ from tests.mutants.trial import Outcome, Tests, import_libraries
 
 _ROOT = Path(__file__).parents[2]
 _KEPT = _ROOT / "data" / "mutants"
+_PAGE_FILE = _ROOT / "docs" / "mutants.md"
 _LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", "venv", "data", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
 )
@@ -80,7 +81,7 @@ def main() -> int:
         if result.tried and not given.only_print:
             _KEPT.mkdir(parents=True, exist_ok=True)
             (_KEPT / f"{name}.json").write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1), "utf-8")
-            (_ROOT / "docs" / "mutants.md").write_text(_write_page(), "utf-8")
+            _PAGE_FILE.write_text(_write_page(), "utf-8")
         is_good &= result.is_good
     return 0 if is_good else 1
 
@@ -133,10 +134,12 @@ def _tell(outcome: Outcome, number: int, began: float) -> None:
 
 
 def _write_page() -> str:
-    """Of what is kept."""
-    files = [_KEPT / f"{area}.json" for area in AREAS]
-    results = [Result(**json.loads(file.read_text("utf-8"))) for file in files if file.exists()]
-    return _PAGE + "\n".join(map(str, results)) + "\n"
+    """Of what is kept; an area's row that was found elsewhere stays."""
+    rows = {row.split()[1]: row for row in _PAGE_FILE.read_text("utf-8").splitlines() if row.startswith("| ")}
+    for file in (_KEPT / f"{area}.json" for area in AREAS):
+        if file.exists():
+            rows[file.stem] = str(Result(**json.loads(file.read_text("utf-8"))))
+    return _PAGE + "".join(f"{rows[area]}\n" for area in AREAS if area in rows)
 
 
 if __name__ == "__main__":
