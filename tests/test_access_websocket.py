@@ -89,9 +89,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         assert {chat.ask("said before") for chat in chats.values()} == {"You said: said before"}
         browsers |= {"signed out": Browser(server.url), "token": Browser(server.url)}
         browsers["token"].session.cookies.set("flowground", secret)
-        beside(
-            server, lambda store, _: store.write(members.set_active, member="deactivated", is_active=False, by="tests")
-        )
+        beside(server, lambda store, _: store.write(members.set_active, member="deactivated", is_active=False, by="x"))
         yield House(server, group, browsers, before, chats)
 
 

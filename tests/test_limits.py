@@ -75,9 +75,7 @@ async def test_a_person_at_the_pages_meets_sixty_a_minute(store: Store) -> None:
     await begin(counted, MIA)
 
 
-async def test_nobody_meets_a_limit_that_is_zero_and_programs_and_the_local_owner_none_unless_it_was_set(
-    store: Store,
-) -> None:
+async def test_nobody_meets_a_limit_of_zero_and_programs_and_the_owner_none_unless_it_was_set(store: Store) -> None:
     token, one_a_minute = Caller("token", "t1", "member"), limits(store, Clock(), page_runs_per_minute=1)
     unlimited, zero = limits(store, Clock()), limits(store, Clock(), page_runs_per_minute=0)
     for _ in range(200):
@@ -192,9 +190,8 @@ async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversatio
     config = {"sharing": {"allow_public": True}, "limits": {"visitor": {"runs_at_once": 2}}}  # however many it says
     async with running(tmp_path, flows, config=config) as runtime:
         caller = await let_in(runtime)
-        ends = await asyncio.gather(
-            *(start_turn(runtime, caller, "talk", said(f"s{n}")) for n in range(5)), return_exceptions=True
-        )
+        starting = [start_turn(runtime, caller, "talk", said(f"s{n}")) for n in range(5)]
+        ends = await asyncio.gather(*starting, return_exceptions=True)
         refused = [end for end in ends if isinstance(end, RunLimitReached)]
         assert [(error.code, error.retry_after) for error in refused] == [("turn_running", None)] * 4
         await start_turn(runtime, await let_in(runtime, 2), "talk", said("s"))

@@ -64,12 +64,8 @@ async def find_left(runtime: Runtime, who: str, caller: Caller, what: str) -> Re
 
 
 def configure(who: str, limits: Mapping[str, Any]) -> dict[str, Any]:
-    own = {"address": {"runs_at_once": 0}} | {who: limits}
-    return {
-        "limits": {"page_runs_per_minute": 0} | own,
-        "sharing": {"allow_public": True, "public": NO_OTHER},
-        "prices": PRICES,
-    }
+    own = {"page_runs_per_minute": 0, "address": {"runs_at_once": 0}} | {who: limits}
+    return {"limits": own, "sharing": {"allow_public": True, "public": NO_OTHER}, "prices": PRICES}
 
 
 async def refusal(runtime: Runtime, caller: Caller, **more: Any) -> RunLimitReached:
