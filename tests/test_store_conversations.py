@@ -60,12 +60,14 @@ async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
-    steps = tuple(TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1) for _ in range(20))
+    sub = TraceStep("Sub", "RunFlow", 0.1, "z" * 500, inner=(inner("x" * 2_000),), inner_count=1)
+    steps = tuple(replace(sub, component_id=f"{number}") for number in range(20))
     large: dict[str, Any] = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
     await take_turn(store, said("q"), said("a", "assistant", trace=steps, **large))
     *_, kept = await store.read(list_messages, **here())
     assert (kept.value, kept.kind) == (None, "text")
-    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
+    assert [step.component_id for step in kept.trace] == [step.component_id for step in steps]
+    assert sum(len(step.text + step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
 
 
 async def test_no_two_addresses_spell_the_same_key_and_it_stays_as_it_is() -> None:
@@ -79,13 +81,10 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     first, second = said("one"), said("two")
     await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
     await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
-    for message_id, limit, found in (
-        (second.id, 10, [SaidMessage("user", "one"), SaidMessage("assistant", "1")]),
-        (second.id, 1, [SaidMessage("assistant", "1")]),
-        (first.id, 10, []),
-        (None, 2, [SaidMessage("user", "two"), SaidMessage("assistant", "2")]),
-    ):
-        assert await store.read(conversations.read_history, **here(), before=message_id, limit=limit) == found
+    before = [SaidMessage("user", "one"), SaidMessage("assistant", "1")]
+    last = [SaidMessage("user", "two"), SaidMessage("assistant", "2")]
+    for key, limit, found in ((second.id, 10, before), (second.id, 1, before[1:]), (first.id, 10, []), (None, 2, last)):
+        assert await store.read(conversations.read_history, **here(), before=key, limit=limit) == found
 
 
 async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_more(store: Store) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url
@@ -17,7 +16,6 @@ from sqlalchemy import NullPool, create_engine, make_url
 from flowground.errors import ConfigError
 from flowground.store import Store
 from flowground.store.database.writer import MOST_WRITES
-from flowground.store.people import tokens
 from tests.store_jobs import Hold
 from tests.store_writes import HERE, note, noted, open_store, outcome
 from tests.stored import list_messages
@@ -101,9 +99,8 @@ async def test_what_waits_without_end_is_refused_at_once(url: str) -> None:
         assert await noted(store) == []
 
 
-async def test_an_outage_is_a_line_in_the_log_at_its_begin_and_end_and_readiness_knows_both(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_outage_is_logged_at_its_begin_and_end(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Readiness knows both."""
     with open_store(url, seconds=long_enough(url)) as store:
         await store.require_ready()
         with locked(url):
@@ -174,15 +171,3 @@ async def test_every_acknowledged_message_survives_kill_9_ten_times_under_load(u
         acknowledged |= written_until_killed(url, lines=150 + 37 * kill)  # in another place of a batch each time
         assert acknowledged <= await read_ids(url)
     assert len(acknowledged) > 2_000
-
-
-async def test_tokens_made_and_revoked_by_another_process_act_at_once(url: str) -> None:
-    """What is told of them is nowhere but in the database, so another store is as good as a process."""
-    options: dict[str, Any] = {"owner": None, "flows": None, "expires_at": None, "by": "cli"}
-    with open_store(url, seconds=15) as store, open_store(url, seconds=15) as other:
-        for number in range(30):
-            token, secret = await other.write(tokens.create, name=f"n{number}", **options)
-            assert await store.read(tokens.find, secret=secret) == token
-            await store.write(note, "x")
-            await other.write(tokens.revoke, token_id=token.id, by="cli")
-            assert await store.read(tokens.find, secret=secret) is None

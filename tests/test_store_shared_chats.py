@@ -107,9 +107,8 @@ async def test_links_are_bounded_and_expire(store: Store) -> None:
     assert [one.id for one in await store.read(shared_chats.list_of_session, **HERE)] == [links[0].id]
 
 
-async def test_a_part_of_what_is_shared_is_read_and_of_a_long_chat_the_newest_part_is_shared(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_shared_is_read_in_parts_and_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long chat the newest part is shared."""
     for number in range(6):
         await take(store, "member:ada", "s", f'number {number} "é" 🦜')
     link = await share(store)

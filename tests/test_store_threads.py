@@ -133,9 +133,8 @@ async def test_after_a_read_that_failed_its_connection_is_another(database: Data
         assert await find_driver() is not before
 
 
-async def test_sqlites_log_is_moved_after_each_commit_also_where_a_move_failed_and_the_end_waits_for_none(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_sqlites_log_is_moved_after_each_commit(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where a move failed; the end waits for none."""
     assert database.file is not None
     moves = note_moves(database, fail=1)
     checkpoints = Checkpoints(database.reader, database.file)
@@ -193,9 +192,7 @@ class Working:
         return self.now
 
 
-def test_the_end_waits_for_a_thread_that_gets_on_and_leaves_one_that_does_not(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_end_waits_for_a_thread_at_work(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     ends: list[tuple[int, Callable[[float], float], int]] = [
         *((3, lambda _: 1, 3), (60, lambda _: 1, 5)),  # it ends in time; it does nothing
         *((60, lambda now: -now, 60), (60, lambda now: max(20, 130 - now), 15)),  # it gets on, to its end or for 10 s

@@ -44,15 +44,9 @@ async def test_messages_are_found_in_the_order_of_speaking_and_narrowed(store: S
     await say(store, "3", "other", flow_id="talk")
     await say(store, "4", flow_id="talk", hours=-5)
     for which, found in (
-        ({}, "1234"),
-        ({"newest_first": True, "limit": 2}, "43"),
-        ({"limit": 1}, "1"),
-        ({"flow_id": "talk"}, "134"),
-        ({"session_id": "s"}, "124"),
-        ({"flow_id": "talk", "session_id": "other"}, "3"),
-        ({"flows": ("echo", "unknown")}, "2"),
-        ({"flow_id": "talk", "flows": ("echo",)}, ""),
-        ({"flows": ()}, ""),
+        *(({}, "1234"), ({"newest_first": True, "limit": 2}, "43"), ({"limit": 1}, "1"), ({"flow_id": "talk"}, "134")),
+        *(({"session_id": "s"}, "124"), ({"flow_id": "talk", "session_id": "other"}, "3"), ({"flows": ()}, "")),
+        *(({"flows": ("echo", "unknown")}, "2"), ({"flow_id": "talk", "flows": ("echo",)}, "")),
     ):
         assert await find_texts(store, **which) == list(found), which
     positions = [place.position for place in await store.read(transcripts.list_places, owners=[ADA, "member:bob"])]
@@ -96,14 +90,10 @@ async def test_all_that_owners_said_is_exported_without_traces_and_deleted(store
     at, owners = START.isoformat(), [ADA, "token:1"]
     exported = await store.read(export_conversations, owners=owners)
     failed = {"role": "assistant", "text": "All but", "state": "failed", "at": at, "error": "It broke."}
+    hi, hello = ({"role": "user", "text": text, "state": "complete", "at": at} for text in ("Hi", "Hello"))
     assert sorted(exported, key=lambda chat: str(chat["session"])) == [
-        {
-            "flow": flow,
-            "session": session,
-            "title": text,
-            "messages": [{"role": "user", "text": text, "state": "complete", "at": at}, *more],
-        }
-        for flow, session, text, more in (("echo", "s", "Hi", [failed]), ("talk", "t", "Hello", []))
+        {"flow": "echo", "session": "s", "title": "Hi", "messages": [hi, failed]},
+        {"flow": "talk", "session": "t", "title": "Hello", "messages": [hello]},
     ]
     assert await store.read(export_conversations, owners=[]) == []
     assert await store.write(transcripts.begin_deletion, owners=owners, by=ADA) == 2

@@ -175,18 +175,10 @@ async def test_a_pattern_in_a_schema_is_matched_and_never_tried_by_backtracking(
 TREE = """
 components:
   ChatInput: {type: ChatInput}
-  S:
-    type: StructuredOutput
-    input_value: ${ChatInput}
-    output_schema:
-      type: object
-      properties: {tree: {$ref: "#/$defs/part"}}
-      $defs:
-        part:
-          anyOf:
-          - {type: object, required: [op], properties: {op: {const: not}, of: {$ref: "#/$defs/part"}}}
-          - {type: object, required: [op], properties: {op: {const: group}, of: {$ref: "#/$defs/part"}}}
-          - {type: integer}
+  S: {type: StructuredOutput, input_value: "${ChatInput}", output_schema: {type: object,
+    properties: {tree: {$ref: "#/$defs/part"}}, $defs: {part: {anyOf: [
+    {type: object, required: [op], properties: {op: {const: not}, of: {$ref: "#/$defs/part"}}},
+    {type: object, required: [op], properties: {op: {const: group}, of: {$ref: "#/$defs/part"}}}, {type: integer}]}}}}
   O: {type: TextOutput, input_value: "${S}"}
 """
 
@@ -205,9 +197,8 @@ async def test_a_schema_that_refers_to_itself_keeps_nobody_waiting(monkeypatch: 
         await run(TREE, Answering(deep, deep))
     monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
     refer = '{{$ref: "#/$defs/p{}"}}'.format
-    wider = "".join(f"        p{n}: {{allOf: [{refer(n + 1)}, {refer(n + 1)}]}}\n" for n in range(40))
-    top = f"      allOf: [{refer(0)}]\n      $defs:\n{wider}        p40: {{}}\n"
-    [said] = mistakes(TREE.replace("      $defs:\n", top))
+    wider = "".join(f"p{n}: {{allOf: [{refer(n + 1)}, {refer(n + 1)}]}}, " for n in range(40))
+    [said] = mistakes(TREE.replace("$defs: {", f"allOf: [{refer(0)}], $defs: {{{wider} p40: {{}}, "))
     assert "more than 5,000 steps" in said
 
 
@@ -261,11 +252,9 @@ def test_routes_that_cannot_be_are_told_when_the_file_is_read(fields: str, why: 
 FAILING = """
 components:
   ChatInput: {type: ChatInput}
-  Read:
-    type: StructuredOutput
-    input_value: ${ChatInput}
-    output_schema: {type: object, properties: {what: {type: string}, rank: {type: string}}, required: [what, rank]}
-    step: {on_error: continue, fallback: {what: nothing}}
+  Read: {type: StructuredOutput, input_value: "${ChatInput}",
+    output_schema: {type: object, properties: {what: {type: string}, rank: {type: string}}, required: [what, rank]},
+    step: {on_error: continue, fallback: {what: nothing}}}
   Out: {type: ChatOutput, input_value: "${Read.what}"}
   Rank: {type: TextOutput, input_value: "${Read.rank}"}
 """
@@ -279,6 +268,6 @@ async def test_a_fallback_stands_on_the_outputs_of_its_properties() -> None:
 
 def test_a_fallback_without_a_property_that_is_needed_is_a_warning() -> None:
     (warning,) = wired(FAILING).flow.warnings
-    assert str(warning).startswith("talk.yaml:8:32: warning: The fallback of `Read` has no `rank`")
+    assert str(warning).startswith("talk.yaml:6:32: warning: The fallback of `Read` has no `rank`")
     assert wired(FAILING.replace("{what: nothing}", "{what: nothing, rank: low}")).flow.warnings == ()
     assert wired(FAILING.replace("${Read.rank}", "${Read.rank?}")).flow.warnings == ()
