@@ -13,7 +13,7 @@ from flowground.messages import Usage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, transcripts, turns, versions, whole_chats
 from flowground.store.runs.records import VALUE_MOST
-from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
+from flowground.store.runs.traces import TIMELINE_MOST, TRACE_MOST, TraceStep
 from flowground.values import SaidMessage
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_messages, list_runs
@@ -60,14 +60,15 @@ async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
-    sub = TraceStep("Sub", "RunFlow", 0.1, "z" * 500, inner=(inner("x" * 2_000),), inner_count=1)
-    steps = tuple(replace(sub, component_id=f"{number}") for number in range(20))
+    sub = TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1)
+    steps = tuple(replace(sub, component_id=f"{number}", text=f"{number:04}" * 500) for number in range(20))
     large: dict[str, Any] = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
     await take_turn(store, said("q"), said("a", "assistant", trace=steps, **large))
     *_, kept = await store.read(list_messages, **here())
     assert (kept.value, kept.kind) == (None, "text")
     assert [step.component_id for step in kept.trace] == [step.component_id for step in steps]
-    assert sum(len(step.text + step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
+    assert sum(len(step.text) for step in kept.trace) == TRACE_MOST
+    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
 
 
 async def test_no_two_addresses_spell_the_same_key_and_it_stays_as_it_is() -> None:
