@@ -9,7 +9,7 @@ from tests.api_pane import FLOW, change, open_pane
 from tests.asking import ASKING
 from tests.house import House
 from tests.markdown_corpus import read_corpus
-from tests.open_page import STILL, answers, composer, flow_text, go, messages, open_step, say, still, stop
+from tests.open_page import STILL, answers, ask, composer, flow_text, go, messages, open_step, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -141,18 +141,14 @@ def show_versions(page: "Page", house: AppServer) -> None:
 
 
 def show_editing(page: "Page", house: AppServer) -> None:
-    say(_open(page, house, "echo"), "Once")
-    answers(page).get_by_text("You said: Once").wait_for()
-    messages(still(page)).first.hover()
+    messages(ask(_open(page, house, "echo"), "Once")).first.hover()
     page.get_by_role("button", name="Edit", exact=True).click()
     page.get_by_role("textbox", name="Edit your message").wait_for()
 
 
 def show_rated(page: "Page", house: AppServer) -> None:
     """Rated at an earlier visit, without a word of why."""
-    say(_open(page, house, "echo"), "Once")
-    answers(page).get_by_text("You said: Once").wait_for()
-    still(page).get_by_role("button", name="Good answer").click()
+    ask(_open(page, house, "echo"), "Once").get_by_role("button", name="Good answer").click()
     page.locator('[aria-pressed="true"]').wait_for()
     still(page).reload()
     still(page).get_by_role("button", name="Tell why").wait_for()
@@ -183,8 +179,7 @@ def show_chosen(page: "Page", house: AppServer) -> None:
     """Options in one line, behind a message."""
     go(page, f"{house.url}/playground?flow=letters&Language=French")
     page.get_by_role("textbox", name="Tone").fill("as one writes to somebody whom one does not know, " * 3)
-    say(page, "Hi")
-    answers(page).get_by_text("You said: French").wait_for()
+    ask(page, "Hi", "You said: French")
 
 
 def _add(page: "Page", *files: "FilePayload") -> None:
@@ -205,8 +200,7 @@ def show_added(page: "Page", house: AppServer) -> None:
 
 def show_sent(page: "Page", house: AppServer) -> None:
     _add(_open(page, house, "files"), PICTURE, NOTES, PICTURE)
-    say(page, "Look")
-    answers(page).get_by_text("Look with dot.png").wait_for()
+    ask(page, "Look", "Look with dot.png")
     page.wait_for_function("[...document.querySelectorAll('.fg-sent img')].every((one) => one.naturalWidth)")
 
 
@@ -225,9 +219,7 @@ def show_acted(page: "Page", house: AppServer) -> None:
 
 
 def show_thought(page: "Page", house: AppServer) -> None:
-    say(_open(page, house, "thought"), "Hello")
-    answers(page).get_by_text("You said: Hello", exact=True).wait_for()
-    still(page).locator("details.fg-action > summary").click()
+    ask(_open(page, house, "thought"), "Hello").locator("details.fg-action > summary").click()
     answers(page).get_by_text("Somebody wrote to me.").wait_for()
 
 
@@ -240,29 +232,9 @@ def show_asked(page: "Page", house: AppServer) -> None:
 
 
 STATES: dict[str, Callable[["Page", AppServer], None]] = {
-    "empty": show_empty,
-    "everything": show_everything,
-    "long": show_long,
-    "failed": show_failed,
-    "stopped": show_stopped,
-    "interrupted": show_interrupted,
-    "waiting": show_waiting,
-    "refused": show_refused,
-    "overridden": show_overridden,
-    "versions": show_versions,
-    "editing": show_editing,
-    "rated": show_rated,
-    "keys": show_keys,
-    "form": show_form,
-    "options": show_options,
-    "chosen": show_chosen,
-    "added": show_added,
-    "sent": show_sent,
-    "large": show_large,
-    "acted": show_acted,
-    "thought": show_thought,
-    "asked": show_asked,
+    name.removeprefix("show_"): found for name, found in list(globals().items()) if name.startswith("show_")
 }
+"""The functions above by their names."""
 
 
 def show(page: "Page", house: AppServer, state: str) -> "Page":
