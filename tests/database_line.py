@@ -30,7 +30,8 @@ class DatabaseLine:
         self._passes = threading.Event()
         self._passes.set()
         self._loses_commit = threading.Event()
-        self._hangs_at_commit = ""
+        self._hangs_at_commit, self._hangs_with = "", b""
+        self._said_it: set[socket.socket] = set()
         self._ends: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -51,8 +52,11 @@ class DatabaseLine:
         """The next COMMIT reaches the database; its answer does not come back, and the connection is cut."""
         self._loses_commit.set()
 
-    def hang_at_next_commit(self, *, is_stored: bool) -> None:
-        """The next COMMIT reaches the database, or does so only when things go on; from then on nothing passes."""
+    def hang_at_commit_of(self, text: str, *, is_stored: bool) -> None:
+        """The next COMMIT of a connection that says the text reaches the database, or does so only when things go on;
+        from then on nothing passes."""
+        self._said_it.clear()
+        self._hangs_with = text.encode()
         self._hangs_at_commit = "after" if is_stored else "before"
 
     def __enter__(self) -> Self:
@@ -80,7 +84,9 @@ class DatabaseLine:
                 if asks and b"COMMIT" in data and self._loses_commit.is_set():
                     self._loses_commit.clear()
                     deaf.set()
-                hangs = self._hangs_at_commit if asks and b"COMMIT" in data else ""
+                if asks and self._hangs_with in data:
+                    self._said_it.add(here)
+                hangs = self._hangs_at_commit if here in self._said_it and b"COMMIT" in data else ""
                 if hangs:
                     self._hangs_at_commit = ""
                     if hangs == "after":

@@ -39,7 +39,6 @@ def line(tmp_path: Path) -> Any:
 async def api(line: DatabaseLine, tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(tmp_path, config={"database": line.url, "limits": QUICK}, flows=FLOWS) as opened:
         assert (await opened.run("echo", {"input_value": "x"})).status_code == 200
-        await asyncio.sleep(0.3)  # uses of tokens are written by now
         yield opened
         line.go_on()
 
@@ -68,7 +67,7 @@ async def hang_at_end(api: Api, line: DatabaseLine, *, is_stored: bool, key: str
     """The answer to a run at whose end the database hangs."""
     asking = asyncio.create_task(ask(api, "slow", key=key))
     await eventually(lambda: wait_for_run(api))
-    line.hang_at_next_commit(is_stored=is_stored)
+    line.hang_at_commit_of(SAID, is_stored=is_stored)
     return await asking
 
 
@@ -83,7 +82,7 @@ async def test_a_beginning_that_is_not_known_ends_as_failed(
     api: Api, line: DatabaseLine, is_stored: bool, key: str | None
 ) -> None:
     """It was stored, and nobody drives it; or it is stored after it was given up."""
-    line.hang_at_next_commit(is_stored=is_stored)
+    line.hang_at_commit_of(SAID, is_stored=is_stored)
     run_id = read_run_id(await ask(api, "echo", key=key))
     line.go_on()
     told = await find_end(api, run_id)
@@ -96,7 +95,7 @@ async def test_a_beginning_that_is_not_known_ends_as_failed(
 
 @pytest.mark.parametrize("query", ["?stream=true", "?stream=sse"])
 async def test_a_stream_names_the_run_whose_beginning_is_not_known(api: Api, line: DatabaseLine, query: str) -> None:
-    line.hang_at_next_commit(is_stored=True)
+    line.hang_at_commit_of(SAID, is_stored=True)
     told = (await ask(api, "echo", query, key=None)).text
     line.go_on()
     assert '"code": "unknown_outcome"' in told
