@@ -108,9 +108,7 @@ async def test_an_invitation_that_is_refused_makes_nobody(acme: Runtime) -> None
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
-async def test_an_invitation_to_a_flow_changes_nothing_else_of_its_sharing(
-    acme: Runtime, augusta: Caller, *, is_shared: bool
-) -> None:
+async def test_an_invitation_to_a_flow_changes_nothing_else(acme: Runtime, augusta: Caller, *, is_shared: bool) -> None:
     """Also where the date has passed: the link is shown once, so it must not be lost to a refusal."""
     await people.invite(acme.access, augusta, "nina", role="author")
     before = Sharing(is_shared, "people", frozenset({"bob"}), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
@@ -172,11 +170,8 @@ async def test_what_happens_to_the_member_ends_the_link(acme: Runtime, augusta: 
 async def test_who_is_no_admin_any_more_has_kept_no_way_in(acme: Runtime, augusta: Caller, lost: str) -> None:
     """A link for a colleague would be their account."""
     rhea = await acme.sign_in.roster.add("rhea", role="admin", password=PASSWORD, by="tests")
-    caller = await sign_in(acme, rhea.id)
-    made = [
-        await people.reset_password(acme.access, caller, "augusta"),
-        await people.invite(acme.access, caller, "nina"),
-    ]
+    admin = await sign_in(acme, rhea.id)
+    made = [await people.reset_password(acme.access, admin, "augusta"), await people.invite(acme.access, admin, "nina")]
     for _, secret in made:
         assert await acme.sign_in.links.find(secret, "here")
     await lose(acme, augusta, rhea.id, lost)
@@ -289,9 +284,7 @@ async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime,
     assert sorted(noted) == [f"{sales.id} {name}" for name in ("anton", "bob", "olga", "zoe")]
 
 
-async def test_who_left_config_yaml_may_stay_in_their_group_and_comes_into_no_other(
-    acme: Runtime, augusta: Caller
-) -> None:
+async def test_who_left_config_yaml_stays_in_a_group_and_comes_into_no_other(acme: Runtime, augusta: Caller) -> None:
     theirs, other = [await groups.add(acme.access, augusta, name) for name in ("Theirs", "Other")]
     await acme.store.write(stored_groups.change_members, group_id=theirs.id, added={"former"}, by="tests")
     await groups.change_members(acme.access, augusta, theirs.id, added=["bob"])
@@ -375,9 +368,8 @@ async def test_who_may_open_is_counted_in_the_database(store: Store) -> None:
     ):
         assert await store.read(count_openers, opening=opening) == len(names)
         assert [one.id for one in await store.read(list_openers, opening=opening, limit=9)] == names
-    assert [(one.name, one.size) for one in await store.read(stored_groups.list_by_ids, ids=[group.id, "x"])] == [
-        ("Sales", 3)
-    ]
+    (found,) = await store.read(stored_groups.list_by_ids, ids=[group.id, "x"])
+    assert (found.name, found.size) == ("Sales", 3)
     assert [one.id for one in await store.read(find_members, limit=2, offset=1)] == ["m000", "m001"]
 
 

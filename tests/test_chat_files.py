@@ -100,8 +100,7 @@ def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     found = answer.json()
     assert list(found) == ["version", "flow", "session", "title", "exported_at", "messages"]
-    assert (found["version"], found["flow"]) == (1, {"id": "talk", "name": "Talk *to* me"})
-    assert found["session"] == "short"
+    assert (found["version"], found["flow"], found["session"]) == (1, {"id": "talk", "name": "Talk *to* me"}, "short")
     later = (AT + timedelta(seconds=1)).isoformat()
     assert found["messages"][:2] == [
         {"role": "user", "text": VERBATIM, "state": "complete", "at": AT.isoformat()},
@@ -225,9 +224,8 @@ def test_visitors_of_one_address_keep_no_others(house: AppServer) -> None:
             sessions.append(page.chat.session)
     engine = Database.make(Settings.load(house.config_file).database).reader
     with engine.connect() as connection:
-        find = select(tables.sessions.c.session_id, tables.sessions.c.owner).where(
-            tables.sessions.c.session_id.in_(sessions)
-        )
+        column = tables.sessions.c
+        find = select(column.session_id, column.owner).where(column.session_id.in_(sessions))
         found = connection.execute(find).all()
     for session, owner in found:
         store(house, owner, session, HUGE)

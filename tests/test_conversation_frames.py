@@ -11,13 +11,7 @@ from flowground.conversation.acted import Sight
 from flowground.conversation.frames import SayFrame, UnreadableFrame, find_id, read_frame
 from flowground.conversation.held_overrides import hold_short
 from flowground.conversation.steps import write_steps
-from flowground.conversation.written import (
-    OUTSIDE,
-    write_failure,
-    write_message,
-    write_messages,
-    write_refusal,
-)
+from flowground.conversation.written import OUTSIDE, write_failure, write_message, write_messages, write_refusal
 from flowground.errors import InvalidRequest, ProviderBusy, ProviderRefused, StoppedByAdmin
 from flowground.events import InnerRun
 from flowground.messages import Usage
@@ -243,8 +237,7 @@ def test_flows_that_a_step_ran_have_steps_with_names_of_their_own() -> None:
     assert step["inner_count"] == 1_000
     first, second = step["inner"]
     assert (first["name"], first["at"], first["error"]) == ("Inner", 1.0, None)
-    assert first["steps"][0]["name"] == "Chat Output"
-    assert first["steps"][0]["takes"][0]["text"] == "${ChatInput}"
+    assert (first["steps"][0]["name"], first["steps"][0]["takes"][0]["text"]) == ("Chat Output", "${ChatInput}")
     assert (second["error"], second["steps"][0]["name"], second["steps"][0]["takes"]) == ("It broke.", "ChatOutput", [])
 
 

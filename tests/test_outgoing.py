@@ -219,9 +219,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) 
         assert answer.text == "Hello"
 
 
-async def test_models_are_asked_through_the_proxy_of_the_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_models_are_asked_through_the_proxy_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = await certificate(tmp_path, "DNS:model.example")
     entry: Any = TypeAdapter(ProviderEntry).validate_python({"type": "openai", "base_url": "https://model.example/v1"})
     async with wire([ANSWER], context=context) as server, tunnels(server) as (proxy, asked):

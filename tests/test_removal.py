@@ -150,9 +150,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_whoever_comes_next(ur
     second.close()
 
 
-async def test_what_lands_late_goes_too_and_a_newcomer_of_the_name_keeps_everything(
-    store: Store, url: str, tmp_path: Path
-) -> None:
+async def test_what_lands_late_goes_too_and_a_newcomer_keeps_everything(store: Store, url: str, tmp_path: Path) -> None:
     member = await make_member(store, WORD)
     await store.write(members.remove, member=member, by="cli")
     (left,) = await store.read(removals.list_removals)

@@ -49,8 +49,7 @@ async def test_another_password_ends_every_proof_and_keeps_what_was_said(
     changed = {"ada": ADA | {"password": OTHER}, "bob": ADA}
     with caplog.at_level(logging.WARNING):
         sign_in = await serve(open_sign_in, **changed)
-    assert await holds(sign_in, had) == NONE
-    assert await holds(sign_in, bob) == ALL
+    assert (await holds(sign_in, had), await holds(sign_in, bob)) == (NONE, ALL)
     assert await said(store, "ada") == 1
     assert caplog.text.count("config.yaml has another password for ada:") == 1
     assert OTHER not in caplog.text
@@ -93,8 +92,7 @@ async def test_who_comes_back_inherits_nothing(
     assert await said(store, "ada") == 1
     await serve(open_sign_in, bob=ADA)
     sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER}, bob=ADA)
-    assert await holds(sign_in, had) == NONE
-    assert await said(store, "ada") == 0
+    assert (await holds(sign_in, had), await said(store, "ada")) == (NONE, 0)
 
 
 async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign_in: Open, store: Store) -> None:
@@ -102,8 +100,7 @@ async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign
     for _ in range(2):
         await serve(open_sign_in, bob=ADA)
     sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
-    assert await said(store, "ada") == 1
-    assert await holds(sign_in, had) == NONE
+    assert (await said(store, "ada"), await holds(sign_in, had)) == (1, NONE)
 
 
 async def test_a_name_that_was_somebody_elses_meanwhile_inherits_nothing(open_sign_in: Open, store: Store) -> None:
@@ -147,8 +144,7 @@ async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, 
 
 
 @pytest.mark.parametrize(
-    ("then", "stays"),
-    [(PASSWORD, True), ("another plain one", False), pytest.param(HASHED, False, id="a hash")],
+    ("then", "stays"), [(PASSWORD, True), ("another plain one", False), pytest.param(HASHED, False, id="a hash")]
 )
 async def test_a_plain_password_is_compared_too(open_sign_in: Open, store: Store, then: str, *, stays: bool) -> None:
     had = await rights_of(await serve(open_sign_in, ada={"password": PASSWORD}), store, "ada")
@@ -165,9 +161,7 @@ async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: S
 
 
 @pytest.mark.parametrize("password", [HASHED, PASSWORD], ids=["a hash", "a plain one"])
-async def test_an_entry_that_says_its_id_may_be_called_otherwise_and_keeps_everything(
-    open_sign_in: Open, store: Store, password: str
-) -> None:
+async def test_an_entry_that_says_its_id_may_be_renamed(open_sign_in: Open, store: Store, password: str) -> None:
     had = await rights_of(await serve(open_sign_in, ada={"password": password}), store, "ada")
     renamed = {"lovelace": {"password": password, "id": "ada"}}
     sign_in = await serve(open_sign_in, **renamed)
@@ -187,10 +181,8 @@ async def test_an_entry_that_says_its_id_may_be_called_otherwise_and_keeps_every
 
 async def test_a_name_that_is_another_persons_gets_another_id(open_sign_in: Open, store: Store) -> None:
     """Another password and another email are another person."""
-    had, other = (
-        await rights_of(await serve(open_sign_in, ada=ADA), store, "ada"),
-        {"password": OTHER, "email": "k@x.org"},
-    )
+    had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    other = {"password": OTHER, "email": "k@x.org"}
     sign_in = await serve(open_sign_in, ada=other)
     assert (await holds(sign_in, had), await said(store, "ada")) == (NONE, 0)
     newcomer = await id_of(sign_in, "ada")
@@ -216,9 +208,7 @@ async def test_a_name_of_the_database_gives_an_entry_nothing(open_sign_in: Open,
 
 
 @pytest.mark.parametrize("left", ["renamed", "removed"])
-async def test_a_first_start_gives_no_entry_the_id_of_another_person(
-    open_sign_in: Open, store: Store, left: str
-) -> None:
+async def test_a_first_start_gives_no_entry_the_id_of_another_one(open_sign_in: Open, store: Store, left: str) -> None:
     member = await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
     _, token = await store.write(tokens.create, name="n", owner="ada", flows=None, expires_at=None, by="x")
     if left == "renamed":
@@ -235,9 +225,7 @@ async def test_a_first_start_gives_no_entry_the_id_of_another_person(
         assert (caller and caller.role) == ("member" if left == "renamed" else None)
 
 
-async def test_a_first_start_gives_no_entry_the_id_that_another_entry_says_it_has(
-    open_sign_in: Open, store: Store
-) -> None:
+async def test_a_first_start_gives_no_entry_the_id_that_another_says_it_has(open_sign_in: Open, store: Store) -> None:
     for both in ({"ada": {"password": OTHER}, "lovelace": ADA | {"id": "ada"}},) * 2:
         sign_in = await serve(open_sign_in, **both)
         assert await id_of(sign_in, "lovelace") == "ada"
@@ -268,9 +256,7 @@ async def test_the_id_of_somebody_who_was_removed_is_refused_in_the_file(open_si
     assert await id_of(await serve(open_sign_in, eve={"password": OTHER, "id": "bob2"}), "eve") == "bob2"
 
 
-async def test_an_id_that_a_release_before_removed_and_gave_again_stays_its_entrys(
-    open_sign_in: Open, store: Store
-) -> None:
+async def test_an_id_that_a_release_before_gave_again_stays_its_entrys(open_sign_in: Open, store: Store) -> None:
     """It gave ids again: its member was removed, then stood in config.yaml under the same name."""
     await serve(open_sign_in, ada=ADA)
     line = {"at": 1, "actor": "x", "action": "member.removed", "subject": "ada"}
@@ -280,9 +266,7 @@ async def test_an_id_that_a_release_before_removed_and_gave_again_stays_its_entr
     assert await id_of(sign_in, "lovelace") == "ada"
 
 
-async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
-    open_sign_in: Open, store: Store
-) -> None:
+async def test_who_moved_from_the_file_to_the_app_keeps_what_they_have_there(open_sign_in: Open, store: Store) -> None:
     await serve(open_sign_in, ada=ADA)
     moved = await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
     sign_in = await open_sign_in()

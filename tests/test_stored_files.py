@@ -255,9 +255,7 @@ async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
         assert list_bytes(kept) == []
 
 
-async def test_bytes_come_where_their_folder_goes_with_the_last_other_file(
-    kept: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_bytes_come_where_their_folder_goes_with_others(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     make = Path.mkdir
     taken: list[Path] = []
 

@@ -117,9 +117,7 @@ async def test_a_model_that_sees_no_pictures_says_so_before_anything_is_stored(a
     assert "Bread" in (await ask(api, "blind", ("b.txt", b"Bread")))["text"]
 
 
-async def test_a_document_without_a_text_is_a_sentence_beside_the_answer_and_no_data_is_made_of_it(
-    asked: Asked,
-) -> None:
+async def test_a_document_without_a_text_is_a_sentence_beside_the_answer_and_no_data(asked: Asked) -> None:
     answer = await ask(asked[0], "echo", ("b.zip", b"PK\3\4 damaged"))
     (note,) = answer["warnings"]
     assert note.startswith("b.zip is a ZIP archive that is damaged")

@@ -191,9 +191,7 @@ async def test_events_of_a_run_that_saw_the_inside_are_told_to_no_token_that_doe
     assert (found.status_code, "Ahab" in found.text) == (200, False)
 
 
-async def test_what_failed_under_one_token_is_told_to_another_of_the_person_by_what_that_one_sees(
-    open_api: Api,
-) -> None:
+async def test_what_failed_under_one_token_is_told_to_another_of_the_person_by_what_it_sees(open_api: Api) -> None:
     await use(open_api, "root", "that sees")
     await open_api.run("failing", {"input_value": "hi", "session_id": "f"})
     whole = await open_api.messages(session_id="f")
