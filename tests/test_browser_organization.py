@@ -11,7 +11,7 @@ from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.people import members
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, choose, fill, go, open_menu, revoke, say, sign_in, still, visitor
+from tests.open_page import ask, choose, fill, go, open_menu, revoke, sign_in, still, visitor
 from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
 
@@ -27,8 +27,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
 ) -> None:
     with visitor(browser) as bob, visitor(browser) as olga:
         go(enter_as(olga, house, "olga"), f"{house.url}/playground?flow=hidden")
-        enter_as(bob, house, "bob")
-        go(bob, house.url).get_by_text("Nothing is shared with you at the moment").wait_for()
+        go(enter_as(bob, house, "bob"), house.url).get_by_text("Nothing is shared with you at the moment").wait_for()
         for address in ("unknown", "hidden"):
             go(bob, f"{house.url}/public_flow/{address}").get_by_text("Nothing here for you").wait_for()
             fill(bob, Why_do_you_need_it="For the report")
@@ -52,24 +51,23 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
         olga.get_by_text("no longer exists").wait_for()
 
 
-def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", browser: "Browser") -> None:
+def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", page: "Page") -> None:
     go(ada, house.url)
-    with visitor(browser) as zoe:
-        enter_as(zoe, house, "zoe")
-        go(zoe, f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
-        fill(zoe, Why_do_you_need_it="To have a look")
-        zoe.get_by_role("button", name="Request access").click()
-        zoe.get_by_text("your request is on its way").wait_for()
-        ada.get_by_text("To have a look").wait_for()
-        ada.get_by_role("button", name="Deny").click()
-        ada.get_by_test_id("stToast").get_by_text("Declined. Zoe reads so").wait_for()
-        for _ in range(2):
-            zoe.get_by_role("heading", name="Your request was declined").wait_for()  # who did nothing meanwhile
-            zoe.get_by_text("an admin of Acme; you can ask again from").wait_for()
-            assert zoe.get_by_role("button", name="Request access").count() == 0
-            still(zoe).reload()
-        zoe.get_by_role("link", name="Your flows").click()
-        zoe.get_by_text("Nothing is shared with you at the moment").wait_for()
+    enter_as(page, house, "zoe")
+    go(page, f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
+    fill(page, Why_do_you_need_it="To have a look")
+    page.get_by_role("button", name="Request access").click()
+    page.get_by_text("your request is on its way").wait_for()
+    ada.get_by_text("To have a look").wait_for()
+    ada.get_by_role("button", name="Deny").click()
+    ada.get_by_test_id("stToast").get_by_text("Declined. Zoe reads so").wait_for()
+    for _ in range(2):
+        page.get_by_role("heading", name="Your request was declined").wait_for()  # who did nothing meanwhile
+        page.get_by_text("an admin of Acme; you can ask again from").wait_for()
+        assert page.get_by_role("button", name="Request access").count() == 0
+        still(page).reload()
+    page.get_by_role("link", name="Your flows").click()
+    page.get_by_text("Nothing is shared with you at the moment").wait_for()
 
 
 def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: "Page", browser: "Browser") -> None:
@@ -102,10 +100,8 @@ def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: 
         go(thief, link).get_by_text("This link does not work").wait_for()
         go(nora, f"{house.url}/public_flow/echo").get_by_role("heading", name="The echo of Acme").wait_for()
         nora.get_by_text("Answers may be wrong.").wait_for()
-        say(nora, "from my desk")
-        answers(nora).get_by_text("You said: from my desk").wait_for()
-        go(phone, f"{house.url}/public_flow/echo")
-        sign_in(phone, "nora", "three quiet rivers")
+        ask(nora, "from my desk")
+        sign_in(go(phone, f"{house.url}/public_flow/echo"), "nora", "three quiet rivers")
         phone.get_by_role("button", name="from my desk").click()
         phone.get_by_text("You said: from my desk").wait_for()
     log = house.log
@@ -115,8 +111,7 @@ def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: 
 def test_an_account_is_ones_own(house: AppServer, browser: "Browser") -> None:
     with visitor(browser) as zoe, visitor(browser) as other:
         enter_as(other, house, "zoe")
-        enter_as(zoe, house, "zoe")
-        go(zoe, house.url).get_by_role("link", name="Account").click()
+        go(enter_as(zoe, house, "zoe"), house.url).get_by_role("link", name="Account").click()
         zoe.get_by_role("button", name="Sign out", exact=True).first.wait_for()
         with zoe.expect_download() as fetched:
             zoe.get_by_role("link", name="Download my data").click()
@@ -142,8 +137,7 @@ def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: 
     assert requests.get(f"{house.url}/api/v1/flows", headers=headers, timeout=10).status_code == 200
     go(ada, f"{house.url}/organization").get_by_role("tab", name="Tokens").click()
     ada.get_by_text("1 to 25 of 27").wait_for()
-    still(ada)
-    assert ada.get_by_text("nightly build").count() == 0
+    assert still(ada).get_by_text("nightly build").count() == 0
     assert not any(token in ada.content() for token in (secret, *others))
     ada.get_by_role("searchbox", name="Search tokens").fill("nightly organization")
     ada.get_by_text("nightly build").wait_for()
@@ -175,10 +169,8 @@ def find_row(page: "Page", member: str) -> "Locator":
 
 def open_names(page: "Page", member: str) -> "Locator":
     choose(find_row(page, member).get_by_role("button", name="More"), "Names")
-    dialog = page.get_by_role("dialog")
-    dialog.wait_for()
-    still(page)
-    return dialog
+    page.get_by_role("dialog").wait_for()
+    return still(page).get_by_role("dialog")
 
 
 def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
@@ -187,10 +179,7 @@ def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
     add(house, "mia")
     switch(ada, house, "echo", on=True)
     with visitor(browser) as mia, visitor(browser) as anew, visitor(browser) as newcomer:
-        enter_as(mia, house, "mia")
-        go(mia, f"{house.url}/playground?flow=echo")
-        say(mia, "before")
-        answers(mia).get_by_text("You said: before").wait_for()
+        ask(go(enter_as(mia, house, "mia"), f"{house.url}/playground?flow=echo"), "before")
 
         go(ada, f"{house.url}/organization")
         dialog = open_names(ada, "mia")
@@ -203,21 +192,17 @@ def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
         find_row(ada, "mia").get_by_text("Maria Example").wait_for()
         assert "maria" in find_row(ada, "mia").inner_text()
 
-        say(mia, "after")
-        answers(mia).get_by_text("You said: after").wait_for()
-        still(mia).reload()
+        ask(mia, "after").reload()
         mia.get_by_text("Maria Example").wait_for()
 
-        go(anew, house.url)
-        sign_in(anew, "mia")
+        sign_in(go(anew, house.url), "mia")
         anew.get_by_text("User name or password is wrong").wait_for()
         sign_in(anew, "maria")
         anew.get_by_text("Maria Example").wait_for()
         go(anew, f"{house.url}/playground?flow=echo").get_by_role("button", name="before").wait_for()
 
         add(house, "mia")
-        go(newcomer, house.url)
-        sign_in(newcomer, "mia")
+        sign_in(go(newcomer, house.url), "mia")
         newcomer.get_by_role("link", name="Account").wait_for()
         main = go(newcomer, f"{house.url}/account").get_by_test_id("stMain")
         main.get_by_text("mia · Member").wait_for()
@@ -230,15 +215,13 @@ def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
 
 
 def test_everybody_changes_how_they_are_seen_and_who_stands_in_the_file_is_renamed_there(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: "Page", page: "Page"
 ) -> None:
     add(house, "carl")
-    with visitor(browser) as carl:
-        enter_as(carl, house, "carl")
-        go(carl, f"{house.url}/account")
-        fill(carl, Your_name="Carl Friedrich")
-        carl.get_by_role("button", name="Change the name").click()
-        carl.get_by_role("heading", name="Carl Friedrich").wait_for()
+    go(enter_as(page, house, "carl"), f"{house.url}/account")
+    fill(page, Your_name="Carl Friedrich")
+    page.get_by_role("button", name="Change the name").click()
+    page.get_by_role("heading", name="Carl Friedrich").wait_for()
     go(ada, f"{house.url}/organization")
     assert "Carl Friedrich" in find_row(ada, "carl").inner_text()
     dialog = open_names(ada, "bob")
