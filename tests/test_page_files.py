@@ -177,8 +177,7 @@ def test_a_chat_of_files_has_their_names_in_its_title_export_and_copies(house: A
         head = await store.read(whole_chats.find_head, **place)
         link = await store.write(shared_chats.share, **place, expires_at=None)
         said = await store.read(shared_chats.read_messages, key=link.id)
-        assert head is not None
-        return head.title, link.title, [one.text for one in said]
+        return head.title if head else "", link.title, [one.text for one in said]
 
     title, shared_title, said = beside(house, share)
     assert (title, shared_title, said[0]) == ("plan.png", "plan.png", "Files: plan.png")

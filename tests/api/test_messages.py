@@ -94,8 +94,7 @@ async def test_flows_are_listed_with_their_inside_for_authors_tokens(api: Api) -
     answer = await api.client.get("/api/v1/flows")
     assert (answer.status_code, answer.json()) == (200, (await api.client.get("/api/v1/flows/")).json())
     listed = {item["id"]: item for item in answer.json()}
-    assert len(listed) == len(FLOWS)
-    assert listed["chat"]["endpoint_name"] == "talk"
+    assert (len(listed), listed["chat"]["endpoint_name"]) == (len(FLOWS), "talk")
     assert listed["chat"]["data"]["components"]["Prompt"]["fields"]["template"] == "Be brief."
     headers = (await api.client.get("/api/v1/flows/?header_flows=true")).json()
     assert [item["data"] for item in headers] == [None] * len(FLOWS)
