@@ -91,8 +91,7 @@ async def test_a_flow_runs_another_and_streams_what_it_says(tmp_path: Path) -> N
         end = find_end(events)
         assert [output.text for output in end.outputs] == ["You said: kind <hi>"]
         pieces = [(event.component_id, event.text) for event in events if isinstance(event, Token)]
-        assert len(pieces) == 4
-        assert {name for name, _ in pieces} == {"ChatOutput"}
+        assert (len(pieces), {name for name, _ in pieces}) == (4, {"ChatOutput"})
         assert "".join(text for _, text in pieces) == "You said: kind <hi>"
         assert end.outputs[0].model == "scripted:echo"
         assert end.usage is not None
@@ -141,8 +140,7 @@ async def test_a_failure_inside_is_named_with_its_way_and_hidden_and_goes_on_whe
     events = await run({"parent": PARENT.replace("Tone: kind}", CALM), "child": child})
     assert find_end(events).outputs[0].text == "sorry"
     step = find_step(events, "Sub")
-    assert step.status == "failed"
-    assert step.inner[0].error == "Component 'Model' failed: The model fails."
+    assert (step.status, step.inner[0].error) == ("failed", "Component 'Model' failed: The model fails.")
 
 
 async def test_what_is_not_there_fails_by_name() -> None:

@@ -170,8 +170,7 @@ LEFT_ALONE = """
 @pytest.mark.parametrize("path", [*UNWRAPPED, *LEFT_ALONE.split()])
 def test_public_flow_is_unwrapped(path: str) -> None:
     scope, flow = strip_flow_prefix(at(path))
-    assert (scope["path"], flow) == UNWRAPPED.get(path, (path, None))
-    assert scope["raw_path"] == scope["path"].encode()
+    assert ((scope["path"], flow), scope["raw_path"]) == (UNWRAPPED.get(path, (path, None)), scope["path"].encode())
 
 
 def test_the_api_owns_whole_first_parts_and_the_pages_the_rest() -> None:
