@@ -249,10 +249,8 @@ async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: st
     assert said == (found["text"] if "simple" in query else find_message(found.get("result", found))["text"])
 
 
-@pytest.mark.parametrize(("count", "size"), [(10_000, 20), (150, 200_000)])
-async def test_the_largest_session_is_read_back_without_keeping_anybody_waiting(
-    api: Api, count: int, size: int
-) -> None:
+@pytest.mark.parametrize(("many", "size"), [(10_000, 20), (150, 200_000)])
+async def test_the_largest_session_is_read_back_without_keeping_anybody_waiting(api: Api, many: int, size: int) -> None:
     await api.run("echo", {"input_value": "hi", "session_id": "s"})
     said = text(size, "é\n")
 
@@ -261,12 +259,12 @@ async def test_the_largest_session_is_read_back_without_keeping_anybody_waiting(
         rows = [
             {"id": str(number), "session": session, "role": "assistant" if number % 3 else "user", "text": said,
              "state": "complete", "created_at": 1.0, "run_id": f"run{number // 3}"}
-            for number in range(count)
+            for number in range(many)
         ]  # fmt: skip
         connection.execute(insert(tables.messages), rows)
 
     await api.runtime.store.write(fill)
     found = json.loads(await read_calmly(api, "GET", "/api/v1/monitor/messages", "session_id=s&limit=10000"))
-    assert len(found) == min(count + 2, 10_000)
+    assert len(found) == min(many + 2, 10_000)
     assert [message["id"] for message in found[2:102]] == [str(number) for number in range(100)]
     assert found[2]["text"] == said
