@@ -9,7 +9,7 @@ import pytest
 from tests.acme import await_composer, enter_as, switch
 from tests.api_pane import code_of, copied, copied_code, copied_line
 from tests.house import House
-from tests.open_page import answers, expect_count, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
+from tests.open_page import answers, ask, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
@@ -29,21 +29,18 @@ HOUSE = House(flows=FLOWS)
 def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> "Page":
     """By the link, through the sign-in, to that very flow."""
     link = f"{house.url}/public_flow/{flow}"
-    go(browser_page, link)
-    sign_in(browser_page, name)
+    sign_in(go(browser_page, link), name)
     await_composer(browser_page)
     assert browser_page.url == link
     return still(browser_page)
 
 
 def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page") -> None:
-    go(ada, f"{house.url}/playground?flow=echo")
-    ada.get_by_role("button", name="API access").click()
+    go(ada, f"{house.url}/playground?flow=echo").get_by_role("button", name="API access").click()
     fill(ada, Name="my script")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("Your new token").wait_for()
-    still(ada)
-    pane = ada.get_by_role("dialog")
+    pane = still(ada).get_by_role("dialog")
     assert pane.get_by_role("textbox", name="Name").input_value() == ""
     key = copied_line(ada, pane)
     assert copied(ada, pane.get_by_role("button", name="Copy the token")) == key.partition("=")[2]
@@ -55,7 +52,7 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     done = run_snippet("curl", f"{key}\n{copied_code(ada, pane, 'cURL')}")
     assert "You said: tell me about something interesting" in done.stdout, done.stderr
     revoke(pane.get_by_role("button", name="Revoke"))
-    expect_count(pane.get_by_role("button", name="Revoke"), 0)
+    pane.get_by_role("button", name="Revoke").first.wait_for(state="detached")
     assert run_snippet("python", script, env=env, args=args).returncode == 1
 
 
@@ -77,30 +74,20 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     code.get_by_text("No answer from").wait_for()
 
 
-def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
-    house: AppServer, ada: "Page", browser: "Browser"
-) -> None:
+def test_a_member_opens_the_link_signs_in_and_chats_from_outside(house: AppServer, ada: "Page", page: "Page") -> None:
     switch(ada, house, "echo", on=True)
     link = ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
     assert link == f"{house.url}/public_flow/echo"
-    with visitor(browser) as bob:
-        wire: list[str] = []
-        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
-        open_share(bob, house, "echo", "bob")
-        bob.get_by_text("Whatever you write comes back.").wait_for()
-        say(bob, "hello from outside")
-        answers(bob).get_by_text("You said: hello from outside").wait_for()
-        still(bob)
-        assert "steps" not in answers(bob).inner_text()
-        assert bob.get_by_role("button", name="API access").count() == 0
-        assert any("hello from outside" in frame for frame in wire)
-        secrets = ("canary in the prompt", "LanguageModel", "Language Model", str(house.folder), "flows/")
-        assert [word for word in secrets if any(word in frame for frame in wire)] == []
-        bob.reload()
-        answers(bob).get_by_text("You said: hello from outside").wait_for()
-        other = go(bob.context.new_page(), f"{house.url}/public_flow/echo")
-        other.get_by_test_id("stSidebar").get_by_role("button", name="hello from outside").click()
-        other.get_by_text("You said: hello from outside").wait_for()
+    open_share(page, house, "echo", "bob")
+    page.get_by_text("Whatever you write comes back.").wait_for()
+    ask(page, "hello from outside")
+    assert "steps" not in answers(page).inner_text()
+    assert page.get_by_role("button", name="API access").count() == 0
+    page.reload()
+    answers(page).get_by_text("You said: hello from outside").wait_for()
+    other = go(page.context.new_page(), f"{house.url}/public_flow/echo")
+    other.get_by_test_id("stSidebar").get_by_role("button", name="hello from outside").click()
+    other.get_by_text("You said: hello from outside").wait_for()
 
 
 def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser: "Browser") -> None:
@@ -111,71 +98,41 @@ def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser:
         say(bob, "bob's own words, quite a few of them, so that they take their time")
         answers(bob).get_by_text("You said: bob's").wait_for()
         zoe.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
-        say(zoe, "zoe speaks")
-        answers(zoe).get_by_text("You said: zoe speaks").wait_for()
+        ask(zoe, "zoe speaks")
         answers(bob).get_by_text("take their time").wait_for()
-        still(bob)
-        still(zoe)
         assert "bob's" not in zoe.content()
-        assert "zoe speaks" not in bob.content()
+        assert "zoe speaks" not in still(bob).content()
         bob.reload()
         answers(bob).get_by_text("You said: bob's").wait_for()
         assert "zoe speaks" not in bob.content()
 
 
-def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_once(
-    house: AppServer, ada: "Page", browser: "Browser"
-) -> None:
-    switch(ada, house, "echo", on=True)
-    with visitor(browser) as bob:
-        open_share(bob, house, "echo", "bob")
-        switch(ada, house, "echo", on=False)
-        bob.get_by_role("heading", name="This flow is not shared with you any more").wait_for()  # by itself
-        assert "You said" not in bob.content()
-        pages = []
-        for address in (
-            "/public_flow/hidden",
-            "/public_flow/unknown",
-            "/playground?flow=hidden",
-            "/playground?flow=no",
-        ):
-            go(bob, f"{house.url}{address}").get_by_role("textbox", name="Why do you need it?").wait_for()
-            bob.get_by_role("button", name="Request access").wait_for()
-            pages.append(bob.get_by_test_id("stMain").inner_text())
-        assert len(set(pages)) == 1
-        go(bob, house.url)
-        assert "Hidden" not in bob.content()
+def test_unknown_and_unshared_look_the_same(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    pages = []
+    for address in ("public_flow/hidden", "public_flow/unknown", "playground?flow=hidden", "playground?flow=no"):
+        go(page, f"{house.url}/{address}").get_by_role("textbox", name="Why do you need it?").wait_for()
+        page.get_by_role("button", name="Request access").wait_for()
+        pages.append(page.get_by_test_id("stMain").inner_text())
+    assert len(set(pages)) == 1
+    assert "Hidden" not in go(page, house.url).content()
 
 
-def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "Page", browser: "Browser") -> None:
+def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "Page", page: "Page") -> None:
     switch(ada, house, "slow", on=True)
-    with visitor(browser) as zoe:
-        open_share(zoe, house, "slow", "zoe")
-        say(zoe, "in use")
-        zoe.get_by_role("article", name="Slow").get_by_text("You said: in use").wait_for()
-        menu = open_menu(go(ada, f"{house.url}/playground?flow=slow").get_by_role("button", name="Publish"))
-        menu.get_by_text("Shareable Playground").click()
-        asked = ada.get_by_role("dialog")
-        asked.get_by_text(re.compile(r"used Slow today")).wait_for()
-        asked.get_by_role("button", name="Keep sharing").click()
-        asked.wait_for(state="detached")
-        still(ada)
-        assert open_menu(ada.get_by_role("button", name="Publish")).get_by_role("switch").is_checked()
-        switch(ada, house, "slow", on=False)
-        zoe.reload()
-        zoe.get_by_text("Nothing here for you").wait_for()
-
-
-def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    switch(ada, house, "echo", on=True)
-    with visitor(browser) as bob, visitor(browser) as thief:
-        open_share(bob, house, "echo", "bob")
-        cookies = bob.context.cookies()
-        bob.locator(".st-key-sign_out button:visible").click()
-        bob.get_by_role("textbox", name="Password").wait_for()
-        thief.context.add_cookies(cookies)  # type: ignore[arg-type]  # Playwright gives other types of cookies than it takes
-        go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
-        assert "Whatever you write" not in thief.content()
+    open_share(page, house, "slow", "zoe")
+    say(page, "in use")
+    page.get_by_role("article", name="Slow").get_by_text("You said: in use").wait_for()
+    menu = open_menu(go(ada, f"{house.url}/playground?flow=slow").get_by_role("button", name="Publish"))
+    menu.get_by_text("Shareable Playground").click()
+    asked = ada.get_by_role("dialog")
+    asked.get_by_text(re.compile(r"used Slow today")).wait_for()
+    asked.get_by_role("button", name="Keep sharing").click()
+    asked.wait_for(state="detached")
+    assert open_menu(ada.get_by_role("button", name="Publish")).get_by_role("switch").is_checked()
+    switch(ada, house, "slow", on=False)
+    page.reload()
+    page.get_by_text("Nothing here for you").wait_for()
 
 
 def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: "Browser") -> None:
@@ -212,10 +169,8 @@ def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
     switch(ada, house, "hidden", on=True)
     ada.get_by_role("button", name="Who can open it").click()
     ada.get_by_text("People and groups").click()
-    still(ada)
-    ada.get_by_role("button", name="Save").click()
+    still(ada).get_by_role("button", name="Save").click()
     ada.get_by_role("button", name="Save").wait_for(state="detached")
-    still(ada)
     open_menu(ada.get_by_role("button", name="Publish"))
     ada.get_by_role("button", name="Who can open it").click()
     ada.get_by_role("button", name="Invite somebody new").click()
@@ -224,8 +179,7 @@ def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
     ada.get_by_role("button", name="Make the invitation").click()
     copy = ada.get_by_role("dialog").get_by_role("button", name="Copy link")
     copy.wait_for()
-    still(ada)
-    link = copied(ada, copy)
+    link = copied(still(ada), copy)
     with visitor(browser) as mina:
         go(mina, link.replace("invitation=", "invitation=x")).get_by_text("This link does not work").wait_for()
         go(mina, link.replace("flow=hidden", "flow=slow")).get_by_text("Ada invites you to Flowground.").wait_for()
