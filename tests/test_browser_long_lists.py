@@ -19,7 +19,7 @@ from tests.open_page import choose, expect_count, flow_text, go, open_menu, revo
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +61,14 @@ def choir(house: AppServer) -> str:
     return group.id
 
 
+def search(place: "Locator | Page", name: str, words: str, *, gone: str) -> None:
+    """Until this text is gone, which stood there before."""
+    field = place.get_by_role("searchbox", name=name)
+    field.fill(words)
+    place.get_by_text(gone).first.wait_for(state="detached")
+    still(field.page)
+
+
 def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page", axe: str) -> None:
     go(ada, house.url).get_by_text("1 to 5 of 13").wait_for()
     ada.get_by_role("heading", name="Access requests").wait_for()
@@ -71,23 +79,18 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page",
     ada.get_by_text("11 to 13 of 13").wait_for()
     still(ada)
     expect_count(approve, 3)
-    search = ada.get_by_role("searchbox", name="Search requests")
-    search.fill("person 007 other")
+    search(ada, "Search requests", "person 007 other", gone="11 to 13 of 13")
     ada.get_by_text("asks for Other").wait_for()
-    ada.get_by_text("11 to 13 of 13").wait_for(state="detached")
-    still(ada)
     expect_count(approve, 1)
     approve.click()
     ada.get_by_text("Nothing has these words.").wait_for()
-    search.fill("")
+    ada.get_by_role("searchbox", name="Search requests").fill("")
     ada.get_by_text("of 12", exact=False).first.wait_for()
     menu = open_menu(go(ada, f"{house.url}/playground?flow=talk").get_by_role("button", name="Publish · 12"))
     menu.get_by_text("1 to 5 of 12").wait_for()
     check_looks(ada, axe)
-    menu.get_by_role("searchbox", name="Search requests").fill("report 011")
+    search(menu, "Search requests", "report 011", gone="1 to 5 of 12")
     menu.get_by_text("Person 011", exact=True).wait_for()
-    menu.get_by_text("1 to 5 of 12").wait_for(state="detached")
-    still(ada)
     menu.get_by_role("button", name="Deny").click()
     ada.get_by_role("button", name="Publish · 11").wait_for()
 
@@ -96,11 +99,8 @@ def test_ones_own_lists_are_searched_and_turned(house: AppServer, page: "Page", 
     go(enter_as(page, house, "bob"), f"{house.url}/account").get_by_text("1 to 25 of 31").wait_for()
     page.get_by_text("1 to 25 of 30").wait_for()
     check_looks(page, axe)
-    page.get_by_role("searchbox", name="Search tokens").fill("script 04")
-    page.get_by_text("1 to 25 of 30").wait_for(state="detached")
-    page.get_by_role("searchbox", name="Search sign-ins").fill("robot/29")
-    page.get_by_text("1 to 25 of 31").wait_for(state="detached")
-    still(page)
+    search(page, "Search tokens", "script 04", gone="1 to 25 of 30")
+    search(page, "Search sign-ins", "robot/29", gone="1 to 25 of 31")
     revoke(page.get_by_role("button", name="Revoke"))
     page.get_by_text("Nothing has these words.").wait_for()
     page.get_by_test_id("stMain").get_by_role("button", name="Sign out", exact=True).first.wait_for()
@@ -115,9 +115,7 @@ def test_a_persons_sign_ins_and_groups_are_found_among_many(house: AppServer, ad
     dialog = ada.get_by_role("dialog")
     dialog.get_by_text("1 to 10 of").wait_for()
     check_looks(ada, axe)
-    dialog.get_by_role("searchbox", name="Search sign-ins").fill("robot/28")
-    dialog.get_by_text("1 to 10 of").wait_for(state="detached")
-    still(ada)
+    search(dialog, "Search sign-ins", "robot/28", gone="1 to 10 of")
     expect_count(dialog.get_by_text("Robot/28"), 1)
     expect_count(dialog.get_by_text("Robot/27"), 0)
     dialog.get_by_role("button", name="Sign out everywhere").wait_for()
@@ -131,13 +129,10 @@ def test_a_persons_sign_ins_and_groups_are_found_among_many(house: AppServer, ad
     dialog.get_by_text("None yet").wait_for()
     dialog.get_by_text("and 24 more").wait_for()
     still(ada)
-    dialog.get_by_role("searchbox", name="Search groups").fill("27")
-    dialog.get_by_text("and 24 more").wait_for(state="detached")
-    still(ada)
+    search(dialog, "Search groups", "27", gone="and 24 more")
     dialog.get_by_role("button", name="Team 27").click()
     dialog.get_by_role("button", name="Remove").wait_for()
-    still(ada)
-    ada.keyboard.press("Escape")
+    still(ada).keyboard.press("Escape")
     dialog.wait_for(state="detached")
     row.get_by_text("Team 27").wait_for()
 
@@ -147,9 +142,7 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     ada.get_by_text("1 to 25 of 30").wait_for()
     still(ada).get_by_text("and 32 more").wait_for()
     assert ada.get_by_text("Person 030").count() == 0
-    ada.get_by_role("searchbox", name="Search groups").fill("cho")
-    ada.get_by_text("Team 00").wait_for(state="detached")
-    still(ada)
+    search(ada, "Search groups", "cho", gone="Team 00")
     ada.locator(f".st-key-groups-row-{choir}").get_by_role("button", name="Edit").click()
     dialog = ada.get_by_role("dialog")
     dialog.get_by_text("1 to 8 of 40").wait_for()
@@ -157,14 +150,14 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     assert [dialog.get_by_text(name).count() for name in ("Person 000 (", "Person 008 (")] == [1, 0]
     with database(house) as connection:  # as another admin does meanwhile
         groups.change_members(connection, group_id=choir, added=["p041"], removed=["p001"], by="tests")
-    search = dialog.get_by_role("searchbox", name="Search people")
-    search.fill("person 051")
+    people = dialog.get_by_role("searchbox", name="Search people")
+    people.fill("person 051")
     dialog.get_by_text("None with these words").wait_for()
     still(ada)
     dialog.get_by_role("button", name="Person 051").click()
     dialog.get_by_text("None with these words").wait_for(state="detached")
     dialog.get_by_role("button", name="Remove").wait_for()
-    search.fill("person 05")
+    people.fill("person 05")
     dialog.get_by_role("button", name="Person 052").wait_for()
     still(ada)
     dialog.get_by_role("button", name="Person 053").click()
@@ -173,12 +166,10 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     dialog.get_by_role("button", name="Person 053").click()  # takes it back
     dialog.get_by_text("In the group 2").wait_for()
     still(ada)
-    search.fill("person 007")
-    dialog.get_by_text("Person 051").first.wait_for(state="detached")
-    still(ada)
+    search(dialog, "Search people", "person 007", gone="Person 051")
     dialog.get_by_role("button", name="Remove").click()
     dialog.get_by_role("button", name="Person 007").wait_for()
-    search.fill("")
+    people.fill("")
     dialog.get_by_text("1 to 8 of 40").wait_for()
     still(ada)
     dialog.get_by_role("textbox", name="Name").fill("A choir")
@@ -221,12 +212,9 @@ def test_somebody_among_many_is_found_chosen_let_in_and_looked_as(house: AppServ
     pane.get_by_text("admin, always").wait_for()
 
     banner = go(ada, f"{house.url}/public_flow/third?as=member").locator(".st-key-preview")
-    search = banner.get_by_role("searchbox", name="Find a member")
-    search.fill("nobody here")
+    banner.get_by_role("searchbox", name="Find a member").fill("nobody here")
     banner.get_by_text("Nobody by that name.").wait_for()
-    search.fill("person 117")
-    banner.get_by_text("Nobody by that name.").wait_for(state="detached")
-    still(ada)
+    search(banner, "Find a member", "person 117", gone="Nobody by that name.")
     banner.get_by_role("combobox").click()
     ada.get_by_role("option", name="Person 117 (p117)").click()
     ada.wait_for_url("**as=member%3Ap117*")

@@ -11,9 +11,10 @@ from tests.house import SHARED, House
 from tests.narrow import PHONE
 from tests.open_page import answers, ask, expect_count, flow_text, go, open_menu, sign_in, still, visitor
 from tests.servers import AppServer
+from tests.test_browser_phone import measure, open_drawer, wait_closed
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 LONG = "Customer support for the north and the islands"
@@ -34,12 +35,7 @@ PAINT = """one => {
 }"""
 """The ground on which an element stands and the colour of its border, as they are seen."""
 SIDE = PHONE | {"viewport": {"width": 844, "height": 390}}
-DRAWER = "document.querySelector('[data-testid=stSidebar]').getBoundingClientRect()"
 CHATS = 3
-
-
-def measure(place: "Locator") -> dict[str, float]:
-    return dict(place.evaluate("one => one.getBoundingClientRect().toJSON()"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -76,11 +72,6 @@ def test_a_chat_is_named_once_and_its_head_stays_where_it_is(
             page.get_by_role("dialog", name=f"API access · {LONG}").wait_for()
 
 
-def open_drawer(page: "Page") -> None:
-    page.get_by_role("button", name="Expand sidebar").tap()
-    page.wait_for_function(f"{DRAWER}.left >= 0")
-
-
 def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, browser: "Browser") -> None:
     with visitor(browser, **SIDE) as page:
         enter_as(page, house, "bob")
@@ -89,9 +80,9 @@ def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, br
             ask(go(page, f"{house.url}/playground?flow=echo"), text, f"You said: Chat {number}")
         title = go(page, f"{house.url}/playground?flow=echo").get_by_test_id("stMain").get_by_role("heading").first
         before = measure(title)["left"]
-        open_drawer(page)
+        side = open_drawer(page)
         assert measure(title)["left"] == before
-        side, rows = page.get_by_test_id("stSidebar"), page.locator("[class*='st-key-sessions-row-']")
+        rows = page.locator("[class*='st-key-sessions-row-']")
         parts = [
             side.get_by_role("link", name="All flows"),
             side.get_by_role("button", name="New chat"),
@@ -106,16 +97,14 @@ def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, br
             rows.nth(number).get_by_role("button", name="More").tap(trial=True)
         side.get_by_role("button", name="Sign out").tap(trial=True)
         page.touchscreen.tap(800, 200)
-        page.wait_for_function(f"{DRAWER}.right <= 0")
+        wait_closed(page)
         open_drawer(page)
         rows.nth(CHATS - 1).get_by_role("button").first.tap()
         answers(page).get_by_text("You said: Chat 0").wait_for()
-        page.wait_for_function(f"{DRAWER}.right <= 0")
+        wait_closed(page)
         assert still(page).get_by_test_id("stMain").evaluate("one => one.scrollTop") > 0
         menu = page.get_by_role("button", name="More for this chat")
-        box = measure(menu)
-        assert box["top"] >= 0
-        assert box["bottom"] <= 60
+        assert 0 <= measure(menu)["top"] < measure(menu)["bottom"] <= 60
         menu.tap(trial=True)
 
 
@@ -123,12 +112,11 @@ def test_the_drawer_is_closed_after_signing_in_and_when_the_phone_is_turned(
     house: AppServer, browser: "Browser"
 ) -> None:
     with visitor(browser, **SIDE) as page:
-        go(page, f"{house.url}/playground?flow=echo")
-        sign_in(page, "bob")
+        sign_in(go(page, f"{house.url}/playground?flow=echo"), "bob")
         page.get_by_role("button", name="Expand sidebar").wait_for()
-        assert not still(page).evaluate(f"{DRAWER}.right > 0")
+        assert measure(still(page).get_by_test_id("stSidebar"))["right"] <= 0
     with visitor(browser, **PHONE) as page:
         go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=echo")
         open_drawer(page)
         page.set_viewport_size(SIDE["viewport"])
-        page.wait_for_function(f"{DRAWER}.right <= 0")
+        wait_closed(page)

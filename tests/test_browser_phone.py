@@ -18,9 +18,10 @@ FINGER = 44
 """Pixels."""
 
 
-def open_drawer(page: "Page") -> None:
-    page.get_by_role("button", name="Expand sidebar").click()
+def open_drawer(page: "Page") -> "Locator":
+    page.get_by_role("button", name="Expand sidebar").tap()
     page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().left >= 0")
+    return page.get_by_test_id("stSidebar")
 
 
 def wait_closed(page: "Page") -> None:
@@ -36,9 +37,7 @@ def test_a_press_beside_the_drawer_closes_it_and_does_nothing_else(house: AppSer
     go(phone, f"{house.url}/playground?flow=echo")
     suggestion = phone.get_by_role("button", name="Tell me more of it")
     box = measure(suggestion)
-    open_drawer(phone)
-    right = measure(phone.get_by_test_id("stSidebar"))["right"]
-    assert right < box["right"] - 10, "the suggestion is not seen beside the drawer"
+    assert measure(open_drawer(phone))["right"] < box["right"] - 10, "the suggestion is not seen beside the drawer"
     phone.touchscreen.tap(box["right"] - 5, (box["top"] + box["bottom"]) / 2)
     wait_closed(phone)
     expect_count(answers(still(phone)), 0)
@@ -149,8 +148,8 @@ def test_the_end_stays_in_sight_while_the_field_grows(house: AppServer, phone: "
 
 
 def test_entries_of_a_menu_are_as_large_as_a_finger_and_rename_can_be_left(house: AppServer, phone: "Page") -> None:
-    open_drawer(ask(go(phone, f"{house.url}/playground?flow=echo"), "Hello"))
-    menu = open_menu(phone.get_by_test_id("stSidebar").get_by_role("button", name="More").first)
+    side = open_drawer(ask(go(phone, f"{house.url}/playground?flow=echo"), "Hello"))
+    menu = open_menu(side.get_by_role("button", name="More").first)
     entries = {one.inner_text(): measure(one) for one in menu.get_by_role("menuitem").all()}
     assert list(entries) == ["Pin", "Rename", "Share", "Export", "Delete"]
     assert min(box["height"] for box in entries.values()) >= FINGER

@@ -7,8 +7,9 @@ import pytest
 from tests.acme import enter_as
 from tests.house import SHARED, House
 from tests.narrow import PHONE
-from tests.open_page import answers, choose, expect_count, flow_text, go, open_menu, say, still, visitor
+from tests.open_page import answers, ask, choose, expect_count, flow_text, go, open_menu, still, visitor
 from tests.servers import AppServer
+from tests.test_browser_phone import open_drawer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,24 +29,14 @@ RECENT = ".st-key-home-recent a"
 def bob(house: AppServer, browser: "Browser") -> "Iterator[Page]":
     """Has a chat with the handbook, and then six with the support."""
     with visitor(browser, **PHONE) as page:
-        enter_as(page, house, "bob")
-        begin_chat(page, house, "handbook", "How many holidays")
+        begin_chat(enter_as(page, house, "bob"), house, "handbook", "How many holidays")
         for number in range(6):
             begin_chat(page, house, "support", f"Parcel {number}")
         yield page
 
 
 def begin_chat(page: "Page", house: AppServer, flow: str, text: str) -> None:
-    go(page, f"{house.url}/playground?flow={flow}")
-    say(page, text)
-    answers(page).get_by_text(f"You said: {text}").wait_for()
-    still(page)
-
-
-def open_drawer(page: "Page") -> "Locator":
-    page.get_by_role("button", name="Expand sidebar").tap()
-    page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().left >= 0")
-    return page.get_by_test_id("stSidebar")
+    ask(go(page, f"{house.url}/playground?flow={flow}"), text)
 
 
 def open_chat_menu(page: "Page") -> "Locator":
@@ -111,13 +102,11 @@ def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServe
     expect_count(bob.get_by_role("button", name="Show older chats"), 0)
 
 
-def test_that_a_flow_is_shared_is_told_to_who_may_publish_it(house: AppServer, bob: "Page", browser: "Browser") -> None:
+def test_that_a_flow_is_shared_is_told_to_who_may_publish_it(house: AppServer, bob: "Page", ada: "Page") -> None:
     go(bob, f"{house.url}/playground?flow=support").get_by_role("heading", name="Support").wait_for()
     assert "Shared" not in still(bob).get_by_test_id("stMain").inner_text()
-    with visitor(browser) as page:
-        enter_as(page, house, "augusta")
-        go(page, f"{house.url}/playground?flow=support").get_by_text("Shared with everyone").first.hover()
-        page.get_by_text("Nobody sees your chats with it").wait_for()
+    go(ada, f"{house.url}/playground?flow=support").get_by_text("Shared with everyone").first.hover()
+    ada.get_by_text("Nobody sees your chats with it").wait_for()
 
 
 def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page") -> None:
