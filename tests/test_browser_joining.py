@@ -138,12 +138,10 @@ def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_pa
             page.get_by_role("link", name="Memory Chatbot").wait_for()
             page.wait_for_url(lambda url: "code=" not in url)
             eventually(lambda: [each for each in page.context.cookies() if each.get("httpOnly")])  # it is let in now
-            go(page, server.url)
-            page.get_by_role("link", name="Memory Chatbot").wait_for()
+            go(page, server.url).get_by_role("link", name="Memory Chatbot").wait_for()
             assert page.evaluate("document.cookie").count("flowground") == 0
         with visitor(browser) as page:
-            go(page, f"{server.url}/playground?flow=echo")
-            page.get_by_text("Open the link of the terminal").wait_for()
+            go(page, f"{server.url}/playground?flow=echo").get_by_text("Open the link of the terminal").wait_for()
             fill(still(page), **{"Owner code": code_of(server)})
             page.get_by_role("button", name="Continue").click()
             page.get_by_role("heading", name="Echo").wait_for()

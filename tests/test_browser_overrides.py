@@ -136,24 +136,21 @@ def test_a_preset_is_kept_loaded_and_deleted(house: AppServer, ada: "Page") -> N
     ada.get_by_role("button", name="for letters").wait_for(state="detached")
 
 
-def test_a_second_author_sees_a_links_overrides_and_accepts_them(
-    house: AppServer, ada: "Page", browser: "Browser"
-) -> None:
+def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServer, ada: "Page", page: "Page") -> None:
     pane = open_pane(ada)
     change(ada, "Tone", "rude *and* loud")
     menu = open_menu(pane.get_by_role("button", name="Link"))
     link = copied(ada, menu.get_by_role("button", name="Copy the link"))
-    with visitor(browser) as olga:
-        sign_in(go(olga, link), "olga")
-        olga.get_by_text("This link brings 1 override.").wait_for()
-        olga.get_by_text("rude *and* loud").wait_for()
-        ask(olga, "Before", "be kind.").get_by_role("button", name="Apply").click()
-        olga.get_by_role("button", name="1 override").locator("visible=true").wait_for()
-        assert "overrides=" not in olga.url
-        ask(olga, "After", "be rude and loud.")
-        go(olga, link.replace("/playground?flow=talk&", "/public_flow/talk?"))
-        assert olga.get_by_text("This link").count() == 0
-        ask(olga, "Outside", "be kind.")
+    sign_in(go(page, link), "olga")
+    page.get_by_text("This link brings 1 override.").wait_for()
+    page.get_by_text("rude *and* loud").wait_for()
+    ask(page, "Before", "be kind.").get_by_role("button", name="Apply").click()
+    page.get_by_role("button", name="1 override").locator("visible=true").wait_for()
+    assert "overrides=" not in page.url
+    ask(page, "After", "be rude and loud.")
+    go(page, link.replace("/playground?flow=talk&", "/public_flow/talk?"))
+    assert page.get_by_text("This link").count() == 0
+    ask(page, "Outside", "be kind.")
 
 
 def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wire(

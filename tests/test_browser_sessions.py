@@ -10,7 +10,7 @@ from flowground.store.database.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.house import House
-from tests.open_page import flow_text, go, still
+from tests.open_page import composer, flow_text, go, still
 from tests.servers import AppServer
 from tests.waiting import eventually
 
@@ -63,9 +63,7 @@ def choose(page: "Page", name: str, word: str) -> None:
 
 
 def open_flow(page: "Page", house: AppServer, flow: str) -> "Page":
-    go(page, f"{house.url}/playground?flow={flow}").get_by_text(f"Message {flow.title()}").or_(
-        page.get_by_placeholder(f"Message {flow.title()}")
-    ).first.wait_for()
+    composer(go(page, f"{house.url}/playground?flow={flow}")).wait_for()
     row(page, "with its").first.wait_for()
     return still(page)
 
