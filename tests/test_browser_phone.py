@@ -19,7 +19,7 @@ FINGER = 44
 
 
 def open_drawer(page: "Page") -> "Locator":
-    page.get_by_role("button", name="Expand sidebar").tap()
+    page.get_by_role("button", name="Expand sidebar").click()
     page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().left >= 0")
     return page.get_by_test_id("stSidebar")
 
