@@ -63,8 +63,7 @@ def test_a_chat_has_the_letters_and_the_width_of_streamlits_own(
     house: AppServer, browser: "Browser", corpus: CorpusServer, look: Literal["light", "dark"], width: int
 ) -> None:
     with visitor(browser, color_scheme=look, viewport={"width": width, "height": 844}) as page:
-        go(page, f"{house.url}/playground?flow=corpus")
-        say(page, QUESTION)
+        say(go(page, f"{house.url}/playground?flow=corpus"), QUESTION)
         page.locator(".fg-answer .fg-code").last.wait_for()
         ours = still(page).evaluate(WIDTH, ".fg-list"), page.evaluate(LETTERS, list(ALIKE))
         page.goto(corpus.address(*BLOCKS, way="chat"))
@@ -118,9 +117,3 @@ def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: C
     page.locator(".fg-code pre").wait_for()
     assert picture.is_hidden()
     assert complaints == []
-
-
-def test_text_from_right_to_left_begins_at_the_right(page: "Page", corpus: CorpusServer) -> None:
-    open_block(page, corpus, "right to left")
-    places = page.locator(".answer > *").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
-    assert places == ["rtl"] * 4
