@@ -58,8 +58,7 @@ def test_a_page_is_fetched_once_for_all_pages_and_asks_for_nothing_that_is_missi
     seen: list[int] = []
     for path in [PATHS[-1], *PATHS]:
         before = traffic.bytes
-        go(page, house.url + path)
-        page.wait_for_load_state("networkidle")
+        go(page, house.url + path).wait_for_load_state("networkidle")
         seen.append(traffic.bytes - before)
     assert 300_000 < seen[0] <= 1_200_000
     if who:

@@ -36,8 +36,7 @@ def test_a_page_that_is_not_ones_own_leads_to_ones_flows(house: AppServer, page:
 def test_an_address_where_nothing_stands_has_the_chosen_look_and_leads_to_ones_flows(
     house: AppServer, page: "Page"
 ) -> None:
-    enter_as(page, house, "bob")
-    go(page, house.url).get_by_role("radio", name="Dark").click()
+    go(enter_as(page, house, "bob"), house.url).get_by_role("radio", name="Dark").click()
     page.goto(f"{house.url}/nowhere")
     page.get_by_role("heading", level=1, name="There is no such page").wait_for()
     page.wait_for_function("document.fonts.check('15px Inter') && document.fonts.size === 1")
