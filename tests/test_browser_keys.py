@@ -43,8 +43,7 @@ def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: 
     assert page.evaluate(NAME) == "Good morning"
     page.keyboard.press("Enter")
     answers(page).get_by_text("You said: Good morning").wait_for()
-    still(page)
-    page.keyboard.press("/")
+    still(page).keyboard.press("/")
     page.keyboard.type("and a second one")
     page.keyboard.press("Enter")
     answers(page).get_by_text("You said: and a second one").wait_for()
@@ -54,8 +53,7 @@ def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: 
     assert [name for name in back if name in known] == known
     walk(page, "Tab", "Try again")
     page.keyboard.press("Enter")
-    still(page)
-    assert page.evaluate(NAME) == "Message"
+    assert still(page).evaluate(NAME) == "Message"
 
 
 def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: "Page") -> None:

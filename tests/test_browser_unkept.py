@@ -78,8 +78,7 @@ def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(hou
     second.goto(page.url)
     for opened in (page, second):
         answers(opened).get_by_text(re.compile(r"4 steps")).wait_for(timeout=60_000)
-        still(opened)
-        expect_count(messages(opened), 2)
+        expect_count(messages(still(opened)), 2)
         opened.reload()
         assert_empty(opened)
 
