@@ -78,6 +78,7 @@ def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: App
     say(go(page, f"{house.url}/playground?flow=echo"), "   ")  # which says nothing
     assert messages(still(page)).count() == 0
     ask(page, "first")
+    expect_count(messages(page), 2)
     other = go(page.context.new_page(), page.url)
     say(page, "second")
     answers(other).get_by_text("You said: second").wait_for()

@@ -98,6 +98,8 @@ def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, br
         side.get_by_role("button", name="Sign out").tap(trial=True)
         page.touchscreen.tap(800, 200)
         wait_closed(page)
+        open_drawer(page).get_by_role("button", name="New chat").tap()
+        wait_closed(page)
         open_drawer(page)
         rows.nth(CHATS - 1).get_by_role("button").first.tap()
         answers(page).get_by_text("You said: Chat 0").wait_for()

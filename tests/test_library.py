@@ -219,6 +219,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
     """A folder of flows that is mounted or fetched later than the process starts is empty at first."""
     asked: list[tuple[set[str], bool]] = []
     flow, broken = tmp_path / "travel.yaml", tmp_path / "broken.yaml"
+    shared = {"rules": KnowledgeSection(files=("*.md",))}
 
     class WatchedHomes(IndexHomes):
         def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
@@ -229,7 +230,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
         async def is_asked() -> bool:
             return len(asked) == count
 
-        library = Library(Catalogue(tmp_path, max_bytes=100_000), {}, WatchedHomes(tmp_path / "data"))
+        library = Library(Catalogue(tmp_path, max_bytes=100_000), shared, WatchedHomes(tmp_path / "data"))
         library.start()
         await eventually(is_asked)
         await library.close()
@@ -240,7 +241,8 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
     asyncio.run(watch(2))
     broken.unlink()
     asyncio.run(watch(3))
-    assert asked == [(set(), False), ({"travel/handbook"}, False), ({"travel/handbook"}, True)]
+    both = {"rules", "travel/handbook"}
+    assert asked == [({"rules"}, False), (both, False), (both, True)]
 
 
 def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_path: Path) -> None:

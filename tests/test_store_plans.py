@@ -180,6 +180,8 @@ def connection(url: str) -> Iterator[Connection]:
 
 
 def test_no_job_reads_all_there_is(connection: Connection) -> None:
+    reads_all = "SELECT count(*) FROM messages AS m WHERE role = 'user'"
+    assert find_scans(connection, lambda to: to.exec_driver_sql(reads_all).all()) & {"messages", "m"}
     found = []
     for job, arguments in JOBS:
         before = connection.begin_nested()

@@ -39,10 +39,8 @@ def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: st
     """Passages of at most `size` characters; each begins up to `overlap` before the end of the one before.
 
     A passage that begins at a heading repeats nothing. With a `separator` the text is cut behind it and nowhere else,
-    unless there is none within `size`. `overlap` may be half of `size` at most.
+    unless there is none within `size`. `overlap` is half of `size` at most: whoever takes it from somebody asks that.
     """
-    if not 0 <= overlap * 2 <= size:
-        raise ValueError("overlap is at most half of size")
     marks = _mark(text) if separator is None else _Marks((_find_all(text, separator),))
     passages, start = [], 0
     while start < len(text):

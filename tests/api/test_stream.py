@@ -86,7 +86,7 @@ async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end
 
 @pytest.mark.parametrize(
     ("case", "tweaks"),
-    [("stream_tweak_conflict", {"ChatInput": {"input_value": "x"}}), ("stream_tweak_refused", {"Model": {"model": 1}})],
+    [("stream_tweak_conflict", {"ChatInput": {"input_value": "x"}}), ("stream_tweak_refused", {"Model": {"code": 1}})],
 )
 async def test_refusals_come_as_one_error_event(api: Api, case: Any, tweaks: Any) -> None:
     (found,) = await stream(api, "chat", tweaks=tweaks)

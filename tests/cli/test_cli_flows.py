@@ -77,7 +77,8 @@ def test_validate_sees_two_flows_with_one_address(here: Here) -> None:
 def test_validate_takes_ids_and_endpoint_names(here: Here) -> None:
     assert here("validate", "echo", "loud").err == "2 flows, no mistakes: flows/echo.yaml, flows/shout.yaml.\n"
     (here.folder / "flows" / "wrong.yaml").write_text(WRONG, "utf-8")
-    assert here("validate", "wrong", "flows/echo.yaml").out.startswith("flows/wrong.yaml:3:")
+    said = here("validate", "wrong", "flows/echo.yaml")
+    assert (said.code, said.out.startswith("flows/wrong.yaml:3:")) == (1, True)
     said = here("validate", "ecko")
     hint = "`validate` shows what is wrong with some flow files."
     assert (said.code, said.err) == (1, f"There is no flow ecko (did you mean echo?). {hint}\n")

@@ -43,8 +43,9 @@ def test_it_refuses_a_folder_that_is_not_empty(here: Here) -> None:
 def test_a_folder_among_what_it_copies_is_no_part_of_it(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beginning, "_PACKAGE", here.folder / "flowground")
     assert here("new-project", "flows/demo").code == 0
-    written = [path for path in (here.folder / "flows" / "demo").rglob("*") if path.is_file()]
-    assert len(written) == 3 + len([name for name in ("app.py", "config.yaml") if (here.folder / name).exists()])
+    made = here.folder / "flows" / "demo"
+    written = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
+    assert written == {"config.yaml", "flows/ask.yaml", "flows/echo.yaml", "flows/shout.yaml"}
 
 
 def test_commands_in_its_folder_are_about_its_app(here: Here) -> None:

@@ -45,7 +45,7 @@ AREAS: Mapping[str, Area] = {
     "limits": Area(("flowground/limits/[_mrt]*.py",), ("test_limit",)),
     "conversation": Area(
         tuple(f"flowground/conversation/{name}.py" for name in ("frames", "held_overrides", "outbox", "written")),
-        ("test_conversation",),
+        ("conversation_frames", "conversation_outbox", "conversation_written"),
     ),
     "runs": Area(
         ("flowground/store/runs/*.py",),
