@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 AXE = "axe-core@4.14.1"
 _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
 _DRAWN = """() => !document.querySelector('[data-stale="true"]')
-    && document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
-"""Nothing fades any more: what is half drawn has half the contrast."""
+    && document.getAnimations().every((one) => !(one instanceof CSSTransition) || one.playState === 'finished')"""
+"""Nothing fades any more: what is half drawn has half the contrast. A transition that ended may stay in the list."""
 _IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
 _STREAMLIT = "document.querySelector('[data-testid=stApp]')"
 _LOOKS = 5

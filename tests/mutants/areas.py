@@ -50,8 +50,9 @@ AREAS: Mapping[str, Area] = {
     "runs": Area(
         ("flowground/store/runs/*.py",),
         (
-            *("store_conversations", "store_runs", "store_transcripts", "test_turn"),
-            *("interruptions", "retention", "test_messages", "test_runs"),
+            *("store_conversations", "store_ratings", "store_runs", "store_shared_chats", "store_transcripts"),
+            *("store_versions", "test_turn", "interruptions", "retention", "test_messages", "test_runs", "usage"),
+            *("idempotency", "stored_files", "feedback_answers", "added_messages", "session_lists", "test_sessions"),
         ),
     ),
     "writer": Area(
