@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tests.open_page import still
+from tests.open_page import SETTLED, still
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 AXE = "axe-core@4.14.1"
 _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
-_DRAWN = """() => !document.querySelector('[data-stale="true"]')
-    && document.getAnimations().every((one) => !(one instanceof CSSTransition) || one.playState === 'finished')"""
-"""Nothing fades any more: what is half drawn has half the contrast. A transition that ended may stay in the list."""
+_DRAWN = """() => !document.querySelector('[data-stale="true"]')"""
 _IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
 _STREAMLIT = "document.querySelector('[data-testid=stApp]')"
 _LOOKS = 5
@@ -62,7 +60,8 @@ def find_violations(page: "Page", axe: str) -> set[Finding]:
 
 
 def _look(page: "Page") -> set[Finding]:
-    page.wait_for_function(_DRAWN)
+    for drawn in (_DRAWN, SETTLED):  # what is half drawn has half the contrast
+        page.wait_for_function(drawn)
     found: Iterable[dict[str, Any]] = page.evaluate(_RUN)
     return {(rule["id"], _name(node["html"])) for rule in found for node in rule["nodes"]}
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
-
+SETTLED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition)
+    || one.playState === 'finished')"""
+"""Nothing fades or slides any more. A transition that has finished may stay in the browser's list."""
 _AT_REST = """one => new Promise((done) => {
   let before = null, frames = 0;
   const look = () => {

@@ -9,7 +9,7 @@ from flowground.yaml_file.colors import measure_contrast
 from tests.axe import find_ours
 from tests.chat_states import CHATS, STATES, show
 from tests.narrow import PHONE, find_wide
-from tests.open_page import answers, ask, composer, find_send_key, go, still, visitor
+from tests.open_page import SETTLED, answers, ask, composer, find_send_key, go, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ IS_IN_FRONT = """one => {
   const box = one.getBoundingClientRect();
   return document.elementFromPoint(box.x + box.width / 2, box.y + 2) === one;
 }"""
-SETTLED = "() => document.getAnimations().every(one => !(one instanceof CSSTransition))"
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -10,7 +10,7 @@ from flowground.store.database.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.house import House
-from tests.open_page import composer, flow_text, go, still
+from tests.open_page import SETTLED, composer, flow_text, go, still
 from tests.servers import AppServer
 from tests.waiting import eventually
 
@@ -35,10 +35,6 @@ def _said(house: AppServer) -> None:
                 message = StoredMessage(f"{flow} {name}", "user", f"{name} with its needle{number}", "complete", at)
                 turns.begin_turn(connection, flow_id=flow, owner="local:owner", session_id=name, message=message)
     engine.dispose()
-
-
-SETTLED = "document.getAnimations().every(one => !(one instanceof CSSTransition))"
-"""The drawer is open: while it opens, its lines are narrower."""
 
 
 def row(page: "Page", name: str) -> "Locator":
@@ -123,7 +119,7 @@ def test_the_list_scrolls_by_itself_and_the_foot_stays_in_sight(
     if size[0] < 768:
         page.get_by_test_id("stExpandSidebarButton").click()
     row(page, "Question 00").wait_for()
-    page.wait_for_function(SETTLED)
+    page.wait_for_function(SETTLED)  # while the drawer opens, its lines are narrower
     foot = page.get_by_role("link", name="Create the first account")
     assert foot.evaluate("(link) => link.getBoundingClientRect().bottom <= innerHeight")
     listed = page.locator(".st-key-sessions-rows")
