@@ -49,10 +49,10 @@ def test_fast_tests_notice_faults_in_the_code(area: str) -> None:
     """Most of a small sample; how many of all, `make mutants` measures."""
     if not importlib.util.find_spec("cosmic_ray"):
         pytest.skip("requirements-mutants.txt is not installed")
-    options = ["--fast", "--only-print", "--sample=6", "--minutes=6", "--jobs=1"]
+    options = ["--fast", "--only-print", "--sample=4", "--minutes=6", "--jobs=1"]
     asked = [sys.executable, "-m", "tests.mutants", area, *options]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     told = re.search(rf"\| {area} \| \d+ \| (\d+) \| (\d+) \|", done.stdout)
     assert told, done.stdout + done.stderr
     tried, killed = map(int, told.groups())
-    assert 3 <= tried <= killed * 2, done.stdout
+    assert 2 <= tried <= killed * 2, done.stdout

@@ -30,7 +30,13 @@ class Area:
 
 
 AREAS: Mapping[str, Area] = {
-    "runner": Area(("flowground/runner/*.py",), ("test_runner", "test_branch", "turn_bounds")),
+    "runner": Area(
+        ("flowground/runner/*.py",),
+        (
+            *("test_runner", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
+            *("fallbacks", "conversation_actions", "decisions"),
+        ),
+    ),
     "fields": Area(
         ("flowground/fields/*.py",),
         ("test_fields", "secret_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
