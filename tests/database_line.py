@@ -30,7 +30,7 @@ class DatabaseLine:
         self._passes = threading.Event()
         self._passes.set()
         self._loses_commit = threading.Event()
-        self._hangs_at_commit, self._hangs_with = "", b""
+        self._hangs_at_commit, self._hangs_with = "", b"\0 nothing"
         self._said_it: set[socket.socket] = set()
         self._ends: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -78,20 +78,22 @@ class DatabaseLine:
                     threading.Thread(target=self._pump, args=(*way, deaf), daemon=True).start()
 
     def _pump(self, here: socket.socket, there: socket.socket, asks: bool, deaf: threading.Event) -> None:
+        before = b""
         with suppress(OSError):
             while data := here.recv(65536):
                 self._passes.wait()
                 if asks and b"COMMIT" in data and self._loses_commit.is_set():
                     self._loses_commit.clear()
                     deaf.set()
-                if asks and self._hangs_with in data:
+                if asks and self._hangs_with in before + data:  # a text may come in two parts
                     self._said_it.add(here)
+                before = data[1 - len(self._hangs_with) :]
                 hangs = self._hangs_at_commit if here in self._said_it and b"COMMIT" in data else ""
                 if hangs:
                     self._hangs_at_commit = ""
+                    self.hang()  # first, or the answer may be through before it
                     if hangs == "after":
                         there.sendall(data)
-                    self.hang()
                     self._passes.wait()
                     if hangs == "after":
                         continue
