@@ -96,16 +96,20 @@ def ask(area: str, limit: float | None = None) -> Asked:
     timer.start()
     try:
         assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
+        with process.stdout as told:
+            for line in told:
+                print(line, end="", flush=True)
+                lines.append(line)
         code = process.wait()
     finally:  # pytest and its workers are in a group of their own, which no Ctrl-C reaches
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
         timer.cancel()
     cases = re.search(r"(\d+) passed", lines[-1])
-    has_failed = code not in (0, -signal.SIGKILL) or any(re.match(r"[.sx]*[FE][.sxFE]*\s", line) for line in lines)
+    if code == -signal.SIGKILL:  # it was ended here; whether one had failed by then, its lines of progress say
+        has_failed = any(re.match(r"[.sx]*[FE][.sxFE]*\s", line) for line in lines)
+    else:
+        has_failed = code != 0
     is_whole = code == 0 and bool(cases) and "skipped" not in lines[-1]
     return Asked(is_whole, has_failed, int(cases[1]) if cases else 0, round(time.monotonic() - began))
 

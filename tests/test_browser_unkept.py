@@ -92,6 +92,15 @@ def test_what_failed_says_why_and_is_tried_again(house: AppServer, page: "Page")
     assert_empty(page)
 
 
+def test_a_page_that_is_described_anew_lets_a_pressed_button_stand(house: AppServer, page: "Page") -> None:
+    ask(go(page, f"{house.url}/playground?flow=fail"), "Go", "The scripted model fails.")
+    page.get_by_role("button", name="Try again").hover()
+    page.mouse.down()
+    page.evaluate("(view => view.show({ ...view.data }))(document.querySelector('.fg-chat').parentElement.fgView)")
+    page.mouse.up()
+    answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
+
+
 def test_a_form_shows_its_result_once(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=text").get_by_text(NOTE).wait_for()
     page.get_by_role("textbox", name="Text").fill("a text")

@@ -269,3 +269,13 @@ def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_n
     assert write_message(answer, sight=SEES)["went_on"]
     assert "went_on" not in write_message(replace(answer, state="failed"), sight=SEES)
     assert "went_on" not in write_message(replace(answer, trace=()), sight=SEES)
+
+
+def test_an_answer_that_was_cut_or_skipped_says_so() -> None:
+    assert write_message(replace(ANSWER, finish_reason="length"), sight=Sight())["finish_reason"] == "length"
+    done = TraceStep("Out", "ChatOutput", 0, "")
+    step = replace(done, status="skipped")
+    told = write_message(replace(ANSWER, text="", trace=(step, step)), sight=Sight())
+    assert (told["is_skipped"], "finish_reason" in told) == (True, False)
+    for other in (replace(ANSWER, trace=(step,)), replace(ANSWER, text="", trace=(step, done)), ANSWER):
+        assert "is_skipped" not in write_message(other, sight=Sight())

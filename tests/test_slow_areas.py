@@ -77,6 +77,18 @@ def test_what_does_not_fit_is_named(areas: dict[str, Asked], capsys: pytest.Capt
     assert "== not run, for want of time: old, for x.py" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_area_that_passed_at_the_second_try_passed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho '.F [99%]'\necho '== 2 passed, 1 passed at the second try =='\nexit {code}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(slow.sys, "executable", str(program))
+    asked = slow.ask("chat")
+    assert (asked.has_failed, asked.is_whole, asked.cases) == (code == 1, code == 0, 2)
+
+
 def test_a_figure_is_written_of_what_passed_whole_at_one_commit(
     areas: dict[str, Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:

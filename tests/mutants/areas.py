@@ -51,7 +51,7 @@ AREAS: Mapping[str, Area] = {
     "limits": Area(("flowground/limits/[_mrt]*.py",), ("test_limit",)),
     "conversation": Area(
         tuple(f"flowground/conversation/{name}.py" for name in ("frames", "held_overrides", "outbox", "written")),
-        ("conversation_frames", "conversation_outbox", "conversation_written"),
+        ("conversation_frames", "conversation_outbox"),
     ),
     "runs": Area(
         ("flowground/store/runs/*.py",),

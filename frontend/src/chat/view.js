@@ -170,7 +170,9 @@ export class View {
   /** What Python says of the page, first and whenever it changes. */
   show(data) {
     const isOther = data.session !== this.given && data.session !== this.session;
-    this.data = data;
+    const offered = JSON.stringify([data.offers_code, data.offers_test, data.explained]);
+    const isOffered = offered === this.offered;
+    Object.assign(this, { data, offered });
     this.options.describe(data.asked, data.tweaks);
     this.given = data.session;
     this.hero.describe(data);
@@ -178,7 +180,7 @@ export class View {
     if (isOther) this.open(data.session);
     else {
       this.shareTweaks();
-      this.list.redraw();
+      if (!isOffered) this.list.redraw(); // a button that is drawn anew while it is pressed hears no click
     }
     this.update();
   }
