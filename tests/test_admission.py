@@ -5,7 +5,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ class Crowd:
             yield
 
     def count(self, status: str) -> int:
-        with sqlite3.connect(self.server.folder / "data" / "flowground.db") as database:
+        with closing(sqlite3.connect(self.server.folder / "data" / "flowground.db")) as database:
             found = database.execute("SELECT count(*) FROM runs WHERE status = ?", (status,)).fetchone()
             return int(found[0])
 

@@ -270,11 +270,11 @@ def test_what_is_cancelled_leaves_nothing_and_what_a_killed_process_left_is_remo
     knowledge, data = make(folder), folder.parent / "data"
     data.mkdir()
     (data / f"{'0' * 32}.index").write_bytes(b"half of it")
+    for number in range(100):  # it has not read the last when the first is told
+        write(folder / "knowledge" / "handbook" / f"{number}.txt", "Another one.")
 
     async def cancel() -> None:
-        task = asyncio.create_task(knowledge.index(sources(folder)))
-        await asyncio.sleep(0.2)
-        task.cancel()
+        task = asyncio.create_task(knowledge.index(sources(folder), lambda _done, _total: task.cancel()))
         await asyncio.wait([task])
         assert task.cancelled()
 

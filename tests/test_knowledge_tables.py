@@ -142,11 +142,11 @@ def test_what_was_cancelled_or_left_by_a_killed_process_is_removed(computers: Co
     release()
     assert computers.count_files(where="build <> ''") == 1
     knowledge = computers.open()
+    for number in range(100):  # it has not read the last when the first is told
+        write(folder / f"{number}.md", "Another one.")
 
     async def cancel() -> None:
-        task = asyncio.create_task(knowledge.index(sources(folder)))
-        await asyncio.sleep(0.3)
-        task.cancel()
+        task = asyncio.create_task(knowledge.index(sources(folder), lambda _done, _total: task.cancel()))
         await asyncio.wait([task])
         assert task.cancelled()
 

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -146,7 +146,7 @@ def test_a_full_disk_is_503_and_two_log_lines_a_run_at_most(tmp_path: Path) -> N
         assert run(server, token).status_code == 200
         assert is_ready(server)
         assert "Traceback" not in server.log
-    with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "flowground.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         kept = {said for (said,) in database.execute("SELECT text FROM messages WHERE role = 'assistant'")}
     assert acknowledged <= kept

@@ -4,7 +4,7 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ def open_flow(
 
 
 def stored(server: AppServer, what: str = "runs", where: str = "1") -> int:
-    with sqlite3.connect(server.folder / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(server.folder / "data" / "flowground.db")) as database:
         return int(database.execute(f"SELECT count(*) FROM {what} WHERE {where}").fetchone()[0])
 
 

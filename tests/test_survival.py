@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def _keep_asking(server: AppServer, token: str, name: str, answered: dict[str, s
 
 
 def _stored(folder: Path) -> set[tuple[str, str, str]]:
-    with sqlite3.connect(folder / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(folder / "data" / "flowground.db")) as database:
         rows = database.execute(
             "SELECT session_id, role, text FROM messages JOIN sessions ON sessions.id = messages.session"
         )
@@ -83,7 +83,7 @@ def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path, last_read: b
         while last_read not in chat.spell():
             chat.read()
         server.kill()
-    with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "flowground.db")) as database:
         assert database.execute("SELECT role FROM messages").fetchall() == [("user",)]
         assert database.execute("SELECT status FROM runs").fetchall() == [("running",)]
     server.start()
@@ -96,7 +96,7 @@ def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path, last_read: b
             assert page.read_until("started")["question"]["text"] == "cut in the middle"
             page.send("stop")
             page.read_until("ended")
-        with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+        with closing(sqlite3.connect(tmp_path / "data" / "flowground.db")) as database:
             assert database.execute("SELECT status FROM runs").fetchall() == [("interrupted",), ("stopped",)]
     finally:
         server.stop()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def counted(server: AppServer, said: Mapping[str, str]) -> str:
 
 
 def last_address(server: AppServer) -> str:
-    with sqlite3.connect(server.folder / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(server.folder / "data" / "flowground.db")) as database:
         return str(database.execute("SELECT address FROM attempts ORDER BY id DESC LIMIT 1").fetchone()[0])
 
 

@@ -211,6 +211,10 @@ class FileIndexReader:
             while self._idle:
                 self._idle.pop().close()
 
+    def __del__(self) -> None:
+        """A file that turned out to be none, or that nobody closed, is let go as well."""
+        self.close()
+
     @contextmanager
     def _lend(self) -> Iterator[sqlite3.Connection]:
         with self._lock:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.run_rows import begin
 
 
 def list_audit(folder: Path) -> list[tuple[str, str, str]]:
-    with sqlite3.connect(folder / "data" / "flowground.db") as database:
+    with closing(sqlite3.connect(folder / "data" / "flowground.db")) as database:
         return database.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
 
 
