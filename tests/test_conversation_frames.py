@@ -30,7 +30,12 @@ def after(number: int) -> dict[str, Any]:
     return OPEN | {"after": {"run": "r", "number": number}}
 
 
-READ = (SAY, SAY | {"id": "~" * 64, "session": "x" * 200}, OPEN, after(1), after(2**53), {"type": "stop"}, RATE)
+DECIDE = {"type": "decide", "run": "r", "call": 2**31, "digest": "d", "decision": "once"}
+FILES = ["f"] * 50
+READ = (
+    *(SAY, SAY | {"id": "~" * 64, "session": "x" * 200, "files": FILES}, OPEN, after(1), after(2**53)),
+    *({"type": "stop"}, RATE, DECIDE, DECIDE | {"call": 1}),
+)
 
 
 @pytest.mark.parametrize("sent", READ)
@@ -43,6 +48,8 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "type": [{}, {"type": "shout"}, {"type": ["say"]}],
     "id": [SAY | {"id": "", "more": 1}, *(SAY | {"id": name} for name in ("", "~" * 65, 7, "a b"))],
     "session": [SAY | {"session": name} for name in ("", "x" * 201)],
+    "files": [SAY | {"files": [*FILES, "f"]}],
+    "call": [DECIDE | {"call": 0}, DECIDE | {"call": 2**31 + 1}],
     "tweaks": [SAY | {"tweaks": []}],
     "more": [SAY | {"more": 1}],
     "m" * 64: [SAY | {"m" * 100: 1}],
@@ -169,6 +176,9 @@ def test_outsiders_get_no_fact_and_no_reason() -> None:
     failed = replace(ANSWER, state="failed", text="", error="The key is wrong.")
     assert write_message(failed, sight=Sight())["error"] == HIDDEN
     assert write_message(failed, sight=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
+    placed = replace(failed, error="Component 'Model' failed: No key.")
+    told = {"text": "No key. This happened in the component `Model`.", "hint": None}
+    assert write_message(placed, sight=SEES)["error"] == told
     assert "error" not in write_message(failed, sight=SEES, says_why=False)
     stopped = replace(failed, state="stopped", error=StoppedByAdmin().message)  # which is for everybody
     told = write_message(stopped, sight=Sight())["error"]

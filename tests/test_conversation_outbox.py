@@ -110,3 +110,15 @@ async def test_a_socket_that_is_left_lets_go_of_who_waits() -> None:
     task.cancel()
     assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [False, None]
     assert reader.given_up == 0
+
+
+async def test_of_a_persons_sockets_the_one_that_took_nothing_for_longest_is_given_up() -> None:
+    unsent = UnsentFrames()
+    first, second = (Reader(unsent) for _ in range(2))
+    first.outbox.put("x" * 6_000_000)
+    second.outbox.put("y" * 4_000_000)
+    assert (first.given_up, second.given_up) == (0, 0)
+    second.outbox.put("y")
+    assert (first.given_up, second.given_up) == (1, 0)
+    second.outbox.put("y" * 10_000_000)
+    assert second.given_up == 0  # it is the only one

@@ -42,7 +42,8 @@ AREAS: Mapping[str, Area] = {
         ("test_fields", "secret_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
     ),
     "access": Area(
-        ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"), ("test_access",)
+        ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"),
+        ("test_access", "test_shared_chats", "test_rights_again", "test_owners", "test_removal", "pages_each"),
     ),
     "tokens": Area(
         ("flowground/access/application_tokens.py", "flowground/store/people/tokens.py"),
@@ -63,7 +64,7 @@ AREAS: Mapping[str, Area] = {
     ),
     "writer": Area(
         tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "threads")),
-        ("store_writ", "store_threads", "store_outage"),
+        ("store_writ", "store_threads", "store_outage", "store_vacuum", "unknown_outcome", "test_retention"),
     ),
 }
 
