@@ -146,8 +146,11 @@ async def test_a_failure_inside_is_named_with_its_way_and_hidden_and_goes_on_whe
 async def test_what_is_not_there_fails_by_name() -> None:
     with pytest.raises(ComponentFailed, match="There is no flow `child`"):
         await run({"parent": PARENT})
-    with pytest.raises(ComponentFailed, match="The flow `child` has no input `Tone`"):
-        await run({"parent": PARENT, "child": CHILD.replace("Tone: {", "Tune: {").replace("${Tone}", "${Tune}")})
+    for name, hint in (("Tune", "Did you mean `Tune`?"), ("Manner", "Its inputs are ChatInput, Manner.")):
+        child = CHILD.replace("Tone: {", f"{name}: {{").replace("${Tone}", f"${{{name}}}")
+        with pytest.raises(ComponentFailed, match="The flow `child` has no input `Tone`") as failed:
+            await run({"parent": PARENT, "child": child})
+        assert failed.value.hint == hint
 
 
 async def test_where_all_its_outputs_were_skipped_nothing_is_taken() -> None:

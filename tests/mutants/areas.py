@@ -33,7 +33,7 @@ AREAS: Mapping[str, Area] = {
     "runner": Area(
         ("flowground/runner/*.py",),
         (
-            *("test_runner", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
+            *("test_run", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
             *("fallbacks", "conversation_actions", "decisions"),
         ),
     ),
