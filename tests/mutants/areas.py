@@ -60,6 +60,8 @@ AREAS: Mapping[str, Area] = {
             *("store_conversations", "store_ratings", "store_runs", "store_shared_chats", "store_transcripts"),
             *("store_versions", "test_turn", "interruptions", "retention", "test_messages", "test_runs", "usage"),
             *("idempotency", "stored_files", "feedback_answers", "added_messages", "session_lists", "test_sessions"),
+            *("test_limit", "operating", "erasure", "agent_steps", "decisions", "conversation_actions", "test_files"),
+            "resuming",
         ),
     ),
     "writer": Area(
