@@ -274,7 +274,10 @@ def test_what_is_cancelled_leaves_nothing_and_what_a_killed_process_left_is_remo
         write(folder / "knowledge" / "handbook" / f"{number}.txt", "Another one.")
 
     async def cancel() -> None:
-        task = asyncio.create_task(knowledge.index(sources(folder), lambda _done, _total: task.cancel()))
+        def end(*_: int) -> None:
+            task.cancel()
+
+        task = asyncio.create_task(knowledge.index(sources(folder), end))
         await asyncio.wait([task])
         assert task.cancelled()
 

@@ -146,7 +146,10 @@ def test_what_was_cancelled_or_left_by_a_killed_process_is_removed(computers: Co
         write(folder / f"{number}.md", "Another one.")
 
     async def cancel() -> None:
-        task = asyncio.create_task(knowledge.index(sources(folder), lambda _done, _total: task.cancel()))
+        def end(*_: int) -> None:
+            task.cancel()
+
+        task = asyncio.create_task(knowledge.index(sources(folder), end))
         await asyncio.wait([task])
         assert task.cancelled()
 

@@ -84,7 +84,7 @@ def test_an_area_that_passed_at_the_second_try_passed(
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\necho '.F [99%]'\necho '== 2 passed, 1 passed at the second try =='\nexit {code}\n")
     program.chmod(0o700)
-    monkeypatch.setattr(slow.sys, "executable", str(program))
+    monkeypatch.setattr("sys.executable", str(program))
     asked = slow.ask("chat")
     assert (asked.has_failed, asked.is_whole, asked.cases) == (code == 1, code == 0, 2)
 
