@@ -150,9 +150,12 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         open_menu(page.get_by_role("button", name="Publish")).get_by_text("Shareable Playground").click()
         fill(page, Owner_code=code[1])
         page.get_by_role("button", name="Continue").click()
-        fill(page, User_name="grace", Your_name="Grace Hopper", Password=PASSWORD)
+        fill(page, Your_name="Grace Hopper")
+        page.get_by_role("textbox", name="Password").focus()
+        page.wait_for_function("document.querySelector('input[autocomplete=username]').value === 'grace.hopper'")
+        page.keyboard.type(PASSWORD)  # the name drew the fields anew, and the writer is where they were
+        fill(page, User_name="grace")
         page.get_by_role("button", name="Create account").click()
-        page.get_by_text("Shared").first.wait_for()
         copy = page.get_by_test_id("stPopoverBody").get_by_role("button", name="Copy link")  # the menu is open, with it
         copy.wait_for()
         still(page)

@@ -41,19 +41,20 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
 
     Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form.
     """
+    slot = st.empty()  # always: where what is below moves, a field is another one, without what is typed in it just now
     if is_owner_proven():
         return True
-    slot = st.empty()
     with slot.form(key, border=False):
         st.markdown(says)
         code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
         is_sent = st.form_submit_button("Continue", type="primary")
     if not is_sent:
         return False
-    if not _prove(code):
+    if not runtime.get().sign_in.check_owner_code(code):
         st.warning("This is not the code. It changes with every start of Flowground.")
         return False
-    slot.empty()
+    with slot.container():
+        _keep_proof()
     return True
 
 
@@ -66,9 +67,10 @@ def take_code_from_link() -> bool:
     if code is None:
         return False
     del st.query_params[_CODE]
-    if not _prove(code):
+    if not runtime.get().sign_in.check_owner_code(code):
         st.toast("The code in this link is no longer valid. Flowground prints a new one at every start.")
         return False
+    _keep_proof()
     return True
 
 
@@ -199,11 +201,8 @@ def _find_goal() -> str:
     return f"/public_flow/{quote(flow, safe='')}" if flow else "/"
 
 
-def _prove(code: str) -> bool:
-    if not runtime.get().sign_in.check_owner_code(code):
-        return False
+def _keep_proof() -> None:
     remember_proof()
     if runtime.get().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
             session.remember_owner()
-    return True
