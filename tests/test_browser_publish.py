@@ -22,6 +22,7 @@ FLOWS = {
     "echo": flow_text("scripted:echo", "Echo", welcome="Whatever you write comes back."),
     "slow": flow_text("scripted:slow", "Slow"),
     "hidden": flow_text("scripted:echo", "Hidden"),
+    "unshared": flow_text("scripted:echo", "Unshared"),
 }
 HOUSE = House(flows=FLOWS)
 
@@ -158,8 +159,7 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         page.get_by_role("button", name="Create account").click()
         copy = page.get_by_test_id("stPopoverBody").get_by_role("button", name="Copy link")  # the menu is open, with it
         copy.wait_for()
-        still(page)
-        assert copied(page, copy) == f"{server.url}/public_flow/echo"
+        assert copied(still(page), copy) == f"{server.url}/public_flow/echo"
         page.keyboard.press("Escape")
         page.get_by_text("Grace Hopper").wait_for()
         answers(page).get_by_text("You said: before").wait_for()  # what the local owner said is hers
@@ -185,7 +185,7 @@ def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
     link = copied(still(ada), copy)
     with visitor(browser) as mina:
         go(mina, link.replace("invitation=", "invitation=x")).get_by_text("This link does not work").wait_for()
-        go(mina, link.replace("flow=hidden", "flow=slow")).get_by_text("Ada invites you to Flowground.").wait_for()
+        go(mina, link.replace("flow=hidden", "flow=unshared")).get_by_text("Ada invites you to Flowground.").wait_for()
         go(mina, link).get_by_text("Ada invites you to Hidden.").wait_for()
         fill(mina, Password=PASSWORD)
         mina.get_by_role("button", name="Set the password and sign in").click()

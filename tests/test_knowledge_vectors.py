@@ -12,7 +12,7 @@ import pytest
 
 from flowground.errors import ProviderRefused
 from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import Filters, IndexHomes, Knowledge, KnowledgeSources
+from flowground.knowledge import Filters, IndexHomes, Knowledge, KnowledgeMissing, KnowledgeSources
 from flowground.knowledge.searching import fuse
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter
 from flowground.library import Library, LibraryPace
@@ -121,6 +121,22 @@ async def test_a_synonym_is_found(knowledge: Knowledge, folder: Path, providers:
     assert await knowledge.search("car", embeddings=model, filters=Filters(("o*.txt",))) == []
     only = await knowledge.search("car", embeddings=model, filters=Filters(("g*.txt",)))
     assert {hit.source for hit in only} == {"garage.txt"}
+
+
+async def test_an_index_that_comes_meanwhile_is_waited_for(
+    knowledge: Knowledge, folder: Path, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = providers.find_embeddings("mine:small")
+    open_vectors = knowledge._home.open_vectors
+
+    def come_then(name: str) -> object:
+        found = open_vectors(name)
+        asyncio.run(knowledge.index(KnowledgeSources(folder, ("*.txt",))))
+        return found
+
+    monkeypatch.setattr(knowledge._home, "open_vectors", come_then)
+    with pytest.raises(KnowledgeMissing):  # its words alone were looked up
+        await knowledge.search("car", embeddings=model)
 
 
 async def test_unchanged_vectors_are_kept(knowledge: Knowledge, folder: Path, stub: Stub, providers: Providers) -> None:

@@ -80,7 +80,7 @@ class Knowledge:
         Where the model does not answer, words alone count. Raises KnowledgeMissing, and RunError.
         """
         asked = None
-        if embeddings is not None and await asyncio.to_thread(self._home.open_vectors, embeddings.model) is not None:
+        if embeddings is not None and await asyncio.to_thread(self._has_vectors, embeddings.model):
             try:
                 asked, self.lacked = (embeddings.model, (await embeddings.embed([question[:_QUESTION_CHARS]]))[0]), ""
             except ProviderError as error:
@@ -200,12 +200,18 @@ class Knowledge:
     ) -> list[tuple[FoundPassage, float]]:
         def search(reader: IndexReader) -> list[tuple[FoundPassage, float]]:
             vectors = None if asked is None else self._home.open_vectors(asked[0])
-            if asked is not None and vectors is not None and not reader.is_retired:  # else they are of the next one
+            if asked is not None and reader.is_retired:
+                raise RunError("The vectors are of the next index.")  # which is read then
+            if asked is not None and vectors is not None:
                 with suppress(ValueError):  # the model gives other dimensions now
                     return search_both(reader, vectors, question, asked[1], top_k=top_k, filters=filters)
             return search_words(reader, question, top_k=top_k, filters=filters)
 
         return self._read(search)
+
+    def _has_vectors(self, model: str) -> bool:
+        self._open()  # an index that came a moment later would be searched by its words alone
+        return self._home.open_vectors(model) is not None
 
     def _open(self) -> IndexReader:
         """The index that serves now."""

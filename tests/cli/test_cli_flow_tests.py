@@ -1,5 +1,6 @@
 """`test`: the tests that stand in flow files."""
 
+import re
 from textwrap import indent
 from xml.etree import ElementTree
 
@@ -70,7 +71,7 @@ def test_a_flow_is_tested_without_its_own_models(here: Here) -> None:
         ("skips: [Refund, Other]", "skips: `Other` ran."),
         ("calls: {Other: 2}", "calls: `Other` asked a model 1 time, not 2."),
         ("max_tokens: 5", "max_tokens: the turn used 6 tokens, more than 5."),
-        ("max_seconds: 0.0000001", "max_seconds: the turn took 0.00 s, more than 1e-07."),
+        ("max_seconds: 0.0000001", "max_seconds: the turn took N s, more than 1e-07."),
     ],
     ids=lambda value: value.partition(":")[0],
 )
@@ -79,7 +80,7 @@ def test_each_expectation_tells_what_differs(here: Here, expect: str, says: str)
     assert (said.code, said.err) == (1, "1 test of 1 flow, 1 failed.\n")
     first, below = said.out.split("\n", 1)
     assert first.startswith("FAIL flows/gate.yaml:8 hi there (")
-    assert below.rstrip("\n") == indent(says, "     ")
+    assert re.sub(r"took \d+\.\d\d s", "took N s", below.rstrip("\n")) == indent(says, "     ")
 
 
 def test_who_asks_is_known_of_a_tool_and_where_other_fields_are_filled(here: Here) -> None:
