@@ -19,7 +19,7 @@ from flowground.knowledge.sources import find_sources
 from flowground.path_patterns import explain_pattern, match_path
 from tests.documents_of_all_kinds import make_pdf
 from tests.heartbeat import stays_responsive
-from tests.knowledge_homes import open_homes
+from tests.knowledge_homes import cancel_index, open_homes
 from tests.store_databases import DATABASES
 from tests.test_providers_weights import HOLDER
 
@@ -270,18 +270,7 @@ def test_what_is_cancelled_leaves_nothing_and_what_a_killed_process_left_is_remo
     knowledge, data = make(folder), folder.parent / "data"
     data.mkdir()
     (data / f"{'0' * 32}.index").write_bytes(b"half of it")
-    for number in range(100):  # it has not read the last when the first is told
-        write(folder / "knowledge" / "handbook" / f"{number}.txt", "Another one.")
-
-    async def cancel() -> None:
-        def end(*_: int) -> None:
-            task.cancel()
-
-        task = asyncio.create_task(knowledge.index(sources(folder), end))
-        await asyncio.wait([task])
-        assert task.cancelled()
-
-    asyncio.run(cancel())
+    cancel_index(knowledge, sources(folder))
     assert len(list(data.glob("*.index"))) == 1
     index(knowledge, folder)
     assert [path.read_bytes()[:6] for path in data.glob("*.index")] == [b"SQLite"]

@@ -13,6 +13,7 @@ import pytest
 from flowground.errors import RunError
 from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
 from flowground.store import Store
+from tests.knowledge_homes import cancel_index
 from tests.store_databases import DATABASES, empty_database
 
 OLD = 1_600_000_000
@@ -142,18 +143,7 @@ def test_what_was_cancelled_or_left_by_a_killed_process_is_removed(computers: Co
     release()
     assert computers.count_files(where="build <> ''") == 1
     knowledge = computers.open()
-    for number in range(100):  # it has not read the last when the first is told
-        write(folder / f"{number}.md", "Another one.")
-
-    async def cancel() -> None:
-        def end(*_: int) -> None:
-            task.cancel()
-
-        task = asyncio.create_task(knowledge.index(sources(folder), end))
-        await asyncio.wait([task])
-        assert task.cancelled()
-
-    asyncio.run(cancel())
+    cancel_index(knowledge, sources(folder))
     assert computers.count_files() == 0
 
 

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import insert
 
 from flowground.caller import LOCAL_OWNER, Caller
+from flowground.events import Token
 from flowground.messages import Usage
 from flowground.store import Store, tables
 from flowground.store.database.jobs import Job
 from flowground.store.runs import conversations, numbers, progress, turns, usage
 from flowground.store.runs.numbers import RunNumbers
+from flowground.store.runs.receipts import ToldEvents
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.traces import TraceStep
 from flowground.store.runs.usage import FailureCount, FlowUsage, UsedDay
@@ -208,3 +210,10 @@ async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None
         await add(store, BEGIN + number * HOUR, owner=str(caller.owner))
     found = await sum_usage(store)
     assert (found.runs, found.people) == (6, 2)
+
+
+async def test_pieces_after_very_many_are_kept_as_one() -> None:
+    told = ToldEvents()
+    for component in (*["Out"] * 20_003, "Other"):
+        told.add(Token(component, "ab"))
+    assert told.parts == [["Out", *[2] * 19_999, [8, 4]], ["Other", 2]]
