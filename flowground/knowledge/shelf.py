@@ -200,9 +200,7 @@ class Knowledge:
     ) -> list[tuple[FoundPassage, float]]:
         def search(reader: IndexReader) -> list[tuple[FoundPassage, float]]:
             vectors = None if asked is None else self._home.open_vectors(asked[0])
-            if asked is not None and reader.is_retired:
-                raise RunError("The vectors are of the next index.")  # which is read then
-            if asked is not None and vectors is not None:
+            if asked is not None and vectors is not None and not reader.is_retired:  # else they are of the next one
                 with suppress(ValueError):  # the model gives other dimensions now
                     return search_both(reader, vectors, question, asked[1], top_k=top_k, filters=filters)
             return search_words(reader, question, top_k=top_k, filters=filters)
