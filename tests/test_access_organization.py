@@ -16,11 +16,12 @@ from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups as stored_groups
-from flowground.store.people import members, tokens
+from flowground.store.people import members, removals, tokens
 from flowground.store.people.groups import Group
 from flowground.store.people.member_lists import Opening, count_openers, find_members, list_openers
 from tests.organization import organization, sign_in
 from tests.people import PASSWORD, make_cookie
+from tests.run_rows import eventually
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -251,6 +252,11 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: 
     with pytest.raises(InvalidRequest, match="no member eve"):
         await groups.change_members(acme.access, augusta, sales.id, added=["nemo", "eve"])
     await people.remove(acme.access, augusta, "zoe")
+
+    async def is_over() -> bool:
+        return not await acme.store.read(removals.list_removals)
+
+    await eventually(is_over)  # the process does by itself what is left to do of it
     assert await member_lists.find_group_members(acme.access, augusta, sales.id, limit=9) == (["bob"], 1)
     await groups.remove(acme.access, augusta, sales.id)
     for deed in (

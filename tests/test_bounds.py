@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowgroundError, InputConflict, InvalidRequest, TweaksRefused
+from flowground.errors import FlowgroundError, InvalidRequest, TweaksRefused
 from flowground.overrides import find_changes
 from flowground.tweaks import apply_tweaks
 from tests.api.calls import Api
@@ -135,9 +135,6 @@ def test_a_null_beside_the_message_is_no_conflict() -> None:
         tweaks = {"Topic": {"input_value": null}}
         asked = RunRequest(input_value="milk", input_type="text", tweaks=tweaks)
         assert apply_tweaks(FLOW, asked, unknown="refuse").wired is FLOW
-    twice = RunRequest(input_value="milk", input_type="text", tweaks={"Topic": {"input_value": "tea"}})
-    with pytest.raises(InputConflict):
-        apply_tweaks(FLOW, twice, unknown="refuse")
 
 
 @pytest.mark.parametrize("input_type", ["text", "any"])

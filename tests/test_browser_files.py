@@ -12,6 +12,7 @@ from tests.api_pane import code_of
 from tests.house import PUBLIC, SHARED, House
 from tests.open_page import answers, composer, go, messages, still
 from tests.servers import AppServer
+from tests.test_store_shared_chats import NOTES as NOTES_DOWN
 
 if TYPE_CHECKING:
     from playwright.sync_api import FilePayload, Page
@@ -24,13 +25,6 @@ chat: {accepts: [image/*, application/pdf, text/plain]}
 components:
   In: {type: ChatInput}
   Out: {type: ChatOutput, input_value: "${In} with ${In.files}"}
-"""
-NOTES_DOWN = """\
-name: Notes
-components:
-  In: {type: ChatInput}
-  Note: {type: StoreMessage, message: "Noted: ${In}", sender_name: Clerk}
-  Out: {type: ChatOutput, input_value: "You said ${In}."}
 """
 UNASKED = TAKES.replace("chat: {accepts: [image/*, application/pdf, text/plain]}\n", "")
 HOUSE = House(

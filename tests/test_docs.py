@@ -17,10 +17,8 @@ import pytest
 
 from docs.generate import stale
 from flowground.api import create_api
-from flowground.flow.parse import parse_flow
 from flowground.flow_picture import draw_picture
 from flowground.loader import Catalogue
-from flowground.wiring import wire
 from tests.documents import Block, blocks, links, pages
 from tests.servers import ROOT, SHIPPED_FLOWS, AppServer, clean_environment
 
@@ -98,11 +96,6 @@ def test_files_and_targets_of_commands_exist() -> None:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), (block, target)
             for name in re.findall(r"[\w./-]+\.(?:txt|py|yaml)\b", command):
                 assert (ROOT / name).exists() or "flows/" in name, (block, name)
-
-
-@pytest.mark.parametrize("block", flow_blocks(), ids=str)
-def test_flows_load(block: Block) -> None:
-    assert wire(parse_flow(block.text, "documented.yaml", max_bytes=100_000)).order
 
 
 def test_pictures_in_the_guide_are_those_of_the_flows() -> None:

@@ -1,8 +1,5 @@
 """A name that is free again brings its next bearer nothing of who had it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from flowground.access import application_tokens, people
@@ -11,18 +8,13 @@ from flowground.errors import NotSignedIn
 from flowground.store import tables
 from flowground.store.flows.publications import Sharing
 from tests.canary import finish_removals
-from tests.office import DESK, Office, count_everything, give_everything, open_office
+from tests.office import DESK, Office, count_everything, give_everything
 from tests.organization import sign_in
 from tests.people import PASSWORD
 from tests.stored import list_entries
+from tests.test_member_ids import office as office
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    async with open_office(url, tmp_path) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("how", ["renamed", "removed"])

@@ -157,11 +157,3 @@ def test_off_nothing_but_the_first_account_is_served(shut: AppServer) -> None:
                     assert find_secrets(sent, name) == []
                     assert (b"Create account" in sent) is (browser is owner and (name != "join" or bool(base)))
                     assert b"what you said so far" not in sent
-
-
-def test_by_link_a_forward_that_shows_itself_is_refused_too(by_link: AppServer) -> None:
-    browser = enter(by_link)
-    for name in ("Fly-Client-IP", "X-Azure-ClientIP", "X-Scheme", "CDN-Loop", "X-Amzn-Trace-Id"):
-        assert requests.get(by_link.url, headers={name: "x"}, timeout=10).status_code == 403, name
-        with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers={name: "x"}):
-            pass

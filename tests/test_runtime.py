@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
+from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn, RunStopped
 from flowground.events import Token, TurnFinished
 from flowground.runtime import LiveTurn, Runtime
 from tests.flow_texts import wired
@@ -71,6 +71,13 @@ async def test_stop_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
                 turn.stop()
         messages = await runtime.store.read(list_messages, flow_id="long", owner=str(LOCAL_OWNER.owner), session_id="s")
         assert [message.state for message in messages] == ["complete", "stopped"]
+
+
+async def test_a_turn_that_is_stopped_before_its_first_step_has_its_end(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        (turn := await begin(runtime, "slow")).stop()
+        assert await text_of(turn) == ""
+        assert isinstance(await turn.wait_for_begin(), RunStopped)
 
 
 async def test_one_conversation_has_one_answer_at_a_time_and_nobody_else_finds_it(tmp_path: Path) -> None:

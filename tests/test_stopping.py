@@ -13,17 +13,11 @@ from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.store.runs import stop_requests
 from tests.api.calls import Api
-from tests.api.serving import serving
 from tests.stored import list_entries, list_running
-from tests.switched import CONFIG, FLOWS, find_speaking, read_messages
+from tests.switched import find_speaking, read_messages
+from tests.test_switches import api as api
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with serving(tmp_path, config=CONFIG, flows=FLOWS) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -102,6 +102,20 @@ async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_mo
     assert sum(len(message.text) for message in found) > conversations.MOST_HISTORY
 
 
+async def test_a_page_begins_with_its_first_question_if_it_has_one(store: Store) -> None:
+    for turn in ("1ab", "2cde"):
+        await take_turn(store, said(turn[0]), *(said(answer, "assistant") for answer in turn[1:]))
+    second = (await store.read(list_messages, **here()))[3].id
+    for most, chars, before, shown in (
+        *((7, 99, None, "1ab2cde"), (6, 99, None, "2cde"), (5, 99, None, "2cde"), (4, 99, None, "2cde")),
+        *((3, 99, None, "cde"), (2, 99, None, "de"), (9, 6, None, "1ab2cde"), (9, 5, None, "2cde")),
+        *((9, 2, None, "cde"), (9, 1, None, "de"), (9, 99, second, "1ab"), (2, 99, second, "ab")),
+    ):
+        which: dict[str, Any] = {"most": most, "most_chars": chars, "before": before}
+        found, has_earlier = await store.read(conversations.list_page, **here(), **which)
+        assert ("".join(one.text for one in found), has_earlier) == (shown, "1" not in shown), which
+
+
 async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
     for number in range(3):
         await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))

@@ -166,7 +166,7 @@ async def test_a_search_finds_words_of_titles_and_of_messages_accents_and_capita
         *(("tram \x00", ""), ("tram \ud800", ""), ("resume", "fc"), ("Résumé", "fc"), ("grosse", "ed")),
         *(("größe", "ed"), ("100%_grosse", "d"), ("mass", "e"), ("0_g", "")),
     ):
-        page = await store.read(session_lists.search, **MINE, words=words)
+        page = await store.read(session_lists.search, **MINE, words=words, seconds=600)
         assert (ids(page), page.end, page.read_to) == (list(found), None, None), words
 
 
@@ -195,7 +195,9 @@ async def test_a_pinned_chat_stands_apart_and_goes_with_its_chat(store: Store) -
 
     for number in range(3):
         await say(store, "Hello", f"s{number}", hours=number)
-    for session_id in ("s0", "s0", "unknown"):
+    await store.write(turns.begin_turn, **here("silent"), message=None)  # it is listed once something is said
+    await store.write(conversations.rename_session, **here("silent"), title="Hello")
+    for session_id in ("s0", "s0", "unknown", "silent"):
         await pin(session_id)
     assert await look(ADA) == (["s0"], ["s2", "s1"])
     found = (await store.read(session_lists.search, **MINE, words="hello")).sessions

@@ -189,6 +189,15 @@ async def test_bytes_go_with_their_last_row(kept: Files) -> None:
         await kept.read_file(two.reference)
 
 
+async def test_what_is_deleted_while_a_sweep_looks_is_looked_at_again(kept: Files) -> None:
+    """Its note has the moment at which its transaction began, which may be before the sweep's."""
+    await kept.store.write(files.note_loose, digests=["ab"], look_at=1)
+    seen = await kept.store.read(files.list_loose, at=3)
+    await kept.store.write(files.note_loose, digests=["ab"], look_at=2)
+    assert await kept.store.write(files.end_loose, looked_at=seen) == 0
+    assert await kept.store.read(files.list_loose, at=2) == {"ab": 2} != seen
+
+
 async def test_a_text_that_was_read_goes_with_its_bytes(kept: Files) -> None:
     """Also where another process deleted them."""
     reading, other = FileReading(kept), Files(kept.store, kept.settings)

@@ -18,21 +18,13 @@ from tests.api.serving import serving
 from tests.database_line import DatabaseLine
 from tests.run_rows import eventually
 from tests.running import chat_flow
-from tests.store_databases import SERVER, empty_database
 from tests.stored import list_runs
+from tests.test_outage_process import line as line
 
 pytestmark = pytest.mark.anyio
 FLOWS = {"echo": chat_flow("scripted:echo"), "slow": chat_flow("scripted:slow"), "parrot": API_FLOWS["echo"]}
 QUICK = {"store_seconds": 1}
 SAID = " ".join("abcdefghij")
-
-
-@pytest.fixture
-def line(tmp_path: Path) -> Any:
-    if not SERVER:
-        pytest.skip("TEST_DATABASE_URL names no PostgreSQL")
-    with empty_database("postgresql", tmp_path) as url, DatabaseLine(url) as line:
-        yield line
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ class Files:
         for digest in digests:
             await self._run(disk.put_back if digest in kept else disk.drop, self.folder, digest)
         self.on_drop(set(digests) - kept)
-        return await self.store.write(files.end_loose, digests=digests, at=before)
+        return await self.store.write(files.end_loose, looked_at=digests)
 
     async def _run(self, job: Any, /, *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, job, *given)

@@ -53,6 +53,7 @@ class LiveTurn:
         self._begun = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
+        self.task.add_done_callback(self._end_unbegun)
         self._wait_for_followers(at_least=_FIRST_SECONDS)
 
     @property
@@ -110,6 +111,12 @@ class LiveTurn:
     def _stop_if_alone(self) -> None:
         if not self._turn_log.followers:
             self.stop()
+
+    def _end_unbegun(self, _: asyncio.Task[None]) -> None:
+        """Where the task was cancelled before its first step, it told nobody."""
+        if not self._begun.is_set():
+            self._turn_log.end(self._explain_stop())
+            self._begun.set()
 
     async def _take(self) -> None:
         error: FlowgroundError | None = None

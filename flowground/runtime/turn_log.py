@@ -114,9 +114,7 @@ class TurnLog:
             case PassagesFound():
                 self.size += sum(len(passage.text) for passage in event.passages)
                 self._append(NumberedEvent(self._count + 1, event))
-            case TurnStarted() | ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits():
-                self._append(NumberedEvent(self._count + 1, event))
-            case ThinkingBegan():
+            case TurnStarted() | ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits() | ThinkingBegan():
                 self._append(NumberedEvent(self._count + 1, event))
             case _:
                 assert_never(event)

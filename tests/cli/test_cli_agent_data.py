@@ -45,19 +45,11 @@ def test_what_is_said_as_data_counts_with_the_rest(here: Here) -> None:
     assert run_gate(here, test % 10, test % 1_000, flow=ADDS)[0] == "F."
 
 
-@pytest.mark.parametrize(
-    ("schema", "says"),
-    [
-        ("[{name: total, type: whole}]", "`output_schema` is no schema: row 1, `type`"),
-        ("{type: array, items: {type: string}}", "`output_schema` is of an object"),
-        ("{type: objekt, properties: {a: {}}}", "`output_schema` is no schema"),
-    ],
-)
-def test_a_schema_that_is_none_is_a_mistake_with_its_place(here: Here, schema: str, says: str) -> None:
-    write_gate(here, "{message: hi}", flow=ADDS.replace(ROWS, schema))
+def test_a_schema_that_is_none_is_a_mistake_with_its_place(here: Here) -> None:
+    write_gate(here, "{message: hi}", flow=ADDS.replace(ROWS, "{type: array, items: {type: string}}"))
     said = here("validate", "flows/gate.yaml")
     assert (said.code, "gate.yaml:8:" in said.out + said.err) == (1, True), said.out + said.err
-    assert says in said.out + said.err
+    assert "`output_schema` is of an object" in said.out + said.err
 
 
 def test_without_a_schema_there_is_no_such_output(here: Here) -> None:

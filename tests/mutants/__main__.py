@@ -90,7 +90,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("areas", nargs="*", metavar="AREA", choices=[*AREAS, []], help=f"of {', '.join(AREAS)}")
     parser.add_argument("--fast", action="store_true", help="with fast tests only")
-    parser.add_argument("--sample", type=int, default=sys.maxsize, help="so many mutants of each area, always the same")
+    parser.add_argument("--sample", type=int, default=sys.maxsize, help="so many mutants of each area")
+    parser.add_argument("--seed", type=int, default=1, help="which sample, and in which order (default: 1)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no mutant after so many minutes")
     parser.add_argument("--only-print", action="store_true", help="docs/mutants.md stays as it is")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at once (default: 2)")
@@ -108,7 +109,7 @@ def _try_area(name: str, area: Area, given: argparse.Namespace, *, until: float)
         mutants = [mutant for path in files for mutant in make_mutants(path, (_ROOT / path).read_text("utf-8"))]
         chosen = tests.watch(copies[0], files)
         print(f"{name}: {len(mutants)} mutants, {len(chosen.seconds)} tests", flush=True)
-        for outcome in tests.try_mutants(_sample(mutants, given.sample), chosen, copies, until=until):
+        for outcome in tests.try_mutants(_sample(mutants, given.sample, given.seed), chosen, copies, until=until):
             found[outcome.killed_by] += 1
             if not outcome.killed_by:
                 survivors.append(outcome.mutant.change)
@@ -120,10 +121,9 @@ def _try_area(name: str, area: Area, given: argparse.Namespace, *, until: float)
     return result
 
 
-def _sample(mutants: list[Mutant], most: int) -> list[Mutant]:
-    """In an order that is the same at each call, so that a run that is cut short has a sample too."""
-    shuffled = random.Random(1).sample(mutants, len(mutants))
-    return shuffled[:most]
+def _sample(mutants: list[Mutant], most: int, seed: int) -> list[Mutant]:
+    """In an order that is the same at each call with this seed, so that a run that is cut short has a sample too."""
+    return random.Random(seed).sample(mutants, len(mutants))[:most]
 
 
 def _tell(outcome: Outcome, number: int, began: float) -> None:

@@ -61,7 +61,8 @@ AREAS: Mapping[str, Area] = {
             *("store_versions", "test_turn", "interruptions", "retention", "test_messages", "test_runs", "usage"),
             *("idempotency", "stored_files", "feedback_answers", "added_messages", "session_lists", "test_sessions"),
             *("test_limit", "operating", "erasure", "agent_steps", "decisions", "conversation_actions", "test_files"),
-            "resuming",
+            *("resuming", "store_plans", "test_stopping", "knowledge_uploads", "access_account", "test_removal"),
+            *("feedback_files", "test_running"),
         ),
     ),
     "writer": Area(

@@ -2,13 +2,13 @@
 transaction, so that they go with their last row, also where the process dies between."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.errors import InvalidRequest
@@ -249,9 +249,10 @@ def delete_of_messages(connection: Connection, *, messages: Sequence[str]) -> No
         pass
 
 
-def list_loose(connection: Connection, *, at: float) -> list[str]:
-    """Digests of bytes at which it is time to look."""
-    return list(connection.scalars(select(_l.sha256).where(_l.look_at <= at).order_by(_l.look_at).limit(_STEP)))
+def list_loose(connection: Connection, *, at: float) -> dict[str, float]:
+    """Digests of bytes at which it is time to look, and since when."""
+    wanted = select(_l.sha256, _l.look_at).where(_l.look_at <= at).order_by(_l.look_at).limit(_STEP)
+    return {row.sha256: row.look_at for row in connection.execute(wanted)}
 
 
 def find_kept(connection: Connection, *, digests: Collection[str]) -> set[str]:
@@ -259,9 +260,9 @@ def find_kept(connection: Connection, *, digests: Collection[str]) -> set[str]:
     return set(connection.scalars(select(_f.sha256).where(_f.sha256.in_(list(digests))).distinct()))
 
 
-def end_loose(connection: Connection, *, digests: Collection[str], at: float) -> int:
-    """It was looked at these, and nobody noted them anew since; how many."""
-    done = delete(tables.loose_files).where(_l.sha256.in_(list(digests)), _l.look_at <= at)
+def end_loose(connection: Connection, *, looked_at: Mapping[str, float]) -> int:
+    """It was looked at these, as `list_loose` gave them, and nobody noted them anew since; how many."""
+    done = delete(tables.loose_files).where(tuple_(_l.sha256, _l.look_at).in_(looked_at.items()))
     return connection.execute(done).rowcount
 
 
