@@ -56,7 +56,7 @@ def test_fast_tests_notice_faults_in_the_code(area: str) -> None:
     options = ["--fast", "--only-print", "--sample=4", "--minutes=6", "--jobs=1"]
     asked = [sys.executable, "-m", "tests.mutants", area, *options]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
-    told = re.search(rf"\| {area} \| \d+ \| (\d+) \| (\d+) \|", done.stdout)
+    told = re.search(rf"\| {area} \| \d+ \| (\d+) \| \d+ \| (\d+) \|", done.stdout)
     assert told, done.stdout + done.stderr
     tried, killed = map(int, told.groups())
     assert 2 <= tried <= killed * 2, done.stdout

@@ -153,7 +153,7 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         page.get_by_role("button", name="Continue").click()
         fill(page, Your_name="Grace Hopper")
         page.get_by_role("textbox", name="Password").focus()
-        page.wait_for_function("document.querySelector('input[autocomplete=username]').value === 'grace.hopper'")
+        page.wait_for_function("document.querySelector('input[autocomplete=username]')?.value === 'grace.hopper'")
         page.keyboard.type(PASSWORD)  # the name drew the fields anew, and the writer is where they were
         fill(page, User_name="grace")
         page.get_by_role("button", name="Create account").click()

@@ -67,6 +67,9 @@ def test_a_flow_that_is_switched_off_ends_for_everybody_and_comes_back(
         page.get_by_text(OFF).first.wait_for()
         assert "word5" in answers(page).last.inner_text()
         assert page.get_by_role("button", name="Try again").count() == 0
+        go(page, page.url).get_by_text(OFF).first.wait_for()
+        answers(page).get_by_text("word5").wait_for()
+        assert page.get_by_role("button", name="Edit").count() == 0
         composer.press("Enter")  # this page does not know it yet
         guest.get_by_text(OFF).first.wait_for()
         assert composer.is_disabled()

@@ -146,13 +146,15 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
             raise RuntimeError
         for _ in range(5 if question == "slow" else 1):
             await asyncio.sleep(0)
-        return LookedUp([{"text": question, "source": "a", "start": 0, "end": 1}])
+        return LookedUp([{"text": f"{question} {at}", "source": "a", "start": 0, "end": 1} for at in (1, 2)])
 
     said = ("slow", "fails", "quick", "slow")
     looking = [passages.look_up(look, Told(), "k", question) for question in said]
     found: list[Any] = await asyncio.gather(*looking, return_exceptions=True)
-    assert [isinstance(one, RuntimeError) or one.records[0]["number"] for one in found] == [1, True, 2, 1]
-    assert [passage.text for event in told for passage in event.passages] == ["slow", "quick"]
+    assert [isinstance(one, RuntimeError) or one.records[0]["number"] for one in found] == [1, True, 3, 1]
+    texts = ["slow 1", "slow 2", "quick 1", "quick 2"]
+    assert [passage.text for event in told for passage in event.passages] == texts
+    assert [passages.by_number[number].text for number in (1, 2, 3, 4)] == texts
 
 
 async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) -> None:

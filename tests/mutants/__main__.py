@@ -35,10 +35,11 @@ _PAGE = f"""\
 Written by `make mutants`. One small fault is put into the code at a time: a comparison turned round, a bound moved by
 one, a condition negated, a decorator or a call left out. The area's tests run on it, and one of them must fail, or take
 far longer: fast tests kill at least {_LEAST_FAST} % of each area's mutants, fast and slow ones together {_LEAST} %. A
-mutant is killed by slow tests when every fast one passes; –: they were not asked.
+mutant is killed by slow tests when every fast one passes; –: they were not asked. Where not
+all are tried, the seed chose them.
 
-| area | mutants | tried | killed by fast tests | by slow tests | % | seconds |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| area | mutants | tried | seed | killed by fast tests | by slow tests | % | seconds |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -49,6 +50,7 @@ class Result:
     area: str
     mutants: int
     tried: int
+    seed: int
     fast: int
     slow: int | None
     survivors: list[str]
@@ -66,7 +68,7 @@ class Result:
     def __str__(self) -> str:
         slow = "–" if self.slow is None else self.slow
         return (
-            f"| {self.area} | {self.mutants} | {self.tried} | {self.fast} | {slow} | {self.percent:.1f} "
+            f"| {self.area} | {self.mutants} | {self.tried} | {self.seed} | {self.fast} | {slow} | {self.percent:.1f} "
             f"| {self.seconds} |"
         )
 
@@ -116,7 +118,7 @@ def _try_area(name: str, area: Area, given: argparse.Namespace, *, until: float)
             _tell(outcome, found.total(), began)
     slow = None if given.fast else found["slow"]
     seconds = round(time.monotonic() - began)
-    result = Result(name, len(mutants), found.total(), found["fast"], slow, sorted(survivors), seconds)
+    result = Result(name, len(mutants), found.total(), given.seed, found["fast"], slow, sorted(survivors), seconds)
     print(result, flush=True)
     return result
 

@@ -34,7 +34,7 @@ AREAS: Mapping[str, Area] = {
         ("flowground/runner/*.py",),
         (
             *("test_run", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
-            *("fallbacks", "conversation_actions", "decisions"),
+            *("fallbacks", "conversation_actions", "decisions", "token_rights"),
         ),
     ),
     "fields": Area(

@@ -12,7 +12,7 @@ export function hearFrame(view, frame) {
 
 function conversation(view, frame) {
   if (frame.session !== view.session) return;
-  const { pending, turn: before } = view;
+  const { pending, turn: before, off: offBefore } = view;
   const isFirst = !view.isLoaded;
   const isSame = Boolean(before && frame.running === before.run);
   view.isLoaded = true;
@@ -23,11 +23,12 @@ function conversation(view, frame) {
   view.turn = isSame ? before : null;
   view.ratings.take(frame.messages, frame.ratings, frame.explained);
   const kept = isEarlier ? [pending.question, pending.answer] : isSame ? before.answers.values() : [];
+  note(view, frame); // what a message offers hangs on both
+  setOff(view, frame.off);
   view.list.show(frame.messages, { hasEarlier: frame.has_earlier, kept: new Set(kept) });
+  if (Boolean(view.off) !== Boolean(offBefore)) view.list.redraw();
   if (pending && !isEarlier && !frame.running) giveBack(view, pending, frame.messages);
   if (view.isForm && isFirst) fillForm(view, frame.messages);
-  note(view, frame);
-  setOff(view, frame.off);
   view.update();
   if (isFirst && !view.isForm) view.scroll.toEnd();
   if (view.choosing) showChosen(view, view.choosing);
