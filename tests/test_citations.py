@@ -146,7 +146,8 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
             raise RuntimeError
         for _ in range(5 if question == "slow" else 1):
             await asyncio.sleep(0)
-        return LookedUp([{"text": f"{question} {at}", "source": "a", "start": 0, "end": 1} for at in (1, 2)])
+        count = 1_000 if question == "many" else 2
+        return LookedUp([{"text": f"{question} {at + 1}", "source": "a", "start": 0, "end": 1} for at in range(count)])
 
     said = ("slow", "fails", "quick", "slow")
     looking = [passages.look_up(look, Told(), "k", question) for question in said]
@@ -155,6 +156,8 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
     texts = ["slow 1", "slow 2", "quick 1", "quick 2"]
     assert [passage.text for event in told for passage in event.passages] == texts
     assert [passages.by_number[number].text for number in (1, 2, 3, 4)] == texts
+    await passages.look_up(look, Told(), "k", "many")
+    assert max(passages.by_number) == 1_000
 
 
 async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) -> None:

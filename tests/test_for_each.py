@@ -49,6 +49,7 @@ async def test_each_record_is_run_and_the_answers_keep_their_order() -> None:
     assert output.text == "one 1!\n\ntwo 2!\n\nthree !"
     step = find_step(events, "Each")
     assert ([inner.flow_id for inner in step.inner], step.inner_count) == (["one"] * 3, 3)
+    assert all(step.at <= one.at and 0 < one.seconds <= step.at + step.seconds - one.at for one in step.inner)
     assert step.usage == Usage(3, 6)
 
 
