@@ -165,6 +165,7 @@ async def test_a_search_finds_words_of_titles_and_of_messages_accents_and_capita
         *(("_", "d"), ("tram nothing", ""), (" " * 96 + "tram number-nine", "ba"), ("  ", "")),
         *(("tram \x00", ""), ("tram \ud800", ""), ("resume", "fc"), ("Résumé", "fc"), ("grosse", "ed")),
         *(("größe", "ed"), ("100%_grosse", "d"), ("mass", "e"), ("0_g", "")),
+        *(("tram has number 1000 nothing", ""), ("tram has number 1000 100% nothing", "a")),
     ):
         page = await store.read(session_lists.search, **MINE, words=words, seconds=600)
         assert (ids(page), page.end, page.read_to) == (list(found), None, None), words
