@@ -9,10 +9,10 @@ import pytest
 
 from flowground import running as running_runs
 from flowground.errors import StoreUnavailable
-from flowground.events import ToolWaits
+from flowground.events import ToolCalled, ToolWaits
 from flowground.running import RunningRuns
 from flowground.store import Store
-from flowground.store.runs import progress, turns
+from flowground.store.runs import progress, turns, waiting_calls
 from tests.run_rows import HERE, begin, eventually, has_status, statuses
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +59,21 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     assert running.was_kept("r")
     running.discard("r")
     await running.close()
+
+
+async def test_calls_that_wait_are_told_of_runs_that_go_on(store: Store) -> None:
+    calls = [ToolWaits(ToolCalled("", "", "", "Pay", {}, 0, number), "{}", "d", 9.0, sends="me") for number in (1, 2)]
+
+    async def note(waiting: dict[str, list[ToolWaits]]) -> list[list[ToolWaits]]:
+        await store.write(waiting_calls.note_waiting, waiting=waiting)
+        return [await store.read(waiting_calls.list_waiting, run_id=run) for run in ("r", "s", "gone")]
+
+    for run in ("r", "s"):
+        await begin(store, run, holder="h")
+    assert await note({"r": calls[::-1], "gone": calls}) == [calls, [], []]
+    assert await note({"s": calls[:1]}) == [calls, calls[:1], []]
+    assert await note({"s": []}) == [calls, [], []]
+    assert await note({"r": calls[1:]}) == [calls[1:], [], []]
 
 
 async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
