@@ -34,9 +34,9 @@ _PAGE = f"""\
 
 Written by `make mutants`. One small fault is put into the code at a time: a comparison turned round, a bound moved by
 one, a condition negated, a decorator or a call left out. The area's tests run on it, and one of them must fail, or take
-far longer: fast tests kill at least {_LEAST_FAST} % of each area's mutants, fast and slow ones together {_LEAST} %. A
-mutant is killed by slow tests when every fast one passes; –: they were not asked. Where not
-all are tried, the seed chose them.
+far longer. Wanted: fast tests kill {_LEAST_FAST} % of each area's mutants, fast and slow ones together {_LEAST} %. A
+mutant is killed by slow tests when every fast one passes; –: they were not asked. Where not all are tried, the seed
+chose them.
 
 | area | mutants | tried | seed | killed by fast tests | by slow tests | % | seconds |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
