@@ -1,6 +1,7 @@
 """How a child process that we started ends."""
 
 import asyncio
+import os
 from contextlib import suppress
 
 
@@ -10,18 +11,18 @@ async def end_child(process: asyncio.subprocess.Process) -> int:
     Where it is cancelled meanwhile, however often, it goes on to the end, which is near: else the system would keep
     what is left of the process.
     """
-    with suppress(ProcessLookupError):
-        process.kill()
+    if process.returncode is None:
+        with suppress(OSError):
+            os.kill(process.pid, 9)  # `process.kill()` may take the exit code of one that is gone, before Python 3.12.8
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:
             while process.stdout and await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
                 pass
             code = await process.wait()
+            break
         except asyncio.CancelledError as error:
             cancelled = error
-        else:
-            break
     if cancelled:
         raise cancelled
     return code

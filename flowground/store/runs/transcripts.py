@@ -79,16 +79,11 @@ def read_messages(connection: Connection, *, owners: Collection[str], positions:
 
 
 def list_session_ids(
-    connection: Connection,
-    *,
-    owners: Collection[str],
-    flow_id: str | None = None,
-    flows: Collection[str] | None = None,
-    limit: int = 1000,
+    connection: Connection, *, owners: Collection[str], flow_id: str | None = None, flows: Collection[str] | None = None
 ) -> list[str]:
-    """Ids of these owners' sessions that hold messages, the one used last first, each once."""
+    """Ids of these owners' sessions that hold messages, each once: the thousand that were used last, the last first."""
     wanted = select(_s.session_id).where(*_is_in(owners, flow_id, flows), _s.messages > 0)
-    return list(dict.fromkeys(connection.scalars(wanted.order_by(_s.updated_at.desc()).limit(limit))))
+    return list(dict.fromkeys(connection.scalars(wanted.order_by(_s.updated_at.desc()).limit(1_000))))
 
 
 def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) -> int:
