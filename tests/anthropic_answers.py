@@ -1,14 +1,12 @@
 """What Anthropic's Messages API answers, as its public documentation records it, and an adapter that is answered so."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from flowground.providers.anthropic import AnthropicSettings
-from flowground.providers.base import Provider, Surroundings
-from tests.wire import Part, Wire, chunked, whole, wire
+from tests.model_calls import Opened, opening
+from tests.wire import Part, chunked, whole
 
 KEY = "sk-ant-secret-0123456789"
 ANSWER = whole({
@@ -61,14 +59,5 @@ def stop(reason: str = "end_turn", **usage: int) -> list[dict[str, Any]]:
 PING = {"type": "ping"}
 
 
-@asynccontextmanager
-async def claude(*answers: Sequence[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
-    async with wire(*answers) as server:
-        entry = AnthropicSettings.model_validate(
-            {"base_url": f"{server.url}/v1", "api_key": KEY, "timeout": 5, "retries": 2, **settings}
-        )
-        provider = entry.open("mine", Surroundings(Path(), 500_000))
-        try:
-            yield provider, server
-        finally:
-            await provider.close()
+def claude(*answers: Sequence[Part], **settings: Any) -> Opened:
+    return opening(AnthropicSettings, "/v1", answers, {"api_key": KEY, "timeout": 5, "retries": 2, **settings})

@@ -1,14 +1,12 @@
 """What the Gemini API answers, as its public documentation records it, and an adapter that is answered so."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from flowground.providers.base import Provider, Surroundings
 from flowground.providers.google import GoogleSettings
-from tests.wire import Part, Wire, chunked, whole, wire
+from tests.model_calls import Opened, opening
+from tests.wire import Part, chunked, whole
 
 KEY = "AIza-secret-0123456789"
 
@@ -33,12 +31,5 @@ def lines(*answers: dict[str, Any], end: bool = True) -> bytes:
     return chunked(*(b"data: " + json.dumps(item).encode() + b"\r\n\r\n" for item in answers), end=end)
 
 
-@asynccontextmanager
-async def gemini(*answers: Sequence[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
-    async with wire(*answers) as server:
-        given = {"base_url": f"{server.url}/v1beta", "api_key": KEY, "timeout": 5, "retries": 2, **settings}
-        provider = GoogleSettings.model_validate(given).open("mine", Surroundings(Path(), 500_000))
-        try:
-            yield provider, server
-        finally:
-            await provider.close()
+def gemini(*answers: Sequence[Part], **settings: Any) -> Opened:
+    return opening(GoogleSettings, "/v1beta", answers, {"api_key": KEY, "timeout": 5, "retries": 2, **settings})

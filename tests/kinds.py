@@ -117,7 +117,7 @@ class _Outcome:
         self.pytest_collectreport(report)
 
     def pytest_collectreport(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        if report.skipped and not hasattr(report, "wasxfail"):
+        if report.skipped:
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._left_out[report.nodeid] = why.removeprefix("Skipped: ")
         if report.failed:

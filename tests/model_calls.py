@@ -1,19 +1,34 @@
 """Calls of a model's adapter: what it says, what its server is sent, and how it fails."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from flowground.errors import FlowgroundError
 from flowground.messages import FilePart
-from flowground.providers.base import Completion, ModelCall, Piece, Provider
-from tests.wire import Wire
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from tests.wire import Part, Wire, wire
 
 Fault = TypeVar("Fault", bound=FlowgroundError)
 Opened = AbstractAsyncContextManager[tuple[Provider, Wire]]
+
+
+@asynccontextmanager
+async def opening(
+    kind: type[ProviderSettings], path: str, answers: Sequence[Sequence[Part]], settings: Mapping[str, Any]
+) -> AsyncIterator[tuple[Provider, Wire]]:
+    """A provider of this kind whose server, at this path of its own, answers so."""
+    async with wire(*answers) as server:
+        entry = kind.model_validate({"base_url": f"{server.url}{path}", **settings})
+        provider = entry.open("mine", Surroundings(Path(), 500_000))
+        try:
+            yield provider, server
+        finally:
+            await provider.close()
 
 
 async def hear(provider: Provider, call: ModelCall) -> list[Piece]:

@@ -25,5 +25,6 @@ async def test_one_is_waited_for_however_often_the_waiting_is_cancelled(cancelle
 async def test_one_that_has_ended_says_how() -> None:
     for _ in range(200):  # who sees its end first is a matter of luck
         process = await asyncio.create_subprocess_exec("sh", "-c", "exit 3", stdout=asyncio.subprocess.PIPE)
-        assert process.stdout and not await process.stdout.read()
+        assert process.stdout
+        await process.stdout.read()
         assert (await end_child(process), await end_child(process)) == (3, 3)

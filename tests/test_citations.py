@@ -111,8 +111,9 @@ async def test_a_run_that_waited_for_a_person_tells_what_its_answer_cites(tmp_pa
             decided = {"call": call["call"], "digest": call["digest"], "decision": "once"}
             path = f"/api/v1/runs/{waits['run_id']}"
             await client.post(f"{path}/decisions", json=decided)
-            while (run := (await client.get(path)).json())["status"] in ("running", "waiting"):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while (run := (await client.get(path)).json())["status"] in ("running", "waiting"):  # noqa: ASYNC110 - from outside
+                    await asyncio.sleep(0.01)
     (answer,) = run["answers"]
     assert [passage["source"] for passage in answer["citations"]] == ["knowledge/hotels.md"]
 

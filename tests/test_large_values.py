@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -40,11 +40,13 @@ class Given(Component):
 
     type_name = "Given"
     title = "Given"
-    outputs: Mapping[str, ValueKind] = {"records": "records"}  # type: ignore[misc]
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"records": "records"}
+    given: ClassVar[list[str]] = []
 
     which: str = "rows"
 
     async def run(self, context: Context) -> Output:
+        self.given.append(self.which)
         return Output({"records": VALUES[self.which]})
 
 
@@ -87,7 +89,9 @@ async def test_the_largest_records(which: str, reader: str) -> None:
             f"  Given: {{type: Given, which: {which}}}\n  {read}\n  Out: {{type: ChatOutput, input_value: '{out}'}}"
         )
 
+    Given.given.clear()
     await stays_responsive(ask)
+    assert {*Given.given} == {which}
 
 
 FOUND = """\

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -12,13 +10,13 @@ import pytest
 from flowground.errors import ProviderRefused
 from flowground.messages import Message
 from flowground.providers.azure import AzureSettings
-from flowground.providers.base import Completion, ModelCall, Provider, Surroundings
+from flowground.providers.base import Completion, ModelCall
 from flowground.providers.chat_request import write_call
 from flowground.values import LONGEST
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive
-from tests.model_calls import fault_of
-from tests.wire import Part, Wire, chunked, whole, wire
+from tests.model_calls import Opened, fault_of, opening
+from tests.wire import Part, chunked, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -95,15 +93,8 @@ DEPLOYED = "/openai/deployments/my%20gpt/chat/completions?api-version="
 DEPLOYED_CALL = ModelCall("my gpt", (Message("user", "Hello"),), {"max_tokens": 9})
 
 
-@asynccontextmanager
-async def azure(*answers: list[Part], **settings: Any) -> AsyncIterator[tuple[Provider, Wire]]:
-    async with wire(*answers) as server:
-        entry = AzureSettings.model_validate({"base_url": server.url, "api_key": KEY, "retries": 0, **settings})
-        provider = entry.open("mine", Surroundings(Path(), 500_000))
-        try:
-            yield provider, server
-        finally:
-            await provider.close()
+def azure(*answers: list[Part], **settings: Any) -> Opened:
+    return opening(AzureSettings, "", answers, {"api_key": KEY, "retries": 0, **settings})
 
 
 @pytest.mark.parametrize(

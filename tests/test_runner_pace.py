@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from flowground.caller import RunRequest
 from flowground.errors import RunTimeout
-from flowground.events import ComponentFinished, RunEvent, Token
+from flowground.events import ComponentFinished, RunEvent, Token, ToolCalled
 from flowground.flow.parse import parse_flow
 from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.runner import run_flow
+from flowground.runner.approvals import Approvals
 from flowground.settings import Limits
 from flowground.wiring import wire
 from tests.flow_runs import nothing_said, read_into
@@ -86,3 +89,22 @@ async def test_256_events_are_kept_for_a_reader_and_the_model_goes_on_once_half_
         await anext(run)
         await let_it_run()
         assert models.taken == 253 + 128
+
+
+async def test_a_runs_time_goes_on_once_nothing_waits_for_a_person() -> None:
+    asks_each: Any = SimpleNamespace(is_allowed=lambda _: False)
+    approvals, tasks = Approvals(60, asks_each), list[Any]()
+    async with asyncio.timeout(60) as clock, asyncio.TaskGroup() as asking:
+        end = clock.when()
+        for number in (1, 2):
+            call = ToolCalled("Agent", "id", "Tool", "tool", {}, 0, number)
+            waits = approvals.begin(call, {}, flow="f", sends=None, is_always_asked=False)
+            assert waits
+            tasks.append(asking.create_task(approvals.wait(waits, flow="f", clock=clock)))
+            await asyncio.sleep(0)
+        for waits, task in zip(approvals.list_waiting(), tasks, strict=True):
+            assert clock.when() is None
+            approvals.decide(waits.called.number, waits.digest, "once")
+            await task
+        assert end
+        assert end < (clock.when() or 0) < end + 30

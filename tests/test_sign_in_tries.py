@@ -147,13 +147,15 @@ async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, sto
 
 @pytest.mark.parametrize("cost", [4, 11])
 async def test_a_wrong_password_costs_the_same_whoever_exists(
-    open_sign_in: Open, authenticator: Compare, cost: int, monkeypatch: pytest.MonkeyPatch
+    open_sign_in: Open, store: Store, authenticator: Compare, cost: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the rounds that are computed: config.yaml's hashes may have any cost, the names that nobody has have none."""
     monkeypatch.setattr(passwords, "COST", 10)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)).decode()
     sign_in = await open_sign_in(credentials=make_credentials(ada={"password": hashed}, nopass={}))
-    await sign_in.roster.add("bob", password=PASSWORD, by="x")
+    for name in ("bob", "inactive"):
+        await sign_in.roster.add(name, password=PASSWORD, by="x")
+    await store.write(members.set_active, member="inactive", is_active=False, by="x")
     rounds: list[int] = []
     check = bcrypt.checkpw
 
@@ -164,7 +166,7 @@ async def test_a_wrong_password_costs_the_same_whoever_exists(
     monkeypatch.setattr(bcrypt, "checkpw", counted)
     for compare in (compare_by_bcrypt, authenticator):
         spent = {}
-        for name in ("ada", "bob", "nopass", "nobody"):
+        for name in ("ada", "bob", "inactive", "nopass", "nobody", "x" * 10_000, "\x00\ud800"):
             rounds.clear()
             assert await sign_in.check_password(name, "wrong password", "elsewhere", compare=compare) is None
             spent[name] = sum(rounds)

@@ -14,8 +14,9 @@ from flowground.errors import ComponentFailed, RunTimeout
 from flowground.events import Event, ModelProgress, Token, TurnFinished
 from flowground.runtime import Runtime
 from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.running import chat_flow, running, start_turn, take_turn, watch
+from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_messages, list_runs
+from tests.test_turns import say
 
 pytestmark = pytest.mark.anyio
 
@@ -40,13 +41,6 @@ def said(session: str = "s", text: str = "x") -> RunRequest:
     return RunRequest(input_value=text, session_id=session, stream=True)
 
 
-async def take(runtime: Runtime, flow: str, text: str, *, stream: bool, leave_at: float = 20) -> list[Event]:
-    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
-    turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id="s", stream=stream))
-    async with asyncio.timeout(leave_at), aclosing(turn) as events:
-        return [event async for event in events]
-
-
 async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]:
     """The one answer that is stored, and its run."""
     _, stored = await runtime.store.read(list_messages, flow_id=flow, owner=str(LOCAL_OWNER.owner), session_id="s")
@@ -68,7 +62,7 @@ async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
 ) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 21}}) as runtime:
         with pytest.raises(ComponentFailed) as failure:
-            await take(runtime, flow, text, stream=stream)
+            await say(runtime, flow, text, stream=stream)
         assert failure.value.code == "answer_too_long"
         assert failure.value.hide_inside().message == (
             "The answer is longer than 21 characters, the longest this server takes."
@@ -80,7 +74,7 @@ async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_just_within_the_limit_is_whole(tmp_path: Path, stream: bool) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 13}}) as runtime:
-        *told, end = await take(runtime, "echo", "one", stream=stream)
+        *told, end = await say(runtime, "echo", "one", stream=stream)
         assert isinstance(end, TurnFinished)
         assert end.results["ChatOutput"].text == "You said: one"
         assert "".join(event.text for event in told if isinstance(event, Token)) == ("You said: one" if stream else "")
@@ -91,11 +85,11 @@ async def test_a_run_has_a_longest_time(tmp_path: Path, stream: bool) -> None:
     """Also where nobody waits for its end, as at a page."""
     async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 1.2}}) as runtime:
         with pytest.raises(RunTimeout, match=r"longer than 1\.2 seconds"):
-            await take(runtime, "silent", "x", stream=stream)
+            await say(runtime, "silent", "x", stream=stream)
         stored, run = await answer(runtime, "silent")
         assert (stored.state, stored.text, run.error_code) == ("failed", "", "run_timeout")
         with pytest.raises(RunTimeout):
-            await take(runtime, "long", "x", stream=True)
+            await say(runtime, "long", "x", stream=True)
         stored, _ = await answer(runtime, "long")
         assert stored.text.startswith("word1 ")
         turn = await start_turn(runtime, LOCAL_OWNER, "silent", said("page"))
@@ -108,7 +102,7 @@ async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) ->
     """Four pieces of progress and three of the answer, 0.2 seconds before each."""
     config = {"limits": {"run_seconds": 1.3}, "providers": {"scripted": {"delay": 0.2}}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
-        *told, end = await take(runtime, "fetching", "x", stream=True)
+        *told, end = await say(runtime, "fetching", "x", stream=True)
         assert isinstance(end, TurnFinished)
         assert end.seconds > 1.3
         assert [event.received for event in told if isinstance(event, ModelProgress)] == [0, 400, 800, 1000]
@@ -121,30 +115,30 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Each}"}
 """
     async with running(tmp_path, FLOWS | {"each": each}) as runtime:
-        *told, end = await take(runtime, "each", "x", stream=True)
+        *told, end = await say(runtime, "each", "x", stream=True)
         assert isinstance(end, TurnFinished)
         assert end.outputs[0].text == "You said: one"
         assert [event.received for event in told if isinstance(event, ModelProgress)] == [0, 400, 800, 1000]
         assert not [event for event in told if isinstance(event, Token)]
         with pytest.raises(ComponentFailed, match="being fetched"):
-            await take(runtime, "each", "x", stream=False)
+            await say(runtime, "each", "x", stream=False)
 
 
 async def test_no_time_at_all_is_no_limit(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0}}) as runtime:
-        assert isinstance((await take(runtime, "echo", "x", stream=False))[-1], TurnFinished)
-        assert isinstance((await take(runtime, "fetching", "x", stream=True))[-1], TurnFinished)
+        assert isinstance((await say(runtime, "echo", "x", stream=False))[-1], TurnFinished)
+        assert isinstance((await say(runtime, "fetching", "x", stream=True))[-1], TurnFinished)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_failed_and_a_stopped_run_have_their_trace(tmp_path: Path, stream: bool) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         with pytest.raises(ComponentFailed):
-            await take(runtime, "two", "x", stream=stream)
+            await say(runtime, "two", "x", stream=stream)
         stored, _ = await answer(runtime, "two")
         assert [step.component_id for step in stored.trace] == ["ChatInput", "First"]
         with pytest.raises(TimeoutError):
-            await take(runtime, "silent", "x", stream=stream, leave_at=1.5)
+            await say(runtime, "silent", "x", stream=stream, leave_at=1.5)
         stored, _ = await answer(runtime, "silent")
         assert (stored.state, [step.component_id for step in stored.trace]) == ("stopped", ["ChatInput"])
 
@@ -155,7 +149,7 @@ async def test_an_answer_that_could_not_be_stored_is_marked_as_failed(tmp_path: 
     async with running(tmp_path, FLOWS) as runtime:
         await runtime.store.write(refuse_complete_runs)
         with pytest.raises(Exception, match="no room for it"):
-            await take(runtime, "echo", "hi", stream=stream)
+            await say(runtime, "echo", "hi", stream=stream)
         stored, run = await answer(runtime, "echo")
         assert (stored.state, stored.text, run.status) == ("failed", "You said: hi", "failed")
         assert stored.error

@@ -51,10 +51,12 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def say(runtime: Runtime, flow: str, text: str, *, session: str = "s", stream: bool = False) -> list[Event]:
+async def say(
+    runtime: Runtime, flow: str, text: str, *, session: str = "s", stream: bool = False, leave_at: float = 60
+) -> list[Event]:
     wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
     turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id=session, stream=stream))
-    async with asyncio.timeout(60), aclosing(turn) as events:
+    async with asyncio.timeout(leave_at), aclosing(turn) as events:
         return [event async for event in events]
 
 

@@ -60,8 +60,8 @@ class Approvals:
         arguments: Mapping[str, Any],
         *,
         flow: str,
-        sends: str | None = None,
-        is_always_asked: bool = False,
+        sends: str | None,
+        is_always_asked: bool,
     ) -> ToolWaits | None:
         """The call waits from now on; None where the tool is allowed already. `sends` as `Component.show_call` says.
 
