@@ -13,7 +13,7 @@ async def end_child(process: asyncio.subprocess.Process) -> int:
     """
     if process.returncode is None:
         with suppress(OSError):
-            os.kill(process.pid, 9)  # `process.kill()` may take the exit code of one that is gone, before Python 3.12.8
+            os.kill(process.pid, 9)  # `process.kill()` of older Pythons may take the exit code of one that is gone
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:

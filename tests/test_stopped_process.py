@@ -30,6 +30,6 @@ def test_a_second_process_calls_no_run_of_a_stopped_one_dead(kind: str, tmp_path
 def test_processes_that_slept_together_go_on(kind: str, tmp_path: Path) -> None:
     with empty_database(kind, tmp_path) as url:
         found = stop_both(tmp_path, url, rounds=1, seconds=2.5, limits=SHORT)
-    assert (found.seen["answers under way"], found.seen["hours that the clock moved"]) == (8, 8)
+    assert found.seen["answers under way"] == 8
     assert found.seen["runs acknowledged"] > 50
     assert {what: count for what, count in found.wrong.items() if count} == {}
