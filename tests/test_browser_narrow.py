@@ -124,7 +124,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
         for _ in [*wanted, END]:
             page.keyboard.press("Tab")
             page.wait_for_function(SETTLED)
-            reached.append(page.evaluate(FOCUSED))
+            # "Go to the end" may go while it has the focus, and then nothing has it.
+            reached += page.evaluate(f"document.activeElement === document.body ? [] : [({FOCUSED})()]")
         reached = [one for one in reached if one["name"] != END][: len(wanted)]  # which is there as long as one is not
         assert [one["name"] for one in reached] == wanted
         assert [one["name"] for one in reached if one["sign"] and measure_contrast(*one["sign"]) < RING] == []
