@@ -252,8 +252,8 @@ components:
     models = CallingOn()
     events = await run(models, text)
     (told,) = (event for event in events if isinstance(event, ToolReturned) and event.status == "failed")
-    assert told.text == "It failed: Agents call each other 8 deep at most: Top" + " → One → Two" * 4 + "."
-    assert not told.has_run
+    why = "It failed: Agents call each other 8 deep at most: Top" + " → One → Two" * 4 + "."
+    assert (told.text, told.has_run) == (why, False)
     assert len(models.asked) == 16
     assert find_answer(events) == "Enough."
 

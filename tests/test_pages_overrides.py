@@ -15,6 +15,7 @@ from flowground.limits import RunLimits
 from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
 from flowground.store.people import tokens
+from flowground.ui.api_access import try_it
 from flowground.ui.page import bridge, browser
 from tests.acting import ASKING_FIRST, SUM
 from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, read_chat
@@ -63,7 +64,8 @@ components:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(try_it, "_LOOK", 60)  # a try has its end when the page is drawn
     flows = {"talk": TALK, "text": TEXT, "fail": TALK.replace("scripted:json", "scripted:fail"), "bounded": BOUNDED}
     flows |= {"rows": ROWS, "echo": ECHO, "opened": OPENED, "careful": ASKING_FIRST}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):

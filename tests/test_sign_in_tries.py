@@ -153,10 +153,9 @@ async def test_a_wrong_password_costs_the_same_whoever_exists(
     monkeypatch.setattr(passwords, "COST", 10)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)).decode()
     sign_in = await open_sign_in(credentials=make_credentials(ada={"password": hashed}, nopass={}))
-    for name in ("bob", "inactive"):
-        await sign_in.roster.add(name, password=PASSWORD, by="x")
+    for name, password in (("bob", PASSWORD), ("inactive", PASSWORD), ("invited", None)):
+        await sign_in.roster.add(name, password=password, by="x")
     await store.write(members.set_active, member="inactive", is_active=False, by="x")
-    await sign_in.roster.add("invited", by="x")
     rounds: list[int] = []
     check = bcrypt.checkpw
 
