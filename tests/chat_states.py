@@ -103,8 +103,7 @@ def show_stopped(page: "Page", house: AppServer) -> None:
 
 
 def show_interrupted(page: "Page", house: AppServer) -> None:
-    say(_open(page, house, "silent"), "Go")
-    page.get_by_text("Language Model").wait_for()
+    show_waiting(page, house)
     house.kill()
     house.start()
     page.get_by_text("This was interrupted").wait_for()

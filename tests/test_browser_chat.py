@@ -205,7 +205,7 @@ def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, 
 def test_a_question_that_kill_9_cut_is_marked_and_can_be_tried_again(tmp_path: Path, page: "Page") -> None:
     with AppServer(tmp_path, flows={"silent": flow_text("scripted:silent", "Silent")}) as server:
         say(go(page, f"{server.url}/playground?flow=silent"), "Go")
-        page.get_by_text("Language Model").wait_for()
+        page.get_by_role("button", name="More for this chat").wait_for()
         address = page.url
         server.kill()
         lost = page.get_by_text("The connection to Flowground is lost")
