@@ -20,6 +20,7 @@ class Line(BaseModel):
 
 
 called: list[Any] = []
+released = threading.Event()
 
 
 def find_order(number: int, kind: Literal["all", "open"] = "all", since: date | None = None) -> dict[str, Any]:
@@ -52,6 +53,11 @@ def leave() -> None:
 def sleep(seconds: float) -> None:
     """Waits."""
     time.sleep(seconds)
+
+
+def wait_for_release() -> None:
+    """Returns once `released` is set."""
+    released.wait()
 
 
 async def sleep_well(seconds: float) -> None:

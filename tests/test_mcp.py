@@ -20,6 +20,7 @@ from flowground.errors import RunError
 from flowground.events import ToolReturned, ToolWaits, TurnFinished, TurnStarted
 from flowground.mcp_servers import McpServers
 from flowground.mcp_servers import session as mcp_session
+from flowground.mcp_servers import stdio as mcp_stdio
 from flowground.mcp_servers.results import LONGEST_DESCRIPTION
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.messages import Decision
@@ -160,6 +161,23 @@ async def test_progress_extends_a_call_and_not_without_end(monkeypatch: pytest.M
         with pytest.raises(RunError, match="did not answer within 2 seconds"):
             await servers.call("orders", "work", {"seconds": 0.02, "steps": 100_000})
         assert await servers.call("orders", "find_order", {"number": 1}), "the session goes on"
+
+
+async def test_a_server_that_hangs_is_replaced_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mcp_session, "_LOOK", 0.3)
+    monkeypatch.setattr(mcp_stdio, "_GRACE", 0.2)
+    async with opened(call_seconds=1) as servers:
+        await servers.find_tool("orders", "find_order")
+        (child,) = list_children(SCRIPT)
+        os.kill(child, signal.SIGSTOP)
+        with pytest.raises(RunError, match="did not answer within 1 seconds"):
+            await servers.call("orders", "find_order", {"number": 1})
+        assert await servers.call("orders", "find_order", {"number": 1}) == "Order 1 is sent."
+        (another,) = list_children(SCRIPT)
+        assert another != child
+        assert [line for line in caplog.messages if "orders answers nothing any more" in line]
 
 
 async def test_its_environment_is_what_the_settings_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Python Function: what of the operator's code a flow and a model may call, and with what."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from flowground.functions import Functions, FunctionSettings
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
 from tests.one_step import make_flow, offer, show
-from tests.own_functions import Line, called
+from tests.own_functions import Line, called, released
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 
@@ -110,6 +111,22 @@ async def test_a_call_that_fails_is_a_sentence(function: str, arguments: Any, sa
     assert said.startswith("It failed: ")
     assert says in said
     assert WORD not in said
+
+
+async def test_functions_that_never_return_stop_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    functions = Functions(FunctionSettings(modules=("tests.own_functions",), seconds=0.3), Path())
+    wait, find = (functions.find(f"tests.own_functions.{name}").call for name in ("wait_for_release", "find_order"))
+    try:
+        for _ in range(2):
+            done = await asyncio.gather(*(wait({}) for _ in range(8)), return_exceptions=True)
+            assert [str(error) for error in done] == [
+                "`tests.own_functions.wait_for_release` took longer than 0.3 seconds."
+            ] * 8
+            assert (await find({"number": 7}))["number"] == 7
+        assert len([line for line in caplog.messages if "has not returned" in line]) == 16
+    finally:
+        released.set()
+        functions.close()
 
 
 def test_a_module_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

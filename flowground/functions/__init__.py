@@ -10,7 +10,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ __all__ = ["FunctionSettings", "Functions", "OwnFunction"]
 _log = logging.getLogger(__name__)
 _AT_ONCE = 8
 """Functions in threads at once; more wait their turn, and that counts in their time."""
+_MOST_LEFT = 64
+"""Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
 _SHOWN = 300
 
 
@@ -48,7 +50,9 @@ class Functions:
 
     def __init__(self, settings: FunctionSettings, root: Path) -> None:
         self._seconds = settings.seconds
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-function")
+        self._threads = ThreadPoolExecutor(_AT_ONCE + _MOST_LEFT, thread_name_prefix="flowground-function")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._left: set[Future[Any]] = set()
         if settings.modules and str(root) not in sys.path:
             sys.path.append(str(root))
         self._known = {one.name: one for name in settings.modules for one in self._read_module(name)}
@@ -90,8 +94,7 @@ class Functions:
                 if inspect.iscoroutinefunction(function):
                     result = await function(**arguments)
                 else:
-                    loop = asyncio.get_running_loop()
-                    result = await loop.run_in_executor(self._threads, partial(function, **arguments))
+                    result = await self._run_in_thread(name, partial(function, **arguments))
                 return to_jsonable_python(result)
         except TimeoutError:
             raise RunError(f"`{name}` took longer than {self._seconds:g} seconds.") from None
@@ -104,6 +107,21 @@ class Functions:
         except (Exception, SystemExit):  # noqa: BLE001 - whatever the operator's code raises; the server goes on
             _log.exception("the function %s failed", name)
             raise RunError(f"`{name}` failed.", hint="The log says why.") from None
+
+    async def _run_in_thread(self, name: str, function: Callable[[], Any]) -> Any:
+        async with self._turns:
+            if len(self._left) >= _MOST_LEFT:
+                raise RunError("Too many Python functions have not returned.", hint="The log names them.")
+            running = self._threads.submit(function)
+            try:
+                return await asyncio.wrap_future(running)
+            finally:
+                if not running.done():  # nobody waits any more
+                    self._left.add(running)
+                    running.add_done_callback(self._left.discard)
+                    _log.warning(
+                        "the function %s has not returned and keeps a thread, one of %s", name, len(self._left)
+                    )
 
 
 def _load(name: str) -> ModuleType:

@@ -30,6 +30,8 @@ _LONGEST_PAUSE = 30.0
 _PROGRESS = 10
 """How many times its seconds a call may take that tells of progress."""
 _SHOWN = 300
+_LOOK = 2.0
+"""Seconds within which a server that kept a call waiting must list its tools; one that does not is begun anew."""
 _CLOSING = 10.0
 _STALE = ("notifications/tools/list_changed",)
 
@@ -111,6 +113,7 @@ class McpSession:
             async with limit:
                 return await asked
         except TimeoutError:
+            await self._end_where_silent(connection)
             raise RunError(
                 f"The MCP server `{self._name}` did not answer within {_say(self._entry.call_seconds)}."
             ) from None
@@ -123,6 +126,22 @@ class McpSession:
             connection.ended.set()
             _log.warning("The MCP server %s: %s", self._name, self._describe(error))
             raise RunError(f"The MCP server `{self._name}` could not be understood.") from None
+
+    async def _end_where_silent(self, connection: _McpConnection) -> None:
+        """After a call without an answer: ends a server that answers nothing else either; the next call begins it."""
+        try:
+            async with asyncio.timeout(_LOOK):
+                await connection.client.list_tools()
+        except MCPError:
+            pass  # an answer too
+        except Exception as error:  # noqa: BLE001 - silence, or whatever breaks inside the library
+            if not connection.ended.is_set():
+                _log.warning(
+                    "The MCP server %s answers nothing any more (%s): it is begun anew.",
+                    self._name,
+                    type(error).__name__,
+                )
+            connection.ended.set()
 
     async def _connect(self) -> _McpConnection:
         """The session, begun where there is none. Raises RunError."""
