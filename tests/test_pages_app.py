@@ -262,6 +262,7 @@ def test_a_script_gets_results_and_errors_of_the_loop(monkeypatch: pytest.Monkey
 
 def test_texts_and_figures_are_short_and_stand_as_letters() -> None:
     assert words.escape("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
+    assert words.escape("http://a.b www.c.d") == "http\\:\u2060//a.b www\u2060.c.d"  # Streamlit makes links of others
     seconds = (0.0001, 0.042, 0.999, 1.24, 12.3, 75)
     assert [*map(words.write_seconds, seconds)] == ["under 1 ms", "42 ms", "1.0 s", "1.2 s", "12 s", "1 min 15 s"]
     guessed = (0.1, 6.2, 59.4, 59.6, 75, 4000)

@@ -28,7 +28,7 @@ PROXIES_SAY = """
     fastly-client-ip x-azure-clientip x-envoy-external-address cdn-loop x-scheme x-original-url x-original-for
     x-amzn-trace-id x-cloud-trace-context x-request-start true-client-ip x-akamai-config-log-detail x-appengine-user-ip
     cloudfront-viewer-address x-varnish x-vercel-forwarded-for x-forwarded x-forward-for client-ip x-host x-arr-ssl
-    x-proxyuser-ip
+    x-proxyuser-ip ngrok-trace-id tailscale-user-login x-served-by remote-user
 """
 PROGRAMS_SAY = ("x-requested-with", "x-api-key", "sec-fetch-site", "x-request-id", "traceparent", "x-stainless-lang")
 FOREIGN = """

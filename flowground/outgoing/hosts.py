@@ -10,6 +10,8 @@ from flowground.words import list_names
 _ENTRY = re.compile(r"(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _USUAL_PORTS = {80, 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "5f00::/16", "192.88.99.0/24")))
+"""Networks that are nobody's on the Internet and that Python calls global: site-local ones, documentation, relays."""
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,7 +58,15 @@ def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
     inner = _find_inner(address)
     if any(one in network for one in (address, inner) for network in private if one.version == network.version):
         return True
-    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in (address, inner))
+    return all(_is_public(one) for one in (address, inner))
+
+
+def _is_public(address: IPAddress) -> bool:
+    return (
+        address.is_global
+        and not (address.is_multicast or address.is_reserved)
+        and not any(address in network for network in _SPECIAL)
+    )
 
 
 def _find_inner(address: IPAddress) -> IPAddress:

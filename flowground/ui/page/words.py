@@ -11,16 +11,17 @@ from flowground.words import has_words as has_words
 from flowground.words import round_seconds as round_seconds
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
+_BARE_ADDRESS = re.compile(r"(https?:|www)(?=//|\.)", re.IGNORECASE)
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
 def escape(text: str) -> str:
-    """The text with all Markdown taken as it stands."""
+    """The text with all Markdown taken as it stands, and no address in it a link."""
     return _escape_line(" ".join(mend(text).split()))
 
 
 def _escape_line(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKDOWN.sub(r"\\\1", _BARE_ADDRESS.sub("\\1\u2060", text))
 
 
 def write_sentence(text: str) -> str:
