@@ -11,16 +11,17 @@ from starlette.types import Scope
 
 _FORWARDING = frozenset((
     "akamai-origin-hop", "ali-cdn-real-ip", "cdn-loop", "client-ip", "client_ip", "do-connecting-ip", "forwarded",
-    "forwarded-for", "front-end-https", "remote-user", "incap-client-ip", "oxygen-buyer-ip", "proxy-client-ip", "remote-addr",
+    "forwarded-for", "front-end-https", "incap-client-ip", "oxygen-buyer-ip", "proxy-client-ip", "remote-addr",
     "surrogate-capability", "true-client-ip", "via", "wl-proxy-client-ip", "x-arr-log-id", "x-arr-ssl", "x-client-ip",
     "x-cloud-trace-context", "x-cluster-client-ip", "x-coming-from", "x-host", "x-nginx-proxy", "x-queue-start",
-    "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish",
+    "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish", "remote-user",
 ))  # fmt: skip
 """What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
 _FORWARDING_BEGINS = (
-    "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "ngrok-", "tailscale-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
+    "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
     "x-azure-", "x-envoy-", "x-fd-", "x-fly-", "x-forward", "x-gateway-", "x-goog-", "x-ms-", "x-nf-", "x-original",
     "x-proxy", "x-proxied-", "x-real-", "x-remote-", "x-rewrite-", "x-served-", "x-vercel-", "x-waws-",
+    "ngrok-", "tailscale-",
 )  # fmt: skip
 _DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
