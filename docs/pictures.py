@@ -138,7 +138,7 @@ def _ask_agent(page: "Page", server: AppServer, flow: str, message: str, answer:
     """With what it called first opened."""
     _ask(page, server, flow, message, answer)
     page.locator("details.fg-action > summary").first.click()
-    answers(page).get_by_text("Took", exact=True).first.wait_for()
+    answers(page).get_by_text("Input", exact=True).first.wait_for()
 
 
 def show_playground(page: "Page", server: AppServer) -> None:

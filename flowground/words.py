@@ -90,6 +90,11 @@ def cut(text: str, most: int = _SHOWN) -> str:
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def end_sentence(text: str) -> str:
+    """What somebody else said, with a full stop where it has no end."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def fold(text: str) -> str:
     """The text as it is compared: small letters, without accents; "Größe" and "GROSSE" are alike."""
     if text.isascii():

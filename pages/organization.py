@@ -13,7 +13,7 @@ st.set_page_config(page_title="Organization")
 st.title("Organization", anchor=False)
 access_requests.draw_section(caller, place="organization", size=PAGE)
 people_tab, groups_tab, tokens_tab, now_tab = st.tabs(
-    ["People", "Groups", "Tokens", "What runs now"], key="organization:tab", on_change="rerun"
+    ["People", "Groups", "Tokens", "Active runs"], key="organization:tab", on_change="rerun"
 )
 if people_tab.open:
     with people_tab:

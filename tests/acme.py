@@ -59,7 +59,7 @@ def switch(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
                 end.wait_for(state="detached")
                 still(page)
                 open_menu(page.get_by_role("button", name="Publish"))
-    page.get_by_text("Shared with everyone. They" if on else "Off: only authors").wait_for()
+    page.get_by_text("Shared with your organization. They" if on else "Off: only authors").wait_for()
     still(page)
 
 

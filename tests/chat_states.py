@@ -214,7 +214,7 @@ def show_acted(page: "Page", house: AppServer) -> None:
     say(_open(page, house, "acted"), f"{NESTED}\n{WRONG}")
     answers(page).locator('.fg-action-line[data-state="failed"]').wait_for()
     still(page).locator("details.fg-action > summary").first.click()
-    answers(page).get_by_text("Took", exact=True).first.wait_for()
+    answers(page).get_by_text("Input", exact=True).first.wait_for()
 
 
 def show_thought(page: "Page", house: AppServer) -> None:
@@ -225,7 +225,7 @@ def show_thought(page: "Page", house: AppServer) -> None:
 def show_asked(page: "Page", house: AppServer) -> None:
     """A tool waits for its person."""
     say(_open(page, house, "asked"), SUM)
-    page.get_by_role("group", name="A tool waits for you").get_by_role("button", name="Refuse").wait_for()
+    page.get_by_role("group", name="A tool needs your approval").get_by_role("button", name="Refuse").wait_for()
     page.get_by_role("button", name="More for this chat").wait_for()
     page.locator(STILL).wait_for()
 

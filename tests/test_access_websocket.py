@@ -27,7 +27,7 @@ from tests.tickets import open_browser
 
 SEEN = {
     b"Sign in to": "nobody",
-    b"Nothing here for you": "no",
+    b"You don't have access to this page": "no",
     b"This flow is not shared with you any more": "no",
     b"Message Talk": "yes",
 }
@@ -102,7 +102,9 @@ def seen(sent: bytes) -> str:
 
 def is_read(sent: bytes, mark: bytes) -> str:
     """Of a page whose readers see this mark."""
-    return "yes" if mark in sent else "nobody" if b"Sign in to" in sent else {True: "no"}[b"Nothing here" in sent]
+    if mark in sent or b"Sign in to" in sent:
+        return "yes" if mark in sent else "nobody"
+    return {True: "no"}[b"You don't have access" in sent]
 
 
 def look(browser: Browser, page: str, query: str, mark: bytes) -> str:

@@ -55,7 +55,7 @@ def test_a_call_opens_to_what_it_took_and_gave_and_is_kept(house: AppServer, pag
         lines.first.focus()
         page.keyboard.press("Enter")
         part = answers(page).locator("details.fg-action").first
-        part.get_by_text("Took", exact=True).wait_for()
+        part.get_by_text("Input", exact=True).wait_for()
         part.get_by_text("42", exact=True).wait_for()
         page.reload()
         await_answer(page, "The tools said: 42")
@@ -108,7 +108,7 @@ def test_a_thought_is_apart_from_the_answer_and_a_cut_is_told(house: AppServer, 
 
 def test_a_call_that_waits_is_allowed_refused_and_not_asked_about_again(house: AppServer, page: "Page") -> None:
     ask(page, house, "careful", "bob", SUM)
-    question = page.get_by_role("group", name="A tool waits for you")
+    question = page.get_by_role("group", name="A tool needs your approval")
     question.get_by_text("6*7").wait_for()
     page.reload()
     question.get_by_role("button", name="Refuse").press("Enter")

@@ -25,7 +25,7 @@ CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 def choose_flow(page: "Page", name: str) -> None:
     main = page.get_by_test_id("stMain")
-    main.get_by_text("Choose the flow that your program is to ask.").wait_for()
+    main.get_by_text("Choose the flow that your program will call.").wait_for()
     page.wait_for_url(re.compile(r"/api_access$"))
     still(page)
     main.get_by_role("link", name=name).click()
@@ -53,7 +53,7 @@ def test_a_flow_chosen_in_the_list_stays_when_the_owner_gives_the_code_and_so_do
     give_code(page, code_of(server))
     page.get_by_role("button", name="Make a token").wait_for()
     assert page.url == f"{server.url}/api_access?flow=echo"
-    page.get_by_text("Reach, expiry and rights").click()
+    page.get_by_text("Advanced (scope, expiry, permissions)").click()
     page.get_by_text(SEES_INSIDE).wait_for()
     page.get_by_text("With error handling").click()
     page.get_by_text("No answer from").locator("visible=true").wait_for()

@@ -55,7 +55,7 @@ def alone(tmp_path: Path) -> Iterator[AppServer]:
 def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServer, page: "Page") -> None:
     dialog = make_test(page, alone)
     dialog.get_by_text("Some words of it").click()
-    dialog.get_by_text("Write the words first.").wait_for()
+    dialog.get_by_text("Enter the words first.").wait_for()
     dialog.get_by_label("Words that stand in every right answer").fill("goodbye")
     dialog.get_by_text("expect: {contains: goodbye, takes: [Other], skips: [Refund]}").wait_for()
     still(page)
@@ -75,7 +75,7 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     file = alone.folder / "flows" / "refunds.yaml"
     assert file.read_text("utf-8") == FLOW + ADDED
 
-    go(page, f"{alone.url}/inside?flow=refunds").get_by_text("2 tests. Not run since the server began.").wait_for()
+    go(page, f"{alone.url}/inside?flow=refunds").get_by_text("2 tests. Not run since the server started.").wait_for()
     page.get_by_role("button", name="Run the tests").click()
     page.get_by_text("1 test of 2 failed").wait_for()
     page.get_by_text('contains: the answer lacks "30 days".').wait_for()

@@ -42,7 +42,7 @@ def test_a_word_finds_a_card_of_which_all_opens_it_and_which_is_one_stop_for_the
     eventually(lambda: cards(ada) == ["Zürich"])  # a page that is done with its script may still be drawing
     told = ada.locator(".st-key-card-zurich").inner_text()
     assert "By Olga" in told
-    assert "Shared with everyone" in told
+    assert "Shared with your organization" in told
     search.fill("nothing like it")
     ada.get_by_text("No flow has").wait_for()
     go(ada, house.url).get_by_text("31 flows").wait_for()

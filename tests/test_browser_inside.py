@@ -63,7 +63,7 @@ def test_the_steps_light_up_beside_the_chat_and_stay_as_the_last_answer_was_made
     way = page.get_by_test_id("stMain").get_by_role("link", name="Inside")
     beside = page.context.new_page()
     go(beside, way.evaluate("link => link.href"))
-    beside.get_by_text("Say something in the chat").wait_for()
+    beside.get_by_text("Send a message in the chat").wait_for()
     say(page, "a refund, please")
     find_shape(beside, "Refund", "running").wait_for()
     others = [name for name in ORDER if name != "Refund"]
@@ -119,7 +119,7 @@ def test_members_have_no_way_there(house: AppServer, page: "Page") -> None:
     go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=branching")
     assert page.get_by_role("link", name="Inside").count() == 0
     for address in ("/inside?flow=branching", "/knowledge?flow=travel"):
-        go(page, house.url + address).get_by_text("Nothing here for you").wait_for()
+        go(page, house.url + address).get_by_text("You don't have access to this page").wait_for()
 
 
 def test_files_are_added_found_and_removed(house: AppServer, page: "Page", axe: str, tmp_path: "Path") -> None:

@@ -90,7 +90,9 @@ def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(house: AppServe
 
 
 def test_who_approves_is_told_how_many_ask_and_what_it_shares(house: AppServer, ada: "Page", page: "Page") -> None:
-    go(enter_as(page, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text("Then you need access").wait_for()
+    go(enter_as(page, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text(
+        "you can ask for access here"
+    ).wait_for()
     fill(page, Why_do_you_need_it="To read it")
     page.get_by_role("button", name="Request access").click()
     page.get_by_text("your request is on its way").wait_for()

@@ -58,9 +58,9 @@ def test_an_admin_gets_the_file_to_download_a_member_is_offered_none_and_nothing
     assert still(page).get_by_role("button", name="New flow").count() == 0
     go(ada, house.url).get_by_role("button", name="New flow").click()
     dialog = ada.get_by_role("dialog")
-    dialog.get_by_text("Write a name first.").wait_for()
+    dialog.get_by_text("Enter a name first.").wait_for()
     assert dialog.get_by_role("button", name="Download the file").is_disabled()
-    dialog.get_by_text("Whoever runs the server, or keeps your organization's flows, puts it there").wait_for()
+    dialog.get_by_text("on the server; it appears here at once").wait_for()
     fill(ada, Name="Order status")
     dialog.get_by_role("button", name="Copy the file").wait_for()
     with ada.expect_download() as download:

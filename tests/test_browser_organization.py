@@ -29,7 +29,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
         go(enter_as(olga, house, "olga"), f"{house.url}/playground?flow=hidden")
         go(enter_as(bob, house, "bob"), house.url).get_by_text("Nothing is shared with you at the moment").wait_for()
         for address in ("unknown", "hidden"):
-            go(bob, f"{house.url}/public_flow/{address}").get_by_text("Nothing here for you").wait_for()
+            go(bob, f"{house.url}/public_flow/{address}").get_by_text("You don't have access to this page").wait_for()
             fill(bob, Why_do_you_need_it="For the report")
             bob.get_by_role("button", name="Request access").click()
             if address == "hidden":  # its owner, who did nothing, reads for ten seconds:
@@ -37,7 +37,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
             for _ in range(2):  # also after the page is loaded anew
                 bob.get_by_role("heading", name="You are waiting for access").wait_for()
                 bob.get_by_text("your request is on its way").wait_for()
-                assert bob.get_by_text("Nothing here for you").count() == 0
+                assert bob.get_by_text("You don't have access to this page").count() == 0
                 still(bob).reload()
         go(olga, house.url).get_by_text("For the report").wait_for()
         olga.get_by_role("button", name="Deny").wait_for()
@@ -54,7 +54,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
 def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", page: "Page") -> None:
     go(ada, house.url)
     enter_as(page, house, "zoe")
-    go(page, f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
+    go(page, f"{house.url}/public_flow/talk").get_by_text("You don't have access to this page").wait_for()
     fill(page, Why_do_you_need_it="To have a look")
     page.get_by_role("button", name="Request access").click()
     page.get_by_text("your request is on its way").wait_for()
@@ -144,7 +144,7 @@ def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: 
     ada.get_by_text("1 to 25 of 27").wait_for(state="detached")
     still(ada)
     revoke(ada.get_by_role("button", name="Revoke"))
-    ada.get_by_text("Nothing has these words.").wait_for()
+    ada.get_by_text("No results.").wait_for()
     assert requests.get(f"{house.url}/api/v1/flows", headers=headers, timeout=10).status_code == 403
 
 
@@ -168,7 +168,7 @@ def find_row(page: "Page", member: str) -> "Locator":
 
 
 def open_names(page: "Page", member: str) -> "Locator":
-    choose(find_row(page, member).get_by_role("button", name="More"), "Names")
+    choose(find_row(page, member).get_by_role("button", name="More"), "Edit name")
     page.get_by_role("dialog").wait_for()
     return still(page).get_by_role("dialog")
 

@@ -53,7 +53,7 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
         wait_for_toggle(ada, is_on=shared)
         assert menu.get_by_text(BUSY).count() == ada.get_by_text(BUSY).count() == 1
     menu.get_by_text("Shareable Playground").click()  # the wish, uttered again
-    menu.get_by_text("Off: only authors" if shared else "Shared with everyone. They").wait_for()
+    menu.get_by_text("Off: only authors" if shared else "Shared with your organization. They").wait_for()
     wait_for_toggle(ada, is_on=not shared)
     ada.get_by_text(BUSY).wait_for(state="detached")
     open_menu(go(ada, ada.url).get_by_role("button", name="Publish"))
@@ -82,7 +82,7 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
         still(ada)
     close(pane)
     open_pane()
-    pane.get_by_role("radio", name="Everyone in the organization", checked=True).wait_for()
+    pane.get_by_role("radio", name="Everyone in your organization", checked=True).wait_for()
     assert [box.is_checked() for box in pane.get_by_role("checkbox").all()] == [False, False]
     assert pane.get_by_text(BUSY).count() == 0
 

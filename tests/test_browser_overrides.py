@@ -182,4 +182,4 @@ def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wi
         answer = json.loads(run_snippet("python", script, env={"FLOWGROUND_API_KEY": token}).stdout)
         assert answer["messages"][0]["content"] == "canary of the prompt: be brief."
         for address in ("/api_access?flow=talk", "/api_access?flow=unknown"):
-            go(bob, f"{house.url}{address}").get_by_text("Nothing here for you").wait_for()
+            go(bob, f"{house.url}{address}").get_by_text("You don't have access to this page").wait_for()

@@ -105,7 +105,7 @@ def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServe
 def test_that_a_flow_is_shared_is_told_to_who_may_publish_it(house: AppServer, bob: "Page", ada: "Page") -> None:
     go(bob, f"{house.url}/playground?flow=support").get_by_role("heading", name="Support").wait_for()
     assert "Shared" not in still(bob).get_by_test_id("stMain").inner_text()
-    go(ada, f"{house.url}/playground?flow=support").get_by_text("Shared with everyone").first.hover()
+    go(ada, f"{house.url}/playground?flow=support").get_by_text("Shared with your organization").first.hover()
     ada.get_by_text("Nobody sees your chats with it").wait_for()
 
 

@@ -133,7 +133,7 @@ def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "
     assert open_menu(ada.get_by_role("button", name="Publish")).get_by_role("switch").is_checked()
     switch(ada, house, "slow", on=False)
     page.reload()
-    page.get_by_text("Nothing here for you").wait_for()
+    page.get_by_text("You don't have access to this page").wait_for()
 
 
 def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: "Browser") -> None:

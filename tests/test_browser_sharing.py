@@ -29,12 +29,12 @@ def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Pa
     switch(ada, house, "talk", on=False)
     for who in ("member", "member:bob", "member:nobody"):
         go(ada, f"{house.url}/public_flow/talk?as={who}")
-        ada.get_by_text("Nothing here for you").or_(ada.get_by_text("The sign-in form")).wait_for()
+        ada.get_by_text("You don't have access to this page").or_(ada.get_by_text("The sign-in form")).wait_for()
         assert ada.get_by_role("textbox", name="Message", exact=True).count() == 0
     ada.get_by_role("button", name="End preview").click()
     await_composer(ada)
     go(enter_as(page, house, "bob"), f"{house.url}/public_flow/talk?as=member:augusta")
-    page.get_by_text("Nothing here for you").wait_for()
+    page.get_by_text("You don't have access to this page").wait_for()
     assert "Preview" not in page.content()
 
 
@@ -83,7 +83,9 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
     copy.click()
     copy.get_by_text("Copied", exact=True).wait_for()
     with visitor(browser) as bob, visitor(browser) as zoe:
-        go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text("Nothing here").wait_for()
+        go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text(
+            "You don't have access"
+        ).wait_for()
         await_composer(go(enter_as(zoe, house, "zoe"), f"{house.url}/public_flow/hidden"))
 
 
@@ -113,14 +115,14 @@ def test_an_invitation_stores_whom_one_chose_and_leads_back_to_the_choice(
     pane = ada.get_by_role("dialog")
     only = pane.get_by_role("radio", name="People and groups", checked=True)
     pane.get_by_text("People and groups").click()
-    pane.get_by_text("Not saved yet: this flow is still shared with everyone.").wait_for()
+    pane.get_by_text("Not saved. Currently shared with your organization.").wait_for()
     still(ada)
     pane.get_by_role("button", name="Invite somebody new").click()
     pane.get_by_text("Echo is then shared with 1 person.").wait_for()
     still(ada)
     pane.get_by_role("button", name="Close").click()
     only.wait_for()  # nobody was invited: the choice is there, and is not saved
-    pane.get_by_text("Not saved yet").wait_for()
+    pane.get_by_text("Not saved.").wait_for()
     still(ada)
     pane.get_by_role("button", name="Invite somebody new").click()
     fill(ada, User_name="nina")
@@ -128,6 +130,6 @@ def test_an_invitation_stores_whom_one_chose_and_leads_back_to_the_choice(
     pane.get_by_role("button", name="Done").click()
     only.wait_for()
     pane.get_by_text("3 people can open it (authors and admins included)", exact=True).wait_for()
-    assert still(ada).get_by_text("Not saved yet").count() == 0
+    assert still(ada).get_by_text("Not saved.").count() == 0
     go(ada, f"{house.url}/playground?flow=echo").get_by_text("Shared with 1 person").first.wait_for()
-    go(enter_as(page, house, "bob"), f"{house.url}/public_flow/echo").get_by_text("Nothing here").wait_for()
+    go(enter_as(page, house, "bob"), f"{house.url}/public_flow/echo").get_by_text("You don't have access").wait_for()

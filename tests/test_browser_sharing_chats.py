@@ -86,7 +86,7 @@ def test_a_chat_is_shared_read_copied_and_revoked(house: AppServer, browser: "Br
         dialog.get_by_role("button", name="Revoke").wait_for(state="detached")
         said = []
         for address in (link[0], f"{house.url}/shared_chat?id=unknown"):
-            go(other, address).get_by_role("heading", name="Nothing here for you").wait_for()
+            go(other, address).get_by_role("heading", name="You don't have access to this page").wait_for()
             other.get_by_role("button", name="Sign in as somebody else").wait_for()
             said.append(still(other).get_by_test_id("stMain").inner_text())
         assert said[0] == said[1]

@@ -25,12 +25,12 @@ OFF = "This flow is switched off. Back at three."
 
 
 def open_now(page: "Page", house: AppServer) -> "Page":
-    go(page, f"{house.url}/organization").get_by_role("tab", name="What runs now").click()
+    go(page, f"{house.url}/organization").get_by_role("tab", name="Active runs").click()
     return still(page)
 
 
 def switch_off(page: "Page", what: str, says: str) -> None:
-    page.get_by_role("button", name="Switch something off").click()
+    page.get_by_role("button", name="Switch off a flow or provider").click()
     page.get_by_role("combobox", name="What").click()
     page.get_by_role("option", name=what).click()
     page.get_by_role("textbox", name="What people are told").fill(says)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
-SETS = "Set fields of the flow, such as its prompt and temperature. Such a token can make the flow recite its prompt."
+SETS = "Set fields of the flow, such as its prompt and temperature. This can reveal the flow's prompt."
 
 
 def is_in_sight(part: "Locator") -> bool:
@@ -37,7 +37,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
     name = f"{scheme} {width}"
     with visitor(browser, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
         go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")
-        page.get_by_text("Reach, expiry and rights").click()
+        page.get_by_text("Advanced (scope, expiry, permissions)").click()
         for name_of_choice in (SEES_INSIDE, SETS):
             choice = page.get_by_role("checkbox", name=name_of_choice)
             choice.wait_for(state="attached")

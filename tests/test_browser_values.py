@@ -129,7 +129,7 @@ def test_steps_are_a_line_of_time_and_open_to_what_they_took_and_gave(house: App
     shaky.get_by_text("Why it failed").wait_for()  # open by itself
     each = page.get_by_role("group", name="For Each")
     each.get_by_role("button", name="For Each").click()
-    each.get_by_text("What Type Convert gave").click()
+    each.get_by_text("Value from Type Convert").click()
     each.locator(".fg-tree").get_by_text("two", exact=True).wait_for()
     each.get_by_text("2 runs").wait_for()
     each.get_by_text("2. Inner one").click()

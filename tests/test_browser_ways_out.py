@@ -26,7 +26,7 @@ HOUSE = House(
 @pytest.mark.parametrize("path", ["/organization", "/first_account", "/playground?flow=hidden", "/public_flow/hidden"])
 def test_a_page_that_is_not_ones_own_leads_to_ones_flows(house: AppServer, page: "Page", path: str) -> None:
     enter_as(page, house, "bob")
-    go(page, house.url + path).get_by_role("heading", level=1, name="Nothing here for you").wait_for()
+    go(page, house.url + path).get_by_role("heading", level=1, name="You don't have access to this page").wait_for()
     page.get_by_text("an admin of Acme").wait_for()
     assert page.get_by_role("dialog").count() == 0
     page.get_by_role("link", name="Your flows").click()

@@ -62,18 +62,18 @@ def test_fields_stand_in_the_flows_order_and_say_what_their_model_says() -> None
 def test_what_is_locked_says_why() -> None:
     said = {key: FLOW.policy.explain_lock(field) for key, field in fields(FLOW).items()}
     assert {key: why for key, why in said.items() if why} == {
-        "Prompt.topic": "The topic feeds it",
-        "Model.model": "Protected: only the author sets it",
-        "Model.files": "Protected: only the author sets it",
-        "Model.system_message": "Prompt and The topic feed it",
-        "Model.input_value": "Chat Input feeds it",
-        "ChatOutput.input_value": "Language Model feeds it",
+        "Prompt.topic": "Set by The topic",
+        "Model.model": "Change it in the flow file",
+        "Model.files": "Change it in the flow file",
+        "Model.system_message": "Set by Prompt and The topic",
+        "Model.input_value": "Set by Chat Input",
+        "ChatOutput.input_value": "Set by Language Model",
     }
     assert fields(FLOW)["Model.system_message"].value == "${Prompt} ${Topic}"
     assert {key for key, field in fields(FLOW).items() if field.closed} == {key for key, why in said.items() if why}
     opened = {key: OPENED.policy.explain_lock(field) for key, field in fields(OPENED).items()}
-    assert opened["Prompt.template"] == "The author has not opened it"
-    assert opened["Prompt.topic"] == "The topic feeds it"
+    assert opened["Prompt.template"] == "Not editable via API"
+    assert opened["Prompt.topic"] == "Set by The topic"
     assert opened["Model.model"] is None
 
 

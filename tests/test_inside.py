@@ -134,7 +134,7 @@ def test_a_file_over_the_limit_is_shown_from_its_beginning_on_and_one_that_canno
 )
 def test_what_is_not_there_is_the_calm_page(flows: Path, query: dict[str, str]) -> None:
     at = open_script("inside", **query)
-    assert "Nothing here for you" in read(at)
+    assert "You don't have access to this page" in read(at)
     assert not [one for one in at.get("bidi_component") if str(one.key).startswith("inside:")]
 
 

@@ -148,15 +148,15 @@ def test_authors_and_admins_read_the_mistakes(house: AppServer, who: str, page: 
     with open_page(open_browser(house, who)) as socket:
         sent = socket.visit(page, "flow=broken")
         assert [word for word in (*MISTAKES, b"Did you mean") if word not in sent] == []
-        assert b"Nothing here for you" not in sent
-        assert b"Nothing here for you" in socket.visit(page, "flow=unknown")
+        assert b"You don't have access to this page" not in sent
+        assert b"You don't have access to this page" in socket.visit(page, "flow=unknown")
 
 
 def test_a_member_meets_the_page_of_unknown_flows(house: AppServer) -> None:
     with open_page(open_browser(house, "bob")) as socket:
         for address in ("broken", "unknown"):
             sent = socket.visit("playground", f"flow={address}")
-            assert b"Nothing here for you" in sent
+            assert b"You don't have access to this page" in sent
             assert [word for word in MISTAKES if word in sent] == []
 
 
@@ -165,5 +165,5 @@ def test_the_shareable_playground_tells_nobody(house: AppServer, who: str) -> No
     browser = open_browser(house, who) if who else Browser(house.url)
     with open_page(browser, base="/public_flow/broken") as socket:
         sent = socket.visit()
-        assert (b"Nothing here for you" if who else b"Sign in") in sent
+        assert (b"You don't have access to this page" if who else b"Sign in") in sent
         assert [word for word in MISTAKES if word in sent] == []

@@ -144,7 +144,7 @@ def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(page: st
     said = read(open_script(page, flow="broken"))
     told = ("needs a correction", "broken.yaml", "line 3, column 14", "Did you mean **ChatInput**?")
     assert [words for words in told if words not in said] == []
-    assert "Nothing here for you" not in said
+    assert "You don't have access to this page" not in said
     (folder / "broken.yaml").write_text(FLOWS["talk"], "utf-8")
     assert "needs a correction" not in read(open_script(page, flow="broken"))
 
@@ -152,7 +152,7 @@ def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(page: st
 @pytest.mark.usefixtures("folder")
 def test_an_unknown_flow_is_one_calm_page() -> None:
     for address in ("unknown", "", "../talk"):
-        assert "Nothing here for you" in read(open_script("playground", flow=address))
+        assert "You don't have access to this page" in read(open_script("playground", flow=address))
 
 
 @pytest.mark.usefixtures("folder")
@@ -163,7 +163,7 @@ def test_the_api_page_shows_code_or_lets_one_choose_a_flow() -> None:
     assert "export FLOWGROUND_API_KEY=YOUR_TOKEN" in shown
     assert sum("/api/v1/run/talk" in code for code in shown) == 3
     at = open_script("api_access")
-    assert "Choose the flow that your program is to ask." in read(at)
+    assert "Choose the flow that your program will call." in read(at)
     assert "POST /api/v1/run/talk" in read(at)
 
 
@@ -355,7 +355,7 @@ def test_one_tries_some_files_only_and_reads_that_flows_have_filters(tmp_path: P
         for files, found in (("", ["Acme", "ajax"]), ("n/AC*.md", ["Acme"])):
             said = search(page, query="Lyon", files=files)
             assert [name for name in notes if f"Lyon of {name}" in said] == found
-        assert "No file is called so. `**/NAME` is one in any folder" in search(page, files="Acme.md")
+        assert "No file with that name. `**/NAME` is one in any folder" in search(page, files="Acme.md")
         assert "Nothing was found." in search(page, query="Xyzzy", files="n/Acme.md")
 
 

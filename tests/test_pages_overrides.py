@@ -177,8 +177,8 @@ def test_an_emptied_editor_means_the_authors_value() -> None:
 
 def test_locked_fields_say_why_and_a_search_finds_others_by_name() -> None:
     at = open_script("api_access", flow="talk")
-    assert ":material/lock: **System Message** · Prompt feeds it" in read_plain(at)
-    assert ":material/lock: **Model** · Protected: only the author sets it" in read_plain(at)
+    assert ":material/lock: **System Message** · Set by Prompt" in read_plain(at)
+    assert ":material/lock: **Model** · Change it in the flow file" in read_plain(at)
     assert not any(area.label == "System Message" for area in at.text_area)
     find_by_label(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Chat History Messages", "Number of Messages"]

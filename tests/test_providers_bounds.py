@@ -184,7 +184,7 @@ async def test_repeats_end() -> None:
     async with model([whole({"detail": "broken"}, status="500 Oh No")], retries=1) as (provider, server):
         refused = await fault_of(provider.complete(CALL), ProviderRefused)
         assert (refused.status, len(server.asked)) == (500, 2)
-        assert refused.message == "The provider 'mine' answered with status 500: broken"
+        assert refused.message == "The provider 'mine' answered with status 500: broken."
 
 
 async def test_a_long_wait_is_the_callers() -> None:
@@ -265,7 +265,7 @@ async def test_an_error_under_status_200_is_an_error() -> None:
     async with model([whole(failure)], [chunked(failure)], retries=0) as (provider, _):
         for _ in range(2):
             refused = await fault_of(all_of(provider), ProviderRefused)
-            assert (refused.status, refused.message) == (507, "The provider 'mine' reported: out of memory")
+            assert (refused.status, refused.message) == (507, "The provider 'mine' reported: out of memory.")
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -316,13 +316,13 @@ async def test_an_overloaded_server_is_asked_again_and_then_told_without_the_key
         assert len(server.asked) == 3
     async with opened([busy], retries=0) as (provider, _):
         told = (await fault_of(hear(provider, CALL), ProviderBusy)).message
-        assert told == f"The provider 'mine' answered with status {status}: Busy (…)"
+        assert told == f"The provider 'mine' answered with status {status}: Busy (…)."
 
 
 async def test_an_overload_after_the_first_piece_ends_the_answer() -> None:
     async with claude([named(start(), *text(0, "Hel")[:-1], OVERLOADED)]) as (provider, server):
         failed = await fault_of(hear(provider, CALL), ProviderBusy)
-        assert failed.message == "The provider 'mine' reported: Busy (…)"
+        assert failed.message == "The provider 'mine' reported: Busy (…)."
         assert len(server.asked) == 1
 
 

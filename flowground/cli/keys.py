@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
         choices=get_args(Sets),
         default="opened",
         help="opened: the fields that a flow's author opened to members (the default); unprotected: every field that "
-        "is not protected. Such a token can make a flow recite its prompt",
+        "is not protected. This can reveal a flow's prompt",
     )
     create.set_defaults(command=_create)
     listing = keys.add_parser("list", help="show all tokens, without their secrets")

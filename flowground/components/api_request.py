@@ -20,7 +20,7 @@ from flowground.components.template import Variable, parse_template
 from flowground.errors import RunError
 from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall
 from flowground.values import ValueKind
-from flowground.words import Schema, cut
+from flowground.words import Schema, cut, end_sentence
 
 _BEGINNING = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?#]|$)")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade", "expect"}
@@ -196,7 +196,7 @@ class APIRequest(Component):
         answer = OutgoingAnswer(answer.url, answer.status, answer.media_type, answer.charset, answer.location, data)
         if answer.status >= 400:
             said = cut(" ".join(answer.text.split()), _SAID)
-            raise RunError(f"{_ANSWERED} {answer.status}{f': {said}' if said else '.'}")
+            raise RunError(f"{_ANSWERED} {answer.status}{f': {end_sentence(said)}' if said else '.'}")
         result: Any = answer.text
         if answer.media_type.endswith("json"):
             if data.count(b"[") + data.count(b"{") > MOST_PARTS:

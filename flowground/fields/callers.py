@@ -162,12 +162,12 @@ class FlowPolicy:
         """Why the field is closed, in an editor's few words; None where it is open."""
         if policy.filled_by:
             sources = dict.fromkeys(self._titles[reference.component] for reference in policy.filled_by.references)
-            return f"{' and '.join(sources)} {'feeds' if len(sources) == 1 else 'feed'} it"
+            return f"Set by {' and '.join(sources)}"
         if policy.closed == "unlisted":
-            return "The author has not opened it"
+            return "Not editable via API"
         if policy.type.is_secret and policy.closed:
             return "Secret"
-        return "Protected: only the author sets it" if policy.closed else None
+        return "Change it in the flow file" if policy.closed else None
 
     def _refuse_unknown(self, name: str, key: str, what: str) -> Refusal:
         if key == "code":  # the field that Langflow's components have, and its words

@@ -90,7 +90,7 @@ components:
   TextOutput: {type: TextOutput, input_value: "${Model}"}
 """
 _DOCUMENTS = """\
-description: Answers questions from a folder of your documents, and says where the answer stands.
+description: Answers questions from a folder of your documents, and cites its sources.
 components:
   ChatInput: {type: ChatInput}
   Found: {type: Retrieve, knowledge: papers, search_query: "${ChatInput}", top_k: 4}

@@ -19,7 +19,7 @@ from flowground.mcp_servers.results import ServerTool, list_known, read_result, 
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.mcp_servers.stdio import open_stdio
 from flowground.providers.lanes import Ways
-from flowground.words import cut, suggest
+from flowground.words import cut, end_sentence, suggest
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,8 @@ class McpSession:
             ) from None
         except MCPError as error:
             if error.code != mcp_types.CONNECTION_CLOSED:
-                raise RunError(f"The MCP server `{self._name}` refused it: {cut(error.message, _SHOWN)}") from None
+                said = end_sentence(cut(error.message, _SHOWN))
+                raise RunError(f"The MCP server `{self._name}` refused it: {said}") from None
             connection.ended.set()
             raise RunError(f"The MCP server `{self._name}` ended before it answered.") from None
         except Exception as error:  # noqa: BLE001 - whatever breaks inside a library that talks with strangers

@@ -20,7 +20,7 @@ from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, Prov
 from flowground.providers.connection import Times
 from flowground.providers.event_stream import list_filtered, read_error
 from flowground.providers.lanes import AT_ONCE, USUAL_WAYS, Lane, Lanes, Ways
-from flowground.words import cut
+from flowground.words import cut, end_sentence
 
 _BROKEN = (
     httpcore2.NetworkError,
@@ -132,10 +132,10 @@ class Server:
             await self._lanes.close()
 
     def clean(self, said: str) -> str:
-        """A server's words on one line, short, without our key and address (some servers repeat them)."""
+        """A server's words as one sentence, short, without our key and address (some servers repeat them)."""
         for secret in self._secrets:
             said = said.replace(secret, "…")
-        return cut(" ".join(said.split()), _SAID_CHARS)
+        return end_sentence(cut(" ".join(said.split()), _SAID_CHARS))
 
     async def _send(
         self, lane: Lane, body: bytes, asked: tuple[bytes, bytes], *, is_streamed: bool, most_bytes: int
@@ -160,9 +160,9 @@ class Server:
         message = f"The provider {self._name!r} answered with status {status}{end}"
         if code == "content_filter":
             names = list_filtered(answer.data)
-            found = f" found {self.clean(', '.join(names))}" if names else " refused it"
+            found = f" found {self.clean(', '.join(names))}" if names else " refused it."
             return ProviderRefused(
-                f"The provider {self._name!r} does not answer this: its content filter{found}.",
+                f"The provider {self._name!r} does not answer this: its content filter{found}",
                 status=status,
                 hint="Say it in other words, or change the filter at the provider.",
             )

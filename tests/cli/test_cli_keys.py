@@ -44,7 +44,7 @@ def test_a_key_sees_and_sets_what_is_said(here: Here, capsys: pytest.CaptureFixt
     assert here("keys", "create", "ci").err.startswith(said)
     with pytest.raises(SystemExit):
         main(["keys", "create", "--help"])
-    assert "Such a token can make a flow recite its prompt" in " ".join(capsys.readouterr().out.split())
+    assert "This can reveal a flow's prompt" in " ".join(capsys.readouterr().out.split())
 
 
 def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ _MOST = 30
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
 _MODES: Sequence[Mode] = ("plain", "stream", "simple")
-_MODES_SAID = "Plain: Langflow's whole body. Stream: piece by piece. Simple: text, session, usage, what it cites."
+_MODES_SAID = "Plain: Langflow's full response. Stream: as it is written. Simple: text, session, usage and citations."
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
@@ -68,7 +68,7 @@ def draw_choice(caller: Caller) -> None:
     found = bridge.ask(_list_runnable, caller)
     opening.require_allowed(bool(found))
     st.title("API access", anchor=False)
-    st.caption("Choose the flow that your program is to ask.")
+    st.caption("Choose the flow that your program will call.")
     wanted = ""
     if len(found) > _FEW:
         wanted = st.text_input(
@@ -249,9 +249,7 @@ def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
     """Which call it is."""
     if call is None:
         if wired.policy.asked or wired.flow.chat.accepts:
-            says = (
-                "What is chosen or added in the chat is not in this code: *Copy as code* at an answer writes that call."
-            )
+            says = "To get code with a chat's options and files, use *Copy as code* under an answer."
             st.caption(says)
         return
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
@@ -268,7 +266,7 @@ def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -
     if request.token:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("**Run this first**: it gives the code its token.")
+        st.markdown("**Set your API key**: run this first.")
         st.space("stretch")
         shell = _choose("Shell", _SHELLS, key=f"api:shell:{request.flow_id}")
         line = write_export_line(fresh.secret if fresh else None, shell=shell)
@@ -286,7 +284,7 @@ def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> Non
                 st.page_link(browser.USAGE, label="Usage", query_params={"flow": wired.id}, width="content")
     described = write_description_url(request.base_url)
     # Said as long as docs/api.md says it.
-    st.caption(f"Described for programs: [OpenAPI]({described}). Addresses like OpenAI's, `/v1/…`, are not there yet.")
+    st.caption(f"[OpenAPI spec]({described}). OpenAI-compatible endpoints are not available yet.")
     key = f"api:markdown:{wired.id}"
     every = st.expander("All as Markdown", icon=":material/article:", type="compact", key=key, on_change="rerun")
     if every.open:

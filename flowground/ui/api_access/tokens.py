@@ -113,7 +113,7 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
         failure.draw_kept(_REFUSED)
         if fresh:
             with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
-                said = "**Your new token.** Keep it where you keep passwords: after a reload it is shown nowhere."
+                said = "**Your new token.** Copy it now. You won't be able to see it again."
                 st.markdown(f":green[:material/check_circle:] {said}")
                 with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                     st.markdown(f"`{fresh.secret}`")
@@ -150,7 +150,7 @@ def _draw_form(caller: Caller, wired: WiredFlow) -> None:
     ):
         st.text_input(
             "Name",
-            placeholder="What will use it",
+            placeholder="e.g. Billing script",
             max_chars=application_tokens.LONGEST_NAME,
             key=f"tokens:name:{wired.id}",
         )
@@ -159,7 +159,7 @@ def _draw_form(caller: Caller, wired: WiredFlow) -> None:
         )
     # Tracked, so that it stays as it was left wherever it stands on the page.
     key = f"tokens:choices:{wired.id}"
-    with st.expander("Reach, expiry and rights", type="compact", key=key, on_change="rerun"):
+    with st.expander("Advanced (scope, expiry, permissions)", type="compact", key=key, on_change="rerun"):
         _draw_choices(caller, wired)
     if more := _write_more(caller, wired):
         st.caption(f":orange[:material/key:] The next token may also {more}.")
@@ -169,14 +169,14 @@ def _draw_choices(caller: Caller, wired: WiredFlow) -> None:
     """Outside the form, so that *Try it* knows them."""
     with st.container(horizontal=True, gap="small"):
         reach, expires = f"tokens:reach:{wired.id}", f"tokens:expires:{wired.id}"
-        st.selectbox("Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=reach, width=180)
+        st.selectbox("Scope", list(_REACH), format_func=lambda name: _REACH[name], key=reach, width=180)
         st.selectbox("Expires", list(_EXPIRES), key=expires, width=140)
     if not caller.opens_every_flow:
         return
     with st.container(gap="xsmall"):
         st.caption("It runs the flow and sees what it answers. It may also:")
         st.checkbox(SEES_INSIDE, key=f"tokens:sees:{wired.id}")
-        warns = "Such a token can make the flow recite its prompt."  # no colour: it would be read out as its markup
+        warns = "This can reveal the flow's prompt."  # no colour: it would be read out as its markup
         st.checkbox(f"{_SETS_FIELDS}. {warns}", key=f"tokens:sets:{wired.id}")
 
 

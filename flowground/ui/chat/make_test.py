@@ -62,7 +62,7 @@ def _draw(place: TurnPlace, turn: answered_turns.AnsweredTurn) -> None:
         part = st.text_input("Words that stand in every right answer", key=f"{key}:part", live=True) or ""
         entry = {**entry, "expect": {"contains": part} | _drop(entry["expect"], "equals")}
         if not part.strip():
-            st.caption("Write the words first.")
+            st.caption("Enter the words first.")
             return
     if made_test.unknown:
         names = ", ".join(f"**{words.escape(component)}**" for component in made_test.unknown)

@@ -45,7 +45,7 @@ _IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
 """What stays as it is in an address that Markdown holds."""
 _NEEDS_CODE = "Adding files asks for the owner code, which is in the terminal where Flowground was started."
 _NO_SUCH_FILE = (
-    "No file is called so. `**/NAME` is one in any folder, `folder/**` all of a folder, and `**/*.pdf` all PDFs."
+    "No file with that name. `**/NAME` is one in any folder, `folder/**` all of a folder, and `**/*.pdf` all PDFs."
 )
 _EXAMPLE = """\
 components:
@@ -107,9 +107,9 @@ def _write_place(place: tuple[str, str]) -> str:
 
 
 def _draw_nothing(*, is_of_flow: bool) -> None:
-    says = "This flow looks nothing up" if is_of_flow else "There is no knowledge for all flows"
-    where = "its file" if is_of_flow else "config.yaml"
-    st.markdown(f"{says}: {where} has no `knowledge:`. With these lines a flow finds passages of your documents:")
+    says = "No documents connected" if is_of_flow else "No documents for all flows"
+    where = "the flow's file" if is_of_flow else "config.yaml"
+    st.markdown(f"{says}. Add a `knowledge:` section to {where}:")
     st.code(_EXAMPLE, language="yaml")
 
 
@@ -314,7 +314,7 @@ def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[Ind
         is_sent = st.form_submit_button("Find passages", icon=":material/search:")
     if not (question or "").strip():
         if is_sent:
-            st.caption("Write a question first.")
+            st.caption("Enter a question first.")
         return
     pattern = (source or "").strip()
     with failure.draw_refusals():

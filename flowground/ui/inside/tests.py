@@ -11,10 +11,7 @@ from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.wiring import WiredFlow
 
-_NONE = (
-    "This flow has no tests. *Make it a test* below an answer in the playground begins with one; they stand under "
-    "`tests:` in the flow's file."
-)
+_NONE = "No tests yet. Use *Make it a test* under an answer in the playground."
 
 _MOST_FAILED = 20
 """Of which the differences are shown."""
@@ -49,7 +46,7 @@ def _find(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTestRepor
 
 def _draw_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
     if report is None or report.version != wired.version:
-        says = "Not run since the server began." if report is None else "The flow has changed since they were run."
+        says = "Not run since the server started." if report is None else "The flow has changed since they were run."
         st.caption(f"{words.count(len(wired.flow.tests), 'test')}. {says}")
         st.markdown("\n".join(f"- :gray[{_write_title(test.title)}]" for test in wired.flow.tests))
         return

@@ -66,7 +66,7 @@ def draw_list(
     page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
     if searched or page.count > size:
         draw_search(name, label)
-    says = "Nothing has these words." if searched else empty
+    says = "No results." if searched else empty
     if says and not page.count:
         st.caption(says)
     draw(page.shown)

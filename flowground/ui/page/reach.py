@@ -15,7 +15,7 @@ def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: d
         ]
         who = " and ".join(filter(None, named)) or "nobody yet"
     else:
-        who = "everyone" if audience == "organization" else "anybody who has the link"
+        who = "your organization" if audience == "organization" else "anybody who has the link"
     return f"shared with {who}" + (f" until {browser.spell_day(browser.find_last_day(ends))}" if ends else "")
 
 

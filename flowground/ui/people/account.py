@@ -35,7 +35,7 @@ def draw_password(caller: Caller) -> None:
         old = st.text_input("Current password", type="password", autocomplete="current-password")
         new = draw_new_password("New password")
         is_sent = st.form_submit_button("Change the password", type="primary")
-    st.caption("Every other browser is signed out.")
+    st.caption("Changing your password signs you out on all other devices.")
     if is_sent:
         with failure.draw_refusals():
             bridge.ask(account.change_password, caller, old, new, address=read_address(), device=read_device())

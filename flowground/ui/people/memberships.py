@@ -126,13 +126,13 @@ def _draw_sides(sides: Sides) -> None:
     inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
     outside = sides.find_outside(searched)
     if searched and not inside.count and not outside.count:
-        st.caption("Nothing has these words.")
+        st.caption("No results.")
         return
     _draw_outside(sides, outside, searched)
     count = f" :gray[{inside.count:,}]" if inside.count else ""
     st.markdown(f"**{sides.inside}**{count}")
     if not inside.count:
-        st.caption("None with these words" if searched else sides.empty)
+        st.caption("No results" if searched else sides.empty)
     with st.container(key="memberships:inside", gap=None):
         for key, label in inside.shown:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):

@@ -87,7 +87,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     """What may be done with this member, as the menu says it; what stands in config.yaml is changed there."""
     stored = member.source == "database"
     actions = (
-        ("Names", _change_names, True),
+        ("Edit name", _change_names, True),
         ("Change role", _change_role, stored),
         ("Groups", _choose_groups, True),
         (_LINK, _make_link, member.is_active),
@@ -143,7 +143,7 @@ def _draw_link(link: PasswordLink, secret: str, *, again: Callable[[], None] | N
     draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link", again=again)
 
 
-@st.dialog("Names", on_dismiss="rerun")
+@st.dialog("Edit name", on_dismiss="rerun")
 def _change_names(member: Member) -> None:
     if member.source == "config":
         st.write(

@@ -22,7 +22,7 @@ _KINDS: dict[SwitchKind, str] = {"flow": "Flow", "provider": "Provider"}
 
 def draw_now(caller: Caller) -> None:
     """What is off stands above what runs, so that nobody has to scroll for it."""
-    if st.button("Switch something off", icon=switched_off.ICON, key="now:off"):
+    if st.button("Switch off a flow or provider", icon=switched_off.ICON, key="now:off"):
         _switch_off()
     for switch in bridge.call(operating.list_switches(runtime.get(), caller)):
         _draw_switch(caller, switch)

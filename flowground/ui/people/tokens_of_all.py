@@ -19,7 +19,7 @@ _REFUSED = "organization:tokens:refused"
 
 
 def draw_all_tokens(caller: Caller) -> None:
-    st.caption("The organization's were made on the command line, or before there was an account.")
+    st.caption("Organization tokens were created from the command line or before the first account.")
     failure.draw_kept(_REFUSED)
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:

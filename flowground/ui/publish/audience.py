@@ -149,7 +149,7 @@ def _draw_search(field: _Field, chosen: list[str]) -> None:
                 args=(field.key, [*chosen, one]),
             )
     if found.count > len(found.shown):
-        st.caption(f"and {found.count - len(found.shown):,} more: write more of the name")
+        st.caption(f"and {found.count - len(found.shown):,} more: type more of the name")
 
 
 def _add(key: str, chosen: list[str]) -> None:
@@ -179,5 +179,5 @@ def _write_reason(member: Member, draft: Sharing) -> str:
     if member.role != "member":
         return f"{member.role}, always"
     if draft.audience != "people":
-        return "everyone"
+        return "in your organization"
     return "chosen" if member.id in draft.members else "in a chosen group"

@@ -128,7 +128,7 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         how = "without signing in" if now.audience == "public" else "here after signing in"
-        st.caption(f"{begin_sentence(spell_sharing(now))}. They chat {how} and see nothing of what is inside it.")
+        st.caption(f"{begin_sentence(spell_sharing(now))}. They chat {how} and cannot see how it is built.")
 
 
 def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:

@@ -16,7 +16,7 @@ from flowground.ui.publish import audience, invitation
 from flowground.wiring import WiredFlow
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
-    "organization": ("Everyone in the organization", "Whoever can sign in here."),
+    "organization": ("Everyone in your organization", "Whoever can sign in here."),
     "people": ("People and groups", "Only those chosen below."),
     "public": ("Anybody with the link", "Without sign-in. Every answer costs what your model costs."),
 }
@@ -39,7 +39,7 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
         draft = _draw_choices(caller, wired, now if begun is None else replace(begun, is_shared=now.is_shared))
         audience.draw_openers(draft, now)
         if now.is_shared and not now.is_expired and draft != now:
-            st.warning(f"Not saved yet: this flow is still **{spell_sharing(now)}**.")
+            st.warning(f"Not saved. Currently **{spell_sharing(now)}**.")
         with st.container(horizontal=True):
             is_saved = st.button("Save", type="primary", key=f"sharing:save:{wired.id}")
             if caller.role == "admin" and st.button(

@@ -30,15 +30,15 @@ def draw_usage(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         found = bridge.ask(usage.sum_usage, caller, wired.id, since=since, days=days)
         if not found.runs:
-            st.caption("Nobody has run this flow in that time.")
+            st.caption("No runs in this period.")
             return
-        st.caption("Everybody's runs, yours too.")
+        st.caption("All runs, including yours.")
         _draw_numbers(found)
-        st.caption("Counted are runs that began. A call that was refused, for its token or its fields, is none.")
+        st.caption("Includes every run that started. Rejected requests are not counted.")
         _draw_days(found.days, browser.find_day(since))
         _draw_failures(found.failures)
         if found.is_cut:
-            st.caption(f"Counted are the newest {MOST:,} runs.")
+            st.caption(f"Only the newest {MOST:,} runs are counted.")
 
 
 def _draw_numbers(found: FlowUsage) -> None:
@@ -82,6 +82,9 @@ def _share(day: UsedDay) -> float:
 def _draw_failures(failures: Sequence[FailureCount]) -> None:
     if not failures:
         return
-    st.subheader("What failed", anchor=False)
-    rows = [f"| `{one.code}` | {one.runs:,} | {browser.write_moment(one.last_at)} |" for one in failures]
+    st.subheader("Errors", anchor=False)
+    rows = [
+        f"| {one.code.replace('_', ' ').capitalize()} | {one.runs:,} | {browser.write_moment(one.last_at)} |"
+        for one in failures
+    ]
     st.markdown("\n".join(["| Error | Runs | Last |", "| --- | --- | --- |", *rows]))

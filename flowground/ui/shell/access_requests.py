@@ -108,7 +108,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
         if wired and not bridge.call(runtime.get().access.is_shared(wired.id)):
             st.caption(f"{words.escape(name)} is not shared now: approving shares it, with {words.escape(asker)} only.")
         with st.container(horizontal=True):
-            yes, no = f"{asker} can now open {name}.", f"Declined. {asker} reads so at the flow's address."
+            yes, no = f"{asker} can now open {name}.", f"Declined. {asker} sees this on the flow's page."
             draw_action("Approve", _decide, caller, request.id, True, yes, key=f"{key}:yes", kind="primary")
             draw_action("Deny", _decide, caller, request.id, False, no, key=f"{key}:no", kind="secondary")
 

@@ -49,7 +49,7 @@ _LISTED_PAGES = (
     _ListedPage("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
 )
 """The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
-_SHUT = "Nothing here"
+_SHUT = "No access"
 """Title of those that are not for this caller: they say so themselves, where Streamlit would show home instead."""
 
 

@@ -83,12 +83,11 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
 def _draw_file(draft: DraftedFlow | None) -> None:
     folder = words.escape(runtime.get().settings.flows.name)
     st.markdown(
-        f"A flow is a file in the server's folder **{folder}**. Whoever runs the server, or keeps your organization's "
-        "flows, puts it there, and it appears here."
+        f"Save this file as **{folder}/{draft.file if draft else 'NAME.yaml'}** on the server; it appears here at once."
     )
     if draft is None:
         st.button("Download the file", icon=":material/download:", disabled=True, key="new:none")
-        st.caption("Write a name first.")
+        st.caption("Enter a name first.")
         return
     with copying.hide_other_button("new"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -73,7 +73,7 @@ def _draw_closed(caller: Caller, address: str) -> None:
 
 
 def _draw_asking(caller: Caller, address: str) -> None:
-    st.markdown("Were you given this address? Then you need access, and can ask for it here.")
+    st.markdown("If somebody sent you this link, you can ask for access here.")
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         is_sent = st.form_submit_button("Request access", type="primary")
@@ -149,7 +149,7 @@ def draw_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None
     """What somebody reads where nothing is there for them."""
     is_owner = caller is not None and caller.kind == "local"
     who = "" if is_owner else f" Ask whoever sent you here, or an admin of {_name_organization()}."
-    draw_notice("Nothing here for you", why + who)
+    draw_notice("You don't have access to this page", why + who)
 
 
 def _name_organization() -> str:

@@ -177,7 +177,7 @@ def _draw_joined(here: Caller) -> None:
     """For who comes by their own link again, and is signed in."""
     wired = _find_flow(here)
     st.title("You have joined already", anchor=False)
-    st.write("Your link has done its work, and you are signed in here.")
+    st.write("This invitation was already used, and you are signed in.")
     name = f"Open {wired.flow.chat.title or wired.name}" if wired else "Your flows"
     goal = _find_goal() if wired else "/"
     st.html(f'<a class="fg-way-out" href="{escape(goal)}">{escape(name)}</a>', width="content")

@@ -4,10 +4,10 @@ import { icon, make } from "./dom.js";
 import { drawValue, findValue } from "./value.js";
 import { count, join, writeSeconds, writeTokens } from "./words.js";
 
-const TAKEN = ["Took", "Will be sent"];
+const TAKEN = ["Input", "Request"];
 /** Lines that stand for themselves; more are one line once the answer is there. */
 const FEW = 3;
-const STATES = { running: "running", waiting: "waits for you", failed: "failed", refused: "refused", stopped: "stopped" };
+const STATES = { running: "running", waiting: "needs your approval", failed: "failed", refused: "refused", stopped: "stopped" };
 const IN_CHAT = "“In this chat” allows every call of this tool, whatever it is called with.";
 const DECISIONS = [["once", "Allow once"], ["chat", "Allow in this chat"], ["refuse", "Refuse"]];
 
@@ -33,7 +33,7 @@ export class Actions {
   }
 
   tell({ kind, name, within, state }, known) {
-    if (state === "waiting") this.say(`${name} waits: allow or refuse it.`);
+    if (state === "waiting") this.say(`${name} needs your approval: allow or refuse it.`);
     else if (!known && kind === "call" && within == null) this.say(`Using ${name}.`);
   }
 
@@ -121,7 +121,7 @@ class Line {
     const ways = decisions.map(([decision, label]) => make("button", { type: "button", class: "fg-way", "data-does": decision, click: () => this.answer(decision) }, label));
     this.ways = make("div", { class: "fg-action-ways" }, ...ways);
     const asks = make("p", { class: "fg-action" }, ...head);
-    return make("div", { class: "fg-action-question", role: "group", "aria-label": "A tool waits for you" }, asks, ...parts.map(drawPart), this.ways, isAlwaysAsked ? null : make("p", { class: "fg-figures" }, IN_CHAT));
+    return make("div", { class: "fg-action-question", role: "group", "aria-label": "A tool needs your approval" }, asks, ...parts.map(drawPart), this.ways, isAlwaysAsked ? null : make("p", { class: "fg-figures" }, IN_CHAT));
   }
 
   answer(decision) {
@@ -144,16 +144,16 @@ class Line {
 }
 
 function listParts({ kind, takes, gives, state, sends }) {
-  const title = kind === "thought" ? "" : state === "failed" ? "Why it failed" : state === "refused" ? "Why" : "Gave";
+  const title = kind === "thought" ? "" : state === "failed" ? "Why it failed" : state === "refused" ? "Why" : "Output";
   const parts = [];
-  if (sends) parts.push(["Will be sent", sends]);
-  else if (takes && takes !== "{}") parts.push([state === "waiting" ? "Will be sent" : "Took", takes]);
+  if (sends) parts.push(["Request", sends]);
+  else if (takes && takes !== "{}") parts.push([state === "waiting" ? "Request" : "Input", takes]);
   if (gives || (kind === "call" && gives === "")) parts.push([title, gives || "(no result)"]);
   return parts;
 }
 
 function drawPart([title, text]) {
   const value = title ? findValue(text) : null;
-  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: title === "Will be sent" }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: title === "Request" }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
   return make("div", { class: TAKEN.includes(title) ? "fg-part fg-took" : "fg-part" }, title ? make("p", { class: "fg-part-title" }, title) : null, drawn);
 }

@@ -63,9 +63,9 @@ function drawInside(step, known, said) {
   const { takes = [], text, status, note, inner = [], inner_count: runs = 0 } = step;
   const why = status === "skipped" ? [make("p", { class: "fg-mark" }, explainSkip(takes, known))] : [];
   const taken = status === "skipped" ? [] : takes.map((field) => drawTaken(field, known));
-  const given = said ? make("p", { class: "fg-mark" }, said) : text ? drawText(text, step.name) : status === "skipped" ? null : make("p", { class: "fg-mark" }, "It gave nothing.");
+  const given = said ? make("p", { class: "fg-mark" }, said) : text ? drawText(text, step.name) : status === "skipped" ? null : make("p", { class: "fg-mark" }, "No output.");
   const noted = note ? make("p", { class: "fg-mark fg-step-note" }, note) : null;
-  const parts = [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Gave", given), runs ? drawRuns(inner, runs) : null];
+  const parts = [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Output", given), runs ? drawRuns(inner, runs) : null];
   return parts.filter(Boolean);
 }
 
@@ -77,14 +77,14 @@ function drawPart(title, ...content) {
 function drawTaken({ field, text, from }, known) {
   const sources = from.map(({ id, name }) => {
     const source = known.get(id);
-    const given = source?.status === "skipped" ? "nothing: it was skipped" : source?.text ? null : "nothing";
+    const given = source?.status === "skipped" ? "skipped" : source?.text ? null : "no output";
     const label = known.get(id)?.name ?? name ?? id;
-    if (given || !source) return make("p", { class: "fg-mark" }, source ? `${label} gave ${given}.` : label);
-    const details = make("details", {}, make("summary", {}, `What ${label} gave`));
+    if (given || !source) return make("p", { class: "fg-mark" }, source ? `${label}: ${given}` : label);
+    const details = make("details", {}, make("summary", {}, `Value from ${label}`));
     details.addEventListener("toggle", () => details.childElementCount > 1 || details.append(drawText(source.text, label)), { once: true });
     return details;
   });
-  return drawPart(`Took as ${field}`, text ? make("pre", { class: "fg-step-text fg-short", tabindex: "0", dir: "auto" }, text) : null, ...sources);
+  return drawPart(`Input: ${field}`, text ? make("pre", { class: "fg-step-text fg-short", tabindex: "0", dir: "auto" }, text) : null, ...sources);
 }
 
 /** Text as it stands; JSON as a table or a tree. */

@@ -7,7 +7,7 @@ import { makePicture } from "../pictures.js";
 const STATES = { running: "Running", done: "Done", skipped: "Skipped", failed: "Failed" };
 /** A picture is made so much smaller at most, to fit; then one scrolls. */
 const SMALLEST = 0.7;
-const NOTHING = "Say something in the chat: the steps light up here, also while this page stands open beside it.";
+const NOTHING = "Send a message in the chat to watch the steps run here.";
 
 /** What is known of components by their ids; these may be called `constructor` or `__proto__`, as what every object has. */
 export const keepById = (entries = []) => Object.assign(Object.create(null), Object.fromEntries(entries));
