@@ -1,11 +1,16 @@
 """Nothing of a page reaches a visitor who may not have it: seen on the wire, in fresh processes."""
 
 import json
+import re
+import socket
+from unittest.mock import Mock
 
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from flowground.api import create_api
+from flowground.web.app import Web
 from tests.chat_socket import open_chat
 from tests.house import House
 from tests.page_socket import Browser, open_page
@@ -125,6 +130,30 @@ def test_nobody_fills_the_memory_with_files(house: AppServer, server: AppServer)
             assert sent.status_code == 404
             told = requests.get(f"{running.url}{base}/_stcore/metrics", timeout=10)  # how many are here
             assert told.text == '{"detail":"Not Found"}'
+
+
+def list_routes() -> list[tuple[str, str]]:
+    """Every method and path that the app serves beside Streamlit's."""
+    routes = [*create_api(Mock()).routes, *Web(ROOT).routes]
+    each = [one for route in routes for one in getattr(getattr(route, "original_router", None), "routes", [route])]
+    found = [(method, re.sub(r"\{\w+\}", "x", route.path)) for route in each for method in route.methods or ["POST"]]
+    assert {("POST", "/api/v1/runs/x/decisions"), ("POST", "/file/upload"), ("POST", "/session/start")} <= set(found)
+    return found
+
+
+def test_no_route_waits_for_a_strangers_body(house: AppServer) -> None:
+    """Half a body of 50 MB is sent, with everything that a stranger's browser has."""
+    browser = Browser(house.url)
+    for method, path in list_routes():
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\nOrigin: {house.url}\r\n"
+        head += f"Cookie: {browser.cookies}\r\nContent-Type: application/json\r\nContent-Length: 50000000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
+            connection.sendall(head.encode() + b'{"a": "' + b"x" * 100_000)
+            status = int(connection.recv(4_096).split()[1])
+        is_open = path.startswith(
+            ("/health", "/api/v1/version", "/api/openapi", "/openapi", "/session", "/public_flow")
+        )
+        assert status == 403 or (is_open and status in (200, 307, 400)), (method, path, status)
 
 
 FOREIGN = [

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from flowground.api.incoming import verify_caller
+from flowground.api.incoming import TokenRoute, verify_caller
 from flowground.api.uploads import read_upload
 from flowground.caller import Caller, Owner
 from flowground.errors import FlowNotFound
@@ -42,7 +42,7 @@ _TOO_LARGE: dict[int | str, dict[str, Any]] = {
     422: {"description": "No form with a file, one that the flow does not take, or more than one may keep."},
 }
 
-router = APIRouter(tags=["files"], responses=_REFUSED)
+router = APIRouter(route_class=TokenRoute, tags=["files"], responses=_REFUSED)
 
 
 @router.post("/api/v1/files/upload/{flow_id}", status_code=201, responses=_LISTED | _TOO_LARGE, openapi_extra=_FORM)

@@ -4,14 +4,17 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 
-from flowground.api.incoming import verify_caller
+from flowground.api.incoming import TokenRoute, verify_caller
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.snippets import find_types
 from flowground.wiring import WiredFlow
 
 router = APIRouter(
-    prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
+    route_class=TokenRoute,
+    prefix="/api/v1/flows",
+    tags=["flows"],
+    responses={403: {"description": "No valid application token."}},
 )
 
 

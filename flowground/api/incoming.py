@@ -5,12 +5,13 @@ are ignored, as in Langflow, with a warning.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
 
 from flowground.api.body import STREAM_WORDS, read_body, read_stream_word, refuse_field
 from flowground.asking import check_token
@@ -20,6 +21,7 @@ from flowground.runtime import Runtime
 from flowground.words import cut, suggest
 
 Framing = Literal["langflow", "sse"]
+_Body = TypeVar("_Body", bound=BaseModel)
 
 _LANGFLOWS = ("context", "input_request", "user_id")
 """What Langflow's clients send and only Langflow reads: no mistake of theirs."""
@@ -88,10 +90,27 @@ class RunBody(BaseModel):
 _KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
 
 
+class TokenRoute(APIRoute):
+    """Asks for the token before anything else of a request is read: FastAPI reads a body, and a query, first."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_known(request: Request) -> Response:
+            await verify_caller(request)
+            return await handle(request)
+
+        return handle_known
+
+
 async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
-    """The runtime, and the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
+    """The runtime, and the caller behind the request's token, looked up once. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
-    return runtime, await check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        caller = await check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
+        request.state.caller = caller
+    return runtime, caller
 
 
 def read_token(request: Request, *, takes_query: bool) -> str | None:
@@ -141,8 +160,13 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
         place, given = ["body", "input_request"], wrapped
+    return validate_body(RunBody, given, place), tuple(_warn_of_unknown(given))
+
+
+def validate_body(model: type[_Body], given: dict[str, Any], place: Sequence[str] = ("body",)) -> _Body:
+    """Raises InvalidRequest, which names fields, never values."""
     try:
-        return RunBody.model_validate(given), tuple(_warn_of_unknown(given))
+        return model.model_validate(given)
     except ValidationError as error:
         problems = [
             {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from flowground.access import deleting
 from flowground.api.agent_steps import write_steps
-from flowground.api.incoming import verify_caller
+from flowground.api.incoming import TokenRoute, verify_caller
 from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_time
 from flowground.caller import Caller
 from flowground.errors import hide_component
@@ -35,6 +35,7 @@ _PIECE = 65_536
 """Bytes that are sent at once."""
 
 router = APIRouter(
+    route_class=TokenRoute,
     prefix="/api/v1/monitor/messages",
     tags=["messages"],
     responses={403: {"description": "No valid application token."}},

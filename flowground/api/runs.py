@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowground import doors, own_runs
-from flowground.api.incoming import ApiRequest, verify_caller
+from flowground.api.body import read_body
+from flowground.api.incoming import ApiRequest, TokenRoute, validate_body, verify_caller
 from flowground.api.run import open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
@@ -21,6 +22,7 @@ from flowground.store.runs import progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 router = APIRouter(
+    route_class=TokenRoute,
     prefix="/api/v1/runs/{run_id}",
     tags=["run"],
     responses={403: {"description": "No valid application token."}, 404: {"description": "No such run of this token."}},
@@ -92,13 +94,31 @@ class DecisionBody(BaseModel):
     decision: Decision = Field(description="`once`; `chat`: this tool is not asked about again in this chat; `refuse`")
 
 
-@router.post("/decisions", responses={409: {"description": "Nothing waits for it, or its process is slow to take it."}})
-async def decide(request: Request, run_id: str, decided: DecisionBody) -> dict[str, Any]:
+_DECIDE: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": DecisionBody.model_json_schema()}}}
+}
+
+
+@router.post(
+    "/decisions",
+    responses={
+        408: {"description": "The body stopped halfway."},
+        409: {"description": "Nothing waits for it, or its process is slow to take it."},
+        413: {"description": "The body is over the limit."},
+        415: {"description": "The body is compressed, or a form."},
+        422: {"description": "The body does not fit."},
+    },
+    openapi_extra=_DECIDE,
+)
+async def decide(request: Request, run_id: str) -> dict[str, Any]:
     """Allows or refuses a call of a tool that waits. What the run is at then; it goes on by itself.
 
     Where another process runs it, that is told, which takes two seconds at most.
     """
     runtime, caller = await verify_caller(request)
+    limits = runtime.settings.limits
+    body = await read_body(request, limit=limits.body_bytes, patience=limits.request_seconds)
+    decided = validate_body(DecisionBody, body)
     call = own_runs.DecidedCall(decided.call, decided.digest, decided.decision)
     return await _describe(runtime, caller, await own_runs.decide(runtime, caller, run_id, call))
 

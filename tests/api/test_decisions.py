@@ -140,6 +140,17 @@ async def test_a_decision_about_anything_else_changes_nothing(api: Api, changed:
     assert (await read_run(api, waits["run_id"]))["status"] == "waiting"
 
 
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [(b"x" * 3_200_000, {}, 413), (b"{}", {"content-encoding": "gzip"}, 415), (b"{\xff}", {}, 422), (b"[]", {}, 422)],
+)
+async def test_a_decisions_body_is_read_as_a_runs_is(api: Api, content: bytes, headers: Any, status: int) -> None:
+    address = "/api/v1/runs/x/decisions"
+    told = await api.client.post(address, content=content, headers=headers)
+    assert (told.status_code, "code" in told.json() or "detail" in told.json()) == (status, True)
+    assert (await api.client.post(address, content=content, headers=headers | {"x-api-key": "no"})).status_code == 403
+
+
 async def test_nobody_elses_word_counts_and_rights_are_read_anew(api: Api) -> None:
     await api.add("ada", "eve")
     (_, mine), (_, eves) = await api.token(owner="ada"), await api.token(owner="eve")
