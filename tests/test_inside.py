@@ -2,6 +2,7 @@
 page writes: for whom, where, over nothing that is there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from flowground.access import new_flows
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn, Problem
 from flowground.flow.templates import TEMPLATES, DraftedFlow, choose_address, make_draft, write_flow_file
-from flowground.runtime import Runtime
 from flowground.ui.inside.file_lines import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
+from flowground.ui.shell.new_flow import READ_ONLY
 from tests.acting import ALWAYS
-from tests.app_page import find_by_key, open_script, read
+from tests.app_page import find_by_key, open_script, press, read
 from tests.flow_files import LARGEST, MOST
 from tests.flow_texts import mistakes
 from tests.in_process import runtime_of
-from tests.organization import sign_in
+from tests.organization import organization, sign_in
 from tests.running import chat_flow, look_at_once, running
 from tests.servers import write_folder
 
@@ -196,11 +197,47 @@ def test_no_file_is_written_over_and_a_folder_that_cannot_be_written_to_is_named
         write_flow_file(Path("/proc/flows"), draft("Orders"), shown="flows/orders.yaml")
 
 
+def list_flow_files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")} - {"config.yaml"}
+
+
+WRITERS = [("admins", ["augusta"]), ("authors", ["augusta", "olga", "anton"]), ("nobody", [])]
+
+
 @pytest.mark.anyio
-async def test_with_accounts_nobody_writes_files_from_a_page(acme: Runtime) -> None:
-    for name in ("augusta", "olga", "bob"):
+@pytest.mark.parametrize(("setting", "may"), WRITERS)
+async def test_who_adds_flow_files_is_whom_the_settings_let(tmp_path: Path, setting: str, may: list[str]) -> None:
+    async with organization(tmp_path, config={"authors": {"may_write": setting}}) as acme:
+        for name in ("augusta", "olga", "anton", "bob"):
+            caller = await sign_in(acme, name)
+            if name in may:
+                await new_flows.write_flow(acme.access, caller, draft(f"Orders of {name}", "../../" + name))
+            else:
+                with pytest.raises(NotAllowed):
+                    await new_flows.write_flow(acme.access, caller, draft(f"Orders of {name}", name))
+        with pytest.raises(NotSignedIn):
+            await new_flows.write_flow(acme.access, LOCAL_OWNER, draft("Orders"))
+        assert list_flow_files(tmp_path) == {f"flows/{name}.yaml" for name in ("talk", "other", *may)}
+
+
+@pytest.mark.anyio
+async def test_on_ones_own_computer_the_owner_adds_flow_files_unless_nobody_may(tmp_path: Path) -> None:
+    unproven = replace(LOCAL_OWNER, is_proven=False)
+    async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:
+        with pytest.raises(NotAllowed, match="owner code"):
+            await new_flows.write_flow(runtime.access, unproven, draft("Orders"))
+    nobody = {"authors": {"may_write": "nobody"}}
+    async with running(tmp_path / "closed", {"talk": chat_flow("scripted", "Talk")}, config=nobody) as runtime:
         with pytest.raises(NotAllowed):
-            await new_flows.write_flow(acme.access, await sign_in(acme, name), draft("Orders"))
-    with pytest.raises(NotSignedIn):
-        await new_flows.write_flow(acme.access, LOCAL_OWNER, draft("Orders"))
-    assert not (acme.access.catalogue.folder / "orders.yaml").exists()
+            await new_flows.write_flow(runtime.access, LOCAL_OWNER, draft("Orders"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_first_and_the_text_is_given(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with runtime_of(write_folder(tmp_path, config={"flows": "file/flows"}, flows={})):
+        at = open_script()
+        at.session_state["new:name"] = "Orders"
+        press(at, "new:open")
+        assert [warning.value for warning in at.warning] == [READ_ONLY]
+        assert 'name: "Orders"' in read(at)
+        assert not [one for one in at.button if one.key == "new:write"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
-from flowground.settings import LocalMode
+from flowground.settings import LocalMode, MayWrite
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
@@ -31,6 +31,8 @@ class Access:
     """Whether config.yaml lets flows be shared without sign-in."""
     local_mode: LocalMode
     """What config.yaml lets people on this computer do before the first account."""
+    writers: MayWrite
+    """Whom config.yaml lets change flow files from pages."""
     end_turns: EndTurns
     """What this process says and remembers of conversations comes to its end."""
     note_removal: Callable[[], None]
@@ -155,6 +157,23 @@ class Access:
             return True
         owners = wired.flow.owners
         return caller.role == "author" and caller.kind == "member" and (owners is None or caller.id in owners)
+
+    def may_write(self, caller: Caller, wired: WiredFlow | None = None) -> bool:
+        """Whether this person may add flow files from a page, or change the file of `wired`; the local owner once they
+        gave the owner code."""
+        if caller.kind not in ("local", "member") or self.writers == "nobody" or not caller.opens_every_flow:
+            return False
+        return caller.role == "admin" or (
+            self.writers == "authors" and (wired is None or self.may_publish(caller, wired))
+        )
+
+    def require_writer(self, caller: Caller, wired: WiredFlow | None = None) -> None:
+        """Raises NotAllowed for who may not write flow files, and for the local owner without the owner code."""
+        self.require_lasting(caller)
+        if not self.may_write(caller, wired):
+            raise NotAllowed(
+                "You may not write this flow file.", hint="`authors.may_write` in config.yaml says who may."
+            )
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""

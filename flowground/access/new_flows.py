@@ -1,27 +1,27 @@
-"""A flow file to begin with, written from a page: by the owner of a server that serves only their own computer."""
+"""A flow file to begin with, written from a page by who may write flow files."""
 
 import asyncio
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.errors import InvalidRequest
 from flowground.flow.templates import DraftedFlow, write_flow_file
+from flowground.store import audit
 
 
 async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None:
     """Writes the file into the folder of flows; the flow can be opened when this returns.
 
-    Raises NotAllowed for everybody but the local owner, once they gave the owner code; InvalidRequest where there is
-    such a flow already, or the folder cannot be written to.
+    Raises NotAllowed for who may not write flow files; InvalidRequest where there is such a flow already, or the folder
+    cannot be written to.
     """
     caller = await access.recheck(caller)
-    access.require_lasting(caller)
-    if caller.kind != "local":
-        raise NotAllowed("Pages can write files in local mode only.", hint="Save the file there yourself.")
+    access.require_writer(caller)
     await access.catalogue.refresh()
     require_free_address(access, draft)
     folder = access.catalogue.folder
     await asyncio.to_thread(write_flow_file, folder, draft, shown=f"{folder.name}/{draft.file}")
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.added", subject=draft.file)
     await access.catalogue.read_now()
 
 

@@ -82,6 +82,7 @@ class Runtime:
             self.sign_in,
             allow_public=settings.sharing.allow_public,
             local_mode=settings.local_mode,
+            writers=settings.authors.may_write,
             end_turns=self._end_turns,
             note_removal=lambda: self.forgetting.look_soon(REMOVED),
         )

@@ -32,11 +32,21 @@ from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_http_address, check_pattern
 
 LocalMode = Literal["open", "link", "off"]
+MayWrite = Literal["admins", "authors", "nobody"]
 
 
 class TweakSettings(ConfigSection):
     unknown: Literal["refuse", "warn"] = Field(
         "refuse", description="What a tweak of an unknown component or field gets."
+    )
+
+
+class AuthorSettings(ConfigSection):
+    may_write: MayWrite = Field(
+        "admins",
+        description="Who changes and adds flow files in the browser: `admins`; `authors` too, of flows that they own; "
+        "or `nobody`. Whoever does can use every model, key and tool of the server. Before the first account the owner "
+        "of this computer is an admin.",
     )
 
 
@@ -131,6 +141,7 @@ class Settings(ConfigSection):
     )
     functions: FunctionSettings = FunctionSettings()
     tweaks: TweakSettings = TweakSettings()
+    authors: AuthorSettings = AuthorSettings()
     sharing: SharingSettings = SharingSettings()
     retention: RetentionSettings = RetentionSettings()
     knowledge: KnowledgeSections = Field(

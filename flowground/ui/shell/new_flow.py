@@ -1,4 +1,4 @@
-"""*New flow*: a file to begin with, from a template. In local mode it is written; else shown, to be saved by hand."""
+"""*New flow*: a file to begin with, from a template: written for who may, else shown, to be saved by hand."""
 
 from typing import Literal
 
@@ -8,13 +8,21 @@ from flowground import runtime
 from flowground.access import new_flows
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.flow.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
+from flowground.flow.templates import (
+    LONGEST_NAME,
+    TEMPLATES,
+    DraftedFlow,
+    choose_address,
+    make_draft,
+    may_write_into,
+)
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.sign_in import sign_in
 
 _ButtonKind = Literal["primary", "secondary"]
 _EXAMPLE = "Order status"
+READ_ONLY = "The server's folder of flows cannot be written to from here."
 
 
 def draw_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
@@ -45,10 +53,14 @@ def _open_dialog() -> None:
         live=True,
     )
     draft = _read_draft(name, template, address or "")
-    if caller.kind == "local":
-        _draw_writing(caller, draft)
-    else:
+    running = runtime.get()
+    if not running.access.may_write(caller):
         _draw_file(draft)
+    elif not may_write_into(running.settings.flows):
+        st.warning(READ_ONLY, icon=":material/lock:")
+        _draw_file(draft)
+    else:
+        _draw_writing(caller, draft)
 
 
 def _read_draft(name: str, template: str, address: str) -> DraftedFlow | None:
@@ -64,7 +76,7 @@ def _read_draft(name: str, template: str, address: str) -> DraftedFlow | None:
 
 
 def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
-    """For the local owner. Where the file cannot be written, its text is shown."""
+    """For who may. Where the file cannot be written all the same, its text is shown."""
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="new:code"):
             return
@@ -77,14 +89,13 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
         failure.draw_refusal(error)
         _draw_file(draft)
     else:
-        st.switch_page(browser.PLAYGROUND, query_params={"flow": draft.id})
+        st.switch_page(browser.INSIDE, query_params={"flow": draft.id, "edit": "yes"})
 
 
 def _draw_file(draft: DraftedFlow | None) -> None:
     folder = words.escape(runtime.get().settings.flows.name)
-    st.markdown(
-        f"Save this file as **{folder}/{draft.file if draft else 'NAME.yaml'}** on the server; it appears here at once."
-    )
+    file = words.escape(draft.file) if draft else "NAME.yaml"
+    st.markdown(f"Save this file as **{folder}/{file}** on the server, or ask who runs it to: it appears here at once.")
     if draft is None:
         st.button("Download the file", icon=":material/download:", disabled=True, key="new:none")
         st.caption("Enter a name first.")
