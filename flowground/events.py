@@ -93,7 +93,8 @@ def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tupl
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent `component_id` calls the component `tool`, which its model knows by `name` and people by `label`.
+    """The agent `component_id` calls the component `tool`, which its model knows by `name` and people by `label`:
+    of several tools that the component stands for, the one's own name stands in it.
 
     `call_id` is the model's own, which may come again; `number` counts from 1 what the models of a run do, and `within`
     is the number of the call within which this one was made. `is_inner`: agent and tool stand in a flow that the run's

@@ -119,6 +119,25 @@ async def test_nobody_is_asked_about_a_call_that_could_not_be_made(
         assert says is None or says in told[0]
 
 
+async def test_a_word_for_the_chat_is_for_one_tool_of_a_server_whose_own_name_is_asked_about(tmp_path: Path) -> None:
+    config = {"mcp_servers": {"orders": {"command": list(COMMAND), "folder": str(ROOT)}}}
+    flow = FLOW.replace(", confirm: false", "").replace("{type: MCP,", "{type: MCP, display_name: Notebook,")
+    flow = flow.replace("find_order, cancel", "fail, cancel")
+    asked: list[str] = []
+    async with running(tmp_path, {"it": flow}, config=config) as runtime:
+        for called in ('cancel_order {"number": 1}', 'cancel_order {"number": 2}', "fail {}", "die {}"):
+            request = RunRequest(input_value=f"call orders_{called}", session_id="s")
+            turn = await start_turn(runtime, LOCAL_OWNER, "it", request)
+            async for event in watch(turn):
+                if isinstance(event, TurnStarted):
+                    run = event.run_id
+                if isinstance(event, ToolWaits) and not event.is_decided:
+                    asked.append(event.called.label)
+                    decision: Decision = "chat" if "cancel" in called else "refuse"
+                    assert runtime.running.decide(run, event.called.number, event.digest, decision)
+    assert asked == [f"Notebook › {name}" for name in ("cancel_order", "fail", "die")]
+
+
 async def test_calls_under_way_end_when_the_server_is_killed() -> None:
     async with opened() as servers:
         await asyncio.gather(*(servers.find_tool("orders", "work") for _ in range(20)))

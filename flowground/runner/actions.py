@@ -88,7 +88,8 @@ class Actions:
         self.end_thought(agent)
         started, number = time.perf_counter(), self.scope.budget.number_action()
         names = (tool.component, tool.spec.name, bound_arguments(call.arguments))
-        label = self.flow.components[tool.component].display_name or tool.spec.name
+        shown = self.flow.components[tool.component].display_name
+        label = f"{shown or tool.component} › {tool.offered}" if tool.offered else shown or tool.spec.name
         at, call_id = started - self.scope.started, call.id[:_ID_CHARS]
         called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner)
         self.calls[number] = called

@@ -69,12 +69,12 @@ class Approvals:
         """
         if self.allowances is None:
             raise CallRefused(_NOBODY)
-        if not is_always_asked and self.allowances.is_allowed(f"{flow}.{called.tool}"):
+        if not is_always_asked and self.allowances.is_allowed(_name_tool(flow, called)):
             return None
         written = spell_json(dict(arguments), is_sorted=True)
         if max(len(written), len(sends or "")) > LONGEST_ASKED:
             raise CallRefused(_TOO_LONG)
-        asked = (flow, called.tool, str(called.number), written, *([] if sends is None else [sends]))
+        asked = (_name_tool(flow, called), str(called.number), written, *([] if sends is None else [sends]))
         digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()
         waits = ToolWaits(called, written, digest, time.time() + self.seconds, False, sends, is_always_asked)
         self.waiting[called.number] = waits, asyncio.get_running_loop().create_future()
@@ -95,7 +95,7 @@ class Approvals:
         if decision == "refuse":
             raise CallRefused("The person refused it, so it was not called. Do not try it again.")
         if decision == "chat" and self.allowances and not waits.is_always_asked:
-            self.allowances.allow(f"{flow}.{waits.called.tool}")
+            self.allowances.allow(_name_tool(flow, waits.called))
 
     def decide(self, number: int, digest: str, decision: Decision) -> None:
         """Raises NothingWaits."""
@@ -118,3 +118,8 @@ class Approvals:
         if not self.waiting and end is not None:
             self._stood = None, 0
             clock.reschedule(end + asyncio.get_running_loop().time() - since)
+
+
+def _name_tool(flow: str, called: ToolCalled) -> str:
+    """One tool, of several that a component stands for too, under the name that a person is shown."""
+    return "\n".join((flow, called.tool, called.name, called.label))
