@@ -202,3 +202,33 @@ async def test_a_line_that_is_closed_or_left_is_empty() -> None:
         await waiting
     with pytest.raises(ShuttingDown):
         await admission.take()
+
+
+@pytest.mark.anyio
+async def test_nobody_takes_every_place_or_the_whole_line() -> None:
+    admission = Admission(200, seconds=60)
+
+    async def settle() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def crowd(whose: str, runs: int) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(admission.take(whose=whose)) for _ in range(runs)]
+        await settle()
+        return tasks
+
+    def count(tasks: list[asyncio.Task[None]]) -> tuple[int, int]:
+        """How many have a place, and how many were told to come back."""
+        done = [task.exception() for task in tasks if task.done()]
+        return done.count(None), sum(isinstance(error, ServerBusy) for error in done)
+
+    eve = await crowd("eve", 500)
+    assert count(eve) == (101, 298), "the other 101 of hers wait"
+    mia = await crowd("mia", 60)
+    assert (count(mia), count(await crowd("max", 1))) == ((50, 0), (1, 0))
+    for _ in range(20):
+        admission.give_back("eve")
+    await settle()
+    assert (count(eve), count(mia)) == ((101, 298), (60, 0)), "who has more than a share waits, also at the head"
+    admission.close()
+    await asyncio.gather(*eve, return_exceptions=True)

@@ -2,12 +2,13 @@
 
 A run takes its place before anything of it is stored, and holds it to its end. Beyond that as many wait as there are
 places, in the order in which they came, and not for long: a client that is told to come back later can, one that hangs
-cannot.
+cannot. Nobody has more than a share of either: fifty, or half of what the others leave.
 """
 
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -16,6 +17,10 @@ from flowground.limits import RunCount
 
 Leaving = Callable[[], Coroutine[Any, Any, FlowgroundError | None]]
 """Returns when nobody need wait any more: with what they are told, or None where who asked is gone."""
+
+
+_SHARE = 50
+"""Places that anybody may have while one is free, as visitors of one address may (`limits.address.runs_at_once`)."""
 
 
 class AskerLeft(Exception):
@@ -29,35 +34,46 @@ class Admission:
         self._places = self._free = places
         self._seconds = seconds
         self._clock = clock
-        self._waiting: dict[asyncio.Future[None], float] = {}
-        """In the order in which they came; and when that was."""
+        self._held = Counter[str]()
+        """Places, by who has them."""
+        self._waiting: dict[asyncio.Future[None], tuple[float, str]] = {}
+        """In the order in which they came; when that was, and who it is."""
         self._is_closed = False
 
-    async def take(self, left: Leaving | None = None) -> None:
-        """One place, which `give_back` gives back; waits where none is free.
+    async def take(self, left: Leaving | None = None, *, whose: str = "") -> None:
+        """One place, which `give_back` gives back; waits where none is free, or this person's share is taken.
 
         Raises ServerBusy, ShuttingDown, and when `left` returns first its error, or AskerLeft.
         """
         if self._is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
-        if self._free:
-            self._free -= 1
+        if self._may_take(whose):
+            self._hold(whose)
             return
-        if len(self._waiting) >= self._places or not self._seconds:
+        room = self._places - len(self._waiting)
+        waits = sum(other == whose for _, other in self._waiting.values())
+        if not self._seconds or not room or (waits >= _SHARE and waits > room):
             raise self._refuse()
-        await self._wait(left)
+        await self._wait(left, whose)
 
-    async def _wait(self, left: Leaving | None) -> None:
+    def _may_take(self, whose: str) -> bool:
+        return self._free > 0 and (self._held[whose] < _SHARE or self._held[whose] <= self._free)
+
+    def _hold(self, whose: str) -> None:
+        self._free -= 1
+        self._held[whose] += 1
+
+    async def _wait(self, left: Leaving | None, whose: str) -> None:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[None] = loop.create_future()
-        self._waiting[place] = self._clock()
+        self._waiting[place] = self._clock(), whose
         leaving = loop.create_task(left()) if left else None
         awaited: set[asyncio.Future[Any]] = {place, leaving} if leaving else {place}
         try:
             await asyncio.wait(awaited, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if place.done() and place.exception() is None:
-                self.give_back()
+                self.give_back(whose)
             raise
         finally:
             self._waiting.pop(place, None)
@@ -70,14 +86,18 @@ class Admission:
         else:
             raise self._refuse(waited=self._seconds)
 
-    def give_back(self) -> None:
-        """To who has waited longest; else it is free."""
-        if self._waiting:
-            place = next(iter(self._waiting))
-            del self._waiting[place]
-            place.set_result(None)
-        else:
-            self._free += 1
+    def give_back(self, whose: str = "") -> None:
+        """To who has waited longest and has not their share; else it is free."""
+        self._free += 1
+        self._held[whose] -= 1
+        if not self._held[whose]:
+            del self._held[whose]
+        for place, (_, waits) in self._waiting.items():
+            if self._may_take(waits):
+                del self._waiting[place]
+                self._hold(waits)
+                place.set_result(None)
+                return
 
     def close(self) -> None:
         """Nobody gets a place any more: those who wait meet ShuttingDown, and whoever comes."""
@@ -88,17 +108,17 @@ class Admission:
 
     def _refuse(self, *, waited: float = 0.0) -> ServerBusy:
         """Says to come back after as long as the one in front has waited by now."""
-        first = next(iter(self._waiting.values()), None)
-        wait = math.ceil(max(1.0, waited, 0.0 if first is None else self._clock() - first))
+        first, _ = next(iter(self._waiting.values()), (self._clock(), ""))
+        wait = math.ceil(max(1.0, waited, self._clock() - first))
         return ServerBusy(wait)
 
 
 class RunPlace:
     """What one run holds while it goes on: a place of the process, and what limits count at once. As a context, it is
-    left at the end. Without arguments it holds nothing."""
+    left at the end. Without arguments it holds nothing. `whose` run it is, as limits count people."""
 
-    def __init__(self, admission: Admission | None = None, count: RunCount | None = None) -> None:
-        self._admission = admission
+    def __init__(self, admission: Admission | None = None, count: RunCount | None = None, *, whose: str = "") -> None:
+        self._admission, self._whose = admission, whose
         self.count = count if count and count.matters else None
         self._is_taken = False
 
@@ -106,7 +126,7 @@ class RunPlace:
         """As `Admission.take`. Who gets none has not used their limits."""
         if self._admission:
             try:
-                await self._admission.take(left)
+                await self._admission.take(left, whose=self._whose)
             except BaseException:
                 self.take_back()
                 raise
@@ -129,4 +149,4 @@ class RunPlace:
             self.count.leave()
         if self._admission and self._is_taken:
             self._is_taken = False
-            self._admission.give_back()
+            self._admission.give_back(self._whose)

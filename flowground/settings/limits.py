@@ -158,7 +158,8 @@ class Limits(ConfigSection):
         500,
         ge=1,
         description="Runs that one process has under way at once, of everybody together. As many more wait for "
-        "`queue_seconds`, in the order in which they came; who comes after them gets 503 with `Retry-After`.",
+        "`queue_seconds`, in the order in which they came; who comes after them gets 503 with `Retry-After`. Nobody, "
+        "with all their tokens, has more than fifty of either, or half of what the others leave, whichever is more.",
     )
     queue_seconds: float = Field(30, ge=0, le=600, description="Longest wait of a run for its place. 0: none waits.")
     guest_pages: int = Field(
