@@ -1,17 +1,22 @@
 """For Each: a flow for each record, side by side, in order, within bounds."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from flowground.caller import RunRequest
 from flowground.conversation.steps import write_steps
 from flowground.errors import ComponentFailed, RunOverBudget
 from flowground.messages import Usage
+from flowground.runner import run_flow
 from flowground.settings import Limits
 from flowground.store.runs.traces import read_trace, write_timeline, write_trace
 from tests.calling import Calling
+from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import wired
+from tests.heartbeat import MOST, TRIES
 from tests.meeting import Meeting
 from tests.test_inner_flows import find_end, find_step, link, run
 
@@ -196,3 +201,31 @@ async def test_a_name_that_no_record_had_is_noted_in_the_trace() -> None:
     (kept,) = read_trace(write_trace([step], question="", answer=""), write_timeline([step]), question="", answer="")
     assert (kept.note, kept.text) == (note, step.text)
     assert [one["note"] for one in write_steps([kept], wired(ONE))] == [note]
+
+
+async def test_a_crowd_of_loops_keeps_neither_the_loop_nor_a_short_run() -> None:
+    """Twenty of sixty-four side by side: no turn of the loop is long, and who comes in the middle ends before them."""
+    echo = 'components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: "${In}"}}'
+    crowd = each(str([*range(300)])).replace("parallel: 2", "parallel: 64")
+    longest: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            longest[-1] = max(longest[-1], time.thread_time() - before)
+
+    while len(longest) < TRIES and not any(seconds < MOST for seconds in longest):
+        longest.append(0)
+        flow = link({"each": crowd, "one": echo})
+        loops = [
+            asyncio.create_task(read_into([], run_flow(flow, RunRequest(), history=nothing_said, models=Meeting(0))))
+            for _ in range(20)
+        ]
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0.01)
+        find_end(await run({"each": echo}))
+        assert not any(task.done() for task in loops)
+        await asyncio.gather(*loops)
+        watching.cancel()
+    assert min(longest) < MOST

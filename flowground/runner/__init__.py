@@ -44,6 +44,7 @@ from flowground.messages import Reasoning, ToolCall, Usage, sum_usage
 from flowground.providers.base import Completion
 from flowground.runner.actions import Actions
 from flowground.runner.approvals import Approvals
+from flowground.runner.breath import LONG, find_breath
 from flowground.runner.budget import RunBudget
 from flowground.runner.given import Given
 from flowground.runner.inner import DEEPEST, Events, InnerEvents, InnerRuns, find_answer, name_component, prepare_inner
@@ -59,7 +60,7 @@ from flowground.wiring import WiredFlow, keeps_messages
 from flowground.wiring.tools import WiredTool
 
 _PAUSE_EVERY = 50
-"""After this many finished components the loop serves others."""
+"""After this many finished components the loop serves others, and before that where one took long."""
 
 _DEFAULTS = Limits()
 _NOTHING = object()
@@ -92,7 +93,8 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     timeout, budget = asyncio.timeout(limits.run_seconds or None), budget or RunBudget(limits)
     approvals = approvals or Approvals(limits.approval_seconds)
     zone = request.time_zone or "UTC"
-    scope = RunScope(wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
+    shared = (wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
+    scope = RunScope(*shared, find_breath())
     run = _Run(wired, request, queue, scope, Given(wired), _make_actions(wired, queue, scope))
     if request.stream or wired.asks_people:  # what waits for a person is told at once
         driver = asyncio.create_task(run.run_in_time())
@@ -131,12 +133,16 @@ class _Run:
     way: tuple[str, ...] = ()
     joins: dict[str, Join] = field(default_factory=dict)
     inner: dict[str, InnerRuns] = field(default_factory=dict)
+    was_long: bool = False
+    """Whether a component kept the loop for long."""
 
     async def run_in_time(self) -> None:
         """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
         timeout = self.scope.timeout
         try:
             async with timeout:
+                if self.scope.breath.is_over():
+                    await self.scope.breathe()
                 await self.run_components()
         except TimeoutError:
             if timeout.expired():
@@ -164,15 +170,23 @@ class _Run:
                 else:
                     for name in await wait_for_first(running):
                         schedule.end(name)
-                if schedule.ended >= pause_at:
+                if self.was_long or schedule.ended >= pause_at:
                     pause_at = schedule.ended + _PAUSE_EVERY
-                    await asyncio.sleep(0)  # components that wait for nothing would keep the loop to themselves
+                    await self._let_others_go_on()
         finally:
             if running:
                 for task in running:
                     task.cancel()
                 left, _ = await asyncio.wait(running)
                 read_failures(left)
+
+    async def _let_others_go_on(self) -> None:
+        """Components that wait for nothing would keep the loop to themselves."""
+        if self.was_long or self.scope.breath.is_over():
+            self.was_long = False
+            await self.scope.breathe()
+        else:
+            await asyncio.sleep(0)
 
     async def _run_component(self, name: str) -> None:
         component = self.wired.components[name]
@@ -214,6 +228,8 @@ class _Run:
         """Others may begin with its output; one that failed has its fallback there, and `text` says why."""
         self.given.outputs[name] = output
         seconds, at = time.perf_counter() - started, started - self.scope.started
+        if seconds > LONG and not component.waits:
+            self.was_long = True
         told = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
         if output.note or output.unseen:
             told = replace(told, note=output.note, unseen=output.unseen)
@@ -257,8 +273,8 @@ class _Run:
         actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
         run = _Run(wired, request, events, self.scope, Given(wired), actions, way)
         runs = self.inner.setdefault(name, InnerRuns())
-        if runs.count % _PAUSE_EVERY == _PAUSE_EVERY - 1:
-            await asyncio.sleep(0)
+        if self.scope.breath.is_over():
+            await self.scope.breathe()
         started, failure = time.perf_counter(), None
         try:
             await run.run_components()

@@ -28,6 +28,8 @@ class RunBudget:
     kept_steps: int = 0
     actions: int = 0
     retries: int = 0
+    breaths: int = 0
+    """How often it has let others go on."""
     asked_instead: set[str] = field(default_factory=set)
     stand_ins: dict[StandIn, None] = field(default_factory=dict)
     """Fallbacks that answered, until they are told."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from flowground.components.base import History, Models
 from flowground.components.outside import Outside
 from flowground.runner.approvals import Approvals
+from flowground.runner.breath import Breath
 from flowground.runner.budget import RunBudget
 from flowground.runner.passages import RunPassages
 from flowground.settings import Limits
@@ -32,7 +33,13 @@ class RunScope:
     started: float
     approvals: Approvals
     time_zone: str
+    breath: Breath
     passages: RunPassages = field(default_factory=RunPassages)
+
+    async def breathe(self) -> None:
+        """Others go on; this run does in a later turn of the loop."""
+        self.budget.breaths += 1
+        await self.breath.wait(self.budget.breaths)
 
     def restart_timeout(self) -> None:
         """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
