@@ -35,7 +35,8 @@ class TurnStarted:
     `answer_ids` maps each answering output's id (Chat Outputs, else Text Outputs) to the id its message will have.
     `warnings` says which tweaks were left out, where the settings only warn of them. Not `is_kept`: neither the message
     nor the answers are stored, and there is nothing of them once the turn is forgotten. `versions` are the question's,
-    where it is one of several, `files` what was sent with it.
+    where it is one of several, `files` what was sent with it. `senders` are who said the messages, by their ids, where
+    the flow gives them other names than `SENDERS`.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class TurnStarted:
     is_kept: bool = True
     versions: Versions = ()
     files: Sequence[FileReference] = ()
+    senders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

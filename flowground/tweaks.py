@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.components.base import INPUT, Component
 from flowground.errors import InputConflict, InvalidRequest, OptionMissing, TweaksRefused
-from flowground.fields.callers import Refusal
+from flowground.fields.callers import IGNORED, Refusal, is_empty
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.values import check_bounds, check_values, unwrap_tweak
 from flowground.values import is_blank
@@ -26,8 +26,6 @@ MOST_CHANGES = 1_000
 """Fields that one request may set."""
 _ENOUGH = 20
 """More refusals of one request are not looked for."""
-_IGNORED = "session_id"
-"""Langflow ignores it in tweaks: the request's own field decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +123,14 @@ class _Tweaks:
             if isinstance(value, Mapping) and name is not None:
                 self._read_specific(name, value, sent=key)
             elif isinstance(value, Mapping):
-                self._note(self.wired.policy.refuse_component(key, self.caller))
+                if not all(self._asks_nothing(None, *item) for item in value.items()):
+                    self._note(self.wired.policy.refuse_component(key, self.caller))
+            elif value == [] or (name is not None and is_empty(value)):
+                continue
             elif name is not None or isinstance(value, list):
                 says = f"The tweak of `{cut(key)}` is an object of fields and values, not {show(value)}."
                 self._note(Refusal(key, says))
-            elif key != _IGNORED:
+            elif key != IGNORED:
                 everywhere[key] = value
         for key, value in everywhere.items():
             self._read_global(key, value)
@@ -161,29 +162,32 @@ class _Tweaks:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
     def _read_specific(self, name: str, fields: Mapping[str, Any], *, sent: str) -> None:
-        if unwrap_tweak(fields.get(INPUT)) is not None and self._gets_message(name):
-            self._refuse_conflict(name)
         for key, value in fields.items():
             refusal = self.wired.policy.refuse(name, key, caller=self.caller, sent=sent)
             if refusal is None:
+                if key == INPUT and not is_empty(unwrap_tweak(value)) and self._gets_message(name):
+                    self._refuse_conflict(name)
                 self._change(name, key, value=value, sent=f"{cut(sent)}.{cut(key)}")
-            elif key != _IGNORED:
+            elif not self._asks_nothing(name, key, value):
                 self._note(refusal)
 
     def _read_global(self, key: str, value: Any) -> None:
         policy = self.wired.policy
         holders = policy.holders.get(key, ())
-        taking = [name for name in holders if key == INPUT and self._gets_message(name)]
-        refusals = {name: policy.refuse(name, key, caller=self.caller) for name in holders if name not in taking}
+        refusals = {name: policy.refuse(name, key, caller=self.caller) for name in holders}
+        taking = [name for name in holders if key == INPUT and not refusals[name] and self._gets_message(name)]
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.may_warn)
-        if opened := [name for name, refusal in refusals.items() if refusal is None]:
+        if opened := [name for name, refusal in refusals.items() if refusal is None and name not in taking]:
             for name in opened:
                 self._change(name, key, value=value, sent=cut(key))
         elif taking:
             self._refuse_conflict(taking[0])
-        else:
+        elif not all(self._asks_nothing(name, key, value) for name in holders or (None,)):
             is_told = closed and self.caller.sees_inside
             self._note(closed[0] if is_told else policy.refuse_everywhere(key, self.caller))
+
+    def _asks_nothing(self, name: str | None, key: str, value: Any) -> bool:
+        return self.wired.policy.asks_nothing(name, key, unwrap_tweak(value), self.caller)
 
     def _gets_message(self, name: str) -> bool:
         return self.request.find_message(self.wired.components[name].takes_input) is not None

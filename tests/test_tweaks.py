@@ -81,6 +81,35 @@ def test_null_is_the_authors_value(name: str) -> None:
         assert tweak({name: {field: null for field in given if field not in FLOW.connections.get(name, ())}}) is FLOW
 
 
+@pytest.mark.parametrize(
+    "tweaks",
+    [
+        {"Model-a1b2c": {"model": "scripted", "system_message": ""}},
+        {"Model-a1b2c": {"model_name": "scripted", "input_value": None}},
+        {"Model-a1b2c": {"model": [{"name": "scripted", "provider": "OpenAI", "metadata": {}}]}},
+        {"Model-a1b2c": {"max_tokens": 0, "seed": ""}},
+        {"Model-a1b2c": {"model": "", "api_key": "", "json_mode": False, "model_kwargs": {}, "timeout": 700}},
+        {"ChatOutput": {"data_template": "{text}", "sender": "Machine", "clean_data": True, "files": ""}},
+        {"max_tokens": 0, "system_message": None},
+    ],
+)
+def test_what_changes_nothing_may_be_asked_of_any_field(tweaks: dict[str, Any]) -> None:
+    """As Langflow's snippets have it, which write out what the author has not changed."""
+    flow = tweak(tweaks)
+    assert flow.components == FLOW.components
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "other"}, {"model": [{"name": "other"}]}, {"model": ["scripted", "scripted"]}, {"model_name": "x"},
+        {"sender": "Alien"}, {"timeout": 7}, {"system_message": "${Second}"}, {"verbose": 1},
+    ],
+)  # fmt: skip
+def test_what_would_change_something_is_still_refused(fields: dict[str, Any]) -> None:
+    assert refused({"Model-a1b2c": fields})
+
+
 TEMPERATURE, TOKENS = "a number from 0 to 2, not", "a whole number from 1 to 1,000,000, not"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
@@ -118,7 +147,9 @@ def test_what_cannot_be_is_refused_with_its_reason(tweaks: dict[str, Any], messa
 
 def test_every_reason_is_told_and_nothing_is_applied() -> None:
     with pytest.raises(TweaksRefused) as caught:
-        tweak({"Second": {"code": "x", "temperature": 9, "stream": False}, "ChatInput": {"code": "y"}, "Nobody": {}})
+        tweak(
+            {"Second": {"code": "x", "temperature": 9, "stream": False}, "ChatInput": {"code": "y"}, "Nobody": {"a": 1}}
+        )
     assert caught.value.fields == ("code", "Nobody", "temperature")
     told = [part.split("`")[1] for part in caught.value.message.split(". ")]
     assert told == ["Second.code", "ChatInput.code", "Nobody", "Second.temperature"]

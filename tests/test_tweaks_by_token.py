@@ -26,6 +26,7 @@ components:
     temperature: 0.1
   ChatOutput: {type: ChatOutput, input_value: "${Whale}"}
 """)
+ANOTHER = wired("components: {In: {type: TextInput}, Out: {type: TextOutput, input_value: '${In}'}}")
 INSIDE = ["Lore", "lore", "Whale", "Ahab", "tongue", "manner", "scripted", "echo", "temperature", "template", "0.1"]
 """Words that stand in the flow's inside and in no sentence of ours."""
 TO_LACKS = "Make one that may set fields under API access."
@@ -39,12 +40,14 @@ def refuse(tweaks: dict[str, Any], caller: Caller, flow: WiredFlow = FLOW) -> Tw
 
 
 def test_the_input_given_twice_is_a_conflict_for_who_may_set_it_and_else_a_refused_tweak() -> None:
-    twice = RunRequest(input_value="x", tweaks={"ChatInput": {"input_value": "y"}})
-    with pytest.raises(InputConflict):
-        apply_tweaks(FLOW, twice, unknown="refuse", caller=SETTING)
-    with pytest.raises(TweaksRefused) as refused:
-        apply_tweaks(FLOW, twice, unknown="refuse", caller=PLAIN)
-    assert refused.value.code == "token_may_not_set"
+    for tweaks in ({"ChatInput": {"input_value": "y"}}, {"input_value": "y"}):
+        twice = RunRequest(input_value="x", tweaks=tweaks)
+        with pytest.raises(InputConflict):
+            apply_tweaks(FLOW, twice, unknown="refuse", caller=SETTING)
+        for caller in (PLAIN, SEEING):
+            with pytest.raises(TweaksRefused) as refused:
+                apply_tweaks(FLOW, twice, unknown="refuse", caller=caller)
+            assert refused.value.code == "token_may_not_set"
 
 
 def test_who_sets_but_does_not_see_sets_by_id_display_name_and_everywhere() -> None:
@@ -130,15 +133,56 @@ def test_where_the_settings_say_warn_the_warning_names_what_the_token_lacks() ->
     assert warning.startswith("`temperature` cannot be set by this token")
 
 
+@pytest.mark.parametrize("caller", [PLAIN, SETTING, SEEING])
+@pytest.mark.parametrize(
+    "fields", [{}, {"a": None}, {"model": "", "system_message": "", "files": [], "x": {}}, {"session_id": "s"},
+    {"sender": "User", "sender_name": "AI", "data_template": "{text}", "max_tokens": 0, "api_key": {"value": ""}}]
+)  # fmt: skip
+def test_what_changes_nothing_any_token_may_ask_of_any_component(fields: dict[str, Any], caller: Caller) -> None:
+    for name in ("Lore", "Language Model", "Whail"):
+        for tweaks in ({name: fields}, {name: None}, fields):
+            if caller is not PLAIN and "sender_name" in tweaks:
+                continue  # that changes one of the chats
+            made = apply_tweaks(FLOW, RunRequest("hi", tweaks=tweaks), unknown="refuse", caller=caller)
+            assert (made.wired.components, made.warnings) == (FLOW.components, ())
+
+
+@pytest.mark.parametrize("caller", [PLAIN, SETTING])
+def test_who_does_not_see_a_value_finds_it_out_by_no_guess(caller: Caller) -> None:
+    """A right guess is refused as a wrong one is."""
+    for field, right in (("model", "scripted:echo"), ("model_name", "echo"), ("system_message", "${Lore}")):
+        for value in (right, "wrong", [{"name": right}]):
+            says = refuse({"Whale": {field: value}}, caller).message
+            assert says == refuse({"Whale": {field: "zz"}}, caller).message
+            if not isinstance(value, list):
+                assert refuse({field: value}, caller).message == refuse({field: "zz"}, caller).message
+    named = apply_tweaks(FLOW, RunRequest(tweaks={"Whale": {"model_name": "echo"}}), unknown="refuse", caller=SEEING)
+    assert named.wired is FLOW
+
+
 names = st.sampled_from(["Whale", "The lore", "Language Model", "Lore", "ChatInput", "ChatOutput", "Whail", "", "api"])
 keys = st.sampled_from(
-    ["temperature", "model", "template", "tongue", "input_value", "max_tokens", "code", "zz", "manner"]
+    ["temperature", "model", "template", "tongue", "input_value", "max_tokens", "code", "zz", "manner", "sender_name"]
 )
-values = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4) | st.sampled_from(["{a}", "Hi {tongue}"])
+values = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4)
+values |= st.sampled_from(["{a}", "Hi {tongue}", "AI", "scripted:echo", "old"])
 wrapped = values | values.map(lambda value: {"value": value}) | st.just({"load_from_db": True})
 tweaks_of_all_kinds = st.dictionaries(
     names | keys, wrapped | st.lists(values, max_size=1) | st.dictionaries(keys, wrapped, max_size=3), max_size=4
 )
+
+
+def tell(tweaks: dict[str, Any], caller: Caller, flow: WiredFlow, unknown: Any) -> str:
+    try:
+        return " ".join(apply_tweaks(flow, RunRequest("hi", tweaks=tweaks), unknown=unknown, caller=caller).warnings)
+    except FlowgroundError as error:
+        return error.full_message
+
+
+@given(tweaks_of_all_kinds, st.sampled_from(["refuse", "warn"]))
+@settings(max_examples=400, deadline=None)
+def test_a_new_token_is_answered_alike_whatever_the_flow_has_inside(tweaks: dict[str, Any], unknown: Any) -> None:
+    assert tell(tweaks, PLAIN, FLOW, unknown) == tell(tweaks, PLAIN, ANOTHER, unknown)
 
 
 @given(tweaks_of_all_kinds, st.sampled_from([PLAIN, SETTING]), st.sampled_from(["refuse", "warn"]), st.booleans())

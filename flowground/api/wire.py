@@ -99,7 +99,8 @@ class Wire:
     def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
         said = self.turn.input_value or ""
-        return self._add_id(self._write_message(self.turn.user_message_id, said, sender=_USER, source=name_source()))
+        key = self.turn.user_message_id
+        return self._add_id(self._write_message(key, said, sender=self._name_sender(key), source=name_source()))
 
     def find_first(self, end: TurnFinished | None = None) -> str | None:
         """The answer whose message tells what models did: at the end the first that there is."""
@@ -125,7 +126,7 @@ class Wire:
         message = self._write_message(
             self.turn.answer_ids[component_id],
             text,
-            sender=_MACHINE,
+            sender=self._name_sender(self.turn.answer_ids[component_id]),
             source=self._name_source(result) if result else name_source(),
             state=state,
             usage=result.usage if result else None,
@@ -150,9 +151,10 @@ class Wire:
 
     def _write_chat_output(self, item: OutputResult, end: TurnFinished) -> Json:
         is_input = item.component_id not in self.turn.answer_ids
-        sender, name = _USER if is_input else _MACHINE
+        message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
+        sender, name = self._name_sender(message_id)
         message = self._write_message(
-            self.turn.answer_ids.get(item.component_id, self.turn.user_message_id),
+            message_id,
             item.text,
             sender=(sender, name),
             source=name_source() if is_input else self._name_source(item),
@@ -195,6 +197,11 @@ class Wire:
             "files": [],
             "type": "text",
         }
+
+    def _name_sender(self, message_id: str) -> tuple[str, str]:
+        """Who said a message of the turn, and by which name."""
+        kind, name = _USER if message_id == self.turn.user_message_id else _MACHINE
+        return kind, self.turn.senders.get(message_id, name)
 
     def _find_icon(self, component_id: str) -> str | None:
         """Langflow's mark on answers that a model streams."""

@@ -27,6 +27,7 @@ INPUT = "input_value"
 STORE_MESSAGE = "should_store_message"
 """The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
 DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
+NAMES_SENDER = "Who is said to have said it, in the API and where earlier messages are told."
 _OURS = ("secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "kind")
 PORT_MARKS = frozenset(".{}?$\n")
 """What no name of an output holds: it means something in a reference."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
+from flowground.components.base import DO_NOT_STORE, NAMES_SENDER, Component, Context, Output, declare
 from flowground.values import Value, ValueKind
 
 
@@ -32,6 +32,7 @@ class ChatInput(_InputComponent):
     takes_input: ClassVar[str | None] = "chat"
     file_field: ClassVar[str | None] = "files"
 
+    sender_name: str = declare("User", "Sender Name", NAMES_SENDER, literal=True, max_length=100)
     should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE, literal=True)
 
     @property

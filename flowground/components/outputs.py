@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
+from flowground.components.base import DO_NOT_STORE, NAMES_SENDER, Component, Context, Output, declare
 from flowground.values import ValueKind
 
 
@@ -27,6 +27,7 @@ class ChatOutput(_OutputComponent):
     outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text"}
     gives_output: ClassVar[str | None] = "chat"
 
+    sender_name: str = declare("AI", "Sender Name", NAMES_SENDER, literal=True, max_length=100)
     should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE, literal=True)
 
     @property

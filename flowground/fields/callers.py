@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from flowground.caller import Caller, Right
 from flowground.components.base import INPUT, Component
@@ -14,6 +15,22 @@ from flowground.words import cut, find_nearest, list_names
 
 _NAMED = 10
 """Parts of a connected text that are looked at for what fills it."""
+IGNORED = "session_id"
+"""Langflow ignores it in tweaks: the request's own field decides."""
+_UNCHANGED: Mapping[str, Sequence[Any]] = {
+    "sender": ("User", "Machine"),
+    "sender_name": ("User", "AI"),
+    "should_store_message": (True,),
+    "data_template": ("{text}",),
+    "clean_data": (True,),
+    "max_tokens": (0,),
+    "max_retries": (5,),
+    "timeout": (700,),
+    "json_mode": (False,),
+    "verbose": (True,),
+    "handle_parsing_errors": (True,),
+}
+"""Langflow's fields at the values that its components begin with: its snippets send them all."""
 _PROTECTED = "The field is protected and keeps the value set by the flow author"
 
 
@@ -133,6 +150,26 @@ class FlowPolicy:
             return Refusal(key, f"{_PROTECTED}: `{what}`.")
         return self._refuse_token(key, what)
 
+    def asks_nothing(self, name: str | None, key: str, value: Any, caller: Caller) -> bool:
+        """Whether a tweak of a field that the caller may not set, of the component `name` if it is known, leaves
+        everything as it is.
+
+        What is empty and what Langflow's components begin with does, whatever the flow has: that tells nothing of it.
+        Who sees the field may also repeat its value; of a model, its name alone or in Langflow's list.
+        """
+        fields = self.fields[name] if name is not None else {}
+        policy = fields.get("model" if key == "model_name" and key not in fields else key)
+        if key == IGNORED or is_empty(value):
+            return True
+        if policy is None or not (caller.sees_inside or policy.opened):
+            return _is_among(value, _UNCHANGED.get(key, ()))
+        own: tuple[Any, ...] = (0 if key == "max_tokens" else None, policy.value)
+        if policy.name == "model" and policy.value is not None:
+            own = (*own, str(policy.value).partition(":")[2])
+            first = value[0] if isinstance(value, list) and len(value) == 1 else value
+            value = first.get("name") if isinstance(first, Mapping) else first
+        return _is_among(value, own)
+
     def refuse_component(self, key: str, caller: Caller) -> Refusal:
         """The answer to fields of a component that is not there."""
         if self.opened is not None or not caller.sees_inside:
@@ -192,6 +229,16 @@ class FlowPolicy:
     def _refuse_unlisted(self, key: str, what: str, *, may_warn: bool = False) -> Refusal:
         names = list_names(f"`{name}`" for name in self.opened or ()) or "no field"
         return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", may_warn)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a tweak's value says nothing: null, or a text, a list or an object without anything in it."""
+    return value is None or (isinstance(value, str | list | Mapping) and not value)
+
+
+def _is_among(value: Any, values: Iterable[Any]) -> bool:
+    """Whether it is one of them; True is not 1 here."""
+    return any(isinstance(value, bool) == isinstance(one, bool) and value == one for one in values)
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

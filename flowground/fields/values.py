@@ -34,7 +34,7 @@ def check_values(
         if isinstance(value, Mapping) and value.get("load_from_db") and not field.takes_objects:
             says = f"`{name}.{key}`: there are no global variables here, `load_from_db` has no meaning."
             refusals.append(Refusal(key, says))
-        elif (given := unwrap_tweak(value, field)) is not None:
+        elif not _is_authors((given := unwrap_tweak(value, field)), field):
             values[key] = _coerce(given, field)
             if field.is_json and (wrong := _find_wrong_json(f"`{name}.{key}`", given)):
                 refusals.append(Refusal(key, wrong))
@@ -116,6 +116,15 @@ def say_misfit(what: str, field: FieldType, value: Any, limits: Mapping[str, Any
     if isinstance(value, str) and "max_length" in limits:
         return f"{what} has {len(value):,} characters; {limits['max_length']:,} is the limit"
     return f"{what} is {field.kind}" + ("" if field.is_secret else f", not {show(value)}")
+
+
+def _is_authors(given: Any, field: FieldType) -> bool:
+    """Whether a tweak leaves the field as its author has it: null, "" where no text fits, and Langflow's word for no
+    limit of tokens."""
+    if given == "" and field.is_simple and not field.is_text:
+        return "" not in (field.choices or ())
+    is_no_limit = field.name == "max_tokens" and field.is_whole and given == 0 and not isinstance(given, bool)
+    return given is None or is_no_limit
 
 
 def _find_wrong_json(what: str, value: Any) -> str | None:

@@ -87,11 +87,16 @@ def _send(file: StoredFile) -> SentFile:
 def _read_tweaks(
     wired: WiredFlow, request: RunRequest, caller: Caller
 ) -> tuple[dict[str, Sequence[str]], Mapping[str, Any]]:
-    """What tweaks name for components that take files, and the other tweaks."""
+    """What tweaks name for components that take files, and the other tweaks.
+
+    A message's files are a part of the message, which every caller sends, whatever they may set.
+    """
     named: dict[str, Sequence[str]] = {}
     kept: dict[str, Any] = {}
     for key, fields in request.tweaks.items():
         name = wired.policy.find_component(key, caller) if isinstance(fields, Mapping) else None
+        if name is None and isinstance(fields, Mapping) and not caller.sees_inside:
+            name = wired.chat_input_id  # under any name, so that none is found out
         takes = wired.components[name].file_field if name else None
         if name is None or takes is None or takes not in fields:
             kept[key] = fields

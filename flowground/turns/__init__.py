@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
 from flowground.files.seen import refuse_images
 from flowground.files.taken import list_taken, take_files
+from flowground.messages import SENDERS
 from flowground.runner import run_flow
 from flowground.runner.budget import RunBudget
 from flowground.runner.selection import read_input
@@ -115,7 +116,8 @@ async def _take_files(
 def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
     chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
     answering = chats or wired.outputs
-    run_id, user_message_id, session_id, *answer_ids = _make_ids(3 + len(answering))
+    run_id, user_message_id, session_id, *made = _make_ids(3 + len(answering))
+    answer_ids = dict(zip(answering, made, strict=True))
     return TurnStarted(
         run_id=run_id,
         flow_id=wired.id,
@@ -123,11 +125,20 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
         started_at=datetime.now(UTC),
         user_message_id=user_message_id,
         input_value=read_input(wired, request),
-        answer_ids=dict(zip(answering, answer_ids, strict=True)),
+        answer_ids=answer_ids,
         warnings=warnings,
         is_kept=keeps_messages(wired),
         files=list_taken(request, wired),
+        senders=_name_senders(wired, user_message_id, answer_ids),
     )
+
+
+def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[str, str]) -> dict[str, str]:
+    """Who says the question and the answers, by their ids, where the flow does not call them as `SENDERS` does."""
+    said = [(name, key, SENDERS["assistant"][1]) for name, key in answer_ids.items()]
+    said += [(name, user_message_id, SENDERS["user"][1]) for name in [wired.chat_input_id] if name]
+    named = ((key, getattr(wired.components[name], "sender_name", ""), usual) for name, key, usual in said)
+    return {key: name for key, name, usual in named if name and name != usual}
 
 
 def _check(wired: WiredFlow, request: RunRequest, *, said: str | None, limit: int) -> None:

@@ -340,7 +340,7 @@ class TurnRecord:
             text=text,
             created_at=created,
             run_id=self.turn.run_id,
-            **{"state": "complete"} | more,
+            **{"state": "complete", "sender_name": self.turn.senders.get(message_id)} | more,
         )
 
 

@@ -95,8 +95,13 @@ async def test_a_run_has_the_files_that_it_names(api: Api) -> None:
     for_all = (await add(api, "b.txt")).json()
     named = {"input_value": "hi", "session_id": "s", "files": [path, for_all["id"]]}
     assert await api.text("takes", named) == "hi with a.txt, b.txt"
-    tweak = {"input_value": "hi", "tweaks": {"In": {"files": [for_all["path"]]}}}
-    assert await api.text("takes", tweak) == "hi with b.txt"
+    _, new = await api.token(sees="answers", sets="opened")
+    mine: dict[str, Any] = {}
+    for headers, name in ((mine, "In"), (new, "In"), (new, "ChatInput-a1b2c")):
+        path = (await add(api, "c.txt", **headers)).json()["path"]
+        tweak = {"input_value": "hi", "tweaks": {name: {"files": [path], "sender": "User"}}}
+        answer = await api.run("takes", tweak, headers=headers, query="?shape=simple")
+        assert answer.json()["text"].startswith("hi with c"), answer.text
     assert await api.text("takes", {"input_value": "hi"}) == "hi with "
     said = await api.messages(session_id="s")
     sent = json.loads(said[0]["files"])

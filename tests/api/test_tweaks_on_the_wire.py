@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.calls import Api
-from tests.api.langflow_shapes import recording
+from tests.api.langflow_shapes import events, recording
 from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +77,22 @@ async def test_a_text_input_is_tweaked_while_the_message_goes_to_the_chat_input(
     assert [one["content"] for one in said["SecondOut"]["messages"]] == ["Talk of coffee, kindly.", "hi"]
 
 
+async def test_the_chats_may_say_who_spoke(api: Api) -> None:
+    """In every place of the answer, in a repeat of it, among the messages and where a model is told them."""
+    tweaks = {"Chat Output": {"sender_name": "Dup"}, "Chat Input": {"sender_name": "Ann"}}
+    body, key = {"input_value": "hi", "session_id": "s", "tweaks": tweaks}, {"idempotency-key": "who"}
+    for _ in range(2):
+        [output] = (await api.run("remember", body, headers=key)).json()["outputs"][0]["outputs"]
+        message = output["results"]["message"]
+        places = (message, message["data"], output["artifacts"], *output["messages"])
+        assert [place["sender_name"] for place in places] == ["Dup"] * 4
+    told = events((await api.run("remember", body, query="?stream=true")).text)
+    assert {one["data"]["sender_name"] for one in told if one["event"] == "add_message"} == {"Ann", "Dup"}
+    assert {one["sender_name"] for one in await api.messages(session_id="s")} == {"Ann", "Dup"}
+    asked = json.loads(await api.text("remember", {"input_value": "who?", "session_id": "s"}))
+    assert asked["messages"][0]["content"].startswith("Ann: hi\nDup: ")
+
+
 async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
     tweaks = {"session_id": "theirs", "ChatInput": {"session_id": "theirs"}}
     response = await api.run("tweaked", {"input_value": "hi", "session_id": "mine", "tweaks": tweaks})
@@ -93,7 +109,7 @@ async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
         ({"First": {"model": "openai:dear"}}, "model", "protected"),
         ({"First": {"code": "import os"}}, "code", "protected"),
         ({"First": "abc"}, "First", "is an object of fields and values"),
-        ({"First": None}, "First", "is an object of fields and values"),
+        ({"First": 5}, "First", "is an object of fields and values"),
         ({"First": {"temperature": {"value": "VAR", "load_from_db": True}}}, "temperature", "no global variables"),
     ],
 )
@@ -105,7 +121,7 @@ async def test_what_cannot_be_set_names_field_and_reason(api: Api, tweaks: Any, 
 
 
 async def test_one_refusal_leaves_everything_as_it_was(api: Api) -> None:
-    detail = await refused(api, {"First": {"temperature": 0.7, "code": "x"}, "Nobody": {}})
+    detail = await refused(api, {"First": {"temperature": 0.7, "code": "x"}, "Nobody": {"a": 1}})
     assert set(detail["fields"]) == {"code", "Nobody"}
     assert await api.messages() == []
 

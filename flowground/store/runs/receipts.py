@@ -148,6 +148,8 @@ def write_receipt(
         said |= {"actions": list_rows(actions), "shows_tools": shows_tools}
     if started.files:
         said["files"] = [asdict(file) for file in started.files]
+    if started.senders:
+        said["senders"] = dict(started.senders)
     if isinstance(end, RunFinished):
         said["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
         said["reasons"] = {name: item.finish_reason for name, item in end.results.items() if item.finish_reason}
@@ -184,6 +186,7 @@ def read_receipt(kept: KeptRun) -> Receipt | None:
         answer_ids=said["answers"],
         warnings=tuple(said["warnings"]),
         files=tuple(FileReference(**file) for file in said.get("files", ())),
+        senders=said.get("senders", {}),
     )
     reasons, values = said.get("reasons", {}), said.get("values", {})
     results = {
