@@ -74,7 +74,7 @@ async def answer(
     await runtime.switches.refresh()
     admitted = await let_in(runtime, asker, address)
     caller, wired = admitted.caller, admitted.wired
-    place = RunPlace(runtime.admission, admitted.count, whose=str(caller.counted_as))
+    place = RunPlace(runtime.admission, admitted.count, whose=caller.person or caller.id)
     try:
         if isinstance(ask, RunRequest):
             request = ask

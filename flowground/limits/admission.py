@@ -8,7 +8,6 @@ cannot. Nobody has more than a share of either: fifty, or half of what the other
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -34,7 +33,7 @@ class Admission:
         self._places = self._free = places
         self._seconds = seconds
         self._clock = clock
-        self._held = Counter[str]()
+        self._held: dict[str, int] = {}
         """Places, by who has them."""
         self._waiting: dict[asyncio.Future[None], tuple[float, str]] = {}
         """In the order in which they came; when that was, and who it is."""
@@ -47,21 +46,16 @@ class Admission:
         """
         if self._is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
-        if self._may_take(whose):
-            self._hold(whose)
+        held = self._held.get(whose, 0)
+        if self._free and held < max(_SHARE, self._free + 1):
+            self._free -= 1
+            self._held[whose] = held + 1
             return
         room = self._places - len(self._waiting)
         waits = sum(other == whose for _, other in self._waiting.values())
         if not self._seconds or not room or (waits >= _SHARE and waits > room):
             raise self._refuse()
         await self._wait(left, whose)
-
-    def _may_take(self, whose: str) -> bool:
-        return self._free > 0 and (self._held[whose] < _SHARE or self._held[whose] <= self._free)
-
-    def _hold(self, whose: str) -> None:
-        self._free -= 1
-        self._held[whose] += 1
 
     async def _wait(self, left: Leaving | None, whose: str) -> None:
         loop = asyncio.get_running_loop()
@@ -93,9 +87,10 @@ class Admission:
         if not self._held[whose]:
             del self._held[whose]
         for place, (_, waits) in self._waiting.items():
-            if self._may_take(waits):
+            if self._held.get(waits, 0) < max(_SHARE, self._free + 1):
                 del self._waiting[place]
-                self._hold(waits)
+                self._free -= 1
+                self._held[waits] = self._held.get(waits, 0) + 1
                 place.set_result(None)
                 return
 
