@@ -32,20 +32,17 @@ class Breath:
         now = time.perf_counter()
         if self._ends is None:
             self._ends = now + LONG
-            self._await_turn()
+            if not self._is_due:
+                self._is_due = True
+                self.loop.call_soon(self._begin_turn)
         return now > self._ends
 
     async def wait(self, waits: int) -> None:
         """Returns in a later turn of the loop; `waits` is how often the run has waited before."""
         future: asyncio.Future[None] = self.loop.create_future()
         heappush(self._waiting, (waits, next(self._numbers), future))
-        self._await_turn()
+        self.is_over()  # so that a turn comes
         await future
-
-    def _await_turn(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            self.loop.call_soon(self._begin_turn)
 
     def _begin_turn(self) -> None:
         self._ends, self._is_due = None, False
@@ -53,7 +50,8 @@ class Breath:
             *_, future = heappop(self._waiting)
             if not future.done():  # else it was cancelled
                 future.set_result(None)
-                self._await_turn()
+                self._is_due = True
+                self.loop.call_soon(self._begin_turn)
                 return
 
 
