@@ -4,6 +4,7 @@ A door makes the caller from what it verified; nothing below a door makes one up
 """
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, cast, get_args
@@ -56,6 +57,11 @@ class Owner:
         if kind == "programs" or kind not in _OWNER_KINDS:
             raise ValueError(f"not an owner: {text!r}")
         return cls(cast(OwnerKind, kind), key)
+
+
+WHOSE: ContextVar[str] = ContextVar("whose", default="")
+"""Who is behind what runs here, as shares of the process count people: a person with all their tokens, an organization
+token, or a visitor's address; empty for nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, assert_never
 
 from flowground.asking import Admitted, Asker, CommandLine, PersonChatting, TokenHolder, let_in
-from flowground.caller import Caller, RunRequest
+from flowground.caller import WHOSE, Caller, RunRequest
 from flowground.errors import FlowgroundError, RunError, ShuttingDown
 from flowground.events import (
     ComponentFinished,
@@ -74,7 +74,12 @@ async def answer(
     await runtime.switches.refresh()
     admitted = await let_in(runtime, asker, address)
     caller, wired = admitted.caller, admitted.wired
-    place = RunPlace(runtime.admission, admitted.count, whose=caller.person or caller.id)
+    WHOSE.set(
+        (isinstance(asker, PersonChatting) and caller.kind == "visitor" and asker.came_from)
+        or caller.person
+        or ("" if caller.kind == "local" else caller.id)
+    )
+    place = RunPlace(runtime.admission, admitted.count, whose=WHOSE.get())
     try:
         if isinstance(ask, RunRequest):
             request = ask

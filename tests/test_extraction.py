@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
-from flowground.extraction.extractor import Extractor
+from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable, extractors
+from flowground.extraction.extractor import Extractor, FileTooSlow
 from flowground.extraction.extractors import Extractors
 from tests.documents_of_all_kinds import join_objects, make_docx, make_pdf, pack, write_paragraph
 
@@ -254,3 +256,65 @@ async def test_files_that_take_minutes_keep_those_of_others_from_nothing() -> No
             task.cancel()
         await asyncio.wait(slow)
         await extractors.close()
+
+
+@dataclass
+class Reader:
+    """Takes the place of a child: `slow` is too slow where there is little time, `hostile` is everywhere."""
+
+    limits: ExtractionLimits
+    reads: ClassVar[list[str]] = []
+
+    async def extract(self, data: bytes, name: str) -> Extracted:
+        self.reads.append(name)
+        await asyncio.sleep(0.01)
+        if name == "hostile" or (name == "slow" and self.limits.seconds < 10):
+            raise FileTooSlow(f"{name} takes longer.")
+        return Extracted(data.decode(), "txt", "")
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> Extractors:
+    monkeypatch.setattr(extractors, "Extractor", Reader)
+    Reader.reads.clear()
+    return Extractors(ExtractionLimits(seconds=20))
+
+
+@pytest.mark.anyio
+async def test_people_have_their_turns_however_many_files_they_send_and_bytes_wait_outside(readers: Extractors) -> None:
+    opened: list[str] = []
+
+    async def read(whose: str, name: str) -> None:
+        async def open_file() -> bytes:
+            opened.append(whose)
+            return b""
+
+        await readers.extract(open_file, name, whose=whose)
+
+    many = [asyncio.create_task(read("eve", "slow")) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert opened == ["eve"] * 2
+    await read("mia", "small")
+    assert opened.count("eve") <= 4
+    await asyncio.gather(*many)
+    many = [asyncio.create_task(read("eve", "small")) for _ in range(5)]
+    await asyncio.sleep(0)
+    for task in many[:3]:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
+    await read("mia", "small")
+
+
+@pytest.mark.anyio
+async def test_what_took_too_long_is_remembered_and_one_persons_slow_files_have_an_end(
+    readers: Extractors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        with pytest.raises(FileTooSlow):
+            await readers.extract(b"", "hostile", whose="eve", digest="ab")
+    assert Reader.reads == ["hostile"] * 2
+    monkeypatch.setattr(extractors, "_MOST", 0)
+    with pytest.raises(FileTooSlow, match="Try again in ten minutes"):
+        await readers.extract(b"", "slow", whose="eve", digest="cd")
+    assert (await readers.extract(b"a", "small", whose="eve")).text == "a"
+    assert (await readers.extract(b"b", "slow", whose="mia", digest="cd")).text == "b"

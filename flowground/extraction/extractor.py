@@ -33,8 +33,6 @@ class Extractor:
         self._process: asyncio.subprocess.Process | None = None
         self._files = 0
         self._turn = asyncio.Lock()
-        self.waiting = 0
-        """Files that are read, or wait for that."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,11 +49,7 @@ class Extractor:
             raise FileUnreadable(
                 f"{name} has more than {self._limits.file_bytes:,} bytes, the most that is read of a file."
             )
-        self.waiting += 1
-        try:
-            return await self._take_turn(file, name)
-        finally:
-            self.waiting -= 1
+        return await self._take_turn(file, name)
 
     async def close(self) -> None:
         """Ends the child."""

@@ -1,7 +1,13 @@
 """Several processes that read files: who has a file that is soon read does not wait for those that take long."""
 
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flowground.extraction import Extracted, ExtractionLimits
 from flowground.extraction.extractor import Extractor, FileTooSlow
@@ -9,28 +15,105 @@ from flowground.extraction.extractor import Extractor, FileTooSlow
 _QUICK = 3.0
 """Seconds for which each file is tried first."""
 _AT_ONCE = 2
+_MOST, _WITHIN = 120.0, 600.0
+"""Seconds for which slow files of one person are read within so many seconds."""
+_REMEMBERED, _FOR = 1_000, 3_600.0
+"""Slow files, and people, that are remembered; a file for so many seconds."""
+
+Readable = Path | bytes | Callable[[], Awaitable[bytes]]
 
 
 class Extractors:
     """A file that takes longer than a few seconds is read by another process, where such files wait for each other.
 
-    So whoever sends those, on purpose too, keeps others of their kind waiting, and nobody else. Each process is started
-    by its first file.
+    So whoever sends those, on purpose too, keeps others of their kind waiting, and nobody else; and who waits has their
+    turn as a person, however many files they sent. Each process is started by its first file.
     """
 
     def __init__(self, limits: ExtractionLimits) -> None:
         quick = replace(limits, seconds=min(_QUICK, limits.seconds))
-        self._quick = [Extractor(quick) for _ in range(_AT_ONCE)]
-        self._patient = Extractor(limits)
+        self._all = [*(Extractor(quick) for _ in range(_AT_ONCE)), Extractor(limits)]
+        self._quick, self._patient = _Line(self._all[:_AT_ONCE]), _Line(self._all[_AT_ONCE:])
+        self._slow: dict[int, float] = {}
+        """By a hash that tells nothing of the file: until when it is not tried again."""
+        self._spent: dict[str, tuple[float, float]] = {}
+        """By person: until when it counts, and for how long slow files of theirs were read."""
 
-    async def extract(self, file: Path | bytes, name: str) -> Extracted:
-        """As `Extractor.extract` says."""
+    async def extract(self, file: Readable, name: str, *, whose: str = "", digest: str = "") -> Extracted:
+        """As `Extractor.extract` says. Bytes are asked for when the file has its turn, which is that of the person
+        `whose` it is; by `digest` a file that took too long is known again."""
+        key = hash((digest, name))
+        if digest and self._slow.get(key, 0) > time.monotonic():
+            raise FileTooSlow(f"{name} took too long to read before, and is not tried again now.")
         try:
-            return await min(self._quick, key=lambda one: one.waiting).extract(file, name)
+            async with self._quick.take(whose) as one:
+                return await one.extract(await _open(file), name)
         except FileTooSlow:
-            return await self._patient.extract(file, name)
+            pass
+        async with self._patient.take(whose) as one:
+            began = time.monotonic()
+            until, seconds = self._spent.get(whose, (0.0, 0.0))
+            if until < began:
+                until, seconds = began + _WITHIN, 0.0
+            if whose and seconds > _MOST:
+                raise FileTooSlow(f"{name} takes long to read, as other files of yours did. Try again in ten minutes.")
+            try:
+                return await one.extract(await _open(file), name)
+            except FileTooSlow:
+                _remember(self._slow, key, began + _FOR)
+                raise
+            finally:
+                _remember(self._spent, whose, (until, seconds + time.monotonic() - began))
 
     async def close(self) -> None:
         """Ends the processes."""
-        for one in (*self._quick, self._patient):
+        for one in self._all:
             await one.close()
+
+
+class _Line:
+    """Processes that are free, and who waits for one: people in turn, each with their files in their order."""
+
+    def __init__(self, free: list[Extractor]) -> None:
+        self._free = free
+        self._waiting: dict[str, deque[asyncio.Future[Extractor]]] = {}
+
+    @asynccontextmanager
+    async def take(self, whose: str) -> AsyncIterator[Extractor]:
+        one = self._free.pop() if self._free else await self._wait(whose)
+        try:
+            yield one
+        finally:
+            self._give_back(one)
+
+    async def _wait(self, whose: str) -> Extractor:
+        place: asyncio.Future[Extractor] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(whose, deque()).append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._give_back(place.result())
+            raise
+
+    def _give_back(self, one: Extractor) -> None:
+        while self._waiting:
+            whose = next(iter(self._waiting))
+            places = self._waiting.pop(whose)
+            place = places.popleft()
+            if places:
+                self._waiting[whose] = places  # behind the others
+            if not place.done():
+                place.set_result(one)
+                return
+        self._free.append(one)
+
+
+async def _open(file: Readable) -> Path | bytes:
+    return await file() if callable(file) else file
+
+
+def _remember(known: dict[Any, Any], key: object, value: object) -> None:
+    known[key] = value
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]

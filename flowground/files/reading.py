@@ -1,21 +1,19 @@
 """What runs read of files: their bytes, and their texts, which a child process extracts."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
+from flowground.caller import WHOSE
 from flowground.errors import SentFileFailed
 from flowground.extraction import ExtractionLimits, FileUnreadable
-from flowground.extraction.extractor import Extractor
+from flowground.extraction.extractors import Extractors
 from flowground.files import Files
 from flowground.values import FileReference
 
-_CHARS = 1_000_000
-"""Of a text, far more than a model is shown of it."""
-_SECONDS = 20
-_AT_ONCE = 2
-"""Child processes: one may be busy with a slow file."""
+_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
+"""A text of far more characters than a model is shown."""
 _HELD_CHARS = 5_000_000
 """Of texts that are kept: a question is often asked again of the same file."""
 
@@ -25,8 +23,7 @@ class FileReading:
     """`SentFileReader` of runs. For one event loop; children are started by the first file."""
 
     files: Files
-    _free: asyncio.Queue[Extractor] = field(default_factory=asyncio.Queue)
-    _made: list[Extractor] = field(default_factory=list)
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_LIMITS))
     _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -43,24 +40,14 @@ class FileReading:
             self._keep(key, text)
             return text
         self._forget([file.sha256])
-        data = await self.read(file)
-        extractor = await self._take()
+        known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
         try:
-            text = (await extractor.extract(data, file.name)).text
+            text = (await self._extractors.extract(partial(self.read, file), file.name, **known)).text
         except FileUnreadable as error:
             raise SentFileFailed(error.message) from None
-        finally:
-            self._free.put_nowait(extractor)
         if await self.files.has_bytes(file):
             self._keep(key, text)
         return text
-
-    async def _take(self) -> Extractor:
-        if self._free.empty() and len(self._made) < _AT_ONCE:
-            limits = ExtractionLimits(text_chars=_CHARS, seconds=_SECONDS)
-            self._made.append(Extractor(limits))
-            return self._made[-1]
-        return await self._free.get()
 
     def _keep(self, key: tuple[str, str], text: str) -> None:
         self._texts[key] = text
@@ -74,5 +61,4 @@ class FileReading:
 
     async def close(self) -> None:
         """Ends the children."""
-        for extractor in self._made:
-            await extractor.close()
+        await self._extractors.close()

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from flowground.caller import WHOSE
 from flowground.errors import RunError, SentFileFailed
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 from flowground.extraction.extractors import Extractors
@@ -26,9 +28,9 @@ class FileTexts:
         """Of a file that was sent, or of the author's with this path. Raises RunError: SentFileFailed
         or FileUnreadable."""
         if isinstance(file, FileReference):
-            data = await self.read_sent(file)
+            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
             try:
-                return await self._extractor.extract(data, file.name)
+                return await self._extractor.extract(partial(self.read_sent, file), file.name, **known)
             except FileUnreadable as error:
                 raise SentFileFailed(error.message) from None
         path = await asyncio.to_thread(find_in_folder, self.folder, file)

@@ -1,9 +1,10 @@
 """What runs reach beyond their models, opened once for a process, by its settings."""
 
+from flowground.caller import WHOSE
 from flowground.components.json_schema import find_wrong_schema
 from flowground.components.outside import LookUps, Outside
 from flowground.databases import Databases
-from flowground.extraction import ExtractionLimits
+from flowground.extraction import Extracted, ExtractionLimits
 from flowground.extraction.extractors import Extractors
 from flowground.files import Files
 from flowground.files.reading import FileReading
@@ -35,7 +36,7 @@ class RunReach:
         self.outside = Outside(
             look_ups=look_ups,
             ask=self._outgoing.ask,
-            extract=self._extractor.extract,
+            extract=self._read_page,
             search=search,
             ask_database=self._databases.ask,
             find_function=self._functions.find,
@@ -43,6 +44,9 @@ class RunReach:
             read_file=self._texts.read,
             servers=self._servers,
         )
+
+    async def _read_page(self, data: bytes, name: str) -> Extracted:
+        return await self._extractor.extract(data, name, whose=WHOSE.get())
 
     async def close(self) -> None:
         """Closes connections, ends queries and processes."""
