@@ -1,4 +1,4 @@
-"""How a child process that we started ends."""
+"""How a child process of ours begins and ends."""
 
 import asyncio
 import os
@@ -26,3 +26,9 @@ async def end_child(process: asyncio.subprocess.Process) -> int:
     if cancelled:
         raise cancelled
     return code
+
+
+def make_environment() -> dict[str, str]:
+    """Nothing of ours, so no secret; Windows starts no program without the names below."""
+    kept = ("SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}

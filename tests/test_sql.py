@@ -18,7 +18,7 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from flowground.caller import RunRequest
 from flowground.databases import Databases, DatabaseSettings, postgresql
 from flowground.databases.postgresql import PostgresConnections, PostgresQuery
-from flowground.databases.sqlite import SqliteQuery
+from flowground.databases.sqlite import SqliteProcesses, SqliteQuery
 from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
@@ -323,7 +323,7 @@ def test_a_query_of_slow_rows_ends_when_nobody_waits_for_it(tmp_path: Path) -> N
     count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
     long = "replace(hex(zeroblob({})), '0', 'a')"
     query = f"{count} SELECT sum(instr({long.format(200_000)}, {long.format(100_000)} || i)) AS s FROM n"
-    asked = SqliteQuery(file, [query], 50, 600)
+    asked = SqliteQuery(file, [query], 50, 600, SqliteProcesses())
     with ThreadPoolExecutor(1) as threads:
         work = threads.submit(asked.run)
         with pytest.raises(TimeoutError):
@@ -331,3 +331,19 @@ def test_a_query_of_slow_rows_ends_when_nobody_waits_for_it(tmp_path: Path) -> N
         asked.abort()
         with pytest.raises(RunError, match="took longer"):
             work.result(60)
+
+
+def test_steps_that_no_clock_ends_leave_the_next_query_its_thread(tmp_path: Path) -> None:
+    """Each of these is one step, and takes SQLite many seconds: only the end of its process ends it."""
+    file, processes = tmp_path / "orders.db", SqliteProcesses()
+    sqlite3.connect(file).close()
+    long = (
+        "WITH t AS (SELECT printf('%.*c', 499000, 'a') AS a, printf('%.*c', 49000, 'a') || 'b' AS b) SELECT {} FROM t"
+    )
+    for step in ("instr(a, b || {})", "a LIKE '%' || b || {}"):
+        steps = ", ".join(step.format(number) for number in range(100))
+        with pytest.raises(RunError, match="took longer"):
+            SqliteQuery(file, [long.format(steps)], 50, 0.2, processes).run()
+        for _ in range(2):
+            assert SqliteQuery(file, ["SELECT 'ab' LIKE '%B' AS a"], 50, 30, processes).run() == [{"a": 1}]
+    processes.close()

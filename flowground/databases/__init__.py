@@ -8,18 +8,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from flowground.caller import WHOSE
 from flowground.databases.postgresql import PostgresConnections, PostgresQuery
 from flowground.databases.query import Parameter, Query, SqlParts
 from flowground.databases.settings import DatabaseSettings
-from flowground.databases.sqlite import SqliteQuery
+from flowground.databases.sqlite import SqliteProcesses, SqliteQuery
 from flowground.errors import RunError
+from flowground.person_turns import PersonTurns
 from flowground.values import Record
 from flowground.words import suggest
 
 __all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
 
 _AT_ONCE = 8
-"""Queries of a process; more wait their turn."""
+"""Queries of a process; of others people have their turns."""
 _GRACE = 2.0
 """Seconds that a database has beyond its own limit to say that it was reached."""
 
@@ -30,6 +32,8 @@ class Databases:
     def __init__(self, entries: Mapping[str, DatabaseSettings]) -> None:
         self._entries = entries
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-query")
+        self._turns = PersonTurns([None] * _AT_ONCE)
+        self._processes = SqliteProcesses()
         self._running: set[Query] = set()
         urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
         self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
@@ -42,7 +46,10 @@ class Databases:
             raise RunError(f"There is no database `{name}`{nearest}", hint="`databases:` in config.yaml names them.")
         if not "".join(part for part in parts if isinstance(part, str)).strip():
             raise RunError("The query is empty.")
-        query = self._open(name, entry, parts)
+        async with self._turns.take(WHOSE.get()):
+            return await self._ask(self._open(name, entry, parts), entry)
+
+    async def _ask(self, query: Query, entry: DatabaseSettings) -> Sequence[Record]:
         work = asyncio.get_running_loop().run_in_executor(self._threads, query.run)
         self._running.add(query)
         try:
@@ -61,10 +68,11 @@ class Databases:
         await asyncio.gather(*(asyncio.to_thread(query.abort) for query in self._running))
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
+        await asyncio.to_thread(self._processes.close)
 
     def _open(self, name: str, entry: DatabaseSettings, parts: SqlParts) -> Query:
         if entry.file is not None:
-            return SqliteQuery(entry.file, parts, entry.rows, entry.seconds)
+            return SqliteQuery(entry.file, parts, entry.rows, entry.seconds, self._processes)
         return PostgresQuery(self._connections[name], parts, entry.rows, entry.seconds)
 
 

@@ -1,89 +1,106 @@
-"""A query of a SQLite file: opened to be read, and allowed nothing but reading."""
+"""A query of a SQLite file, asked by a process of its own, which is killed when its time is over."""
 
-import sqlite3
-import time
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from threading import Timer
 
+from flowground.child_processes import make_environment
 from flowground.databases.query import Parameter, Query, SqlParts
 from flowground.errors import RunError
-from flowground.values import Record
+from flowground.values import LONGEST, Record
 
-_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
-_FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
-"""Functions that reach beyond the file, in builds that have them."""
-_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "data_version"}
-_LONGEST_VALUE = 500_000
-_MOST_COLUMNS = 500
-_STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock: a few milliseconds."""
+_PROGRAM = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
+_GRACE = 1.0
+"""Seconds for a process to start, and a query to end by itself, on top of what it may take."""
+
+
+class SqliteProcesses:
+    """Those that wait for the next query. Threads take them."""
+
+    def __init__(self) -> None:
+        self._free: list[subprocess.Popen[str]] = []
+
+    def take(self) -> "subprocess.Popen[str]":
+        """One that nobody else has."""
+        with suppress(IndexError):
+            while True:
+                child = self._free.pop()
+                if child.poll() is None:
+                    return child
+                self.end(child)
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        how = {"stdin": pipe, "stdout": pipe, "stderr": nothing, "env": make_environment(), "encoding": "utf-8"}
+        return subprocess.Popen(_PROGRAM, **how)  # type: ignore[call-overload,no-any-return]  # noqa: S603 - ours
+
+    def give_back(self, child: "subprocess.Popen[str]") -> None:
+        self._free.append(child)
+
+    def end(self, child: "subprocess.Popen[str]") -> None:
+        """Kills it, and waits until it is gone."""
+        child.kill()
+        with suppress(OSError), child:  # closes its pipes
+            pass
+
+    def close(self) -> None:
+        """Ends those that wait."""
+        while self._free:
+            self.end(self._free.pop())
 
 
 class SqliteQuery(Query):
     """`file` is SQLite's."""
 
-    def __init__(self, file: Path, parts: SqlParts, rows: int, seconds: float) -> None:
+    def __init__(self, file: Path, parts: SqlParts, rows: int, seconds: float, processes: SqliteProcesses) -> None:
         super().__init__(parts, rows, seconds)
         self._file = file
-        self._end = time.monotonic() + seconds
-        self._is_cancelled = False
-        self._connection: sqlite3.Connection | None = None
+        self._processes = processes
+        self._is_over = False
+        self._child: subprocess.Popen[str] | None = None
 
     def run(self) -> Sequence[Record]:
         sql = "".join(f":{part.name}" if isinstance(part, Parameter) else part for part in self._parts)
+        asked = {"file": str(self._file), "sql": sql, "values": dict(self.values), "rows": self._rows}
+        found = self._ask(json.dumps(asked | {"size": LONGEST, "seconds": self._seconds}))
+        if isinstance(found, str):
+            raise RunError(self._explain(found))
+        for count, row in enumerate(found, 1):
+            self.check_row(count, sum(len(value) if isinstance(value, str) else 8 for value in row.values()))
+        return found
+
+    def _ask(self, asked: str) -> str | list[Record]:
+        """The rows, or why there are none."""
+        self._child = child = self._processes.take()
+        clock = Timer(self._seconds + _GRACE, self.abort)
+        clock.start()
+        said = ""
         try:
-            address = f"file:{quote(str(self._file))}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True, timeout=self._seconds, isolation_level=None)) as connection:
-                self._fence(connection)
-                self._connection = connection
-                return self._read(connection.execute(sql, self.values))
-        except sqlite3.Error as error:
-            raise RunError(self._explain(error)) from None
+            assert child.stdin and child.stdout  # noqa: S101, PT018 - both were asked for as pipes
+            if not self._is_over:
+                child.stdin.write(asked + "\n")
+                child.stdin.flush()
+                said = child.stdout.readline()
+        except OSError:  # it was killed before it had read the query
+            pass
+        finally:
+            clock.cancel()
+            self._child = None
+            (self._processes.give_back if said and not self._is_over else self._processes.end)(child)
+        if said.endswith("\n"):
+            return json.loads(said)  # type: ignore[no-any-return]  # as the child writes it
+        return "interrupted" if self._is_over else "its reader failed"
 
     def abort(self) -> None:
-        """At the next row: by itself SQLite looks at the clock after many, each of which may take a second."""
-        self._is_cancelled = True
-        if self._connection is not None:
-            with suppress(sqlite3.Error):  # it may have ended meanwhile
-                self._connection.interrupt()
+        self._is_over = True
+        if child := self._child:
+            child.kill()
 
-    def _fence(self, connection: sqlite3.Connection) -> None:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.set_authorizer(_allow)
-        connection.set_progress_handler(lambda: self._is_cancelled or time.monotonic() > self._end, _STEPS)
-
-    def _read(self, cursor: sqlite3.Cursor) -> Sequence[Record]:
-        names = [column[0] for column in cursor.description or ()]
-        rows: list[Record] = []
-        for row in cursor:
-            self.check_row(len(rows) + 1, sum(len(value) if isinstance(value, str | bytes) else 8 for value in row))
-            rows.append({name: _write(value) for name, value in zip(names, row, strict=True)})
-        return rows
-
-    def _explain(self, error: sqlite3.Error) -> str:
-        if "interrupted" in str(error):
+    def _explain(self, error: str) -> str:
+        if "interrupted" in error:
             return f"The query took longer than {self._seconds:g} seconds."
-        if "not authorized" in str(error) or "prohibited" in str(error) or "authorization" in str(error):
+        if "not authorized" in error or "prohibited" in error or "authorization" in error:
             return "A query only reads tables of its database: this one wants something else."
-        return f"The database refused the query: {str(error).rstrip('.')}."
-
-
-def _allow(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    if action == sqlite3.SQLITE_FUNCTION:
-        is_allowed = (second or "").lower() not in _FORBIDDEN
-    elif action == sqlite3.SQLITE_PRAGMA:
-        is_allowed = (first or "").lower() in _PRAGMAS
-    else:
-        is_allowed = action in _ALLOWED
-    return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
-
-
-def _write(value: Any) -> Any:
-    return f"<{len(value):,} bytes>" if isinstance(value, bytes) else value
+        return f"The database refused the query: {error.rstrip('.')}."

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from flowground.child_processes import end_child
+from flowground.child_processes import end_child, make_environment
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("child.py")))
@@ -107,7 +107,7 @@ class Extractor:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=_make_environment(),
+                env=make_environment(),
                 cwd=_ROOT,
                 limit=_HEAD_BYTES,
             )
@@ -117,9 +117,3 @@ class Extractor:
         """Kills the child and waits for its end; its exit code."""
         process, self._process = self._process, None
         return await end_child(process) if process else None
-
-
-def _make_environment() -> dict[str, str]:
-    """Nothing of ours, so no secret; Windows starts no program without the names below."""
-    kept = ("SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}

@@ -1,16 +1,14 @@
 """Several processes that read files: who has a file that is soon read does not wait for those that take long."""
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flowground.extraction import Extracted, ExtractionLimits
 from flowground.extraction.extractor import Extractor, FileTooSlow
+from flowground.person_turns import PersonTurns
 
 _QUICK = 3.0
 """Seconds for which each file is tried first."""
@@ -33,7 +31,7 @@ class Extractors:
     def __init__(self, limits: ExtractionLimits) -> None:
         quick = replace(limits, seconds=min(_QUICK, limits.seconds))
         self._all = [*(Extractor(quick) for _ in range(_AT_ONCE)), Extractor(limits)]
-        self._quick, self._patient = _Line(self._all[:_AT_ONCE]), _Line(self._all[_AT_ONCE:])
+        self._quick, self._patient = PersonTurns(self._all[:_AT_ONCE]), PersonTurns(self._all[_AT_ONCE:])
         self._slow: dict[int, float] = {}
         """By a hash that tells nothing of the file: until when it is not tried again."""
         self._spent: dict[str, tuple[float, float]] = {}
@@ -69,44 +67,6 @@ class Extractors:
         """Ends the processes."""
         for one in self._all:
             await one.close()
-
-
-class _Line:
-    """Processes that are free, and who waits for one: people in turn, each with their files in their order."""
-
-    def __init__(self, free: list[Extractor]) -> None:
-        self._free = free
-        self._waiting: dict[str, deque[asyncio.Future[Extractor]]] = {}
-
-    @asynccontextmanager
-    async def take(self, whose: str) -> AsyncIterator[Extractor]:
-        one = self._free.pop() if self._free else await self._wait(whose)
-        try:
-            yield one
-        finally:
-            self._give_back(one)
-
-    async def _wait(self, whose: str) -> Extractor:
-        place: asyncio.Future[Extractor] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(whose, deque()).append(place)
-        try:
-            return await place
-        except asyncio.CancelledError:
-            if not place.cancelled():
-                self._give_back(place.result())
-            raise
-
-    def _give_back(self, one: Extractor) -> None:
-        while self._waiting:
-            whose = next(iter(self._waiting))
-            places = self._waiting.pop(whose)
-            place = places.popleft()
-            if places:
-                self._waiting[whose] = places  # behind the others
-            if not place.done():
-                place.set_result(one)
-                return
-        self._free.append(one)
 
 
 async def _open(file: Readable) -> Path | bytes:
