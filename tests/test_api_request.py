@@ -151,9 +151,22 @@ def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: 
 async def test_what_is_filled_in_leads_to_no_other_path(tmp_path: Path) -> None:
     async with serve([WEATHER]) as server:
         flow = asking(server.url, as_tool=True, url_input=f"{server.url}/users/{{id}}/orders")
-        calls = [f"call Weather {json.dumps({'id': said})}" for said in ("..", ".", "", " ", "%2e%2e")]
-        assert (await talk(tmp_path, flow, "\n".join(calls))).count("It failed") == 4
-        assert [asked.path for asked in server.asked] == ["/users/%252e%252e/orders"]
+        elsewhere = [
+            "..",
+            ".",
+            "",
+            " ",
+            "%2e%2e",
+            "../key",
+            "a/../../key",
+            "..%2fkey",
+            r"..\\key",
+            "..;a=b/key",
+            "a/%2E.",
+        ]
+        calls = [f"call Weather {json.dumps({'id': said})}" for said in (*elsewhere, "a..b/c", "1.5")]
+        assert (await talk(tmp_path, flow, "\n".join(calls))).count("It failed") == len(elsewhere)
+        assert [asked.path for asked in server.asked] == ["/users/a..b%2Fc/orders", "/users/1.5/orders"]
 
 
 async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Path) -> None:

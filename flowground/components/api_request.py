@@ -184,7 +184,7 @@ class APIRequest(Component):
                 raise RunError(f"`{part.name}` is empty.")
         url = str(variables.fill(self.url_input, given, encode)).partition("#")[0]
         address, mark, query = url.partition("?")
-        if any(unquote(segment) in (".", "..") for segment in address.split("/")):
+        if _leads_elsewhere(address):
             raise RunError("The address would lead to another path: `.` and `..` are no parts of one.")
         added = urlencode({key: write_value(variables.fill(value, given)) for key, value in self.query_params.items()})
         return f"{address}{'?' if mark or added else ''}{'&'.join(filter(None, (query, added)))}"
@@ -209,3 +209,11 @@ class APIRequest(Component):
         values = {value for name, value in self.headers.items() if name.lower() not in _PLAIN}
         words = values | {value.rpartition(" ")[2] for value in values}
         return {word for word in words if len(word) >= _SHORTEST_SECRET}
+
+
+def _leads_elsewhere(address: str) -> bool:
+    """Whether a server may read `.` or `..` as a part of it: some decode before they look, also twice, some take a
+    backslash for a slash, some leave out what stands behind a semicolon."""
+    for _ in range(3):
+        address = unquote(address)
+    return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", address))
