@@ -5,6 +5,7 @@ knows who asks. Neither uvicorn nor websockets 17 bounds the pieces of a message
 never reads.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from starlette.types import Scope
@@ -30,6 +31,14 @@ def cut(scope: Scope) -> None:
         connection.transport.abort()
 
 
+def pace_bytes(scope: Scope, wait: Callable[[int], float]) -> None:
+    """After so many bytes this connection is read again in as many seconds as `wait` says: what its client sends
+    meanwhile stays with the client."""
+    connection = _find_connection(scope)
+    if connection is not None:
+        connection.wait = wait
+
+
 def _find_connection(scope: Scope) -> "BoundedFrames | None":
     found = scope.get("extensions", {}).get(_CONNECTION)
     return found if isinstance(found, BoundedFrames) else None
@@ -45,15 +54,25 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         super().__init__(*args, **options)
         self.conn.max_message_size = self.smallest
         self.is_refused = False
+        self.wait: Callable[[int], float] = lambda _: 0.0
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
             return
         super().data_received(data)
+        if (wait := self.wait(len(data))) and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+            self.loop.call_later(wait, self._read_on)
         # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(_UNREADABLE)
             self.transport.close()
+
+    def _read_on(self) -> None:
+        if self.read_paused and self.queue.empty() and not self.transport.is_closing():  # else `receive` does
+            self.read_paused = False
+            self.transport.resume_reading()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

@@ -17,7 +17,7 @@ from flowground.conversation import ConversationDoor
 from flowground.conversation.door import SocketEnds, TooManyOpen, refuse_socket
 from flowground.errors import FlowgroundError, NotSignedIn, StoreUnavailable
 from flowground.settings import Limits
-from flowground.shims.page_frames import cut
+from flowground.shims.page_frames import cut, pace_bytes
 from flowground.shims.page_messages import SMALLEST
 from flowground.web.address import name_address
 from flowground.web.open_pages.pace import GuestQueue, Pace, PeoplesPaces
@@ -39,6 +39,8 @@ _READING = (1 / 10, 120)
 """Seconds between two frames of one person, on all their sockets, for which the store is read, and how many do not
 wait: ten tabs come back at once after a restart, each with two."""
 _STOPPING = (1 / 10, 60)
+_BYTES = (1 / 16_000_000, 24_000_000)
+"""Of one person's sockets together, before anything is made of them: 16 MB a second cost a tenth of one core."""
 _MOST_REFUSED = 128
 """Refused sockets that stand until their client has heard why; beyond it they are cut as soon as it is said."""
 _ALL_GUESTS = (1 / 80, 160)
@@ -94,6 +96,7 @@ class ChatSockets:
         self._queue = GuestQueue(every=_ALL_GUESTS, an_address=_AN_ADDRESS)
         self._people = Counter[Owner]()
         self._reading, self._stopping = PeoplesPaces(*_READING), PeoplesPaces(*_STOPPING)
+        self._bytes = PeoplesPaces(*_BYTES)
         self._refused = 0
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -115,7 +118,11 @@ class ChatSockets:
         if self._people[caller.owner] >= MOST_A_PERSON:
             await self._refuse(TooManyOpen(), scope, receive, send)
             return
-        chat = MemberChat(scope, receive, send, largest=max(LARGEST_SIGNED_IN, self._message_bytes))
+        largest = self._message_bytes
+        if caller.opens_every_flow:  # who may override every field
+            largest = max(largest, LARGEST_SIGNED_IN)
+        pace_bytes(scope, partial(self._bytes.take_later, str(caller.owner)))
+        chat = MemberChat(scope, receive, send, largest=largest)
         self._people[caller.owner] += 1
         try:
             await self._hand_over(scope, chat, caller=caller, address=address)

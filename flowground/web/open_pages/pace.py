@@ -26,8 +26,8 @@ class Pace:
         """Seconds until one more may come."""
         return max(0.0, max(self._next, now - self._ahead) + self._pause - now)
 
-    def take(self, now: float) -> None:
-        self._next = max(self._next, now - self._ahead) + self._pause
+    def take(self, now: float, count: float = 1) -> None:
+        self._next = max(self._next, now - self._ahead) + self._pause * count
 
 
 class PeoplesPaces:
@@ -38,16 +38,27 @@ class PeoplesPaces:
         self._pace = (pause, at_once)
         self._paces: OrderedDict[str, tuple[Pace, asyncio.Lock]] = OrderedDict()
 
+    def take_later(self, person: str, count: float) -> float:
+        """Takes so many turns at once; the seconds until they are due."""
+        pace, _ = self._find(person)
+        now = asyncio.get_running_loop().time()
+        pace.take(now, count)
+        return pace.wait(now)
+
     async def take(self, person: str) -> None:
         """Returns when it is this person's turn, in the order of the calls; cancelling gives the place up."""
-        pace, lock = self._paces.setdefault(person, (Pace(*self._pace), asyncio.Lock()))
-        self._paces.move_to_end(person)
-        self._forget_one()
+        pace, lock = self._find(person)
         async with lock:
             now = asyncio.get_running_loop().time()
             if wait := pace.wait(now):
                 await asyncio.sleep(wait)
             pace.take(now + wait)
+
+    def _find(self, person: str) -> tuple[Pace, asyncio.Lock]:
+        found = self._paces.setdefault(person, (Pace(*self._pace), asyncio.Lock()))
+        self._paces.move_to_end(person)
+        self._forget_one()
+        return found
 
     def _forget_one(self) -> None:
         """Of more than are remembered: the one that came last, unless somebody waits there."""
