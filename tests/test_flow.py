@@ -98,6 +98,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         ("name: a\nname: b\n" + components(""), "2:1: `name` is given twice; the first is on line 1."),
         ("chta:\n" + components(""), "1:1: There is no `chta` in a flow. (did you mean chat?)"),
         ("componets: {}\n", "1:1: There is no `componets` in a flow. (did you mean components?)"),
+        ("steps: {}\n", "1:1: There is no `steps` in a flow. (did you mean components?)"),
         ("chat: {welcom: a}\n" + components(""), "1:8: There is no `welcom` in `chat`. (did you mean welcome?)"),
         ("chat: {zzz: a}\n" + components(""), "1:8: There is no `zzz` in `chat`; it has … starters, show_tools."),
         ('chat:\n  acent: "#0b7a4b"\n' + components(""), "2:3: There is no `acent` in `chat`. (did you mean accent?)"),

@@ -39,7 +39,7 @@ def test_a_text_may_stand_for_a_list_of_one() -> None:
         ("{expect: {calls: {In: 1}}}", "6:23: `In` (ChatInput) asks no model; there are Model."),
         ("{expect: {arguments: {Model: {a: 1}}}}", "6:27: `Model` (LanguageModel) is no tool of an agent."),
         ("{expect: {arguments: {Modle: {}}}}", "6:27: The flow has no component `Modle`. (did you mean Model?)"),
-        ("{replies: {Out: x}}", "6:16: `Out` (ChatOutput) asks no model and no other server; there are Model."),
+        ("{replies: {Out: x}}", "6:16: `Out` (ChatOutput) asks nobody; there are Model."),
         ("{expect: {matches: '('}}", "6:24: The pattern cannot be read: unclosed group."),
         ("{expect: {schema: {type: objct}}}", "6:23: The schema cannot be read: `type`: 'objct' is not valid"),
         (

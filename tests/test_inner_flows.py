@@ -255,9 +255,9 @@ async def test_what_tests_name_in_another_flow_is_looked_for_there(tmp_path: Pat
     flows = {"parent": PARENT + TESTED, "partly": PARENT + also + TESTED, "child": CHILD}
     async with running(tmp_path, flows) as runtime:
         found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
-    lost = "warning: There is no `{}` that asks a model{}: the test fails."
-    model, tone = (lost.format(name, " or another server") for name in ("child.Modl", "child.Tone"))
-    flow = lost.format("chidl.Model", "")
+    lost = "warning: There is no `{}` {}: the test fails."
+    model, tone = (lost.format(name, "that a test replies to") for name in ("child.Modl", "child.Tone"))
+    flow = lost.format("chidl.Model", "that asks a model")
     assert found["parent.yaml"] == [
         f"parent.yaml:8:15: {model} (did you mean child.Model?)",
         f"parent.yaml:9:38: {flow} (did you mean child.Model?)",

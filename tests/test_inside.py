@@ -93,10 +93,14 @@ def test_while_the_last_good_version_serves_its_picture_is_shown_with_the_mistak
 def test_warnings_stand_in_place_too(flows: Path) -> None:
     (flows / "old.yaml").write_text(
         'components:\n  Rows: {type: ParseData, input_data: [{text: a}], template: "{text}"}\n'
-        '  Out: {type: ChatOutput, input_value: "${Rows}"}\n'
+        '  Out: {type: ChatOutput, input_value: "${Rows} ${Found}"}\n'
+        "  Found: {type: Retrieve, knowledge: docz, search_query: Out}\nknowledge: {docs: {files: ['*.md']}}\n"
     )
     page = told(flow="old")
-    (warning,) = page["file"]["mistakes"]
+    warning, unknown, plain = page["file"]["mistakes"]
+    assert plain["text"] == "`Out` is plain text here: a reference to the component is `${Out}`."
+    assert unknown["text"].startswith("There is no knowledge `docz`")
+    assert (unknown["line"], unknown["hint"]) == (4, "Did you mean `docs`?")
     assert (warning["line"], warning["is_warning"]) == (2, True)
     assert (page["says"], page["steps"][0]["line"]) == ("", 2)
 

@@ -18,6 +18,9 @@ SHORT = {
     [
         ("A: {type: LangageModel}", "2:13: There is no component type 'LangageModel'. (did you mean LanguageModel?)"),
         ("A: {type: Widget}", f"2:13: There is no component type 'Widget'; there are {', '.join(COMPONENTS)}."),
+        ("A: {MODEL, system_prompt: x}", "2:44: LanguageModel has no field … (did you mean system_message?)"),
+        ("A: {type: Agent, input_value: x, system_message: x}", "2:36: Agent … (did you mean system_prompt?)"),
+        ("A: {type: Retrieve, knowledge: k, query: x}", "2:37: `query` is no field … (did you mean search_query?)"),
         ("A: {MODEL, temprature: 1}", "2:44: LanguageModel has no field `temprature`. (did you mean temperature?)"),
         ("A: {type: ChatInput, zzz: 1}", "2:24: ChatInput has no field `zzz`; it has input_value, … display_name."),
         ("A: {MODEL, temperature: hot}", '2:57: `temperature` of LanguageModel is a number from 0 to 2, not "hot".'),

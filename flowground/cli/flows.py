@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from flowground.cli.commands import Commands
@@ -12,8 +13,10 @@ from flowground.cli.resources import find_flow, load_settings, read_catalogue, r
 from flowground.components.api_request import APIRequest
 from flowground.components.mcp import MCP
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
+from flowground.functions import Functions
 from flowground.loader.links import find_doubts, link_flow
 from flowground.loader.shelf import list_by_address
+from flowground.loader.unmeant import ConfigNames
 from flowground.providers import Providers, find_fault
 from flowground.schema import write_flow_schema
 from flowground.settings import Settings
@@ -74,7 +77,7 @@ def _check_folder(settings: Settings) -> tuple[_Loaded, list[Problem]]:
         raise InvalidRequest(
             f"There is no folder {show_path(settings.flows)}.", hint="`flows` in config.yaml names it."
         )
-    catalogue = read_catalogue(settings)
+    catalogue = read_catalogue(settings, _list_names(settings))
     right = {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}
     wrong = catalogue.list_problems()
     if not right and not wrong:
@@ -98,17 +101,30 @@ def _find_file(flow: str, settings: Settings) -> Path:
 def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[Problem]]:
     right: _Loaded = {}
     found: list[Problem] = []
+    names = _list_names(settings)
     for path in files:
         try:
-            right[path] = read_flow(path, settings)
+            right[path] = read_flow(path, settings, names)
             found += _place(path, right[path].flow.warnings)
         except FlowError as error:
             found += _place(path, error.problems)
+    served = [path for path in right if path.resolve().parent == settings.flows.resolve()]
+    catalogue = read_catalogue(settings)
+    for path in served:
+        if conflict := catalogue.list_problems().get(path.name):  # another file has its address
+            found += _place(path, conflict.problems)
+            del right[path]
     if any(wired.runs for wired in right.values()):
-        known = list_by_address([*read_catalogue(settings).list_flows().values(), *right.values()])
+        known = list_by_address([*catalogue.list_flows().values(), *right.values()])
         for path, wired in right.items():
             found += _place(path, find_doubts(link_flow(wired, known), known))
     return right, found
+
+
+def _list_names(settings: Settings) -> ConfigNames:
+    """What flows may name; modules of functions are imported once a flow names one. Raises ConfigError."""
+    load = cache(lambda: Functions(settings.functions, settings.root))
+    return ConfigNames(settings.knowledge, lambda name: load().find(name))
 
 
 def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[list[Problem], list[Problem]]:

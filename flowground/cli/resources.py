@@ -10,6 +10,7 @@ from flowground.cli.output import show_path
 from flowground.errors import FlowError, InvalidRequest
 from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
+from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
@@ -29,18 +30,19 @@ def load_settings() -> Settings:
     return Settings.load(config)
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
+def read_catalogue(settings: Settings, names: ConfigNames | None = None) -> Catalogue:
     """The flows that a server started here would have."""
-    return Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    return Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers, names=names)
 
 
-def read_flow(path: Path, settings: Settings) -> WiredFlow:
+def read_flow(path: Path, settings: Settings, names: ConfigNames | None = None) -> WiredFlow:
     """The flow in a file. Raises FlowError, InvalidRequest."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}") from None
-    return wire(parse_flow(content, path.name, max_bytes=settings.limits.flow_bytes), servers=settings.mcp_servers)
+    flow = parse_flow(content, path.name, max_bytes=settings.limits.flow_bytes)
+    return add_warnings(wire(flow, servers=settings.mcp_servers), names)
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:

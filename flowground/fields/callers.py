@@ -18,18 +18,10 @@ _NAMED = 10
 IGNORED = "session_id"
 """Langflow ignores it in tweaks: the request's own field decides."""
 _UNCHANGED: Mapping[str, Sequence[Any]] = {
-    "sender": ("User", "Machine"),
-    "sender_name": ("User", "AI"),
-    "should_store_message": (True,),
-    "data_template": ("{text}",),
-    "clean_data": (True,),
-    "max_tokens": (0,),
-    "max_retries": (5,),
-    "timeout": (700,),
-    "json_mode": (False,),
-    "verbose": (True,),
-    "handle_parsing_errors": (True,),
-}
+    "sender": ("User", "Machine"), "sender_name": ("User", "AI"), "should_store_message": (True,), "max_tokens": (0,),
+    "data_template": ("{text}",), "clean_data": (True,), "max_retries": (5,), "timeout": (700,),
+    "json_mode": (False,), "verbose": (True,), "handle_parsing_errors": (True,),
+}  # fmt: skip
 """Langflow's fields at the values that its components begin with: its snippets send them all."""
 _PROTECTED = "The field is protected and keeps the value set by the flow author"
 
@@ -161,14 +153,14 @@ class FlowPolicy:
         policy = fields.get("model" if key == "model_name" and key not in fields else key)
         if key == IGNORED or is_empty(value):
             return True
-        if policy is None or not (caller.sees_inside or policy.opened):
-            return _is_among(value, _UNCHANGED.get(key, ()))
-        own: tuple[Any, ...] = (0 if key == "max_tokens" else None, policy.value)
-        if policy.name == "model" and policy.value is not None:
-            own = (*own, str(policy.value).partition(":")[2])
-            first = value[0] if isinstance(value, list) and len(value) == 1 else value
-            value = first.get("name") if isinstance(first, Mapping) else first
-        return _is_among(value, own)
+        own = _UNCHANGED.get(key, ())
+        if policy is not None and (caller.sees_inside or policy.opened):
+            own = (0 if key == "max_tokens" else None, policy.value)
+            if policy.name == "model":
+                own = (policy.value, str(policy.value or "").partition(":")[2])
+                first = value[0] if isinstance(value, list) and len(value) == 1 else value
+                value = first.get("name") if isinstance(first, Mapping) else first
+        return any(isinstance(value, bool) == isinstance(one, bool) and value == one for one in own)
 
     def refuse_component(self, key: str, caller: Caller) -> Refusal:
         """The answer to fields of a component that is not there."""
@@ -234,11 +226,6 @@ class FlowPolicy:
 def is_empty(value: Any) -> bool:
     """Whether a tweak's value says nothing: null, or a text, a list or an object without anything in it."""
     return value is None or (isinstance(value, str | list | Mapping) and not value)
-
-
-def _is_among(value: Any, values: Iterable[Any]) -> bool:
-    """Whether it is one of them; True is not 1 here."""
-    return any(isinstance(value, bool) == isinstance(one, bool) and value == one for one in values)
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

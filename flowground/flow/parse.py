@@ -26,6 +26,8 @@ COMPONENT_ID = re.compile(r"(?!env:)(?![-+]?[0-9]+$)[^\s.{}?$](?:[^\n\r\t.{}?$]{
 """Any words, but for what has a meaning in a reference."""
 ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 """A secret's place: the name of an environment variable."""
+_LIKE_COMPONENTS = {"steps", "nodes"}
+"""What other tools call them."""
 
 _SCHEMA = Header.model_json_schema()
 
@@ -168,7 +170,9 @@ def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDeta
         known = [*_find_schema(loc[:-1]).get("properties", {}), *(["components"] if len(loc) == 1 else [])]
         name, where = str(loc[-1]), f"`{_join_path(loc[:-1])}`" if loc[:-1] else "a flow"
         message, others = f"There is no `{name}` in {where}", f"; it has {', '.join(known)}"
-        problems.add(document.place(loc).key, message, value=name, choices=known, otherwise=others)
+        meant = "components" if name in _LIKE_COMPONENTS and len(loc) == 1 else None
+        at = document.place(loc).key
+        problems.add(at, message, value=name, choices=known, otherwise=others, suggestion=meant)
     elif kind == "missing":
         problems.add(document.place(loc[:-1]).value, f"`{_join_path(loc)}` is missing.")
     elif kind == "value_error":
@@ -232,7 +236,7 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
     if node is None or node.value is None or node.value == {}:
         # A misspelt `components` is told already, as an unknown word of the flow.
         unknown = [key for key in root.value if key not in Header.model_fields]
-        if node is not None or find_nearest("components", unknown) is None:
+        if node is not None or not (_LIKE_COMPONENTS & {*unknown} or find_nearest("components", unknown)):
             at = root.keys["components"] if node else root.position
             problems.add(at, "A flow has `components:`, at least an output; there are none.")
         return {}

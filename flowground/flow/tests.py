@@ -94,7 +94,8 @@ class TestedTurn(Section):
     replies: dict[str, Any] = Field(
         {},
         description="What a model, an MCP server or an HTTP API answers to a component, by id: a text, a mapping that "
-        "is given as JSON, or a list of them for one question after the other. Other models are answered by `model`.",
+        "is given as JSON, or a list of them for one question after the other. A Python Function is given the value "
+        "itself, an SQL the rows: a list of mappings. Other models are answered by `model`.",
     )
     expect: Expectation = Expectation()
 

@@ -23,9 +23,8 @@ from flowground.flow.tests import FlowTest, TestedTurn
 from flowground.flow_tests.expectations import compare
 from flowground.flow_tests.files import FolderFiles
 from flowground.flow_tests.models import SCRIPTED, TestedModels, name_tested
-from flowground.flow_tests.requests import TestedRequests
+from flowground.flow_tests.outside import TestedOutside
 from flowground.flow_tests.seen import SeenTurn
-from flowground.flow_tests.servers import TestedServers
 from flowground.loader.inner_names import list_asking, list_components, list_replied
 from flowground.running import RunningRuns
 from flowground.settings import Settings
@@ -105,9 +104,9 @@ class FlowTester:
             tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
             async with self.admit(asked) as terms:
                 request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, **_send(wired, files))
-                outside = Outside(
-                    self.look_ups, ask=TestedRequests(turn.replies).ask, servers=TestedServers(turn.replies)
-                )
+                own = TestedOutside(turn.replies)
+                outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
+                outside = replace(outside, find_function=own.find_function)
                 await self._take_turn(tested, request, models, terms, seen, reader, outside)
         except FlowgroundError as error:
             seen.failure = error.full_message
@@ -155,7 +154,7 @@ def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
     """Raises InvalidRequest for components of flows that the flow runs, which its own file cannot tell."""
     expect = turn.expect
     for known, says, names in (
-        (list_replied(wired), "that asks a model or another server", turn.replies),
+        (list_replied(wired), "that a test replies to", turn.replies),
         (list_asking(wired), "that asks a model", expect.calls),
         (list_components(wired), "among the components", (*expect.takes, *expect.skips)),
     ):

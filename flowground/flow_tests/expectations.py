@@ -90,7 +90,8 @@ def _compare_citations(expect: Expectation, given: TurnGiven) -> Iterator[Differ
     cited = dict.fromkeys(given.cited.values())
     missing = [name for name in expect.cites if not any(f"/{source}".endswith(f"/{name}") for source in cited)]
     if missing:
-        lines = _cut_lines([f"  {source}" for source in cited or ["(nothing)"]])
+        sources = _cut_lines([f"  {source}" for source in cited or ["(nothing)"]])
+        lines = (*sources, "The answer:", *_quote(given.answer))
         yield Difference("cites", f"the answer does not cite {list_names(map(show, missing))}.", lines)
     if unknown := [number for number in dict.fromkeys(find_numbers(given.answer)) if number not in given.cited]:
         numbers = ", ".join(f"[{number}]" for number in unknown)

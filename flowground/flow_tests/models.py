@@ -13,6 +13,8 @@ from typing import Any
 from flowground.components.api_request import APIRequest
 from flowground.components.base import Component, Models
 from flowground.components.mcp import MCP
+from flowground.components.python_function import PythonFunction
+from flowground.components.sql import SQL
 from flowground.errors import ProviderRefused
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.scripted import Scripted, ScriptedSettings
@@ -22,8 +24,17 @@ from flowground.words import count
 SCRIPTED = "scripted"
 
 
+_NAMED: Mapping[type[Component], str] = {
+    MCP: "server",
+    APIRequest: "method",
+    SQL: "database",
+    PythonFunction: "function",
+}
+"""The field by which whoever is asked knows who asks."""
+
+
 class TestedName(str):
-    """The name of a model or MCP server, or the method of a request, as one component says it: so it is known who asks.
+    """What a component calls whom it asks, a model, a server, a database or a function: so it is known who asks.
 
     `change_component` keeps it.
     """
@@ -52,14 +63,10 @@ def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], an
             changed[key] = component.model_copy(update={"model": named})
             if name not in replied:
                 unasked.discard(key)
-        elif isinstance(component, MCP):
-            server = TestedName(component.server)
-            server.component = f"{within}{key}"
-            changed[key] = component.model_copy(update={"server": server})
-        elif isinstance(component, APIRequest):
-            method = TestedName(component.method)
-            method.component = f"{within}{key}"
-            changed[key] = component.model_copy(update={"method": method})
+        elif field := next((field for kind, field in _NAMED.items() if isinstance(component, kind)), None):
+            named = TestedName(getattr(component, field))
+            named.component = f"{within}{key}"
+            changed[key] = component.model_copy(update={field: named})
     tools = {
         agent: tuple(replace(tool, confirm=False) if tool.component in unasked else tool for tool in found)
         for agent, found in wired.tools.items()
@@ -91,11 +98,11 @@ class TestedModels:
         """What is answered now to a component that has asked; None where the model does. Raises ProviderRefused."""
         if component not in self.replies:
             return None
-        reply = pick_reply(self.replies, component, self.calls[component])
-        if reply is None:
+        given, is_there = pick_given(self.replies, component, self.calls[component])
+        if not is_there:
             replies = count(len(self.replies[component]), "reply", "replies")
             raise ProviderRefused(f"The test has {replies} for `{component}`, which asked once more.")
-        return reply
+        return spell_reply(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +137,13 @@ class _AskedModel:
         return self.provider if reply is None else Scripted(pieces=(reply,))
 
 
-def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> str | None:
-    """What the component is answered the time number `asked`; None where the replies end before."""
-    given, is_there = pick_given(replies, component, asked)
-    if not is_there:
-        return None
+def spell_reply(given: Any) -> str:
+    """A reply as text."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def pick_given(replies: Mapping[str, Any], component: str, asked: int) -> tuple[Any, bool]:
-    """As `pick_reply`, as the test has it, and whether there is one."""
+    """What the component is answered the time number `asked`, as the test has it, and whether there is such a reply."""
     given = replies[component]
     if not isinstance(given, list):
         return given, True

@@ -18,6 +18,7 @@ from flowground.errors import FlowError, Problem
 from flowground.flow.parse import is_uuid
 from flowground.loader.folder import ENDINGS, FlowFolder
 from flowground.loader.shelf import Shelf, make_shelf, settle
+from flowground.loader.unmeant import ConfigNames
 from flowground.wiring import Servers, WiredFlow
 from flowground.words import count
 
@@ -31,12 +32,14 @@ _PATIENCE = 0.2
 class Catalogue:
     """All flows of one folder, for every thread. Opening it reads the folder once.
 
-    `servers` are the MCP servers that flows may name; None: these are not looked for.
+    `servers` are the MCP servers that flows may name, `names` what else; None: these are not looked for.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int, servers: Servers | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int, servers: Servers | None = None, names: ConfigNames | None = None
+    ) -> None:
         self.servers = servers
-        self._folder = FlowFolder(folder, max_bytes=max_bytes, servers=servers)
+        self._folder = FlowFolder(folder, max_bytes=max_bytes, servers=servers, names=names)
         self._shelf = Shelf()
         self._lock = threading.Lock()
         self._looked = 0.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flowground.errors import FlowError, Problem
 from flowground.flow.parse import describe_size, parse_flow
+from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.wiring import Servers, WiredFlow, wire
 
 ENDINGS = (".yaml", ".yml")
@@ -54,11 +55,13 @@ class FlowFile:
 class FlowFolder:
     """The files by name, as the last look found them."""
 
-    def __init__(self, path: Path, *, max_bytes: int, servers: Servers | None = None) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int, servers: Servers | None = None, names: ConfigNames | None = None
+    ) -> None:
         self.path = path
         self.files: dict[str, FlowFile] = {}
         self._max_bytes = max_bytes
-        self._servers = servers
+        self._servers, self._names = servers, names
 
     def look(self) -> bool:
         """Reads what is new; whether anything changed. Raises OSError where the folder cannot be listed."""
@@ -105,7 +108,7 @@ class FlowFolder:
             digest = hashlib.sha256(data).hexdigest()
             if digest != file.digest:
                 flow = parse_flow(data, name, max_bytes=self._max_bytes)
-                file.good, file.broken = wire(flow, servers=self._servers), None
+                file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
         except FlowError as error:
             file.good, file.broken = None, error
         except OSError as error:

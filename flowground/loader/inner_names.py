@@ -8,7 +8,7 @@ from flowground.wiring.tested import may_be_replied
 from flowground.words import find_nearest
 from flowground.yaml_file.document import Position
 
-_REPLIED = "that asks a model or another server"
+_REPLIED = "that a test replies to"
 _ASKING = "that asks a model"
 _ANY = "among the components"
 
@@ -30,7 +30,7 @@ def list_asking(wired: WiredFlow) -> list[str]:
 
 
 def list_replied(wired: WiredFlow) -> list[str]:
-    """Components to which a test may reply: those that ask a model or another server, as `list_asking` names them."""
+    """Components to which a test may reply, as `list_asking` names them."""
     return [
         f"{within}{key}"
         for flow, within in _list_flows(wired)

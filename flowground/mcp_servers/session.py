@@ -59,6 +59,7 @@ class McpSession:
         self._failures = 0
         self._pause_until = 0.0
         self._failure = ""
+        self._missed: set[str] = set()
 
     async def find_tool(self, tool: str) -> ServerTool:
         """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
@@ -70,7 +71,11 @@ class McpSession:
         found = tools.get(tool)
         if found is None:
             known = suggest(tool, tools, otherwise=f"; it has {list_known(tools)}")
-            raise RunError(f"The MCP server `{self._name}` has no tool `{tool}`{known}.")
+            says = f"The MCP server `{self._name}` has no tool `{tool}`{known}."
+            if tool not in self._missed:
+                self._missed.add(tool)
+                _log.warning("A flow names what is not there: %s", says)  # else the model of its agent alone is told
+            raise RunError(says)
         if found.wrong:
             raise RunError(f"The tool `{tool}` of the MCP server `{self._name}` cannot be used: {found.wrong}")
         return found

@@ -29,12 +29,14 @@ from flowground.errors import (
 from flowground.files import Files, of_knowledge
 from flowground.flow.tested import FlowTestReport
 from flowground.forgetting import FILES, REMOVED, Forgetting
+from flowground.functions import Functions
 from flowground.interruptions import Interruptions
 from flowground.knowledge import IndexHomes
 from flowground.library import Library
 from flowground.limits import RunLimits
 from flowground.limits.admission import Admission
 from flowground.loader import Catalogue
+from flowground.loader.unmeant import ConfigNames
 from flowground.outgoing.pages import WebPages
 from flowground.providers import Providers
 from flowground.running import RunningRuns
@@ -64,7 +66,9 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
-        self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+        functions = Functions(settings.functions, settings.root)
+        names, most = ConfigNames(settings.knowledge, functions.find), settings.limits.flow_bytes
+        self.catalogue = Catalogue(settings.flows, max_bytes=most, servers=settings.mcp_servers, names=names)
         self.models = Providers(
             settings.providers,
             default_model=settings.default_model,
@@ -74,7 +78,7 @@ class Runtime:
         )
         self.library = make_library(settings, self.store, self.catalogue, self.models)
         self.files = Files(self.store, settings)
-        self.reach = RunReach(settings, self.library.make_look_up, self.files)
+        self.reach = RunReach(settings, self.library.make_look_up, self.files, functions)
         self.sign_in = SignIn(settings, self.store)
         self.access = Access(
             self.catalogue,

@@ -19,16 +19,14 @@ _PAGES = ExtractionLimits(file_bytes=3_200_000, text_chars=500_000, memory_bytes
 
 
 class RunReach:
-    """Owns the client of tools, databases, MCP servers, and the process that reads pages; nothing runs unneeded.
+    """Owns the client of tools, databases, MCP servers, functions, and the process that reads pages; nothing runs
+    unneeded."""
 
-    Raises ConfigError where a module of functions cannot be imported.
-    """
-
-    def __init__(self, settings: Settings, look_ups: LookUps, files: Files) -> None:
+    def __init__(self, settings: Settings, look_ups: LookUps, files: Files, functions: Functions) -> None:
         self._outgoing = Outgoing(settings.outgoing)
         self._extractor = Extractors(_PAGES)
         self._databases = Databases(settings.databases)
-        self._functions = Functions(settings.functions, settings.root)
+        self._functions = functions
         search = WebSearches(settings.search, self._outgoing).search
         self._reading = FileReading(files)
         self._texts = FileTexts(settings.flows, files.read_file)

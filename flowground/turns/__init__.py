@@ -14,7 +14,6 @@ from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
 from flowground.files.seen import refuse_images
 from flowground.files.taken import list_taken, take_files
-from flowground.messages import SENDERS
 from flowground.runner import run_flow
 from flowground.runner.budget import RunBudget
 from flowground.runner.selection import read_input
@@ -135,9 +134,8 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
 
 def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[str, str]) -> dict[str, str]:
     """Who says the question and the answers, by their ids, where the flow does not call them as `SENDERS` does."""
-    said = [(name, key, SENDERS["assistant"][1]) for name, key in answer_ids.items()]
-    said += [(name, user_message_id, SENDERS["user"][1]) for name in [wired.chat_input_id] if name]
-    named = ((key, getattr(wired.components[name], "sender_name", ""), usual) for name, key, usual in said)
+    said = [(wired.chat_input_id, user_message_id, "User"), *((name, key, "AI") for name, key in answer_ids.items())]
+    named = [(key, getattr(wired.components[name], "sender_name", ""), usual) for name, key, usual in said if name]
     return {key: name for key, name, usual in named if name and name != usual}
 
 

@@ -17,6 +17,8 @@ from flowground.graph import Text, parse_text
 from flowground.words import list_names
 from flowground.yaml_file.document import Place, Position, Problems
 
+_ALIKE = {"system_prompt": "system_message", "system_message": "system_prompt", "query": "search_query"}
+"""Fields of one type that are easily taken for those of another."""
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -57,7 +59,8 @@ class _Wiring:
             if field is None:
                 known = [*types, "display_name"]
                 says, otherwise = f"{self.spec.type} has no field `{name}`", f"; it has {list_names(known)}"
-                self._note(self.spec.places[name].key, says, value=name, choices=known, otherwise=otherwise)
+                at, meant = self.spec.places[name].key, self._find_alike(name)
+                self._note(at, says, value=name, choices=known, otherwise=otherwise, suggestion=meant)
                 continue
             self.values[name] = value
             if isinstance(value, str) and "${" in value:
@@ -101,7 +104,13 @@ class _Wiring:
         is_declared = mistake.field in list_types(self.kind)
         at = place.find_position(raw, mistake.offset) if is_declared and isinstance(raw, str) else place.key
         close = mistake.choices or tuple(name for name in spec.fields if mistake.missing and name != mistake.field)
-        self._note(at, mistake.message, value=mistake.missing or mistake.field, choices=close)
+        value, meant = mistake.missing or mistake.field, self._find_alike(mistake.field)
+        self._note(at, mistake.message, value=value, choices=close, suggestion=meant)
+
+    def _find_alike(self, name: str) -> str | None:
+        """The field that this type has in the place of an unknown one."""
+        types = list_types(self.kind)
+        return _ALIKE[name] if name not in types and _ALIKE.get(name) in types else None
 
     def _note(self, at: Position, message: str, **more: Any) -> None:
         self.is_wrong = True

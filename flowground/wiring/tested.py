@@ -7,6 +7,8 @@ from flowground.components.base import Component
 from flowground.components.json_schema import find_wrong_schema
 from flowground.components.mcp import MCP
 from flowground.components.patterns import WrongPattern, compile_pattern
+from flowground.components.python_function import PythonFunction
+from flowground.components.sql import SQL
 from flowground.flow import Flow
 from flowground.flow.tests import TestedTurn
 from flowground.wiring.tools import find_tool_names
@@ -23,8 +25,8 @@ def check_tests(flow: Flow, components: Mapping[str, Component], problems: Probl
 
 
 def may_be_replied(component: Component) -> bool:
-    """Whether tests say what somebody else answers it: a model, an MCP server or an HTTP API."""
-    return isinstance(component, MCP | APIRequest) or any(True for _ in component.list_models())
+    """Whether tests say what it is answered: by a model, an MCP server, an HTTP API, a database or a function."""
+    return isinstance(component, MCP | APIRequest | SQL | PythonFunction) or any(True for _ in component.list_models())
 
 
 class _TestNames:
@@ -40,7 +42,7 @@ class _TestNames:
     def check(self, turn: TestedTurn, path: str) -> None:
         """Notes what one turn names wrongly."""
         expect = turn.expect
-        self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks no model and no other server")
+        self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks nobody")
         self._check_asking(expect.calls, f"{path}.expect.calls", self._asking, "asks no model")
         for name in expect.arguments:
             if self._check_name(name, f"{path}.expect.arguments", name) and name not in self._tools:

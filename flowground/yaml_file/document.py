@@ -99,10 +99,11 @@ class Problems:
         if len(self._found) >= MAX_PROBLEMS:
             self.refuse()
 
-    def warn(self, at: Position, message: str, *, value: Any = None) -> None:
+    def warn(self, at: Position, message: str, *, value: Any = None, choices: Iterable[str] = ()) -> None:
         """Notes what works, and should be changed all the same; after the first fifty nothing more."""
         if len(self._warnings) < MAX_PROBLEMS:
-            self._warnings.append(replace(self._make(at, message, value, None), is_warning=True))
+            word = find_nearest(value, choices) if isinstance(value, str) else None
+            self._warnings.append(replace(self._make(at, message, value, word), is_warning=True))
 
     @property
     def found(self) -> tuple[Problem, ...]:

@@ -95,11 +95,13 @@ def test_a_test_says_what_the_answer_cites(here: Here) -> None:
     ):
         said = here("test", write_gate(here, flow=cited[0] + expected + cited[2]))
         assert (said.code, told in said.out) == (1 if told else 0, True), said.out
-    assert said.last_line == "           knowledge/travel/hotels.md"
+    end = ["         The answer:", "           Up to 120 euros [1]."]
+    assert said.out.splitlines()[-3:] == ["           knowledge/travel/hotels.md", *end]
     said = here("test", write_gate(here, flow=flow.replace("[1]", "[1, 7]")))
     assert "     cites: the answer cites [7], and no such passage was found.\n" in said.out
     said = here("test", write_gate(here, flow=flow.replace("[1]", "")))
-    assert said.last_line == "           (nothing)"
+    end = ["           (nothing)", "         The answer:", "           Up to 120 euros ."]
+    assert said.out.splitlines()[-3:] == end
 
 
 def test_with_a_model_of_ones_own_replies_stand_for_servers_and_nobody_is_asked_about_these_alone(here: Here) -> None:

@@ -120,7 +120,7 @@ def test_models_of_flows_within_are_scripted_too(here: Here) -> None:
         "{message: hi, replies: {billing.Modle: paid}}",
     ]
     states, lines = run_gate(here, *tests, flow=outer)
-    wrong = "There is no `billing.Modle` that asks a model or another server (did you mean billing.Model?)"
+    wrong = "There is no `billing.Modle` that a test replies to (did you mean billing.Model?)"
     assert (states, lines[-1].strip()) == ("..F", wrong)
     assert here("test", "flows/gate.yaml").last_line.strip() == wrong
 

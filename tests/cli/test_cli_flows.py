@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.command_line import ASK, SHOUT, Here
-from tests.flow_texts import components
+from tests.flow_texts import components, reads
 from tests.servers import write_folder
 
 WRONG = """\
@@ -72,6 +72,89 @@ def test_validate_sees_two_flows_with_one_address(here: Here) -> None:
     (here.folder / "flows" / "other.yaml").write_text(SHOUT, "utf-8")
     said = here("validate")
     assert (said.code, "loud" in said.out, "shout.yaml" in said.out) == (1, True, True)
+
+
+def test_validate_of_one_file_sees_another_with_its_address(here: Here) -> None:
+    """Not where the file is no part of the folder of flows, as a copy that somebody works on."""
+    for place in ("flows", "."):
+        (here.folder / place / "wanting.yaml").write_text(SHOUT, "utf-8")
+    says = "'loud' is the address of two flows: shout.yaml has it, so wanting.yaml needs another one."
+    for named in ("wanting", "flows/wanting.yaml"):
+        said = here("validate", named)
+        assert (said.code, said.out.partition(": ")[2]) == (1, f"{says}\n")
+    assert here("validate", "wanting.yaml").code == here("validate", "flows/shout.yaml").code == 0
+
+
+SILENT = """\
+components:
+  In: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}
+  Own: {type: PythonFunction, function: tests.own_functions.find_order, number: "${In}"}
+  Model: {type: LanguageModel, input_value: "${In} ${Found.passages} ${Own}"}
+  Sort: {type: PythonFunction, function: tests.own_functions.find_order}
+  Ask: {type: Agent, input_value: "${In}", tools: [{use: Sort, confirm: false}]}
+  Out: {type: ChatOutput, input_value: "${Model}${Ask}"}
+"""
+FUNCTION = "tests.own_functions.find_order"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("knowledge: handbook", "knowledge: handbok", "There is no knowledge `handbok` … (did you mean handbook?)"),
+        (
+            f"{FUNCTION}, n",
+            f"{FUNCTION[:-1]}, n",
+            f"There is no function `{FUNCTION[:-1]}` (did you mean {FUNCTION}?) … .",
+        ),
+        (
+            "number: ",
+            "arguments: {number: 7}, nuber: ",
+            f"`{FUNCTION}` has no argument `nuber` … (did you mean number?)",
+        ),
+        (
+            "number: ",
+            "arguments: {number: 7, knd: x}, kind: ",
+            f"`{FUNCTION}` has no argument `knd` … (did you mean kind?)",
+        ),
+        ("number: ", "kind: ", f"`{FUNCTION}` needs `number` … ."),
+        (
+            "${In} ${Found.passages}",
+            "{{ found.passages }}",
+            "`{{ found.passages }}` is plain … is `${Found.passages}`.",
+        ),
+        ("${In} ${Found.passages}", "${{Own.text}}", "`${{Own.text}}` is plain text here … is `${Own}`."),
+        ("${In} ${Found.passages}", "{Found}", "`{Found}` is plain text here … is `${Found}`."),
+        ("${Model}${Ask}", "Model", "`Model` is plain text here … is `${Model}`."),
+        ("${Model}${Ask}", "${Ask}", "`Model` asks a model in every run, and nothing uses what it says."),
+    ],
+)
+def test_validate_warns_of_what_goes_wrong_in_silence(here: Here, right: str, wrong: str, says: str) -> None:
+    config = {
+        "default_model": "scripted",
+        "functions": {"modules": ["tests.own_functions"]},
+        "knowledge": {"handbook": {"files": ["*.md"]}},
+    }
+    write_folder(here.folder, config=config, flows={"silent": SILENT})
+    assert here("validate", "silent").out == ""
+    (here.folder / "flows" / "silent.yaml").write_text(SILENT.replace(right, wrong), "utf-8")
+    for files in ((), ("flows/silent.yaml",)):
+        said = here("validate", *files)
+        assert said.code == 0
+        told = [line.partition("warning: ")[2] for line in said.out.splitlines()]
+        assert any(reads(line, says) for line in told), told
+
+
+def test_plain_text_that_only_looks_alike_is_no_warning(here: Here) -> None:
+    flow = """\
+components:
+  In: {type: ChatInput, input_value: Model}
+  Model: {type: Prompt, template: "{said} {{ In }} {In}", said: "${In}", In: x}
+  Gate: {type: ConditionalRouter, input_text: "${Model} {{ name }} {x} $${Out}", operator: equals, match_text: Model}
+  Out: {type: ChatOutput, input_value: "${Gate.true_result?}${Gate.false_result?} an In {Out} {{Out}}"}
+"""
+    (here.folder / "flows" / "alike.yaml").write_text(flow, "utf-8")
+    assert here("validate", "--strict", "flows/alike.yaml").out == ""
 
 
 def test_validate_takes_ids_and_endpoint_names(here: Here) -> None:

@@ -1,4 +1,5 @@
-"""Tests of flows that call MCP servers and HTTP APIs: `replies` stand for them, also in flows that a flow runs."""
+"""Tests of flows that call MCP servers, HTTP APIs, databases and functions: `replies` stand for them, also in flows
+that a flow runs."""
 
 from tests.command_line import Here
 
@@ -50,3 +51,30 @@ tests:
     assert said.code == 1
     says = "`status_code` of the reply for `Ask` is a whole number from 100 to 599."
     assert (said.out.count(says), said.err) == (4, "5 tests of 1 flow, 4 failed.\n"), said.out + said.err
+
+
+OWN = """\
+components:
+  In: {type: ChatInput}
+  Rows: {type: SQL, database: orders, query: "SELECT state FROM orders WHERE number = {number}", number: "${In}"}
+  Tax: {type: PythonFunction, function: acme.tax, amount: "${In}"}
+  Ask: {type: Agent, model: scripted, input_value: "${In}", tools: [Add]}
+  Add: {type: PythonFunction, function: acme.add}
+  Out: {type: ChatOutput, input_value: "${Rows}|${Tax}|${Ask}"}
+tests:
+  - message: call Add {"number":1}
+    replies: {Rows: [{state: lost}, {state: sent}], Tax: {rate: 19}, Add: [[1, 2]]}
+    expect: {matches: '^\\{"state":"lost"\\}\\s+\\{"state":"sent"\\}\\|\\{"rate":19\\}\\|The tools said: \\[1, ?2\\]$'}
+  - turns:
+      - {message: hi, replies: {Rows: [], Tax: 7}, expect: {equals: "|7|You said: hi"}}
+      - {message: hi, replies: {Rows: [[{state: new}]], Tax: [a, b]}, expect: {contains: "|a|"}}
+  - {message: hi, replies: {Rows: {state: one}}, expect: {fails: "Tests call no function: `replies` may"}}
+  - {message: hi, replies: {Tax: 1}, expect: {fails: "Tests ask no database: `replies` may say what `Rows`"}}
+  - {message: hi, replies: {Tax: 1, Rows: lost}, expect: {fails: "no rows: a list of mappings"}}
+"""
+
+
+def test_replies_stand_for_databases_and_functions(here: Here) -> None:
+    (here.folder / "flows" / "own.yaml").write_text(OWN, "utf-8")
+    said = here("test", "own")
+    assert (said.code, said.err) == (0, "5 tests of 1 flow, all passed.\n"), said.out
