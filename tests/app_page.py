@@ -57,8 +57,8 @@ def press(at: AppTest, begin: str, end: str = "") -> AppTest:
 
 def read_chat(at: AppTest) -> dict[str, Any]:
     """What the page tells the component of its conversation."""
-    data: dict[str, Any] = json.loads(find_by_key(at.get("bidi_component"), "chat:").proto.json)
-    return data
+    [data] = json.loads(find_by_key(at.get("bidi_component"), "chat:").proto.json)
+    return dict(data)
 
 
 def read(at: AppTest) -> str:

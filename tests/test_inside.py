@@ -34,7 +34,7 @@ components:
 
 def told(**query: str) -> Any:
     """What the page tells its component."""
-    return json.loads(find_by_key(open_script("inside", **query).get("bidi_component"), "inside:").proto.json)
+    return json.loads(find_by_key(open_script("inside", **query).get("bidi_component"), "inside:").proto.json)[0]
 
 
 def shown(file: dict[str, Any]) -> list[str]:

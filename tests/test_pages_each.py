@@ -119,13 +119,15 @@ def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.
 
 # The owner's alone are opened by the navigation above, and in tests/test_local_mode.py.
 @pytest.mark.parametrize("page", sorted({*PAGES} - {"first_account", "owner_code", "router"}))
-def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None:
-    """A page that no list names is a file that nobody can open."""
+def test_each_page_stands_in_the_navigation_and_brings_no_tables(house: AppServer, page: str) -> None:
+    """A page that no list names is a file that nobody can open. pandas and pyarrow are 52 MB and most of a second."""
     browser = Browser(house.url) if page == "sign_in" else open_browser(house, "augusta")
     with open_page(browser, base="/public_flow/talk" if page == "public_flow" else "") as opened:
         drawn = opened.visit("" if page in ("home", "public_flow", "sign_in") else page, "flow=talk")
     words = OTHERS_READ.get(page) or OPENED[page]
     assert words.encode() in drawn, f"pages/{page}.py is in nobody's navigation"
+    loaded = Path(f"/proc/{house.pid}/maps").read_text("utf-8")
+    assert ("orjson" in loaded, "pandas" in loaded, "pyarrow" in loaded) == (True, False, False)
 
 
 def test_each_page_is_told_its_width_once(house: AppServer) -> None:

@@ -7,7 +7,7 @@ import filesCss from "./files.css";
 import { make } from "./chat/dom.js";
 import { View } from "./chat/view.js";
 
-export default function mount({ parentElement, data, setTriggerValue }) {
+export default function mount({ parentElement, data: [data], setTriggerValue }) {
   adopt(parentElement, css);
   adopt(parentElement, filesCss);
   let view = parentElement.fgView;

@@ -7,7 +7,7 @@ import { Follower } from "./inside/follower.js";
 import { drawFile } from "./inside/file.js";
 import { drawSteps, lightSteps } from "./inside/steps.js";
 
-export default function mount({ parentElement, data }) {
+export default function mount({ parentElement, data: [data] }) {
   for (const text of [sheet, css]) adopt(parentElement, text);
   let shown = parentElement.fgInside;
   const said = JSON.stringify(data);

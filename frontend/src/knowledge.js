@@ -6,7 +6,7 @@ import filesCss from "./files.css";
 import { Added } from "./chat/added.js";
 import { icon, make } from "./chat/dom.js";
 
-export default function mount({ parentElement, data, setTriggerValue }) {
+export default function mount({ parentElement, data: [data], setTriggerValue }) {
   for (const text of [filesCss, css]) adopt(parentElement, text);
   const shown = (parentElement.fgAdding ??= new Adding(parentElement));
   shown.show(data, setTriggerValue);

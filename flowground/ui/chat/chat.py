@@ -46,7 +46,7 @@ def draw_playground(conversation: Conversation) -> None:
     hear = partial(_note_trigger, conversation, key)
     _draw_component(
         key=key,
-        data=describe(conversation),
+        data=[describe(conversation)],  # in a mapping Streamlit looks for tables, and imports pandas for that
         on_began_change=hear("began", _begin),
         on_code_change=hear("code", _show_code),
         on_clear_change=hear("clear", _clear_overrides),

@@ -39,7 +39,7 @@ _CSS = """
 """
 _JS = f"""
 const markdown = import(new URL("{find_asset("markdown.js")}", location.origin));
-export default async ({{ parentElement, data }}) => {{
+export default async ({{ parentElement, data: [data] }}) => {{
   const {{ render, Sources }} = await markdown;
   let log = parentElement.querySelector(".fg-read");
   if (!log) {{
@@ -97,7 +97,7 @@ def draw_shared(caller: Caller, key: str) -> None:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
     said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
     shown = [_write(message) for message in said.shown]
-    _draw(key=make_key(f"reading:{key}"), data={"messages": shown, "by": opened.by, "name": wired.name})
+    _draw(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
     draw_pages(_NAME, key, said.count, number)
 
 

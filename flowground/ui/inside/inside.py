@@ -58,7 +58,7 @@ def draw_page() -> None:
             st.page_link(browser.KNOWLEDGE, label="Knowledge", icon=":material/menu_book:", query_params=query)
     st.title("Inside" if wired else words.escape(inside.file), anchor=False)
     key = make_key(f"inside:{wired.id if wired else inside.file}")
-    _draw_component(key=key, data=describe(inside, session))
+    _draw_component(key=key, data=[describe(inside, session)])
     if wired:
         draw_tests(wired)
     _watch(_sign(inside))

@@ -181,7 +181,7 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
     told |= {"accept": ",".join(ENDINGS), "most": knowledge_files.MOST}
     key = make_key(f"knowledge:adding:{flow_id}/{name}")
-    _draw_adding(key=key, data=told, on_added_change=lambda: None)
+    _draw_adding(key=key, data=[told], on_added_change=lambda: None)
     if filtering:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"

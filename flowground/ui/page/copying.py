@@ -46,7 +46,7 @@ async function copy(root, text) {
   if (!is_done) throw new Error("refused");
 }
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data: [data] }) {
   const button = parentElement.querySelector("button");
   const word = parentElement.querySelector(".word");
   const said = parentElement.querySelector(".said");
@@ -76,7 +76,7 @@ def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_pr
     """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
     mount = st.components.v2.component("flowground.copy", html=_HTML, css=_CSS, js=_JS)
     data = {"text": text, "label": label, "what": what, "primary": is_primary}
-    mount(key=make_key(f"copy:{key}"), data=data, width="content")
+    mount(key=make_key(f"copy:{key}"), data=[data], width="content")
 
 
 @contextmanager
