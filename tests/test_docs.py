@@ -69,9 +69,19 @@ def run_block(documented: AppServer, home: Path, block: Block) -> str:
 
 
 def test_the_request_of_the_readme_is_answered(documented: AppServer, tmp_path: Path) -> None:
-    (block,) = (block for block in blocks("bash") if block.file == "README.md" and runs(block))
+    (block,) = (block for block in blocks("bash") if block.file == "README.md" and "curl" in block.text)
     answer = json.loads(run_block(documented, tmp_path, block))
     assert answer["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "The sea at night"
+
+
+def test_the_readme_begins_in_an_environment_of_its_own_with_two_commands(tmp_path: Path) -> None:
+    """Debian's pip installs nothing beside the system's packages: "externally-managed-environment"."""
+    first, start, tests = [block.text.strip() for block in blocks("bash") if block.file == "README.md"][:3]
+    assert start == "pip install -r requirements.txt && streamlit run app.py"
+    assert tests == "pip install -r requirements-dev.txt && pytest"
+    line = f"{first.replace('venv .venv', 'venv --without-pip .venv')} && command -v python"
+    told = subprocess.run(["bash", "-euc", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.strip() == f"{tmp_path}/.venv/bin/python"
 
 
 @pytest.mark.parametrize("block", [block for block in blocks("bash") if runs(block) and "/" in block.file], ids=str)
