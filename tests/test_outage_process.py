@@ -150,3 +150,28 @@ def test_a_full_disk_is_503_and_two_log_lines_a_run_at_most(tmp_path: Path) -> N
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         kept = {said for (said,) in database.execute("SELECT text FROM messages WHERE role = 'assistant'")}
     assert acknowledged <= kept
+
+
+def test_a_start_on_a_full_disk_serves_what_can_be_read(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=["echo"], config=QUICK, is_fresh=True) as server:
+        token = server.token("t")
+        assert run(server, token, "kept").status_code == 200
+    free = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, free[1]))  # the process that begins now inherits it
+    try:
+        server.launch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, free)
+    try:
+        eventually(lambda: server.log.count("The owner code") == 2)
+        assert "The disk is full: what is stored can be read" in server.log
+        with open_page(Browser(server.url)) as page:
+            assert b"Echo" in page.visit()
+        assert run(server, token).status_code == 503
+        told = requests.get(f"{server.url}/api/v1/monitor/messages", headers={"x-api-key": token}, timeout=60)
+        assert (told.status_code, "kept" in told.text) == (200, True)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, free)
+        assert run(server, token).status_code == 200
+        assert "Traceback" not in server.log
+    finally:
+        server.stop()

@@ -77,8 +77,7 @@ class Store:
 
         `url` is `sqlite:///FILE` or `postgresql://…`. The log tells of a new one that `is_lasting`. Raises ConfigError.
         """
-        database = Database.make(url, seconds=seconds)
-        database.check()
+        database = Database.open(url, seconds=seconds)
         try:
             if migrate(database.writer) and is_lasting:
                 _log.warning("A new database was made: %s", database.writer.url.render_as_string(hide_password=True))

@@ -10,6 +10,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from flowground.errors import ConfigError, StoreUnavailable
 from flowground.words import fold
 
+_log = logging.getLogger(__name__)
 SECONDS = 15.0
 """How long anybody waits for the database, where the settings say nothing else."""
 _OWN_SHARE = 0.9
@@ -36,6 +38,10 @@ _WAL_PAGES = 8_000
 _WRITER_CACHE, _READER_CACHE = 2_000, 512
 """Kilobytes of SQLite's file that a connection keeps. A reader's is emptied by each commit of the writer: a large one
 costs memory and helps little."""
+_FULL = (
+    "The disk is full: what is stored can be read, and nothing can be stored until there is room. No other process can "
+    "open the database until this one ends."
+)
 _OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
 """Of every engine. An error names its statement, and not the values: what people said stays out of the log."""
 
@@ -72,8 +78,8 @@ class Database:
     """SQLite's."""
 
     @classmethod
-    def make(cls, url: str, *, seconds: float = SECONDS) -> "Database":
-        """`seconds` is how long one statement or lock may take.
+    def make(cls, url: str, *, seconds: float = SECONDS, is_alone: bool = False) -> "Database":
+        """`seconds` is how long one statement or lock may take. `is_alone`: SQLite's file is this process's only.
 
         Raises ConfigError when the URL names nothing usable; connects to nothing yet.
         """
@@ -81,17 +87,27 @@ class Database:
         own_ms = int(seconds * _OWN_SHARE * 1000)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         file = _prepare_file(parsed) if is_sqlite else None
-        make_engine = _make_sqlite if is_sqlite else _make_postgresql
+        make_engine = partial(_make_sqlite, is_alone=is_alone) if is_sqlite else _make_postgresql
         writer, reader = (make_engine(parsed, own_ms=own_ms, reads=reads) for reads in (False, True))
         return cls(writer, reader, file)
 
-    def check(self) -> None:
-        """Connects once. Raises ConfigError, without the password, when nothing usable answers."""
+    @classmethod
+    def open(cls, url: str, *, seconds: float, is_alone: bool = False) -> "Database":
+        """As `make`, and connects once. Raises ConfigError, without the password, when nothing usable answers.
+
+        On a full disk SQLite has no room for the index of its log that processes share: then it stays in this one.
+        """
+        database = cls.make(url, seconds=seconds, is_alone=is_alone)
         try:
-            self.writer.connect().close()
+            database.writer.connect().close()
         except SQLAlchemyError as error:
-            shown = self.writer.url.render_as_string(hide_password=True)
-            raise ConfigError(f"database: cannot open {shown}: {getattr(error, 'orig', error)}") from None
+            cause = getattr(error, "orig", error)
+            if getattr(cause, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE" and not is_alone:
+                _log.warning(_FULL)
+                return cls.open(url, seconds=seconds, is_alone=True)
+            shown = database.writer.url.render_as_string(hide_password=True)
+            raise ConfigError(f"database: cannot open {shown}: {cause}") from None
+        return database
 
 
 class ThreadConnection:
@@ -187,14 +203,14 @@ def _prepare_file(url: URL) -> DatabaseFile:
     return DatabaseFile(file, (found.st_dev, found.st_ino))
 
 
-def _make_sqlite(url: URL, *, own_ms: int, reads: bool) -> Engine:
+def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engine:
     # isolation_level None: the driver begins nothing by itself, so that we say BEGIN IMMEDIATE.
     engine = create_engine(url, connect_args={"isolation_level": None}, **_OPTIONS)
 
     @event.listens_for(engine, "do_connect")
     def _(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
         # mode=rw: a file that has gone is an error, not the beginning of an empty one.
-        arguments[0] = f"file:{quote(os.path.abspath(str(url.database)))}?mode=rw"
+        arguments[0] = f"file:{quote(os.path.abspath(str(url.database)))}?mode=rw{'&vfs=unix-excl' * is_alone}"
         named["uri"] = True
 
     @event.listens_for(engine, "connect")

@@ -90,7 +90,9 @@ def reconcile(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> 
     changes += [ConfigChange(pair.name, pair.what) for pair in pairs if pair.what is not None]
     names = {entry.name for entry in now}
     left = [entry for entry in gone if entry.name not in names and not _is_stored(connection, entry)]
-    _write_kept(connection, [*now, *(replace(entry, present=False) for entry in left)])
+    following = [*now, *(replace(entry, present=False) for entry in left)]
+    if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
+        _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
     return sorted(changes, key=lambda change: change.name)
 
 
