@@ -13,6 +13,7 @@ from tests.open_page import ask, fill, flow_text, go, open_menu, sign_in, still,
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
 from tests.two_servers import LASTING
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -87,6 +88,8 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     pane.get_by_role("radio", name="Stream").click()
     pane.get_by_role("button", name="Try it").click()
     pane.get_by_text("word3").first.wait_for()
+    shown = pane.get_by_text("word1").first  # in sight, where the button stands at the lower edge
+    eventually(lambda: shown.evaluate("one => one.getBoundingClientRect().bottom <= innerHeight"))
     pane.get_by_role("button", name="Stop").click()
     pane.get_by_text("Stopped").wait_for()
     pane.get_by_text("word1").first.wait_for()

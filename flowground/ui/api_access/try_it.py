@@ -32,6 +32,7 @@ from flowground.store.runs import files as stored_files
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
+from flowground.ui.page.keys import make_key
 from flowground.values import FileReference
 from flowground.wiring import WiredFlow
 from flowground.words import cut
@@ -43,6 +44,12 @@ _MOST = 60_000
 """Characters of an answer that are shown."""
 _SAMPLE = 200
 """Characters of the sample message that are shown in its field."""
+
+_bring_into_sight = st.components.v2.component(
+    "flowground_in_sight",
+    js='export default ({ parentElement }) => parentElement.scrollIntoView({ block: "nearest" });\n',
+    isolate_styles=False,
+)
 
 
 @dataclass(slots=True)
@@ -104,6 +111,8 @@ def draw_try(
                 _draw_end(trial)
         elif trial and trial.is_stopped:
             st.caption("Stopped: the request was changed.")
+        if trial and is_this:
+            _bring_into_sight(key=make_key(f"{key}:sight"), data=[trial.begun, is_running])
 
     st.fragment(draw, key=key)()
 
