@@ -8,7 +8,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import find_violations
 from tests.house import SHARED, House
-from tests.open_page import ask, expect_count, go, open_menu, say, still
+from tests.open_page import ask, expect_count, go, say, still
 from tests.running import chat_flow
 from tests.servers import AppServer
 
@@ -86,10 +86,11 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
     assert item.count() == 0
 
 
-def test_the_publish_menu_leads_to_how_the_flow_is_used(house: AppServer, page: "Page") -> None:
+def test_the_sidebar_leads_to_how_the_flow_is_used(house: AppServer, page: "Page") -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     ask(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=used"), "Count me")
-    open_menu(page.get_by_role("button", name="Publish")).get_by_role("link", name="Usage").click()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="Usage").click()
     page.get_by_role("heading", level=1, name="Usage").wait_for()
     bars = page.get_by_role("list").get_by_role("listitem")
     expect_count(bars, 30)

@@ -34,7 +34,6 @@ from flowground.ui.page.names import read_names
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
-PAGE = str(browser.PAGES / "feedback.py")
 _ADDRESS = "/export/feedback"
 """The route in flowground/web/feedback_files.py."""
 _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
@@ -62,15 +61,6 @@ def open_own(title: str) -> tuple[Caller, WiredFlow]:
         st.page_link(page, label=other, icon=f":material/{icon}:", query_params=query)
     st.title(title, anchor=False)
     return caller, wired
-
-
-def draw_link(caller: Caller, wired: WiredFlow) -> None:
-    """The way to the page, with the bad answers of the last seven days, for who may read them."""
-    if may_read(caller, wired):
-        count = bridge.ask(feedback.count_bad, caller, wired)
-        label = f"Feedback · {_write_count(count)} bad this week" if count else "Feedback"
-        with st.container(key=f"publish:feedback:{wired.id}"):
-            st.page_link(PAGE, label=label, icon=":material/thumbs_up_down:", query_params={"flow": wired.id})
 
 
 def draw_feedback(caller: Caller, wired: WiredFlow) -> None:

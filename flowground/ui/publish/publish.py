@@ -1,4 +1,4 @@
-"""The Publish menu: API access, the shareable playground's toggle, its link, who may open it, who asks to."""
+"""The Publish menu: the shareable playground's toggle, its link, who may open it, who asks to."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,11 @@ from flowground.access.sharing import count_users, publish, read_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.store.flows.publications import Sharing
-from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action, schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_browser_id, require_visitor
 from flowground.ui.page.reach import begin_sentence, spell_sharing
-from flowground.ui.publish import feedback, preview, sharing, usage
+from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -83,9 +82,6 @@ def draw_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool)
 
 
 def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
-    draw_action("API access", _leave_menu, wired, pane.open_drawer, key=f"publish:api:{wired.id}", icon="code")
-    feedback.draw_link(caller, wired)
-    usage.draw_link(caller, wired)
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))

@@ -10,17 +10,9 @@ from flowground.access import usage
 from flowground.caller import Caller
 from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.publish.feedback import may_read
 from flowground.wiring import WiredFlow
 
 _PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
-
-
-def draw_link(caller: Caller, wired: WiredFlow) -> None:
-    """The way to the page, for who may read it."""
-    if may_read(caller, wired):
-        with st.container(key=f"publish:usage:{wired.id}"):
-            st.page_link(browser.USAGE, label="Usage", icon=":material/bar_chart:", query_params={"flow": wired.id})
 
 
 def draw_usage(caller: Caller, wired: WiredFlow) -> None:

@@ -11,14 +11,16 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
 from flowground import runtime
+from flowground.access import feedback
 from flowground.caller import Caller
 from flowground.errors import StoreUnavailable
-from flowground.ui.page import words
+from flowground.ui.page import bridge, words
 from flowground.ui.page.browser import PAGES
 from flowground.ui.page.caller import needs_owner, read_shared_flow
 from flowground.ui.page.names import find_display_name
 from flowground.ui.shell import access_requests, branding, opening
 from flowground.ui.sign_in import session
+from flowground.wiring import WiredFlow
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
@@ -99,6 +101,11 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             if runtime.get().library.has_any(last or ""):
                 query = {"flow": last} if last else None
                 st.page_link(by_address["knowledge"], width="stretch", query_params=query)
+            wired = runtime.get().catalogue.find(last or "")
+            if wired and feedback.may_read(runtime.get().access, caller, wired):
+                st.page_link(by_address["usage"], width="stretch", query_params={"flow": wired.id})
+                label = f"Feedback{_write_bad(caller, wired)}"
+                st.page_link(by_address["feedback"], label=label, width="stretch", query_params={"flow": wired.id})
         _page_part.set(st.container(key="sidebar:part"))
         with st.container(key="sidebar:foot"):
             for address in ("organization", "account"):
@@ -109,6 +116,14 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             _draw_person(caller, by_address.get("first_account"))
             branding.draw_look()
             branding.draw_links(runtime.get().settings)
+
+
+def _write_bad(caller: Caller, wired: WiredFlow) -> str:
+    """How many answers of the last seven days are rated as bad."""
+    with suppress(StoreUnavailable):
+        if count := bridge.ask(feedback.count_bad, caller, wired):
+            return f" · {count:,} bad this week"
+    return ""
 
 
 def _write_waiting(caller: Caller) -> str:
