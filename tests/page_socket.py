@@ -99,6 +99,12 @@ class PageSocket:
         pressed.id, pressed.trigger_value = widget_id, True
         return self.run(asked)
 
+    def fill(self, field: str, text: str) -> bytes:
+        asked = self._asked(field)
+        filled = asked.rerun_script.widget_states.widgets.add()
+        filled.id, filled.string_value = field, text
+        return self.run(asked)
+
     def choose(self, menu_id: str, entry: str) -> bytes:
         """A click on an entry of a menu."""
         asked = self._asked(menu_id)

@@ -122,7 +122,7 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     side.get_by_role("button", name="New chat").click()
     page.get_by_text("What would you like to ask?").wait_for()
     ask(still(page), "about pears")
-    side.get_by_role("button", name="about apples").click()
+    side.get_by_role("link", name="about apples").click()
     answers(page).get_by_text("You said: about apples").wait_for()
     expect_count(messages(still(page)), 2)
     assert len([url for url in sockets if "/chat?" in url]) == 1
@@ -130,13 +130,13 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     choose(shown, "Rename")
     page.get_by_role("textbox", name="Title").fill("Fruit")
     page.get_by_role("button", name="Save").click()
-    side.get_by_role("button", name="Fruit").wait_for()
+    side.get_by_role("link", name="Fruit").wait_for()
     still(page)
     choose(shown, "Delete")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("What would you like to ask?").wait_for()
-    assert side.get_by_role("button", name="Fruit").count() == 0
-    side.get_by_role("button", name="about pears").wait_for()
+    assert side.get_by_role("link", name="Fruit").count() == 0
+    side.get_by_role("link", name="about pears").wait_for()
 
 
 def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:

@@ -36,7 +36,7 @@ def test_a_word_finds_a_card_of_which_all_opens_it_and_which_is_one_stop_for_the
     go(ada, house.url).get_by_text("31 flows").wait_for()
     ada.locator("[class*='st-key-card-']").get_by_role("link").nth(23).wait_for()
     eventually(lambda: len(cards(ada)) == 24)
-    search = ada.get_by_role("searchbox", name="Search flows")
+    search = ada.get_by_role("searchbox", name="Search flows and chats")
     search.fill("ZURICH tram")
     ada.get_by_text("1 flow", exact=True).wait_for()
     eventually(lambda: cards(ada) == ["Zürich"])  # a page that is done with its script may still be drawing

@@ -13,6 +13,7 @@ from tests.open_page import answers, ask, fill, flow_text, go, open_menu, revoke
 from tests.people import PASSWORD
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.browser
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo", welcome="Whatever you write comes back."),
     "slow": flow_text("scripted:slow", "Slow"),
+    "keyed": flow_text("scripted:echo", "Keyed"),
     "hidden": flow_text("scripted:echo", "Hidden"),
     "unshared": flow_text("scripted:echo", "Unshared"),
 }
@@ -87,8 +89,24 @@ def test_a_member_opens_the_link_signs_in_and_chats_from_outside(house: AppServe
     page.reload()
     answers(page).get_by_text("You said: hello from outside").wait_for()
     other = go(page.context.new_page(), f"{house.url}/public_flow/echo")
-    other.get_by_test_id("stSidebar").get_by_role("button", name="hello from outside").click()
+    other.get_by_test_id("stSidebar").get_by_role("link", name="hello from outside").click()
     other.get_by_text("You said: hello from outside").wait_for()
+
+
+def test_publishing_takes_a_few_keys(house: AppServer, ada: "Page") -> None:
+    ask(go(ada, f"{house.url}/playground?flow=keyed"), "An answer with buttons of its own")
+    button, menu = ada.get_by_role("button", name="Publish"), ada.get_by_test_id("stPopoverBody")
+    button.focus()
+    ada.keyboard.press("Enter")
+    menu.get_by_role("switch").wait_for()
+    eventually(lambda: menu.evaluate("one => one === document.activeElement"))
+    assert still(ada).get_by_test_id("stPopoverBody").inner_text().startswith("Shareable Playground")
+    for key in ("Tab", "Space"):
+        ada.keyboard.press(key)
+    ada.get_by_text("Shared with your organization. They").wait_for()
+    still(ada)
+    ada.keyboard.press("Escape")
+    eventually(lambda: button.evaluate("one => one === document.activeElement"))
 
 
 def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser: "Browser") -> None:

@@ -42,7 +42,7 @@ def row(page: "Page", name: str) -> "Locator":
 
 
 def rows(page: "Page") -> list[str]:
-    found = still(page).locator("[class*='st-key-sessions-open-']").all_inner_texts()
+    found = still(page).locator("[class*='st-key-sessions-row-'] a").all_inner_texts()
     return [text.partition(" with")[0] for text in found]
 
 
@@ -78,9 +78,26 @@ def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page
     row(page, "Question 47").wait_for()
     row(page, "Question 00").wait_for(state="detached")
     expect_rows(page, ["Question 47"])
-    row(page, "Question 47").get_by_role("button").first.click()
-    page.get_by_text("needle47").nth(1).wait_for()  # the title in the list is the first
+    row(page, "Question 47").get_by_role("link").click()
+    page.get_by_role("log").get_by_text("needle47").wait_for()
     assert "session=Question+47" in page.url.replace("%20", "+")
+
+
+def test_a_chat_is_a_link_that_opens_beside_the_page_too_and_says_which_is_open(house: AppServer, page: "Page") -> None:
+    open_flow(page, house, "few")
+    with page.context.expect_page() as opened:
+        row(page, "Second").get_by_role("link").click(modifiers=["ControlOrMeta"])
+    answered = opened.value.get_by_role("log").get_by_text("Second with its needle1")
+    answered.wait_for()
+    assert ("session=" in page.url, "session=Second" in opened.value.url) == (False, True)
+    row(page, "Third").get_by_role("link").click()
+    shown = page.get_by_test_id("stSidebar").locator("[aria-current=page]")
+    shown.get_by_text("Third with its needle2").wait_for()
+    page.evaluate("window.isSame = true")
+    shown.click()
+    assert (still(page).evaluate("window.isSame"), shown.count()) == (True, 1)
+    for name in ("First", "Second", "Third"):
+        assert page.get_by_role("button", name=f"More about {name}").count() == 1
 
 
 def test_any_chat_is_pinned_renamed_and_deleted_without_opening_it(house: AppServer, page: "Page") -> None:

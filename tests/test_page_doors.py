@@ -35,8 +35,8 @@ BROKEN = "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n"
 MISTAKES = (b"broken.yaml", b"ChatInptu", b"needs a correction", b"line 3")
 HOUSE = House(
     config={"sharing": {"allow_public": True}},
-    flows={"talk": TALK, "tried": TALK, "broken": BROKEN},
-    shared={name: Sharing(is_shared=True, shares_api=True) for name in ("talk", "tried", "broken")},
+    flows={"talk": TALK, "tried": TALK, "ended": TALK, "broken": BROKEN},
+    shared={name: Sharing(is_shared=True, shares_api=True) for name in ("talk", "tried", "ended", "broken")},
 )
 
 
@@ -98,6 +98,23 @@ def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer
             act(page)
             sent = page.visit("playground", "flow=talk")
             assert (b"Keep this" in sent, shown in sent) == (False, True)
+
+
+def test_a_search_finds_ones_own_chats_with_all_flows_that_one_may_open(house: AppServer) -> None:
+    for who, flow in (("bob", "talk"), ("bob", "tried"), ("bob", "ended"), ("zoe", "talk")):
+        with open_page(open_browser(house, who)) as page:
+            page.visit("playground", f"flow={flow}")
+            page.say(f"A needle of {who} with {flow}")
+    share(house, "ended", Sharing(is_shared=False))
+    with open_page(open_browser(house, "bob")) as page:
+        page.visit()
+        at_home = page.fill(page.widget("text_input", "home:search"), "NEEDLE")
+        page.visit("playground", "flow=tried")
+        beside = page.fill(page.widget("text_input", "sessions:search:"), "needle")
+    for sent in (at_home, beside):
+        found = [f"A needle of {of}".encode() in sent for of in ("bob with talk", "bob with ended", "zoe with talk")]
+        assert found == [True, False, False]
+    assert (b"bob with tried" in at_home, b"With other flows" in beside) == (True, True)
 
 
 def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer) -> None:

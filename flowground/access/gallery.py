@@ -1,5 +1,6 @@
 """What somebody's home page shows: the flows they may open, how those are shared, and when they used them last."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,9 @@ from flowground.wiring import WiredFlow
 
 _FLOWS_OF_RECENT = 6
 """The newest conversations are looked for in so many flows at least, the ones used last."""
-_FLOWS_SEARCHED = 6
-"""Conversations that hold some words are looked for in so many other flows, the ones used last."""
-_SECONDS_A_FLOW = session_lists.SEARCH_SECONDS / _FLOWS_SEARCHED
-_FOUND_A_FLOW = 3
+_FOUND_A_FLOW = 5
+_MOST_FOUND = 20
+"""Conversations that hold some words, of all flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +71,26 @@ async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit
     return pinned + await access.store.read(recent.list_recent, owner=owner, flows=last, limit=limit)
 
 
-async def find_elsewhere(access: Access, caller: Caller, *, flow_id: str, words: str) -> list[RecentSession]:
-    """The caller's newest conversations in which these words stand, with other flows than this one that they may open:
-    some of each flow, of those that a short search comes by."""
-    owner = str(caller.owner)
-    is_open = {wired.id for wired in await access.list_flows(caller)} - {flow_id}
-    used = [flow for flow in await access.store.read(recent.list_last_used, owner=owner) if flow in is_open]
-    found: list[RecentSession] = []
-    for flow in used[:_FLOWS_SEARCHED]:
+async def search_chats(
+    access: Access, caller: Caller, *, words: str, without: str = ""
+) -> tuple[list[RecentSession], bool]:
+    """The caller's newest conversations in which these words stand, some of each flow that they may open but `without`;
+    and whether these are all. The flows that they used last are read first, each for half of the time that is left."""
+    until = time.monotonic() + session_lists.SEARCH_SECONDS
+    owner, found, is_whole = str(caller.owner), list[RecentSession](), True
+    is_open = {wired.id for wired in await access.list_flows(caller)} - {without}
+    for flow in await access.store.read(recent.list_last_used, owner=owner):
+        if flow not in is_open:
+            continue
+        if (left := until - time.monotonic()) <= 0:
+            is_whole = False
+            break
         page = await access.store.read(
-            session_lists.search,
-            flow_id=flow,
-            owner=owner,
-            words=words,
-            limit=_FOUND_A_FLOW,
-            seconds=_SECONDS_A_FLOW,
+            session_lists.search, flow_id=flow, owner=owner, words=words, limit=_FOUND_A_FLOW, seconds=left / 2
         )
+        is_whole = is_whole and page.end is None
         found += [
             RecentSession(flow, one.session_id, one.title, one.updated_at, one.is_pinned) for one in page.sessions
         ]
-    return found
+    found.sort(key=lambda one: one.updated_at, reverse=True)
+    return found[:_MOST_FOUND], is_whole and len(found) <= _MOST_FOUND

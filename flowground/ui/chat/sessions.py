@@ -1,12 +1,14 @@
-"""The list of a person's conversations with a flow, in the sidebar: by day, searched, a page at a time.
+"""The list of a person's conversations with a flow, in the sidebar: links, by day, searched, a page at a time.
 
 The list is a fragment: searching and ticking draw it alone; opening one draws the page. It asks who is here each time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from html import escape
 from itertools import groupby
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -23,7 +25,6 @@ from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.shell.navigation import find_page_part
 
 _PAGE = 40
-_SEARCH_FROM = 2
 _TITLE_CHARS = 60
 _REFUSED = "sessions:refused"
 
@@ -62,8 +63,7 @@ def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     is_empty = not page.sessions and not page.pinned and not searched and not state.places
     if is_empty:
         return
-    theirs = f"{noun}s with {name}"
-    _draw_head(flow_id, noun, theirs, page, state, is_searching=bool(searched))
+    _draw_head(flow_id, noun, state)
     failure.draw_kept(_REFUSED)
     with st.container(gap=None, key="sessions:rows"):
         for day, sessions in _split_by_day(page):
@@ -71,7 +71,8 @@ def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
             for session in sessions:
                 _draw_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
         if searched and not page.sessions and not page.end:
-            st.caption(f"No {noun} with {words.escape(name)} has these words.")
+            st.caption(f"No results in {noun}s with {words.escape(name)}.")
+        if searched and not state.places:
             _draw_found_elsewhere(caller, flow_id, searched)
         _draw_foot(flow_id, page, state, is_searching=bool(searched))
 
@@ -83,24 +84,21 @@ def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -
     return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_PAGE)
 
 
-def _draw_head(
-    flow_id: str, noun: str, theirs: str, page: SessionPage, state: _ListState, *, is_searching: bool
-) -> None:
-    if is_searching or state.places or page.end or len(page.sessions) + len(page.pinned) >= _SEARCH_FROM:
-        st.text_input(
-            f"Search {theirs}",
-            key=_make_search_key(flow_id),
-            type="search",
-            placeholder=f"Search {theirs}",
-            label_visibility="collapsed",
-            icon=":material/search:",
-            max_chars=session_lists.SEARCHED_CHARS,
-            live="400ms",
-            on_change=_begin_anew,
-            args=(state,),
-        )
-    with st.container(horizontal=True, vertical_alignment="center", key="sessions:head"):
-        st.markdown(f":small[**Your {words.escape(theirs)}**]", width="stretch")
+def _draw_head(flow_id: str, noun: str, state: _ListState) -> None:
+    st.text_input(
+        f"Search {noun}s",
+        key=_make_search_key(flow_id),
+        type="search",
+        placeholder=f"Search {noun}s",
+        label_visibility="collapsed",
+        icon=":material/search:",
+        max_chars=session_lists.SEARCHED_CHARS,
+        live="400ms",
+        on_change=_begin_anew,
+        args=(state,),
+    )
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", key="sessions:head"):
+        st.markdown(f":small[**Your {noun}s**]", width="stretch")
         word = "Cancel" if state.is_selecting else "Select"
         draw_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
     if state.is_selecting:
@@ -114,20 +112,15 @@ def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
     """Other flows' conversations that have the words, where there are pages to lead to."""
     if caller.kind == "visitor" or read_shared_flow() is not None:
         return
-    found = bridge.ask(gallery.find_elsewhere, caller, flow_id=flow_id, words=searched)
+    found, _ = bridge.ask(gallery.search_chats, caller, words=searched, without=flow_id)
     if not found:
         return
     st.caption("With other flows")
     flows = runtime.get().catalogue.list_flows()
     for session in found:
-        title = words.escape(words.cut(session.title or "Untitled", _TITLE_CHARS))
-        st.page_link(
-            browser.PLAYGROUND,
-            label=f"{title} :gray[{words.escape(flows[session.flow_id].name)}]",
-            icon="",
-            query_params={"flow": session.flow_id, "session": session.session_id},
-            width="stretch",
-        )
+        query = {"flow": session.flow_id, "session": session.session_id}
+        with st.container(key=f"sessions:row:else:{session.session_id}"):
+            _draw_link(session.session_id, session.title, query, flow=flows[session.flow_id].name)
 
 
 def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
@@ -146,10 +139,10 @@ def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searchi
 def _draw_row(
     caller: Caller, flow_id: str, session: ListedSession, state: _ListState, noun: str, *, is_shown: bool
 ) -> None:
-    key, title = session.session_id, words.escape(words.cut(session.title or "Untitled", _TITLE_CHARS))
+    key, title = session.session_id, words.cut(session.title or "Untitled", _TITLE_CHARS)
     if state.is_selecting:
         st.checkbox(
-            title,
+            words.escape(title),
             value=key in state.ticked,
             key=f"sessions:tick:{key}",
             width="stretch",
@@ -161,9 +154,9 @@ def _draw_row(
     with st.container(
         horizontal=True, wrap=False, vertical_alignment="center", gap=None, key=f"sessions:row:{mark}:{key}"
     ):
-        draw_action(title, st.query_params.update, {"session": key}, key=f"sessions:open:{key}")
+        _draw_link(key, session.title, st.query_params.to_dict() | {"session": key}, is_shown=is_shown)
         chosen = st.menu_button(
-            "More",
+            f"More about {words.escape(title)}",
             chat_menu.list_entries(caller, is_pinned=session.is_pinned),
             key=f"sessions:more:{key}",
             type="tertiary",
@@ -171,6 +164,18 @@ def _draw_row(
             format_func=mark_gone,
         )
     chat_menu.follow_entry(caller, flow_id, key, chosen, title=session.title, noun=noun, refused=_REFUSED)
+
+
+def _draw_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
+    """To a conversation, at an address of this page; pressed, it does what the button does (web/first_load/head.js).
+
+    Streamlit's own link to the page where it stands leaves the address as it was.
+    """
+    current = ' aria-current="page"' if is_shown else ""
+    said = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
+    st.html(f'<a class="fg-nav"{current} href="?{escape(urlencode(query))}">{said}</a>', width="stretch")
+    if not is_shown:
+        draw_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
 
 
 def _begin_anew(state: _ListState) -> None:

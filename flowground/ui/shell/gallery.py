@@ -50,14 +50,21 @@ def draw_gallery() -> None:
 
 
 def _draw_flows(caller: Caller, found: OpenFlows) -> None:
-    searched, by_name = _draw_search() if len(found.flows) >= _SEARCH_FROM else ("", False)
+    is_long = len(found.flows) >= _SEARCH_FROM
+    searched, by_name = _draw_search(has_order=is_long) if is_long or found.last_used else ("", False)
     if not searched:
         limit = st.session_state.get(_RECENT_KEY, _RECENT)
         _draw_recent(bridge.ask(gallery.find_recent, caller, found, limit=limit + 1), limit)
     flows = _search(found.flows, searched)
-    if not flows:
+    if flows:
+        _draw_cards(caller, found, flows, searched, by_name=by_name)
+    else:
         st.markdown(f":gray[No flow has “{words.escape(searched)}” in its name or description.]")
-        return
+    if searched:
+        _draw_found(*bridge.ask(gallery.search_chats, caller, words=searched))
+
+
+def _draw_cards(caller: Caller, found: OpenFlows, flows: list[WiredFlow], searched: str, *, by_name: bool) -> None:
     st.markdown(f":gray[{_write_count(len(flows), searched)}]")
     pages = -(-len(flows) // _PAGE)
     key = f"home:page:{searched}:{by_name}"  # of its own for each search, so that each begins at its first page
@@ -72,11 +79,13 @@ def _draw_flows(caller: Caller, found: OpenFlows) -> None:
             st.pagination(pages, key=key)
 
 
-def _draw_search() -> tuple[str, bool]:
+def _draw_search(*, has_order: bool) -> tuple[str, bool]:
     """What somebody looks for, and whether they want the names' order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        searched = draw_search("home", "Search flows", width="stretch")
-        order = st.selectbox("Order", _ORDERS, key="home:order", label_visibility="collapsed", width=170)
+        searched = draw_search("home", "Search flows and chats", width="stretch")
+        order = ""
+        if has_order:
+            order = st.selectbox("Order", _ORDERS, key="home:order", label_visibility="collapsed", width=170)
     return searched, order == _ORDERS[1]
 
 
@@ -105,30 +114,45 @@ def _draw_recent(recent: Sequence[RecentSession], limit: int) -> None:
     shown, and it is said where there are more."""
     if not recent:
         return
-    names = runtime.get().catalogue.list_flows()
     st.header("Recent chats", anchor=False)
     with st.container(key="home:recent", gap=None):
         pinned = [session for session in recent if session.is_pinned]
         newest = [session for session in recent if not session.is_pinned]
         for session in (*pinned[:limit], *newest[:limit]):
-            flow = names[session.flow_id].name if session.flow_id in names else session.flow_id
-            used = words.escape(browser.write_since(session.updated_at))
-            title = words.escape(session.title or "Untitled")
-            facts = words.join(("Pinned" if session.is_pinned else "", words.escape(flow), used))
-            st.page_link(
-                browser.PLAYGROUND,
-                label=f"**{title}** :gray[{facts}]",
-                icon="",
-                query_params={"flow": session.flow_id, "session": session.session_id},
-                width="stretch",
-            )
+            _draw_chat(session)
         if max(len(pinned), len(newest)) <= limit:
             pass
         elif limit < _MOST_RECENT:
             draw_action("Show older chats", _show_more, limit, key="home:recent:more", icon="expand_more")
         else:
-            st.caption("Older chats stand beside each flow's page, in its list.")
+            st.caption("Search finds older chats too.")
     st.header("Flows", anchor=False)
+
+
+def _draw_found(found: Sequence[RecentSession], is_whole: bool) -> None:
+    """The conversations that have what is searched for."""
+    st.header("Chats", anchor=False)
+    with st.container(key="home:recent", gap=None):
+        for session in found:
+            _draw_chat(session)
+        if not is_whole:
+            st.caption("There may be more: a flow's own list of chats is searched further back.")
+        elif not found:
+            st.caption("No results.")
+
+
+def _draw_chat(session: RecentSession) -> None:
+    wired = runtime.get().catalogue.find(session.flow_id)
+    used = words.escape(browser.write_since(session.updated_at))
+    title = words.escape(session.title or "Untitled")
+    flow = words.escape(wired.name if wired else session.flow_id)
+    st.page_link(
+        browser.PLAYGROUND,
+        label=f"**{title}** :gray[{words.join(('Pinned' if session.is_pinned else '', flow, used))}]",
+        icon="",
+        query_params={"flow": session.flow_id, "session": session.session_id},
+        width="stretch",
+    )
 
 
 def _show_more(limit: int) -> None:

@@ -74,7 +74,7 @@
   keepClosed();
   addEventListener("resize", () => isOnItsSide() && keepClosed());
   const collapse = (side) => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
-  const choices = 'a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button';
+  const choices = 'a, [class*="st-key-sessions-new"] button';
   // There a choice in it closes it, too: else it stands over what was chosen. So does a press beside it, which Streamlit
   // sees to where the page is narrow.
   addEventListener("click", ({ target }) => {
@@ -94,6 +94,29 @@
   addEventListener("keydown", (event) => {
     const isLetter = /^[cr]$/i.test(event.key) && !(event.ctrlKey || event.metaKey || event.altKey);
     if (isLetter && !event.composedPath()[0].matches("input, textarea")) event.stopImmediatePropagation();
+  }, true);
+
+  // A link opens beside the page where one asks for that: Streamlit's own does not. A chat in a list is a link to be
+  // copied, too; pressed, it does what the button beside it does, which nobody sees: Streamlit's would leave the address.
+  addEventListener("click", (event) => {
+    const isBeside = event.ctrlKey || event.metaKey || event.shiftKey;
+    const row = event.target.closest?.("a")?.closest('[class*="st-key-sessions-row-"]');
+    if (isBeside && event.target.closest?.('[data-testid="stPageLink-NavLink"]')) event.stopPropagation();
+    if (isBeside || !row) return;
+    event.preventDefault();
+    row.querySelector('[class*="st-key-sessions-open-"] button')?.click();
+  }, true);
+
+  // A menu that a key opens has the focus: Streamlit hangs it behind all of the page.
+  addEventListener("click", ({ target, detail }) => {
+    const button = target.closest?.('[data-testid="stPopover"] button[aria-expanded="false"]');
+    const enter = () => {
+      if (document.activeElement !== button) return;
+      const menu = document.querySelector('[data-testid="stPopoverBody"]');
+      if (menu) Object.assign(menu, { tabIndex: -1 }).focus();
+      else requestAnimationFrame(enter);
+    };
+    if (button && !detail) requestAnimationFrame(enter);
   }, true);
 
   // What explains an option chooses it too.
