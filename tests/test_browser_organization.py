@@ -60,7 +60,7 @@ def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page",
     page.get_by_text("your request is on its way").wait_for()
     ada.get_by_text("To have a look").wait_for()
     ada.get_by_role("button", name="Deny").click()
-    ada.get_by_test_id("stToast").get_by_text("Declined. Zoe reads so").wait_for()
+    ada.get_by_test_id("stToast").get_by_text("Declined. Zoe sees this").wait_for()
     for _ in range(2):
         page.get_by_role("heading", name="Your request was declined").wait_for()  # who did nothing meanwhile
         page.get_by_text("an admin of Acme; you can ask again from").wait_for()
