@@ -1,5 +1,5 @@
-"""Every passage against every caller: what an answer cites is read by whoever reads the answer, and what was only
-looked up is sent to nobody who sees no inside. Nothing is left of either once the conversation is gone."""
+"""Every passage against every caller: what an answer cites is read by whoever reads the answer, and at pages what was
+looked up for it, unless the flow says otherwise. Nothing is left of either once the conversation is gone."""
 
 from typing import Any
 
@@ -26,8 +26,28 @@ components:
 knowledge: {handbook: {files: ["knowledge/*.txt"]}}
 """
 OWN = FLOW.replace("canary lodgings cost badges", "'${In}'").replace("knowledge/*.txt", "knowledge/own/*.txt")
-HOUSE = House(flows={"talk": FLOW, "own": OWN}, shared={"talk": PUBLIC}, config={"sharing": {"allow_public": True}})
 SAID = "So it is [1], and [9] is none."
+CALLS = 'call Found {"search_query": "canary lodgings cost badges"}\n'
+AGENT = """\
+components:
+  In: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, top_k: 2}
+  Agent: {type: Agent, model: calling, input_value: "${In}", tools: [Found]}
+  Out: {type: ChatOutput, input_value: "${Agent}"}
+knowledge: {handbook: {files: ["knowledge/*.txt"]}}
+"""
+FLOWS = {"talk": FLOW, "quiet": f"{FLOW}chat: {{show_sources: false}}\n", "agent": AGENT}
+FLOWS["shows"] = f"{AGENT}chat: {{show_tools: true}}\n"
+HOUSE = House(
+    flows=FLOWS | {"own": OWN},
+    shared=dict.fromkeys(FLOWS, PUBLIC),
+    config={
+        "sharing": {"allow_public": True},
+        "providers": {"calling": {"type": "scripted", "pieces": [CALLS, SAID]}},
+    },
+)
+SEES = {"talk": True, "quiet": False, "agent": False, "shows": True}
+"""Whether people are shown what is not cited."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,34 +78,47 @@ def send(
     return requests.post(address, json=body, params=query, headers=headers, timeout=60)
 
 
-def check(sent: str | bytes) -> None:
-    """The cited passage is there, and no more of the files."""
+def check(sent: str | bytes, *, sees: bool = False) -> None:
+    """The cited passage is there, what was looked up besides where that is seen, and no more of the files."""
     text = sent.decode(errors="replace") if isinstance(sent, bytes) else sent
-    assert [words in text for words in (CITED, LOOKED_UP, ELSEWHERE)] == [True, False, False]
+    assert [words in text for words in (CITED, LOOKED_UP, ELSEWHERE)] == [True, sees, False]
 
 
+@pytest.mark.parametrize("flow", SEES)
 @pytest.mark.parametrize("who", ["bob", "olga", "augusta", None])
 def test_a_page_is_sent_what_is_cited_while_it_grows_at_its_end_and_when_it_is_opened_again(
-    house: AppServer, who: str | None
+    house: AppServer, who: str | None, flow: str
 ) -> None:
+    sees, looked_up = SEES[flow], [2] if SEES[flow] else []
     browser = open_browser(house, who) if who else Browser(house.url)
-    with open_chat(browser, "talk", is_public=who is None) as chat:
+    with open_chat(browser, flow, is_public=who is None) as chat:
         chat.show()
         chat.answer(SAID)
         session, sent, told = chat.session, chat.spell(), chat.told
     growing = [frame for frame in told if frame["type"] == "text"]
     assert [passage["text"] for frame in growing for passage in frame.get("citations", ())] == [CITED]
+    before = told[: told.index(growing[0])]
+    found = [passage["text"] for frame in before if frame["type"] == "sources" for passage in frame["passages"]]
+    assert found == ([CITED, LOOKED_UP] if sees else [])
     (ended,) = [frame for frame in told if frame["type"] == "ended"]
-    assert [passage["number"] for passage in ended["messages"][0]["citations"]] == [1]
-    check(sent)
-    with open_chat(browser, "talk", is_public=who is None) as chat:
+    assert read_numbers(ended["messages"][0]) == ([1], looked_up)
+    inside = flow == "agent" and who in ("olga", "augusta")  # they see what the tool gave
+    check(sent, sees=sees or inside)
+    with open_chat(browser, flow, is_public=who is None) as chat:
         shown = chat.show(session)
-        assert shown["messages"][1]["citations"][0]["source"] == "knowledge/a.txt"
-        check(chat.spell())
+        assert read_numbers(shown["messages"][1]) == ([1], looked_up)
+        check(chat.spell(), sees=sees or inside)
     place = "&at=public" if who is None else ""
     for how in ("markdown", "json"):
-        address = f"{house.url}/export/chat?flow=talk&session={session}&as={how}{place}"
-        check(requests.get(address, headers={"Cookie": browser.cookies}, timeout=30).text)
+        address = f"{house.url}/export/chat?flow={flow}&session={session}&as={how}{place}"
+        written = requests.get(address, headers={"Cookie": browser.cookies}, timeout=30).text
+        check(written, sees=sees and how == "json")
+        assert ("knowledge/b.txt" in written) is sees
+
+
+def read_numbers(message: dict[str, Any]) -> tuple[list[int], list[int]]:
+    cited, others = ([passage["number"] for passage in message.get(name, ())] for name in ("citations", "sources"))
+    return cited, others
 
 
 @pytest.mark.parametrize("may", [(), ("--sees", "inside")])
@@ -108,15 +141,16 @@ def test_programs_are_told_what_is_cited_by_every_door(house: AppServer, may: tu
     assert said.json()[1]["properties"]["citations"] == [cited]
 
 
-def test_who_may_read_a_shared_chat_reads_what_it_cites(house: AppServer) -> None:
+@pytest.mark.parametrize("flow", ["talk", "agent"])
+def test_who_may_read_a_shared_chat_reads_what_it_cites(house: AppServer, flow: str) -> None:
     with open_page(open_browser(house, "bob")) as page:
-        page.visit("playground", "flow=talk")
+        page.visit("playground", f"flow={flow}")
         page.say(SAID)
         session = page.chat.session
-    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob", "session_id": session}
+    place: dict[str, Any] = {"flow_id": flow, "owner": "member:bob", "session_id": session}
     key = beside(house, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
     with open_page(open_browser(house, "zoe")) as page:
-        check(page.visit("shared_chat", f"id={key}"))
+        check(page.visit("shared_chat", f"id={key}"), sees=SEES[flow])
     with open_page(Browser(house.url)) as page:
         assert CITED.encode() not in page.visit("shared_chat", f"id={key}")
 

@@ -1,5 +1,5 @@
-"""What a model writes in a browser: a number opens its passage, while an answer grows too; a diagram asks for nothing,
-as the browser would send the reader's cookie along."""
+"""What a model writes in a browser: a number opens its passage, while an answer grows too, and what was looked up
+besides is folded; a diagram asks for nothing, as the browser would send the reader's cookie along."""
 
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,9 @@ ASKS_NOTHING = ['flowchart TD\n  A@{ shape: hex, label: "fine" }\n  A --> B', "s
 DRAWING = {"type": "scripted", "pieces": [f"```mermaid\n{diagram}\n```\n\n" for diagram in [*ASKS, *ASKS_NOTHING]]}
 HOUSE = House(
     flows={"talk": FLOW.replace("MODEL", "scripted"), "slow": FLOW.replace("MODEL", "slow:echo")}
+    | {"silent": FLOW.replace("MODEL", "'scripted:silent'")}
     | {"draws": flow_text("drawing:echo", "Draws")},
-    shared={"talk": PUBLIC, "slow": PUBLIC, "draws": PUBLIC},
+    shared={"talk": PUBLIC, "slow": PUBLIC, "silent": PUBLIC, "draws": PUBLIC},
     config={"sharing": {"allow_public": True}, "providers": {"slow": SLOW, "drawing": DRAWING}},
 )
 
@@ -70,13 +71,14 @@ def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, brow
             mark = answer.get_by_role("button", name="Source 1: knowledge/travel.md")
             assert "[7] is none" in answer.inner_text()
             expect_count(answer.locator(".fg-cite"), 1)
-            expect_count(answer.locator(".fg-sources details"), 1)
+            expect_count(answer.locator(".fg-sources > details:not(.fg-others)"), 1)
+            answer.get_by_text("1 more source").wait_for()
             mark.focus()
             page.keyboard.press("Enter")
             passage = answer.get_by_text("Lodgings cost 120 euros in Lyon.")
             passage.wait_for()
             assert answer.locator(".fg-passage strong").inner_text() == "120"
-            summary = answer.locator(".fg-sources summary")
+            summary = answer.locator(".fg-sources summary").first
             assert summary.evaluate("one => one === document.activeElement || one.getRootNode().activeElement === one")
             page.keyboard.press("Escape")
             passage.wait_for(state="hidden")
@@ -94,6 +96,25 @@ def test_a_number_opens_while_the_answer_grows(house: AppServer, page: "Page") -
     assert answers(page).first.get_attribute("data-state") == "growing"
 
 
+def test_what_was_looked_up_is_folded_before_the_model_speaks_and_after_a_reload(
+    house: AppServer, page: "Page"
+) -> None:
+    composer(go(page, f"{house.url}/public_flow/silent")).wait_for()
+    say(page, "Well?")
+    for _ in range(2):
+        fold = answers(page).get_by_text("2 sources")
+        fold.wait_for()
+        assert answers(page).first.get_attribute("data-state") == "running"
+        page.reload()
+    fold.click()
+    answers(page).get_by_text("travel.md").click()
+    answers(page).get_by_text("Lodgings cost 120 euros in Lyon.").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    answers(page).get_by_text("Stopped").wait_for()
+    still(page).reload()
+    fold.wait_for()
+
+
 def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str) -> None:
     marks = ask(enter_as(page, house, "bob"), f"{house.url}/playground?flow=talk", "It is so [1] [2].")
     marks.first.click()
@@ -101,7 +122,7 @@ def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str)
     assert not find_ours(page, axe)
     marks.last.click()
     answers(page).locator(".fg-passage").nth(1).wait_for()
-    row = measure_at_rest(answers(page).locator(".fg-sources summary").last)
+    row = measure_at_rest(answers(page).locator(".fg-sources > details:not(.fg-others) summary").last)
     head = measure_at_rest(page.locator('[data-testid="stLayoutWrapper"]:has(> .st-key-page-head)'))
     foot = measure_at_rest(page.locator(".fg-foot"))
     assert head["bottom"] < row["top"] < row["bottom"] < foot["top"], "the row of a long passage stays in sight"

@@ -1,7 +1,6 @@
 """Answers cite passages by number: what is numbered, what is kept with an answer, and what stays text."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +12,17 @@ import pytest
 
 from flowground.api import create_api
 from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.citations import MOST_CITED, NumberedPassage, find_cited, find_numbers, read_citations, write_citations
+from flowground.citations import (
+    MOST_CITED,
+    MOST_KEPT,
+    NumberedPassage,
+    find_cited,
+    find_numbers,
+    keep_passages,
+    read_citations,
+    split_cited,
+    write_citations,
+)
 from flowground.components.outside import LookedUp
 from flowground.events import PassagesFound, TurnFinished
 from flowground.library import LibraryPace
@@ -161,27 +170,25 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
     assert max(passages.by_number) == 1_000
 
 
-async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) -> None:
+async def test_the_store_keeps_what_is_cited_and_what_was_looked_up_besides(tmp_path: Path) -> None:
     place = PLACE | {"flow_id": "it"}
     async with answering(tmp_path) as runtime:
         end = await ask(runtime, "So [1].")
         cited = end.outputs[0].citations
         (question, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
         assert (question.citations, answer.citations) == ((), cited)
+        assert [passage.source for passage in answer.passages] == ["knowledge/hotels.md", "knowledge/badges.md"]
         part = await runtime.store.read(whole_chats.read_part, **place)
-        assert part.messages[1].citations == cited
+        assert part.messages[1].passages == answer.passages
         key = (await runtime.store.write(shared_chats.share, **place, expires_at=None)).id
         page = await runtime.store.read(shared_chats.read_page, key=key)
-        assert [one.citations for one in page.shown] == [(), cited]
+        assert [one.passages for one in page.shown] == [(), answer.passages]
         await runtime.store.write(shared_chats.copy_into, key=key, owner="member:bob", session_id="copy")
         there = place | {"owner": "member:bob", "session_id": "copy"}
         copied = await runtime.store.read(whole_chats.read_part, **there)
-        assert copied.messages[1].citations == cited
+        assert copied.messages[1].passages == answer.passages
         kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("*.db*"))
         assert HOTELS.encode() in kept
-        asked = "SELECT citations FROM messages"
-        words = await runtime.store.read(lambda connection: connection.exec_driver_sql(asked).all())
-        assert BADGES not in json.dumps([tuple(row) for row in words])
 
 
 async def test_an_answer_that_broke_off_cites_what_it_said_so_far(tmp_path: Path) -> None:
@@ -203,4 +210,9 @@ def test_marks_are_numbers_in_square_brackets_and_what_is_kept_is_bounded() -> N
     assert {len(passage.text) for passage in cited} == {4_001}
     assert find_cited("[" * 100_000 + "1, " * 100_000 + "]", passages) == ()
     assert read_citations(write_citations(cited)) == cited
+    assert keep_passages("".join(f"[{number}]" for number in range(1, 200)), passages) == cited
+    kept = keep_passages("So [30].", passages)
+    assert [passage.number for passage in kept] == [30, *range(1, MOST_KEPT)]
+    assert ([one.number for one in split_cited("So [30].", kept)[0]], len(split_cited("", kept)[0])) == ([30], 0)
+    assert keep_passages("So [30].", passages, is_first=False) == kept[:1]
     assert (write_citations(()), read_citations(None)) == (None, ())

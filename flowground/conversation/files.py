@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from flowground.citations import describe_passages, name_place
+from flowground.citations import describe_kept, name_place, split_cited
 from flowground.conversation.written import CUT_REASONS, find_said
 from flowground.messages import mend
 from flowground.runtime import Runtime
@@ -103,8 +103,7 @@ class ChatFile:
             told["sender_name"] = mend(sender)
         if message.finish_reason in CUT_REASONS:
             told["finish_reason"] = message.finish_reason
-        if message.citations:
-            told["citations"] = describe_passages(message.citations)
+        told |= describe_kept(message.text, message.passages)
         if list_file_names(message):
             told["files"] = [
                 {"name": mend(one.name), "type": one.media_type, "size": one.size} for one in message.value
@@ -117,11 +116,16 @@ class ChatFile:
 
 
 def _write_sources(message: StoredMessage) -> str:
-    """What an answer cites, each passage as a quotation below its number and place."""
-    return "\n\n".join(
+    """What an answer cites, each passage as a quotation below its number and place; then where else was looked."""
+    cited, others = split_cited(message.text, message.passages)
+    parts = [
         f"[{passage.number}] {_write_line(name_place(passage))}\n\n> " + mend(passage.text).replace("\n", "\n> ")
-        for passage in message.citations
-    )
+        for passage in cited
+    ]
+    if others:
+        places = "; ".join(dict.fromkeys(_write_line(name_place(passage)) for passage in others))
+        parts.append(f"{'More sources' if cited else 'Sources'}: {places}")
+    return "\n\n".join(parts)
 
 
 def _write_line(text: str) -> str:

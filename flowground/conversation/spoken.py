@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from flowground.citations import NumberedPassage, find_cited
+from flowground.citations import NumberedPassage, keep_passages
 from flowground.errors import EndedByAdmin, RunStopped, ShuttingDown
 from flowground.events import (
     ActionLog,
@@ -70,10 +70,11 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
         result = finished.results.get(name) if finished else None
         is_skipped = finished is not None and result is None and bool(finished.results)
         if not is_skipped and (result or texts[name] or not made):  # one stands for the turn where nothing was said
+            text, kind = (result.text, result.kind) if result else (texts[name], "text")
             message = StoredMessage(
                 id=key,
                 role="assistant",
-                text=result.text if result else texts[name],
+                text=text,
                 state=state,
                 created_at=started.started_at,
                 run_id=started.run_id,
@@ -85,8 +86,8 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
                 actions=() if made else actions.list_actions(),
                 error=error,
                 value=result.value if result else None,
-                kind=result.kind if result else "text",
-                citations=result.citations if result else find_cited(texts[name], passages),
+                kind=kind,
+                passages=keep_passages(text, passages, is_first=not made) if kind == "text" else (),
             )
             made.append(message)
     return made + (_read_added(finished, started) if finished else [])

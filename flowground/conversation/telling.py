@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Protocol, assert_never
 
-from flowground.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited
+from flowground.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited, keep_passages
 from flowground.conversation.acted import Sight, write_actions
 from flowground.conversation.spoken import read_answers, read_question
 from flowground.conversation.written import encode, write_failure, write_message, write_messages
@@ -141,6 +141,8 @@ class Telling:
         elif told.number < self._number and self._actions.found:
             viewer.put(self._write_actions(self._actions.found, viewer.sight))
         if told.number < self._number:
+            if sources := self._write_sources():
+                viewer.put(sources)
             offsets = self.turn.measure_texts(told.number)
             parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
             if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
@@ -183,7 +185,7 @@ class Telling:
 
     def _tell_batch(self, batch: Sequence[NumberedEvent]) -> bool:
         """Tells these events to all who follow; whether a text grew."""
-        before, progress = self._number, self._progress
+        before, progress, known = self._number, self._progress, len(self._passages)
         grown: dict[str, tuple[int, str]] = {}
         states: dict[str, str] = {}
         self._acted = {}
@@ -192,6 +194,8 @@ class Telling:
         self._states |= states
         self._number = batch[-1].number
         frames = [self._write_progress()] if self._progress is not progress else []
+        if len(self._passages) > known and (sources := self._write_sources()):
+            frames.append(sources)
         if text := self._write_texts(grown):
             frames.append(text)
         write_step = cache(lambda: self._write_step(states))
@@ -300,6 +304,11 @@ class Telling:
         ]
         more = {"more": others} if others else {}
         return encode("text", **first, **more, number=self._number)
+
+    def _write_sources(self) -> str:
+        """What was looked up so far, which stands below the first answer; "" for nothing."""
+        found = describe_passages(keep_passages("", self._passages))
+        return encode("sources", run=self._run_id, passages=found) if found else ""
 
     def _find_cited(self, name: str, at: int, text: str) -> dict[str, Any]:
         """The passages that a piece of an answer cites, also by a mark that began before it."""

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from flowground.api.errors import find_wait
-from flowground.citations import describe_passages
+from flowground.citations import describe_kept
 from flowground.components import COMPONENTS
 from flowground.conversation.acted import Sight, Written, write_actions, write_tokens
 from flowground.errors import (
@@ -128,9 +128,7 @@ def _write_more(message: StoredMessage) -> Written:
         more["finish_reason"] = message.finish_reason
     if message.kind != "text" and (value := write_value(message.value, message.kind)):
         more["value"] = value  # JSON as it is stored: the page reads it where it shows it
-    if message.citations:
-        more["citations"] = describe_passages(message.citations)
-    return more
+    return more | describe_kept(message.text, message.passages)
 
 
 def _write_file(file: FileReference) -> Written:

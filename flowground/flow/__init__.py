@@ -48,6 +48,12 @@ class ChatSection(Section):
         "and everybody else their names.",
     )
 
+    show_sources: bool = Field(
+        True,
+        description="Whether the passages that were looked up stand below an answer also where it does not cite them, "
+        "those of an agent's tools where `show_tools` says so.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_a_comment(cls, given: Any) -> Any:

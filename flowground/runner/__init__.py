@@ -21,7 +21,7 @@ from flowground.components.base import (
     Output,
     Tool,
 )
-from flowground.components.outside import NO_OUTSIDE, Outside
+from flowground.components.outside import NO_OUTSIDE, LookUp, Outside
 from flowground.errors import (
     AnswerTooLong,
     ComponentFailed,
@@ -327,10 +327,21 @@ class _Run:
             list_tools=partial(self._list_tools, Within(within.call, (*within.agents, name))),
             note_answer=partial(self._note_answer, component),
             retries=self.scope.budget,
-            look_up=partial(self.scope.passages.look_up, self.scope.outside.look_ups(self.wired.id), self.queue),
+            look_up=self._make_look_up(within),
             files=self.request.taken_files.get(name, ()),
             time_zone=self.scope.time_zone,
             outside=self.scope.outside,
+        )
+
+    def _make_look_up(self, within: Within) -> LookUp:
+        """What is looked up for an agent's tool is shown to those alone who see what tools give."""
+        wired, asked = self.wired, self.scope.wired
+        is_shown = wired.flow.chat.show_sources and asked.flow.chat.show_sources
+        return partial(
+            self.scope.passages.look_up,
+            self.scope.outside.look_ups(wired.id),
+            self.queue,
+            is_hidden=not is_shown or (within.call is not None and not asked.shows_tools),
         )
 
     def _note_answer(self, component: Component, answer: Completion) -> None:

@@ -23,8 +23,18 @@ class RunPassages:
     _numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _before: asyncio.Future[None] | None = None
 
-    async def look_up(self, look_up: LookUp, events: Events, knowledge: str, question: str, **how: Any) -> LookedUp:
-        """As `LookUp` says, each record with its `number`; `events` are told which are new.
+    async def look_up(
+        self,
+        look_up: LookUp,
+        events: Events,
+        knowledge: str,
+        question: str,
+        *,
+        is_hidden: bool = False,
+        **how: Any,
+    ) -> LookedUp:
+        """As `LookUp` says, each record with its `number`; `events` are told which are new, and that they are
+        `is_hidden`.
 
         What was asked for earlier has its numbers first, however long it takes.
         """
@@ -34,7 +44,7 @@ class RunPassages:
             found = await look_up(knowledge, question, **how)
             if before:
                 await asyncio.wait([before])
-            records, new = self._take(found.records)
+            records, new = self._take(found.records, is_hidden=is_hidden)
         finally:
             if before and not before.done():  # it failed first: who comes after it waits for the one before
                 before.add_done_callback(lambda _: done.set_result(None))
@@ -44,7 +54,7 @@ class RunPassages:
             events.put(PassagesFound(new))
         return LookedUp(records, found.note)
 
-    def _take(self, records: Sequence[Record]) -> tuple[list[Record], list[NumberedPassage]]:
+    def _take(self, records: Sequence[Record], *, is_hidden: bool) -> tuple[list[Record], list[NumberedPassage]]:
         taken: list[Record] = []
         new: list[NumberedPassage] = []
         for record in records:
@@ -53,6 +63,7 @@ class RunPassages:
             taken.append({"number": number, **record})
             if number not in self.by_number and number <= _MOST:
                 told = ("text", "source", "page", "title", "start", "end")
-                new.append(NumberedPassage(number, **{name: record[name] for name in told if name in record}))
+                known = {name: record[name] for name in told if name in record}
+                new.append(NumberedPassage(number, **known, is_hidden=is_hidden))
                 self.by_number[number] = new[-1]
         return taken, new

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal, assert_never
 
 from flowground.caller import Caller, RunRequest
-from flowground.citations import NumberedPassage, find_cited
+from flowground.citations import NumberedPassage, keep_passages
 from flowground.errors import (
     ComponentFailed,
     EndedByAdmin,
@@ -198,9 +198,13 @@ class TurnRecord:
         of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # on the first
         answers: list[StoredMessage] = []
         for name, key in given.items():
-            answers.append(self._make_answer(key, end.results[name], end.seconds, **({} if answers else of_turn)))
+            result, is_first = end.results[name], not answers
+            kept = keep_passages(result.text, self.passages, is_first=is_first) if result.kind == "text" else ()
+            more = {"passages": kept} | (of_turn if is_first else {})
+            answers.append(self._make_answer(key, result, end.seconds, **more))
         if not answers and self.turn.answer_ids:
             first = next(iter(self.turn.answer_ids.values()))
+            of_turn["passages"] = keep_passages("", self.passages)
             answers = [self._make_message(first, "assistant", "", seconds=end.seconds, **of_turn)]
         if notes := list_notes(self.trace, sees_inside=self.caller.sees_inside):
             self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats are told too
@@ -216,7 +220,7 @@ class TurnRecord:
 
     def _make_answer(self, key: str, result: OutputResult, seconds: float, **of_turn: Any) -> StoredMessage:
         told = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
-        shown = {"value": result.value, "kind": result.kind, "citations": result.citations}
+        shown = {"value": result.value, "kind": result.kind}
         return self._make_message(key, "assistant", result.text, **told, **shown, **of_turn)
 
     async def end_early(self, error: BaseException) -> BaseException:
@@ -248,13 +252,11 @@ class TurnRecord:
         state: Literal["stopped", "failed"] = "stopped" if is_stopped else "failed"
         texts = self.read_texts()
         ended = {"state": state, "error": error and error.message}
-        answers = [
-            self._make_message(
-                message_id, "assistant", text := texts[message_id], **ended, citations=find_cited(text, self.passages)
-            )
-            for name, message_id in self.turn.answer_ids.items()
-            if name in self.said or message_id == next(iter(texts))
-        ]
+        answers: list[StoredMessage] = []
+        for name, message_id in self.turn.answer_ids.items():
+            if name in self.said or not answers:
+                kept = keep_passages(text := texts[message_id], self.passages, is_first=not answers)
+                answers.append(self._make_message(message_id, "assistant", text, **ended, passages=kept))
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace), actions=self.action_log.list_actions())
         save = partial(self._save, [*answers, *self._make_added()], state, error=error)

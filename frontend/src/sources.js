@@ -8,20 +8,35 @@ const CITED = /\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()/g;
 /** The passages of one answer: `{number, text, source, page, title}`. `draw(root, text)` draws the text of a Markdown file. */
 export class Sources {
   constructor(document, { messages = WORDS, draw }) {
-    Object.assign(this, { document, messages, draw, passages: new Map(), items: new Map() });
+    Object.assign(this, { document, messages, draw, passages: new Map(), items: new Map(), others: new Map() });
     this.element = this._make("div", "fg-sources");
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", messages.sources);
-    this.element.hidden = true;
+    this.head = this._make("summary", "");
+    this.fold = this._make("details", "fg-others", this.head);
+    this.element.append(this.fold);
+    this._settle();
   }
 
-  /** Shows these and no others; whether a mark that is drawn already means the same. */
-  show(passages) {
+  /** Shows these and no others, folded those that are not cited; whether a mark that is drawn already means the same. */
+  show(passages = [], others = []) {
+    const isSame = this._showCited(passages);
+    const numbers = others.map(({ number }) => number);
+    for (const [number, item] of this.others) {
+      if (numbers.includes(number)) continue;
+      item.remove();
+      this.others.delete(number);
+    }
+    this.look(others);
+    return isSame;
+  }
+
+  _showCited(passages) {
     const isSame = passages.length === this.passages.size && passages.every(({ number }) => this.passages.has(number));
     if (!isSame) {
       this.passages.clear();
+      for (const item of this.items.values()) item.remove();
       this.items.clear();
-      this.element.replaceChildren();
       this.add(passages);
     }
     return isSame;
@@ -31,12 +46,31 @@ export class Sources {
     for (const passage of passages) {
       if (this.passages.has(passage.number)) continue;
       this.passages.set(passage.number, passage);
-      const item = this._drawItem(passage);
+      const item = this.others.get(passage.number) ?? this._drawItem(passage);
+      this.others.delete(passage.number);
       const next = [...this.items].filter(([number]) => number > passage.number).sort(([one], [other]) => one - other)[0];
-      this.element.insertBefore(item, next?.[1] ?? null);
+      this.element.insertBefore(item, next?.[1] ?? this.fold);
       this.items.set(passage.number, item);
     }
-    this.element.hidden = this.items.size === 0;
+    this._settle();
+  }
+
+  /** What was looked up besides: folded, in the order in which it comes. */
+  look(passages) {
+    for (const passage of passages) {
+      if (this.passages.has(passage.number) || this.others.has(passage.number)) continue;
+      this.others.set(passage.number, this._drawItem(passage));
+      this.fold.append(this.others.get(passage.number));
+    }
+    this._settle();
+  }
+
+  _settle() {
+    const cited = this.items.size;
+    const left = this.others.size;
+    if (left) this.head.textContent = this.messages.others(left, cited > 0);
+    this.fold.hidden = left === 0;
+    this.element.hidden = cited + left === 0;
   }
 
   /** The text into `element`, each number that is a passage as a button that opens it. */

@@ -13,6 +13,7 @@ export const WORDS = {
   back: "Back to the text",
   footnote: "Footnote",
   sources: "Sources",
+  others: (count, isMore) => `${count} ${isMore ? "more " : ""}source${count === 1 ? "" : "s"}`,
   cited: (number) => `Source ${number}`,
   page: (number) => `page ${number}`,
   image: "Image",

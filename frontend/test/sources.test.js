@@ -91,3 +91,22 @@ test("passages stand in the order of their numbers, however they came", () => {
   assert.equal(sources.show([]), false);
   assert.equal(sources.element.hidden, true);
 });
+
+test("what is looked up and not cited is folded below, and leaves the fold once it is cited", () => {
+  const sources = new Sources(document, {});
+  const read = () => [
+    [...sources.items.values()].map((item) => item.querySelector(".fg-number").textContent),
+    sources.fold.hidden ? "" : sources.head.textContent,
+  ];
+  sources.look([LEAVE, TRAVEL]);
+  sources.look([LEAVE]);
+  assert.deepEqual([sources.element.hidden, Boolean(sources.fold.open), read()], [false, false, [[], "2 sources"]]);
+  const row = sources.others.get(2);
+  sources.add([TRAVEL]);
+  assert.deepEqual(read(), [["2"], "1 more source"]);
+  assert.ok(sources.items.get(2) === row && row.nextSibling === sources.fold);
+  assert.equal(sources.show([TRAVEL], [LEAVE]), true);
+  assert.deepEqual(read(), [["2"], "1 more source"]);
+  assert.equal(sources.show([LEAVE], []), false);
+  assert.deepEqual([read(), sources.element.querySelectorAll("details").length], [[["1"], ""], 2]);
+});

@@ -4,13 +4,13 @@ What was said and when, and how answers were rated, without traces. Also other v
 say so.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, select, tuple_
 
+from flowground.citations import describe_kept, read_citations
 from flowground.store import tables
 from flowground.store.sql import Statement, read_moment
 
@@ -116,7 +116,7 @@ def _describe(row: Sequence[Any]) -> dict[str, Any]:
     if sender_name:
         told["sender_name"] = sender_name
     if citations is not None:
-        told["citations"] = json.loads(citations)
+        told |= describe_kept(text, read_citations(citations))
     return told | _describe_rating(*rating)
 
 

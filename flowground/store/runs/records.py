@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row
 
-from flowground.citations import Citations, read_citations, write_citations
+from flowground.citations import Citations, read_citations, split_cited, write_citations
 from flowground.events import Action, ComponentFinished
 from flowground.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.store import tables
@@ -36,7 +36,7 @@ class StoredMessage:
 
     `finish_reason` is why the answer's model ended, "length" where the text was cut by `max_tokens`.
     `value` is what its text was made of where that is of another `kind`; a very large one is not kept.
-    `citations` are the passages that its text cites.
+    `passages` are those that its text cites, and others that were looked up for it.
     `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
     `versions` are those of a question, where a page of its conversation was read.
     `sender` ("User" or "Machine") and `sender_name` are those of a message that the flow added itself; it stands among
@@ -62,9 +62,14 @@ class StoredMessage:
     value: Value = None
     kind: ValueKind = "text"
     actions: tuple[Action, ...] = ()
-    citations: Citations = ()
+    passages: Citations = ()
     sender: str | None = None
     sender_name: str | None = None
+
+    @property
+    def citations(self) -> Citations:
+        """Those of its passages that its text cites."""
+        return split_cited(self.text, self.passages)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def make_message_row(message: StoredMessage, *, session: str, question: str = ""
         "timeline": write_timeline(message.trace) if message.trace else None,
         "value": None if message.kind == "text" else write_value(message.value, message.kind),
         "actions": write_actions(message.actions) if message.actions else None,
-        "citations": write_citations(message.citations),
+        "citations": write_citations(message.passages),
         "sender": message.sender,
         "sender_name": None if message.sender_name is None else make_storable(message.sender_name),
     }
@@ -165,7 +170,7 @@ def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str])
         value=value,
         kind=kind,
         actions=read_actions(actions) if actions else (),
-        citations=read_citations(cited),
+        passages=read_citations(cited),
         sender=sender,
         sender_name=sender_name,
     )

@@ -95,7 +95,7 @@ class SharedMessage:
     state: MessageState
     at: datetime
     finish_reason: str | None = None
-    citations: Citations = ()
+    passages: Citations = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) 
         StoredMessage(
             *(str(uuid4()), one.role, one.text, one.state, one.at),
             finish_reason=one.finish_reason,
-            citations=one.citations,
+            passages=one.passages,
         )
         for one in said
     ]
@@ -249,7 +249,7 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
     title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
     said = [[one.role, _find_said(one), one.state, one.created_at.timestamp()] for one in messages]
     ends = {at: one.finish_reason for at, one in enumerate(messages, 1) if one.finish_reason not in (None, "stop")}
-    cited = {at: describe_passages(one.citations) for at, one in enumerate(messages, 1) if one.citations}
+    cited = {at: describe_passages(one.passages) for at, one in enumerate(messages, 1) if one.passages}
     return {
         "title": make_title(title or ""),
         "contents": json.dumps(said, ensure_ascii=False),

@@ -87,6 +87,6 @@ def _read_row(row: Sequence[Any]) -> StoredMessage:
     at = read_moment(created_at)
     more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
     more["value"], more["kind"] = read_value(given)
-    more["citations"] = read_citations(cited)
+    more["passages"] = read_citations(cited)
     more["sender"], more["sender_name"] = sent
     return StoredMessage(key, role, text, state, at, **more)

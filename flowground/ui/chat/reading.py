@@ -10,7 +10,7 @@ from flowground.access import shared_chats
 from flowground.access.shared_chats import OpenedChat
 from flowground.assets import find_asset
 from flowground.caller import Caller
-from flowground.citations import describe_passages
+from flowground.citations import describe_kept
 from flowground.messages import mend
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.page import bridge, browser, failure, words
@@ -50,7 +50,7 @@ export default async ({{ parentElement, data: [data] }}) => {{
     log.setAttribute("aria-label", "Conversation");
     parentElement.append(log);
   }}
-  log.replaceChildren(...data.messages.map(({{ role, text, mark, citations }}) => {{
+  log.replaceChildren(...data.messages.map(({{ role, text, mark, citations, sources: looked }}) => {{
     const article = document.createElement("article");
     article.className = role === "user" ? "fg-read-you" : "fg-read-flow";
     article.setAttribute("aria-label", role === "user" ? data.by : data.name);
@@ -60,7 +60,7 @@ export default async ({{ parentElement, data: [data] }}) => {{
     if (role === "user") body.textContent = text;
     else if (text.trim()) {{
       const sources = new Sources();
-      sources.add(citations);
+      sources.show(citations, looked);
       render(body, text, {{ sources }});
       article.append(sources.element);
     }}
@@ -115,5 +115,5 @@ def _continue(caller: Caller, key: str, opened: OpenedChat) -> None:
 
 def _write(message: SharedMessage) -> dict[str, Any]:
     mark = "" if message.role == "user" else _MARKS.get(message.state) or _CUT.get(message.finish_reason or "", "")
-    citations = describe_passages(message.citations)
-    return {"role": message.role, "text": mend(message.text), "mark": mark, "citations": citations}
+    kept = describe_kept(message.text, message.passages)
+    return {"role": message.role, "text": mend(message.text), "mark": mark} | kept

@@ -3,7 +3,7 @@
 import { Turn } from "./turn.js";
 import { focusVersions } from "./versions.js";
 
-const HEARD = { conversation, behind, messages, waiting, started, text, step, steps, actions, progress, ended, refused, note, off, rated };
+const HEARD = { conversation, behind, messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, rated };
 
 /** One frame; what this page does not know is left out. */
 export function hearFrame(view, frame) {
@@ -137,6 +137,10 @@ function step(view, { run, name }) {
 
 function actions(view, { run, actions: told }) {
   if (view.turn?.run === run) view.turn.first?.act(told);
+}
+
+function sources(view, { run, passages }) {
+  if (view.turn?.run === run) view.turn.first?.sources.look(passages);
 }
 
 function progress(view, frame) {

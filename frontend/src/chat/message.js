@@ -163,7 +163,6 @@ export class Answer {
     this.growing = null;
     this.end = 0;
     this.text.replaceChildren();
-    this.sources.show([]);
     this.showValue();
   }
 
@@ -173,7 +172,7 @@ export class Answer {
     const isCut = message.state !== "complete";
     this.sender.textContent = message.sender_name ?? ""; // of a message that the flow stored beside its answers
     this.sender.hidden = !message.sender_name;
-    const isDrawn = this.sources.show(message.citations ?? []);
+    const isDrawn = this.sources.show(message.citations, message.sources);
     if (message.value) this.empty();
     else if (isDrawn && this.growing && this.growing.text === text) this.growing.end({ isCut });
     else if (text.trim()) {

@@ -1,1 +1,0 @@
-import{c,d,e,f,g}from"./chunk-CXZ45C3W.js";import{a,b}from"./chunk-FW7TWGYK.js";import"./chunk-OOJM4CTU.js";export{e as Growing,g as Sources,c as WORDS,b as adopt,a as copyText,f as render,d as sheet};
