@@ -14,11 +14,12 @@ from flowground.files import FileOffer, FileRefused
 from flowground.files.of_knowledge import name_owner
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import Filters, Hit, IndexedFile, IndexState, KnowledgeMissing
-from flowground.library import Shelved
+from flowground.library import Shelved, list_retrieves
 from flowground.runtime import Runtime
 from flowground.store.runs import files, knowledge_files
 from flowground.store.runs.files import StoredFile
 from flowground.store.runs.knowledge_files import AddedFiles
+from flowground.wiring import WiredFlow
 
 _SHOWN_HITS = 8
 
@@ -79,6 +80,19 @@ async def find_passages(
     embeddings = shelved.sources.embeddings
     hits = await shelved.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
     return hits, shelved.knowledge.lacked if embeddings else ""
+
+
+def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
+    """Whether they may add files that the flow answers from."""
+    found = [runtime.library.find(wired.id, one.knowledge) for one in list_retrieves(wired)] if may_look(caller) else []
+    return any(
+        one.section.uploads and (runtime.access.may_publish(caller, wired) if "/" in one.address else _is_admin(caller))
+        for one in found
+    )
+
+
+def _is_admin(caller: Caller) -> bool:
+    return caller.role == "admin"
 
 
 async def add_file(
@@ -142,7 +156,7 @@ async def _admit(runtime: Runtime, caller: Caller, flow_id: str) -> tuple[Caller
     if not may_look(caller):
         raise FlowNotFound(flow_id)
     await access.catalogue.refresh()
-    return caller, "", caller.role == "admin"
+    return caller, "", _is_admin(caller)
 
 
 async def _open_to_change(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> tuple[Caller, Shelved]:

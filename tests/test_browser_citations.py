@@ -38,6 +38,7 @@ DRAWING = {"type": "scripted", "pieces": [f"```mermaid\n{diagram}\n```\n\n" for 
 HOUSE = House(
     flows={"talk": FLOW.replace("MODEL", "scripted"), "slow": FLOW.replace("MODEL", "slow:echo")}
     | {"silent": FLOW.replace("MODEL", "'scripted:silent'")}
+    | {"bare": FLOW.replace("MODEL", "scripted").replace('files: ["knowledge/*.md"]', "uploads: true")}
     | {"draws": flow_text("drawing:echo", "Draws")},
     shared={"talk": PUBLIC, "slow": PUBLIC, "silent": PUBLIC, "draws": PUBLIC},
     config={"sharing": {"allow_public": True}, "providers": {"slow": SLOW, "drawing": DRAWING}},
@@ -113,6 +114,18 @@ def test_what_was_looked_up_is_folded_before_the_model_speaks_and_after_a_reload
     answers(page).get_by_text("Stopped").wait_for()
     still(page).reload()
     fold.wait_for()
+
+
+def test_without_documents_a_chat_offers_to_add_some_to_who_may(house: AppServer, page: "Page", axe: str) -> None:
+    enter_as(page, house, "augusta")
+    way = go(page, f"{house.url}/playground?flow=bare").get_by_role("link", name="Add documents")
+    way.wait_for()
+    say(page, "Well?")
+    answers(page).filter(has=way).get_by_text("There are no documents to answer from yet.").wait_for()
+    assert not find_ours(still(page), axe)
+    way.click()
+    page.get_by_role("heading", name="Knowledge").wait_for()
+    assert page.url.endswith("/knowledge?flow=bare")
 
 
 def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str) -> None:

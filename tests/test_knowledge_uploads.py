@@ -10,7 +10,7 @@ import requests
 
 from flowground import shelving
 from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowgroundError, FlowNotFound
+from flowground.errors import FlowgroundError, FlowNotFound, NoDocuments
 from flowground.forgetting import FILES
 from flowground.knowledge import KnowledgeMissing
 from flowground.runtime import Runtime
@@ -18,7 +18,7 @@ from flowground.store.runs import files
 from flowground.store.runs.knowledge_files import AddedFiles
 from tests.chat_socket import open_chat
 from tests.house import SHARED, House
-from tests.page_socket import Browser
+from tests.page_socket import Browser, open_page
 from tests.running import running
 from tests.servers import AppServer
 from tests.tickets import open_browser
@@ -34,9 +34,16 @@ knowledge:
   handbook: {uploads: true}
   folder: {files: ["knowledge/*.md"]}
 """
+BARE = FLOW.replace("${Found.passages}", "${Model}").replace(
+    "  Out:", '  Model: {type: LanguageModel, model: "scripted:fail", input_value: "${Found.passages}"}\n  Out:'
+)
 RULES = {"rules": {"uploads": True}}
 LIMITS = {"file_bytes": 9_000, "knowledge_bytes": 12_000}
-HOUSE = House(flows={"travel": FLOW}, shared={"travel": SHARED}, config={"knowledge": RULES, "limits": LIMITS})
+HOUSE = House(
+    flows={"travel": FLOW, "bare": BARE},
+    shared={"travel": SHARED, "bare": SHARED},
+    config={"knowledge": RULES, "limits": LIMITS},
+)
 LYON = b"Hotels in Lyon cost 120 euros."
 TRAVEL = {"flow": "travel", "knowledge": "handbook"}
 
@@ -61,6 +68,38 @@ def test_what_an_author_adds_is_found_by_who_may_run_the_flow(house: AppServer) 
     assert say(bob, "Lyon") == f"[1] uploads/hotels.md\n{LYON.decode()}"  # the question waits for the index
     assert add(olga, LYON.replace(b"120", b"130")).status_code == 201
     assert eventually(lambda: say(bob, "Lyon").endswith("cost 130 euros."))
+
+
+def read_page(browser: Browser) -> tuple[bool, bool]:
+    """Whether the empty chat says that there are no documents, and offers to add some."""
+    with open_page(browser) as page:
+        told = page.visit("playground", "flow=bare").decode(errors="replace")
+    assert '"adds_documents":' in told
+    return f'"lacks_documents": "{NoDocuments.says}"' in told, '"adds_documents": true' in told
+
+
+def test_a_flow_without_documents_says_so_and_asks_no_model(house: AppServer) -> None:
+    browsers = {name: open_browser(house, name) for name in ("olga", "augusta", "bob")}
+    pages = {name: read_page(browser) for name, browser in browsers.items()}
+    assert pages == {"olga": (True, True), "augusta": (True, True), "bob": (True, False)}
+    told = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
+    for browser in browsers.values():
+        with open_chat(browser, "bare") as chat:
+            chat.show()
+            assert chat.answer("Lyon")["error"] == told
+            assert chat.show(chat.session)["messages"][1]["error"] == told
+    for may in ((), ("--sees", "inside")):
+        headers = {"x-api-key": house.token(f"t{len(may)}", may=may)}
+        answer = requests.post(f"{house.url}/api/v1/run/bare", json={"input_value": "x"}, headers=headers, timeout=60)
+        said = answer.json()
+        assert (answer.status_code, said["code"]) == (503, "no_documents")
+        assert said["detail"]["component"] == ("Found" if may else None)
+        assert NoDocuments.says in said["detail"]["message"]
+    assert add(browsers["olga"], flow="bare").status_code == 201
+    assert read_page(browsers["olga"]) == (False, True)  # they are read in a moment
+    with open_chat(browsers["olga"], "bare") as chat:
+        chat.show()
+        assert "The scripted model fails." in chat.answer("Lyon")["error"]["text"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Retrieve: a flow answers from files, its own and those of config.yaml, and says where it found them."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Output
 from flowground.components.retrieve import Retrieve
-from flowground.errors import ComponentFailed, RunError
+from flowground.errors import ComponentFailed, NoDocuments, RunError
 from flowground.events import ComponentFinished, Event, TurnFinished
 from flowground.flow.parse import parse_flow
 from flowground.library import LibraryPace
@@ -34,12 +34,15 @@ knowledge:
   handbook: {{files: ["knowledge/*.md"]}}
 """
 FILES = ("hotels.md", "leave.md")
+BESIDE = '  Also: {{type: Retrieve, knowledge: bare, search_query: "${{In}}"}}\n  Text:'
 
 
 @asynccontextmanager
-async def answering(folder: Path, *mores: str, of: str = "handbook", **named: str) -> AsyncIterator[Runtime]:
+async def answering(
+    folder: Path, *mores: str, of: str = "handbook", also: Mapping[str, str] | None = None, **named: str
+) -> AsyncIterator[Runtime]:
     """With a flow of this knowledge for each of these fields, "it0" and so on, and one for each knowledge by its name.
-    `handbook` is a flow's own, `all` and `rules` are shared."""
+    `handbook` is a flow's own, `all`, `rules` and `bare`, which is empty, are shared."""
     files = folder / "flows" / "knowledge"
     files.mkdir(parents=True)
     (files / "hotels.md").write_text("---\nteam: travel\n---\n# Hotels\n\nLyon costs 120 euros.")
@@ -47,9 +50,14 @@ async def answering(folder: Path, *mores: str, of: str = "handbook", **named: st
     (files / "rules.txt").write_text("Badges are worn.")
     for path in files.iterdir():
         os.utime(path, (1_600_000_000, 1_600_000_000))
-    shared = {"rules": {"files": ["knowledge/rules.txt"]}, "all": {"files": ["knowledge/*.md"]}}
+    shared = {
+        "rules": {"files": ["knowledge/rules.txt"]},
+        "all": {"files": ["knowledge/*.md"]},
+        "bare": {"uploads": True},
+    }
     flows = {f"it{number}": FLOW.format(name=of, more=more) for number, more in enumerate(mores)}
     flows |= {flow: FLOW.format(name=name, more="") for flow, name in named.items()}
+    flows |= also or {}
     async with running(folder, flows, config={"knowledge": shared}) as runtime:
         runtime.library.pace = LibraryPace(settle=0.0, wait=120)  # however long a busy machine takes to index
         yield runtime
@@ -104,6 +112,22 @@ async def test_passages_say_where_they_stand(tmp_path: Path) -> None:
         assert "Badges are worn." in await ask(runtime, "badge", "rules")
         with pytest.raises(ComponentFailed, match=r"There is no knowledge 'handbok' \(did you mean handbook\?\)"):
             await ask(runtime, "hotels", "wrong")
+
+
+async def test_it_goes_on_where_there_are_other_documents_and_where_an_agent_may_go_on(tmp_path: Path) -> None:
+    also = {"both": FLOW.replace("  Text:", BESIDE).format(name="handbook", more="")}
+    also["agent"] = AGENT.replace("knowledge: handbook", "knowledge: bare").replace("scripted:test", "scripted")
+    also["falls"] = FLOW.format(name="bare", more=", step: {on_error: continue, fallback: [{text: None yet.}]}")
+    async with answering(tmp_path, "", none="bare", also=also) as runtime:
+        with pytest.raises(ComponentFailed) as failed:
+            await ask(runtime, "Lyon", "none")
+        assert isinstance(failed.value.cause, NoDocuments)
+        assert await ask(runtime, "zebra") == ""
+        assert "None yet." in await ask(runtime, "Lyon", "falls")
+        assert await find(runtime, "Lyon", "both") == {"hotels.md"}
+        assert (
+            await ask(runtime, 'call Found {"search_query": "Lyon"}', "agent") == "The tools said: Nothing was found."
+        )
 
 
 async def test_fields_choose_among_passages(tmp_path: Path) -> None:

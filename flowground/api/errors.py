@@ -55,6 +55,7 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.ShuttingDown, 503),
     (errors.RunStopped, 409),
     (errors.SentFileFailed, 422),
+    (errors.NoDocuments, 503),
     (errors.StoppedByAdmin, 409),
     (errors.EndedByAdmin, 503),
     (errors.StoreUnavailable, 503),

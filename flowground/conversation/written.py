@@ -14,6 +14,7 @@ from flowground.errors import (
     ComponentFailed,
     EndedByAdmin,
     FlowgroundError,
+    NoDocuments,
     SentFileFailed,
     explain_failure,
     hide_component,
@@ -26,6 +27,8 @@ from flowground.words import round_seconds
 
 CUT_REASONS = ("length", "content_filter")
 """Why a model ended that people should know: the answer is not whole."""
+_LACKS_DOCUMENTS: Written = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
+"""Pages offer to add some beside it, to those who may."""
 OUTSIDE = "This flow could not answer just now."
 
 
@@ -110,6 +113,8 @@ def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
 def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Written | None:
     if message.state == "failed" and says_why:
         sentence = message.error or message.text
+        if NoDocuments.says in sentence:
+            return _LACKS_DOCUMENTS
         told = explain_failure(sentence) if sees_inside else hide_component(sentence)
         if any(told.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
             return _write_final(told)
@@ -147,6 +152,8 @@ def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
     if isinstance(error, EndedByAdmin):
         return {"text": error.message, "hint": None}
     cause = error.cause if isinstance(error, ComponentFailed) else error
+    if isinstance(cause, NoDocuments):
+        return _LACKS_DOCUMENTS
     if isinstance(cause, SentFileFailed):
         return _write_final(explain_failure(error.message) if sees_inside else cause.message)
     if not sees_inside:

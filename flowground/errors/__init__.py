@@ -33,6 +33,7 @@ FlowgroundError
     ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
     ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
     ├── SentFileFailed       a file that whoever asks sent cannot be used; they are told why
+    ├── NoDocuments          the flow answers from documents, and there are none yet
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
         ├── ProviderRefused  it answered with an error status
@@ -71,6 +72,7 @@ from flowground.errors.ended import (
 from flowground.errors.failed import (
     ComponentFailed,
     ModelNotReady,
+    NoDocuments,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
@@ -113,6 +115,7 @@ __all__ = [
     "InputConflict",
     "InvalidRequest",
     "ModelNotReady",
+    "NoDocuments",
     "NotAllowed",
     "NotSignedIn",
     "OptionMissing",

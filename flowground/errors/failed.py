@@ -58,6 +58,18 @@ class SentFileFailed(RunError):
     code = "file_unreadable"
 
 
+class NoDocuments(RunError):
+    """The flow answers from documents, and there are none in all that it looks into. Whoever asks may read it."""
+
+    code = "no_documents"
+    says = "There are no documents to answer from yet."
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.says, hint="Add some on the page Knowledge, or where the flow's `knowledge:` looks for them."
+        )
+
+
 class ComponentFailed(RunError):
     """One component failed; `cause` is the typed reason. `component_id` is None where the caller sees no inside."""
 
@@ -70,7 +82,7 @@ class ComponentFailed(RunError):
     def hide_inside(self) -> "ComponentFailed":
         """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
         match self.cause:
-            case ModelNotReady() | StoreUnavailable() | AnswerTooLong() | SentFileFailed():
+            case ModelNotReady() | StoreUnavailable() | AnswerTooLong() | SentFileFailed() | NoDocuments():
                 message = self.cause.message
             case ProviderBusy():
                 message = "The model is busy: try again a little later."

@@ -97,6 +97,11 @@ class Knowledge:
         """Whether the index that serves has no passages. Raises KnowledgeMissing."""
         return await asyncio.to_thread(self._read, lambda reader: reader.count == 0)
 
+    async def has_any(self, sources: KnowledgeSources) -> bool:
+        """Whether there is something to index, as far as patterns and addresses tell."""
+        found = await asyncio.to_thread(find_sources, sources.root, sources.files, sources.given)
+        return bool(found.files or (sources.pages and sources.pages.urls))
+
     async def is_outdated(self, sources: KnowledgeSources) -> bool:
         """Whether files came, changed or went since the index was made, pages are to be asked again, or it was made in
         another way."""

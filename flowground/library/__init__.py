@@ -7,13 +7,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from flowground.components.outside import LookedUp, LookUp
 from flowground.components.retrieve import Retrieve
-from flowground.errors import FlowgroundError, ProviderError, ProviderRefused, RunError
+from flowground.errors import FlowgroundError, NoDocuments, ProviderError, ProviderRefused, RunError
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import (
     BuildReport,
@@ -81,6 +82,13 @@ ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
 async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's
     """Where there is no database. A knowledge that takes uploads must not be indexed then."""
     return ()
+
+
+def list_retrieves(wired: WiredFlow) -> list[Retrieve]:
+    """Those by which the flow answers; what its agents may call is none."""
+    tools = {tool.component for tools in wired.tools.values() for tool in tools}
+    components = ((name, one) for name, one in wired.components.items() if name not in tools)
+    return [one for _, one in components if isinstance(one, Retrieve)]
 
 
 def _name_retrieve(wired: WiredFlow, name: str) -> str:
@@ -205,6 +213,20 @@ class Library:
             f"The knowledge {address!r} is not indexed{done}.", hint="Ask again in a moment.", retry_after=5
         )
 
+    async def lacks_documents(self, flow_id: str) -> bool:
+        """Whether the flow answers from documents, and there are none, nor any to come, in all that it looks into.
+        Raises StoreUnavailable."""
+        wired = self._catalogue.find(flow_id)
+        named = {one.knowledge for one in list_retrieves(wired)} if wired else ()
+        for shelved in [self.find(flow_id, name) for name in named]:
+            with suppress(KnowledgeMissing):
+                if not await shelved.knowledge.is_empty() or await self.is_outdated(shelved):
+                    return False
+                continue
+            if await shelved.knowledge.has_any(await self.find_sources(shelved)):
+                return False
+        return bool(named)
+
     async def find_sources(self, shelved: Shelved) -> KnowledgeSources:
         """What is indexed, with what authors added. Raises StoreUnavailable."""
         given = await self._list_uploads(shelved.address) if shelved.section.uploads else ()
@@ -223,6 +245,8 @@ class Library:
         ) -> LookedUp:
             wanted = read_filters(filters)
             hits = await search(knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
+            if not hits and await self.lacks_documents(flow_id):
+                raise NoDocuments
             if filters and not hits:
                 indexed = await self.find(flow_id, knowledge).knowledge.list_files()
                 return LookedUp((), await asyncio.to_thread(explain_unmet, wanted, indexed.values()))

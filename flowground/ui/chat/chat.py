@@ -11,10 +11,12 @@ from typing import Any
 
 import streamlit as st
 
+from flowground import runtime, shelving
 from flowground.access.ratings import RatedPlace
 from flowground.assets import find_asset
 from flowground.caller import SESSION_ID_CHARS
-from flowground.errors import FlowgroundError
+from flowground.errors import FlowgroundError, NoDocuments
+from flowground.library import list_retrieves
 from flowground.overrides import FieldValues, drop_secrets, find_changes
 from flowground.store.runs import conversations
 from flowground.ui.api_access import pane
@@ -61,13 +63,13 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
     """What the component is told of its page: as little as it draws."""
     wired, chat = conversation.wired, conversation.wired.flow.chat
     is_form = not wired.chat_input
-    is_public = read_shared_flow() is not None
+    is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
     title = name_flow(wired)
     return {
         "mode": "form" if is_form else "chat",
         "flow": wired.id,
         "session": conversation.session_id,
-        "is_new": st.query_params.get("session") != conversation.session_id,
+        "is_new": is_new,
         "is_public": is_public,
         "person": drafts.name_person(conversation.caller.owner),
         "title": title,
@@ -75,6 +77,8 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "accent": _write_accent(chat.accent),
         "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
         "starters": [] if is_form else list(chat.starters),
+        "lacks_documents": NoDocuments.says if is_new and _lacks_documents(wired) else "",
+        "adds_documents": not is_public and shelving.may_add(runtime.get(), conversation.caller, wired),
         "label": "Text" if is_form else "Message",
         "placeholder": "Paste or type a text" if is_form else f"Message {title}",
         "example": _find_example(wired) if is_form else "",
@@ -87,6 +91,10 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "explained": rating.take_explained(),
         "notes": _list_notes(wired, sees_inside=conversation.sees_inside),
     }
+
+
+def _lacks_documents(wired: WiredFlow) -> bool:
+    return bool(list_retrieves(wired)) and bridge.call(runtime.get().library.lacks_documents(wired.id))
 
 
 def _write_accent(color: str | None) -> dict[str, str] | None:

@@ -6,16 +6,23 @@ import { make } from "./dom.js";
 /** Letters of a welcome that is read at a glance: it stands there as a headline. */
 const SHORT = 90;
 
+/** That a flow has no documents to answer from; `adding` is the flow's id for who may add some. */
+export function drawLack(says, adding) {
+  const way = adding && make("a", { class: "fg-way", href: `/knowledge?${new URLSearchParams({ flow: adding })}` }, "Add documents");
+  return make("div", { class: "fg-notice fg-lack", "data-kind": "off" }, make("p", {}, says), way || null);
+}
+
 export class Hero {
   constructor(say) {
     this.say = say;
     this.welcome = make("div", { class: "fg-hero-welcome", dir: "auto" });
     this.starters = make("div", { class: "fg-starters", role: "group", "aria-label": "Suggestions" });
-    this.element = make("div", { class: "fg-hero" }, this.welcome, this.starters);
+    this.lack = make("div");
+    this.element = make("div", { class: "fg-hero" }, this.welcome, this.lack, this.starters);
   }
 
-  describe({ welcome, starters }) {
-    const told = JSON.stringify([welcome, starters]);
+  describe({ welcome, starters, flow, lacks_documents: lacks, adds_documents: adds }) {
+    const told = JSON.stringify([welcome, starters, lacks, adds]);
     if (told === this.told) return;
     this.told = told;
     if (welcome) render(this.welcome, welcome, {});
@@ -23,7 +30,8 @@ export class Hero {
     this.welcome.toggleAttribute("data-short", welcome.length <= SHORT && !welcome.includes("\n"));
     const click = (event) => this.say(event.currentTarget.textContent);
     this.starters.replaceChildren(...starters.map((text) => make("button", { type: "button", class: "fg-starter", dir: "auto", click }, text)));
-    this.starters.hidden = !starters.length;
+    this.starters.hidden = Boolean(lacks) || !starters.length;
+    this.lack.replaceChildren(lacks ? drawLack(lacks, adds && flow) : "");
   }
 
   setOff(isOff) {

@@ -3,6 +3,7 @@
 import { Growing, Sources, render } from "../markdown.js";
 import { Actions } from "./actions.js";
 import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "./dom.js";
+import { drawLack } from "./hero.js";
 import { drawProgress } from "./progress.js";
 import { drawSteps } from "./steps.js";
 import { drawValue, readValue } from "./value.js";
@@ -222,7 +223,8 @@ export class Answer {
     this.below.replaceChildren(...marks, this.drawFooter());
   }
 
-  drawError({ text, hint }) {
+  drawError({ text, hint, lacks_documents: lacks }) {
+    if (lacks) return drawLack(text, this.chat.adding);
     const said = make("div", {}, make("p", {}, ...writeSentence(text)), hint ? make("p", { class: "fg-hint" }, ...writeSentence(hint)) : null);
     return make("div", { class: "fg-error" }, icon("alert"), said);
   }

@@ -60,6 +60,7 @@ export class View {
       get name() { return view.data.title; },
       get icon() { return view.data.icon; },
       get inside() { return `/inside?${new URLSearchParams({ flow: view.data.flow, session: view.session })}`; },
+      get adding() { return view.data.adds_documents && view.data.flow; },
       get offersCode() { return view.data.offers_code; },
       get offersTest() { return view.data.offers_test; },
       get canRetry() { return !view.isForm && !view.off; },
