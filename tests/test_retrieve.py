@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from flowground import shelving
 from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.citations import NumberedPassage
 from flowground.components import COMPONENTS
 from flowground.components.base import Output
 from flowground.components.retrieve import Retrieve
 from flowground.errors import ComponentFailed, NoDocuments, RunError
-from flowground.events import ComponentFinished, Event, TurnFinished
+from flowground.events import ComponentFinished, Event, PassagesFound, TurnFinished
 from flowground.flow.parse import parse_flow
 from flowground.library import LibraryPace
 from flowground.runner.tools import set_arguments, write_result
@@ -32,6 +33,15 @@ components:
   Out: {{type: ChatOutput, input_value: "${{Text}}"}}
 knowledge:
   handbook: {{files: ["knowledge/*.md"]}}
+"""
+LONG = """\
+components:
+  In: {{type: ChatInput}}
+  Found: {{type: Retrieve, knowledge: k, search_query: "${{In}}", top_k: 12}}
+{also}
+  Model: {{type: LanguageModel, model: '{model}', system_message: "${{Found.passages}}", input_value: "${{In}}"}}
+  Out: {{type: ChatOutput, input_value: "${{Model}}"}}
+knowledge: {{k: {{files: ["knowledge/{file}.md"], split: {split}}}}}
 """
 FILES = ("hotels.md", "leave.md")
 BESIDE = '  Also: {{type: Retrieve, knowledge: bare, search_query: "${{In}}"}}\n  Text:'
@@ -128,6 +138,45 @@ async def test_it_goes_on_where_there_are_other_documents_and_where_an_agent_may
         assert (
             await ask(runtime, 'call Found {"search_query": "Lyon"}', "agent") == "The tools said: Nothing was found."
         )
+
+
+async def find_given(runtime: Runtime, flow: str) -> list[NumberedPassage]:
+    """What its model would have been sent, which is not here."""
+    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
+    given: list[NumberedPassage] = []
+    with suppress(ComponentFailed):
+        async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest("Lyon", session_id="s", stream=True)):
+            given += event.passages if isinstance(event, PassagesFound) else ()
+    return given
+
+
+async def test_the_built_in_model_alone_is_sent_few_passages(tmp_path: Path) -> None:
+    def write(model: str, *, file: str = "many", also: str = "", **split: int) -> str:
+        return LONG.format(model=model, file=file, also=also, split=split or {"size": 900, "overlap": 0})
+
+    asks = "  Other: {type: LanguageModel, model: 'scripted', input_value: '${In}'}"
+    flows = {
+        "local": write("local"),
+        "own": write("own"),
+        "other": write("scripted"),
+        "both": write("local", also=asks),
+    }
+    flows["twice"] = write("local", also="  Again: {type: Retrieve, knowledge: k, search_query: Lyon costs}")
+    flows["whole"] = write("local", file="whole", size=8_000, overlap=0)
+    files = tmp_path / "flows" / "knowledge"
+    files.mkdir(parents=True)
+    (files / "many.md").write_text("\n\n".join(f"# Lyon {at}\n\n{'Lyon costs ä lot. ' * 45}" for at in range(12)))
+    (files / "whole.md").write_text("Lyon ä. " * 900)
+    providers = {"local": {"download": "off"}, "own": {"type": "local", "path": "none.gguf"}}
+    async with running(tmp_path, flows, config={"providers": providers}) as runtime:
+        runtime.library.pace = LibraryPace(settle=0.0, wait=120)
+        given = {flow: await find_given(runtime, flow) for flow in flows}
+    sizes = {flow: sum(len(one.text.encode()) for one in passages) for flow, passages in given.items()}
+    assert [len(given[flow]) for flow in ("local", "twice", "own", "other", "both")] == [4, 2, 12, 12, 12]
+    assert max(sizes[flow] for flow in ("local", "twice", "whole")) <= 3_500
+    assert sizes["own"] > 9_000
+    (whole,) = given["whole"]
+    assert whole.end - whole.start == len(whole.text) > 2_000
 
 
 async def test_fields_choose_among_passages(tmp_path: Path) -> None:

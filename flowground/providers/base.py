@@ -114,6 +114,8 @@ class Capabilities:
     response_schema: bool = False
     window: int = field(default=WINDOW, compare=False)
     """Tokens of question and answer together."""
+    passage_bytes: int = field(default=0, compare=False)
+    """Of passages that a flow gives a model which reads slowly; 0 for all that were found."""
 
     def check(self, call: ModelCall, provider: str) -> list[FilePart]:
         """The files in the call, nearly always none. Raises ProviderRefused for what the model does not take."""
@@ -284,8 +286,8 @@ class ProviderSettings(ConfigSection):
 
     def find_capabilities(self, usual: Capabilities) -> Capabilities:
         """What `takes` says, else what is usual for the kind."""
-        window = self.window or usual.window
-        return replace(usual if self.takes is None else Capabilities(**dict.fromkeys(self.takes, True)), window=window)
+        takes = usual if self.takes is None else Capabilities(**dict.fromkeys(self.takes, True))
+        return replace(takes, window=self.window or usual.window, passage_bytes=usual.passage_bytes)
 
     @property
     def missing_variable(self) -> str | None:

@@ -342,6 +342,7 @@ class _Run:
             self.scope.outside.look_ups(wired.id),
             self.queue,
             is_hidden=not is_shown or (within.call is not None and not asked.shows_tools),
+            find_room=self.scope.find_passage_room,
         )
 
     def _note_answer(self, component: Component, answer: Completion) -> None:

@@ -1,7 +1,7 @@
 """The passages that a run looked up, numbered so that an answer can cite them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from flowground.values import Record
 
 _MOST = 1_000
 """Passages of one run that are kept to be cited."""
+_LEAST = 500
+"""Bytes of a passage that are worth giving where there is no room for all of it."""
 
 
 @dataclass(slots=True)
@@ -31,10 +33,11 @@ class RunPassages:
         question: str,
         *,
         is_hidden: bool = False,
+        find_room: Callable[[], int] = lambda: 0,
         **how: Any,
     ) -> LookedUp:
         """As `LookUp` says, each record with its `number`; `events` are told which are new, and that they are
-        `is_hidden`.
+        `is_hidden`. `find_room` says how many bytes are given at most, 0 for all.
 
         What was asked for earlier has its numbers first, however long it takes.
         """
@@ -44,7 +47,7 @@ class RunPassages:
             found = await look_up(knowledge, question, **how)
             if before:
                 await asyncio.wait([before])
-            records, new = self._take(found.records, is_hidden=is_hidden)
+            records, new = self._take(_cut(found.records, find_room()), is_hidden=is_hidden)
         finally:
             if before and not before.done():  # it failed first: who comes after it waits for the one before
                 before.add_done_callback(lambda _: done.set_result(None))
@@ -67,3 +70,20 @@ class RunPassages:
                 new.append(NumberedPassage(number, **known, is_hidden=is_hidden))
                 self.by_number[number] = new[-1]
         return taken, new
+
+
+def _cut(records: Sequence[Record], room: int) -> Sequence[Record]:
+    """The best of them that have room together with their places, the last one as much of it as has."""
+    if not room:
+        return records
+    kept: list[Record] = []
+    for record in records:
+        room -= len(f"[1] {record['source']}: {record.get('title', '')}".encode())
+        if kept and room < _LEAST:
+            break
+        text = record["text"].encode()
+        short = text[: max(0, room)].decode(errors="ignore")
+        is_whole = len(text) <= room
+        kept.append(record if is_whole else {**record, "text": short, "end": record["start"] + len(short)})
+        room -= len(text)
+    return kept

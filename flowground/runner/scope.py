@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from flowground.components.base import History, Models
 from flowground.components.outside import Outside
+from flowground.components.retrieve import Retrieve
+from flowground.errors import ProviderError
 from flowground.runner.approvals import Approvals
 from flowground.runner.breath import Breath
 from flowground.runner.budget import RunBudget
@@ -40,6 +42,19 @@ class RunScope:
         """Others go on; this run does in a later turn of the loop."""
         self.budget.breaths += 1
         await self.breath.wait(self.budget.breaths)
+
+    def find_passage_room(self) -> int:
+        """Bytes of passages that each Retrieve gives, where all models that the run may ask read slowly; else 0."""
+        flows = (self.wired, *self.wired.inner_flows.values())
+        looking = sum(isinstance(one, Retrieve) for flow in flows for one in flow.components.values())
+        rooms: list[int] = []
+        for _, asked in self.wired.list_models():
+            try:
+                provider, model = self.models.resolve(asked)
+            except ProviderError:
+                return 0
+            rooms.append(provider.takes(model).passage_bytes)
+        return max(rooms, default=0) // max(1, looking) if all(rooms) else 0
 
     def restart_timeout(self) -> None:
         """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""

@@ -28,6 +28,8 @@ from flowground.providers.builtin.weights import QWEN, Weights, distrust
 _PROGRESS_SECONDS = 0.3
 _IDLE_SECONDS = 600.0
 
+_PASSAGE_BYTES = 3_500
+"""Some 1,000 tokens, and hardly ever over 1,500: two cores read a hundred a second."""
 _USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
 _DEFAULTS = {"max_tokens": 1024}
 _QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
@@ -73,7 +75,7 @@ class Local:
         self._entry = entry
         self._folder = folder
         self._weights = weights
-        self._takes = entry.find_capabilities(_USUAL)
+        self._takes = entry.find_capabilities(replace(_USUAL, passage_bytes=0 if entry.path else _PASSAGE_BYTES))
         self._program = program
         self._idle_seconds = idle_seconds
         self._title = entry.path.stem if entry.path else weights.title
