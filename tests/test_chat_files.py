@@ -33,6 +33,8 @@ HOUSE = House(
 )
 AT = datetime(2026, 1, 2, 23, 4, 5, tzinfo=UTC)
 VERBATIM = "# No heading\n\n```\ncode\n```\n<b>ü</b> | 東京"
+LINES = "Dear Ms Berg,\nthank you.\n\n> one\n> two\n\n~~~ sh\ncd a\n```\nls\n~~~~\nYours\\\nTom\nBerg"
+SHOWN_LINES = "Dear Ms Berg,  \nthank you.\n\n> one  \n> two\n\n~~~ sh\ncd a\n```\nls\n~~~~\nYours\\\nTom  \nBerg"
 MANY = 2_500
 
 
@@ -57,6 +59,7 @@ def _said(house: AppServer) -> None:
         _say(7, "assistant", "Well", state="stopped", **answer),
     ]
     long = [_say(1_000 + n, ("user", "assistant")[n % 2], f"number {n} " + "x" * (n % 900)) for n in range(MANY)]
+    store(house, "member:bob", "lines", [_say(0, "user", LINES), _say(1, "assistant", LINES)])
     for owner in ("member:bob", "member:augusta"):
         store(house, owner, "short", short)
         store(house, owner, "long", long)
@@ -93,6 +96,12 @@ def test_markdown_has_each_text_as_it_was_said(bob: Browser) -> None:
     assert "\n## Talk *to* me\n\n*The flow could not answer.*\n" in said
     assert said.endswith("\n## Talk *to* me\n\nWell\n\n*Stopped.*\n")
     assert "inside" not in said
+
+
+def test_a_reader_of_markdown_shows_each_line_break(bob: Browser) -> None:
+    """Two spaces at a line's end are one, everywhere; nothing is added to code."""
+    said = ask(bob, session="lines").text
+    assert said.endswith(f"\n## You\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n{SHOWN_LINES}\n")
 
 
 def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:

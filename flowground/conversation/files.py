@@ -25,6 +25,10 @@ VERSION = 1
 _ENDINGS: dict[FileFormat, str] = {"markdown": "md", "json": "json"}
 MEDIA_TYPES: dict[FileFormat, str] = {"markdown": "text/markdown; charset=utf-8", "json": "application/json"}
 _NAME_CHARS = 60
+_LINE_END = re.compile(
+    r"^[ \t>]*(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t>]*\1[`~]*[ \t]*(?:\n|\Z)|\Z)|(?<=[^\s\\])\n(?=[^\n])", re.M | re.S
+)
+"""A whole block of code, which stays as it is, or a line's end within a paragraph."""
 _MARKS = {
     "failed": "*The flow could not answer.*",
     "stopped": "*Stopped.*",
@@ -73,7 +77,8 @@ class ChatFile:
         mark = "" if message.role == "user" else _MARKS.get(message.state, "")
         names = ", ".join(map(_write_line, list_file_names(message)))
         files = names and f"*Files: {names}*"
-        said = "\n\n".join(filter(None, (mend(find_said(message)), files, mark, _write_sources(message))))
+        text = _LINE_END.sub(lambda found: found[0] if found[1] else "  \n", mend(find_said(message)))
+        said = "\n\n".join(filter(None, (text, files, mark, _write_sources(message))))
         return f"\n## {who}\n\n{said}\n"
 
     async def _write_json(self, runtime: Runtime) -> AsyncIterator[str]:

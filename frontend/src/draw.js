@@ -56,9 +56,13 @@ export class Drawing {
     if (at < text.length) this.append(element, text.slice(at));
   }
 
+  /** A line's end is a break: models write poems, letters and addresses so. Styles hide it where it is none. */
   append(element, text) {
-    if (this.sources) this.sources.write(element, text);
-    else element.append(text);
+    text.split("\n").forEach((line, at) => {
+      if (at) element.append(this.make("br", "fg-soft"), "\n");
+      if (this.sources) this.sources.write(element, line);
+      else element.append(line);
+    });
   }
 
   /** The address that a named link means. */

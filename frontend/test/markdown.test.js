@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { draw } from "./page.js";
+import { draw, grow } from "./page.js";
 
 const formulas = (root) => [...root.querySelectorAll(".fg-math")].map((one) => one.dataset.formula);
 
@@ -17,6 +17,25 @@ for (const [name, text, expected] of [
   ["Chinese", "设$x$为", ["x"]],
 ]) test(`a formula in ${name}`, async () => {
   assert.deepEqual(formulas(await draw(text)), expected);
+});
+
+const drawn = (root) => root.innerHTML.replaceAll(/ (?:class|dir)="[^"]*"/g, "").replaceAll("\n", "");
+
+for (const [name, text, expected] of [
+  ["a poem", "Green *leaves\nfall* down\nhere", "<p>Green <em>leaves<br>fall</em> down<br>here</p>"],
+  ["two spaces or a backslash", "a  \nb\\\nc", "<p>a<br>b<br>c</p>"],
+  ["a quotation", "> a\n> b", "<blockquote><p>a<br>b</p></blockquote>"],
+  ["an item, but not between items", "- a\n  b\n- c", "<ul><li><p>a<br>b</p></li><li><p>c</p></li></ul>"],
+  ["behind a formula", "so $x$\nand", '<p>so <span data-formula="x">$x$</span><br>and</p>'],
+  ["not around blocks", "# T\na\n\nb\n***\n", "<h1>T</h1><p>a</p><p>b</p><hr>"],
+]) test(`one line's end is a break in ${name}`, async () => {
+  for (const pieces of [[text], [...text]]) assert.equal(drawn((await grow(pieces)).root), expected);
+});
+
+test("code and tables have no breaks", async () => {
+  const root = await draw("```\na\nb\n```\n\n| a |\n| - |\n| b |\n\n`c\nd`");
+  assert.equal(root.querySelectorAll("pre, td, p > code").length, 3);
+  assert.equal(root.querySelectorAll("br").length, 0);
 });
 
 for (const text of [
