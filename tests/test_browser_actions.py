@@ -7,7 +7,7 @@ import pytest
 from tests.acme import enter_as
 from tests.acting import ACTING, ASKING_FIRST, HANG, NESTED, SUM, WRONG
 from tests.house import SHARED, House
-from tests.open_page import answers, expect_count, flow_text, go, say, still, stop
+from tests.open_page import SETTLED, answers, expect_count, flow_text, go, say, still, stop
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -28,6 +28,21 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Helper?}"}
 """
 MODELS = {"thinks": flow_text("scripted:thinking", "Thinks"), "cut": flow_text("scripted:cut", "Cut")}
+BOX = r"\begin{array}{l}" + r"\texttt{pay BOB 1}\kern9em\kern9em\kern9em \\" * 20 + r"\end{array}"
+PAINTED = rf"Done. \(\mathrlap{{\smash{{\raisebox{{-7em}}{{\raisebox{{-7em}}{{\colorbox{{red}}{{${BOX}$}}}}}}}}}}\)"
+"""A formula that paints a box over some 400 pixels below its line."""
+DEEP = ["x^{", r"\frac{1}{", r"\sqrt{", r"\frac1"]
+OVERLAP = """question => {
+  const asked = question.getBoundingClientRect();
+  const over = [...document.querySelectorAll(".katex-html *")].map((one) => one.getBoundingClientRect())
+    .filter((box) => box.width > 9 && box.height > 9 && box.top < asked.bottom && box.bottom > asked.top);
+  const covered = [];
+  for (let x = asked.left + 9; x < asked.right; x += 9)
+    for (let y = asked.top + 9; y < asked.bottom; y += 9)
+      if (!question.contains(document.elementFromPoint(x, y))) covered.push([x, y]);
+  return [over.length, covered];
+}"""
+"""How many parts of formulas would lie over the question, and the points where it is not what one sees."""
 FLOWS = ACTING | {"careful": ASKING_FIRST, "branching": BRANCHING} | MODELS
 HOUSE = House(flows=FLOWS, shared=dict.fromkeys(FLOWS, SHARED))
 
@@ -142,4 +157,26 @@ def test_the_page_says_which_branches_ran_and_which_did_not(house: AppServer, pa
     say(page, "hello")
     for _ in range(2):
         await_answer(page, "The flow has no answer to this: none of its outputs ran.")
+        page.reload()
+
+
+def test_no_formula_is_painted_over_the_question_that_a_person_answers(house: AppServer, page: "Page") -> None:
+    ask(page, house, "careful", "bob", PAINTED)
+    answers(page).locator(".katex").wait_for(state="attached")
+    say(still(page), SUM)
+    question = page.get_by_role("group", name="A tool waits for you")
+    question.get_by_text("6*7").wait_for()
+    page.wait_for_function(SETTLED)
+    over, covered = question.evaluate(OVERLAP)
+    assert over > 0
+    assert covered == []
+
+
+def test_a_formula_of_countless_levels_is_letters_and_the_page_lives(house: AppServer, page: "Page") -> None:
+    said = [f"$${one * 200}x{'}' * (200 * one.count('{') - 200 * one.count('}'))}$$" for one in DEEP]
+    ask(page, house, "careful", "bob", "\n\n".join([*said, "$$" + "x^{" * 40 + "x" + "}" * 40 + "$$"]))
+    for _ in range(2):
+        expect_count(answers(page).locator(".fg-math.fg-failed"), len(DEEP))
+        answers(page).locator(".fg-math .katex").wait_for()
+        assert answers(page).locator(".fg-math.fg-failed").all_inner_texts() == said
         page.reload()

@@ -8,6 +8,7 @@ import pytest
 from tests.drawn_blocks import compare, tell
 from tests.house import House
 from tests.markdown_corpus import COMPARED, QUESTION, CorpusServer, read_corpus
+from tests.narrow import PHONE, find_wide
 from tests.open_page import expect_count, flow_text, go, say, still, visitor
 from tests.servers import AppServer
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 BLOCKS = [*COMPARED, "code"]
 FIXED = {"type": "scripted", "pieces": ["\n\n".join(read_corpus()[block] for block in BLOCKS)]}
-HOUSE = House(people={}, config={"providers": {"fixed": FIXED}}, flows={"corpus": flow_text("fixed:echo", "Corpus")})
+HOUSE = House(
+    people={},
+    config={"providers": {"fixed": FIXED}},
+    flows={"corpus": flow_text("fixed:echo", "Corpus"), "echo": flow_text("scripted:echo", "Echo")},
+)
+CELL = "delivered on the third of May after two reminders"
+TABLE = "\n".join(["| N | Item | Where | What came of it | Who | When |", "|-|-|-|-|-|-|", f"| 1 |{f' {CELL} |' * 5}"])
+FILL = "(() => getComputedStyle(document.querySelector('.fg-diagram .nodes text')).fill)"
+DIAGRAM = "```mermaid\ngraph LR\nOne --> Two\n```"
 ALIKE = {
     ".fg-bubble": '[aria-label*="user"] p',
     ".fg-text > p": '[aria-label*="assistant"] p',
@@ -117,3 +126,32 @@ def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: C
     page.locator(".fg-code pre").wait_for()
     assert picture.is_hidden()
     assert complaints == []
+
+
+def test_a_wide_table_scrolls_on_a_phone_and_its_rows_stay_low(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE) as page:
+        say(go(page, f"{house.url}/playground?flow=echo"), f"So:\n\n{TABLE}\n\n| A | B |\n|-|-|\n| so | {CELL} |")
+        page.locator(".fg-table").nth(1).wait_for()
+        wide, narrow = (
+            still(page)
+            .locator(".fg-table")
+            .evaluate_all(
+                "all => all.map((one) => [one.scrollWidth - one.clientWidth, one.querySelector('td').offsetHeight])"
+            )
+        )
+        assert wide[0] > 200
+        assert 0 < wide[1] < 100
+        assert narrow[0] == 0
+        assert find_wide(page) == []
+
+
+def test_a_diagram_follows_the_theme(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, color_scheme="light") as page:
+        say(go(page, f"{house.url}/playground?flow=echo"), f"So:\n\n{DIAGRAM}")
+        page.get_by_role("img", name="Diagram").wait_for()
+        light = page.evaluate(f"{FILL}()")
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(f"light => {FILL}() !== light", arg=light)
+        expect_count(page.get_by_role("button", name="Show the code"), 1)
+        page.emulate_media(color_scheme="light")
+        page.wait_for_function(f"light => {FILL}() === light", arg=light)

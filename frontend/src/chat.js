@@ -1,7 +1,7 @@
 // The conversation as a component of the page. Streamlit calls it again whenever its data or the theme changes, and
 // cleans up only when it goes away: so what there is stays with its element.
 
-import { adopt } from "./markdown.js";
+import { WORDS, adopt, repaint } from "./markdown.js";
 import css from "./chat.css";
 import filesCss from "./files.css";
 import { make } from "./chat/dom.js";
@@ -23,6 +23,7 @@ export default function mount({ parentElement, data: [data], setTriggerValue }) 
   }
   paint(view.root, data.accent);
   paintAround(parentElement);
+  repaint(view.root, WORDS);
   return () => {
     view.close();
     view.root.remove();

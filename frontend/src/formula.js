@@ -4,6 +4,8 @@ import { addSheet } from "./sheets.js";
 
 const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxExpand: 500, maxSize: 10, output: "htmlAndMathml" };
 const FRAME_MS = 8;
+/** Elements within each other, some 45 powers of powers: a page with more than thousand of them ends its browser's tab. */
+const DEEPEST = 400;
 let katex, loading;
 const waiting = [];
 
@@ -41,12 +43,19 @@ function typeset(element) {
   const value = element.dataset.formula;
   if (value === undefined) return;
   delete element.dataset.formula;
-  const source = element.textContent;
   addSheet(element, "katex");
+  const drawn = element.ownerDocument.createElement("span");
   try {
-    katex.render(value, element, { ...OPTIONS, displayMode: element.classList.contains("fg-display") });
+    katex.render(value, drawn, { ...OPTIONS, displayMode: element.classList.contains("fg-display") });
+    if (isTooDeep(drawn)) throw new RangeError("too deep");
+    element.replaceChildren(...drawn.childNodes);
   } catch {
-    element.textContent = source;
     element.classList.add("fg-failed");
   }
+}
+
+function isTooDeep(drawn) {
+  let level = [drawn];
+  for (let depth = 0; level.length && depth <= DEEPEST; depth++) level = level.flatMap((one) => [...one.children]);
+  return level.length > 0;
 }

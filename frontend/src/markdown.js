@@ -3,12 +3,13 @@
 import { copyText } from "./copy.js";
 import { Growing as Text } from "./growing.js";
 import css from "./markdown.css";
+import { repaint } from "./pictures.js";
 import { adopt } from "./sheets.js";
 import { Sources as Passages } from "./sources.js";
 import { WORDS } from "./words.js";
 
 /** `sheet` has the colours of code, too. */
-export { adopt, copyText, css as sheet, WORDS };
+export { adopt, copyText, css as sheet, repaint, WORDS };
 
 export class Growing extends Text {
   constructor(root, options) {

@@ -11,7 +11,16 @@ export function drawPicture(figure, messages) {
   return mine;
 }
 
+/** Those within `root` whose colours are another theme's, in the colours of this one. */
+export function repaint(root, messages) {
+  for (const region of root.querySelectorAll(".fg-code > .fg-diagram"))
+    if (region.dataset.ground !== readGround(region)) drawPicture(region.parentElement, messages).catch(() => {});
+}
+
+const readGround = (element) => getComputedStyle(element).getPropertyValue("--st-background-color");
+
 async function draw(figure, messages) {
+  const ground = readGround(figure);
   const picture = await makePicture(figure.querySelector("code").textContent, figure);
   const { ownerDocument } = figure;
   const region = ownerDocument.createElement("div");
@@ -22,8 +31,11 @@ async function draw(figure, messages) {
   const [, , width] = (picture.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
   if (width > 0) picture.style.minWidth = `min(${Math.ceil(width)}px, 30rem)`;
   region.append(ownerDocument.importNode(picture, true));
+  region.dataset.ground = ground;
+  const before = figure.querySelector(":scope > .fg-diagram");
+  if (before) return before.replaceWith(region);
   figure.append(region);
-  addSwitch(figure, messages);
+  return addSwitch(figure, messages);
 }
 
 /** The picture that a text describes, in the colours of the theme where `element` stands. */

@@ -39,3 +39,17 @@ test("a tool that gave nothing says so where it may be seen, and else does not o
   assert.equal(open.querySelector(".fg-step-text").textContent, "(no result)");
   assert.equal(drawAction({ state: "done" }).querySelector("details"), null);
 });
+
+test("who is asked sees what is not seen, or turns others round, as what it is", () => {
+  const hidden = "pay \u202eEUR 001\u202c\u00ad\u200b\ufe0f\u{e0041}\u001b[2K to Bob\nnow";
+  const spelled = "pay \\u202eEUR 001\\u202c\\u00ad\\u200b\\ufe0f\\ue0041\\u001b[2K to Bob\nnow";
+  const asked = drawAction({ state: "waiting", takes: "{}", digest: "d", sends: `POST https://a.b\n\n${hidden}` });
+  assert.equal(asked.querySelector(".fg-step-text").textContent, `POST https://a.b\n\n${spelled}`);
+  const tree = drawAction({ state: "waiting", takes: JSON.stringify({ [hidden]: [{ a: hidden }, "b"] }), digest: "d" });
+  assert.equal(tree.querySelector(".fg-key").textContent, spelled);
+  assert.equal(tree.querySelector(".fg-leaf-string").textContent, spelled);
+  const done = drawAction({ state: "done", takes: "{}", gives: hidden, seconds: 1 }).querySelector("details");
+  done.open = true;
+  done.dispatchEvent(new document.defaultView.Event("toggle"));
+  assert.equal(done.querySelector(".fg-step-text").textContent, hidden);
+});

@@ -34,7 +34,8 @@ _CSS = """
 .fg-read-you { align-self: flex-end; background: var(--st-secondary-background-color); border-radius: 1.125rem;
   border-end-end-radius: 0.375rem; max-width: min(85%, 36rem); overflow-wrap: anywhere; padding: 0.5625rem 0.9375rem;
   white-space: pre-wrap; }
-.fg-read-flow { min-width: 0; overflow-wrap: anywhere; }
+.fg-read-flow { min-width: 0; overflow-wrap: anywhere; contain: paint;
+  overflow-clip-margin: 0.25rem; }
 .fg-read-mark { color: var(--st-gray-text-color); margin: 0; }
 """
 _JS = f"""

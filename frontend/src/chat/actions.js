@@ -1,7 +1,7 @@
 // What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens.
 
 import { icon, make } from "./dom.js";
-import { drawValue, findValue } from "./value.js";
+import { drawValue, findValue, isPlain } from "./value.js";
 import { count, join, writeSeconds, writeTokens } from "./words.js";
 
 const TAKEN = ["Input", "Request"];
@@ -152,8 +152,19 @@ function listParts({ kind, takes, gives, state, sends }) {
   return parts;
 }
 
-function drawPart([title, text]) {
-  const value = title ? findValue(text) : null;
-  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: title === "Request" }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+/** Characters that are not seen, or turn others round, as what they are: `\u202e`. */
+const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const spell = (text) => text.replace(UNSEEN, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
+
+function reveal(value) {
+  if (typeof value === "string") return spell(value);
+  if (Array.isArray(value)) return value.map(reveal);
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([key, one]) => [spell(key), reveal(one)])) : value;
+}
+
+function drawPart([title, written]) {
+  const isAsked = title === "Request", found = title ? findValue(written) : null;
+  const value = found && isAsked ? reveal(found) : found, text = isAsked ? spell(written) : written;
+  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: isAsked }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
   return make("div", { class: TAKEN.includes(title) ? "fg-part fg-took" : "fg-part" }, title ? make("p", { class: "fg-part-title" }, title) : null, drawn);
 }

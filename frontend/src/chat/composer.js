@@ -6,6 +6,7 @@ import { icon, isSending, isTouched, make, writeSentence } from "./dom.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
 const SETTLE = 600;
+const BUSY = "Wait for the end of this answer, or stop it. Your text is kept.";
 const AWAY = "The connection to Flowground is lost, or it is restarting. Your text is kept.";
 
 export class Composer {
@@ -39,6 +40,7 @@ export class Composer {
     if (event.isComposing || event.keyCode === 229 || !isSending(event, { isLong: this.isForm })) return undefined;
     event.preventDefault();
     if (!this.isRunning) this.submit();
+    else if (this.hasContent) this.say(BUSY, { kind: "busy" });
     return undefined;
   }
 
@@ -122,6 +124,7 @@ export class Composer {
 
   setRunning(isRunning, { byThisPage = false } = {}) {
     this.isRunning = isRunning;
+    if (!isRunning && this.notice.dataset.kind === "busy") this.say("");
     if (isRunning && byThisPage) {
       this.sentAt = performance.now();
       setTimeout(() => this.draw(), SETTLE + 1);
@@ -154,7 +157,7 @@ export class Composer {
     if (!sentence && this.off) return this.say(this.off, { kind: "off" });
     this.countdown?.stop();
     this.notice.dataset.kind = kind;
-    const name = { off: "off", away: "wait" }[kind] ?? "alert";
+    const name = { off: "off", away: "wait", busy: "wait" }[kind] ?? "alert";
     const text = hint ? `${sentence} ${hint}` : sentence;
     this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...this.write(text, seconds)), ...ways] : []));
     return undefined;

@@ -50,7 +50,7 @@ export function drawValue({ kind, value }, { name = "value", hasCopy = false, ad
   return kind === "records" && isRecords(value) ? drawTable(value, name) : drawData(value, { name, hasCopy, isOpen });
 }
 
-const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
+export const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
 const isRecords = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => isPlain(one) && !Array.isArray(one));
 
 /** A button that is there as long as not everything is drawn. */

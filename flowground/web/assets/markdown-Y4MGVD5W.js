@@ -1,1 +1,0 @@
-import{c,d,e,f,g}from"./chunk-VFUHN5UZ.js";import{a,b}from"./chunk-FW7TWGYK.js";import"./chunk-OOJM4CTU.js";export{e as Growing,g as Sources,c as WORDS,b as adopt,a as copyText,f as render,d as sheet};
