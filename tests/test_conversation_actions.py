@@ -14,7 +14,13 @@ from tests.open_page import flow_text
 from tests.test_conversation import house as house
 from tests.test_conversation import opened as opened
 
-FLOWS = ACTING | {"thinks": flow_text("scripted:thinking", "Thinks"), "careful": ASKING_FIRST}
+MIRROR = """
+name: Mirror
+components:
+  ChatInput: {type: ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
+"""
+FLOWS = ACTING | {"mirror": MIRROR, "thinks": flow_text("scripted:thinking", "Thinks"), "careful": ASKING_FIRST}
 SHARED = {name: PUBLIC for name in FLOWS if name != "silent"}
 HOUSE = House(config={"sharing": {"allow_public": True}}, flows=FLOWS, shared=SHARED)
 
@@ -207,3 +213,17 @@ def test_with_its_process_a_run_that_waits_is_interrupted_and_nothing_was_called
             assert (shown["state"], shown["text"]) == ("interrupted", "")
             decide(again, asked, "once")
             assert again.ask("Hello") == "You said: Hello"
+
+
+def test_what_stands_between_marks_of_thought_is_no_answer_where_no_model_wrote_it(opened: OpenChat) -> None:
+    chat = opened("mirror")
+    for text, thought, answer in (("<think>Hm\n</think>\n\nHi", "Hm", "Hi"), ("So <think>", "", "So <think>")):
+        told = chat.answer(text)
+        assert told["text"] == answer
+        assert [(one["kind"], one["gives"]) for one in told.get("actions", ())] == [("thought", thought)] * bool(
+            thought
+        )
+        kept = chat.show(chat.session)["messages"]
+        assert kept[-1]["text"] == answer
+        assert kept[-1].get("actions") == told.get("actions")
+    assert "Hm" not in str([one["text"] for one in chat.told if one["type"] == "text"])

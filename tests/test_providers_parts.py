@@ -183,6 +183,37 @@ async def test_reasoning_comes_beside_the_text(field: str) -> None:
         assert await all_of(provider) == [reasoning, "Hi you", wanted]  # a server that cannot stream
 
 
+@pytest.mark.parametrize(
+    ("text", "thought", "said"),
+    [
+        ("<think>Hm, so < </th</think>\n\nHi <think>you</think>", "Hm, so < </th", "Hi <think>you</think>"),
+        ("\n <think>\nHm\n</think>Hi", "Hm\n", "Hi"),
+        ("<think>\n\n</think>\n\nHi", "", "Hi"),
+        ("<think>Hm, </thi", "Hm, </thi", ""),
+        (" <thin air", "", " <thin air"),
+        ("\nHi", "", "\nHi"),
+        ("<th", "", "<th"),
+    ],
+)
+async def test_what_a_model_thinks_between_marks_is_no_part_of_its_answer(text: str, thought: str, said: str) -> None:
+    """So Ollama, vLLM and others give it where nothing takes it out of the text."""
+    message = {"role": "assistant", "content": text}
+    answer = whole({"model": "small-2026", "choices": [{"message": message, "finish_reason": "stop"}]})
+    cuts = [[text], [*text], [text[:9], text[9:]]]
+    streams = [chunked(*map(delta, filter(None, cut)), delta(finish="stop"), DONE) for cut in cuts]
+    async with model(*([stream] for stream in streams), [answer]) as (provider, _):
+        for _cut in cuts:
+            *pieces, end = await all_of(provider)
+            assert "".join(piece.text for piece in pieces if isinstance(piece, Reasoning)) == thought
+            assert "".join(piece for piece in pieces if isinstance(piece, str)) == said
+            assert end == Completion(
+                said, "small-2026", None, "stop", (), Reasoning(thought, "mine") if thought else None
+            )
+        thought = thought.rstrip()
+        reasoning = Reasoning(thought, "mine") if thought else None
+        assert await provider.complete(CALL) == Completion(said, "small-2026", None, "stop", (), reasoning)
+
+
 async def test_reasoning_without_an_answer_and_a_letter_cut_in_two() -> None:
     events = [*thinking("reasoning", "\ud83d", "\ude00", "\ud83d"), delta(finish="length")]
     async with model([chunked(*events, DONE)]) as (provider, _):

@@ -121,7 +121,7 @@ class EventReader(ABC):
                 yield from pieces
                 pieces.clear()
 
-    def finish(self, model: str) -> Iterator[str | Completion]:
+    def finish(self, model: str) -> Iterator[str | Reasoning | Completion]:
         """What is left to say of half a letter, and the end; `model` is shown when the server named none."""
         if not self.events:
             raise Unreadable

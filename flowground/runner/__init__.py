@@ -40,7 +40,7 @@ from flowground.events import (
     RunEvent,
     Token,
 )
-from flowground.messages import Reasoning, ToolCall, Usage, sum_usage
+from flowground.messages import Reasoning, ToolCall, Usage, split_thought, sum_usage
 from flowground.providers.base import Completion
 from flowground.runner.actions import Actions
 from flowground.runner.approvals import Approvals
@@ -201,6 +201,8 @@ class _Run:
         try:
             component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
+            if component.gives_output:
+                output = self._tell_thought(name, output)
             text = self._check_output(name, component, output)
         except RunOverBudget:
             raise
@@ -214,6 +216,16 @@ class _Run:
             if self.actions.thinking:
                 self.actions.end_thought(name)
         self._end_component(name, component, output, text, started)
+
+    def _tell_thought(self, name: str, output: Output) -> Output:
+        """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
+        ((port, text),) = output.values.items()
+        thought, said = split_thought(text)
+        if said is text:
+            return output
+        if thought:
+            self.actions.add_thought(name, thought)
+        return replace(output, values={port: said})
 
     def _end_component(
         self,

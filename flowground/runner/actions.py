@@ -70,7 +70,7 @@ class Actions:
         """It says or does something else, or has its end; a call without a thought does nothing."""
         if thinking := self.thinking.pop(component_id, None):
             seconds = time.perf_counter() - thinking.started
-            self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces), seconds))
+            self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces).rstrip(), seconds))
 
     async def tell_call(
         self,
