@@ -100,7 +100,7 @@ class ToolCalled:
 
     `call_id` is the model's own, which may come again; `number` counts from 1 what the models of a run do, and `within`
     is the number of the call within which this one was made. `is_inner`: agent and tool stand in a flow that the run's
-    flow runs. `at` as steps have it.
+    flow runs. `at` as steps have it. Where the answer is streamed, `after` are its characters that came before.
     """
 
     component_id: str
@@ -113,6 +113,7 @@ class ToolCalled:
     within: int | None = None
     label: str = ""
     is_inner: bool = False
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ class ToolWaits:
 class ToolReturned:
     """Such a call has its end: `text` is what the model is told, of a failed one why. `usage` is of models within.
 
+    `seconds` are the tool's: the time for which a person was waited for is none of it.
+
     Not `has_run`: the tool was not called after all. That is told while the run goes on, and not kept.
     """
 
@@ -150,12 +153,13 @@ class ToolReturned:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingBegan:
-    """The model of a component thinks before it goes on; `number` and `within` as calls have them."""
+    """The model of a component thinks before it goes on; `number`, `within` and `after` as calls have them."""
 
     component_id: str
     number: int
     at: float
     within: int | None = None
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

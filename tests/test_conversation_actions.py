@@ -1,6 +1,7 @@
 """What models do on the way to an answer, over a page's socket: a line each, live and kept, for whom how much; and
 calls that wait for a person, who sees what will be sent and alone decides."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
 """
 FLOWS = ACTING | {"mirror": MIRROR, "thinks": flow_text("scripted:thinking", "Thinks"), "careful": ASKING_FIRST}
+SPEAKS = 'I will add.\ncall Sums {"expression": "6*7"}\nAnd again.\ncall Sums {"expression": "1+1"}\nIt is 42 and 2.'
+FLOWS |= {"speaks": ASKING_FIRST.replace("model: scripted\n", "model: speaks:echo\n")}
 SHARED = {name: PUBLIC for name in FLOWS if name != "silent"}
-HOUSE = House(config={"sharing": {"allow_public": True}}, flows=FLOWS, shared=SHARED)
+PROVIDERS = {"speaks": {"type": "scripted", "pieces": [SPEAKS]}}
+HOUSE = House(config={"sharing": {"allow_public": True}, "providers": PROVIDERS}, flows=FLOWS, shared=SHARED)
 
 
 @pytest.fixture
@@ -144,6 +148,10 @@ def test_long_arguments_and_results_are_bounded(chat: ChatSocket) -> None:
 def begin(chat: ChatSocket) -> Told:
     """Asks for a call; it, as it waits, with the run that it is of."""
     chat.say(SUM)
+    return wait_for_question(chat)
+
+
+def wait_for_question(chat: ChatSocket) -> Told:
     while True:
         told = chat.read_until("actions")
         for action in told["actions"]:
@@ -227,3 +235,18 @@ def test_what_stands_between_marks_of_thought_is_no_answer_where_no_model_wrote_
         assert kept[-1]["text"] == answer
         assert kept[-1].get("actions") == told.get("actions")
     assert "Hm" not in str([one["text"] for one in chat.told if one["type"] == "text"])
+
+
+def test_what_an_agent_says_before_a_call_stands_before_it_and_its_time_is_the_tools(opened: OpenChat) -> None:
+    chat = opened("speaks")
+    decide(chat, begin(chat), "once")
+    asked = wait_for_question(chat)
+    time.sleep(1)  # so long a person thinks
+    decide(chat, asked, "once")
+    (answer,) = chat.read_until("ended")["messages"]
+    said = "I will add.\n\nAnd again.\n\nIt is 42 and 2."
+    kept = chat.show(chat.session)["messages"][-1]
+    assert (kept["text"], kept["actions"]) == (said, answer["actions"])
+    assert [said[: one["after"]] for one in kept["actions"]] == ["I will add.", "I will add.\n\nAnd again."]
+    assert max(one["seconds"] for one in kept["actions"]) < 1
+    assert kept["facts"]["seconds"] < 1

@@ -10,7 +10,7 @@ import pytest
 
 from flowground.caller import RunRequest
 from flowground.errors import RunTimeout
-from flowground.events import ComponentFinished, RunEvent, Token, ToolCalled
+from flowground.events import ComponentFinished, ModelProgress, RunEvent, RunFinished, Token, ToolCalled
 from flowground.flow.parse import parse_flow
 from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.runner import run_flow
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml", max_bytes=10_000))
 
 
-def start(models: "Counting", limits: Limits | None = None) -> AsyncGenerator[RunEvent, None]:
+def start(models: Meeting, limits: Limits | None = None) -> AsyncGenerator[RunEvent, None]:
     request = RunRequest(input_value="x", stream=True)
     return run_flow(CHAT, request, history=nothing_said, models=models, limits=limits or Limits())
 
@@ -106,3 +106,25 @@ async def test_a_runs_time_goes_on_once_nothing_waits_for_a_person() -> None:
             approvals.decide(waits.called.number, waits.digest, "once")
             await task
         assert end < (clock.when() or 0) < end + 30
+
+
+class Fetching(Meeting):
+    """A provider that fetches its weights for half a second first."""
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        yield ModelProgress(call.model, 0, 2, None)
+        await asyncio.sleep(0.5)
+        yield ModelProgress(call.model, 2, 2, 0)
+        yield "Hi"
+        yield Completion("Hi", call.model)
+
+
+async def test_the_time_of_a_fetch_is_no_time_of_the_model_or_the_answer() -> None:
+    read: list[RunEvent] = []
+    await read_into(read, start(Fetching(0)))
+    (step,) = (event for event in read if isinstance(event, ComponentFinished) and event.type == "LanguageModel")
+    assert step.at >= 0.5
+    assert step.seconds < 0.5
+    end = read[-1]
+    assert isinstance(end, RunFinished)
+    assert end.seconds < 0.5

@@ -34,9 +34,9 @@ def write_actions(actions: Iterable[ActionEvent], sight: Sight) -> list[Written]
 def _write_action(action: ActionEvent, sight: Sight) -> Written:
     match action:
         case ThinkingBegan():
-            return {"number": action.number, "kind": "thought", "within": action.within, "state": "running"}
+            return _write_start(action, "thought", "running")
         case ModelThought(began=began):
-            told = {"number": began.number, "kind": "thought", "within": began.within, "state": "done"}
+            told = _write_start(began, "thought", "done")
             return told | {"seconds": round(action.seconds, 6)} | ({"gives": mend(action.text)} if sight.inside else {})
         case ToolCalled():
             return _write_call(action, "running", sight)
@@ -60,9 +60,14 @@ def _write_action(action: ActionEvent, sight: Sight) -> Written:
 
 
 def _write_call(called: ToolCalled, state: str, sight: Sight) -> Written:
-    told: Written = {"number": called.number, "kind": "call", "within": called.within, "state": state}
+    told = _write_start(called, "call", state)
     told["name"] = mend(called.label or called.name)
     return told | ({"takes": mend(spell_arguments(called.arguments))} if sight.tools else {})
+
+
+def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Written:
+    told: Written = {"number": began.number, "kind": kind, "within": began.within, "state": state}
+    return told | ({"after": began.after} if began.after else {})
 
 
 def write_tokens(usage: Usage | None) -> Written | None:

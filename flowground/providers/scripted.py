@@ -161,7 +161,7 @@ class Scripted:
             calls = find_calls(call, is_fooled=call.model == "fooled")
             return calls, () if calls else self._make_answer(call)
         calls, said = split_answer(call, whole := "".join(self._pieces))
-        return calls, () if calls else self._pieces if said == whole else (said,)
+        return calls, self._pieces if said == whole else (said,) if said else ()
 
     def _make_answer(self, call: ModelCall) -> tuple[str, ...]:
         if call.response_schema is not None:
@@ -189,7 +189,7 @@ class ScriptedSettings(ProviderSettings):
     pieces: tuple[str, ...] | None = Field(
         None,
         description="the answer's pieces; without them it repeats what it was told. Lines `call NAME {…}` in them are "
-        "calls of tools, one after the other, before the rest is said.",
+        "calls of tools, one after the other, each behind what stands before it.",
     )
     delay: float = Field(0, ge=0, le=60, description="seconds before each piece.")
     only_model: ClassVar[str] = "echo"

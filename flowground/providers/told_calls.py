@@ -33,16 +33,17 @@ def find_calls(call: ModelCall, *, is_fooled: bool = False) -> tuple[ToolCall, .
 def split_answer(call: ModelCall, answer: str) -> tuple[tuple[ToolCall, ...], str]:
     """What an answer that was written for the model calls now, and what it says; `call` lines are taken in turn.
 
-    An answer of such lines alone goes on with the last of them.
+    What stands before such a line is said with it. An answer of such lines alone goes on with the last of them.
     """
-    lines, said = _LINE.findall(answer), _LINE.sub("", answer).strip()
+    lines, texts = _LINE.findall(answer), [text.strip() for text in _LINE.split(answer)[::2]]
     if not lines or not call.tools:
         return (), answer
     made = _count_calls(_split(call.messages)[1])
-    if call.tool_choice == "none" or (said and made >= len(lines)):
-        return (), said
+    if call.tool_choice == "none" or (any(texts) and made >= len(lines)):
+        return (), "\n\n".join(filter(None, texts[made:]))
     told = _TOGETHER.split(lines[min(made, len(lines) - 1)])
-    return tuple(_make_call(call, f"call_{made + 1}_{number}", one, answer) for number, one in enumerate(told, 1)), ""
+    calls = tuple(_make_call(call, f"call_{made + 1}_{number}", one, answer) for number, one in enumerate(told, 1))
+    return calls, texts[made] if made < len(lines) else ""
 
 
 def list_results(messages: Sequence[Message]) -> list[str]:

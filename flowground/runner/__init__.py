@@ -112,7 +112,7 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
         await run.run_in_time()
         for event in queue.take_all():
             yield event
-    seconds, passages = time.perf_counter() - started, scope.passages.by_number
+    seconds, passages = scope.count_seconds(), scope.passages.by_number
     yield finish_run(run.given, request, seconds, usage=scope.budget.usage, passages=passages, sees_inside=sees_inside)
 
 
@@ -135,6 +135,8 @@ class _Run:
     inner: dict[str, InnerRuns] = field(default_factory=dict)
     was_long: bool = False
     """Whether a component kept the loop for long."""
+    fetched: dict[str, float] = field(default_factory=dict)
+    """When the weights were there that a component waited for: its own time begins then."""
 
     async def run_in_time(self) -> None:
         """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
@@ -239,6 +241,7 @@ class _Run:
     ) -> None:
         """Others may begin with its output; one that failed has its fallback there, and `text` says why."""
         self.given.outputs[name] = output
+        started = self.fetched.pop(name, started)
         seconds, at = time.perf_counter() - started, started - self.scope.started
         if seconds > LONG and not component.waits:
             self.was_long = True
@@ -257,7 +260,7 @@ class _Run:
         for target, join in self.joins.items():
             for reference in self.wired.joins[target]:
                 if reference.component == name and (said := join.end(name, self.given.read_text(reference))):
-                    self.queue.put(Token(target, said))
+                    self._put_token(target, said)
 
     async def _run_inner(
         self,
@@ -317,7 +320,7 @@ class _Run:
         limit = self.scope.limits.answer_chars
         if len(text) > limit and (component.streams or component.gives_output):
             for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
-                self.queue.put(Token(target, text[:limit]))
+                self._put_token(target, text[:limit])
             raise AnswerTooLong(limit)
         return text
 
@@ -397,7 +400,12 @@ class _Run:
         for target in self.wired.streams_to.get(name, ()):
             join = self.joins.get(target)
             if said := join.say(name, piece) if join else piece:
-                self.queue.put(Token(target, said))
+                self._put_token(target, said)
+
+    def _put_token(self, target: str, text: str) -> None:
+        if not self.way:
+            self.scope.said[target] += len(text)
+        self.queue.put(Token(target, text))
 
     def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:
         queue, actions, left = self.queue, self.actions, self.scope.limits.answer_chars
@@ -409,6 +417,7 @@ class _Run:
                 return
             if isinstance(piece, ModelProgress):
                 self.scope.restart_timeout()
+                self.fetched[name] = self.scope.note_fetch()
                 queue.put(piece)
                 return
             if piece and actions.thinking:

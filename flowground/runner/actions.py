@@ -52,6 +52,8 @@ class Actions:
     thinking: dict[str, _OpenThought] = field(default_factory=dict)
     calls: dict[int, ToolCalled] = field(default_factory=dict)
     """Those that have no end yet."""
+    waited: dict[int, float] = field(default_factory=dict)
+    """Seconds for which a person was waited for, by the numbers of such calls."""
 
     def add_thought(self, component_id: str, piece: str) -> None:
         """The component's model thinks on."""
@@ -59,7 +61,9 @@ class Actions:
         if thinking is None:
             now = time.perf_counter()
             number = self.scope.budget.number_action()
-            began = ThinkingBegan(component_id, number, now - self.scope.started, self.within)
+            began = ThinkingBegan(
+                component_id, number, now - self.scope.started, self.within, self._count_said(component_id)
+            )
             thinking = self.thinking[component_id] = _OpenThought(began, now)
             self.queue.put(began)
         if thinking.left > 0:
@@ -71,6 +75,9 @@ class Actions:
         if thinking := self.thinking.pop(component_id, None):
             seconds = time.perf_counter() - thinking.started
             self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces).rstrip(), seconds))
+
+    def _count_said(self, component_id: str) -> int:
+        return 0 if self.is_inner else self.scope.count_said(component_id)
 
     async def tell_call(
         self,
@@ -91,7 +98,7 @@ class Actions:
         shown = self.flow.components[tool.component].display_name
         label = f"{shown or tool.component} › {tool.offered}" if tool.offered else shown or tool.spec.name
         at, call_id = started - self.scope.started, call.id[:_ID_CHARS]
-        called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner)
+        called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner, self._count_said(agent))
         self.calls[number] = called
         self.queue.put(called)
         text, usage, has_run = "", None, True
@@ -108,7 +115,8 @@ class Actions:
             text, status, has_run = f"It failed: {error.message}", "failed", not isinstance(error, ToolNotCalled)
         finally:
             del self.calls[number]
-            self.queue.put(ToolReturned(called, _cut(text), time.perf_counter() - started, status, usage, has_run))
+            seconds = time.perf_counter() - started - self.waited.pop(number, 0)
+            self.queue.put(ToolReturned(called, _cut(text), seconds, status, usage, has_run))
         return text, status != "done"
 
     async def ask(self, number: int, tool: WiredTool, arguments: Mapping[str, Any], sends: str | None) -> None:
@@ -122,9 +130,11 @@ class Actions:
         if waits is None:
             return
         self.queue.put(waits)
+        began = time.perf_counter()
         try:
             await approvals.wait(waits, flow=flow, clock=self.scope.timeout)
         finally:
+            self.waited[number] = time.perf_counter() - began
             self.queue.put(replace(waits, is_decided=True))
 
 

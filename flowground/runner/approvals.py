@@ -51,7 +51,9 @@ class Approvals:
     seconds: float
     allowances: Allowances | None = None
     waiting: dict[int, tuple[ToolWaits, "asyncio.Future[Decision]"]] = field(default_factory=dict)
-    _stood: tuple[float | None, float] = (None, 0)
+    stood: float = 0
+    """Seconds for which the run's time stood still."""
+    _stands: tuple[float | None, float] = (None, 0)
     """When the run's time would have ended, and since when it stands still."""
 
     def begin(
@@ -109,15 +111,18 @@ class Approvals:
         return [waits for waits, decided in self.waiting.values() if not decided.done()]
 
     def _stop_clock(self, clock: asyncio.Timeout) -> None:
-        if len(self.waiting) == 1 and (end := clock.when()) is not None:
-            self._stood = end, asyncio.get_running_loop().time()
+        if len(self.waiting) == 1:
+            self._stands = clock.when(), asyncio.get_running_loop().time()
             clock.reschedule(None)
 
     def _start_clock(self, clock: asyncio.Timeout) -> None:
-        end, since = self._stood
-        if not self.waiting and end is not None:
-            self._stood = None, 0
-            clock.reschedule(end + asyncio.get_running_loop().time() - since)
+        if self.waiting:
+            return
+        end, since = self._stands
+        stood = asyncio.get_running_loop().time() - since
+        self.stood += stood
+        if end is not None:
+            clock.reschedule(end + stood)
 
 
 def _name_tool(flow: str, called: ToolCalled) -> str:

@@ -1,6 +1,8 @@
 """What a run and the flows that it runs have together, and where in it a tool is called."""
 
 import asyncio
+import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from flowground.errors import ProviderError
 from flowground.runner.approvals import Approvals
 from flowground.runner.breath import Breath
 from flowground.runner.budget import RunBudget
+from flowground.runner.inner import find_answer
 from flowground.runner.passages import RunPassages
 from flowground.settings import Limits
 from flowground.wiring import WiredFlow
@@ -37,6 +40,26 @@ class RunScope:
     time_zone: str
     breath: Breath
     passages: RunPassages = field(default_factory=RunPassages)
+    said: Counter[str] = field(default_factory=Counter)
+    """Characters that each output of `wired` has said so far."""
+    fetched: list[float] = field(default_factory=list)
+    """When weights were first waited for, and when last; by the clock of `perf_counter`."""
+
+    def count_said(self, component_id: str) -> int:
+        """Characters of the answer so far, where it is this component's that is streamed."""
+        answer = find_answer(self.wired)
+        return self.said[answer] if answer in self.wired.streams_to.get(component_id, ()) else 0
+
+    def note_fetch(self) -> float:
+        """Weights are waited for, or are there: when it is."""
+        now = time.perf_counter()
+        self.fetched[1:] = [now]  # the first one stays
+        return now
+
+    def count_seconds(self) -> float:
+        """Since the run began, without the time for which it waited for people or weights."""
+        fetched = self.fetched[-1] - self.fetched[0] if self.fetched else 0
+        return time.perf_counter() - self.started - self.approvals.stood - fetched
 
     async def breathe(self) -> None:
         """Others go on; this run does in a later turn of the loop."""

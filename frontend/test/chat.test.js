@@ -183,9 +183,30 @@ test("pieces that overlap are added once, counted in characters as the server co
   answer.add(0, "a😀b");
   answer.add(1, "😀bc");
   answer.add(2, "b");
-  assert.equal(answer.growing.text, "a😀bc");
+  assert.equal(answer.parts[0].growing.text, "a😀bc");
   assert.equal(answer.end, 4);
-  answer.growing.drop();
+  answer.parts[0].growing.drop();
+});
+
+test("what is done stands between what was said before and after it, live and as it is stored", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  const call = (number, after, state = "done", more = {}) => ({ number, kind: "call", within: null, name: `Tool ${number}`, state, ...(after ? { after } : {}), ...more });
+  const read = (answer) => [...answer.body.querySelectorAll(".fg-action-name, .fg-text > p")].map((one) => one.textContent);
+  const answer = list.addAnswer();
+  answer.act([call(1, 0)]);
+  answer.add(0, "Let me 😀");
+  answer.act([call(2, 12, "running")]); // before the rest of what was said
+  answer.add(8, " see.\n\nIt");
+  answer.act([call(2, 12), call(3, 0, "done", { within: 2 })]);
+  assert.deepEqual(read(answer), ["Tool 1", "Let me 😀 see", "Tool 2", "Tool 3", ".", "It"]);
+  const text = "Let me 😀 see\n\nIt is.";
+  const stored = { id: "a", role: "assistant", text, state: "complete", at: null, actions: [call(1, 0), call(2, 12), call(3, 0, "done", { within: 2 })] };
+  const wanted = ["Tool 1", "Let me 😀 see", "Tool 2", "Tool 3", "It is."];
+  for (const drawn of [answer, list.addAnswer()]) {
+    drawn.store(stored);
+    assert.deepEqual(read(drawn), wanted);
+    drawn.drop();
+  }
 });
 
 test("drafts are each conversation's, and nobody finds another person's", () => {

@@ -137,7 +137,7 @@ export class List {
   }
 
   clear() {
-    for (const item of this.order()) item.growing?.drop();
+    for (const item of this.order()) item.drop?.();
     this.items.clear();
     this.log.replaceChildren();
     this.earlier.hidden = true;

@@ -116,12 +116,24 @@ export class Answer {
     const avatar = make("div", { class: "fg-avatar", "aria-hidden": "true" }, chat.icon || icon("flow"));
     this.element = make("article", { class: "fg-answer", "aria-label": chat.name }, avatar, this.body);
     this.sender = make("p", { class: "fg-sender", hidden: true });
-    this.text = make("div", { class: "fg-text", dir: "auto" });
     this.sources = new Sources();
     this.below = make("div", { class: "fg-below" });
-    this.actions = new Actions((sentence) => chat.say(sentence), (...decided) => chat.decide(...decided));
-    this.body.append(this.sender, this.actions.element, this.text, this.sources.element, this.below);
-    this.growing = null;
+    this.body.append(this.sender, this.sources.element, this.below);
+    this.parts = [];
+    this.beginPart(0);
+  }
+
+  /** What was done before the character `from` of the answer, and what it says from there on. */
+  beginPart(from) {
+    const { chat } = this, text = make("div", { class: "fg-text", dir: "auto" });
+    const actions = new Actions((sentence) => chat.say(sentence), (...decided) => chat.decide(...decided));
+    this.sources.element.before(actions.element, text);
+    return this.parts[this.parts.push({ from, actions, text, growing: null }) - 1];
+  }
+
+  findPart({ number, within, after = 0 }) {
+    const known = this.parts.find(({ actions: { lines } }) => lines.has(number) || lines.has(within));
+    return known ?? this.parts.find(({ from }) => from >= after) ?? this.beginPart(after);
   }
 
   /** What is being done while there is no text yet. */
@@ -133,8 +145,8 @@ export class Answer {
     this.below.replaceChildren(this.waiting);
   }
 
-  act(actions) {
-    this.actions.take(actions, { isLive: true });
+  act(actions, { isLive = true } = {}) {
+    for (const action of actions) this.findPart(action).actions.take([action], { isLive });
   }
 
   showProgress(frame) {
@@ -148,45 +160,69 @@ export class Answer {
     if (at === 0 && this.end) this.empty();
     this.sources.add(citations);
     const letters = Array.from(text);
-    const fresh = letters.slice(Math.max(0, this.end - at));
-    if (!fresh.length) return;
-    if (!this.growing) {
+    let start = Math.max(at, this.end);
+    const fresh = letters.slice(start - at);
+    while (fresh.length) {
+      const place = this.parts.findLastIndex(({ from }) => from <= start);
+      const piece = fresh.splice(0, (this.parts[place + 1]?.from ?? Infinity) - start);
+      this.grow(this.parts[place], piece.join(""));
+      start += piece.length;
+    }
+    this.end = start;
+  }
+
+  grow(part, text) {
+    if (!part.growing) {
       this.below.replaceChildren();
       this.element.dataset.state = "growing";
-      this.growing = new Growing(this.text, { sources: this.sources, onSentence: (sentence) => this.chat.say(sentence) });
+      part.growing = new Growing(part.text, { sources: this.sources, onSentence: (sentence) => this.chat.say(sentence) });
     }
-    this.growing.add(fresh.length === letters.length ? text : fresh.join(""));
-    this.end = at + letters.length;
+    part.growing.add(text);
+  }
+
+  drop() {
+    for (const part of this.parts) part.growing?.drop();
   }
 
   empty() {
-    this.growing?.drop();
-    this.growing = null;
+    this.drop();
+    for (const part of this.parts) {
+      part.growing = null;
+      part.text.replaceChildren();
+    }
     this.end = 0;
-    this.text.replaceChildren();
     this.showValue();
   }
 
   /** The answer as it is stored. Its text is drawn only where it is not there already. */
   store(message) {
-    const text = message.text ?? this.growing?.text ?? "";
+    const text = message.text ?? this.parts.map(({ growing }) => growing?.text ?? "").join("");
     const isCut = message.state !== "complete";
     this.sender.textContent = message.sender_name ?? ""; // of a message that the flow stored beside its answers
     this.sender.hidden = !message.sender_name;
     const isDrawn = this.sources.show(message.citations, message.sources);
-    if (message.value) this.empty();
-    else if (isDrawn && this.growing && this.growing.text === text) this.growing.end({ isCut });
-    else if (text.trim()) {
-      this.growing?.drop();
-      this.growing = render(this.text, text, { isCut, sources: this.sources });
-    } else this.empty();
+    const actions = message.actions ?? [];
+    this.act(actions, { isLive: false });
+    if (message.value || !text.trim()) this.empty();
+    else this.drawParts(text, { isDrawn, isCut });
     this.end = text ? Math.max(this.end, 1) : 0;
     this.showValue(message.value);
-    this.actions.end(message.actions);
+    for (const part of this.parts) part.actions.end(actions.filter(({ number }) => part.actions.lines.has(number)));
     this.stored = { ...message, text };
     this.at = message.at;
     this.element.dataset.state = message.state;
     this.draw();
+  }
+
+  drawParts(text, { isDrawn, isCut }) {
+    const letters = this.parts.length > 1 ? Array.from(text) : null;
+    this.parts.forEach((part, place) => {
+      const to = this.parts[place + 1]?.from;
+      const wanted = letters ? letters.slice(part.from, to).join("") : text;
+      if (isDrawn && part.growing?.text === wanted) return part.growing.end({ isCut: isCut && to === undefined });
+      part.growing?.drop();
+      part.growing = render(part.text, wanted, { isCut, sources: this.sources });
+    });
   }
 
   /** An answer that is records, data or files stands there as such, in the place of its text. */
@@ -195,7 +231,7 @@ export class Answer {
     this.written = written;
     this.value?.remove();
     this.value = written ? drawValue(readValue(written), { name: "answer", address: this.chat.address }) : null;
-    if (this.value) this.text.after(this.value);
+    if (this.value) this.parts.at(-1).text.after(this.value);
   }
 
   /** For what stands below the last answer of a turn: it is that of `question`. */
