@@ -54,6 +54,18 @@ async def test_a_model_calls_tools_and_answers_with_what_they_gave(stream: bool)
         assert "".join(event.text for event in events if isinstance(event, Token)) == "It is 42."
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_that_calls_tools_without_end_leaves_a_sentence(stream: bool) -> None:
+    calls = [[use("Calculator", expression=f"{number}+1")] for number in range(14)]
+    for first, last in (([], ""), (["Let me see."], [use("Note", text="once more")])):
+        events = await run(Calling([*first, use("Note", text="so")], *calls, last), stream=stream)
+        said = "\n\n".join([*first, "Stopped without an answer: too many tool calls in a row."])
+        assert find_answer(events) == said
+        if stream:
+            assert "".join(event.text for event in events if isinstance(event, Token)) == said
+    assert find_answer(await run(Calling(""), stream=stream)) == ""  # it called none
+
+
 async def test_what_is_said_between_calls_is_a_part_of_the_answer() -> None:
     events = await run(Calling(["Let me see.", use("Calculator", expression="6*7")], "42."))
     told = "".join(event.text for event in events if isinstance(event, Token))

@@ -59,7 +59,7 @@ def _said(house: AppServer) -> None:
         _say(7, "assistant", "Well", state="stopped", **answer),
     ]
     long = [_say(1_000 + n, ("user", "assistant")[n % 2], f"number {n} " + "x" * (n % 900)) for n in range(MANY)]
-    store(house, "member:bob", "lines", [_say(0, "user", LINES), _say(1, "assistant", LINES)])
+    store(house, "member:bob", "lines", [_say(0, "user", LINES), _say(1, "assistant", LINES), _say(3, "assistant", "")])
     for owner in ("member:bob", "member:augusta"):
         store(house, owner, "short", short)
         store(house, owner, "long", long)
@@ -101,7 +101,9 @@ def test_markdown_has_each_text_as_it_was_said(bob: Browser) -> None:
 def test_a_reader_of_markdown_shows_each_line_break(bob: Browser) -> None:
     """Two spaces at a line's end are one, everywhere; nothing is added to code."""
     said = ask(bob, session="lines").text
-    assert said.endswith(f"\n## You\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n{SHOWN_LINES}\n")
+    assert said.endswith(
+        f"\n## You\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n*The answer is empty.*\n"
+    )
 
 
 def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:

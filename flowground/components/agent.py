@@ -24,6 +24,8 @@ _MOST_FAILURES = 3
 """Times that the same call may fail: then the agent answers without tools."""
 _BETWEEN = "\n\n"
 """What stands between what it says before it calls a tool and after."""
+_NO_END = "Stopped without an answer: too many tool calls in a row."
+"""Said by an agent that may call no more tools and has nothing else to say. Langflow's has such a sentence, too."""
 _DATA = "structured_response"
 _AS_DATA = "Say this answer as data. Leave out, or leave empty, what it does not say; invent nothing."
 
@@ -168,6 +170,8 @@ class _AgentRun:
                 break
             results = await asyncio.gather(*(self._call(call) for call in end.tool_calls))
             messages = (*messages, end.message, Message("tool", tuple(results)))
+        if is_last and number > 1 and not end.text:
+            await self._tell_no_end()
         response = _BETWEEN.join(self._texts)
         schema = self._agent.schema_of_answer
         data = {} if schema is None else {_DATA: await self._ask_for_data(end.text, schema)}
@@ -210,6 +214,11 @@ class _AgentRun:
         if end.text:
             self._texts.append(end.text)
         return end
+
+    async def _tell_no_end(self) -> None:
+        if self._context.emit:
+            await self._context.emit(_BETWEEN + _NO_END if self._texts else _NO_END)
+        self._texts.append(_NO_END)
 
     async def _ask_for_data(self, answer: str, schema: Mapping[str, Any]) -> Any:
         """The answer as data that fits the schema. Raises RunError."""

@@ -78,6 +78,8 @@ class ChatFile:
         names = ", ".join(map(_write_line, list_file_names(message)))
         files = names and f"*Files: {names}*"
         text = _LINE_END.sub(lambda found: found[0] if found[1] else "  \n", mend(find_said(message)))
+        if message.state == "complete" and not text.strip() and not files:
+            mark = "*The answer is empty.*"
         said = "\n\n".join(filter(None, (text, files, mark, _write_sources(message))))
         return f"\n## {who}\n\n{said}\n"
 
