@@ -5,11 +5,10 @@ too, each with small liberties that are accepted here (an error under status 200
 between `<think>` and `</think>` at the beginning of the text).
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from flowground.errors import AnswerTooLong
-from flowground.messages import MOST_TOKENS, LeadingThought, Reasoning, Usage, mend, split_thought
+from flowground.messages import MOST_TOKENS, Reasoning, Usage, mend, split_thought
 from flowground.providers.base import Completion
 from flowground.providers.chat_request import REASONING_FIELDS
 from flowground.providers.event_stream import (
@@ -53,17 +52,6 @@ class ChunkReader(EventReader):
 
     _thought_field = ""
 
-    def __init__(self, answer_chars: int, provider: str = "") -> None:
-        super().__init__(answer_chars, provider)
-        self._leading: LeadingThought | None = LeadingThought()
-
-    def finish(self, model: str) -> Iterator[str | Reasoning | Completion]:
-        if self._leading:
-            pieces: list[str | Reasoning] = []
-            self.say(self._split("", pieces, self._leading, is_last=True), pieces)
-            yield from pieces
-        yield from super().finish(model)
-
     def sign_thought(self) -> str:
         return self._thought_field
 
@@ -88,20 +76,7 @@ class ChunkReader(EventReader):
         if content.__class__ is not str or len(delta) > 1:
             self._read_others(delta, pieces)
             content = _read_text(content) or _read_text(delta.get("refusal"))
-        if self._leading and content:
-            content = self._split(content, pieces, self._leading)
         self.say(content, pieces)
-
-    def _split(
-        self, text: str, pieces: list[str | Reasoning], leading: LeadingThought, *, is_last: bool = False
-    ) -> str:
-        """What the piece adds to the answer; what it adds to a thought before that is said as such."""
-        thought, said = leading.feed(text, is_last=is_last)
-        if thought:
-            self.add_thought(thought, pieces, self._thought_field)
-        if leading.is_over:
-            self._leading = None
-        return said
 
     def _read_others(self, delta: dict[str, Any], pieces: list[str | Reasoning]) -> None:
         """What stands in a delta beside text."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from flowground.errors import AnswerTooLong
-from flowground.messages import MOST_TOKENS, Reasoning, Usage, mend
+from flowground.messages import MOST_TOKENS, LeadingThought, Reasoning, Usage, mend
 from flowground.providers.base import Completion
 from flowground.providers.tool_calls import CallsRefused, ToolCallReader
 
@@ -85,6 +85,8 @@ class EventReader(ABC):
         self._line_bytes = 0
         self._bytes = 0
         self._text, self._thoughts = _Spoken(), _Spoken()
+        self._leading: LeadingThought | None = LeadingThought()
+        """Until the answer begins."""
         self._thought_chars = 0
 
     @abstractmethod
@@ -125,6 +127,9 @@ class EventReader(ABC):
         """What is left to say of half a letter, and the end; `model` is shown when the server named none."""
         if not self.events:
             raise Unreadable
+        pieces: list[str | Reasoning] = []
+        self.say("", pieces, is_last=True)
+        yield from pieces
         if rest := self._text.end():
             yield rest
         self._thoughts.end()
@@ -148,7 +153,13 @@ class EventReader(ABC):
         *_, end = self.finish(model)
         return cast(Completion, end)
 
-    def say(self, text: str, pieces: list[str | Reasoning]) -> None:
+    def say(self, text: str, pieces: list[str | Reasoning], *, is_last: bool = False) -> None:
+        if self._leading and (text or is_last):
+            thought, text = self._leading.feed(text, is_last=is_last)
+            if thought:
+                self.add_thought(thought, pieces)
+            if self._leading.is_over:
+                self._leading = None
         if text := self._text.add(text):
             pieces.append(text)
 

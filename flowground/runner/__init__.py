@@ -223,11 +223,9 @@ class _Run:
         """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
         ((port, text),) = output.values.items()
         thought, said = split_thought(text)
-        if said is text:
-            return output
         if thought:
             self.actions.add_thought(name, thought)
-        return replace(output, values={port: said})
+        return output if said is text else replace(output, values={port: said})
 
     def _end_component(
         self,

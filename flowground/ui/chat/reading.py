@@ -115,8 +115,7 @@ def _continue(caller: Caller, key: str, opened: OpenedChat) -> None:
 
 
 def _write(message: SharedMessage) -> dict[str, Any]:
-    mark = "" if message.role == "user" else _MARKS.get(message.state) or _CUT.get(message.finish_reason or "", "")
-    if not mark and not message.text.strip() and message.role != "user":
-        mark = "The answer is empty."
+    empty = "" if message.text.strip() else "The answer is empty."
+    mark = "" if message.role == "user" else _MARKS.get(message.state) or _CUT.get(message.finish_reason or "", empty)
     kept = describe_kept(message.text, message.passages)
     return {"role": message.role, "text": mend(message.text), "mark": mark} | kept
