@@ -51,7 +51,8 @@ class House:
 
 @asynccontextmanager
 async def open_house(folder: Path) -> AsyncIterator[House]:
-    async with running(folder, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+    config = {"sharing": {"allow_public": True}, "authors": {"may_write": "authors"}}
+    async with running(folder, FLOWS, config=config) as runtime:
         write = runtime.store.write
         await write(publications.change, flow_id="outer", sharing=Sharing(True, shares_api=True), by="tests")
         house = House(runtime, await add_people(runtime.store, runtime.sign_in), {}, {}, {}, {})
@@ -113,6 +114,7 @@ async def adds_file(runtime: Runtime, caller: Caller, chat: str) -> None:
     await shelving.add_file(runtime, caller, "talk", "handbook", file_name="a.txt", pieces=pieces())
 
 
+OTHER = {"before": "of another file", "after": FLOWS["talk"].encode()}
 TURN = {"flow_id": "talk", "session_id": "s", "message_id": "m"}
 Ask = Callable[[Runtime, Caller, str], Awaitable[object]]
 BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
@@ -132,6 +134,9 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
     ),
     "own": (
         adds_file,
+        lambda runtime, caller, _: flow_files.open_flow_file(runtime.access, caller, "talk.yaml"),
+        lambda runtime, caller, _: flow_files.check_flow_file(runtime.access, caller, "talk.yaml", b""),
+        lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),  # type: ignore[arg-type]
         lambda runtime, caller, _: shelving.remove_file(runtime, caller, "talk", "handbook", "nothing"),
         lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
         lambda runtime, caller, _: usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),

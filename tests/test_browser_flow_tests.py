@@ -87,10 +87,8 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     page.get_by_text("All passed").wait_for()
 
 
-def test_an_author_copies_the_patch_and_a_member_is_offered_nothing(
-    house: AppServer, ada: "Page", page: "Page"
-) -> None:
-    dialog = make_test(ada, house)
+def test_an_author_copies_the_patch_and_a_member_is_offered_nothing(house: AppServer, page: "Page") -> None:
+    dialog = make_test(enter_as(page, house, "olga"), house)
     dialog.get_by_role("button", name="Copy the patch").wait_for()
     assert dialog.get_by_role("button", name="Write it into the file").count() == 0
     assert (house.folder / "flows" / "refunds.yaml").read_text("utf-8") == FLOW

@@ -40,6 +40,11 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     page.wait_for_url(re.compile(r"/inside\?flow=zurich-trams-boats&edit=yes"))
     written = (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes()
     assert parse_flow(written, "zurich-trams-boats.yaml", max_bytes=10_000).name == "Zürich: trams & boats"
+    field = page.get_by_role("textbox", name="Text of zurich-trams-boats.yaml")
+    field.fill(f"{field.input_value()}# typed")
+    page.get_by_role("button", name="Save").click()  # by the press that leaves the field
+    page.get_by_text("Saved: what stands here answers.").wait_for()
+    assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written + b"# typed"
     still(page).get_by_role("link", name="Zürich: trams & boats").click()
     page.get_by_role("heading", name="Zürich: trams & boats", level=1).wait_for()
     say(page, "Hello")
@@ -49,7 +54,7 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     fill(page, Name="Another one", Address="Zurich trams boats")
     dialog.get_by_text("There is already a flow at zurich-trams-boats. Choose another name or address.").wait_for()
     assert still(page).get_by_role("button", name="Create the flow").is_disabled()
-    assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written
+    assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written + b"# typed"
 
 
 def test_an_admin_makes_a_flow_an_author_gets_the_file_to_download_and_a_member_is_offered_none(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
@@ -167,13 +168,14 @@ class Access:
             self.writers == "authors" and (wired is None or self.may_publish(caller, wired))
         )
 
-    def require_writer(self, caller: Caller, wired: WiredFlow | None = None) -> None:
-        """Raises NotAllowed for who may not write flow files, and for the local owner without the owner code."""
+    def require_writer(self, caller: Caller) -> None:
+        """Raises NotAllowed for who may not add flow files, and for the local owner without the owner code."""
         self.require_lasting(caller)
-        if not self.may_write(caller, wired):
-            raise NotAllowed(
-                "You may not write this flow file.", hint="`authors.may_write` in config.yaml says who may."
-            )
+        if not self.may_write(caller):
+            self.refuse_writing()
+
+    def refuse_writing(self) -> NoReturn:
+        raise NotAllowed("You may not write this flow file.", hint="`authors.may_write` in config.yaml says who may.")
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""

@@ -1,58 +1,137 @@
-"""A flow's file as its authors see it, and as the owner of a server that serves only their own computer changes it."""
+"""A flow's file as its authors see it, and as those change it from a page who may write flow files.
+
+Every function raises NotSignedIn, FlowNotFound for who does not see the inside of flows, and, but for `read_flow_file`,
+NotAllowed for who may not write the file.
+"""
 
 import asyncio
+import hashlib
 import os
+import re
 import secrets
 import shutil
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain, repeat, takewhile
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.access.insides import open_inside
+from flowground.access.insides import open_inside, read_file
 from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
-from flowground.flow.parse import parse_flow
-from flowground.wiring import wire
+from flowground.errors import FlowError, InvalidRequest, Problem
+from flowground.store import audit
+from flowground.wiring import WiredFlow
 
-_CHANGED = "The file was changed meanwhile."
+_BOM = b"\xef\xbb\xbf"
+_END = re.compile(rb"\r\n?|\n")
+_replacing = threading.Lock()
+
+
+class FileChanged(InvalidRequest):
+    """The file is not as it was when its change began."""
+
+    def __init__(self) -> None:
+        super().__init__("The file was changed meanwhile.", hint="Open this anew.")
 
 
 async def read_flow_file(access: Access, caller: Caller, flow_id: str) -> bytes:
-    """As it is now. Raises FlowNotFound for who does not see the inside of the flow, InvalidRequest where it cannot be
-    read."""
-    return await asyncio.to_thread(_read, await _find(access, caller, flow_id))
+    """As it is now. Raises InvalidRequest where it cannot be read."""
+    _, wired = await open_inside(access, caller, flow_id)
+    return await _read(access, wired.flow.file)
 
 
-async def replace_flow_file(
-    access: Access, caller: Caller, flow_id: str, *, before: bytes, after: bytes, max_bytes: int
-) -> None:
+async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:
+    """What is to be changed. Raises InvalidRequest where it cannot be read, or is no text."""
+    await _find(access, caller, file)
+    data = await _read(access, file)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{file} is no UTF-8 text.", hint="Change it where the files are kept.") from None
+    return data
+
+
+async def check_flow_file(
+    access: Access, caller: Caller, file: str, data: bytes
+) -> tuple[WiredFlow | None, Sequence[Problem]]:
+    """The flow that the file would be, and its warnings; or None and its mistakes."""
+    await _find(access, caller, file)
+    return await access.catalogue.read_draft(file, data)
+
+
+async def replace_flow_file(access: Access, caller: Caller, file: str, *, before: str, after: bytes) -> None:
     """Writes the file anew; the flow runs as it says when this returns.
 
-    Raises NotAllowed for everybody but the local owner, once they gave the owner code; FlowError where what it would
-    say is no flow; InvalidRequest where the file is not as it was `before`, or cannot be written.
+    Raises FlowError where what it would say is no flow; FileChanged where `before` is not the digest of what stands in
+    it, and InvalidRequest where it cannot be written.
     """
-    caller = await access.recheck(caller)
-    access.require_lasting(caller)
-    if caller.kind != "local":
-        raise NotAllowed("Pages can write files in local mode only.", hint="Write it into the file yourself.")
-    path = await _find(access, caller, flow_id)
-    wire(parse_flow(after, path.name, max_bytes=max_bytes), servers=access.catalogue.servers)
+    path = await _find(access, caller, file)
+    wired, problems = await access.catalogue.read_draft(file, after)
+    if wired is None:
+        raise FlowError(problems)
     await asyncio.to_thread(_replace, path, before, after)
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
     await access.catalogue.read_now()
 
 
-async def _find(access: Access, caller: Caller, flow_id: str) -> Path:
-    _, wired = await open_inside(access, caller, flow_id)
-    return access.catalogue.folder / wired.flow.file
+async def _find(access: Access, caller: Caller, file: str) -> Path:
+    """Of a file that is in the folder, for who may write it now."""
+    inside = await read_file(access, caller, file)
+    caller = await access.recheck(caller)
+    access.require_lasting(caller)
+    if not may_change(access, caller, inside.wired):
+        access.refuse_writing()
+    return access.catalogue.folder / file
 
 
-def _read(path: Path) -> bytes:
+def may_change(access: Access, caller: Caller, wired: WiredFlow | None) -> bool:
+    """Whether this person may change the file of a flow; one that serves none has no owners but the admins."""
+    return access.may_write(caller, wired) and (wired is not None or caller.role == "admin")
+
+
+def make_digest(data: bytes) -> str:
+    """By which a file is known again."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_shown(data: bytes) -> str:
+    """A file's text as a field of a browser has it: without a byte order mark, and all lines end alike."""
+    return _END.sub(b"\n", data.removeprefix(_BOM)).decode()
+
+
+def write_changed(before: bytes, text: str) -> bytes:
+    """What is in a file whose text was changed in a field of a browser.
+
+    What stands before and after the change is as it was, byte by byte. Of the lines between, those that take the place
+    of others end as these did, and further ones as most of the file do.
+    """
+    old = before.removeprefix(_BOM).splitlines(keepends=True)
+    plain = [_END.sub(b"\n", line) for line in old]
+    new = _END.sub(b"\n", text.encode()).splitlines(keepends=True)
+    head = sum(1 for _ in takewhile(_are_same, zip(plain, new, strict=False)))
+    tails = zip(reversed(plain[head:]), reversed(new[head:]), strict=False)
+    tail = sum(1 for _ in takewhile(_are_same, tails))
+    rest = len(old) - tail
+    ends = [found[0] if (found := _END.search(line)) else b"" for line in old]
+    usual = Counter(filter(None, ends)).most_common(1)[0][0] if any(ends) else b"\n"
+    own = chain(ends[head:rest], repeat(usual))
+    changed = [line.replace(b"\n", end or usual) for line, end in zip(new[head : len(new) - tail], own, strict=False)]
+    return before[: len(before) - sum(map(len, old))] + b"".join((*old[:head], *changed, *old[rest:]))
+
+
+def _are_same(pair: tuple[bytes, bytes]) -> bool:
+    return pair[0] == pair[1]
+
+
+async def _read(access: Access, file: str) -> bytes:
     try:
-        return path.read_bytes()
+        return await access.catalogue.read_bytes(file)
     except OSError as error:
-        raise InvalidRequest(f"{path.name} cannot be read: {error.strerror}.") from None
+        raise InvalidRequest(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _replace(path: Path, before: bytes, after: bytes) -> None:
+def _replace(path: Path, before: str, after: bytes) -> None:
     """Whole or not at all; where the name is a link, what it leads to."""
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -60,9 +139,10 @@ def _replace(path: Path, before: bytes, after: bytes) -> None:
         try:
             beside.write_bytes(after)
             shutil.copymode(path, beside)
-            if path.read_bytes() != before:
-                raise InvalidRequest(_CHANGED, hint="Open this anew.")
-            os.replace(beside, path)
+            with _replacing:
+                if make_digest(path.read_bytes()) != before:
+                    raise FileChanged
+                os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flowground.errors import FlowError, Problem
 from flowground.flow.parse import is_uuid
-from flowground.loader.folder import ENDINGS, FlowFolder
+from flowground.loader.folder import ENDINGS, FlowFile, FlowFolder
 from flowground.loader.shelf import Shelf, make_shelf, settle
 from flowground.loader.unmeant import ConfigNames
 from flowground.wiring import Servers, WiredFlow
@@ -82,6 +82,26 @@ class Catalogue:
     async def read_text(self, file: str) -> str | None:
         """What stands in a file of the folder now, odd bytes as "�"; None where it cannot be read."""
         return await asyncio.to_thread(self._folder.read_text, file)
+
+    async def read_bytes(self, file: str) -> bytes:
+        """All of a file of the folder. Raises OSError, and FlowError for one over the limit."""
+        return await asyncio.to_thread(self._folder.read_bytes, file)
+
+    async def read_draft(self, file: str, data: bytes) -> tuple[WiredFlow | None, Sequence[Problem]]:
+        """The flow that this file would be with other content, beside all other files as they are, and its warnings; or
+        None and its mistakes. Nothing of it is kept."""
+        return await asyncio.to_thread(self._read_draft, file, data)
+
+    def _read_draft(self, name: str, data: bytes) -> tuple[WiredFlow | None, Sequence[Problem]]:
+        with self._lock:
+            files = {other: replace(file) for other, file in self._folder.files.items()}
+        file = files.setdefault(name, FlowFile((0, 0, 0)))
+        self._folder.take(file, name, data)
+        settle(files)
+        shelf = make_shelf(files)
+        if error := shelf.problems.get(name):
+            return None, error.problems
+        return next(wired for wired in shelf.flows.values() if wired.flow.file == name), shelf.warnings.get(name, ())
 
     def log_problems(self) -> None:
         """Names in the log each file that never was a flow or has warnings, now and from now on, once; for servers."""

@@ -84,6 +84,18 @@ class FlowFolder:
         except OSError:
             return None
 
+    def read_bytes(self, name: str) -> bytes:
+        """All of one file. Raises OSError, and FlowError for one over the limit."""
+        return _read_content(self.path / name, self._max_bytes)
+
+    def take(self, file: FlowFile, name: str, data: bytes) -> None:
+        """What the file with this name is with this content."""
+        try:
+            flow = parse_flow(data, name, max_bytes=self._max_bytes)
+            file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
+        except FlowError as error:
+            file.good, file.broken = None, error
+
     def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
         """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
 
@@ -107,8 +119,7 @@ class FlowFolder:
             data = _read_content(path, self._max_bytes)
             digest = hashlib.sha256(data).hexdigest()
             if digest != file.digest:
-                flow = parse_flow(data, name, max_bytes=self._max_bytes)
-                file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
+                self.take(file, name, data)
         except FlowError as error:
             file.good, file.broken = None, error
         except OSError as error:

@@ -1,6 +1,6 @@
 """*Make it a test*: the dialog in which an author makes a test of a turn, as a patch of the flow's file.
 
-In local mode the file is written; else the patch is shown, to be applied where the files are kept.
+It is written for who may write the file; else the patch is shown, to be applied where the files are kept.
 """
 
 import json
@@ -79,8 +79,8 @@ def _draw(place: TurnPlace, turn: answered_turns.AnsweredTurn) -> None:
             copying.draw_copy(patch, what="the patch", label="Copy the patch", key=key)
             is_wanted = st.button("Try the test", icon=":material/play_arrow:", key=f"{key}:try")
         _draw_trial(caller, turn.wired, entry, key, is_wanted=is_wanted)
-        if caller.kind == "local":
-            _draw_writing(caller, place, before, after)
+        if flow_files.may_change(runtime.get().access, caller, turn.wired):
+            _draw_writing(caller, turn.wired.flow.file, before, after)
 
 
 def _change(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _read(entry: Mapping[str, Any]) -> FlowTest:
         raise InvalidRequest("This turn cannot be a test.") from None
 
 
-def _draw_writing(caller: Caller, place: TurnPlace, before: bytes, after: bytes) -> None:
+def _draw_writing(caller: Caller, file: str, before: bytes, after: bytes) -> None:
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="test:code"):
             return
@@ -119,10 +119,9 @@ def _draw_writing(caller: Caller, place: TurnPlace, before: bytes, after: bytes)
             bridge.ask(
                 flow_files.replace_flow_file,
                 caller,
-                place.flow_id,
-                before=before,
+                file,
+                before=flow_files.make_digest(before),
                 after=after,
-                max_bytes=runtime.get().settings.limits.flow_bytes,
             )
         except FlowgroundError as error:
             failure.draw_refusal(error)

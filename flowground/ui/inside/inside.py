@@ -1,4 +1,5 @@
-"""The page *Inside*: the flow as a picture in which the steps of a turn light up, beside its file with its mistakes.
+"""The page *Inside*: the flow as a picture in which the steps of a turn light up, beside its file with its mistakes; or
+that file in a field, for who may write it.
 
 Its code is in frontend/src/inside.js. The steps come over the socket of the person's own conversation. The file is read
 anew while the page is open.
@@ -16,6 +17,7 @@ from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.errors import FlowNotFound, Problem
 from flowground.flow_picture import MOST_DRAWN, describe_takes, draw_picture, name_component
 from flowground.store.runs import recent
+from flowground.ui.inside import editing
 from flowground.ui.inside.file_lines import write_file
 from flowground.ui.inside.tests import draw_tests
 from flowground.ui.page import bridge, browser, words
@@ -56,11 +58,19 @@ def draw_page() -> None:
             label = words.escape(wired.name)
             st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
             st.page_link(browser.KNOWLEDGE, label="Knowledge", icon=":material/menu_book:", query_params=query)
-    st.title("Inside" if wired else words.escape(inside.file), anchor=False)
-    key = make_key(f"inside:{wired.id if wired else inside.file}")
-    _draw_component(key=key, data=[describe(inside, session)])
-    if wired:
-        draw_tests(wired)
+    is_editing = editing.is_editing(caller, inside)
+    with st.container(horizontal=True, vertical_alignment="center", key="inside:head"):
+        title = "Inside" if wired and not is_editing else words.escape(inside.file)
+        st.title(title, anchor=False, width="stretch")
+        if not is_editing and editing.may_edit(caller, inside):
+            editing.draw_way()
+    if is_editing:
+        editing.draw_editor(caller, inside)
+    else:
+        key = make_key(f"inside:{wired.id if wired else inside.file}")
+        _draw_component(key=key, data=[describe(inside, session)])
+        if wired:
+            draw_tests(wired)
     _watch(_sign(inside))
 
 

@@ -1,0 +1,184 @@
+"""*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.access import flow_files
+from flowground.access.insides import FlowInside
+from flowground.caller import Caller
+from flowground.errors import Problem
+from flowground.flow.templates import may_write_into
+from flowground.ui.page import bridge, copying, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import require_visitor
+from flowground.ui.shell.new_flow import READ_ONLY
+from flowground.ui.sign_in import sign_in
+from flowground.wiring import WiredFlow
+
+_MODE = "edit"
+_HEIGHT = 460
+_MOST_MISTAKES = 10
+_LINE_CHARS = 200
+_TAKE_IT = "Copy or download the text, and save it where the files are kept."
+_MISTAKEN = "Correct the mistakes below first."
+
+
+@dataclass(slots=True)
+class _Editing:
+    """`text` as it was typed last; `base` is the content that it changes, `before` the digest of the file then."""
+
+    base: bytes
+    before: str
+    text: str
+    generation: int = 0
+
+    @property
+    def content(self) -> bytes:
+        return flow_files.write_changed(self.base, self.text)
+
+    def begin(self, data: bytes) -> None:
+        """With what stands in the file now."""
+        self.base, self.before, self.text = data, flow_files.make_digest(data), flow_files.write_shown(data)
+        self.generation += 1
+
+    def keep(self, data: bytes) -> None:
+        """The text stays; it changes what stands in the file now."""
+        self.base, self.before = data, flow_files.make_digest(data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What the file would be: `wired` is None where it has mistakes, which `problems` are then."""
+
+    file: str
+    content: bytes
+    wired: WiredFlow | None
+    problems: Sequence[Problem]
+
+
+def may_edit(caller: Caller, inside: FlowInside) -> bool:
+    return flow_files.may_change(runtime.get().access, caller, inside.wired)
+
+
+def is_editing(caller: Caller, inside: FlowInside) -> bool:
+    """Whether the page's address asks for the field, and this person may have it."""
+    return _MODE in st.query_params and may_edit(caller, inside)
+
+
+def draw_way() -> None:
+    """To the field."""
+    draw_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
+
+
+def draw_editor(caller: Caller, inside: FlowInside) -> None:
+    """What was typed stays for the visit, wherever the person goes meanwhile."""
+    if not caller.is_proven:
+        if not sign_in.ask_owner_code(key="edit:code"):
+            return
+        caller = require_visitor()
+    with failure.draw_refusals():
+        now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
+        editing = _find_editing(inside.file, now)
+        is_read_only = not may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
+        if is_read_only:
+            st.warning(f"{READ_ONLY} {_TAKE_IT}", icon=":material/lock:")
+        head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="edit:actions")
+        is_behind = flow_files.make_digest(now) != editing.before
+        if is_behind:
+            _draw_conflict(editing, now)
+        _draw_field(editing, inside.file)
+        content = editing.content
+        draft = _Draft(inside.file, content, *bridge.ask(flow_files.check_flow_file, caller, inside.file, content))
+        _draw_problems(editing.text, draft.problems)
+        with head:
+            _draw_actions(caller, editing, draft, now, is_closed=is_behind or is_read_only)
+            if is_read_only:
+                _draw_text(draft)
+
+
+def _draw_actions(caller: Caller, editing: _Editing, draft: _Draft, now: bytes, *, is_closed: bool) -> None:
+    """*Save* is open without a change and with mistakes too: what is being typed comes with the press that leaves the
+    field."""
+    is_changed = draft.content != now
+    if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
+        if draft.wired is None:
+            st.toast(_MISTAKEN, icon=":material/error:")
+        elif is_changed:
+            _save(caller, editing, draft)
+    if is_changed:
+        draw_action("Discard changes", editing.begin, now, key="edit:discard", icon="undo", kind="secondary")
+    draw_action("Close", _close, key="edit:close")
+    if draft.wired is None:
+        st.caption(f":red[{words.count(len(draft.problems), 'mistake')}, so it cannot be saved.]")
+    else:
+        st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
+
+
+def _find_editing(file: str, now: bytes) -> _Editing:
+    key = f"edit:{file}"
+    if key not in st.session_state:
+        editing = st.session_state[key] = _Editing(b"", "", "")
+        editing.begin(now)
+    found: _Editing = st.session_state[key]
+    return found
+
+
+def _draw_field(editing: _Editing, file: str) -> None:
+    """As in *Temporary overrides*, a later run has what the first one set as its default."""
+    key = f"edit:text:{editing.generation}:{file}"
+    default = {"value": st.session_state[key]} if key in st.session_state else {}
+    st.session_state.setdefault(key, editing.text)
+    with st.container(key="edit:field"):
+        text = st.text_area(f"Text of {file}", key=key, height=_HEIGHT, label_visibility="collapsed", **default)
+    editing.text = text or ""
+
+
+def _draw_conflict(editing: _Editing, now: bytes) -> None:
+    st.warning(
+        "The file was changed meanwhile. Below are its text now and, in the field, yours.",
+        icon=":material/sync_problem:",
+    )
+    st.code(flow_files.write_shown(now), language="yaml", height=240)
+    with st.container(horizontal=True, gap="small"):
+        draw_action("Keep my text", editing.keep, now, key="edit:keep", kind="secondary")
+        draw_action("Take the file's", editing.begin, now, key="edit:take", kind="secondary")
+
+
+def _draw_problems(text: str, problems: Sequence[Problem]) -> None:
+    lines = text.split("\n")
+    for problem in problems[:_MOST_MISTAKES]:
+        mark = ":orange[:material/warning:]" if problem.is_warning else ":red[:material/error:]"
+        hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
+        st.markdown(f"{mark} **Line {problem.line}** · {words.write_sentence(problem.message)}{hint}")
+        if problem.line <= len(lines):
+            st.code(words.cut(lines[problem.line - 1], _LINE_CHARS), language="yaml", line_numbers=False)
+    if (more := len(problems) - _MOST_MISTAKES) > 0:
+        st.caption(f"and {more} more")
+
+
+def _save(caller: Caller, editing: _Editing, draft: _Draft) -> None:
+    try:
+        bridge.ask(flow_files.replace_flow_file, caller, draft.file, before=editing.before, after=draft.content)
+    except flow_files.FileChanged:
+        st.rerun()  # which shows both texts
+    editing.keep(draft.content)
+    st.toast("Saved. It answers from now on.", icon=":material/check:")
+    st.rerun()
+
+
+def _draw_text(draft: _Draft) -> None:
+    copying.draw_copy(draft.content.decode(), what="the text", key="edit")
+    st.download_button(
+        "Download", draft.content, draft.file, "application/yaml", icon=":material/download:", on_click="ignore"
+    )
+
+
+def _open() -> None:
+    st.query_params[_MODE] = "yes"
+
+
+def _close() -> None:
+    st.query_params.pop(_MODE, None)

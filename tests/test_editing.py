@@ -1,0 +1,173 @@
+"""Flow files that are changed in the browser: by whom, to which bytes, over nothing that somebody else wrote."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from flowground.access import flow_files
+from flowground.access.flow_files import make_digest, write_changed, write_shown
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import FlowError, FlowNotFound, NotAllowed
+from flowground.runtime import Runtime
+from tests.app_page import find_by_key, open_script, press, read
+from tests.in_process import runtime_of
+from tests.organization import FLOWS, organization, sign_in
+from tests.running import chat_flow, look_at_once, running
+from tests.servers import write_folder
+
+TALK = FLOWS["talk"]
+CHANGED = TALK.replace("name: Talk", "name: Talk more")
+
+
+@pytest.fixture(autouse=True)
+def _look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at_once(monkeypatch)
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+    flows = {"talk": TALK, "other": chat_flow("scripted", "Other"), "broken": "components: {"}
+    async with running(tmp_path, flows) as opened:
+        yield opened
+
+
+@pytest.fixture
+def flows(tmp_path: Path) -> Iterator[Path]:
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"talk": TALK})):
+        yield tmp_path / "flows"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"a\nb\nc\n", b"a\r\nb\r\nc", b"\xef\xbb\xbfa\r\nb\nc\r\n", b"a\rb\rc", b"a\n\n\nb\r\nc", b"b", b"", b"\n"],
+)
+def test_what_was_not_touched_stays_byte_by_byte(before: bytes) -> None:
+    shown = write_shown(before)
+    assert not {"\r", "\ufeff"} & {*shown}
+    assert write_changed(before, shown) == before
+    assert write_changed(before, shown.replace("b", "ö")) == before.replace(b"b", "ö".encode())
+    assert write_shown(write_changed(before, f"{shown}more")) == f"{shown}more"
+    assert write_changed(before, "") == before[: 3 if before.startswith(b"\xef\xbb\xbf") else 0]
+
+
+def test_new_lines_end_as_most_of_the_file_do() -> None:
+    assert write_changed(b"a\r\nb\nc\r\n", "a\nb\nx\ny\nc\n") == b"a\r\nb\nx\r\ny\r\nc\r\n"
+    assert write_changed(b"", "a\nb") == b"a\nb"
+
+
+async def save(runtime: Runtime, caller: Caller, text: str, before: str = TALK) -> None:
+    digest = make_digest(before.encode())
+    await flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", before=digest, after=text.encode())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("setting", "may"), [("admins", ["augusta"]), ("authors", ["augusta", "olga"]), ("nobody", [])]
+)
+async def test_who_changes_a_flow_is_whom_the_settings_let_and_owns_it(
+    tmp_path: Path, setting: str, may: list[str]
+) -> None:
+    async with organization(tmp_path, config={"authors": {"may_write": setting}}) as acme:
+        file, text = tmp_path / "flows" / "talk.yaml", TALK
+        for name in ("augusta", "olga", "anton", "bob"):
+            caller = await sign_in(acme, name)
+            if name in may:
+                await save(acme, caller, f"{text}# {name}\n", text)
+                text += f"# {name}\n"
+                assert acme.catalogue.list_flows()["talk"].version == make_digest(text.encode())[:12]
+                continue
+            with pytest.raises(FlowNotFound if name == "bob" else NotAllowed):
+                await save(acme, caller, f"{text}# {name}\n", text)
+            with pytest.raises(FlowNotFound if name == "bob" else NotAllowed):
+                await flow_files.open_flow_file(acme.access, caller, "talk.yaml")
+        assert file.read_text() == text
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_no_flow_is_the_admins(tmp_path: Path) -> None:
+    flows = {"broken": "owners: [olga]\ncomponents: {"}
+    async with organization(tmp_path, flows, config={"authors": {"may_write": "authors"}}) as acme:
+        assert await flow_files.open_flow_file(acme.access, await sign_in(acme, "augusta"), "broken.yaml")
+        with pytest.raises(NotAllowed):
+            await flow_files.open_flow_file(acme.access, await sign_in(acme, "olga"), "broken.yaml")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("file", ["../config.yaml", "/etc/passwd", "none.yaml", "", "."])
+async def test_no_other_file_is_read_or_written(runtime: Runtime, file: str) -> None:
+    with pytest.raises(FlowNotFound):
+        await flow_files.open_flow_file(runtime.access, LOCAL_OWNER, file)
+    with pytest.raises(FlowNotFound):
+        await flow_files.replace_flow_file(runtime.access, LOCAL_OWNER, file, before="", after=TALK.encode())
+
+
+BOMB = "x: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TALK.replace("type: ChatInput", "type: ChatInptu"), "ChatInptu"),
+        (TALK + "id: other\n", "'other' is the address of two flows"),
+        (TALK + "# " + "x" * 2_000_000, "is the limit"),
+        (BOMB + TALK, "values"),
+    ],
+)
+async def test_what_would_be_no_flow_is_told_as_of_files_and_not_written(
+    runtime: Runtime, tmp_path: Path, text: str, says: str
+) -> None:
+    wired, problems = await flow_files.check_flow_file(runtime.access, LOCAL_OWNER, "talk.yaml", text.encode())
+    assert wired is None
+    assert says in str(problems[0])
+    with pytest.raises(FlowError):
+        await save(runtime, LOCAL_OWNER, text)
+    assert (tmp_path / "flows" / "talk.yaml").read_text() == TALK
+    await runtime.catalogue.refresh()
+    assert runtime.catalogue.list_flows().keys() == {"talk", "other"}
+
+
+def edit(at: AppTest, text: str) -> AppTest:
+    find_by_key(at.text_area, "edit:text").set_value(text).run()
+    return at
+
+
+def test_a_flow_is_changed_at_the_page_its_mistakes_below_it(flows: Path) -> None:
+    at = press(open_script("inside", flow="talk"), "edit:open")
+    edit(at, TALK.replace("model:", "modle:"))
+    assert "**Line 8** · LanguageModel has no field `modle`. Did you mean **model**?" in read(at)
+    assert "modle: scripted" in [code.value.strip() for code in at.code]
+    press(at, "edit:save")
+    assert (flows / "talk.yaml").read_text() == TALK
+    edit(at, CHANGED)
+    press(at, "edit:save")
+    assert (flows / "talk.yaml").read_text() == CHANGED
+    assert "Saved: what stands here answers." in read(at)
+    press(at, "edit:close")
+    assert "Talk more" in read(at)
+
+
+def test_a_file_that_was_changed_meanwhile_is_shown_beside_ones_own_text_and_not_written_over(flows: Path) -> None:
+    at = press(open_script("inside", flow="talk"), "edit:open")
+    by_hand = TALK + "# by hand\n"
+    (flows / "talk.yaml").write_text(by_hand)
+    edit(at, CHANGED)
+    assert "The file was changed meanwhile" in read(at)
+    assert by_hand.strip() in [code.value.strip() for code in at.code]
+    assert find_by_key(at.text_area, "edit:text").value == CHANGED
+    assert find_by_key(at.button, "edit:save").disabled
+    press(at, "edit:keep")
+    press(at, "edit:save")
+    assert (flows / "talk.yaml").read_text() == CHANGED
+
+
+def test_where_the_folder_cannot_be_written_to_the_text_is_given(flows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    at = press(open_script("inside", flow="talk"), "edit:open")
+    assert "cannot be written to from here" in read(at)
+    assert find_by_key(at.button, "edit:save").disabled
+    assert len(at.get("download_button")) == 1
