@@ -66,11 +66,15 @@ class PersonTrying:
 
 @dataclass(frozen=True, slots=True)
 class PersonChatting:
-    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session."""
+    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session.
+
+    `tries_draft`: it is their own playground, where their draft of the flow answers, if there is one.
+    """
 
     caller: Caller
     session_id: str
     came_from: str = ""
+    tries_draft: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ async def let_in(runtime: Runtime, asker: Asker, address: str) -> Admitted:
             wired = await runtime.access.open_flow(person, address)
             run = runtime.run_limits.open(person, at_page=True, came_from=asker.came_from)
             await run.read(wired.id)
+            if asker.tries_draft:
+                wired = runtime.access.find_draft(person, wired, is_run=True)
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
             run.take_request(wired.id)
             if person.kind == "visitor":

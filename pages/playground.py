@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from flowground import runtime
 from flowground.ui.chat.chat import draw_playground
 from flowground.ui.chat.conversation import Conversation, find_session
+from flowground.ui.inside import editing
 from flowground.ui.overrides.presets_and_links import draw_arrived
 from flowground.ui.overrides.state import find_overrides_state
 from flowground.ui.publish import header, publish
@@ -14,12 +16,16 @@ publish.fulfil_wish(caller, wired)
 may_run_api = header.draw_header(caller, wired)
 draw_arrived(caller, wired)
 header.draw_stale(caller, wired)
+answering = runtime.get().access.find_draft(caller, wired)
+if answering is not wired:
+    editing.draw_trial(wired, find_session(wired.id))
 conversation = Conversation(
     caller,
-    wired,
+    answering,
     find_session(wired.id),
     sees_inside=caller.sees_inside,
-    overrides=find_overrides_state(caller, wired).good,
+    overrides=find_overrides_state(caller, answering).good,
     offers_code=may_run_api,
+    is_draft=answering is not wired,
 )
 draw_playground(conversation)

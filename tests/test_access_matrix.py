@@ -114,6 +114,7 @@ async def adds_file(runtime: Runtime, caller: Caller, chat: str) -> None:
     await shelving.add_file(runtime, caller, "talk", "handbook", file_name="a.txt", pieces=pieces())
 
 
+DRAFT = {"before": "", "content": FLOWS["talk"].encode()}
 OTHER = {"before": "of another file", "after": FLOWS["talk"].encode()}
 TURN = {"flow_id": "talk", "session_id": "s", "message_id": "m"}
 Ask = Callable[[Runtime, Caller, str], Awaitable[object]]
@@ -137,6 +138,7 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         lambda runtime, caller, _: flow_files.open_flow_file(runtime.access, caller, "talk.yaml"),
         lambda runtime, caller, _: flow_files.check_flow_file(runtime.access, caller, "talk.yaml", b""),
         lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),  # type: ignore[arg-type]
+        lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),  # type: ignore[arg-type]
         lambda runtime, caller, _: shelving.remove_file(runtime, caller, "talk", "handbook", "nothing"),
         lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
         lambda runtime, caller, _: usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),

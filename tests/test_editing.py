@@ -1,15 +1,20 @@
 """Flow files that are changed in the browser: by whom, to which bytes, over nothing that somebody else wrote."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from flowground import doors
 from flowground.access import flow_files
 from flowground.access.flow_files import make_digest, write_changed, write_shown
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowError, FlowNotFound, NotAllowed
+from flowground.asking import PersonChatting
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.errors import FlowError, FlowNotFound, InvalidRequest, NotAllowed
+from flowground.events import TurnFinished
+from flowground.loader import drafts
 from flowground.runtime import Runtime
 from tests.app_page import find_by_key, open_script, press, read
 from tests.in_process import runtime_of
@@ -171,3 +176,69 @@ def test_where_the_folder_cannot_be_written_to_the_text_is_given(flows: Path, mo
     assert "cannot be written to from here" in read(at)
     assert find_by_key(at.button, "edit:save").disabled
     assert len(at.get("download_button")) == 1
+
+
+def saying(words: str) -> str:
+    output = f"{{type: ChatOutput, input_value: '{words}'}}"
+    return f"owners: [olga]\ncomponents:\n  ChatInput: {{type: ChatInput}}\n  Out: {output}\n"
+
+
+async def ask(runtime: Runtime, caller: Caller, *, tries_draft: bool = True) -> str:
+    person = PersonChatting(caller, "s", tries_draft=tries_draft)
+    answer = await doors.answer(runtime, person, address="says", ask=RunRequest("hi", session_id="s", stream=True))
+    finished = await answer.finish()
+    assert isinstance(finished, TurnFinished)
+    return finished.outputs[0].text
+
+
+@pytest.fixture
+async def says(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with organization(tmp_path, {"says": saying("saved")}, config={"authors": {"may_write": "authors"}}) as acme:
+        yield acme
+
+
+async def try_draft(runtime: Runtime, caller: Caller, text: str) -> None:
+    await flow_files.try_flow_file(runtime.access, caller, "says.yaml", before="", content=text.encode())
+
+
+@pytest.mark.anyio
+async def test_a_draft_answers_the_playground_of_who_tries_it_and_nobody_elses(says: Runtime) -> None:
+    olga, augusta = await sign_in(says, "olga"), await sign_in(says, "augusta")
+    await try_draft(says, olga, saying("drafted"))
+    assert [await ask(says, olga), await ask(says, augusta)] == ["drafted", "saved"]
+    assert await ask(says, olga, tries_draft=False) == "saved"
+    wired = says.catalogue.list_flows()["says"]
+    assert says.access.find_draft(olga, wired) is not wired
+    assert says.access.find_draft(replace(olga, role="member"), wired) is wired
+    await flow_files.drop_draft(says.access, olga, "says")
+    assert await ask(says, olga) == "saved"
+
+
+@pytest.mark.anyio
+async def test_a_draft_is_gone_when_it_is_saved_after_an_hour_and_when_there_are_many(
+    says: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    olga, text = await sign_in(says, "olga"), saying("drafted")
+    await try_draft(says, olga, text)
+    for number in range(drafts._MOST):
+        assert await ask(says, olga) == "drafted", number
+        wired = says.access.find_draft(olga, says.catalogue.list_flows()["says"])
+        says.access.drafts.put(f"member:{number}", drafts.FlowDraft(wired, b"", ""))
+    assert await ask(says, olga) == "saved"
+    await try_draft(says, olga, text)
+    with monkeypatch.context() as later:
+        later.setattr(drafts, "_SECONDS", -1)
+        assert await ask(says, olga) == "saved"
+    before = make_digest(saying("saved").encode())
+    await flow_files.replace_flow_file(says.access, olga, "says.yaml", before=before, after=saying("new").encode())
+    assert await ask(says, olga) == "new"
+
+
+@pytest.mark.anyio
+async def test_a_draft_with_mistakes_or_of_another_flow_is_not_tried(says: Runtime) -> None:
+    olga = await sign_in(says, "olga")
+    with pytest.raises(FlowError):
+        await try_draft(says, olga, saying("${nothing}"))
+    with pytest.raises(InvalidRequest, match="another id"):
+        await try_draft(says, olga, saying("drafted") + "id: other\n")
+    assert await ask(says, olga) == "saved"

@@ -1,13 +1,15 @@
 """May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
 
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
+from flowground.loader.drafts import Drafts
 from flowground.settings import LocalMode, MayWrite
 from flowground.sign_in import SignIn
 from flowground.store import Store
@@ -38,6 +40,7 @@ class Access:
     """What this process says and remembers of conversations comes to its end."""
     note_removal: Callable[[], None]
     """Somebody was removed: what is left to do of it begins."""
+    drafts: Drafts = field(default_factory=Drafts)
 
     async def recheck(self, caller: Caller) -> Caller:
         """The caller with their present role. Raises NotSignedIn once signed out, deactivated, or shut out.
@@ -167,6 +170,15 @@ class Access:
         return caller.role == "admin" or (
             self.writers == "authors" and (wired is None or self.may_publish(caller, wired))
         )
+
+    def find_draft(self, caller: Caller, wired: WiredFlow, *, is_run: bool = False) -> WiredFlow:
+        """What answers this person's own playground: their draft of the flow, as long as they may write its file."""
+        draft = self.drafts.find(str(caller.owner), wired.id)
+        if draft is None or not caller.is_proven or not self.may_write(caller, wired):
+            return wired
+        if is_run:
+            draft.used = time.monotonic()
+        return draft.wired
 
     def require_writer(self, caller: Caller) -> None:
         """Raises NotAllowed for who may not add flow files, and for the local owner without the owner code."""

@@ -20,6 +20,7 @@ from flowground.access import Access
 from flowground.access.insides import open_inside, read_file
 from flowground.caller import Caller
 from flowground.errors import FlowError, InvalidRequest, Problem
+from flowground.loader.drafts import FlowDraft
 from flowground.store import audit
 from flowground.wiring import WiredFlow
 
@@ -73,6 +74,30 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
     await asyncio.to_thread(_replace, path, before, after)
     await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
     await access.catalogue.read_now()
+    access.drafts.drop(str(caller.owner), wired.id)
+    access.store.on_rights_change()
+
+
+async def try_flow_file(access: Access, caller: Caller, file: str, *, before: str, content: bytes) -> None:
+    """From now on the caller's own playground of the flow runs as the file would say, for nobody else.
+
+    Raises FlowError where that is no flow, and InvalidRequest where it is another one.
+    """
+    await _find(access, caller, file)
+    wired, problems = await access.catalogue.read_draft(file, content)
+    if wired is None:
+        raise FlowError(problems)
+    served = access.catalogue.find(wired.id)
+    if served is None or served.flow.file != file:
+        raise InvalidRequest("A flow with another id than before cannot be tried.", hint="Save it first.")
+    access.drafts.put(str(caller.owner), FlowDraft(wired, content, before))
+    access.store.on_rights_change()
+
+
+async def drop_draft(access: Access, caller: Caller, flow_id: str) -> None:
+    """The flow as it is saved answers the caller again."""
+    access.drafts.drop(str((await access.recheck(caller)).owner), flow_id)
+    access.store.on_rights_change()
 
 
 async def _find(access: Access, caller: Caller, file: str) -> Path:

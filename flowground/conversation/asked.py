@@ -142,7 +142,7 @@ class AskingPage:
             files=tuple(files),
             time_zone=self._time_zone,
         )
-        person = PersonChatting(shown.caller, place.session_id, self._came_from)
+        person = PersonChatting(shown.caller, place.session_id, self._came_from, tries_draft=not shown.is_public)
         answer = await doors.answer(self._runtime, person, address=place.flow_id, ask=request)
         shown.caller = answer.caller
         shown.take_name(answer.start(), frame.id)

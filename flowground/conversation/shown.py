@@ -18,6 +18,9 @@ from flowground.overrides import FieldValues, keep_values
 from flowground.runtime import LiveTurn, Runtime
 from flowground.wiring import WiredFlow, keeps_messages
 
+_CHANGED = "This flow was changed: the new version answers from here on."
+_DRAFT = "Your draft answers from here on."
+_SAVED = "The flow as it is saved answers from here on."
 _UNKEPT = "This flow keeps no messages: a reload clears them."
 
 
@@ -60,10 +63,11 @@ class ShownConversation:
         self.was_told_of: LiveTurn | None = None
         """The turn that began while this was reading what is stored."""
         self.caller, self.wired = caller, wired
-        """Whose it is, and of which flow, as they were when it was last asked."""
+        """Whose it is, and of which flow, as they were when it was last asked; where a draft answers, that one."""
         self.held = HeldTurns()
         self._runtime, self._outbox = runtime, outbox
-        self._is_public, self._neighbours = is_public, neighbours
+        self.is_public, self._neighbours = is_public, neighbours
+        self._is_draft = False
         self._names: dict[LiveTurn, str] = {}
         self._waiting: set[LiveTurn] = set()
         self._is_reading = False
@@ -72,12 +76,13 @@ class ShownConversation:
         """Whether it missed the end of a turn, and has to open the conversation anew."""
         self._tweaks: FieldValues = {}
         self._off: str | None = None
+        self._take_flow(wired)
 
     # What `Telling` asks of a viewer
 
     @property
     def sees_inside(self) -> bool:
-        return self.caller.sees_inside and not self._is_public
+        return self.caller.sees_inside and not self.is_public
 
     @property
     def sight(self) -> Sight:
@@ -141,13 +146,24 @@ class ShownConversation:
 
     def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
         """As they are now."""
-        self.caller, self.wired = caller, wired
+        self.caller = caller
+        self._take_flow(wired)
         self.tell_off()
 
     async def check(self) -> None:
         """Raises NotSignedIn or FlowNotFound where the flow is not theirs any more."""
         self.caller = await self._runtime.access.recheck(self.caller)
-        self.wired = await self._runtime.access.open_flow(self.caller, self.wired.id)
+        self._take_flow(await self._runtime.access.open_flow(self.caller, self.wired.id))
+
+    def _take_flow(self, saved: WiredFlow) -> None:
+        """The flow as it is now; says so where it changed while it is shown."""
+        before, was_draft = self.wired, self._is_draft
+        self.wired = saved if self.is_public else self._runtime.access.find_draft(self.caller, saved)
+        self._is_draft = self.wired is not saved
+        if self.place is None or (before.version, was_draft) == (self.wired.version, self._is_draft):
+            return
+        text = _DRAFT if self._is_draft else _SAVED if was_draft else _CHANGED
+        self.tell("flow", text="" if before.version == self.wired.version else text)
 
     def hold_tweaks(self, tweaks: FieldValues) -> None:
         """The page's overrides and options as they are now; at a shareable playground the options alone."""
@@ -161,7 +177,7 @@ class ShownConversation:
             )
 
     def _keep_taken(self, tweaks: FieldValues) -> FieldValues:
-        if not self._is_public:
+        if not self.is_public:
             return tweaks
         asked = {(field.component, field.name) for field in self.wired.policy.asked}
         return keep_values(tweaks, lambda name, key, _: (name, key) in asked)

@@ -55,6 +55,7 @@ def draw_playground(conversation: Conversation) -> None:
         on_new_change=hear("new", _begin_new),
         on_why_change=hear("why", _ask_why),
         on_test_change=hear("test", _make_test),
+        on_changed_change=lambda: None,  # nor does it here: the page says what the flow is now
         on_closed_change=lambda: None,  # the run that follows asks anew who is here, and what they may open
     )
 
@@ -89,7 +90,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "offers_code": conversation.offers_code,
         "offers_test": conversation.sees_inside and not is_public,
         "explained": rating.take_explained(),
-        "notes": _list_notes(wired, sees_inside=conversation.sees_inside),
+        "notes": _list_notes(conversation),
     }
 
 
@@ -102,10 +103,13 @@ def _write_accent(color: str | None) -> dict[str, str] | None:
     return {"main": color, "link": write_link_color(color)} if color else None
 
 
-def _list_notes(wired: WiredFlow, *, sees_inside: bool) -> list[dict[str, str]]:
+def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
     """Quiet lines at the field. Those for "empty" stand there until something was said."""
-    fetch, limits = model_notes.announce_fetch(wired, sees_inside=sees_inside), model_notes.warn_of_limits(wired)
-    notes = [{"icon": "fetch", "text": fetch}] if fetch else []
+    wired = conversation.wired
+    fetch = model_notes.announce_fetch(wired, sees_inside=conversation.sees_inside)
+    limits = model_notes.warn_of_limits(wired)
+    notes = [{"icon": "test", "text": "Your draft answers. Only you can see it."}] if conversation.is_draft else []
+    notes += [{"icon": "fetch", "text": fetch}] if fetch else []
     return notes + ([{"when": "empty", "text": limits}] if limits else [])
 
 

@@ -18,7 +18,7 @@ from flowground.wiring import WiredFlow
 class Conversation:
     """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
 
-    `overrides` apply to what is said here.
+    `overrides` apply to what is said here. `is_draft`: `wired` is the caller's draft, and not what is saved.
     """
 
     caller: Caller
@@ -27,6 +27,7 @@ class Conversation:
     sees_inside: bool = False
     overrides: FieldValues = field(default_factory=dict)
     offers_code: bool = False
+    is_draft: bool = False
 
 
 def name_flow(wired: WiredFlow) -> str:

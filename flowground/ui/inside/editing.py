@@ -1,7 +1,9 @@
-"""*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it."""
+"""*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it; and
+what a playground says while a draft of theirs answers there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -11,7 +13,7 @@ from flowground.access.insides import FlowInside
 from flowground.caller import Caller
 from flowground.errors import Problem
 from flowground.flow.templates import may_write_into
-from flowground.ui.page import bridge, copying, failure, words
+from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell.new_flow import READ_ONLY
@@ -23,6 +25,7 @@ _HEIGHT = 460
 _MOST_MISTAKES = 10
 _LINE_CHARS = 200
 _TAKE_IT = "Copy or download the text, and save it where the files are kept."
+_TRY = "Your own chat is answered by this text, until you save it or end the trial. Others notice nothing."
 _MISTAKEN = "Correct the mistakes below first."
 
 
@@ -73,15 +76,15 @@ def draw_way() -> None:
     draw_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
 
 
-def draw_editor(caller: Caller, inside: FlowInside) -> None:
-    """What was typed stays for the visit, wherever the person goes meanwhile."""
+def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
+    """What was typed stays for the visit, wherever the person goes meanwhile. It is tried in the chat `session`."""
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="edit:code"):
             return
         caller = require_visitor()
     with failure.draw_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
-        editing = _find_editing(inside.file, now)
+        editing = _find_editing(caller, inside, now)
         is_read_only = not may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
         if is_read_only:
             st.warning(f"{READ_ONLY} {_TAKE_IT}", icon=":material/lock:")
@@ -94,36 +97,76 @@ def draw_editor(caller: Caller, inside: FlowInside) -> None:
         draft = _Draft(inside.file, content, *bridge.ask(flow_files.check_flow_file, caller, inside.file, content))
         _draw_problems(editing.text, draft.problems)
         with head:
-            _draw_actions(caller, editing, draft, now, is_closed=is_behind or is_read_only)
+            is_changed, is_closed = content != now, is_behind or is_read_only
+            _draw_saving(caller, editing, draft, is_changed=is_changed, is_closed=is_closed)
+            if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
+                _try(caller, editing, draft, session)
+            if is_changed:
+                forget = partial(_discard, caller, editing, draft, now)
+                draw_action("Discard changes", forget, key="edit:discard", icon="undo", kind="secondary")
+            draw_action("Close", _close, key="edit:close")
+            st.caption(_write_state(draft, is_changed=is_changed))
             if is_read_only:
                 _draw_text(draft)
 
 
-def _draw_actions(caller: Caller, editing: _Editing, draft: _Draft, now: bytes, *, is_closed: bool) -> None:
-    """*Save* is open without a change and with mistakes too: what is being typed comes with the press that leaves the
-    field."""
-    is_changed = draft.content != now
+def _draw_saving(caller: Caller, editing: _Editing, draft: _Draft, *, is_changed: bool, is_closed: bool) -> None:
+    """Open without a change and with mistakes too: what is being typed comes with the press that leaves the field."""
     if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
         if draft.wired is None:
             st.toast(_MISTAKEN, icon=":material/error:")
         elif is_changed:
             _save(caller, editing, draft)
-    if is_changed:
-        draw_action("Discard changes", editing.begin, now, key="edit:discard", icon="undo", kind="secondary")
-    draw_action("Close", _close, key="edit:close")
+
+
+def _write_state(draft: _Draft, *, is_changed: bool) -> str:
     if draft.wired is None:
-        st.caption(f":red[{words.count(len(draft.problems), 'mistake')}, so it cannot be saved.]")
-    else:
-        st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
+        return f":red[{words.count(len(draft.problems), 'mistake')}, so it cannot be saved.]"
+    return "Not saved yet." if is_changed else "Saved: what stands here answers."
 
 
-def _find_editing(file: str, now: bytes) -> _Editing:
-    key = f"edit:{file}"
+def _try(caller: Caller, editing: _Editing, draft: _Draft, session: str) -> None:
+    """In the playground, where the person was."""
+    if draft.wired is None:
+        st.toast(_MISTAKEN, icon=":material/error:")
+        return
+    bridge.ask(flow_files.try_flow_file, caller, draft.file, before=editing.before, content=draft.content)
+    query = {"flow": draft.wired.id} | ({"session": session} if session else {})
+    st.switch_page(browser.PLAYGROUND, query_params=query)
+
+
+def draw_trial(wired: WiredFlow, session: str) -> None:
+    """At the playground: that a draft answers, the way back to it, and its end."""
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="trial"):
+        st.markdown(":material/science: **You are trying a draft.** Others get the flow as it is saved.")
+        st.space("stretch")
+        query = {"flow": wired.id, "session": session, _MODE: "yes"}
+        st.page_link(browser.INSIDE, label="Edit", icon=":material/edit:", query_params=query)
+        draw_action("End the trial", _end_trial, wired, key="trial:end", kind="secondary")
+
+
+def _end_trial(wired: WiredFlow) -> None:
+    bridge.ask(flow_files.drop_draft, require_visitor(), wired.id)
+
+
+def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
+    """As it was left; in a new visit the draft that is tried, else what stands in the file."""
+    key = f"edit:{inside.file}"
     if key not in st.session_state:
         editing = st.session_state[key] = _Editing(b"", "", "")
         editing.begin(now)
+        drafts = runtime.get().access.drafts
+        if inside.wired and (tried := drafts.find(str(caller.owner), inside.wired.id)):
+            editing.begin(tried.content)
+            editing.before = tried.before
     found: _Editing = st.session_state[key]
     return found
+
+
+def _discard(caller: Caller, editing: _Editing, draft: _Draft, now: bytes) -> None:
+    editing.begin(now)
+    if draft.wired:
+        bridge.ask(flow_files.drop_draft, caller, draft.wired.id)
 
 
 def _draw_field(editing: _Editing, file: str) -> None:

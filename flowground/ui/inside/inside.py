@@ -65,7 +65,7 @@ def draw_page() -> None:
         if not is_editing and editing.may_edit(caller, inside):
             editing.draw_way()
     if is_editing:
-        editing.draw_editor(caller, inside)
+        editing.draw_editor(caller, inside, session)
     else:
         key = make_key(f"inside:{wired.id if wired else inside.file}")
         _draw_component(key=key, data=[describe(inside, session)])

@@ -3,7 +3,7 @@
 import { Turn } from "./turn.js";
 import { focusVersions } from "./versions.js";
 
-const HEARD = { conversation, behind, messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, rated };
+const HEARD = { conversation, behind, messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, flow, rated };
 
 /** One frame; what this page does not know is left out. */
 export function hearFrame(view, frame) {
@@ -213,6 +213,15 @@ function off(view, frame) {
   setOff(view, frame.text);
   view.list.redraw();
   view.update();
+}
+
+/** Another version or a draft answers: the page's own words around the conversation follow, unless a dialog is open. */
+function flow(view, { text: sentence }) {
+  if (sentence) {
+    view.list.mark(sentence);
+    view.speech.say(sentence);
+  }
+  if (!view.isElsewhere) view.trigger("changed", Date.now());
 }
 
 function setOff(view, sentence) {

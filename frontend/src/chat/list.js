@@ -112,7 +112,14 @@ export class List {
     this.markDays();
   }
 
-  /** A line where another day begins. */
+  /** A quiet line below all that stands here now. */
+  mark(sentence) {
+    const last = this.order().at(-1);
+    if (last) last.mark = sentence;
+    this.markDays();
+  }
+
+  /** A line where another day begins, and those that were marked. */
   markDays() {
     for (const mark of this.log.querySelectorAll(".fg-day")) mark.remove();
     let before = null;
@@ -120,6 +127,7 @@ export class List {
       const day = item.at ? writeDay(item.at) : before;
       if (before && day !== before) this.log.insertBefore(make("p", { class: "fg-day" }, day), item.element);
       before = day;
+      if (item.mark) item.element.after(make("p", { class: "fg-day" }, item.mark));
     }
   }
 

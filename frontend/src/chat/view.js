@@ -210,8 +210,12 @@ export class View {
     this.scroll?.follow(!this.isForm);
     this.update();
     this.ask();
-    const isElsewhere = document.querySelector('[role="dialog"], [data-testid="stPopoverBody"]'); // whose focus is its own
-    if (!isElsewhere) this.takeUp();
+    if (!this.isElsewhere) this.takeUp();
+  }
+
+  /** Whether something lies over the page, whose focus is its own. */
+  get isElsewhere() {
+    return Boolean(document.querySelector('[role="dialog"], [data-testid="stPopoverBody"]'));
   }
 
   /** The next message may be written at once; fingers ask for their keyboard themselves, as it covers what one reads. */

@@ -1,0 +1,61 @@
+"""A flow that is changed in the browser: its draft answers its author alone; what is saved everybody, who are told."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import enter_as
+from tests.axe import find_ours
+from tests.house import SHARED, House
+from tests.open_page import answers, ask, expect_count, go, still
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+FLOW = """\
+name: Support
+components:
+  ChatInput: {type: ChatInput}
+  Said: {type: Prompt, template: "Saved says {what}", what: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Said}"}
+"""
+DRAFT = FLOW.replace("Saved", "Draft")
+HOUSE = House(flows={"support": FLOW}, shared={"support": SHARED})
+
+
+def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
+    house: AppServer, ada: "Page", page: "Page", axe: str
+) -> None:
+    chat = f"{house.url}/playground?flow=support"
+    ask(go(enter_as(page, house, "bob"), chat), "hello", "Saved says hello")
+    ask(go(ada, chat), "hello", "Saved says hello")
+    main = ada.get_by_test_id("stMain")
+    main.get_by_role("link", name="Inside").click()
+    main.get_by_role("button", name="Edit").click()
+    field = ada.get_by_role("textbox", name="Text of support.yaml")
+    field.fill(DRAFT)
+    main.get_by_role("button", name="Try").click()
+    main.get_by_text("You are trying a draft.").wait_for()
+    expect_count(answers(ada), 1)
+    ask(ada, "and now", "Draft says and now")
+    main.get_by_text("Your draft answers. Only you can see it.").wait_for()
+    assert find_ours(ada, axe) == set()
+    ask(page, "and now", "Saved says and now")
+    ask(go(ada, f"{house.url}/public_flow/support"), "here", "Saved says here")
+
+    go(ada, chat)
+    main.get_by_role("link", name="Edit").click()
+    assert field.input_value() == DRAFT
+    assert find_ours(ada, axe) == set()
+    main.get_by_role("button", name="Save").click()
+    main.get_by_text("Saved: what stands here answers.").wait_for()
+    assert (house.folder / "flows" / "support.yaml").read_text("utf-8") == DRAFT
+    told = page.get_by_role("log").get_by_text("This flow was changed: the new version answers from here on.")
+    told.wait_for()
+    ask(still(page), "at last", "Draft says at last")
+    told.wait_for()
+    go(ada, chat)
+    assert main.get_by_text("You are trying a draft.").count() == 0
