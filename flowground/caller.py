@@ -21,6 +21,9 @@ Sees = Literal["answers", "inside"]
 """What a token shows of a flow: what its outputs say, or prompts, traces, every field, and failures whole too."""
 Sets = Literal["opened", "unprotected"]
 """What a token may set: the fields that the flow's author opened to members, or every one that is not protected."""
+Unlocks = Literal["none", "unlisted", "protected"]
+"""Of the fields that no token sets, those that a person at a page does in flows of their own: those alone that the
+author did not list, or the protected ones too."""
 Right = Literal["sees", "sets"]
 Shape = Literal["langflow", "simple"]
 """How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
@@ -78,6 +81,7 @@ class Caller:
     `person` is the member whose rights count: the caller, or whose token it is; None where no member is behind it.
     `has_kept_apart`: conversations of this person are kept under single tokens of theirs, as releases before did.
     `sees` and `sets` are the most that a token may; what its role does not reach is out of reach all the same.
+    `unlocks` is a person's at a page, as `Access.recheck` finds it, and no token's.
     """
 
     kind: CallerKind
@@ -90,6 +94,7 @@ class Caller:
     has_kept_apart: bool = False
     sees: Sees = "inside"
     sets: Sets = "unprotected"
+    unlocks: Unlocks = "none"
 
     def __post_init__(self) -> None:
         if self.kind == "member":

@@ -5,14 +5,16 @@ import base64
 import json
 import random
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER
+from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import InvalidRequest, TweaksRefused
 from flowground.overrides import LONGEST_LINK, drop_inputs, find_changes, read_link, write_link
-from tests.talk import FLOW, MEMBER, OPENED
+from tests.flow_texts import wired
+from tests.talk import FLOW, MEMBER, OPENED, PLAIN, SEEING, SETTING, TALK
 
 
 def test_only_what_differs_is_an_override() -> None:
@@ -51,6 +53,37 @@ def test_what_cannot_be_is_refused_as_by_the_api(values: dict[str, Any], sentenc
     with pytest.raises(TweaksRefused) as caught:
         find_changes(FLOW, values, LOCAL_OWNER)
     assert sentence in caught.value.message
+
+
+OWN = wired(
+    f"owners: [olga]\n{TALK}  Api: {{type: APIRequest, url_input: 'https://example.com'}}\n"
+    "api: {overridable: [Prompt.tone]}\n"
+)
+OLGA = Caller(kind="member", id="olga", role="author", unlocks="unlisted")
+WRITER = replace(OLGA, unlocks="protected")
+CLOSED = {
+    "Model.temperature": "unlisted", "Model.model": "protected", "Api.method": "protected", "Api.headers": "never",
+    "Api.url_input": "never", "Model.files": "never", "Model.input_value": "never",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("caller", "unlocks"),
+    [
+        (OLGA, {"unlisted"}),
+        (WRITER, {"unlisted", "protected"}),
+        (WRITER.try_api("answers", "opened"), {"unlisted", "protected"}),
+        (replace(WRITER, id="anton"), set()),
+        (replace(LOCAL_OWNER, unlocks="protected"), {"unlisted", "protected"}),
+        (MEMBER, set()), (PLAIN, set()), (SETTING, set()), (SEEING, set()),
+    ],
+)  # fmt: skip
+def test_who_owns_a_flow_sets_closed_fields_at_a_page_and_no_token_does(caller: Caller, unlocks: set[str]) -> None:
+    policies = OWN.policy.fields
+    assert set(CLOSED.values()) == {"unlisted", "protected", "never"}
+    for field, kind in CLOSED.items():
+        name, _, key = field.partition(".")
+        assert OWN.policy.may_set(policies[name][key], caller) == (kind in unlocks), field
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_an_emptied_editor_means_the_authors_value() -> None:
 def test_locked_fields_say_why_and_a_search_finds_others_by_name() -> None:
     at = open_script("api_access", flow="talk")
     assert ":material/lock: **System Message** · Set by Prompt" in read_plain(at)
-    assert ":material/lock: **Model** · Change it in the flow file" in read_plain(at)
+    assert ":material/lock: **Files** · Change it in the flow file" in read_plain(at)
     assert not any(area.label == "System Message" for area in at.text_area)
     find_by_label(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Chat History Messages", "Number of Messages"]
@@ -218,7 +218,7 @@ def test_a_link_applies_once_it_is_accepted() -> None:
     ("word", "sentence"),
     [
         ("garbage", "This link holds no overrides that can be read"),
-        (write_link({"Model": {"model": "scripted:long"}}), "protected"),
+        (write_link({"Model": {"files": "a.txt"}}), "protected"),
         (write_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
         (write_link({"Prompt": {"tone": "kind"}}), "what the flow says already"),
     ],
@@ -398,6 +398,20 @@ def test_overrides_that_need_it_let_the_next_token_set_fields_and_say_so(pane: A
     stored = [(token.name, token.sets) for token in bridge.read(tokens.list_tokens)]
     narrow = [("narrow", "opened"), ("early", "opened")]
     assert stored == [("late", "opened"), ("fitting", "unprotected"), *narrow]
+
+
+def test_an_author_overrides_fields_that_no_token_sets_and_is_told_that_the_code_is_refused() -> None:
+    at = open_script("api_access", flow="opened")
+    find_by_label(at.text_input, "Model").set_value("scripted:json").run()  # protected, and not listed
+    find_by_label(at.text_input, "Tone").set_value("rude").run()  # not listed
+    assert all("scripted:json" in code and "rude" in code for code in codes(at))
+    assert "No token may set `Prompt.tone` and `Model.model`, so this code is refused." in read(at)
+    assert "need a token that may set fields" not in read(at)
+    press(at, "try:opened:run")
+    assert "200 OK" in read(at)
+    go(at, "playground", flow="opened")
+    assert read_chat(at)["chip"]["label"] == "2 overrides"
+    assert "Be rude." in talk(at).ask("Hello")
 
 
 def test_overrides_of_opened_fields_need_no_other_token() -> None:

@@ -51,12 +51,19 @@ class Access:
             present = await self.sign_in.find_caller(caller.sign_in_id) if caller.sign_in_id else None
             if present is None or present.owner != caller.owner:
                 raise NotSignedIn("You are no longer signed in.")
-            return present
+            return self._unlock(present)
         if caller.kind == "visitor" and not self.allow_public:
             raise NotSignedIn("Sign in first.")
         if caller.kind == "local":
-            return await self._recheck_local(caller)
+            return self._unlock(await self._recheck_local(caller))
         return caller
+
+    def _unlock(self, caller: Caller) -> Caller:
+        """Whoever may write flow files sets the protected fields too: they reach whatever the server's keys do."""
+        if not caller.opens_every_flow:
+            return caller
+        may_write = caller.is_proven and self.may_write(caller)
+        return replace(caller, unlocks="protected" if may_write else "unlisted")
 
     async def _recheck_local(self, caller: Caller) -> Caller:
         caller = await self._check_proof(caller)

@@ -58,6 +58,7 @@ class FlowPolicy:
         listed = flow.api.overridable
         entries = {entry.field: entry for entry in listed or ()}
         self.opened = None if listed is None else tuple(entries)
+        self._owners = flow.owners
         self.fields: Mapping[str, Mapping[str, FieldPolicy]] = {
             name: compile_component(flow, name, component, connections.get(name, {}), entries)
             for name, component in components.items()
@@ -110,7 +111,8 @@ class FlowPolicy:
 
     def find_component(self, key: str, caller: Caller) -> str | None:
         """The id of the component with this id or display name, the last of several alike."""
-        names_all = caller.sees_inside or (caller.sets_unprotected and self.opened is None)
+        may_name = caller.sets_unprotected and self.opened is None
+        names_all = caller.sees_inside or may_name or caller.unlocks != "none"
         return self._named[names_all].get(key)
 
     def is_secret(self, name: str, key: str) -> bool:
@@ -120,7 +122,18 @@ class FlowPolicy:
 
     def may_set(self, policy: FieldPolicy, caller: Caller) -> bool:
         """Whether this caller may set this field, to some value. Nothing else decides it."""
-        return not policy.closed and (policy.opened is not None or caller.sets_unprotected)
+        if policy.closed:
+            return self._may_unlock(policy, caller)
+        return policy.opened is not None or caller.sets_unprotected
+
+    def _may_unlock(self, policy: FieldPolicy, caller: Caller) -> bool:
+        """Whether it is a person at a page who owns the flow, and the field neither secret nor fixed in the file."""
+        field = policy.type
+        if policy.closed == "filled" or field.is_secret or field.is_fixed or field.wants == "files":
+            return False
+        if caller.role != "admin" and self._owners is not None and caller.person not in self._owners:
+            return False
+        return caller.unlocks == "protected" or (caller.unlocks == "unlisted" and field.callers_may_set)
 
     def refuse(self, name: str, key: str, *, caller: Caller, sent: str | None = None) -> Refusal | None:
         """Why this field of a component, which the caller called `sent`, cannot be set by them; None where it can."""
@@ -188,14 +201,14 @@ class FlowPolicy:
         return Refusal(refusal.field, f"`{sent}` does not take this value.", lacks="sees")
 
     def explain_lock(self, policy: FieldPolicy) -> str | None:
-        """Why the field is closed, in an editor's few words; None where it is open."""
+        """Why the field is closed, in an editor's few words, to who may not set it; None where it is open."""
         if policy.filled_by:
             sources = dict.fromkeys(self._titles[reference.component] for reference in policy.filled_by.references)
             return f"Set by {' and '.join(sources)}"
-        if policy.closed == "unlisted":
-            return "Not editable via API"
         if policy.type.is_secret and policy.closed:
             return "Secret"
+        if policy.closed == "unlisted" and policy.type.callers_may_set:
+            return "Not editable via API"
         return "Change it in the flow file" if policy.closed else None
 
     def _refuse_unknown(self, name: str, key: str, what: str) -> Refusal:

@@ -152,7 +152,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     if not call:
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
-    tokens.draw_lacking(caller, wired, fresh)
+    tokens.draw_lacking(caller, wired, fresh, request.tweaks)
     _draw_notes(caller, wired, asked)
     person = PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh))
     try_it.draw_try(person, wired, asked, files=call.files if call else ())

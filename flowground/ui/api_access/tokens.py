@@ -73,9 +73,20 @@ def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> N
     st.session_state[key] = needs
 
 
-def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> None:
-    """That the code sets fields, and which token may; and the way to the form for one. It stays in sight where the
-    overrides are longer than the screen. Nothing where the token in the box may."""
+def _draw_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
+    """Fields that the code sets and no token may, though who looks does so in their own chat and by *Try it*."""
+    known = wired.policy.fields
+    fields = [known[name][key] for name, given in tweaks.items() for key in given if key in known.get(name, {})]
+    if closed := [f"`{item.key}`" for item in fields if item.closed]:
+        says = f"No token may set {join_words(closed, 'and')}, so this code is refused. Your chat and *Try it* take it."
+        hint = "Programs may once the flow's file lists it under `api.overridable`."
+        st.caption(f":orange[:material/lock: {says} {hint}]")
+
+
+def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, tweaks: FieldValues) -> None:
+    """That the code sets fields, and which token may, if any; and the way to the form for one. It stays in sight where
+    the overrides are longer than the screen. Nothing where the token in the box may."""
+    _draw_closed(wired, tweaks)
     if not st.session_state.get(f"tokens:needed:{wired.id}"):
         return
     if not caller.is_proven or (fresh and fresh.token.sets == "unprotected"):

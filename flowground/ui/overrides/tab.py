@@ -92,13 +92,15 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
     with st.container(border=True, gap="small", key=f"overrides:{wired.id}:{name}"):
         also = "" if shown == name else f" :gray[:small[{words.escape(name)}]]"
         st.markdown(f"**{words.escape(shown)}**{also}")
+        policy = state.wired.policy
+        closed = [item for item in fields if not policy.may_set(item, state.caller)]
         for item in fields:
-            if not item.closed:
+            if item not in closed:
                 _draw_field(state, item)
-        if closed := [item for item in fields if item.closed]:
+        if closed:
             with st.container(gap=None):
                 for item in closed:
-                    why = words.escape(wired.policy.explain_lock(item) or "")
+                    why = words.escape(policy.explain_lock(item) or "")
                     st.caption(f":material/lock: **{words.escape(item.type.title)}** · {why}")
 
 
