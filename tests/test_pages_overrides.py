@@ -203,6 +203,17 @@ def test_the_chat_or_the_form_is_told_them_and_runs_with_them() -> None:
     assert '"temperature": 1.5' in talk(at).ask("A text")
 
 
+def test_feedback_on_an_answer_names_its_overrides() -> None:
+    at = open_script("api_access", flow="talk")
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
+    chat = talk(go(at, "playground", flow="talk"))
+    chat.ask("Hello")
+    answer = chat.show(chat.session)["messages"][-1]["id"]
+    chat.send("rate", session=chat.session, message=answer, value="bad")
+    chat.read_until("rated")
+    assert "overrides of Prompt.tone" in read_plain(go(at, "feedback", flow="talk"))
+
+
 def test_a_link_applies_once_it_is_accepted() -> None:
     word = write_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
     at = open_script("playground", flow="talk", overrides=word)

@@ -120,6 +120,19 @@ async def test_authors_read_nothing_of_a_conversation_that_is_not_shared(store: 
     assert not {"ada", "question", "answer 1"} & set(str(item).replace("'", " ").split())
 
 
+async def test_authors_read_which_fields_were_overridden_and_not_with_what(store: Store) -> None:
+    for name, request in (("1", '{"tweaks": {"Prompt": {"tone": "rude"}, "Model": {"seed": 7}}}'), ("2", None)):
+        run = replace(ran(status="running"), id=f"r{name}", flow_id="echo")
+        question = said("question", id=f"q{name}", run_id=run.id)
+        await store.write(turns.begin_turn, **HERE, message=question, run=run, request=request)
+        answer = said("answer", "assistant", id=f"a{name}", run_id=run.id)
+        await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+        await rate(store, "bad", message_id=f"a{name}")
+    items = {item.message_id: item for item in await list_items(store)}
+    assert (items["a1"].overrides, items["a2"].overrides) == (("Prompt.tone", "Model.seed"), ())
+    assert "rude" not in str(items)
+
+
 async def test_they_read_one_that_is_up_to_the_answer_with_its_steps_until_it_is_taken_back(store: Store) -> None:
     await ask(store, "1", "2", "3")
     await rate(store, "bad", message_id="a2")

@@ -27,7 +27,7 @@ from flowground.web.sent_files import SentFiles, refuse_file, require_caller
 from flowground.words import cut
 
 PATH = "/export/feedback"
-COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer")
+COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
 _VALUES: dict[str, RatingValue | None] = {"": None, "good": "good", "bad": "bad"}
 _LATEST = 1e11
 """Seconds since 1970: the year 5138, which is in no list."""
@@ -92,6 +92,7 @@ async def _write_table(items: AsyncIterator[FeedbackItem]) -> AsyncIterator[str]
                 item.flow_version or "",
                 cut(turn.question, SHOWN_CHARS) if turn else "",
                 cut(turn.answer, SHOWN_CHARS) if turn else "",
+                " ".join(item.overrides),
             )
         )
 

@@ -1,12 +1,14 @@
 """Ratings as a flow's authors read them: a page at a time, and of conversations only what people shared.
 
-A page begins behind a `FeedbackPlace`, never at a count of rows. What is not shared is not even read.
+A page begins behind a `FeedbackPlace`, never at a count of rows. What is not shared is not even read; of overrides the
+names are told, and no values.
 """
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
 from flowground.store import tables
 from flowground.store.runs import conversations
@@ -20,11 +22,14 @@ SHOWN_CHARS = 1_000
 _MOST_READ = 100
 _MOST_READ_CHARS = 500_000
 """Messages of a shared conversation that are read, and their characters: the newest up to the rated one."""
+_LONGEST_REQUEST = 100_000
+"""Characters of a run's overrides whose names are read: a prompt may be in it, and a hundred are read at once."""
 _t = tables.ratings.c
 _m = tables.messages.c
 _q = tables.messages.alias("question").c
 _s = tables.sessions.c
 _r = tables.runs.c
+_c = tables.run_contents.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +60,17 @@ class SharedTurn:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackItem:
-    """One rating. `shared` None: all that is told of the conversation is when, which model and which version it had."""
+    """One rating. `shared` None: all that is told of the conversation is when, which model and which version it had.
+
+    `overrides` are the fields that were overridden, as `Component.field`.
+    """
 
     message_id: str
     rating: Rating
     at: datetime
     model: str | None
     flow_version: str | None
+    overrides: tuple[str, ...]
     shared: SharedTurn | None
 
 
@@ -94,8 +103,10 @@ def list_page(
     """The flow's ratings, newest first, behind a place; the first page where none is given."""
     rows = connection.execute(
         select(_t.message, _t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at, _m.model, _r.flow_version)
+        .add_columns(case((func.length(_c.request) <= _LONGEST_REQUEST, _c.request)).label("request"))
         .join_from(tables.ratings, tables.messages, _m.id == _t.message)
         .outerjoin(tables.runs, _r.id == _m.run_id)
+        .outerjoin(tables.run_contents, _c.run_id == _m.run_id)
         .where(*_match(flow_id, only), *_is_behind(after))
         .order_by(_t.at.desc(), _t.message.desc())
         .limit(limit + 1)
@@ -109,11 +120,17 @@ def list_page(
             at=read_moment(row.at),
             model=row.model,
             flow_version=row.flow_version,
+            overrides=_name_overrides(row.request),
             shared=shared.get(row.message),
         )
         for row in shown
     )
     return FeedbackPage(items, FeedbackPlace(shown[-1].at, shown[-1].message) if len(rows) > limit else None)
+
+
+def _name_overrides(request: str | None) -> tuple[str, ...]:
+    tweaks = json.loads(request).get("tweaks", {}) if request else {}
+    return tuple(f"{name}.{key}" for name, fields in tweaks.items() for key in fields)
 
 
 def count_values(connection: Connection, *, flow_id: str, only: FeedbackFilter) -> int:

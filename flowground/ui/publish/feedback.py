@@ -33,6 +33,7 @@ from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.names import read_names
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
+from flowground.words import join_words
 
 _ADDRESS = "/export/feedback"
 """The route in flowground/web/feedback_files.py."""
@@ -40,6 +41,7 @@ _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "b
 _DAYS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
 _VERSION_CHARS = 8
+_NAMES_CHARS = 200
 
 
 def may_read(caller: Caller, wired: WiredFlow) -> bool:
@@ -122,7 +124,9 @@ def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str)
 def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
     labels = ", ".join(LABELS[label] for label in item.rating.labels)
     version = f"version {item.flow_version[:_VERSION_CHARS]}" if item.flow_version else ""
-    facts = words.join((browser.write_moment(item.at), item.model or "", version))
+    fields = join_words(item.overrides, "and") if item.overrides else ""
+    overrides = f"overrides of {words.cut(fields, _NAMES_CHARS)}" if fields else ""
+    facts = words.join((browser.write_moment(item.at), item.model or "", version, overrides))
     with st.container(border=True, key=f"feedback:item:{number}"):
         st.markdown(f"{words.join((_ICONS[item.rating.value], labels))}  \n:small[:gray[{words.escape(facts)}]]")
         if item.rating.reason:
