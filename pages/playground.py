@@ -18,7 +18,7 @@ draw_arrived(caller, wired)
 header.draw_stale(caller, wired)
 answering = runtime.get().access.find_draft(caller, wired)
 if answering is not wired:
-    editing.draw_trial(wired, find_session(wired.id))
+    editing.draw_trial(caller, wired, find_session(wired.id))
 conversation = Conversation(
     caller,
     answering,

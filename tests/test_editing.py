@@ -154,6 +154,10 @@ def test_a_flow_is_changed_at_the_page_its_mistakes_below_it(flows: Path) -> Non
     assert "Saved: what stands here answers." in read(at)
     press(at, "edit:close")
     assert "Talk more" in read(at)
+    (flows / "talk.yaml").write_text(TALK)
+    press(at, "edit:open")  # where nothing was typed since, it begins with what stands there
+    assert find_by_key(at.text_area, "edit:text").value == TALK
+    assert "changed meanwhile" not in read(at)
 
 
 def test_a_file_that_was_changed_meanwhile_is_shown_beside_ones_own_text_and_not_written_over(flows: Path) -> None:

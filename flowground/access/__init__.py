@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
@@ -187,14 +186,12 @@ class Access:
             draft.used = time.monotonic()
         return draft.wired
 
-    def require_writer(self, caller: Caller) -> None:
-        """Raises NotAllowed for who may not add flow files, and for the local owner without the owner code."""
+    def require_writer(self, caller: Caller, *, may: bool) -> None:
+        """Raises NotAllowed where this person may not write the file, and for the local owner without the code."""
         self.require_lasting(caller)
-        if not self.may_write(caller):
-            self.refuse_writing()
-
-    def refuse_writing(self) -> NoReturn:
-        raise NotAllowed("You may not write this flow file.", hint="`authors.may_write` in config.yaml says who may.")
+        if not may:
+            says = "You may not write this flow file."
+            raise NotAllowed(says, hint="`authors.may_write` in config.yaml says who may.")
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""

@@ -72,10 +72,10 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
     if wired is None:
         raise FlowError(problems)
     await asyncio.to_thread(_replace, path, before, after)
-    await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
     await access.catalogue.read_now()
     access.drafts.drop(str(caller.owner), wired.id)
     access.store.on_rights_change()
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
 
 
 async def try_flow_file(access: Access, caller: Caller, file: str, *, before: str, content: bytes) -> None:
@@ -104,9 +104,7 @@ async def _find(access: Access, caller: Caller, file: str) -> Path:
     """Of a file that is in the folder, for who may write it now."""
     inside = await read_file(access, caller, file)
     caller = await access.recheck(caller)
-    access.require_lasting(caller)
-    if not may_change(access, caller, inside.wired):
-        access.refuse_writing()
+    access.require_writer(caller, may=may_change(access, caller, inside.wired))
     return access.catalogue.folder / file
 
 

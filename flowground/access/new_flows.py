@@ -1,6 +1,8 @@
 """A flow file to begin with, written from a page by who may write flow files."""
 
 import asyncio
+import os
+from pathlib import Path
 
 from flowground.access import Access
 from flowground.caller import Caller
@@ -16,13 +18,19 @@ async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None
     cannot be written to.
     """
     caller = await access.recheck(caller)
-    access.require_writer(caller)
+    access.require_writer(caller, may=access.may_write(caller))
     await access.catalogue.refresh()
     require_free_address(access, draft)
     folder = access.catalogue.folder
     await asyncio.to_thread(write_flow_file, folder, draft, shown=f"{folder.name}/{draft.file}")
-    await access.store.write(audit.record, actor=str(caller.owner), action="flow.added", subject=draft.file)
     await access.catalogue.read_now()
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.added", subject=draft.file)
+
+
+def may_write_into(folder: Path) -> bool:
+    """Whether this process may put files into a folder, or make the folder where it is not there."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def require_free_address(access: Access, draft: DraftedFlow) -> None:

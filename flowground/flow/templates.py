@@ -179,12 +179,6 @@ def choose_address(name: str) -> str:
     return _NOT_IN_ADDRESSES.sub("-", fold(name)).strip("-._")[:_LONGEST_ADDRESS].rstrip("-._")
 
 
-def may_write_into(folder: Path) -> bool:
-    """Whether this process may put files into a folder, or make the folder where it is not there."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
 def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
     """Writes the file into the folder, whole or not at all and over no other; `shown` is its path as people read it.
 

@@ -3,19 +3,17 @@ what a playground says while a draft of theirs answers there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import flow_files
+from flowground.access import flow_files, new_flows
 from flowground.access.insides import FlowInside
 from flowground.caller import Caller
 from flowground.errors import Problem
-from flowground.flow.templates import may_write_into
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.shell.new_flow import READ_ONLY
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -33,33 +31,34 @@ _MISTAKEN = "Correct the mistakes below first."
 class _Editing:
     """`text` as it was typed last; `base` is the content that it changes, `before` the digest of the file then."""
 
-    base: bytes
-    before: str
-    text: str
+    file: str
+    base: bytes = b""
+    before: str = ""
+    text: str = ""
     generation: int = 0
 
     @property
     def content(self) -> bytes:
         return flow_files.write_changed(self.base, self.text)
 
+    @property
+    def key(self) -> str:
+        return f"edit:text:{self.generation}:{self.file}"
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing was typed, nor is at this moment."""
+        return self.key not in st.session_state and self.text == flow_files.write_shown(self.base)
+
     def begin(self, data: bytes) -> None:
         """With what stands in the file now."""
-        self.base, self.before, self.text = data, flow_files.make_digest(data), flow_files.write_shown(data)
+        self.keep(data)
+        self.text = flow_files.write_shown(data)
         self.generation += 1
 
     def keep(self, data: bytes) -> None:
         """The text stays; it changes what stands in the file now."""
         self.base, self.before = data, flow_files.make_digest(data)
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What the file would be: `wired` is None where it has mistakes, which `problems` are then."""
-
-    file: str
-    content: bytes
-    wired: WiredFlow | None
-    problems: Sequence[Problem]
 
 
 def may_edit(caller: Caller, inside: FlowInside) -> bool:
@@ -85,98 +84,106 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
     with failure.draw_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)
-        is_read_only = not may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
+        is_read_only = not new_flows.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
         if is_read_only:
             st.warning(f"{READ_ONLY} {_TAKE_IT}", icon=":material/lock:")
         head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="edit:actions")
         is_behind = flow_files.make_digest(now) != editing.before
         if is_behind:
             _draw_conflict(editing, now)
-        _draw_field(editing, inside.file)
-        content = editing.content
-        draft = _Draft(inside.file, content, *bridge.ask(flow_files.check_flow_file, caller, inside.file, content))
-        _draw_problems(editing.text, draft.problems)
+        _draw_field(editing)
+        wired, problems = bridge.ask(flow_files.check_flow_file, caller, inside.file, editing.content)
+        _draw_problems(editing.text, problems)
         with head:
-            is_changed, is_closed = content != now, is_behind or is_read_only
-            _draw_saving(caller, editing, draft, is_changed=is_changed, is_closed=is_closed)
+            is_closed, is_changed = is_behind or is_read_only, editing.content != now
+            # Open without a change and with mistakes, too: what is being typed comes with the press that leaves it.
+            if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
+                _save(caller, editing, wired)
             if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
-                _try(caller, editing, draft, session)
+                _try(caller, editing, wired, session)
             if is_changed:
-                forget = partial(_discard, caller, editing, draft, now)
-                draw_action("Discard changes", forget, key="edit:discard", icon="undo", kind="secondary")
+                draw_action("Discard changes", _discard, caller, editing, now, inside, key="edit:discard", icon="undo")
             draw_action("Close", _close, key="edit:close")
-            st.caption(_write_state(draft, is_changed=is_changed))
+            _draw_state(wired, problems, is_changed=is_changed)
             if is_read_only:
-                _draw_text(draft)
+                copying.draw_copy(editing.content.decode(), what="the text", key="edit")
+                st.download_button("Download", editing.content, inside.file, "application/yaml", on_click="ignore")
 
 
-def _draw_saving(caller: Caller, editing: _Editing, draft: _Draft, *, is_changed: bool, is_closed: bool) -> None:
-    """Open without a change and with mistakes too: what is being typed comes with the press that leaves the field."""
-    if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
-        if draft.wired is None:
-            st.toast(_MISTAKEN, icon=":material/error:")
-        elif is_changed:
-            _save(caller, editing, draft)
+def _draw_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
+    if wired is None:
+        st.caption(f":red[{words.count(len(problems), 'mistake')}, so it cannot be saved.]")
+    else:
+        st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
 
 
-def _write_state(draft: _Draft, *, is_changed: bool) -> str:
-    if draft.wired is None:
-        return f":red[{words.count(len(draft.problems), 'mistake')}, so it cannot be saved.]"
-    return "Not saved yet." if is_changed else "Saved: what stands here answers."
-
-
-def _try(caller: Caller, editing: _Editing, draft: _Draft, session: str) -> None:
-    """In the playground, where the person was."""
-    if draft.wired is None:
+def _save(caller: Caller, editing: _Editing, wired: WiredFlow | None) -> None:
+    if wired is None:
         st.toast(_MISTAKEN, icon=":material/error:")
         return
-    bridge.ask(flow_files.try_flow_file, caller, draft.file, before=editing.before, content=draft.content)
-    query = {"flow": draft.wired.id} | ({"session": session} if session else {})
+    content = editing.content
+    try:
+        bridge.ask(flow_files.replace_flow_file, caller, editing.file, before=editing.before, after=content)
+    except flow_files.FileChanged:
+        st.rerun()  # which shows both texts
+    editing.keep(content)
+    st.toast("Saved. It answers from now on.", icon=":material/check:")
+    st.rerun()
+
+
+def _try(caller: Caller, editing: _Editing, wired: WiredFlow | None, session: str) -> None:
+    """In the playground, where the person was."""
+    if wired is None:
+        st.toast(_MISTAKEN, icon=":material/error:")
+        return
+    bridge.ask(flow_files.try_flow_file, caller, editing.file, before=editing.before, content=editing.content)
+    query = {"flow": wired.id} | ({"session": session} if session else {})
     st.switch_page(browser.PLAYGROUND, query_params=query)
 
 
-def draw_trial(wired: WiredFlow, session: str) -> None:
+@bind_to_caller
+def _discard(caller: Caller, editing: _Editing, now: bytes, inside: FlowInside) -> None:
+    editing.begin(now)
+    if inside.wired:
+        _end_trial(caller, inside.wired)
+
+
+def draw_trial(caller: Caller, wired: WiredFlow, session: str) -> None:
     """At the playground: that a draft answers, the way back to it, and its end."""
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="trial"):
         st.markdown(":material/science: **You are trying a draft.** Others get the flow as it is saved.")
         st.space("stretch")
         query = {"flow": wired.id, "session": session, _MODE: "yes"}
         st.page_link(browser.INSIDE, label="Edit", icon=":material/edit:", query_params=query)
-        draw_action("End the trial", _end_trial, wired, key="trial:end", kind="secondary")
+        draw_action("End the trial", _end_trial, caller, wired, key="trial:end", kind="secondary")
 
 
-def _end_trial(wired: WiredFlow) -> None:
-    bridge.ask(flow_files.drop_draft, require_visitor(), wired.id)
+@bind_to_caller
+def _end_trial(caller: Caller, wired: WiredFlow) -> None:
+    bridge.ask(flow_files.drop_draft, caller, wired.id)
 
 
 def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
     """As it was left; in a new visit the draft that is tried, else what stands in the file."""
-    key = f"edit:{inside.file}"
-    if key not in st.session_state:
-        editing = st.session_state[key] = _Editing(b"", "", "")
+    editing: _Editing = st.session_state.setdefault(f"edit:{inside.file}", _Editing(inside.file))
+    drafts = runtime.get().access.drafts
+    tried = drafts.find(str(caller.owner), inside.wired.id) if inside.wired else None
+    if not editing.before and tried:
+        editing.begin(tried.content)
+        editing.before = tried.before
+    elif not editing.before or (editing.is_left and editing.base != now):
         editing.begin(now)
-        drafts = runtime.get().access.drafts
-        if inside.wired and (tried := drafts.find(str(caller.owner), inside.wired.id)):
-            editing.begin(tried.content)
-            editing.before = tried.before
-    found: _Editing = st.session_state[key]
-    return found
+    return editing
 
 
-def _discard(caller: Caller, editing: _Editing, draft: _Draft, now: bytes) -> None:
-    editing.begin(now)
-    if draft.wired:
-        bridge.ask(flow_files.drop_draft, caller, draft.wired.id)
-
-
-def _draw_field(editing: _Editing, file: str) -> None:
+def _draw_field(editing: _Editing) -> None:
     """As in *Temporary overrides*, a later run has what the first one set as its default."""
-    key = f"edit:text:{editing.generation}:{file}"
+    key = editing.key
     default = {"value": st.session_state[key]} if key in st.session_state else {}
     st.session_state.setdefault(key, editing.text)
+    label = f"Text of {editing.file}"
     with st.container(key="edit:field"):
-        text = st.text_area(f"Text of {file}", key=key, height=_HEIGHT, label_visibility="collapsed", **default)
-    editing.text = text or ""
+        editing.text = st.text_area(label, key=key, height=_HEIGHT, label_visibility="collapsed", **default) or ""
 
 
 def _draw_conflict(editing: _Editing, now: bytes) -> None:
@@ -197,26 +204,9 @@ def _draw_problems(text: str, problems: Sequence[Problem]) -> None:
         hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
         st.markdown(f"{mark} **Line {problem.line}** · {words.write_sentence(problem.message)}{hint}")
         if problem.line <= len(lines):
-            st.code(words.cut(lines[problem.line - 1], _LINE_CHARS), language="yaml", line_numbers=False)
+            st.code(words.cut(lines[problem.line - 1], _LINE_CHARS), language="yaml")
     if (more := len(problems) - _MOST_MISTAKES) > 0:
         st.caption(f"and {more} more")
-
-
-def _save(caller: Caller, editing: _Editing, draft: _Draft) -> None:
-    try:
-        bridge.ask(flow_files.replace_flow_file, caller, draft.file, before=editing.before, after=draft.content)
-    except flow_files.FileChanged:
-        st.rerun()  # which shows both texts
-    editing.keep(draft.content)
-    st.toast("Saved. It answers from now on.", icon=":material/check:")
-    st.rerun()
-
-
-def _draw_text(draft: _Draft) -> None:
-    copying.draw_copy(draft.content.decode(), what="the text", key="edit")
-    st.download_button(
-        "Download", draft.content, draft.file, "application/yaml", icon=":material/download:", on_click="ignore"
-    )
 
 
 def _open() -> None:

@@ -33,7 +33,6 @@ from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.names import read_names
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
-from flowground.words import join_words
 
 _ADDRESS = "/export/feedback"
 """The route in flowground/web/feedback_files.py."""
@@ -124,8 +123,8 @@ def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str)
 def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
     labels = ", ".join(LABELS[label] for label in item.rating.labels)
     version = f"version {item.flow_version[:_VERSION_CHARS]}" if item.flow_version else ""
-    fields = join_words(item.overrides, "and") if item.overrides else ""
-    overrides = f"overrides of {words.cut(fields, _NAMES_CHARS)}" if fields else ""
+    overridden = words.cut(", ".join(item.overrides), _NAMES_CHARS)
+    overrides = f"overrides of {overridden}" if overridden else ""
     facts = words.join((browser.write_moment(item.at), item.model or "", version, overrides))
     with st.container(border=True, key=f"feedback:item:{number}"):
         st.markdown(f"{words.join((_ICONS[item.rating.value], labels))}  \n:small[:gray[{words.escape(facts)}]]")

@@ -8,14 +8,7 @@ from flowground import runtime
 from flowground.access import new_flows
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.flow.templates import (
-    LONGEST_NAME,
-    TEMPLATES,
-    DraftedFlow,
-    choose_address,
-    make_draft,
-    may_write_into,
-)
+from flowground.flow.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.sign_in import sign_in
@@ -56,7 +49,7 @@ def _open_dialog() -> None:
     running = runtime.get()
     if not running.access.may_write(caller):
         _draw_file(draft)
-    elif not may_write_into(running.settings.flows):
+    elif not new_flows.may_write_into(running.settings.flows):
         st.warning(READ_ONLY, icon=":material/lock:")
         _draw_file(draft)
     else:
