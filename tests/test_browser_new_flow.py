@@ -43,7 +43,7 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     field = page.get_by_role("textbox", name="Text of zurich-trams-boats.yaml")
     field.fill(f"{field.input_value()}# typed")
     page.get_by_role("button", name="Save").click()  # by the press that leaves the field
-    page.get_by_text("Saved: what stands here answers.").wait_for()
+    page.get_by_text("Saved. It answers from now on.").wait_for()
     assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written + b"# typed"
     still(page).get_by_role("link", name="Zürich: trams & boats").click()
     page.get_by_role("heading", name="Zürich: trams & boats", level=1).wait_for()
