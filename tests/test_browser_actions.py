@@ -164,7 +164,7 @@ def test_no_formula_is_painted_over_the_question_that_a_person_answers(house: Ap
     ask(page, house, "careful", "bob", PAINTED)
     answers(page).locator(".katex").wait_for(state="attached")
     say(still(page), SUM)
-    question = page.get_by_role("group", name="A tool waits for you")
+    question = page.get_by_role("group", name="A tool needs your approval")
     question.get_by_text("6*7").wait_for()
     page.wait_for_function(SETTLED)
     over, covered = question.evaluate(OVERLAP)

@@ -43,7 +43,8 @@ test("a tool that gave nothing says so where it may be seen, and else does not o
 test("who is asked sees what is not seen, or turns others round, as what it is", () => {
   const hidden = "pay \u202eEUR 001\u202c\u00ad\u200b\ufe0f\u{e0041}\u001b[2K to Bob\nnow";
   const spelled = "pay \\u202eEUR 001\\u202c\\u00ad\\u200b\\ufe0f\\ue0041\\u001b[2K to Bob\nnow";
-  const asked = drawAction({ state: "waiting", takes: "{}", digest: "d", sends: `POST https://a.b\n\n${hidden}` });
+  const asked = drawAction({ state: "waiting", takes: "{}", digest: "d", name: "Pay\u202e", sends: `POST https://a.b\n\n${hidden}` });
+  assert.equal(asked.querySelector(".fg-action-name").textContent, "Pay\\u202e");
   assert.equal(asked.querySelector(".fg-step-text").textContent, `POST https://a.b\n\n${spelled}`);
   const tree = drawAction({ state: "waiting", takes: JSON.stringify({ [hidden]: [{ a: hidden }, "b"] }), digest: "d" });
   assert.equal(tree.querySelector(".fg-key").textContent, spelled);

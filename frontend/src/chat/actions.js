@@ -105,7 +105,7 @@ class Line {
   }
 
   name({ name, state, seconds }) {
-    if (this.kind === "call") return name;
+    if (this.kind === "call") return state === "waiting" ? spell(name) : name;
     return state === "running" ? "Thinking …" : join(seconds ? `Thought for ${writeSeconds(seconds)}` : "Thought");
   }
 
