@@ -14,7 +14,7 @@ from flowground.files import FileOffer, FileRefused
 from flowground.files.of_knowledge import name_owner
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import Filters, Hit, IndexedFile, IndexState, KnowledgeMissing
-from flowground.library import Shelved, list_retrieves
+from flowground.library import Shelved
 from flowground.runtime import Runtime
 from flowground.store.runs import files, knowledge_files
 from flowground.store.runs.files import StoredFile
@@ -84,7 +84,7 @@ async def find_passages(
 
 def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
     """Whether they may add files that the flow answers from."""
-    found = [runtime.library.find(wired.id, one.knowledge) for one in list_retrieves(wired)] if may_look(caller) else []
+    found = runtime.library.list_looked_into(wired.id) if may_look(caller) else ()
     return any(
         one.section.uploads and (runtime.access.may_publish(caller, wired) if "/" in one.address else _is_admin(caller))
         for one in found

@@ -40,7 +40,7 @@ BARE = FLOW.replace("${Found.passages}", "${Model}").replace(
 RULES = {"rules": {"uploads": True}}
 LIMITS = {"file_bytes": 9_000, "knowledge_bytes": 12_000}
 HOUSE = House(
-    flows={"travel": FLOW, "bare": BARE},
+    flows={"travel": FLOW, "bare": BARE, "wrong": BARE.replace("knowledge: handbook", "knowledge: handbok")},
     shared={"travel": SHARED, "bare": SHARED},
     config={"knowledge": RULES, "limits": LIMITS},
 )
@@ -70,10 +70,10 @@ def test_what_an_author_adds_is_found_by_who_may_run_the_flow(house: AppServer) 
     assert eventually(lambda: say(bob, "Lyon").endswith("cost 130 euros."))
 
 
-def read_page(browser: Browser) -> tuple[bool, bool]:
+def read_page(browser: Browser, flow: str = "bare") -> tuple[bool, bool]:
     """Whether the empty chat says that there are no documents, and offers to add some."""
     with open_page(browser) as page:
-        told = page.visit("playground", "flow=bare").decode(errors="replace")
+        told = page.visit("playground", f"flow={flow}").decode(errors="replace")
     assert '"adds_documents":' in told
     return f'"lacks_documents": "{NoDocuments.says}"' in told, '"adds_documents": true' in told
 
@@ -82,6 +82,7 @@ def test_a_flow_without_documents_says_so_and_asks_no_model(house: AppServer) ->
     browsers = {name: open_browser(house, name) for name in ("olga", "augusta", "bob")}
     pages = {name: read_page(browser) for name, browser in browsers.items()}
     assert pages == {"olga": (True, True), "augusta": (True, True), "bob": (True, False)}
+    assert read_page(browsers["olga"], "wrong") == (False, False)
     told = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
     for browser in browsers.values():
         with open_chat(browser, "bare") as chat:

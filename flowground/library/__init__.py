@@ -84,13 +84,6 @@ async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 
     return ()
 
 
-def list_retrieves(wired: WiredFlow) -> list[Retrieve]:
-    """Those by which the flow answers; what its agents may call is none."""
-    tools = {tool.component for tools in wired.tools.values() for tool in tools}
-    components = ((name, one) for name, one in wired.components.items() if name not in tools)
-    return [one for _, one in components if isinstance(one, Retrieve)]
-
-
 def _name_retrieve(wired: WiredFlow, name: str) -> str:
     return f"`{name}` of the flow {wired.id}"
 
@@ -213,19 +206,29 @@ class Library:
             f"The knowledge {address!r} is not indexed{done}.", hint="Ask again in a moment.", retry_after=5
         )
 
+    def list_looked_into(self, flow_id: str) -> list[Shelved]:
+        """What the flow answers from, of what there is; what its agents may call is not meant."""
+        wired = self._catalogue.find(flow_id)
+        found: dict[str, Shelved] = {}
+        tools = {tool.component for tools in wired.tools.values() for tool in tools} if wired else ()
+        for name, component in wired.components.items() if wired else ():
+            if isinstance(component, Retrieve) and name not in tools:
+                with suppress(RunError):
+                    found[component.knowledge] = self.find(flow_id, component.knowledge)
+        return list(found.values())
+
     async def lacks_documents(self, flow_id: str) -> bool:
         """Whether the flow answers from documents, and there are none, nor any to come, in all that it looks into.
         Raises StoreUnavailable."""
-        wired = self._catalogue.find(flow_id)
-        named = {one.knowledge for one in list_retrieves(wired)} if wired else ()
-        for shelved in [self.find(flow_id, name) for name in named]:
+        looked_into = self.list_looked_into(flow_id)
+        for shelved in looked_into:
             with suppress(KnowledgeMissing):
                 if not await shelved.knowledge.is_empty() or await self.is_outdated(shelved):
                     return False
                 continue
             if await shelved.knowledge.has_any(await self.find_sources(shelved)):
                 return False
-        return bool(named)
+        return bool(looked_into)
 
     async def find_sources(self, shelved: Shelved) -> KnowledgeSources:
         """What is indexed, with what authors added. Raises StoreUnavailable."""

@@ -16,7 +16,6 @@ from flowground.access.ratings import RatedPlace
 from flowground.assets import find_asset
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import FlowgroundError, NoDocuments
-from flowground.library import list_retrieves
 from flowground.overrides import FieldValues, drop_secrets, find_changes
 from flowground.store.runs import conversations
 from flowground.ui.api_access import pane
@@ -95,7 +94,8 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
 
 
 def _lacks_documents(wired: WiredFlow) -> bool:
-    return bool(list_retrieves(wired)) and bridge.call(runtime.get().library.lacks_documents(wired.id))
+    library = runtime.get().library
+    return bool(library.list_looked_into(wired.id)) and bridge.call(library.lacks_documents(wired.id))
 
 
 def _write_accent(color: str | None) -> dict[str, str] | None:
