@@ -1,7 +1,8 @@
 """Knowledge, measured: how long an index takes, how large it is, how fast questions are answered, and how well.
 
-`python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and three
-sets of questions over this project's docs, of which `knowledge_held_questions.yaml` was asked when the search was done.
+`python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and four
+sets of questions: three over this project's docs, of which `knowledge_held_questions.yaml` was asked when the search
+was done, and one over the docs of npm, which npm fetches.
 `--database sqlite postgresql` measures both in turn, the second in a schema of its own in the database that
 TEST_DATABASE_URL names.
 """
@@ -11,10 +12,13 @@ import asyncio
 import random
 import re
 import resource
+import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -33,6 +37,8 @@ from tests.store_databases import empty_database
 ROOT = Path(__file__).resolve().parents[1]
 _DOCS = ("{README,CONTRIBUTING}.md", "docs/*.md", "docs/guide/*.md")
 QUESTIONS = ("knowledge_questions.yaml", "knowledge_fresh_questions.yaml", "knowledge_held_questions.yaml")
+NPM_QUESTIONS = "knowledge_npm_questions.yaml"
+_NPM = "npm@11.6.2"
 _WORDS = 60_000
 _PASSAGE_CHARS = 1_000
 _FILE_PASSAGES = 500
@@ -146,21 +152,28 @@ def read_questions(name: str) -> list[dict[str, Any]]:
     return asked
 
 
-async def measure_quality(root: Path) -> dict[str, tuple[int, int, int]]:
-    """How many of how many questions of each set have a passage of the right file among the first five, and of the
-    right part of it."""
+def fetch_npm_docs(folder: Path) -> Path:
+    """The docs that `knowledge_npm_questions.yaml` asks about, of the package as npm's registry has it."""
+    subprocess.run(("npm", "pack", _NPM), cwd=folder, check=True, capture_output=True)
+    shutil.unpack_archive(next(folder.glob("*.tgz")), folder, filter="data")
+    return folder / "package" / "docs" / "content"
+
+
+async def measure_quality(root: Path, names: Sequence[str] = QUESTIONS, *files: str) -> dict[str, Counter[str]]:
+    """Of each set how many questions have a passage of the right file first, among the first four and the first five,
+    and one of the right part of it."""
     figures = {}
     with tempfile.TemporaryDirectory() as made:
         knowledge = Knowledge("docs", IndexFolder(Path(made)))
-        await knowledge.index(KnowledgeSources(root, _DOCS))
-        for name in QUESTIONS:
+        await knowledge.index(KnowledgeSources(root, files or _DOCS))
+        for name in names:
             asked = read_questions(name)
-            in_file = in_part = 0
+            figures[name] = counts = Counter(questions=len(asked))
             for one in asked:
                 hits = await knowledge.search(one["ask"], top_k=5)
-                in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
-                in_part += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
-            figures[name] = in_file, in_part, len(asked)
+                found = [(first, place, hit) for first in (1, 4, 5) for place in one["in"] for hit in hits[:first]]
+                counts.update({f"file@{first}" for first, place, hit in found if place.split("#")[0] == hit.source})
+                counts.update({f"part@{first}" for first, place, hit in found if _is_answer(root, place, hit)})
         knowledge.close()
     return figures
 
@@ -187,8 +200,10 @@ def main() -> None:
     parser.add_argument("--database", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite",))
     given = parser.parse_args()
     if given.only != "speed":
-        for name, (in_file, in_part, number) in asyncio.run(measure_quality(ROOT)).items():
-            print(f"{name}: of {number} {in_file} in the right file, {in_part} in the right part of it")
+        with tempfile.TemporaryDirectory() as npm:
+            of_npm = measure_quality(fetch_npm_docs(Path(npm)), [NPM_QUESTIONS], "**/*.md")
+            for name, counts in (asyncio.run(measure_quality(ROOT)) | asyncio.run(of_npm)).items():
+                print(f"{name}: {dict(sorted(counts.items()))}")
     if given.only != "quality":
         for database in given.database:
             asyncio.run(measure_speed(given.passages, given.dimensions, database))

@@ -101,8 +101,7 @@ def test_names_of_folders_and_files_alone_find_nothing(knowledge: Knowledge, fol
     write(handbook / "recipes" / "tea.txt", "Water is boiled.")
     write(handbook / "letter.txt", "A recipe came by post.")
     index(knowledge, folder)
-    assert find(knowledge, "recipe") == find(knowledge, "recipes") == find(knowledge, "How are recipes used?")
-    assert find(knowledge, "recipe") == ["letter.txt"]
+    assert find(knowledge, "recipe") == find(knowledge, "recipes") == find(knowledge, "How recipes?") == ["letter.txt"]
     assert find(knowledge, "handbook") == []
     assert find(knowledge, "handbook recipes tea") == ["letter.txt"]
     found = asyncio.run(knowledge.search("served in recipes"))
@@ -140,8 +139,8 @@ def test_a_score_says_how_much_of_the_question_a_passage_has(knowledge: Knowledg
     long = " ".join(f"[{number}] qx{number}y" for number in range(100))
     assert known / 4 < score(f"bicycles {long}")["garage.md"] < known, "nor do many such words"
     assert score("bicycles")["garage.md"] > score("parked")["garage.md"], "a heading counts more"
-    assert score("Who used zeppelins?") == {}, "a word of every subject is no answer"
-    assert "garage.md" in score("used")
+    assert score("Who used zeppelins?")["garage.md"] < known / 3, "what is asked for is nowhere"
+    assert score("used")["garage.md"] > known / 3
 
 
 def test_only_files_that_changed_are_read_again_and_all_if_split_otherwise(knowledge: Knowledge, folder: Path) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flowground.knowledge import Knowledge, KnowledgeSources
+from flowground.knowledge import IndexFolder, Knowledge, KnowledgeSources
+from flowground.knowledge.index import FoundPassage
 from flowground.knowledge.table_words import TableWords
+from flowground.knowledge.terms import Term
 from tests.knowledge_homes import open_homes
 from tests.store_databases import DATABASES
 
@@ -44,6 +48,86 @@ ASKED = [
     ("ko", "휴가"), ("ko", "연차휴가를 신청"), ("th", "ลาพักร้อน"), ("ar", "إجازة"), ("ar", "الإجازة"), ("ar", "طلب"),
     ("ar", "مدير"), ("hi", "छुट्टी"), ("hi", "वार्षिक"),
 ]  # fmt: skip
+
+
+SHORT = {
+    "ci": "# npm ci\n\nThis command is like npm install, and meant for continuous integration: npm ci removes what is"
+    " installed, and installs what the lock file says.",
+    "bin": "# bin\n\nExecutables are linked into the path: the bin field is a map of command to file. What bin names"
+    " begins with a line that says which program runs it.",
+    "man": "# man\n\nThe man field is a file, or several, that the program man finds: man pages end in a number.",
+    "mit": "# Licences\n\nMost are under the MIT licence or a like one; what the MIT licence asks for is its text.",
+    "dos": "# Line ends\n\nA file of DOS ends its lines with two characters; those of DOS are kept as they are.",
+    "it": "# Help\n\nThe IT department answers from eight to five. Whoever writes to IT says which computer it is.",
+    "us": "# Customers\n\nOrders of US customers are sent from Ohio, and US customers pay in dollars.",
+    "may": "# Reports\n\nThe report of May lacks two weeks: in May nothing was counted.",
+}
+"""Words that are common in one language and name something in another."""
+ASKED_SHORT = [
+    ("ci", "What does npm ci do?"), ("bin", "What does the bin field do?"), ("man", "What is the man field for?"),
+    ("mit", "What does the MIT licence ask for?"), ("dos", "Does a DOS file end its lines in another way?"),
+    ("it", "When does the IT department answer?"), ("us", "How do US customers pay?"),
+    ("may", "What is wrong with the report of May?"),
+]  # fmt: skip
+BESIDE = [
+    f"# npm {verb}{number}: field, file, licence, department, customers, report\n\nWhat does npm {verb}{number} do? Its"
+    " field in the file says how this is done, and which department answers. What the licence does not ask for is wrong"
+    " in the report that customers pay for in another way, when one ends."
+    for verb in ("update", "publish", "audit", "prune")
+    for number in range(15)
+]
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knowledge]:
+    """Eight short words, each in one text, among sixty that have all the others of the questions."""
+    folder = tmp_path_factory.mktemp("short")
+    for name, text in (*SHORT.items(), *((f"other{at}", text) for at, text in enumerate(BESIDE))):
+        (folder / f"{name}.md").write_text(text, "utf-8")
+    with open_homes(request.param, folder / "kept") as homes:
+        made = Knowledge("short", homes.open("short"))
+        asyncio.run(made.index(KnowledgeSources(folder, ("*.md",))))
+        yield made
+
+
+@pytest.mark.parametrize(("word", "question"), ASKED_SHORT)
+def test_a_word_that_is_common_elsewhere_is_found_where_it_is_rare(short: Knowledge, word: str, question: str) -> None:
+    hits = asyncio.run(short.search(question))
+    assert hits[0].source == f"{word}.md", [(hit.source, hit.score) for hit in hits]
+    scores = [hit.score for hit in hits]
+    assert 0.2 < scores[0] <= 1
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_passages_of_one_section_stand_in_the_order_of_their_scores(tmp_path: Path) -> None:
+    """A second passage of a section goes back, and its score says so."""
+    pages = [f"Hotels in Lyon cost {number} euros, and hotels of Nice more. " * 12 for number in range(4)]
+    (tmp_path / "one.md").write_text("# Hotels\n\n" + "\n\n".join(pages), "utf-8")
+    (tmp_path / "two.md").write_text("# Prices\n\n" + "A bed in one of the hotels in Lyon is cheap, as one sees. " * 3)
+    knowledge = Knowledge("hotels", IndexFolder(tmp_path / "kept"))
+    asyncio.run(knowledge.index(KnowledgeSources(tmp_path, ("*.md",))))
+    hits = asyncio.run(knowledge.search("hotels in Lyon"))
+    assert len({hit.source for hit in hits}) == 2
+    assert len(hits) > 3
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_the_commonest_words_are_not_looked_up_beside_rare_ones(
+    short: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they cost grows with the passages."""
+    reader = short._open()
+    asked: list[str] = []
+    search = reader.search
+
+    def note(terms: Sequence[Term], **more: Any) -> list[FoundPassage]:
+        asked.extend(term.word for term in terms)
+        return search(terms, **more)
+
+    monkeypatch.setattr(reader, "search", note)
+    assert len(asyncio.run(short.search("What does npm update7 do for the customers of Ohio?", top_k=1))) == 1
+    assert {"update7", "ohio"} <= set(asked)
+    assert not {"what", "does", "npm", "do", "for", "customers"} & set(asked)
 
 
 @pytest.fixture(scope="module", params=DATABASES)

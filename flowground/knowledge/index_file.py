@@ -44,6 +44,8 @@ _IN_FILES = "rowid IN (SELECT id FROM passages WHERE file_id IN (SELECT value FR
 _SEARCH_FILES = _SEARCH.replace("ORDER", f"AND {_IN_FILES} ORDER", 1)
 _READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE passages.id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - ours
 _READERS = 4
+_COMMON = 500
+"""Passages of a word that is counted once: SQLite walks through all of them."""
 
 
 class FileIndexWriter:
@@ -138,6 +140,7 @@ class FileIndexReader:
         self._path = path
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._common: dict[str, int] = {}
         self.is_retired = False
         """Whether another one serves: what is read now may fail, since the file is removed."""
         try:
@@ -156,12 +159,17 @@ class FileIndexReader:
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
         """In how many passages each word stands, of those that stand in any."""
+        asked = set(words)
+        known = {word: self._common[word] for word in asked if word in self._common}
         with self._lend() as database:
-            rows = database.execute(
-                "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(words)),),
+            found: dict[str, int] = dict(
+                database.execute(
+                    "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))",
+                    (json.dumps(list(asked - known.keys())),),
+                )
             )
-            return dict(rows)
+        self._common |= {word: number for word, number in found.items() if number >= _COMMON}
+        return known | found
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
         """Words in which another stands, the shortest first."""

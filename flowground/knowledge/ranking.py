@@ -3,7 +3,8 @@
 Pure, and the same for every index: that finds passages with any of the words, and the best of those are ordered here.
 """
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,29 +21,25 @@ _NEAR, _TOGETHER = 3, 0.3
 of the less rare one's weight."""
 _AGAIN = 0.85
 """A passage goes back by this factor for each better one of the same section, so that other sections are heard."""
+_HALF = 12.0
+"""Letters of a word that counts half of what its rarity says, where it stands once in a passage."""
+_TELLS = 0.3
+"""What a word must count, of what the one counts that counts most, to be a neighbour."""
 Score = tuple[FoundPassage, float]
+_Met = tuple[int, int, float]
+"""A word of the question in a text: the number of the word there and in the question, and how far it stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedWord:
-    """A word of the question: `shares` are the terms that stand for it in the index, each with how far it does, and
-    `weight` is how rare it is. A passage with weak words alone does not answer, unless nothing else is asked for; nor
-    does one for the names of its file and folders alone. Where nothing stands for the last word, those do that begin
-    with `begin`; "" of all others."""
+    """A word of the question: `shares` are the terms that stand for it in the index, itself the first, each with how
+    far it does, and `rarity` is how rare it is there. Where nothing stands for the last word, those do that begin with
+    `begin`; "" of all others."""
 
     shares: Mapping[Term, float]
-    weight: float
-    is_weak: bool = False
+    rarity: float
+    is_known: bool = True
     begin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """A word of the question in a text: the number of the word there, and in the question."""
-
-    place: int
-    asked: int
-    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,6 @@ class Ranking:
             for term, share in word.shares.items():
                 self._starts.setdefault(term.parts[0], []).append((term, at, share))
         self._begin, self._begun = next(((word.begin, at) for at, word in enumerate(asked) if word.begin), ("", 0))
-        self._pairs = [min(one.weight, other.weight) * _TOGETHER for one, other in pairwise(asked)]
-        self._most = sum(word.weight for word in asked) + sum(self._pairs)
-        self._is_weak = all(word.is_weak for word in asked)
 
     def sort(self, found: Sequence[FoundPassage]) -> list[Score]:
         """The passages with their scores, the best sections first.
@@ -78,15 +72,45 @@ class Ranking:
         A score is from 0 to 1: 1 would be all that was asked for, again and again, and in the heading.
         """
         read = [self._read(one) for one in found]
+        self._weigh(read)
         mean = sum(one.length for one in read) / max(1, len(read))
         scored = sorted(((one.found, self._measure(one, mean)) for one in read), key=lambda pair: -pair[1])
         sections: Counter[tuple[str, str]] = Counter()
         placed = []
         for one, score in scored:
             section = one.source, one.passage.trail
-            placed.append((score * _AGAIN ** sections[section], one, score))
+            placed.append((one, score * _AGAIN ** sections[section]))
             sections[section] += 1
-        return [(one, score) for _, one, score in sorted(placed, key=lambda triple: -triple[0])]
+        return sorted(placed, key=lambda pair: -pair[1])
+
+    def _weigh(self, read: Sequence[_ReadPassage]) -> None:
+        """How much each word counts: the more, the rarer it is, the longer, and the more often it comes again where it
+        stands. Words of every subject are short in all languages, and mostly stand once: no list of them is needed.
+
+        A word that no passage has, nor anything for it, counts as the others do on average at most; all such words
+        together as much as the others: of a long question a passage may answer a part.
+        """
+        times: Counter[int] = Counter()
+        passages: Counter[int] = Counter()
+        for one in read:
+            here = [at for _, at, _ in (*one.heading, *one.body)]
+            times.update(here)
+            passages.update(set(here))
+        weights = []
+        for at, word in enumerate(self._asked):
+            letters = sum(map(len, next(iter(word.shares)).parts)) * (times[at] / (passages[at] or 1) or 1) ** 2
+            weights.append(math.sqrt(word.rarity) * letters / (_HALF + letters))
+        known = [weight for weight, word in zip(weights, self._asked, strict=True) if word.is_known]
+        most = sum(known) / max(len(known), len(weights) - len(known)) if known else 1.0
+        self._weights = [
+            weight if word.is_known else min(weight, most) for weight, word in zip(weights, self._asked, strict=True)
+        ]
+        telling = [at for at, weight in enumerate(self._weights) if weight >= _TELLS * max(self._weights)]
+        self._telling, self._next = set(telling), dict(pairwise(telling))
+        self._pairs = {
+            one: min(self._weights[one], self._weights[other]) * _TOGETHER for one, other in self._next.items()
+        }
+        self._most = sum(self._weights) + sum(self._pairs.values())
 
     def _read(self, found: FoundPassage) -> _ReadPassage:
         outer, _, heading = found.passage.trail.rpartition(" › ")
@@ -96,34 +120,34 @@ class Ranking:
 
     def _match(self, words: Sequence[str]) -> list[_Met]:
         met = [
-            _Met(place, at, share)
+            (place, at, share)
             for place, word in enumerate(words)
             if word in self._starts
             for term, at, share in self._starts[word]
             if len(term.parts) == 1 or _matches(words[place : place + len(term.parts)], term)
         ]
         if self._begin:
-            met += (_Met(place, self._begun, 1.0) for place, word in enumerate(words) if word.startswith(self._begin))
-            met.sort(key=lambda one: one.place)
+            met += ((place, self._begun, 1.0) for place, word in enumerate(words) if word.startswith(self._begin))
+            met.sort()
         return met
 
     def _measure(self, read: _ReadPassage, mean: float) -> float:
-        counts: Counter[tuple[int, float]] = Counter()
-        near: Counter[int] = Counter()
+        counts: defaultdict[tuple[int, float], float] = defaultdict(float)
+        near: defaultdict[int, float] = defaultdict(float)
         in_body = 1 / (1 - _LENGTH + _LENGTH * read.length / (mean or 1))
         texts = ((read.heading, _IN_HEADING), (read.above, _ABOVE), (read.body, in_body), (read.path, _ABOVE))
-        if not any(self._is_weak or not self._asked[one.asked].is_weak for met, _ in texts[:-1] for one in met):
-            return 0.0
+        if not (read.heading or read.above or read.body):
+            return 0.0  # a file's name alone is no answer
         for met, weight in texts:
-            for one in met:
-                counts[one.asked, one.share] += weight  # type: ignore[assignment]  # a float counts too
-            for one, other in pairwise(met):
-                if other.asked == one.asked + 1 and other.place - one.place <= _NEAR:
-                    near[one.asked] += weight  # type: ignore[assignment]
+            for _, at, share in met:
+                counts[at, share] += weight
+            for (place, at, _), (other, after, _) in pairwise([one for one in met if one[1] in self._telling]):
+                if self._next.get(at) == after and other - place <= _NEAR:
+                    near[at] += weight
         best: dict[int, float] = {}
         for (at, share), count in counts.items():
             best[at] = max(best.get(at, 0.0), share * _weigh_count(count))
-        total = sum(self._asked[at].weight * share for at, share in best.items())
+        total = sum(self._weights[at] * share for at, share in best.items())
         total += sum(self._pairs[at] * _weigh_count(count) for at, count in near.items())
         return total / self._most
 

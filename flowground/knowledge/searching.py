@@ -7,7 +7,6 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from flowground.errors import RunError
-from flowground.knowledge.common import WEAK
 from flowground.knowledge.index import FoundPassage, IndexReader
 from flowground.knowledge.ranking import AskedWord, Ranking
 from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms
@@ -22,14 +21,15 @@ _FUSED = 30
 """Passages that words and vectors each find at least, where both are asked."""
 _OF_VECTORS = 0.6
 """How much vectors have to say where there are some."""
-_RANKED = 40
+_RANKED = 50
 """Passages that an index gives for a question at least, the best of which are ordered anew."""
 _LEAST_SCORE = 0.02
 """What has less has nothing of the question."""
-_BUDGET = 10_000
-"""Passages that a question's words may stand in together: beyond, its most common words are not looked up."""
-_WEAK = 0.3
-"""How much a weak word counts of what its rareness says."""
+_BUDGET, _BUDGET_SHARE = 2_000, 0.1
+"""Passages, and the share of a large knowledge's, that a question's words may stand in together: beyond, its most
+common words are not looked up."""
+_TELLING = 0.25
+"""How rare a word must be, of what the rarest of the question is, to be looked up where others find enough."""
 _STANDS_IN = 0.8
 """How far a word that holds one of the question, or is a part of it, stands for it at most."""
 _STAND_INS = 8
@@ -119,10 +119,14 @@ def search_words(
     ids = _find_files(reader, filters)
     most = max(_RANKED, top_k) if filters.page is None else MOST_HITS * 5
     sought = _look_up(reader, terms)
-    found = {one.id: one for one in _ask(reader, _choose(sought), most, ids)}
-    if len(found) < top_k and (more := [other for one in sought for other in _add_stand_ins(reader, one)]):
+    asked = _choose(reader.count, sought, least=_TELLING)
+    found = {one.id: one for one in _ask(reader, asked, most, ids)}
+    if len(found) < top_k:
+        more = [other for one in sought for other in _add_stand_ins(reader, one)]
+        more += [term for term in _choose(reader.count, sought, least=0.0) if term not in {*asked, *more}]
         found |= {one.id: one for one in _ask(reader, more, most, ids)}
-    ranked = Ranking(_weigh_all(reader.count, sought)).sort([one for one in found.values() if fits_page(one, filters)])
+    ranking = Ranking([_make_word(reader.count, one) for one in sought])
+    ranked = ranking.sort([one for one in found.values() if fits_page(one, filters)])
     return [(one, score) for one, score in ranked if score >= _LEAST_SCORE][:top_k]
 
 
@@ -173,31 +177,36 @@ def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
     return sought
 
 
-def _choose(sought: Sequence[_Sought]) -> list[Term]:
-    """What the index is asked for: the rarest words, up to the budget. One that is nowhere may go on, or be several."""
-    counts = {term: number for one in sought for term, number in one.counts.items()}
+def _choose(passages: int, sought: Sequence[_Sought], *, least: float) -> list[Term]:
+    """What the index is asked for: the rarest words, up to the budget; of rarity `least` beside the rarest one's. One
+    that is nowhere may go on, or be several."""
+    rarities = [_find_rarity(passages, one) for one in sought]
+    least *= max(
+        (rarity for rarity, one in zip(rarities, sought, strict=True) if any(one.counts.values())), default=0.0
+    )
+    counts = {
+        term: many
+        for rarity, one in zip(rarities, sought, strict=True)
+        if rarity >= least
+        for term, many in one.counts.items()
+    }
     known = sorted((number, at, term) for at, (term, number) in enumerate(counts.items()) if number)
+    budget = max(_BUDGET, passages * _BUDGET_SHARE)
     total = accumulate(number for number, _, _ in known)
-    chosen = [term for (_, _, term), all_so_far in zip(known, total, strict=True) if all_so_far <= _BUDGET]
+    chosen = [term for (_, _, term), all_so_far in zip(known, total, strict=True) if all_so_far <= budget]
     open_ones = [term for term, number in counts.items() if not number and (term.is_open or not term.word)]
     return [*(chosen or [term for _, _, term in known[:1]]), *open_ones]
 
 
-def _weigh_all(passages: int, sought: Sequence[_Sought]) -> list[AskedWord]:
-    """A word that no passage has, nor anything for it, counts as the others do on average; all such words together as
-    much as the others at most: of a long question a passage may answer a part."""
-    found = [sum(many for term, many in one.counts.items() if one.shares[term] == 1.0) for one in sought]
-    weights = [_weigh(passages, min(number, passages)) for number in found]
-    known = [weight for weight, one in zip(weights, sought, strict=True) if any(one.counts.values())]
-    mean = min(1.0, len(known) / max(1, len(sought) - len(known))) * sum(known) / len(known) if known else 1.0
-    words = []
-    for weight, one in zip(weights, sought, strict=True):
-        is_weak = one.term.word in WEAK
-        is_known = any(one.counts.values())
-        real = weight if is_known else min(weight, mean)
-        begin = one.term.word if one.term.is_open and not is_known else ""
-        words.append(AskedWord(one.shares, real * _WEAK if is_weak else real, is_weak, begin))
-    return words
+def _make_word(passages: int, one: _Sought) -> AskedWord:
+    is_known = any(one.counts.values())
+    begin = one.term.word if one.term.is_open and not is_known else ""
+    return AskedWord(one.shares, _find_rarity(passages, one), is_known, begin)
+
+
+def _find_rarity(passages: int, one: _Sought) -> float:
+    number = sum(many for term, many in one.counts.items() if one.shares[term] == 1.0)
+    return _weigh(passages, min(passages, number))
 
 
 def _join_neighbours(reader: IndexReader, sought: Sequence[_Sought]) -> Iterator[tuple[_Sought, _Sought, Term, int]]:

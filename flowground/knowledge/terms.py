@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from flowground.knowledge.common import COMMON
-
 _ALONE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -77,8 +75,7 @@ def fold_word(word: str) -> str:
 def list_terms(question: str) -> list[Term]:
     """What a question asks for, each once; its last word may go on."""
     words = fold_word(question[:_QUESTION_CHARS].encode("utf-8", "replace").decode("utf-8"))
-    every = list(dict.fromkeys(term for word in _WORD.findall(words) for term in _read_word(word)))
-    found = [term for term in every if term.parts[0] not in COMMON or len(term.parts) > 1] or every
+    found = list(dict.fromkeys(term for word in _WORD.findall(words) for term in _read_word(word)))
     kept = found[: _MOST_TERMS - 1] + found[_MOST_TERMS - 1 :][-1:]
     return [*kept[:-1], Term(kept[-1].parts, is_open=words[-1:].isalnum())] if kept else []
 
