@@ -1,11 +1,13 @@
 """The text of files, and hostile ones: whatever is wrong with one is a sentence, soon, and the next one is read."""
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
 import sys
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +19,16 @@ from flowground.extraction.extractor import Extractor, FileTooSlow
 from flowground.extraction.extractors import Extractors
 from tests.documents_of_all_kinds import join_objects, make_docx, make_pdf, pack, write_paragraph
 
+ENCRYPTED = (
+    "eNqNUjuL1FAU7hQu/ojbTLOiue+bwDDFPkZFZZYZFUQsbm7O3R0ZkyW5I7uWgr/A0s5ORKwsrOy0ES32H2hhI9pYLILgSfY1OBbmAcmX73HycX"
+    "qb68ML/KIkvc9fPu0TThmt8nuk3yfJjb0doMmai25WbZFk021BQwUSxmQwIFAWLVEsCToeSa5Oi4beobLl07skWavmZaR8QSr/KW2DakDqYVJy"
+    "HYqpW6120YvhaRijKd7oOIammtceh2odhhVqugdO1fGQeGFwGdGvofqv0dVSfutBksk8j91rC3KSrLoGOvfkMsweQJx6t+CiF1yG01mEGn1mLs"
+    "I6+KrA37kG5Vbcpkq0oibW4O6Tnysvzj0+/2j+/PeZV+8vnX3y5uDbr68/vr975kZvJ8Pe6wO2vf/h6cuPK7fbmCPRUaBZCLyFhSZjKk5TGPaH"
+    "WZnKjBWZOJ1pEl1ZuLogyYj2i9SlPIhgtcmZDAysNdIaw2zhjfUsS7XkzkvQPBjQPrDgubIy5x5YZjXWepP2jcSvOTDDdZo6BcwKqaRMC5mpkC"
+    "tljEpNyFmwAtDAeWUUyAwMMJFpmw0WatytIRBGLWEnBzVaS00DPcE4lt19KU8xo5YwLuQSJjRfwqRYxpRc8Iu1m86g7qqeTB8CjpeMqwrX+HA3"
+    "r6zjVvaF0alV1gHkYKSHkBmluNMs8yEHrQf/Q8F93ih9vbcTqTne0ya6OnbFYJGk19sYDckfA2QDig=="
+)
+"""A PDF that says Hello, encrypted with no password for who reads it, packed."""
 SMALL = ExtractionLimits(file_bytes=60_000_000, text_chars=200_000, memory_bytes=600_000_000, seconds=8)
 
 
@@ -43,6 +55,53 @@ def test_a_pdf_is_read_page_by_page() -> None:
     assert read.text.split() == ["Holidays", "are", "thirty", "days.", "Travel", "is", "paid."]
     pages = {number: read.text[first:end].strip() for number, first, end in read.list_pages()}
     assert pages == {1: "Holidays are thirty days.", 2: "Travel is paid."}
+
+
+def test_words_of_a_pdf_are_apart_where_they_are_set_by_their_places_alone() -> None:
+    """As TeX sets them: between words is no blank, but a number."""
+    words = b"BT /F1 10 Tf 60 700 Td [(The)-333(pack)10(age)-333(is)-250(not)-333(gl)20(ued)-300(tog)10(ether.)] TJ ET"
+    divided = b"BT /F1 10 Tf 12 TL 60 700 Td (A word may be hyphen-) Tj T* (ated at the end.) Tj ET"
+    read = extract(make_pdf([words, divided]), "manual.pdf").text
+    assert read.split("\n\n") == ["The package is not glued together.", "A word may be hyphenated at the end.", ""]
+
+
+def test_a_row_of_a_table_of_a_pdf_is_a_line() -> None:
+    """Also where its cells are far from each other, and a letter stands a little higher."""
+    rows = [("Item", "Qty", "Unit price"), ("Copy paper A4", "10", "4.50"), ("Toner", "2", "80.00")]
+    cells = [
+        f"q 1 0 0 1 {60 + 180 * column} {700.5 - 20 * row - column % 2} cm BT /F1 10 Tf ({text}) Tj ET Q"
+        for row, texts in enumerate(rows)
+        for column, text in enumerate(texts)
+    ]
+    read = extract(make_pdf(["\n".join(cells).encode()]), "invoice.pdf").text
+    assert read.strip().split("\n") == [" ".join(texts) for texts in rows]
+
+
+def test_an_encrypted_pdf_is_read_where_it_asks_for_no_password() -> None:
+    pdf = zlib.decompress(base64.b64decode(ENCRYPTED))
+    assert extract(pdf, "a.pdf").text == "Hello\n\n"
+    assert explain(pdf.replace(b"/U <", b"/U <00", 1), "a.pdf") == "a.pdf is protected by a password."
+    said = explain(pdf.replace(b"/Standard", b"/Stranger"), "a.pdf")
+    assert said == "a.pdf is encrypted in a way that is not read."
+
+
+def test_a_scan_and_a_page_that_is_none_are_sentences() -> None:
+    assert explain(make_pdf([b""]), "a.pdf").startswith("a.pdf holds no text: it may be a scan, whose pictures are")
+    circle = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"]
+    assert explain(join_objects(circle), "a.pdf") == "a.pdf is a damaged PDF."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on memory")
+def test_a_pdf_that_unpacks_without_end_needs_too_much_memory() -> None:
+    """PDFium ends its process where it gets no more."""
+    packed = zlib.compress(zlib.compress(bytes(300_000_000), 9), 9)
+    head = b"<< /Length %d /Filter [/FlateDecode /FlateDecode] >>" % len(packed)
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>"
+    pages = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page]
+    bomb = join_objects([*pages, b"%s\nstream\n%s\nendstream" % (head, packed)])
+    assert len(bomb) < 10_000
+    small = ExtractionLimits(memory_bytes=250_000_000)
+    assert explain(bomb, "a.pdf", small) == "a.pdf needs too much memory to be read."
 
 
 def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
@@ -149,8 +208,6 @@ def test_an_xml_bomb_is_refused_before_it_grows() -> None:
 
 def test_a_pdf_that_never_ends_or_refers_to_itself_is_a_sentence() -> None:
     assert explain(make_pdf([b"BT (a) Tj ET " * 40_000_000]), "a.pdf").startswith("a.pdf ")
-    itself = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"]
-    assert explain(join_objects(itself), "a.pdf").startswith("a.pdf ")
     own = b"/Resources << /XObject << /X 4 0 R >> >>"
     pages = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
     page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] %s /Contents 5 0 R >>" % own
@@ -218,7 +275,7 @@ def test_the_child_knows_no_environment_and_ends_with_who_asks(monkeypatch: pyte
 
 def test_who_asks_imports_no_reader() -> None:
     """A mistake in a reader of PDF or XML cannot reach the process that serves."""
-    readers = {"pypdf", "zipfile", "xml.parsers.expat"}
+    readers = {"pypdfium2", "zipfile", "xml.parsers.expat"}
     code = f"import sys, flowground.extraction.extractor; print({readers} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -3,9 +3,11 @@
 import asyncio
 import fnmatch
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -163,6 +165,21 @@ def test_only_files_that_changed_are_read_again_and_all_if_split_otherwise(knowl
     assert asyncio.run(knowledge.is_outdated(smaller))
     report = asyncio.run(knowledge.index(smaller))
     assert (report.files, report.read) == (1, 1)
+
+
+def test_a_pdf_that_another_reader_read_is_read_again_and_serves_until_then(folder: Path) -> None:
+    knowledge = make(folder)
+    index(knowledge, folder)
+    (file,) = (folder.parent / "data").glob("*.index")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE files SET digest = substr(digest, 8) WHERE kind = 'pdf'")
+    fresh = make(folder)
+    assert find(fresh, "badges") == ["rules.pdf"]
+    assert asyncio.run(fresh.is_outdated(sources(folder)))
+    report = index(fresh, folder)
+    assert (report.files, report.read) == (3, 1)
+    assert find(fresh, "badges") == ["rules.pdf"]
+    assert not asyncio.run(fresh.is_outdated(sources(folder)))
 
 
 def test_a_file_that_was_just_written_is_looked_at_again(knowledge: Knowledge, folder: Path) -> None:

@@ -17,6 +17,13 @@ _HEAD_BYTES = 4_000_000
 """Of the line before a text; a page takes some nine bytes of it."""
 _MOST_FILES = 500
 """Then a new process is started: what one file left in memory is gone."""
+_ENDS = {
+    -24: "takes too long or too much memory to read",
+    -9: "takes too long or too much memory to read",
+    -6: "needs too much memory to be read",
+}
+"""Why a child ended, by its exit code: SIGXCPU, SIGKILL by the system, and SIGABRT, by which PDFium ends for want of
+memory."""
 _GRACE = 5.0
 """Seconds for a process to start, on top of what a file may take."""
 
@@ -64,11 +71,9 @@ class Extractor:
                 await self._end()
                 raise FileTooSlow(f"{name} takes longer than {self._limits.seconds:g} seconds to read.") from None
             except (ConnectionError, EOFError, ValueError):
-                signalled = await self._end()
-                cpu = sys.platform != "win32" and signalled in (-24, -9)  # SIGXCPU, and SIGKILL by the system
-                why = "takes too long or too much memory to read" if cpu else "cannot be read: its reader failed"
-                kind = FileTooSlow if signalled == -24 else FileUnreadable
-                raise kind(f"{name} {why}.") from None
+                ended = await self._end()
+                kind = FileTooSlow if ended == -24 else FileUnreadable
+                raise kind(f"{name} {_ENDS.get(ended or 0, 'cannot be read: its reader failed')}.") from None
             except asyncio.CancelledError:
                 await self._end()
                 raise

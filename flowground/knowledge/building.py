@@ -9,7 +9,7 @@ from pathlib import Path
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 from flowground.extraction.extractor import Extractor
 from flowground.knowledge.contents import ContentSignatures
-from flowground.knowledge.index import FORMAT, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
+from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter
 from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
@@ -82,7 +82,11 @@ async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
         gone = known.keys() - found.files.keys() - found.left_out.keys() - set(job.kept)
         for source in gone:
             writer.remove(source)
-        changed = [source for source, file in found.files.items() if not _is_known(known.get(source), file)]
+        changed = [
+            source
+            for source, file in found.files.items()
+            if source not in known or not known[source].fits(file.signature)
+        ]
         async with Extractor(job.limits) as extractor:
             for done, source in enumerate(changed):
                 tell(done, len(changed))
@@ -106,10 +110,6 @@ def _open_writer(job: BuildJob) -> IndexWriter:
     return FileIndexWriter(Path(job.place.new), about=job.describe(), old=old)
 
 
-def _is_known(known: IndexedFile | None, file: SourceFile) -> bool:
-    return known is not None and known.signature == file.signature != ""
-
-
 async def _read(
     writer: IndexWriter, extractor: Extractor, source: str, file: SourceFile, known: IndexedFile | None, job: BuildJob
 ) -> None:
@@ -119,7 +119,8 @@ async def _read(
     except FileUnreadable as error:
         writer.put_file(IndexedFile(source, file.signature, note=error.message), ())
         return
-    if known is not None and known.digest == text.digest:
+    digest = f"{PDF_READER}{text.digest}" if text.kind == "pdf" else text.digest
+    if known is not None and known.digest == digest:
         writer.sign(source, file.signature)
         return
     keys, begin = _read_front(text)
@@ -127,7 +128,7 @@ async def _read(
         begin = len(file.title)
     note = f"{source} is longer than {len(text.text):,} characters: the rest is not read." if text.is_cut else ""
     passages = list(_cut(text, begin, file.title, job))
-    writer.put_file(IndexedFile(source, file.signature, text.digest, text.kind, keys, note), passages)
+    writer.put_file(IndexedFile(source, file.signature, digest, text.kind, keys, note), passages)
 
 
 def _cut(text: Extracted, begin: int, title: str, job: BuildJob) -> Iterator[IndexedPassage]:

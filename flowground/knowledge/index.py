@@ -8,6 +8,8 @@ from flowground.knowledge.terms import Term
 
 FORMAT = 2
 """Of what is stored. An index of another format is made anew."""
+PDF_READER = "pdfium:"
+"""Stands before the digest of a PDF: one that was read by another reader is read again."""
 SEARCH_SECONDS = 5.0
 """Longest search: questions are bounded so that they take far less."""
 
@@ -23,6 +25,10 @@ class IndexedFile:
     keys: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     passages: int = 0
+
+    def fits(self, signature: str) -> bool:
+        """Whether it is what would be read now of a file with this signature."""
+        return self.signature == signature != "" and (self.kind != "pdf" or self.digest.startswith(PDF_READER))
 
     @property
     def is_unread(self) -> bool:

@@ -258,8 +258,7 @@ class Knowledge:
         known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.given)
         pages = set(sources.pages.urls if sources.pages else ())
         return known.keys() - pages != found.files.keys() | found.left_out.keys() or any(
-            known[source].signature != file.signature or not file.signature
-            for source, file in self._home.sign(found.files).items()
+            not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items()
         )
 
     def _is_without_vectors(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
