@@ -177,7 +177,7 @@ class RunRequest:
     `warnings` say what the caller sent that is ignored.
     `files` are paths or ids of files for the message. Once they are found, `taken_files` are the references that each
     component is given, by its id, and `sent_files` what is stored with the message. `time_zone` is the name
-    of that of who asks; "" where it is not known.
+    of that of who asks; "" where it is not known. `run_id` is the id that its run will have; "" for any.
     """
 
     input_value: str | None = None
@@ -195,6 +195,7 @@ class RunRequest:
     taken_files: Mapping[str, Sequence[FileReference]] = field(default_factory=dict)
     sent_files: Sequence[SentFile] = ()
     time_zone: str = ""
+    run_id: str = ""
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

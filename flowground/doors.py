@@ -138,6 +138,11 @@ class Answer(Generic[Wanted]):
         """The flow whose answer it is: of a repeat as it was when it ran."""
         return self.turn.wired if self.turn else self.wired
 
+    @property
+    def run_id(self) -> str:
+        """Of the run that answers it: of a repeat the first one's. A request that is refused yet leaves no such run."""
+        return self.turn.run_id if isinstance(self.turn, ToldTurn) else (self.turn or self).request.run_id
+
     async def take_place(self, left: Leaving | None = None) -> None:
         """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
         provider that it asks is switched off meanwhile, AskerLeft when `left` returns first, and what

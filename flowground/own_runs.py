@@ -5,15 +5,15 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flowground.caller import Caller, Owner
+from flowground.caller import Caller
 from flowground.errors import DecidedElsewhere, FlowNotFound, RunElsewhere, RunNotFound
 from flowground.events import ToolWaits
 from flowground.messages import Decision
 from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store import Store
-from flowground.store.people import tokens
-from flowground.store.runs import passed_decisions, progress, stop_requests, waiting_calls
+from flowground.store.people import owners
+from flowground.store.runs import passed_decisions, progress, recent, stop_requests, waiting_calls
 from flowground.store.runs.passed_decisions import PassedDecision
 from flowground.store.runs.records import RunRecord
 
@@ -39,7 +39,7 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     this. Raises RunNotFound.
     """
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
-    if run is None or not await _is_own(runtime, caller, run.owner):
+    if run is None or run.owner not in await _list_owners(runtime, caller):
         raise RunNotFound(run_id)
     if not caller.opens_every_flow or caller.flows is not None:
         try:
@@ -51,14 +51,25 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     return run
 
 
-async def _is_own(runtime: Runtime, caller: Caller, owner: str) -> bool:
-    """Whether a run's owner is the caller: a person by any of their tokens, and in whatever way they began it."""
-    if owner == str(caller.owner) or caller.person is None:
-        return owner == str(caller.owner)
-    whose = Owner.read(owner)
-    if whose.kind == "token":
-        return await runtime.store.read(tokens.is_of, token_id=whose.id, member=caller.person)
-    return whose in (Owner("member", caller.person), Owner("programs", caller.person))
+async def list_runs(runtime: Runtime, caller: Caller, *, after: str | None, limit: int) -> Sequence[RunRecord]:
+    """Those that `open_run` opens for them, the one that began last first; behind the run `after`.
+
+    Raises RunNotFound where that is none of theirs.
+    """
+    if after is not None:
+        await open_run(runtime, caller, after)
+    flows = None
+    if not caller.opens_every_flow or caller.flows is not None:
+        flows = [wired.id for wired in await runtime.access.list_flows(caller)]
+    mine = await _list_owners(runtime, caller)
+    return await runtime.store.read(recent.list_runs, owners=mine, flows=flows, after=after, limit=limit)
+
+
+async def _list_owners(runtime: Runtime, caller: Caller) -> Sequence[str]:
+    """Whose runs are the caller's: a person's by any of their tokens, and in whatever way they began them."""
+    if caller.person is None:
+        return [str(caller.owner)]
+    return await runtime.store.read(owners.list_owners, member=caller.person)
 
 
 async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:

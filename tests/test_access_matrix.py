@@ -183,6 +183,9 @@ async def runs(client: httpx2.AsyncClient, run_id: str) -> int:
     answer, events = await client.get(path), await client.get(f"{path}/events")
     stop, decided = await client.post(f"{path}/stop"), await client.post(f"{path}/decisions", json=said)
     codes = [one.status_code for one in (answer, events, stop, decided)]
+    listed = await client.get("/api/v1/runs")
+    assert listed.status_code == (403 if answer.status_code == 403 else 200)
+    assert listed.status_code == 403 or (run_id in listed.text) == (answer.status_code == 200)
     assert codes in ([200, 410, 200, 409], [answer.status_code] * 4)
     return answer.status_code
 

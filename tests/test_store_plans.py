@@ -132,6 +132,7 @@ JOBS = [
     one(session_lists.search, **LIST, words="hi", after=PLACE),
     *(one(session_lists.pin, **HERE, is_pinned=True), one(recent.list_last_used, **ADA)),
     *each({**ADA, "flows": ["echo"], "limit": 4}, recent.list_pinned, recent.list_recent),
+    *(one(recent.list_runs, **OWNERS, flows=flows, after="r", limit=9) for flows in (FLOWS, None)),
     # All that somebody said, and what is forgotten
     *each(OWNERS, counts.sum_bytes, transcripts.list_places, transcripts.list_session_ids),
     *each({**OWNERS, "session_id": "s"}, transcripts.list_places, erasing.erase_conversations),

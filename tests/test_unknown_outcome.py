@@ -88,10 +88,12 @@ async def test_a_beginning_that_is_not_known_ends_as_failed(
 @pytest.mark.parametrize("query", ["?stream=true", "?stream=sse"])
 async def test_a_stream_names_the_run_whose_beginning_is_not_known(api: Api, line: DatabaseLine, query: str) -> None:
     line.hang_at_commit_of(SAID, is_stored=True)
-    told = (await ask(api, "echo", query, key=None)).text
+    told = await ask(api, "echo", query, key=None)
     line.go_on()
-    assert '"code": "unknown_outcome"' in told
-    run_id = told.partition('"run_id": "')[2].partition('"')[0]
+    assert told.status_code == (503 if "sse" in query else 200)
+    assert "unknown_outcome" in told.text
+    run_id = told.headers["flowground-run-id"]
+    assert f'"{run_id}"' in told.text
     assert (await find_end(api, run_id))["status"] == "failed"
 
 

@@ -14,14 +14,16 @@ from starlette.types import Receive, Scope, Send
 from flowground import __version__
 from flowground.api import files, flows, me, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
-from flowground.api.run import REPLAYED
+from flowground.api.run import REPLAYED, RUN_ID
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
 _NEEDS_TOKEN = (
-    *("/api/v1/run/", "/api/v1/runs/", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
+    *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
     *("/api/v2/files", "/lf/"),
 )
+_TOLD_TO_PAGES = [RUN_ID, REPLAYED, "retry-after", *(f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset"))]
+"""Headers that pages of other sites may read."""
 _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
@@ -94,7 +96,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
 
     if allows_cors:
         api.add_middleware(
-            _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=[REPLAYED]
+            _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_TOLD_TO_PAGES
         )
     return api
 

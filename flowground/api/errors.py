@@ -182,5 +182,5 @@ def install_handlers(api: FastAPI) -> None:
         return JSONResponse({"detail": error.detail or phrase}, error.status_code, headers=dict(error.headers or {}))
 
     @api.exception_handler(Exception)
-    async def answer_unexpected(_: Request, error: Exception) -> JSONResponse:
-        return answer_error(log_unexpected(error))
+    async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+        return await answer_ours(request, log_unexpected(error))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -84,6 +85,7 @@ class RunBody(BaseModel):
             idempotency_key=key,
             warnings=warnings,
             files=tuple(self.files or ()),
+            run_id=str(uuid4()),
         )
 
 

@@ -48,9 +48,9 @@ _COUNTED = {name: {"type": "integer"} for name in ("input_tokens", "output_token
 _SIMPLE = {
     "title": "With `?shape=simple`",
     "type": "object",
-    "required": ["text", "session_id", "flow_id", "version", "usage"],
+    "required": ["text", "run_id", "session_id", "flow_id", "version", "usage"],
     "properties": {
-        **dict.fromkeys(("text", "session_id", "flow_id", "version"), _TEXT),
+        **dict.fromkeys(("text", "run_id", "session_id", "flow_id", "version"), _TEXT),
         "usage": {"type": ["object", "null"], "properties": _COUNTED},
         "warnings": _WARNINGS,
     },
@@ -96,6 +96,8 @@ _OPERATION: dict[str, Any] = {
 }
 
 
+RUN_ID = "flowground-run-id"
+"""The header of every answer to a request that was let in, a failure too: `GET /api/v1/runs/{run_id}` takes it."""
 REPLAYED = "idempotency-replayed"
 """The header of an answer that a request with the same Idempotency-Key had before."""
 _CLIENT_LEFT = 499
@@ -122,6 +124,7 @@ async def run(request: Request) -> Response:
         )
     except (ClientDisconnect, AskerLeft):
         return Response(status_code=_CLIENT_LEFT)
+    told[RUN_ID] = answer.run_id
     if answer.is_repeat:
         told[REPLAYED] = "true"
     if not answer.request.stream:
@@ -139,6 +142,8 @@ async def run(request: Request) -> Response:
     frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)
     if answer.request.framing == "sse":
         turn = answer.turn or answer.start_for_stream()
+        if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
+            raise error  # known before anything ran, as it would be of a plain run
         pieces = doors.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
         return open_stream(pieces, told)
     return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.leave)

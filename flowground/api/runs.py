@@ -1,4 +1,4 @@
-"""`/api/v1/runs/{run_id}`: what became of a run, its events once more or as they come, and its end. One's own only."""
+"""`/api/v1/runs`: what became of a run, its events once more or as they come, and its end. One's own only."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flowground import doors, own_runs
 from flowground.api.body import read_body
 from flowground.api.incoming import ApiRequest, TokenRoute, validate_body, verify_caller
-from flowground.api.run import open_stream
+from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
 from flowground.caller import Caller, Shape
@@ -23,7 +23,7 @@ from flowground.store.runs.records import RunRecord, StoredMessage
 
 router = APIRouter(
     route_class=TokenRoute,
-    prefix="/api/v1/runs/{run_id}",
+    prefix="/api/v1/runs",
     tags=["run"],
     responses={403: {"description": "No valid application token."}, 404: {"description": "No such run of this token."}},
 )
@@ -31,6 +31,21 @@ _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4})
 
 
 @router.get("")
+async def list_runs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[
+        str | None, Query(description="The id of the run that came last; `next` of the page before")
+    ] = None,
+) -> dict[str, Any]:
+    """The caller's own runs, the newest first: their facts without their answers. `next` is null on the last page."""
+    runtime, caller = await verify_caller(request)
+    found = await own_runs.list_runs(runtime, caller, after=after, limit=limit + 1)
+    page = found[:limit]
+    return {"runs": [_write_facts(run) for run in page], "next": page[-1].id if len(found) > limit else None}
+
+
+@router.get("/{run_id}")
 async def read_run(request: Request, run_id: str) -> dict[str, Any]:
     """What became of a run: its status, and what it answered, or has answered so far."""
     runtime, caller = await verify_caller(request)
@@ -38,7 +53,7 @@ async def read_run(request: Request, run_id: str) -> dict[str, Any]:
 
 
 @router.get(
-    "/events",
+    "/{run_id}/events",
     response_class=Response,
     responses={
         200: {"description": "Server-sent events, as of `?stream=sse`.", "content": {"text/event-stream": {}}},
@@ -74,10 +89,10 @@ async def read_events(
         cut_off=frames.cut_off,
         split_after=place[0],
     )
-    return open_stream(pieces, {})
+    return open_stream(pieces, {RUN_ID: run.id})
 
 
-@router.post("/stop", responses={409: {"description": "The process that runs it has not stopped it yet."}})
+@router.post("/{run_id}/stop", responses={409: {"description": "The process that runs it has not stopped it yet."}})
 async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
     """Stops a run; what it said so far is kept. One that has ended stays as it is."""
     runtime, caller = await verify_caller(request)
@@ -100,12 +115,9 @@ _DECIDE: dict[str, Any] = {
 
 
 @router.post(
-    "/decisions",
+    "/{run_id}/decisions",
     responses={
-        408: {"description": "The body stopped halfway."},
         409: {"description": "Nothing waits for it, or its process is slow to take it."},
-        413: {"description": "The body is over the limit."},
-        415: {"description": "The body is compressed, or a form."},
         422: {"description": "The body does not fit."},
     },
     openapi_extra=_DECIDE,
@@ -131,24 +143,33 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
             texts = await runtime.store.read(progress.read_texts, run_id=run.id)
             now = await runtime.store.read(progress.find_run, run_id=run.id)
             run = now or run
+    data: dict[str, Any] = {}
     if run.status == "running" and texts is not None:
         answers = [{"id": key, "text": text, "state": "running", "error": None} for key, text in texts.items()]
     else:
         said = await runtime.store.read(progress.list_answers, run=run)
         answers = [_write_answer(caller, message) for message in said]
+        if shown := [message for message in said if message.kind in ("data", "records")]:
+            data = {"data": shown[0].value}
     calls = await own_runs.list_waiting(runtime, run) if run.status == "running" else ()
-    waiting = [write_wait(waits) for waits in calls]
+    told = _write_facts(run) | {"answers": answers} | data
+    if waiting := [write_wait(waits) for waits in calls]:
+        told |= {"status": "waiting", "waiting": waiting}
+    return told
+
+
+def _write_facts(run: RunRecord) -> dict[str, Any]:
     return {
         "id": run.id,
         "flow_id": run.flow_id,
+        "version": run.flow_version,
         "session_id": run.session_id,
-        "status": "waiting" if waiting else run.status,
+        "status": run.status,
         "started_at": write_time(run.started_at),
         "seconds": None if run.status == "running" else run.seconds,
         "usage": write_usage(run.usage),
         "error_code": run.error_code,
-        "answers": answers,
-    } | ({"waiting": waiting} if waiting else {})
+    }
 
 
 def _write_answer(caller: Caller, said: StoredMessage) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class Frames:
     """One turn's stream, framed as it was asked for.
 
     It says `add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call. The simple
-    shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
+    shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`. Server-sent events begin with
+    `start`, which names the run.
     """
 
     wired: WiredFlow | ToldFlow
@@ -158,12 +159,15 @@ class Frames:
             raise RuntimeError("The event with which a turn begins comes first.")
         return self._wire
 
-    def _begin(self, event: TurnStarted) -> Iterable[Said | None]:
+    def _begin(self, event: TurnStarted) -> Iterator[Said | None]:
         self._wire = Wire(self.wired, self.request, event, self.sees_inside)
         self._first = self._wire.find_first()
-        if self._is_simple or event.input_value is None:
-            return ()
-        return (_write_event("add_message", self._wire.write_question(), event.input_value),)
+        if self.request.framing == "sse":
+            named = {"run_id": event.run_id, "session_id": event.session_id, "flow_id": event.flow_id}
+            yield _write_event("start", named | {"version": self.wired.version})
+        if event.input_value is not None:
+            is_shown = not self._is_simple
+            yield _write_event("add_message", self._wire.write_question(), event.input_value) if is_shown else None
 
     def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[Said | None]:
         """The message anew, with all that was called so far, as Langflow does it."""

@@ -34,7 +34,7 @@ def write_body(wired: WiredFlow | ToldFlow, request: ApiRequest, end: TurnFinish
 def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
     """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
 
-    `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
+    `{text, run_id, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
 
     `version` is the flow's content hash; `usage` sums all models of the run, or is null. `finish_reason` is there where
     an answer is not whole, "length" where `max_tokens` cut it; `data` where an answer shows data or records, which are
@@ -43,6 +43,7 @@ def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
     return (
         {
             "text": "\n\n".join(output.text for output in end.outputs),
+            "run_id": end.turn.run_id,
             "session_id": end.turn.session_id,
             "flow_id": end.turn.flow_id,
             "version": wired.version,

@@ -41,6 +41,7 @@ class ToldFlow:
 class ToldTurn:
     """A turn that has its end and is told again from the store; `failure` is why it has no answer."""
 
+    run_id: str
     wired: ToldFlow
     events: tuple[tuple[int, Event], ...]
     failure: FlowgroundError | None
@@ -121,9 +122,9 @@ class Repeats:
 def _tell_again(kept: KeptRun) -> ToldTurn | None:
     """None where it is not kept what the run answered."""
     if receipt := read_receipt(kept):
-        return ToldTurn(_show_flow(receipt), receipt.events, receipt.failure)
+        return ToldTurn(kept.run.id, _show_flow(receipt), receipt.events, receipt.failure)
     if kept.run.status == "interrupted":
-        return ToldTurn(ToldFlow(), (), RunInterrupted(kept.run.id))
+        return ToldTurn(kept.run.id, ToldFlow(), (), RunInterrupted(kept.run.id))
     return None
 
 

@@ -118,7 +118,7 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
     run_id, user_message_id, session_id, *made = _make_ids(3 + len(answering))
     answer_ids = dict(zip(answering, made, strict=True))
     return TurnStarted(
-        run_id=run_id,
+        run_id=request.run_id or run_id,
         flow_id=wired.id,
         session_id=request.session_id or session_id,
         started_at=datetime.now(UTC),

@@ -79,7 +79,7 @@ async def test_what_a_flow_calls_that_is_a_tool_stands_behind_its_name(api: Api)
 async def test_the_short_shape_says_nothing_of_it(api: Api) -> None:
     told = events((await api.run("agent", {"input_value": SUM}, query="?shape=simple&stream=true")).text)
     assert {event["event"] for event in told} == {"token", "end"}
-    assert told[-1]["data"].keys() == {"text", "session_id", "flow_id", "version", "usage"}
+    assert told[-1]["data"].keys() == {"text", "run_id", "session_id", "flow_id", "version", "usage"}
     long = (await api.run("agent", {"input_value": SUM}, query="?stream=sse")).text
     assert "Accessing **Sums**" in long
 

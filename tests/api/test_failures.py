@@ -94,6 +94,8 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api, mon
     stored = await api.messages(flow_id="spoken")
     assert [item["category"] for item in stored] == ["message", "error"] * 2
     says = "Something went wrong on this server."
+    run = (await api.client.get(f"/api/v1/runs/{plain.headers['flowground-run-id']}")).json()
+    assert (run["status"], run["error_code"]) == ("failed", "internal_error")
     assert (plain.status_code, plain.json()) == (500, {"detail": says, "code": "internal_error"})
     assert [event["event"] for event in told] == ["add_message", "add_message", "token", "error"]
     assert told[-1]["data"] == {"error": says, "code": "internal_error", "status": 500}

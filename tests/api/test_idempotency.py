@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import Connection, update
 
+from flowground.api.run import RUN_ID
 from flowground.runtime import repeats
 from flowground.store import tables
 from flowground.store.runs import idempotency_keys
@@ -84,6 +85,7 @@ async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) ->
         for way in WAYS:
             assert (stored[way].status_code, stored[way].content) == (live[way].status_code, live[way].content)
             assert (is_replayed(stored[way]), is_replayed(live[way])) == (True, True)
+            assert {answer.headers[RUN_ID] for answer in (told, stored[way], live[way])} == {told.headers[RUN_ID]}
         assert live[""].status_code == (502 if flow in ("failing", "broken") else 200)
         assert await kept.count_runs(flow) == number
 

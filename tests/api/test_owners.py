@@ -77,12 +77,16 @@ async def test_somebody_elses_token_meets_a_run_that_is_not_there(api: Api) -> N
     run = await api.find_last_run(olgas)
     assert (await api.client.get(f"/api/v1/runs/{run}", headers=olgas)).status_code == 200
     for headers in (bobs, organizations):
+        assert (await api.client.get("/api/v1/runs", headers=headers)).json() == {"runs": [], "next": None}
+        behind = [await api.client.get(f"/api/v1/runs?after={name}", headers=headers) for name in (run, "unknown")]
+        assert (behind[0].status_code, behind[0].text.replace(run, "unknown")) == (404, behind[1].text)
         for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/stop")):
             urls = [f"/api/v1/runs/{name}{path}" for name in (run, "unknown")]
             theirs, unknown = [await api.client.request(method, url, headers=headers) for url in urls]
             assert (theirs.status_code, theirs.text.replace(run, "unknown")) == (404, unknown.text)
         assert await read_texts(api, headers) == []
         assert "mine" not in await say(api, headers, "again")
+    assert [one["id"] for one in (await api.client.get("/api/v1/runs", headers=olgas)).json()["runs"]] == [run]
     assert await read_texts(api, olgas) == ["mine"]
 
 
@@ -95,6 +99,8 @@ async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversat
     (headers,) = await list_tokens(api, "olga")
     told = await api.client.get(f"/api/v1/runs/{finished.turn.run_id}", headers=headers)
     assert told.json()["status"] == "complete"
+    listed = (await api.client.get("/api/v1/runs", headers=headers)).json()["runs"]
+    assert [run["id"] for run in listed] == [finished.turn.run_id]
     assert await read_texts(api, headers) == []
     assert "on a page" not in await say(api, headers, "What did I say?")
 
@@ -119,6 +125,8 @@ async def test_a_tokens_scope_bounds_what_it_sees_and_deletes_of_the_persons(api
     assert await read_texts(api, only_echo) == ["hi"]
     run = await api.find_last_run(everywhere, flow_id="remember")
     assert (await api.client.get(f"/api/v1/runs/{run}", headers=only_echo)).status_code == 404
+    listed = (await api.client.get("/api/v1/runs", headers=only_echo)).json()["runs"]
+    assert [one["flow_id"] for one in listed] == ["echo"]
     assert (await api.client.delete(f"{MESSAGES}/session/s", headers=only_echo)).status_code == 204
     assert await read_texts(api, everywhere) == ["hi"]
 

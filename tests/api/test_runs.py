@@ -1,6 +1,7 @@
 """What became of a run, its events once more, and its end: by whose token made it, and by nobody else's."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowground.api.incoming import ApiRequest
+from flowground.api.run import RUN_ID
 from flowground.caller import LOCAL_OWNER
 from flowground.doors import Answer
 from flowground.runtime import LiveTurn, stream_turns
@@ -36,7 +38,43 @@ async def test_a_run_says_what_became_of_it(api: Api) -> None:
     assert answer.pop("id")
     assert answer == {"text": "You said: hi", "state": "complete", "error": None}
     assert told.pop("usage").keys() == {"input_tokens", "output_tokens", "total_tokens"}
+    assert len(told.pop("version")) == 12
     assert told == {"id": run, "flow_id": "spoken", "session_id": "s", "status": "complete", "error_code": None}
+
+
+async def test_every_answer_of_a_run_names_it(api: Api) -> None:
+    """In a header; in the short shape, and before the first word of server-sent events, in the body too."""
+    for flow, status in (("spoken", "complete"), ("failing", "failed")):
+        for query in ("", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"):
+            answer = await api.run(flow, {"input_value": "hi", "session_id": "s"}, query=query)
+            told = (await api.client.get(f"/api/v1/runs/{answer.headers[RUN_ID]}")).json()
+            assert (told["status"], told["flow_id"]) == (status, flow)
+            named = {"run_id": told["id"], "session_id": "s", "flow_id": flow, "version": told["version"]}
+            if "sse" in query:
+                frame_id, event, data = frames(answer.text)[0]
+                assert (frame_id, event, json.loads(data)) == (f"{told['id']}/1", "start", named)
+            elif "simple" in query and status == "complete":
+                assert answer.json().items() >= named.items()
+    for refused in (await api.run("nothing"), await api.run("spoken", {"input_value": 5})):
+        assert RUN_ID not in refused.headers
+
+
+async def test_ones_runs_are_listed_page_by_page(api: Api) -> None:
+    flows = ("spoken", "echo", "failing", "echo", "papers")
+    ran = [(await api.run(flow, {"input_value": "x"})).headers[RUN_ID] for flow in flows]
+    found: list[dict[str, Any]] = []
+    after, pages = None, 0
+    while pages == 0 or after:
+        page = (await api.client.get("/api/v1/runs", params={"limit": 2} | ({"after": after} if after else {}))).json()
+        found, after, pages = found + page["runs"], page["next"], pages + 1
+    assert (pages, [run["id"] for run in found]) == (3, ran[::-1])
+    assert [run["status"] for run in found] == ["complete", "complete", "failed", "complete", "complete"]
+    one = (await api.client.get(f"/api/v1/runs/{ran[-1]}")).json()
+    assert one.pop("answers")[0]["text"]
+    assert one.pop("data") == [{"title": "One", "said": "One"}, {"title": "Two", "said": "Two"}]
+    assert found[0] == one
+    unknown = await api.client.get("/api/v1/runs?after=unknown")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "run_not_found")
 
 
 async def test_a_failed_run_says_why(api: Api) -> None:

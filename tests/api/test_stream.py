@@ -93,11 +93,15 @@ async def test_refusals_come_as_one_error_event(api: Api, case: Any, tweaks: Any
     (theirs,) = events(recording(case)["body_raw"])
     assert found["event"] == "error"
     assert theirs["data"].keys() <= found["data"].keys()
+    body = {"input_value": "hi", "tweaks": tweaks}
+    plain, sse = [await api.run("chat", body, query=query) for query in ("", "?stream=sse")]  # nothing ran yet
+    assert (sse.status_code, sse.json()) == (plain.status_code, plain.json())
+    assert sse.status_code in (400, 422)
 
 
 async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
     body = (await api.run("spoken", {"input_value": "hi", "session_id": "s"}, query="?shape=simple")).json()
-    assert list(body) == ["text", "session_id", "flow_id", "version", "usage"]
+    assert list(body) == ["text", "run_id", "session_id", "flow_id", "version", "usage"]
     assert (body["text"], body["session_id"], body["flow_id"]) == ("You said: hi", "s", "spoken")
     assert body["usage"].keys() == {"input_tokens", "output_tokens", "total_tokens"}
 
@@ -110,7 +114,7 @@ async def test_sse_is_what_event_sources_read(api: Api) -> None:
     assert ids[0][0]
     assert ids == sorted(set(ids))
     assert {run for run, _ in ids} == {ids[0][0]}
-    assert [event for _, event, _ in found][:3] == ["add_message", "add_message", "token"]
+    assert [event for _, event, _ in found][:4] == ["start", "add_message", "add_message", "token"]
     assert [told[3] for told in join(found) if told[1] == "token"] == ["You said: hi there"]
     assert found[-1][1] == "end"
 
@@ -118,9 +122,9 @@ async def test_sse_is_what_event_sources_read(api: Api) -> None:
 @pytest.mark.parametrize(("flow", "answers"), [("spoken", 1), ("tweaked", 2)])
 async def test_sse_in_the_simple_shape_tells_several_answers_apart(api: Api, flow: str, answers: int) -> None:
     told = join(frames((await api.run(flow, {"input_value": "hi"}, query="?stream=sse&shape=simple")).text))
-    assert {event for _, event, *_ in told} == {"token", "end"}
+    assert {event for _, event, *_ in told} == {"start", "token", "end"}
     said: dict[str, str] = {}
-    for _, _, answer, text in told[:-1]:
+    for _, _, answer, text in told[1:-1]:
         said[answer] = said.get(answer, "") + text
     assert len(said) == answers
     assert set(json.loads(told[-1][2])["text"].split("\n\n")) == set(said.values())

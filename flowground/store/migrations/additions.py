@@ -334,6 +334,10 @@ def m042_knowledge_pages(connection: Connection) -> None:
         run_statements(connection, "ALTER TABLE knowledge_indexes ADD COLUMN pages TEXT NOT NULL DEFAULT '{}'")
 
 
+def m043_runs_of_owner(connection: Connection) -> None:
+    run_statements(connection, "CREATE INDEX runs_of_owner ON runs (owner, flow_id, started_at)")
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -359,4 +363,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m040_passed_decisions,
     m041_waiting_calls,
     m042_knowledge_pages,
+    m043_runs_of_owner,
 )

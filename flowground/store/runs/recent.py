@@ -1,16 +1,18 @@
-"""What a person used last: when each flow, and their newest conversations across flows.
+"""What a person used last: when each flow, and their newest conversations and runs across flows.
 
-Nothing here reads all of somebody's conversations: the index of sessions is by owner, flow and time, and is entered
-once a flow.
+Nothing here reads all of somebody's conversations or runs: the indexes of both are by owner, flow and time, and are
+entered once a flow.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, exists, func, select, union_all
+from sqlalchemy import Connection, Row, exists, func, or_, select, union_all
 
 from flowground.store import tables
+from flowground.store.runs.records import RunRecord, read_run_row
 from flowground.store.sql import read_moment
 
 _s = tables.sessions.c
@@ -18,6 +20,7 @@ _p = tables.session_pins.c
 _IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
 _COLUMNS = (_s.flow_id, _s.session_id, _s.title, _s.updated_at)
 _t = tables.sessions.alias("theirs").c
+_r = tables.runs.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,26 @@ def list_pinned(connection: Connection, *, owner: str, flows: Collection[str], l
         .limit(limit)
     ).all()
     return [RecentSession(flow, session, title, read_moment(at), True) for flow, session, title, at in found]
+
+
+def list_runs(
+    connection: Connection, *, owners: Collection[str], flows: Collection[str] | None, after: str | None, limit: int
+) -> list[RunRecord]:
+    """These owners' runs of these flows, None: of all; the one that began last first, behind the run `after`."""
+    began = None if after is None else connection.scalar(select(_r.started_at).where(_r.id == after))
+    found: list[Row[Any]] = []
+    for owner in owners:
+        for flow_id in _list_flows_run(connection, owner) if flows is None else flows:
+            wanted = select(tables.runs).where(_r.owner == owner, _r.flow_id == flow_id)
+            if began is not None:
+                wanted = wanted.where(_r.started_at <= began, or_(_r.started_at < began, _r.id < after))
+            found += connection.execute(wanted.order_by(_r.started_at.desc(), _r.id.desc()).limit(limit)).all()
+    found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
+    return [read_run_row(row) for row in found[:limit]]
+
+
+def _list_flows_run(connection: Connection, owner: str) -> Iterator[str]:
+    """Of which the owner has runs. From one to the next by the index: DISTINCT would read all of the owner's."""
+    flow_id: str | None = ""
+    while flow_id := connection.scalar(select(func.min(_r.flow_id)).where(_r.owner == owner, _r.flow_id > flow_id)):
+        yield flow_id

@@ -33,6 +33,7 @@ runs = make_table(
     Index("runs_counted", "counted_as", "started_at", **narrow_index(COUNTED)),
     Index("runs_from", "came_from", "started_at", **narrow_index(CAME_FROM)),
     Index("runs_recent", "flow_id", "started_at"),
+    Index("runs_of_owner", "owner", "flow_id", "started_at"),
     Index("runs_running", "holder", **narrow_index(RUNNING)),
 )
 
