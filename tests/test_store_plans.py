@@ -218,7 +218,7 @@ FEW_ROWS: dict[Callable[..., object], str] = {
     **dict.fromkeys((stop_requests.ask_stop, overview.list_running), "SCAN runs USING INDEX runs_running"),
     **dict.fromkeys((access_requests.list_open, access_requests.count_open), OF_REQUESTS),
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
-    conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_recent (owner=? AND flow_id>?)",
+    conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_begun (owner=? AND flow_id>?)",
     tokens.find_page: "SEARCH tokens USING INDEX tokens_of_owner (owner=?)",
 }
 

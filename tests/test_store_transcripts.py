@@ -56,6 +56,32 @@ async def test_messages_are_found_in_the_order_of_speaking_and_narrowed(store: S
     assert another.message.text == "1"
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_messages_of_many_sessions_are_found_page_by_page(
+    store: Store, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    """Of those that end at once, go on for hours, and go on all the time; by their times, as where there are many."""
+    for name, value in {"_FEW": 0, "_SHORT": 2, "_ASKED": 3, "_AT_ONCE": 1}.items():
+        monkeypatch.setattr(transcripts, name, value)
+    owners = [ADA, "token:x"]
+    for number in range(60):
+        session = ("all the time", f"for hours {number // 20}", f"alone {number}")[number % 3]
+        place = {"owner": owners[number % 2], "flow_id": ("talk", "echo")[number % 5 // 3]}
+        await say(store, str(number), session, **place, hours=number / 6)
+        await say(store, "theirs", session, owner=BOB, hours=number / 6)
+    for limit in (1, 7, 60):
+        found: list[str] = []
+        after = None
+        while True:
+            asked: dict[str, Any] = {"owners": owners, "newest_first": newest_first, "limit": limit, "after": after}
+            positions = [place.position for place in await store.read(transcripts.list_places, **asked)]
+            page = await store.read(transcripts.read_messages, owners=owners, positions=positions)
+            if not page:
+                break
+            after, found = page[-1].message.id, found + [one.message.text for one in page]
+        assert found == sorted(map(str, range(60)), key=int, reverse=newest_first)
+
+
 async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(store: Store) -> None:
     chats = [("talk", "a", ADA), ("echo", "b", ADA), ("echo", "a", ADA), ("talk", "theirs", BOB)]
     for hours, (flow, session, owner) in enumerate(chats):

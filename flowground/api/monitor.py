@@ -5,7 +5,7 @@ A person's token sees what their programs said by any token, in the flows that i
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import groupby
@@ -28,6 +28,7 @@ from flowground.runtime import Runtime
 from flowground.store.people import owners
 from flowground.store.runs import transcripts
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
+from flowground.wiring import WiredFlow
 
 _READ_AT_ONCE = 50
 """Messages; each may have some 200,000 characters."""
@@ -49,6 +50,7 @@ async def messages(
     session_id: str | None = None,
     order: Annotated[str, Query(pattern="^([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc])$")] = "ASC",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[str | None, Query(description="The id of the message that came last, for those behind it")] = None,
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
     runtime, caller = await verify_caller(request)
@@ -60,10 +62,11 @@ async def messages(
         session_id=session_id,
         flows=await _list_reach(runtime, caller),
         newest_first=order.upper() == "DESC",
+        after=after,
         limit=limit,
     )
-    sees_tools = None if caller.sees_inside else await _list_open_tools(runtime, caller)
-    pieces = _write_messages(runtime, mine, places, sees_tools=sees_tools)
+    flows = {wired.id: wired for wired in await runtime.access.list_flows(caller)}
+    pieces = _write_messages(runtime, mine, places, flows, sees_inside=caller.sees_inside)
     first = await anext(pieces)  # what fails at once is answered with its status
     return StreamingResponse(_chain(first, pieces), media_type="application/json")
 
@@ -76,20 +79,25 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _write_messages(
-    runtime: Runtime, mine: Sequence[str], places: Sequence[MessagePosition], *, sees_tools: Collection[str] | None
+    runtime: Runtime,
+    mine: Sequence[str],
+    places: Sequence[MessagePosition],
+    flows: Mapping[str, WiredFlow],
+    *,
+    sees_inside: bool,
 ) -> AsyncGenerator[bytes, None]:
-    """A JSON array, piece by piece; between the pieces the loop serves others. `sees_tools` None: the caller sees the
-    inside of every flow; else what tools of these flows do, and no more."""
+    """A JSON array, piece by piece; between the pieces the loop serves others. `flows` are those that are there."""
     written, comma = bytearray(b"["), b""
     for positions in _make_batches(places):
         found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
         steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
         for said in found:
-            trace = steps.get(said.message.run_id, ())
-            if sees_tools is None:
-                told = _write_message(said, trace)
+            flow = flows.get(said.flow_id)
+            if not sees_inside:
+                told = _write_from_outside(said, sees_tools=flow is not None and flow.shows_tools)
             else:
-                told = _write_from_outside(said, sees_tools=said.flow_id in sees_tools)
+                trace = () if said.message.role == "user" else steps.get(said.message.run_id, ())
+                told = _write_message(said, trace, flow.display_names if flow else {})
             written += comma + to_json(told)
             comma = b","
             if len(written) > _PIECE:
@@ -142,16 +150,12 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     return [wired.id for wired in await runtime.access.list_flows(caller)]
 
 
-async def _list_open_tools(runtime: Runtime, caller: Caller) -> set[str]:
-    """Flows that say of their tools what they do."""
-    return {wired.id for wired in await runtime.access.list_flows(caller) if wired.shows_tools}
-
-
-def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished]) -> dict[str, Any]:
-    """`trace` is the run's, which only its first answer carries."""
+def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:
+    """`trace` is the run's, which only its first answer carries; `names` is what the flow's components are called."""
     message = said.message
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
-    return _write_shape(said, shown_by, name_source(shown_by, shown_by, message.model), sees_tools=True)
+    name = names.get(shown_by, shown_by) if shown_by else None
+    return _write_shape(said, shown_by, name_source(shown_by, name, message.model), sees_tools=True)
 
 
 def _write_from_outside(said: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:

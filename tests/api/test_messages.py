@@ -1,6 +1,7 @@
 """What a caller may read back: its own sessions, the flows it may run; never somebody else's."""
 
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,42 @@ async def test_messages_come_back_in_langflows_shape_and_order(api: Api) -> None
     await api.run("echo", {"input_value": "two", "session_id": "s"})
     found = await api.messages(session_id="s")
     assert [item["text"] for item in found] == ["one", "You said: one", "two", "two"]
+    nothing = recording("messages_basic_session")["body"][0]["properties"]["source"]
+    assert [item["properties"]["source"] for item in found[::2]] == [nothing, nothing]
+    assert found[1]["properties"]["source"] == {
+        "id": "Model",
+        "display_name": "Language Model",
+        "source": "scripted:echo",
+    }
     assert list(found[0]) == list(recording("messages_basic_session")["body"][0])
     in_echo = await api.messages(flow_id="echo", order="DESC")
     assert [(item["sender"], item["text"]) for item in in_echo] == [("Machine", "two"), ("User", "two")]
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+async def test_messages_are_read_page_by_page(api: Api, order: str) -> None:
+    """Of conversations that went on side by side, in the order they were said."""
+    for number in range(12):
+        await api.run(("echo", "spoken")[number % 2], {"input_value": str(number), "session_id": f"s{number % 3}"})
+    whole = await api.messages(order=order)
+    assert len(whole) == 24
+    assert [item["text"] for item in whole if item["sender"] == "User"][:: 1 if order == "ASC" else -1] == [
+        str(number) for number in range(12)
+    ]
+    for limit in (1, 5, 100):
+        found: list[dict[str, Any]] = []
+        while page := await api.messages(order=order, limit=limit, **({"after": found[-1]["id"]} if found else {})):
+            assert len(page) <= limit
+            found += page
+        assert found == whole
+    in_one = await api.messages(order=order, session_id="s1", after=whole[11]["id"])
+    assert in_one == [item for item in whole[12:] if item["session_id"] == "s1"]
+    _, other = await api.token()
+    refused = [
+        (await api.client.get("/api/v1/monitor/messages", params={"after": key}, headers=headers))
+        for key, headers in ((whole[0]["id"], other), ("unknown", other), ("unknown", None))
+    ]
+    assert {(one.status_code, one.text) for one in refused} == {(422, refused[0].text)}
 
 
 async def test_the_usage_of_a_runs_messages_adds_up_to_the_runs(api: Api) -> None:

@@ -334,8 +334,15 @@ def m042_knowledge_pages(connection: Connection) -> None:
         run_statements(connection, "ALTER TABLE knowledge_indexes ADD COLUMN pages TEXT NOT NULL DEFAULT '{}'")
 
 
-def m043_runs_of_owner(connection: Connection) -> None:
-    run_statements(connection, "CREATE INDEX runs_of_owner ON runs (owner, flow_id, started_at)")
+def m043_lists_of_owners(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE INDEX runs_of_owner ON runs (owner, flow_id, started_at);
+        CREATE INDEX sessions_begun ON sessions (owner, flow_id, created_at);
+        CREATE INDEX sessions_lasting ON sessions (owner, flow_id, created_at) WHERE updated_at - created_at > 3600
+        """,
+    )
 
 
 ADDITIONS: tuple[Migration, ...] = (
@@ -363,5 +370,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m040_passed_decisions,
     m041_waiting_calls,
     m042_knowledge_pages,
-    m043_runs_of_owner,
+    m043_lists_of_owners,
 )

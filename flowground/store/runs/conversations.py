@@ -127,11 +127,11 @@ def find_session_keys(connection: Connection, *, owners: Collection[str], sessio
         here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
         return list(connection.scalars(select(_s.id).where(*here)))
     return [
-        make_session_key(flow_id, owner, session_id) for owner in owners for flow_id in _list_flows(connection, owner)
+        make_session_key(flow_id, owner, session_id) for owner in owners for flow_id in list_flows(connection, owner)
     ]
 
 
-def _list_flows(connection: Connection, owner: str) -> Iterator[str]:
+def list_flows(connection: Connection, owner: str) -> Iterator[str]:
     """That the owner has sessions with. From one to the next by the index: DISTINCT would read all of the owner's."""
     flow_id = ""
     while flow_id := _NEXT_FLOW.fetch(connection, {"owner": owner, "after": flow_id})[0][0]:

@@ -81,7 +81,9 @@ def list_runs(
     began = None if after is None else connection.scalar(select(_r.started_at).where(_r.id == after))
     found: list[Row[Any]] = []
     for owner in owners:
-        for flow_id in _list_flows_run(connection, owner) if flows is None else flows:
+        for flow_id in _list_flows_run(connection, owner):
+            if flows is not None and flow_id not in flows:
+                continue
             wanted = select(tables.runs).where(_r.owner == owner, _r.flow_id == flow_id)
             if began is not None:
                 wanted = wanted.where(_r.started_at <= began, or_(_r.started_at < began, _r.id < after))

@@ -1,19 +1,34 @@
 """All that one owner said, across flows and sessions: read back, counted, handed to another."""
 
-from collections.abc import Collection, Sequence
+import heapq
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal_column, select, update
 
+from flowground.errors import InvalidRequest
 from flowground.store import audit, tables
-from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, make_session_key
+from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
 from flowground.store.sql import has_row, make_storable
+from flowground.store.tables.conversations import LASTING_SECONDS
 
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
 _p = tables.session_pins.c
+_IS_LASTING = _s.updated_at - _s.created_at > literal_column(str(LASTING_SECONDS))
+_SLACK = 300.0
+"""Seconds: a message may be stored so much later than its time says, and by a clock that is so far off."""
+_AT_ONCE = 200
+"""Sessions that begin at once may stand in another order than their first messages."""
+_FEW = 100
+"""Sessions of an owner and flow that are all looked at."""
+_SHORT = 20
+"""Messages of a session up to which it is read together with others: `_ASKED` at most."""
+_ASKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +56,106 @@ def list_places(
     session_id: str | None = None,
     flows: Collection[str] | None = None,
     newest_first: bool = False,
+    after: str | None = None,
     limit: int = 1000,
 ) -> list[MessagePosition]:
-    """Where these owners' messages stand, in the order they were said or the other way round, at most `limit` of them.
-    Those that are put aside are left out.
+    """Where these owners' messages stand, in the order they were said or the other way round, at most `limit` of them,
+    behind the message with the id `after`. Those that are put aside are left out.
 
-    `flows` limits them to these; None: whatever flow they were said to.
+    `flows` limits them to these; None: whatever flow they were said to. Raises InvalidRequest where `after` is none of
+    these owners' messages. Reads no more conversations than may hold what is wanted.
     """
-    wanted = (
-        select(_m.position, _m.run_id)
-        .join_from(tables.messages, tables.sessions, _m.session == _s.id)
-        .where(*_is_in(owners, flow_id, flows), IS_SHOWN)
-        .order_by(_m.position.desc() if newest_first else _m.position)
-        .limit(limit)
-    )
+    place: Any = None
+    near: list[Any]
+    if after is not None and (place := _find_place(connection, owners, flows, after)) is None:
+        raise InvalidRequest("`after` is the id of none of these messages.", hint="Take the last one's of a page.")
     if session_id is not None:
         keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        wanted = wanted.where(_s.id.in_(keys), _s.session_id == make_storable(session_id))
-    return [MessagePosition(position, run_id) for position, run_id in connection.execute(wanted)]
+        here = (_s.id.in_(keys), _s.session_id == make_storable(session_id))
+        rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(*here)).all()
+        near = [row for row in rows if (flows is None or row.flow_id in flows) and flow_id in (None, row.flow_id)]
+    else:
+        pairs = _list_pairs(connection, owners, flow_id, flows)
+        near = _list_near(connection, pairs, at=place and place.created_at, newest_first=newest_first, limit=limit)
+    wanted = select(_m.position, _m.run_id).where(IS_SHOWN)
+    wanted = wanted.order_by(_m.position.desc() if newest_first else _m.position)
+
+    def read(keys: Sequence[str], at_once: int) -> Iterator[Any]:
+        """So many at a time, no further than is asked for."""
+        past, count = place and place.position, at_once
+        while count == at_once:
+            asked = wanted.where(_m.session.in_(keys)).limit(at_once)
+            if past is not None:
+                asked = asked.where(_m.position < past if newest_first else _m.position > past)
+            rows = connection.execute(asked).all()
+            yield from rows
+            if count := len(rows):
+                past = rows[-1].position
+
+    short = [row.id for row in near if row.messages <= _SHORT]
+    parts = [read([row.id], _SHORT) for row in near if row.messages > _SHORT]
+    parts += [read(short[at : at + _ASKED], limit) for at in range(0, len(short), _ASKED)]
+    merged = heapq.merge(*parts, key=lambda row: row.position, reverse=newest_first)
+    return [MessagePosition(position, run_id) for position, run_id in islice(merged, limit)]
+
+
+def _find_place(connection: Connection, owners: Collection[str], flows: Collection[str] | None, message_id: str) -> Any:
+    wanted = select(_m.position, _m.created_at).join_from(tables.messages, tables.sessions, _m.session == _s.id)
+    wanted = wanted.where(_m.id == message_id, _s.owner.in_(list(owners)))
+    return connection.execute(wanted if flows is None else wanted.where(_s.flow_id.in_(list(flows)))).first()
+
+
+def _list_pairs(
+    connection: Connection, owners: Collection[str], flow_id: str | None, flows: Collection[str] | None
+) -> Iterator[tuple[str, str]]:
+    """Owners, and the flows of these that each has sessions with."""
+    for owner in owners:
+        for flow in list_flows(connection, owner):
+            if flow_id in (None, flow) and (flows is None or flow in flows):
+                yield owner, flow
+
+
+def _list_near(
+    connection: Connection,
+    pairs: Iterator[tuple[str, str]],
+    *,
+    at: float | None,
+    newest_first: bool,
+    limit: int,
+) -> list[Any]:
+    """The sessions that can hold the first `limit` messages behind this time; None: from the end of all.
+
+    Those that went on then, and of those behind it as many as give so many messages: the index tells them in the order
+    in which they began, or ended.
+    """
+    going_on: list[Any] = []
+    behind: list[Any] = []
+    for owner, flow_id in pairs:
+        mine = select(_s.id, _s.created_at, _s.updated_at, _s.messages).where(
+            _s.owner == owner, _s.flow_id == flow_id, _s.messages > 0
+        )
+        few = connection.execute(mine.limit(_FEW + 1)).all()
+        if len(few) <= _FEW:  # whatever their clocks say
+            going_on += few
+            continue
+        following = mine.order_by(_s.updated_at.desc() if newest_first else _s.created_at).limit(limit + _AT_ONCE)
+        if at is not None:
+            begin, end = at - _SLACK, at + _SLACK
+            then = mine.where(_s.created_at <= end, _s.updated_at >= begin)
+            for asked in (then.where(_s.created_at >= begin - LASTING_SECONDS), then.where(_IS_LASTING)):
+                going_on += connection.execute(asked)
+            following = following.where(_s.updated_at < begin if newest_first else _s.created_at > end)
+        behind += connection.execute(following)
+    reached = 0
+    for row in sorted(behind, key=lambda row: -row.created_at if newest_first else row.updated_at):
+        reached += row.messages
+        if reached >= limit:  # all of these lie before its far end, and so does what is wanted
+            if newest_first:
+                behind = [other for other in behind if other.updated_at >= row.created_at - _SLACK]
+            else:
+                behind = [other for other in behind if other.created_at <= row.updated_at + _SLACK]
+            break
+    return list({row.id: row for row in going_on + behind}.values())
 
 
 def read_messages(connection: Connection, *, owners: Collection[str], positions: Sequence[int]) -> list[PlacedMessage]:
@@ -82,8 +179,12 @@ def list_session_ids(
     connection: Connection, *, owners: Collection[str], flow_id: str | None = None, flows: Collection[str] | None = None
 ) -> list[str]:
     """Ids of these owners' sessions that hold messages, each once: the thousand that were used last, the last first."""
-    wanted = select(_s.session_id).where(*_is_in(owners, flow_id, flows), _s.messages > 0)
-    return list(dict.fromkeys(connection.scalars(wanted.order_by(_s.updated_at.desc()).limit(1_000))))
+    found: list[Any] = []
+    for owner, flow in _list_pairs(connection, owners, flow_id, flows):
+        mine = select(_s.session_id, _s.updated_at).where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0)
+        found += connection.execute(mine.order_by(_s.updated_at.desc()).limit(1_000))
+    found.sort(key=lambda row: row.updated_at, reverse=True)
+    return list(dict.fromkeys(row.session_id for row in found[:1_000]))
 
 
 def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) -> int:
@@ -118,13 +219,3 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
     if rows:
         audit.record(connection, actor=by, action="conversations.handed_over", subject=f"{old} {new}")
     return len(rows)
-
-
-def _is_in(owners: Collection[str], flow_id: str | None, flows: Collection[str] | None) -> list[ColumnElement[bool]]:
-    """That a session is one of these owners', and of this flow or one of these `flows` where they are given."""
-    conditions: list[ColumnElement[bool]] = [_s.owner.in_(list(owners))]
-    if flow_id is not None:
-        conditions.append(_s.flow_id == make_storable(flow_id))
-    if flows is not None:
-        conditions.append(_s.flow_id.in_(list(flows)))
-    return conditions

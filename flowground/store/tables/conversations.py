@@ -20,6 +20,10 @@ VISITORS = "substr(owner, 1, 8) = 'visitor:'"
 VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
 """Which messages the indexes of questions with versions, and of what is put aside, have."""
 
+LASTING_SECONDS = 3600
+LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
+"""Which sessions went on for long: `transcripts` finds those that went on at some time, and few did."""
+
 _EXPLAINED = "explained_at IS NOT NULL"
 
 sessions = make_table(
@@ -30,6 +34,8 @@ sessions = make_table(
     *need(Double, "created_at", "updated_at"),
     *need(Integer, "messages"),
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
+    Index("sessions_begun", "owner", "flow_id", "created_at"),
+    Index("sessions_lasting", "owner", "flow_id", "created_at", **narrow_index(LASTING)),
     Index("sessions_of_visitors", "flow_id", "updated_at", **narrow_index(VISITORS)),
 )
 
