@@ -1,18 +1,21 @@
 """What a run with an idempotency key does more than others: it takes the key, and keeps what it tells for repeats."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
-from flowground.components.outside import Outside
+from flowground.components.outside import Outside, ToolServers
 from flowground.errors import (
     ComponentFailed,
     FlowgroundError,
     InvalidRequest,
     ModelNotReady,
+    ProviderBusy,
+    ProviderRefused,
+    ProviderUnreachable,
     RequestError,
     RunError,
     RunStopped,
@@ -20,11 +23,15 @@ from flowground.errors import (
 )
 from flowground.events import RunEvent, RunFinished, TurnStarted
 from flowground.functions import OwnFunction
+from flowground.mcp_servers import ServerTool
 from flowground.providers.base import Provider
 from flowground.store.runs.idempotency_keys import IdempotencyKey, digest_request
 from flowground.store.runs.receipts import ToldEvents, write_receipt
 from flowground.store.runs.records import StoredMessage
 from flowground.wiring import WiredFlow
+
+_REFUSED = (ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable)
+"""A model's server gave no answer. One that took too long may have."""
 
 
 class IdempotencyKeyReused(InvalidRequest):
@@ -107,10 +114,11 @@ class RepeatableRun:
     explain_stop: Callable[[], FlowgroundError]
     _told: ToldEvents = field(default_factory=ToldEvents)
     _calls: int = 0
+    _asks_models: bool = False
 
-    def count_calls(self, models: Models) -> Models:
-        """The models, whose calls count."""
-        return _CountedModels(self, models)
+    def note_models(self, models: Models) -> Models:
+        """The models; it is noted that one is asked."""
+        return _NotedModels(self, models)
 
     def count_outside(self, outside: Outside) -> Outside:
         """The same reach, whose calls count: what was sent may have changed something."""
@@ -132,11 +140,16 @@ class RepeatableRun:
             search=count(outside.search),
             ask_database=count(outside.ask_database),
             find_function=find_function,
+            servers=_CountedServers(self, outside.servers),
         )
 
     def note_call(self) -> None:
-        """A model is called, or whatever else cannot be taken back."""
+        """Something is called that cannot be taken back."""
         self._calls += 1
+
+    def note_model(self) -> None:
+        """A model is asked."""
+        self._asks_models = True
 
     async def note_events(self, events: AsyncGenerator[RunEvent, None]) -> AsyncGenerator[RunEvent, None]:
         """The same events; what they tell is noted."""
@@ -152,8 +165,11 @@ class RepeatableRun:
         turn: TurnStarted,
         messages: Sequence[StoredMessage],
         end: RunFinished | FlowgroundError | None,
+        *,
+        was_answered: bool,
     ) -> dict[str, Any]:
-        """What `finish_repeatable_turn` takes beside a turn's end. `end` None: the run was cancelled."""
+        """What `finish_repeatable_turn` takes beside a turn's end. `end` None: the run was cancelled. `was_answered`:
+        by a model, at least once."""
         told = end or self.explain_stop()
         receipt = turn.is_kept and write_receipt(
             turn,
@@ -167,24 +183,37 @@ class RepeatableRun:
         return {
             "idempotency_key": self.idempotency_key,
             "receipt": receipt or None,
-            "is_freed": self._is_without_effect(told),
+            "is_freed": self._is_without_effect(told, was_answered=was_answered),
         }
 
-    def _is_without_effect(self, end: RunFinished | FlowgroundError) -> bool:
+    def _is_without_effect(self, end: RunFinished | FlowgroundError, *, was_answered: bool) -> bool:
         """Whether it failed before anything was done that a second run would do again."""
-        if isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
+        if self._calls or isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
-        calls = self._calls - 1 if isinstance(cause, ModelNotReady) else self._calls  # refused before it was asked
-        return calls <= 0
+        has_begun = was_answered or self._told.said or self._told.action_log.list_actions()
+        return not self._asks_models or (isinstance(cause, _REFUSED) and not has_begun)
 
 
 @dataclass(frozen=True, slots=True)
-class _CountedModels:
+class _NotedModels:
     run: RepeatableRun
     models: Models
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         found = self.models.resolve(model)
-        self.run.note_call()
+        self.run.note_model()
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedServers:
+    run: RepeatableRun
+    servers: ToolServers
+
+    async def find_tool(self, server: str, tool: str) -> ServerTool:
+        return await self.servers.find_tool(server, tool)
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
+        self.run.note_call()
+        return await self.servers.call(server, tool, arguments)

@@ -198,13 +198,14 @@ class Frames:
         return (*partial, ("token", f'{{"{key}": {json.dumps(event.text)}{self._tails[name]}'))
 
     def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said | None]:
-        chats = [name for name in wire.turn.answer_ids if self.wired.components[name].gives_output == "chat"]
+        given = [name for name in wire.turn.answer_ids if name in event.results]
+        chats = [name for name in given if self.wired.components[name].gives_output == "chat"]
         if self._is_simple:
             yield from (None for _ in chats)
             yield _write_event("end", write_simple(self.wired, event))
             return
         texts = [result.text for result in event.results.values()]
-        for name in (name for name in chats if name in event.results):
+        for name in chats:
             result = event.results[name]
             found = event.actions if name == wire.find_first(event) else ()
             message = wire.write_answer(name, result.text, state="complete", result=result, actions=found)

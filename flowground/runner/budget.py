@@ -16,13 +16,14 @@ _MOST_INNER_STEPS = 200
 @dataclass(slots=True)
 class RunBudget:
     """Of one run. `used` has what its models counted, by the name that a component calls its model; of fallbacks by
-    their own. `asked_instead` are the providers of fallbacks that were asked. `sum_cost` says what so much use costs,
-    in `currency`; None where it costs nothing."""
+    their own; `was_answered` by any of them. `asked_instead` are the providers of fallbacks that were asked. `sum_cost`
+    says what so much use costs, in `currency`; None where it costs nothing."""
 
     limits: Limits
     sum_cost: SumCost = lambda _: None
     currency: str = ""
     used: dict[str | None, Usage] = field(default_factory=dict)
+    was_answered: bool = False
     steps: int = 0
     tokens: int = 0
     kept_steps: int = 0
@@ -47,6 +48,7 @@ class RunBudget:
 
     def add(self, model: str | None, answer: Completion) -> None:
         """A component's model gave this answer, or a fallback in its place: what it counted is used."""
+        self.was_answered = True
         if answer.stand_in:
             model = answer.stand_in.model
             self.stand_ins[answer.stand_in] = None

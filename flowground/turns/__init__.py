@@ -59,7 +59,7 @@ async def take_turn(
         run = run_flow(
             tweaked.wired,
             replace(request, time_zone=request.time_zone or settings.organization.timezone),
-            models=terms.repeatable.count_calls(models) if terms.repeatable else models,
+            models=terms.repeatable.note_models(models) if terms.repeatable else models,
             outside=terms.repeatable.count_outside(outside) if terms.repeatable else outside,
             sees_inside=caller.sees_inside,
             limits=settings.limits,

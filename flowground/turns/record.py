@@ -305,7 +305,8 @@ class TurnRecord:
         assert self.terms.repeatable is not None  # noqa: S101 - asked by who calls
         question = self._make_question()
         messages = [*answers, question] if question else answers
-        return self.terms.repeatable.describe_end(self.wired, self.turn, messages, end)
+        was_answered = self.budget.was_answered
+        return self.terms.repeatable.describe_end(self.wired, self.turn, messages, end, was_answered=was_answered)
 
     def _count(self, answers: Sequence[StoredMessage]) -> None:
         """Tells the limits what the run used, the first time."""

@@ -5,8 +5,9 @@ What a repeat costs: a request of the minute, and no run.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from flowground.api.run import RUN_ID
+from flowground.mcp_servers import ServerTool
 from flowground.runtime import repeats
 from flowground.store import tables
 from flowground.store.runs import idempotency_keys
@@ -22,6 +24,7 @@ from tests.acting import ACTING, SUM, WRONG
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.serving import serving
+from tests.chat_answers import ANSWER, STREAMED
 from tests.running import chat_flow, look_at_once
 from tests.stored import list_runs
 from tests.wire import whole, wire
@@ -38,6 +41,13 @@ components:
   Order: {type: APIRequest, method: POST, url_input: URL/orders, body: {item: "{item}"}, item: "${ChatInput}"}
   Said: {type: Prompt, template: "{v}", v: "${Order}"}
   ChatOutput: {type: ChatOutput, input_value: "${Said}"}
+"""
+CANCEL = """
+components:
+  ChatInput: {type: ChatInput}
+  Orders: {type: MCP, server: orders, tools: [cancel], arguments: {}}
+  Model: {type: LanguageModel, model: "scripted:fail", input_value: "${Orders}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """
 
 
@@ -69,7 +79,7 @@ def is_replayed(answer: httpx2.Response) -> bool:
 
 
 @pytest.mark.parametrize(
-    "flow", ["echo", "spoken", "two", "both", "whole", "wordy", "failing", "broken", "papers", "cut", "agent"]
+    "flow", ["echo", "spoken", "two", "both", "whole", "wordy", "branching", "papers", "cut", "agent"]
 )
 async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) -> None:
     """While its turn is remembered, and from the store; whatever shape the first request was answered in."""
@@ -86,15 +96,8 @@ async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) ->
             assert (stored[way].status_code, stored[way].content) == (live[way].status_code, live[way].content)
             assert (is_replayed(stored[way]), is_replayed(live[way])) == (True, True)
             assert {answer.headers[RUN_ID] for answer in (told, stored[way], live[way])} == {told.headers[RUN_ID]}
-        assert live[""].status_code == (502 if flow in ("failing", "broken") else 200)
+        assert live[""].status_code == 200
         assert await kept.count_runs(flow) == number
-
-
-@pytest.mark.parametrize("way", ["", "?stream=true"])
-async def test_a_run_whose_outputs_were_skipped_is_told_again(api: Api, way: str) -> None:
-    first, again = [await ask(api, "branching", way) for _ in range(2)]
-    assert (first.status_code, again.status_code, is_replayed(again)) == (200, 200, True)
-    assert first.text == again.text
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,59 @@ async def test_what_failed_before_a_model_was_asked_or_was_refused_frees_its_key
     assert (await ask(kept, "fetching", input_value="other")).status_code == 503  # and not 422
     assert (await ask(kept, "spoken", tweaks={"Nobody": {"x": 1}})).status_code == 422
     assert (await ask(kept, "spoken")).status_code == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_model_that_refused_frees_its_key(tmp_path: Path, way: str) -> None:
+    """One that is not there, has no time, or fails, has done nothing; the next try gets the answer."""
+    refused = [whole({}, status="500 No"), whole({}, status="429 Wait", headers="Retry-After: 1\r\n")]
+    good = [STREAMED if "stream" in way else ANSWER]
+    async with wire(*([one] for one in refused), good) as server:
+        mine = {"type": "openai", "base_url": f"{server.url}/v1", "retries": 0}
+        config = {"providers": {"mine": mine, "away": mine | {"base_url": "http://127.0.0.1:1/v1"}}}
+        flows = {name: chat_flow(f"{name}:m") for name in ("mine", "away")}
+        async with serving(tmp_path, config=config, flows=flows) as api:
+            for flow, codes in (("away", ["model_unreachable"] * 2), ("mine", ["model_failed", "model_busy"])):
+                for code in codes:
+                    told = await ask(api, flow, way)
+                    assert (f'"{code}"' in told.text, is_replayed(told)) == (True, False), told.text
+            answer, again = [await ask(api, "mine", way) for _ in range(2)]
+            assert ("Hi you" in answer.text, is_replayed(answer)) == (True, False)
+            assert (again.content, is_replayed(again)) == (answer.content, True)
+        assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_a_model_that_broke_off_keeps_its_key(kept: Api, way: str) -> None:
+    told, live = [await ask(kept, "broken", way) for _ in range(2)]
+    kept.forget_turns()
+    stored = await ask(kept, "broken", way)
+    assert (is_replayed(told), is_replayed(live), is_replayed(stored)) == (False, True, True)
+    assert "model_unreachable" in told.text
+    assert told.content == live.content == stored.content
+
+
+class Orders:
+    """An MCP server with one tool."""
+
+    called = 0
+
+    async def find_tool(self, server: str, tool: str) -> ServerTool:
+        return ServerTool(tool, "Cancels.", {"type": "object"}, writes=True)
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
+        self.called += 1
+        return "Cancelled."
+
+
+async def test_what_a_tool_did_before_the_model_refused_is_not_done_twice(tmp_path: Path) -> None:
+    config = {"mcp_servers": {"orders": {"command": ["false"]}}}
+    async with serving(tmp_path, config=config, flows={"cancel": CANCEL}) as api:
+        orders = Orders()
+        api.runtime.reach.outside = replace(api.runtime.reach.outside, servers=orders)
+        answers = [await ask(api, "cancel") for _ in range(2)]
+        assert [(answer.status_code, is_replayed(answer)) for answer in answers] == [(502, False), (502, True)]
+        assert orders.called == 1
 
 
 async def test_what_was_sent_and_failed_is_not_sent_twice(tmp_path: Path) -> None:
