@@ -178,6 +178,7 @@ class RunRequest:
     `files` are paths or ids of files for the message. Once they are found, `taken_files` are the references that each
     component is given, by its id, and `sent_files` what is stored with the message. `time_zone` is the name
     of that of who asks; "" where it is not known. `run_id` is the id that its run will have; "" for any.
+    `must_find_output`: an `output_component` that is not there is refused, where else nothing is answered.
     """
 
     input_value: str | None = None
@@ -196,6 +197,7 @@ class RunRequest:
     sent_files: Sequence[SentFile] = ()
     time_zone: str = ""
     run_id: str = ""
+    must_find_output: bool = False
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

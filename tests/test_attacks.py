@@ -203,7 +203,8 @@ async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_th
             for asked in ASKED:
                 body = {"input_value": "hi"} | asked
                 told = [await client.post(f"/api/v1/run/talk{query}", json=body) for client in (bobs, whole)]
-                assert [answer.status_code for answer in told] == [200, 200]
+                is_ours = "Hidden" in asked.values() and ("simple" in query or "sse" in query)
+                assert [answer.status_code for answer in told] == [422 if is_ours else 200, 200]
                 assert "secret prompt" not in told[0].text, (query, asked)
                 assert "Hidden" not in told[0].text, (query, asked)
                 assert ("secret prompt" in told[1].text) == (asked != {"output_type": "any"}), (query, asked)

@@ -28,6 +28,21 @@ _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
 }
+_ERROR = {
+    "type": "object",
+    "required": ["detail", "code"],
+    "properties": {"detail": {}} | {name: {"type": "string"} for name in ("code", "hint", "run_id")},
+}
+_AS_ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+_TROUBLE = {
+    "500": {"description": "What nobody foresaw."},
+    "503": {"description": "The database is in trouble, or the server stops."},
+}
+_TROUBLE_OF_BODIES = {
+    "408": {"description": "The body stopped halfway."},
+    "413": {"description": "The body is over the limit."},
+    "415": {"description": "The body is compressed."},
+}
 _SECURITY: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
 
 router = APIRouter(tags=["health"])
@@ -105,12 +120,20 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document with the run API, and how a token is sent to what asks for one."""
     paths = {
         path: {
-            method: {**operation, "security": _SECURITY if path.startswith(_NEEDS_TOKEN) else []}
+            method: operation | ({"security": _SECURITY} if path.startswith(_NEEDS_TOKEN) else {"security": []})
             for method, operation in operations.items()
         }
         for path, operations in (run.PATHS | document["paths"]).items()
     }
-    return document | {"paths": paths, "components": document["components"] | {"securitySchemes": _SCHEMES}}
+    for operation in (one for operations in paths.values() for one in operations.values()):
+        told = _TROUBLE | (_TROUBLE_OF_BODIES if "requestBody" in operation else {}) if operation["security"] else {}
+        found = told | operation["responses"]
+        operation["responses"] = {
+            code: answer | _AS_ERROR if code >= "400" else answer for code, answer in sorted(found.items())
+        }
+    schemas = document["components"]["schemas"] | {"Error": _ERROR}
+    components = document["components"] | {"schemas": schemas, "securitySchemes": _SCHEMES}
+    return document | {"paths": paths, "components": components}
 
 
 class _CorsForTokens(CORSMiddleware):

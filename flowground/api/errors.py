@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from flowground import errors
 from flowground.api.body import BodyCompressed, BodyIsForm, BodyTooSlow
@@ -64,6 +65,9 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
 )
 
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+_HTTP_CODES = {404: {"code": "not_found"}, 405: {"code": "method_not_allowed"}}
+_INVALID = {"code": errors.InvalidRequest.code}
 _HINTS: dict[type[errors.FlowgroundError], str] = {
     errors.FlowNotFound: "There is no such flow, or this token does not reach it."
 }
@@ -121,10 +125,7 @@ def find_run_id(error: errors.FlowgroundError) -> str | None:
 
 def answer_error(error: errors.FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
-    body: dict[str, Any] = {"detail": write_detail(error)}
-    is_langflows = isinstance(error, errors.FlowNotFound | errors.TweaksRefused | errors.InputConflict)
-    if (not is_langflows or error.code != type(error).code) and not isinstance(body["detail"], list):
-        body["code"] = error.code
+    body: dict[str, Any] = {"detail": write_detail(error), "code": error.code}
     if hint := _HINTS.get(type(error), error.hint):
         body["hint"] = hint
     if run_id := find_run_id(error):
@@ -174,12 +175,17 @@ def install_handlers(api: FastAPI) -> None:
     async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # What was sent is not sent back: it may be a secret in the wrong place.
         problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
-        return JSONResponse({"detail": problems}, 422)
+        return JSONResponse({"detail": problems, "code": errors.InvalidRequest.code}, 422)
 
     @api.exception_handler(HTTPException)
-    async def answer_http(_: Request, error: HTTPException) -> JSONResponse:
-        phrase = HTTPStatus(error.status_code).phrase
-        return JSONResponse({"detail": error.detail or phrase}, error.status_code, headers=dict(error.headers or {}))
+    async def answer_http(request: Request, error: HTTPException) -> JSONResponse:
+        body = {"detail": error.detail or HTTPStatus(error.status_code).phrase}
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the router names the methods of one of the path's routes
+            asked = [dict(request.scope, method=method) for method in _METHODS]
+            found = [one["method"] for one in asked if any(route.matches(one)[0] is Match.FULL for route in api.routes)]
+            headers["Allow"] = ", ".join(found)
+        return JSONResponse(body | _HTTP_CODES.get(error.status_code, _INVALID), error.status_code, headers=headers)
 
     @api.exception_handler(Exception)
     async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -200,8 +200,9 @@ async def _receive(
 async def _open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:
     try:
         return await runtime.access.open_flow(caller, flow_id)
-    except FlowNotFound:
-        raise HTTPException(404, "Flow not found") from None
+    except FlowNotFound as error:
+        error.message = "Flow not found"
+        raise
 
 
 async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> StoredFile:

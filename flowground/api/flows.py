@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 
 from flowground.api.incoming import TokenRoute, verify_caller
 from flowground.caller import Caller
@@ -34,8 +34,9 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     runtime, caller = await verify_caller(request)
     try:
         wired = await runtime.access.open_flow(caller, flow_id)
-    except FlowNotFound:
-        raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
+    except FlowNotFound as error:
+        error.message = "Flow not found"  # Langflow's sentence here
+        raise
     return _describe(wired, caller, shows_components=True)
 
 

@@ -86,6 +86,7 @@ class RunBody(BaseModel):
             warnings=warnings,
             files=tuple(self.files or ()),
             run_id=str(uuid4()),
+            must_find_output=shape == "simple" or framing == "sse",
         )
 
 
@@ -162,7 +163,13 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
         place, given = ["body", "input_request"], wrapped
-    return validate_body(RunBody, given, place), tuple(_warn_of_unknown(given))
+    body, warnings = validate_body(RunBody, given, place), tuple(_warn_of_unknown(given))
+    if warnings and body.input_value is None and not body.tweaks:
+        payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict))
+        if (name := next(payload, None)) is not None:  # else a webhook's payload would be a run on the flow's own text
+            says = f"The message belongs in `input_value`, which is missing: `{cut(name)}` is no field of a run."
+            raise refuse_field(says, "missing", *place, "input_value")
+    return body, warnings
 
 
 def validate_body(model: type[_Body], given: dict[str, Any], place: Sequence[str] = ("body",)) -> _Body:
@@ -183,10 +190,6 @@ def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:
         return
     unknown = [key for key in given if key not in _KNOWN]
     for key in unknown[:_WARNED]:
-        says = f"`{cut(key)}` is no field of a run and was ignored"
-        if isinstance(given[key], str) and given.get("input_value") is None:
-            yield f"{says}. The message belongs in `input_value`."
-        else:
-            yield f"{says}{suggest(cut(key), RunBody.model_fields)}."
+        yield f"`{cut(key)}` is no field of a run and was ignored{suggest(cut(key), RunBody.model_fields)}."
     if more := len(unknown[_WARNED:]):
         yield f"{more:,} more fields were ignored."

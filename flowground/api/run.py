@@ -79,13 +79,16 @@ _OPERATION: dict[str, Any] = {
                 "text/event-stream": {"schema": _TEXT},
             },
         },
+        "202": {"description": "A call waits for a person, who decides by `/api/v1/runs/{run_id}/decisions`."},
+        "400": {"description": "The input is given twice."},
         "403": {"description": "No valid application token, or one that sees answers only where more is asked for."},
         "404": {"description": "No such flow for this token."},
-        "408": {"description": "The body stopped halfway."},
-        "413": {"description": "The body is over the limit."},
+        "409": {"description": "The run was stopped, or the first request with this key has no end yet."},
+        "410": {"description": "The first request with this key was answered, and the answer is not kept."},
         "415": {"description": "The body is compressed, or a form."},
         "422": {"description": "The body or a tweak does not fit, or the token may not set what it names."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
+        "500": {"description": "The flow failed, or what nobody foresaw."},
         "502": {"description": "The model's server failed, or said more than an answer may hold."},
         "503": {
             "description": "An admin switched the flow or its model off, the built-in model is being fetched, "

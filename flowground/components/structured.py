@@ -9,7 +9,7 @@ from typing import Any
 from flowground.components.base import Context
 from flowground.components.json_schema import find_misfit
 from flowground.components.language_model import ask_whole
-from flowground.errors import ProviderRefused, RunError
+from flowground.errors import ProviderError, ProviderRefused
 from flowground.messages import Message, Usage, sum_usage
 from flowground.providers.base import ModelCall
 
@@ -39,9 +39,9 @@ class JsonAnswer:
     usage: Usage | None
 
     def require(self) -> Any:
-        """The value. Raises RunError where it does not fit."""
+        """The value. Raises ProviderError where it does not fit: the model's failure, and not the flow's."""
         if self.misfit:
-            raise RunError(f"The model gave no JSON that fits, asked twice: {self.misfit}")
+            raise ProviderError(f"The model gave no JSON that fits, asked twice: {self.misfit}")
         return self.value
 
 

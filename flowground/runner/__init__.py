@@ -38,6 +38,7 @@ from flowground.events import (
     InnerRun,
     ModelProgress,
     RunEvent,
+    RunFinished,
     Token,
 )
 from flowground.messages import Reasoning, ToolCall, Usage, split_thought, sum_usage
@@ -53,6 +54,7 @@ from flowground.runner.queue import EventQueue
 from flowground.runner.results import finish_run
 from flowground.runner.schedule import Schedule, read_failures, wait_for_first
 from flowground.runner.scope import RunScope, Within
+from flowground.runner.selection import finds_output
 from flowground.runner.tools import describe_tools, prepare_call, write_result
 from flowground.settings import Limits
 from flowground.values import check_size, write_text
@@ -88,6 +90,9 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     Raises ComponentFailed, RunOverBudget and RunTimeout, and RunError where the selected texts are too long together.
     Closing the generator or cancelling the task cancels what runs, down to the provider.
     """
+    if not finds_output(wired, request, sees_inside=sees_inside):  # nothing would be answered
+        yield RunFinished({}, (), 0.0, None)
+        return
     started = time.perf_counter()
     queue = EventQueue(note)
     timeout, budget = asyncio.timeout(limits.run_seconds or None), budget or RunBudget(limits)

@@ -1,7 +1,7 @@
 """What a request takes of a flow, and gives to it: which outputs it wants and may see, and what was said."""
 
 from flowground.caller import Caller, RunRequest
-from flowground.errors import NotAllowed
+from flowground.errors import InvalidRequest, NotAllowed
 from flowground.wiring import WiredFlow
 
 
@@ -26,19 +26,25 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
 
 
 def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest) -> None:
-    """Raises NotAllowed where only a token keeps what is asked for from its caller: more than the flow's outputs say.
+    """Raises NotAllowed where only a token keeps what is asked for from its caller: more than the flow's outputs say;
+    InvalidRequest where an output is not there that must be.
 
     What is inside and what is not there are refused alike.
     """
-    if not caller.token_hides_inside:
-        return
-    if request.output_component:
-        is_seen = bool(select_outputs(wired, request, sees_inside=False))
-    else:
-        is_seen = request.output_type != "debug"
-    if not is_seen:
+    hint = caller.name_better_token("sees") if caller.token_hides_inside else None
+    is_there = finds_output(wired, request, sees_inside=caller.sees_inside)
+    if request.must_find_output and not is_there:
+        says = "`output_component` names no output of this flow."
+        place = {"type": "output_unknown", "loc": ["body", "output_component"], "msg": says}
+        raise InvalidRequest(says, problems=[place], hint=hint)
+    if hint and not (is_there and (request.output_component or request.output_type != "debug")):
         says = "This token sees what the outputs of a flow say, and nothing before them."
-        raise NotAllowed(says, code="token_may_not_see", hint=caller.name_better_token("sees"))
+        raise NotAllowed(says, code="token_may_not_see", hint=hint)
+
+
+def finds_output(wired: WiredFlow, request: RunRequest, *, sees_inside: bool) -> bool:
+    """Whether the one output is there that is asked for by name, or none is."""
+    return not request.output_component or bool(select_outputs(wired, request, sees_inside=sees_inside))
 
 
 def read_input(wired: WiredFlow, request: RunRequest) -> str | None:

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ import pytest
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
+from tests.api.test_codes import table as list_statuses
 
 pytestmark = pytest.mark.anyio
 RUN = "/api/v1/run/echo"
@@ -77,19 +79,20 @@ async def test_an_unknown_flow_is_not_found(api: Api) -> None:
     response = await api.run("no-such-flow")
     assert response.status_code == 404
     hint = "There is no such flow, or this token does not reach it."
-    assert response.json() == recording("flow_unknown_name")["body"] | {"hint": hint}
+    assert response.json() == recording("flow_unknown_name")["body"] | {"code": "flow_not_found", "hint": hint}
 
 
 @pytest.mark.parametrize(("body", "case"), [(b'{"input_value": ', "run_malformed_json"), (b"[1,2]", "run_json_array")])
 async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api: Api, body: Any, case: Any) -> None:
     response = await api.client.post(RUN, content=body)
     assert response.status_code == recording(case)["status"] == 422
-    assert response.json() == recording(case)["body"]
+    assert response.json() == recording(case)["body"] | {"code": "request_invalid"}
 
 
 async def test_a_bad_stream_word_is_refused_in_langflows_words(api: Api) -> None:
     response = await api.run("echo", query="?stream=maybe")
-    assert (response.status_code, response.json()) == (422, recording("run_bad_stream_query")["body"])
+    says = recording("run_bad_stream_query")["body"] | {"code": "request_invalid"}
+    assert (response.status_code, response.json()) == (422, says)
     assert (await api.run("echo", query="?shape=round")).json()["detail"][0]["loc"] == ["query", "shape"]
 
 
@@ -130,7 +133,10 @@ async def test_unknown_paths_and_methods_answer_json(api: Api) -> None:
     for method, path, status in [*calls, *(("GET", f"{start}/nothing", 404) for start in ("/api/v1", "/api", "/v1"))]:
         response = await api.client.request(method, path)
         assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
-        assert "detail" in response.json()
+        codes = {404: "not_found", 405: "method_not_allowed"}
+        assert response.json() == {"detail": HTTPStatus(status).phrase, "code": codes[status]}
+    for path, methods in ((RUN, "POST"), ("/api/v2/files/", "DELETE, GET, POST"), ("/api/v1/runs/x", "GET")):
+        assert (await api.client.patch(path)).headers["allow"] == methods
 
 
 async def test_no_refusal_repeats_a_message_a_body_or_a_key(api: Api) -> None:
@@ -148,6 +154,7 @@ async def test_no_refusal_repeats_a_message_a_body_or_a_key(api: Api) -> None:
         await api.client.get(f"/api/v1/monitor/messages?order={secret}&limit={secret}"),
     ]
     assert [answer.status_code for answer in answers] == [422, 422, 400, 422, 422, 502, 422, 403, 422]
+    assert all(answer.json()["code"] for answer in answers)
     assert not [answer.text for answer in answers if secret in answer.text]
 
 
@@ -162,7 +169,15 @@ async def test_a_compressed_body_is_refused_as_such(api: Api, encoding: str) -> 
 
 async def test_the_document_says_how_to_be_let_in_what_is_accepted_and_what_comes_back(api: Api) -> None:
     document = (await api.client.get("/api/openapi.json")).json()
-    assert {"200", "403", "404"} <= document["paths"]["/api/v1/flows/{flow_id}"]["get"]["responses"].keys()
+    assert {"200", "403", "404", "503"} <= document["paths"]["/api/v1/flows/{flow_id}"]["get"]["responses"].keys()
+    on_pages = (401, 405)
+    told = document["paths"]["/api/v1/run/{flow_id}"]["post"]["responses"]
+    assert {int(code) for code in told} == {200, 202, *set(list_statuses().values()).difference(on_pages)}
+    error = document["components"]["schemas"]["Error"]
+    assert error["required"] == ["detail", "code"]
+    for way in (way for ways in document["paths"].values() for way in ways.values()):
+        for code, answer in way["responses"].items():
+            assert code < "400" or answer["content"]["application/json"]["schema"]["$ref"].endswith("/Error")
     found = {item["name"]: item["schema"] for item in document["paths"]["/api/v1/run/{flow_id}"]["post"]["parameters"]}
     words = ("true", "True", "1", "yes", "ON", "false", "0", "", "sse", "SSE")
     for word in (*words, "maybe", "truee", "2"):

@@ -12,12 +12,20 @@ from flowground.providers.scripted import Scripted
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
+from tests.chat_answers import ANSWER
 from tests.running import chat_flow
 from tests.wire import Part, whole, wire
 
 pytestmark = pytest.mark.anyio
 
 FLOWS = {"chat": chat_flow("mine:m")}
+INVOICE = """
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: StructuredOutput, model: "mine:m", input_value: "${ChatInput}",
+    output_schema: {type: object, properties: {total: {type: number}}}}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
 OUR_WORDS = {"message", "code", "component", "provider_status"}
 SAID = {"input_value": "one two three"}
 QUERIES = pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
@@ -70,6 +78,16 @@ async def test_a_provider_that_nobody_set_up_is_named(tmp_path: Path, query: str
         said, text = await api.read_outcome("chat", SAID, query=query)
     assert (said["status"], said["code"], said["detail"]["component"]) == (502, "model_failed", "Model")
     assert "There is no provider 'nobody'" in text
+
+
+async def test_a_model_that_gives_no_json_twice_is_a_bad_gateway(tmp_path: Path) -> None:
+    async with (
+        wire([ANSWER], [ANSWER]) as server,
+        serving(tmp_path, config=settings(server.url), flows={"invoice": INVOICE}) as api,
+    ):
+        said, text = await api.read_outcome("invoice", SAID)
+    assert (said["status"], said["code"], said["detail"]["component"]) == (502, "model_failed", "Model")
+    assert "gave no JSON that fits" in text
 
 
 async def test_a_failing_run_is_stored_and_logs_no_traceback(api: Api, caplog: pytest.LogCaptureFixture) -> None:

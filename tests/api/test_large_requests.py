@@ -126,14 +126,14 @@ async def test_the_largest_bodies_keep_nobody_waiting(api: Api, case: str) -> No
     assert status == 200 or status == 502 or len(answer.content) < 20_000
 
 
-REPEATED = ("the largest message", "as many lists as may be", "a long output", "tweaks of unknown fields")
+REPEATED = ("the largest message", "as many lists as may be", "tweaks of unknown fields")
 
 
 @pytest.mark.parametrize("case", [*REPEATED, "a text as long as an answer", "long numbers"])
 async def test_the_largest_requests_with_a_key_keep_nobody_waiting(api: Api, case: str) -> None:
     status, build = TWEAKED[case]
     paths, key = ("/api/v1/run/tweaked", "/api/v1/run/tweaked?stream=sse"), {"idempotency-key": "k"}
-    answers = await ask_calmly(api, build(), {status, 200}, *paths, headers=key)
+    answers = await ask_calmly(api, build(), {status}, *paths, headers=key)
     assert {answer.status_code for answer in answers[::2]} == {status}
     first = [answer for answer in answers if "idempotency-replayed" not in answer.headers]
     assert len(first) == (1 if status == 200 else len(answers))
@@ -198,7 +198,7 @@ FORMS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "a long message": (422, lambda: form(part("input_value", text(1_000_000)))),
     "a file": (200, lambda: form(part("files", text(3_000_000, "ab\r\n--"), more='; filename="a.txt"'))),
     "a field of dashes": (422, lambda: form(part("input_value", text(1_000_000, "\r\n--x")))),
-    "a thousand fields": (200, lambda: form(*(part(name, "x" * 2_000) for name in first_words(1_000)))),
+    "a thousand fields": (422, lambda: form(*(part(name, "x" * 2_000) for name in first_words(1_000)))),
     "too many fields": (422, lambda: form(*(part(name, "") for name in first_words(40_000)))),
     "small parts for a file": (422, lambda: form(*[part("a", "")] * 50_000)),
     "many headers": (422, lambda: form(part("a", "b").replace(b"\r\n\r\n", b"\r\n" + b"A: b\r\n" * 400_000 + b"\r\n"))),

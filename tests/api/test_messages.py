@@ -140,7 +140,8 @@ async def test_a_flow_is_found_by_both_names_and_an_unknown_one_is_not(api: Api)
         found = (await api.client.get(f"/api/v1/flows/{name}")).json()
         assert (found["id"], found["input_type"], found["output_type"]) == ("chat", "chat", "chat")
     unknown = await api.client.get("/api/v1/flows/nothing")
-    assert (unknown.status_code, unknown.json()) == (404, recording("flow_get_unknown")["body"])
+    assert (unknown.status_code, unknown.json()) == (404, unknown.json() | recording("flow_get_unknown")["body"])
+    assert unknown.json()["code"] == "flow_not_found"
 
 
 async def test_a_scoped_token_reaches_its_flows_and_no_other(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -28,9 +29,26 @@ async def test_unknown_keys_are_ignored_with_a_warning(api: Api) -> None:
         assert (await api.run("echo", body, query=query)).json()["warnings"] == says
     stream = await api.run("echo", body, query="?stream=true")
     assert json.loads(stream.text.strip().split("\n\n")[-1])["data"]["result"]["warnings"] == says
-    for other in ({"input": "hi"}, {"input_request": {"input": "hi"}}):
-        told = (await api.run("chat", other)).json()["warnings"]
-        assert told == [f"`input` {ignored}. The message belongs in `input_value`."]
+
+
+async def test_what_holds_no_message_but_something_else_is_no_run(api: Api) -> None:
+    """A webhook's payload, say. What was recorded of Langflow runs on the flow's own text."""
+    payloads: list[dict[str, Any]] = [{"text": "hi"}, {"event": {"id": 1}}]
+    for payload in (*payloads, payloads[0] | {"input_value": None, "session_id": "s"}):
+        for body, place in ((payload, []), ({"input_request": payload}, ["input_request"])):
+            for query in ("", "?stream=true", "?stream=sse"):
+                refused = await api.run("chat", body, query=query)
+                assert (refused.status_code, refused.json()["code"]) == (422, "request_invalid")
+                [problem] = refused.json()["detail"]
+                assert problem["loc"] == ["body", *place, "input_value"]
+                name = next(iter(payload))
+                assert problem["msg"] == (
+                    f"The message belongs in `input_value`, which is missing: `{name}` is no field of a run."
+                )
+    assert await api.count_runs("chat") == 0
+    known: dict[str, Any] = {"user_id": "u", "context": {"a": 1}, "session_id": "s", "output_type": "chat"}
+    for body in ({}, known, {"number": 1}, {"text": "hi", "tweaks": {"ChatInput": {"input_value": "x"}}}):
+        assert (await api.run("chat", body)).status_code == 200, body
 
 
 async def test_what_langflows_clients_send_is_no_reason_to_warn(api: Api) -> None:

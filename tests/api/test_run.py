@@ -83,8 +83,23 @@ async def test_output_component_selects_by_id_and_display_name(api: Api) -> None
         assert [item["component_id"] for item in outputs] == ["TextOutput"]
     nothing = (await api.run("both", {"input_value": "x", "output_component": "Nope-123"})).json()
     assert shape(nothing) == shape(recording("run_output_component_unknown")["body"])
+    told = events((await api.run("both", {"output_component": "Nope-123"}, query="?stream=true")).text)
+    assert told[-1]["data"]["result"]["outputs"][0]["outputs"] == []
     inner = await api.run("tweaked", {"output_component": "Prompt"}, query="?shape=simple")
     assert inner.json()["text"] == "Talk of tea, kindly."
+
+
+async def test_an_output_that_is_not_there_asks_no_model(api: Api) -> None:
+    """Langflow's shape answers nothing, as its own does; ours says what is wrong, what is inside alike."""
+    _, answers_only = await api.token(sees="answers")
+    for headers, names in ((None, ("Nope",)), (answers_only, ("Nope", "Prompt"))):
+        for query in ("?shape=simple", "?stream=sse", "?stream=sse&shape=simple", "?stream=true&shape=simple"):
+            for name in names:
+                refused = await api.run("failing", {"output_component": name}, query=query, headers=headers)
+                assert (refused.status_code, refused.json()["code"]) == (422, "request_invalid")
+                assert refused.json()["detail"][0]["loc"] == ["body", "output_component"]
+    assert await api.count_runs("failing") == 0
+    assert (await api.run("failing", {"output_component": "Nope"})).status_code == 200  # its model fails when asked
 
 
 @pytest.mark.parametrize(
