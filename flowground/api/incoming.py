@@ -5,9 +5,9 @@ are ignored, as in Langflow, with a warning.
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import uuid4
 
 from fastapi import Request, Response
@@ -22,7 +22,6 @@ from flowground.runtime import Runtime
 from flowground.words import cut, suggest
 
 Framing = Literal["langflow", "sse"]
-_Body = TypeVar("_Body", bound=BaseModel)
 
 _LANGFLOWS = ("context", "input_request", "user_id")
 """What Langflow's clients send and only Langflow reads: no mistake of theirs."""
@@ -163,7 +162,10 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
         place, given = ["body", "input_request"], wrapped
-    body, warnings = validate_body(RunBody, given, place), tuple(_warn_of_unknown(given))
+    try:
+        body, warnings = RunBody.model_validate(given), tuple(_warn_of_unknown(given))
+    except ValidationError as error:
+        raise refuse_body(error, *place) from None
     if warnings and body.input_value is None and not body.tweaks:
         payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict))
         if (name := next(payload, None)) is not None:  # else a webhook's payload would be a run on the flow's own text
@@ -172,16 +174,13 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     return body, warnings
 
 
-def validate_body(model: type[_Body], given: dict[str, Any], place: Sequence[str] = ("body",)) -> _Body:
-    """Raises InvalidRequest, which names fields, never values."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        problems = [
-            {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise InvalidRequest("The body is not valid.", problems=problems) from None
+def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
+    """The refusal, which names fields, never values."""
+    problems = [
+        {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return InvalidRequest("The body is not valid.", problems=problems)
 
 
 def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowground import doors, own_runs
 from flowground.api.body import read_body
-from flowground.api.incoming import ApiRequest, TokenRoute, validate_body, verify_caller
+from flowground.api.incoming import ApiRequest, TokenRoute, refuse_body, verify_caller
 from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
@@ -130,7 +130,10 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
     runtime, caller = await verify_caller(request)
     limits = runtime.settings.limits
     body = await read_body(request, limit=limits.body_bytes, patience=limits.request_seconds)
-    decided = validate_body(DecisionBody, body)
+    try:
+        decided = DecisionBody.model_validate(body)
+    except ValidationError as error:
+        raise refuse_body(error, "body") from None
     call = own_runs.DecidedCall(decided.call, decided.digest, decided.decision)
     return await _describe(runtime, caller, await own_runs.decide(runtime, caller, run_id, call))
 
