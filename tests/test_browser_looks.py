@@ -101,7 +101,7 @@ def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, br
         open_drawer(page).get_by_role("button", name="New chat").tap()
         wait_closed(page)
         open_drawer(page)
-        rows.nth(CHATS - 1).get_by_role("button").first.tap()
+        rows.nth(CHATS - 1).get_by_role("link").tap()
         answers(page).get_by_text("You said: Chat 0").wait_for()
         wait_closed(page)
         assert still(page).get_by_test_id("stMain").evaluate("one => one.scrollTop") > 0
