@@ -129,13 +129,13 @@ async def test_one_refusal_leaves_everything_as_it_was(api: Api) -> None:
 async def test_the_input_given_twice_is_refused_in_langflows_words(api: Api) -> None:
     """Before everything else."""
     body = {"input_value": "hi", "tweaks": {"First": {"code": "x"}, "ChatInput": {"input_value": "y"}}}
-    response, hint = await api.run("tweaked", body), {"hint": "Send one of the two."}
+    response, told = await api.run("tweaked", body), {"code": "input_conflict", "hint": "Send one of the two."}
     theirs = recording("tweak_chat_input_conflict")["body"]
-    assert (response.status_code, response.json()) == (400, theirs | hint)
+    assert (response.status_code, response.json()) == (400, theirs | told)
     body = {"input_value": "x", "input_type": "text", "tweaks": {"Topic": {"input_value": "y"}}}
     response = await api.run("tweaked", body)
     texts = {"detail": theirs["detail"].replace("chat input", "text input")}
-    assert (response.status_code, response.json()) == (400, texts | hint)
+    assert (response.status_code, response.json()) == (400, texts | told)
 
 
 async def test_the_message_may_be_given_as_a_tweak_alone(api: Api) -> None:
