@@ -100,7 +100,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         ("componets: {}\n", "1:1: There is no `componets` in a flow. (did you mean components?)"),
         ("steps: {}\n", "1:1: There is no `steps` in a flow. (did you mean components?)"),
         ("chat: {welcom: a}\n" + components(""), "1:8: There is no `welcom` in `chat`. (did you mean welcome?)"),
-        ("chat: {zzz: a}\n" + components(""), "1:8: There is no `zzz` in `chat`; it has … starters, show_tools."),
+        ("chat: {zzz: a}\n" + components(""), "1:8: There is no `zzz` in `chat`; it has … show_tools, show_sources."),
         ('chat:\n  acent: "#0b7a4b"\n' + components(""), "2:3: There is no `acent` in `chat`. (did you mean accent?)"),
         ("chat: {accent: green}\n" + components(""), '1:16: `chat.accent` is a colour in … "#4f46e5", not "green".'),
         ("chat:\n  accent: #0b7a4b\n" + components(""), '2:10: `chat.accent` is a colour in … "#4f46e5", not null.'),

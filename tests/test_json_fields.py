@@ -64,7 +64,7 @@ def make_deep(levels: int) -> Any:
         ("Rows", {"input_data": [{"text": "x" * LONGEST_TEXT}]}, "has 1,000,013 bytes as JSON; 1,000,000 is the limit"),
         ("Named", {"append_update_data": {"a": make_deep(500)}}, "`Named.append_update_data` is nested too deeply."),
         ("Named", {"data": {"value": 5}, "append_update_data": 5}, "is a mapping, not 5."),
-        ("Fed", {"input_data": []}, "`Fed.input_data` is filled by `${Named}`"),
+        ("Fed", {"input_data": [{"text": "b"}]}, "`Fed.input_data` is filled by `${Named}`"),
         ("Route", {"routes": {"other": "x"}}, "The field is protected"),
         ("Named", {"operation": "Head"}, "The field is protected"),
     ],
@@ -75,12 +75,12 @@ def test_what_cannot_be_is_refused_by_the_fields_own_rule(component: str, fields
 
 
 def test_members_set_what_the_author_opened() -> None:
-    request = RunRequest(tweaks={"Rows": {"input_data": []}})
+    request = RunRequest(tweaks={"Rows": {"input_data": [{"text": "b"}]}})
     with pytest.raises(TweaksRefused):
         apply_tweaks(FLOW, request, unknown="refuse", caller=MEMBER)
     opened = wired(TEXT + "api: {overridable: [Rows.input_data]}\n")
     found = apply_tweaks(opened, request, unknown="refuse", caller=MEMBER).wired
-    assert found.components["Rows"].model_dump()["input_data"] == []
+    assert found.components["Rows"].model_dump()["input_data"] == [{"text": "b"}]
 
 
 @pytest.mark.parametrize("field", ["Route.routes", "Named.operation"])

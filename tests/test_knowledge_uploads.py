@@ -34,11 +34,15 @@ knowledge:
   handbook: {uploads: true}
   folder: {files: ["knowledge/*.md"]}
 """
-BARE = FLOW.replace("${Found.passages}", "${Model}").replace(
-    "  Out:", '  Model: {type: LanguageModel, model: "scripted:fail", input_value: "${Found.passages}"}\n  Out:'
+BARE = (
+    FLOW.partition("  folder:")[0]
+    .replace("${Found.passages}", "${Model}")
+    .replace(
+        "  Out:", '  Model: {type: LanguageModel, model: "scripted:fail", input_value: "${Found.passages}"}\n  Out:'
+    )
 )
 RULES = {"rules": {"uploads": True}}
-LIMITS = {"file_bytes": 9_000, "knowledge_bytes": 12_000}
+LIMITS = {"file_bytes": 9_000, "knowledge_bytes": 12_000, "page_runs_per_minute": 0}
 HOUSE = House(
     flows={"travel": FLOW, "bare": BARE, "wrong": BARE.replace("knowledge: handbook", "knowledge: handbok")},
     shared={"travel": SHARED, "bare": SHARED},

@@ -63,16 +63,11 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         if (wait := self.wait(len(data))) and not self.transport.is_closing():
             self.read_paused = True
             self.transport.pause_reading()
-            self.loop.call_later(wait, self._read_on)
+            self.loop.call_later(wait, _read_on, self)
         # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(_UNREADABLE)
             self.transport.close()
-
-    def _read_on(self) -> None:
-        if self.read_paused and self.queue.empty() and not self.transport.is_closing():  # else `receive` does
-            self.read_paused = False
-            self.transport.resume_reading()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -114,3 +109,9 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+
+
+def _read_on(frames: BoundedFrames) -> None:
+    if frames.read_paused and frames.queue.empty() and not frames.transport.is_closing():  # else `receive` does
+        frames.read_paused = False
+        frames.transport.resume_reading()

@@ -76,7 +76,7 @@ async def test_no_path_leads_to_what_was_not_uploaded(api: Api) -> None:
     for path in ("samples/own.md", "../secret.md", "/etc/passwd", "own.md", other):
         answer = await api.run("own", {"tweaks": {"File": {"path": path}}})
         assert (answer.status_code, answer.json()["code"]) == (422, "file_unknown")
-    answer = await api.run("own", {"tweaks": {"path": "samples/own.md"}})
+    answer = await api.run("own", {"tweaks": {"path": "samples/another.md"}})
     assert answer.status_code == 422
     for flow in ("gone", "out", "none"):
         answer = await api.run(flow)

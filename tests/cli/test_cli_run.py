@@ -42,7 +42,7 @@ def test_run_prints_the_answer(here: Here, stream: tuple[str, ...], arguments: l
 
 def test_tweaks_are_text_or_json(here: Here) -> None:
     asked = ("run", "ask", "--message", "hi", "--tweak")
-    for wrong in ("Model.model:=null", "Model.temperature=hot"):
+    for wrong in ("Model.model:=5", "Model.temperature=hot"):
         said = here(*asked, wrong)
         assert (said.code, wrong[6:11] in said.err) == (1, True)
     said = here(*asked, "Model.temperature:=0.5", "--tweak", "max_tokens=7")
