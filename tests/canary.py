@@ -26,8 +26,11 @@ TALK: dict[str, Any] = {"flow_id": "talk"}
 
 
 def find_in_files(folder: Path, word: str = WORD) -> list[str]:
-    """Files under the folder whose bytes hold the word, in whatever case: databases, their logs, and all else."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    """Files under the folder whose bytes hold the word, in whatever case: databases, their logs, and all else.
+
+    A log is read before its database, into which what it holds may move meanwhile.
+    """
+    files = sorted((file for file in folder.rglob("*") if file.is_file()), reverse=True)
     assert files, folder
     return [file.name for file in files if word.encode() in _read_if_there(file).lower()]
 
