@@ -45,6 +45,13 @@ test("data is a tree whose branches are drawn when they are opened", () => {
   assert.equal(drawValue({ kind: "data", value: [] }).querySelector("summary").textContent, "[0 items]");
 });
 
+test("who is asked about a call sees all of it, also of many records", () => {
+  const records = Array.from({ length: 250 }, (_, at) => ({ at }));
+  const drawn = drawValue({ kind: "records", value: records }, { isOpen: true });
+  assert.equal(drawn.querySelectorAll(".fg-leaf").length, 250);
+  assert.equal(drawn.querySelector(".fg-more"), null);
+});
+
 test("files have their names and sizes", () => {
   const drawn = drawValue({ kind: "files", value: [{ id: "1", name: "a.pdf", media_type: "application/pdf", size: 2_000_000, sha256: "x" }] });
   assert.equal(drawn.querySelector("li").textContent, "a.pdf2 MB · application/pdf");
@@ -52,5 +59,6 @@ test("files have their names and sizes", () => {
 
 test("a file of records is read by spreadsheets, and none of its cells is a formula", () => {
   const written = writeTable(["a", "b"], [{ a: '=1+"2"', b: -3 }, { a: "two\nlines", b: "-x" }, { a: " @sum" }]);
-  assert.equal(written, '\ufeff"a","b"\r\n"\'=1+""2""","-3"\r\n"two\nlines","\'-x"\r\n"\' @sum",""\r\n');
+  assert.equal(written, '\ufeff"a","b"\r\n"\'=1+""2""","-3"\r\n"two\nlines","\'-x"\r\n" \'@sum",""\r\n');
+  assert.ok(writeTable(["a"], [{ a: "x;=1+1;y" }]).includes('"x;\'=1+1;y"'), "other programs take another character between cells");
 });

@@ -47,7 +47,7 @@ export function findValue(text) {
 /** `name` is that of a file of it; with `isOpen` nothing is folded at first; an answer has a way to be copied already. */
 export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null, isOpen = false } = {}) {
   if (kind === "files") return address ? make("div", { class: "fg-value" }, drawSent(value.map(readFile), address)) : drawFiles(value);
-  return kind === "records" && isRecords(value) ? drawTable(value, name) : drawData(value, { name, hasCopy, isOpen });
+  return kind === "records" && isRecords(value) && !isOpen ? drawTable(value, name) : drawData(value, { name, hasCopy, isOpen });
 }
 
 export const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
@@ -99,7 +99,8 @@ function writeCell(value) {
 
 /** As spreadsheets read it; no cell is a formula. */
 export function writeTable(columns, records) {
-  const write = (text) => `"${text.replace(/^(?=\s*[=+\-@＝＋－＠])(?!\s*-?\d+(\.\d+)?$)/, "'").replaceAll('"', '""')}"`;
+  const guard = (text) => (/^\s*-?\d+(\.\d+)?$/.test(text) ? text : text.replace(/(^|[;,])([\s"']*)(?=[=+\-@＝＋－＠])/g, "$1$2'"));
+  const write = (text) => `"${guard(text).replaceAll('"', '""')}"`;
   const rows = records.map((record) => columns.map((column) => write(writeCell(Object.hasOwn(record, column) ? record[column] : null))).join(","));
   return `\ufeff${[columns.map(write).join(","), ...rows].join("\r\n")}\r\n`;
 }
@@ -137,8 +138,9 @@ function drawBranch(key, value, depth) {
     if (!branch.hasAttribute("open") || branch.childElementCount > 1) return;
     const body = make("div", { class: "fg-branch" });
     const add = (from, to) => entries.slice(from, to).forEach(([name, one]) => body.append(isPlain(one) ? drawBranch(name, one, depth + 1) : drawLeaf(name, one)));
-    add(0, FIRST);
-    if (entries.length > FIRST) body.append(makeMore(entries.length, () => (add(FIRST, MOST), branch.querySelector("summary"))));
+    const first = depth < 0 ? entries.length : FIRST;
+    add(0, first);
+    if (entries.length > first) body.append(makeMore(entries.length, () => (add(FIRST, MOST), branch.querySelector("summary"))));
     branch.append(body);
   };
   branch.addEventListener("toggle", fill);
