@@ -16,6 +16,8 @@ SENDERS: Mapping[MessageRole, tuple[str, str]] = {
 }
 """Langflow's words for who speaks: sender, and the name that is shown."""
 _THINK, _END_OF_THOUGHT = "<think>", "</think>"
+_BLANKS = 100
+"""Characters that may stand before the mark."""
 Versions = tuple[tuple[str, ...], ...]
 """Ids of a question's versions in the order in which they were said; those with the same text stand together."""
 
@@ -101,7 +103,7 @@ class LeadingThought:
         text, self._held = self._held + text, ""
         if self._stage == "before":
             begun = text.lstrip()
-            if not begun.startswith(_THINK) and (is_last or not _THINK.startswith(begun)):
+            if not begun.startswith(_THINK) and (is_last or len(text) > _BLANKS or not _THINK.startswith(begun)):
                 self.is_over = True
                 return "", text
             if not begun.startswith(_THINK):

@@ -76,8 +76,8 @@ def refuse_missing(wired: WiredFlow, request: RunRequest) -> None:
     """Raises OptionMissing, which names each option that `list_missing` finds."""
     if missing := list_missing(wired, request):
         says = " ".join(_say_missing(wired, field) for field in missing)
-        names = list_names(f"`{field.key}`" for field in missing)
-        raise OptionMissing(says, hint=f"Programs send it as a tweak: {names}.")
+        names = list_names(f'`{{"{field.component}": {{"{field.name}": …}}}}`' for field in missing)
+        raise OptionMissing(says, hint=f"Programs send it among `tweaks`: {names}.")
 
 
 def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:

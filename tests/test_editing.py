@@ -219,6 +219,22 @@ async def test_a_draft_answers_the_playground_of_who_tries_it_and_nobody_elses(s
 
 
 @pytest.mark.anyio
+async def test_a_draft_names_no_secret_of_the_server_that_the_file_did_not(
+    says: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_DATABASE", "x")
+    asked = '  Ask: {type: APIRequest, url_input: "https://example.com", headers: {a: "${env:NAME}"}}\n  Out'
+    told = set()
+    for name in ("OF_THE_DATABASE", "NOT_THERE"):
+        text = saying("x").replace("  Out", asked.replace("NAME", name), 1)
+        for caller in (await sign_in(says, "olga"), await sign_in(says, "augusta")):
+            with pytest.raises(FlowError) as caught:
+                await try_draft(says, caller, text)
+            told.add(str(caught.value.problems[0].message).replace(name, "NAME"))
+    assert told == {"`${env:NAME}` is not in the file that serves: add it where the files are kept."}
+
+
+@pytest.mark.anyio
 async def test_a_draft_is_gone_when_it_is_saved_after_an_hour_and_when_there_are_many(
     says: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

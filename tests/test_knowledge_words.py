@@ -63,7 +63,9 @@ SHORT = {
     "may": "# Reports\n\nThe report of May lacks two weeks: in May nothing was counted.",
 }
 """Words that are common in one language and name something in another."""
+SHORT["elk"] = "# Logs\n\nLogs can be read by ELK as they are."
 ASKED_SHORT = [
+    ("elk", "What is ELK?"),
     ("ci", "What does npm ci do?"), ("bin", "What does the bin field do?"), ("man", "What is the man field for?"),
     ("mit", "What does the MIT licence ask for?"), ("dos", "Does a DOS file end its lines in another way?"),
     ("it", "When does the IT department answer?"), ("us", "How do US customers pay?"),

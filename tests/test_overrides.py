@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import InvalidRequest, TweaksRefused
 from flowground.overrides import LONGEST_LINK, drop_inputs, find_changes, read_link, write_link
+from flowground.tweaks import apply_tweaks
 from tests.flow_texts import wired
 from tests.talk import FLOW, MEMBER, OPENED, PLAIN, SEEING, SETTING, TALK
 
@@ -84,6 +85,16 @@ def test_who_owns_a_flow_sets_closed_fields_at_a_page_and_no_token_does(caller: 
     for field, kind in CLOSED.items():
         name, _, key = field.partition(".")
         assert OWN.policy.may_set(policies[name][key], caller) == (kind in unlocks), field
+
+
+def test_a_tool_that_an_override_lets_write_is_asked_about() -> None:
+    agent = '  Agent: {type: Agent, model: m, input_value: "${ChatInput}", tools: [Api]}\n'
+    agent += '  End: {type: TextOutput, input_value: "${Agent}"}\n'
+    flow = wired(f"owners: [olga]\n{TALK}  Api: {{type: APIRequest, url_input: 'https://example.com'}}\n{agent}")
+    for method, is_asked in (("GET", False), ("DELETE", True)):
+        request = RunRequest(tweaks={"Api": {"method": method}})
+        changed = apply_tweaks(flow, request, unknown="refuse", caller=WRITER).wired
+        assert (changed.tools["Agent"][0].confirms, changed.asks_people) == (is_asked, is_asked)
 
 
 @pytest.mark.parametrize(

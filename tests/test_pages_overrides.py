@@ -230,6 +230,10 @@ def test_a_link_applies_once_it_is_accepted() -> None:
     [
         ("garbage", "This link holds no overrides that can be read"),
         (write_link({"Model": {"files": "a.txt"}}), "protected"),
+        (
+            write_link({"Model": {"model": "scripted:pieces"}}),
+            "protected",
+        ),  # by hand its owner may, whose link it is not
         (write_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
         (write_link({"Prompt": {"tone": "kind"}}), "what the flow says already"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flowground.errors import AnswerTooLong, ProviderRefused, RunError
-from flowground.messages import FilePart, Message, Reasoning, TextPart, Usage
+from flowground.messages import FilePart, LeadingThought, Message, Reasoning, TextPart, Usage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
 from flowground.providers.chat_request import encode_files, write_call
 from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings
@@ -212,6 +212,13 @@ async def test_what_a_model_thinks_between_marks_is_no_part_of_its_answer(text: 
         thought = thought.rstrip()
         reasoning = Reasoning(thought, "mine") if thought else None
         assert await provider.complete(CALL) == Completion(said, "small-2026", None, "stop", (), reasoning)
+
+
+async def test_a_stream_of_blanks_is_an_answer_of_blanks() -> None:
+    """Nothing is held back for long in case it begins with a mark."""
+    leading = LeadingThought()
+    assert [bool(leading.feed(" " * 40)[1]) for _ in range(3)] == [False, False, True]
+    assert leading.is_over
 
 
 async def test_reasoning_without_an_answer_and_a_letter_cut_in_two() -> None:

@@ -46,7 +46,9 @@ def test_each_missing_one_is_named() -> None:
     with pytest.raises(OptionMissing) as caught:
         refuse_missing(flow, RunRequest("hi"))
     assert caught.value.message == f"{SAYS} `Order number` is needed."
-    assert caught.value.hint == "Programs send it as a tweak: `Product.input_value`, `Order.input_value`."
+    assert caught.value.hint == (
+        'Programs send it among `tweaks`: `{"Product": {"input_value": …}}`, `{"Order": {"input_value": …}}`.'
+    )
 
 
 @pytest.mark.anyio
@@ -56,7 +58,7 @@ async def test_the_api_refuses_such_a_run_with_a_code_and_stores_nothing(tmp_pat
             told, _ = await api.read_outcome("ticket", {"input_value": "hi"}, query=query)
             assert (told["status"], told["code"]) == (422, "option_missing")
             assert told.get("error", told.get("detail")) == SAYS
-            assert query == "?stream=true" or "`Product.input_value`" in told["hint"]
+            assert query == "?stream=true" or '`{"Product": {"input_value": …}}`' in told["hint"]
         assert await api.messages() == []
         said = await api.run("ticket", {"input_value": "hi", "tweaks": KETTLE}, query="?shape=simple")
         assert said.json()["text"] == "You said: Kettle, : hi"

@@ -58,7 +58,7 @@ async def check_flow_file(
 ) -> tuple[WiredFlow | None, Sequence[Problem]]:
     """The flow that the file would be, and its warnings; or None and its mistakes."""
     await _find(access, caller, file)
-    return await access.catalogue.read_draft(file, data)
+    return await access.catalogue.read_draft(file, data, names_secrets=caller.kind == "local")
 
 
 async def replace_flow_file(access: Access, caller: Caller, file: str, *, before: str, after: bytes) -> None:
@@ -68,7 +68,7 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
     it, and InvalidRequest where it cannot be written.
     """
     path = await _find(access, caller, file)
-    wired, problems = await access.catalogue.read_draft(file, after)
+    wired, problems = await access.catalogue.read_draft(file, after, names_secrets=caller.kind == "local")
     if wired is None:
         raise FlowError(problems)
     await asyncio.to_thread(_replace, path, before, after)
@@ -84,7 +84,7 @@ async def try_flow_file(access: Access, caller: Caller, file: str, *, before: st
     Raises FlowError where that is no flow, and InvalidRequest where it is another one.
     """
     await _find(access, caller, file)
-    wired, problems = await access.catalogue.read_draft(file, content)
+    wired, problems = await access.catalogue.read_draft(file, content, names_secrets=caller.kind == "local")
     if wired is None:
         raise FlowError(problems)
     served = access.catalogue.find(wired.id)

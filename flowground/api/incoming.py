@@ -167,7 +167,7 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     except ValidationError as error:
         raise refuse_body(error, *place) from None
     if warnings and body.input_value is None and not body.tweaks:
-        payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict))
+        payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict | list))
         if (name := next(payload, None)) is not None:  # else a webhook's payload would be a run on the flow's own text
             says = f"The message belongs in `input_value`, which is missing: `{cut(name)}` is no field of a run."
             raise refuse_field(says, "missing", *place, "input_value")

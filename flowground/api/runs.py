@@ -127,9 +127,10 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
 
     Where another process runs it, that is told, which takes two seconds at most.
     """
-    runtime, caller = await verify_caller(request)
-    limits = runtime.settings.limits
+    limits = request.app.state.runtime().settings.limits
     body = await read_body(request, limit=limits.body_bytes, patience=limits.request_seconds)
+    request.state.caller = None  # the token may have ended while the body came
+    runtime, caller = await verify_caller(request)
     try:
         decided = DecisionBody.model_validate(body)
     except ValidationError as error:

@@ -5,7 +5,7 @@ Pure, and the same for every index: that finds passages with any of the words, a
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,13 +66,14 @@ class Ranking:
                 self._starts.setdefault(term.parts[0], []).append((term, at, share))
         self._begin, self._begun = next(((word.begin, at) for at, word in enumerate(asked) if word.begin), ("", 0))
 
-    def sort(self, found: Sequence[FoundPassage]) -> list[Score]:
-        """The passages with their scores, the best sections first.
+    def sort(self, found: Sequence[FoundPassage], *, weighed: Collection[int] = ()) -> list[Score]:
+        """The passages with their scores, the best sections first. Those with the ids `weighed` tell how much each word
+        counts; where none of them is there, all do.
 
         A score is from 0 to 1: 1 would be all that was asked for, again and again, and in the heading.
         """
         read = [self._read(one) for one in found]
-        self._weigh(read)
+        self._weigh([one for one in read if one.found.id in weighed] or read)
         mean = sum(one.length for one in read) / max(1, len(read))
         scored = sorted(((one.found, self._measure(one, mean)) for one in read), key=lambda pair: -pair[1])
         sections: Counter[tuple[str, str]] = Counter()

@@ -120,13 +120,13 @@ def search_words(
     most = max(_RANKED, top_k) if filters.page is None else MOST_HITS * 5
     sought = _look_up(reader, terms)
     asked = _choose(reader.count, sought, least=_TELLING)
-    found = {one.id: one for one in _ask(reader, asked, most, ids)}
+    first = found = {one.id: one for one in _ask(reader, asked, most, ids)}
     if len(found) < top_k:
         more = [other for one in sought for other in _add_stand_ins(reader, one)]
         more += [term for term in _choose(reader.count, sought, least=0.0) if term not in {*asked, *more}]
-        found |= {one.id: one for one in _ask(reader, more, most, ids)}
+        found = first | {one.id: one for one in _ask(reader, more, most, ids)}
     ranking = Ranking([_make_word(reader.count, one) for one in sought])
-    ranked = ranking.sort([one for one in found.values() if fits_page(one, filters)])
+    ranked = ranking.sort([one for one in found.values() if fits_page(one, filters)], weighed=first)
     return [(one, score) for one, score in ranked if score >= _LEAST_SCORE][:top_k]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flowground.errors import FlowError, Problem
 from flowground.flow.parse import is_uuid
-from flowground.loader.folder import ENDINGS, FlowFile, FlowFolder
+from flowground.loader.folder import ENDINGS, FlowFile, FlowFolder, list_secrets
 from flowground.loader.shelf import Shelf, make_shelf, settle
 from flowground.loader.unmeant import ConfigNames
 from flowground.wiring import Servers, WiredFlow
@@ -87,14 +87,22 @@ class Catalogue:
         """All of a file of the folder. Raises OSError, and FlowError for one over the limit."""
         return await asyncio.to_thread(self._folder.read_bytes, file)
 
-    async def read_draft(self, file: str, data: bytes) -> tuple[WiredFlow | None, Sequence[Problem]]:
+    async def read_draft(
+        self, file: str, data: bytes, *, names_secrets: bool
+    ) -> tuple[WiredFlow | None, Sequence[Problem]]:
         """The flow that this file would be with other content, beside all other files as they are, and its warnings; or
-        None and its mistakes. Nothing of it is kept."""
-        return await asyncio.to_thread(self._read_draft, file, data)
+        None and its mistakes. Nothing of it is kept. It may name environment variables that the flow which serves does
+        not name, or, where not `names_secrets`, is told alike whether there is such a one."""
+        return await asyncio.to_thread(self._read_draft, file, data, names_secrets=names_secrets)
 
-    def _read_draft(self, name: str, data: bytes) -> tuple[WiredFlow | None, Sequence[Problem]]:
+    def _read_draft(self, name: str, data: bytes, *, names_secrets: bool) -> tuple[WiredFlow | None, Sequence[Problem]]:
         with self._lock:
             files = {other: replace(file) for other, file in self._folder.files.items()}
+            serving = [wired.flow for wired in self._shelf.flows.values() if wired.flow.file == name]
+        known = {secret for flow in serving for secret in list_secrets(flow)}
+        if not names_secrets and (added := self._folder.find_secrets(name, data) - known):
+            says = f"`${{env:{min(added)}}}` is not in the file that serves: add it where the files are kept."
+            return None, [Problem(name, 1, 1, says)]
         file = files.setdefault(name, FlowFile((0, 0, 0)))
         self._folder.take(file, name, data)
         settle(files)

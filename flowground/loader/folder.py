@@ -1,14 +1,17 @@
 """What the folder of flow files holds: which files came, changed or went since the look before, and what is in them."""
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowground.errors import FlowError, Problem
-from flowground.flow.parse import describe_size, parse_flow
+from flowground.flow import Flow
+from flowground.flow.parse import ENV, describe_size, parse_flow
 from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.wiring import Servers, WiredFlow, wire
 
@@ -88,6 +91,12 @@ class FlowFolder:
         """All of one file. Raises OSError, and FlowError for one over the limit."""
         return _read_content(self.path / name, self._max_bytes)
 
+    def find_secrets(self, name: str, data: bytes) -> set[str]:
+        """The environment variables that a file of this content would name; none where it is no flow."""
+        with suppress(FlowError):
+            return list_secrets(parse_flow(data, name, max_bytes=self._max_bytes))
+        return set()
+
     def take(self, file: FlowFile, name: str, data: bytes) -> None:
         """What the file with this name is with this content."""
         try:
@@ -129,6 +138,11 @@ class FlowFolder:
             file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
         file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
         self.files[name] = file
+
+
+def list_secrets(flow: Flow) -> set[str]:
+    """The environment variables that the flow's fields name."""
+    return set(ENV.findall(json.dumps([dict(spec.fields) for spec in flow.components.values()], default=str)))
 
 
 def _list_files(folder: Path) -> dict[str, _Signature]:

@@ -19,7 +19,7 @@ _NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
 _DOUBLE = re.compile(rf"\$?\{{\{{ *{_NAME} *\}}\}}")
 """As other tools write a reference: `{{ Model.text }}`, `${{ Model.text }}`."""
 _SINGLE = re.compile(rf"(?<![${{]){{{_NAME}}}(?!\}})")
-_WHOLE = re.compile(rf"\A\s*{_NAME}\s*\Z")
+_WHOLE = re.compile(rf"\A\s{{0,9}}{_NAME}\s{{0,9}}\Z")
 _INPUTS = {"input_value", "input_text", "message", "search_query", "system_message", "system_prompt"}
 """Fields whose whole text is rarely one word, and so the name of a component by chance."""
 _FAILS = "a run that comes here fails"

@@ -359,7 +359,7 @@ class _Run:
             self.scope.passages.look_up,
             self.scope.outside.look_ups(wired.id),
             self.queue,
-            is_hidden=not is_shown or (within.call is not None and not asked.shows_tools),
+            is_hidden=not is_shown or (within.call is not None and not (asked.shows_tools and wired.shows_tools)),
             find_room=self.scope.find_passage_room,
         )
 

@@ -45,8 +45,8 @@ class AuthorSettings(ConfigSection):
     may_write: MayWrite = Field(
         "admins",
         description="Who changes and adds flow files in the browser: `admins`; `authors` too, of flows that they own; "
-        "or `nobody`. Whoever does can use every model, key and tool of the server. Before the first account the owner "
-        "of this computer is an admin.",
+        "or `nobody`. Whoever does can use every model, key and tool of the server, and every other flow. Before the "
+        "first account the owner of this computer is an admin.",
     )
 
 

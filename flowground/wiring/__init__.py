@@ -123,8 +123,11 @@ def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | 
 
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
-    """The flow with other components of the same ids and types in place of some."""
-    return replace(wired, components={**wired.components, **components}) if components else wired
+    """The flow with other components of the same ids and types in place of some; a tool writes as its own one does."""
+    if not components:
+        return wired
+    tools = {name: tuple(tool.renew(components) for tool in used) for name, used in wired.tools.items()}
+    return replace(wired, components={**wired.components, **components}, tools=tools)
 
 
 def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, servers: Servers | None = None) -> WiredFlow:

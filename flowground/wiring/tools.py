@@ -39,6 +39,11 @@ class WiredTool:
         """Whether a person allows each call, or refuses it."""
         return self.writes if self.confirm is None else bool(self.confirm)
 
+    def renew(self, components: Mapping[str, Component]) -> "WiredTool":
+        """The tool where its component is another one, which may be among these."""
+        component = None if self.offered else components.get(self.component)
+        return self if component is None else replace(self, writes=component.writes)
+
 
 def find_tool_names(flow: Flow) -> frozenset[str]:
     """Ids that stand in the `tools` of a component, right or wrong."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,22 @@ async def test_nobody_elses_word_counts_and_rights_are_read_anew(api: Api) -> No
     assert (await decide(api, first, "once", headers=mine)).status_code == 200
     await api.runtime.store.write(members.set_active, member="ada", is_active=False, by="tests")
     assert (await decide(api, second, "once", headers=mine)).status_code == 403
+
+
+async def test_a_decision_whose_rights_end_while_it_comes_changes_nothing(api: Api) -> None:
+    await api.add("ada")
+    _, mine = await api.token(owner="ada")
+    waits = (await api.run("careful", SAID, headers=mine)).json()
+    (call,) = waits["waiting"]
+    body = json.dumps({"call": call["call"], "digest": call["digest"], "decision": "once"}).encode()
+
+    async def send() -> AsyncIterator[bytes]:
+        yield body[:9]
+        await api.runtime.store.write(members.set_active, member="ada", is_active=False, by="tests")
+        yield body[9:]
+
+    told = await api.client.post(f"/api/v1/runs/{waits['run_id']}/decisions", content=send(), headers=mine)
+    assert (told.status_code, told.json()["code"]) == (403, "api_key_invalid")
 
 
 async def test_a_stream_says_what_waits_and_goes_on(api: Api) -> None:

@@ -33,7 +33,7 @@ async def test_unknown_keys_are_ignored_with_a_warning(api: Api) -> None:
 
 async def test_what_holds_no_message_but_something_else_is_no_run(api: Api) -> None:
     """A webhook's payload, say. What was recorded of Langflow runs on the flow's own text."""
-    payloads: list[dict[str, Any]] = [{"text": "hi"}, {"event": {"id": 1}}]
+    payloads: list[dict[str, Any]] = [{"text": "hi"}, {"event": {"id": 1}}, {"messages": ["hi"]}]
     for payload in (*payloads, payloads[0] | {"input_value": None, "session_id": "s"}):
         for body, place in ((payload, []), ({"input_request": payload}, ["input_request"])):
             for query in ("", "?stream=true", "?stream=sse"):

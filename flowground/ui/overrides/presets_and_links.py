@@ -1,7 +1,9 @@
 """Overrides that outlive the visit: a person's presets, and links that bring them to a colleague."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlencode
 
@@ -124,15 +126,15 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors. Here the flow answers without them.")
-    if values := find_changes(wired, read_link(word), caller):
+    if values := find_changes(wired, read_link(word), replace(caller, unlocks="none")):  # whoever made it
         return values
     raise FlowgroundError("This link changes nothing: its overrides are what the flow says already.")
 
 
 def _draw_value(name: str, value: object, own: object) -> None:
     author = f":gray[:small[author's value: {words.escape(write_value(own))}]]"
-    text = str(value)
-    if isinstance(value, str) and (len(text) > _LONG or "\n" in text):
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, bool | float) and (len(text) > _LONG or "\n" in text):
         st.markdown(f"**{words.escape(name)}** {author}")
         st.code(text, language=None, wrap_lines=True, height=160 if len(text) > 500 else "content")
         return
