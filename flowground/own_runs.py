@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flowground.caller import Caller
-from flowground.errors import DecidedElsewhere, FlowNotFound, RunElsewhere, RunNotFound
+from flowground.errors import DecidedElsewhere, RunElsewhere, RunNotFound
 from flowground.events import ToolWaits
 from flowground.messages import Decision
 from flowground.runner.approvals import NothingWaits
@@ -41,11 +41,9 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
     if run is None or run.owner not in await _list_owners(runtime, caller):
         raise RunNotFound(run_id)
-    if not caller.opens_every_flow or caller.flows is not None:
-        try:
-            await runtime.access.open_flow(caller, run.flow_id)
-        except FlowNotFound:
-            raise RunNotFound(run_id) from None
+    reach = await runtime.access.list_reach(caller)
+    if reach is not None and run.flow_id not in reach:
+        raise RunNotFound(run_id)
     if run.status == "running" and run.holder != runtime.running.holder and await runtime.interruptions.end_left_runs():
         return await runtime.store.read(progress.find_run, run_id=run_id) or run
     return run
@@ -58,10 +56,7 @@ async def list_runs(runtime: Runtime, caller: Caller, *, after: str | None, limi
     """
     if after is not None:
         await open_run(runtime, caller, after)
-    flows = None
-    if not caller.opens_every_flow or caller.flows is not None:
-        flows = [wired.id for wired in await runtime.access.list_flows(caller)]
-    mine = await _list_owners(runtime, caller)
+    flows, mine = await runtime.access.list_reach(caller), await _list_owners(runtime, caller)
     return await runtime.store.read(recent.list_runs, owners=mine, flows=flows, after=after, limit=limit)
 
 

@@ -147,6 +147,13 @@ class Access:
         admitted = {publication.flow_id for publication in found if self._is_shared_with(caller, publication)}
         return [wired for wired in flows if wired.id in admitted]
 
+    async def list_reach(self, caller: Caller) -> list[str] | None:
+        """Ids of flows of which a token is told what was said: it loses a flow's with the right to run it. None: of
+        all."""
+        if caller.opens_every_flow and caller.flows is None:
+            return None
+        return [wired.id for wired in await self.list_flows(caller)]
+
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
         if caller.kind == "visitor":

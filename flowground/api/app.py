@@ -6,7 +6,7 @@ Paths are whole, so that the OpenAPI document and the routes are one thing.
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from flowground import __version__
 from flowground.api import files, flows, me, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
+from flowground.api.incoming import verify_caller
 from flowground.api.run import REPLAYED, RUN_ID
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
@@ -92,11 +93,8 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     api.state.runtime = runtime
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
-    api.include_router(flows.router)
-    api.include_router(files.router)
-    api.include_router(me.router)
-    api.include_router(monitor.router)
-    api.include_router(runs.router)
+    for module in (flows, files, me, monitor, runs):  # FastAPI reads a body that a route declares first: none does
+        api.include_router(module.router, dependencies=[Depends(verify_caller)])
     api.include_router(router)
 
     @api.get("/api/openapi.json", include_in_schema=False)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from flowground.api.incoming import TokenRoute, verify_caller
+from flowground.api.incoming import list_owners, verify_caller
 from flowground.api.uploads import read_upload
 from flowground.caller import Caller, Owner
 from flowground.errors import FlowNotFound
@@ -20,7 +20,6 @@ from flowground.files import FileOffer
 from flowground.files.paths import find_stamped, write_path, write_stamped_name
 from flowground.media_types import IMAGES, UNKNOWN, clean_name
 from flowground.runtime import Runtime
-from flowground.store.people import owners
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.wiring import WiredFlow
@@ -42,7 +41,7 @@ _TOO_LARGE: dict[int | str, dict[str, Any]] = {
     422: {"description": "No form with a file, one that the flow does not take, or more than one may keep."},
 }
 
-router = APIRouter(route_class=TokenRoute, tags=["files"], responses=_REFUSED)
+router = APIRouter(tags=["files"], responses=_REFUSED)
 
 
 @router.post("/api/v1/files/upload/{flow_id}", status_code=201, responses=_LISTED | _TOO_LARGE, openapi_extra=_FORM)
@@ -61,9 +60,7 @@ async def list_of_flow(request: Request, flow_id: str) -> dict[str, list[str]]:
     """Names of the token's files for this flow, newest first."""
     runtime, caller = await verify_caller(request)
     wired = await _open_flow(runtime, caller, flow_id)
-    found = await runtime.store.read(
-        files.list_unsent, owners=await list_file_owners(runtime, caller), flow_id=wired.id
-    )
+    found = await runtime.store.read(files.list_unsent, owners=await list_owners(runtime, caller), flow_id=wired.id)
     return {"files": [write_stamped_name(file) for file in found]}
 
 
@@ -106,7 +103,7 @@ async def upload_for_all(request: Request) -> Response:
 async def list_for_all(request: Request) -> list[dict[str, Any]]:
     """The token's files for every flow, newest first."""
     runtime, caller = await verify_caller(request)
-    found = await runtime.store.read(files.list_unsent, owners=await list_file_owners(runtime, caller), flow_id=None)
+    found = await runtime.store.read(files.list_unsent, owners=await list_owners(runtime, caller), flow_id=None)
     return [_describe(file) for file in found]
 
 
@@ -115,7 +112,7 @@ async def list_for_all(request: Request) -> list[dict[str, Any]]:
 async def delete_all(request: Request) -> dict[str, str]:
     """Deletes all of the token's files for every flow."""
     runtime, caller = await verify_caller(request)
-    mine = await list_file_owners(runtime, caller)
+    mine = await list_owners(runtime, caller)
     while found := await runtime.store.read(files.list_unsent, owners=mine, flow_id=None):
         for file in found:
             await _delete(runtime, file)
@@ -149,13 +146,6 @@ async def delete_file(request: Request, file_id: str) -> dict[str, str]:
     file = await _find_for_all(runtime, caller, file_id)
     await _delete(runtime, file)
     return {"detail": f"File {PurePosixPath(file.reference.name).stem} deleted successfully"}
-
-
-async def list_file_owners(runtime: Runtime, caller: Caller) -> list[str]:
-    """Whose files a token has: those of its person's programs."""
-    if caller.has_kept_apart and caller.person is not None:
-        return await runtime.store.read(owners.list_programs, member=caller.person)
-    return [str(caller.owner)]
 
 
 async def send_file(runtime: Runtime, file: StoredFile, *, is_shown: bool = False) -> Response:
@@ -207,7 +197,7 @@ async def _open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlo
 
 async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> StoredFile:
     wired = await _open_flow(runtime, caller, flow_id)
-    mine = await list_file_owners(runtime, caller)
+    mine = await list_owners(runtime, caller)
     file = await find_stamped(runtime.store, wired.id, name, owners=mine)
     if file is None or file.flow_id != wired.id:
         raise _explain_missing()
@@ -215,7 +205,7 @@ async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: st
 
 
 async def _find_for_all(runtime: Runtime, caller: Caller, file_id: str) -> StoredFile:
-    mine = await list_file_owners(runtime, caller)
+    mine = await list_owners(runtime, caller)
     file = await runtime.store.read(files.find_file, key=file_id, owners=mine)
     if file is None or file.flow_id is not None or file.message is not None:
         raise _explain_missing()

@@ -4,17 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from flowground.api.incoming import TokenRoute, verify_caller
+from flowground.api.incoming import verify_caller
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.snippets import find_types
 from flowground.wiring import WiredFlow
 
 router = APIRouter(
-    route_class=TokenRoute,
-    prefix="/api/v1/flows",
-    tags=["flows"],
-    responses={403: {"description": "No valid application token."}},
+    prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
 )
 
 

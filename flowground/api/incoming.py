@@ -5,20 +5,20 @@ are ignored, as in Langflow, with a warning.
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
 
 from flowground.api.body import STREAM_WORDS, read_body, read_stream_word, refuse_field
 from flowground.asking import check_token
 from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, RunRequest, Shape
 from flowground.errors import InvalidRequest
 from flowground.runtime import Runtime
+from flowground.store.people import owners
 from flowground.words import cut, suggest
 
 Framing = Literal["langflow", "sse"]
@@ -92,19 +92,6 @@ class RunBody(BaseModel):
 _KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
 
 
-class TokenRoute(APIRoute):
-    """Asks for the token before anything else of a request is read: FastAPI reads a body, and a query, first."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_known(request: Request) -> Response:
-            await verify_caller(request)
-            return await handle(request)
-
-        return handle_known
-
-
 async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
     """The runtime, and the caller behind the request's token, looked up once. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
@@ -113,6 +100,13 @@ async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
         caller = await check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
         request.state.caller = caller
     return runtime, caller
+
+
+async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
+    """Whose messages and files a token has: those of its person's programs, never those of their pages."""
+    if caller.has_kept_apart and caller.person is not None:
+        return await runtime.store.read(owners.list_programs, member=caller.person)
+    return [str(caller.owner)]
 
 
 def read_token(request: Request, *, takes_query: bool) -> str | None:

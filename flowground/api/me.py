@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from flowground.api.incoming import TokenRoute, read_token, verify_caller
+from flowground.api.incoming import read_token, verify_caller
 from flowground.api.wire import write_time
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
@@ -12,7 +12,7 @@ from flowground.limits.meter import Remaining
 from flowground.runtime import Runtime
 from flowground.store.people import tokens
 
-router = APIRouter(route_class=TokenRoute, tags=["me"], responses={403: {"description": "No valid application token."}})
+router = APIRouter(tags=["me"], responses={403: {"description": "No valid application token."}})
 
 
 @router.get("/api/v1/me")

@@ -17,15 +17,13 @@ from pydantic_core import to_json
 
 from flowground.access import deleting
 from flowground.api.agent_steps import write_steps
-from flowground.api.incoming import TokenRoute, verify_caller
+from flowground.api.incoming import list_owners, verify_caller
 from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_time
-from flowground.caller import Caller
 from flowground.errors import hide_component
 from flowground.events import ComponentFinished
 from flowground.files.paths import write_sent_path
 from flowground.messages import SENDERS
 from flowground.runtime import Runtime
-from flowground.store.people import owners
 from flowground.store.runs import transcripts
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
 from flowground.wiring import WiredFlow
@@ -36,7 +34,6 @@ _PIECE = 65_536
 """Bytes that are sent at once."""
 
 router = APIRouter(
-    route_class=TokenRoute,
     prefix="/api/v1/monitor/messages",
     tags=["messages"],
     responses={403: {"description": "No valid application token."}},
@@ -54,13 +51,13 @@ async def messages(
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
     runtime, caller = await verify_caller(request)
-    mine = await _list_owners(runtime, caller)
+    mine = await list_owners(runtime, caller)
     places = await runtime.store.read(
         transcripts.list_places,
         owners=mine,
         flow_id=flow_id,
         session_id=session_id,
-        flows=await _list_reach(runtime, caller),
+        flows=await runtime.access.list_reach(caller),
         newest_first=order.upper() == "DESC",
         after=after,
         limit=limit,
@@ -123,7 +120,7 @@ def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
 async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
     runtime, caller = await verify_caller(request)
-    mine, reached = await _list_owners(runtime, caller), await _list_reach(runtime, caller)
+    mine, reached = await list_owners(runtime, caller), await runtime.access.list_reach(caller)
     return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
 
 
@@ -131,23 +128,9 @@ async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
 async def delete_session(request: Request, session_id: str) -> Response:
     """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
     runtime, caller = await verify_caller(request)
-    mine = await _list_owners(runtime, caller)
+    mine = await list_owners(runtime, caller)
     await deleting.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
     return Response(status_code=204)
-
-
-async def _list_owners(runtime: Runtime, caller: Caller) -> list[str]:
-    """Whose messages are shown: those of a person's programs to each of their tokens, never those of their pages."""
-    if caller.has_kept_apart and caller.person is not None:
-        return await runtime.store.read(owners.list_programs, member=caller.person)
-    return [str(caller.owner)]
-
-
-async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
-    """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
-    if caller.opens_every_flow and caller.flows is None:
-        return None
-    return [wired.id for wired in await runtime.access.list_flows(caller)]
 
 
 def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:

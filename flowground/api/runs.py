@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowground import doors, own_runs
 from flowground.api.body import read_body
-from flowground.api.incoming import ApiRequest, TokenRoute, refuse_body, verify_caller
+from flowground.api.incoming import ApiRequest, refuse_body, verify_caller
 from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
@@ -22,7 +22,6 @@ from flowground.store.runs import progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 router = APIRouter(
-    route_class=TokenRoute,
     prefix="/api/v1/runs",
     tags=["run"],
     responses={403: {"description": "No valid application token."}, 404: {"description": "No such run of this token."}},
@@ -34,9 +33,7 @@ _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4})
 async def list_runs(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[
-        str | None, Query(description="The id of the run that came last; `next` of the page before")
-    ] = None,
+    after: Annotated[str | None, Query(description="`next` of the page before: the id of its last run")] = None,
 ) -> dict[str, Any]:
     """The caller's own runs, the newest first: their facts without their answers. `next` is null on the last page."""
     runtime, caller = await verify_caller(request)
@@ -109,9 +106,7 @@ class DecisionBody(BaseModel):
     decision: Decision = Field(description="`once`; `chat`: this tool is not asked about again in this chat; `refuse`")
 
 
-_DECIDE: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": DecisionBody.model_json_schema()}}}
-}
+_DECIDE: dict[str, Any] = {"content": {"application/json": {"schema": DecisionBody.model_json_schema()}}}
 
 
 @router.post(
@@ -120,7 +115,7 @@ _DECIDE: dict[str, Any] = {
         409: {"description": "Nothing waits for it, or its process is slow to take it."},
         422: {"description": "The body does not fit."},
     },
-    openapi_extra=_DECIDE,
+    openapi_extra={"requestBody": _DECIDE | {"required": True}},
 )
 async def decide(request: Request, run_id: str) -> dict[str, Any]:
     """Allows or refuses a call of a tool that waits. What the run is at then; it goes on by itself.
