@@ -72,11 +72,7 @@ class MemberChat(_ChatMessages):
 
     async def receive(self) -> Message:
         message = await super().receive()
-        now = asyncio.get_running_loop().time()
-        wait = self._pace.wait(now)
-        self._pace.take(now + wait)
-        if wait:
-            await asyncio.sleep(wait)
+        await self._pace.wait_for_turn()
         return message
 
 
@@ -98,7 +94,6 @@ class ChatSockets:
         self._reading, self._stopping = PeoplesPaces(*_READING), PeoplesPaces(*_STOPPING)
         self._bytes = PeoplesPaces(*_BYTES)
         self._refused = 0
-        self._closing: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
         """Cancels what would be done later by itself."""
@@ -155,14 +150,14 @@ class ChatSockets:
         has_room, other = self._seats.find_room(address, loop.time())
         if other is not None:
             self._seats.leave(other)
-            self._close(other, 1013, _TOO_MANY)
+            other.close_soon(1013, _TOO_MANY)
         if not has_room:
             await self._refuse(TooManyOpen(), scope, receive, send)
             return
         largest = self._message_bytes
         chat = GuestChat(scope, receive, send, largest=largest, queue=self._queue, address=address)
         self._seats.take(chat)
-        silence = loop.call_later(self._silent, self._close_silent, chat)
+        silence = loop.call_later(self._silent, chat.close_silent)
         try:
             await self._hand_over(scope, chat, caller=caller, address=address)
         finally:
@@ -182,15 +177,6 @@ class ChatSockets:
             )
         zone = _read_query(scope).get("zone", "")[:_LONGEST_ZONE]
         await self._door.serve(ends, caller=caller, flow=flow, came_from=address, is_public=is_public, time_zone=zone)
-
-    def _close_silent(self, chat: GuestChat) -> None:
-        if not chat.has_asked:
-            self._close(chat, 1008, "nothing was asked")
-
-    def _close(self, chat: OpenPage, code: int, reason: str) -> None:
-        task = asyncio.get_running_loop().create_task(chat.close(code, reason))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
 
 def _make_ends(scope: Scope, chat: OpenPage) -> SocketEnds:

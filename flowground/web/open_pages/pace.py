@@ -29,6 +29,13 @@ class Pace:
     def take(self, now: float, count: float = 1) -> None:
         self._next = max(self._next, now - self._ahead) + self._pause * count
 
+    async def wait_for_turn(self) -> None:
+        """Returns when one more may come, and takes it; cancelling takes none."""
+        now = asyncio.get_running_loop().time()
+        if wait := self.wait(now):
+            await asyncio.sleep(wait)
+        self.take(now + wait)
+
 
 class PeoplesPaces:
     """Of people who are signed in: all sockets of one share their pace. Used on one loop."""
@@ -49,10 +56,7 @@ class PeoplesPaces:
         """Returns when it is this person's turn, in the order of the calls; cancelling gives the place up."""
         pace, lock = self._find(person)
         async with lock:
-            now = asyncio.get_running_loop().time()
-            if wait := pace.wait(now):
-                await asyncio.sleep(wait)
-            pace.take(now + wait)
+            await pace.wait_for_turn()
 
     def _find(self, person: str) -> tuple[Pace, asyncio.Lock]:
         found = self._paces.setdefault(person, (Pace(*self._pace), asyncio.Lock()))

@@ -44,6 +44,7 @@ MOST_A_PERSON = 200
 """Pages of somebody who is signed in that are open at once, on all devices; also their conversations' sockets."""
 _TOO_MANY_YOURS = "you have too many pages open; close some of them"
 _TOO_MANY = "too many people who are not signed in have a page open; try again later"
+_closing: set[asyncio.Task[None]] = set()
 
 
 class OpenPage:
@@ -113,6 +114,12 @@ class OpenPage:
                 return
         cut(self._scope)
 
+    def close_soon(self, code: int, reason: str) -> None:
+        """As `close`; returns at once."""
+        task = asyncio.get_running_loop().create_task(self.close(code, reason))
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
     async def _refuse(self, code: int, reason: str) -> Message:
         await self.close(code, reason)
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
@@ -155,6 +162,11 @@ class GuestPage(OpenPage):
         self.active_at = asyncio.get_running_loop().time()
         await super().send(message)
 
+    def close_silent(self) -> None:
+        """A browser asks at once; whoever does not holds a place for nothing."""
+        if not self.has_asked:
+            self.close_soon(1008, "nothing was asked")
+
     def leave(self) -> None:
         """Nobody asks for messages any more."""
         if self._ahead:
@@ -164,10 +176,7 @@ class GuestPage(OpenPage):
         return await super().receive()
 
     async def _wait_for_turn(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if wait := self._pace.wait(now):
-            await asyncio.sleep(wait)
-        self._pace.take(now + wait)
+        await self._pace.wait_for_turn()
         await self._queue.take(self.address)
 
 
@@ -184,7 +193,6 @@ class PageSockets:
         )
         self._queue = GuestQueue()
         self._people = Counter[Owner]()
-        self._closing: set[asyncio.Task[None]] = set()
         self._tidying = Tidying()
         self._farewells = 0
 
@@ -211,7 +219,7 @@ class PageSockets:
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
         guest = GuestPage(scope, receive, send, largest=largest, queue=self._queue, address=address)
         self._seats.take(guest)
-        silence = asyncio.get_running_loop().call_later(self._silent, self._close_silent, guest)
+        silence = asyncio.get_running_loop().call_later(self._silent, guest.close_silent)
         try:
             await app(scope, guest.receive, guest.send)
         finally:
@@ -251,18 +259,8 @@ class PageSockets:
         has_room, page = self._seats.find_room(address, asyncio.get_running_loop().time())
         if page is not None:
             self._seats.leave(page)
-            self._close(page, 1013, _TOO_MANY)
+            page.close_soon(1013, _TOO_MANY)
         return has_room
-
-    def _close_silent(self, guest: GuestPage) -> None:
-        """A browser asks at once; whoever does not holds a place for nothing."""
-        if not guest.has_asked:
-            self._close(guest, 1008, "nothing was asked")
-
-    def _close(self, page: OpenPage, code: int, reason: str) -> None:
-        task = asyncio.get_running_loop().create_task(page.close(code, reason))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
 
 def count_guests(limits: Limits, descriptors: int) -> tuple[int, int]:
