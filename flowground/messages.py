@@ -103,12 +103,10 @@ class LeadingThought:
         text, self._held = self._held + text, ""
         if self._stage == "before":
             begun = text.lstrip()
-            if not begun.startswith(_THINK) and (is_last or len(text) > _BLANKS or not _THINK.startswith(begun)):
-                self.is_over = True
-                return "", text
             if not begun.startswith(_THINK):
-                self._held = text
-                return "", ""
+                self.is_over = is_last or len(text) > _BLANKS or not _THINK.startswith(begun)
+                self._held = "" if self.is_over else text
+                return "", text if self.is_over else ""
             self._stage, text = "within", begun[len(_THINK) :]
         thought = ""
         if self._stage == "within":

@@ -85,14 +85,8 @@ async def find_passages(
 def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
     """Whether they may add files that the flow answers from."""
     found = runtime.library.list_looked_into(wired.id) if may_look(caller) else ()
-    return any(
-        one.section.uploads and (runtime.access.may_publish(caller, wired) if "/" in one.address else _is_admin(caller))
-        for one in found
-    )
-
-
-def _is_admin(caller: Caller) -> bool:
-    return caller.role == "admin"
+    is_owner, is_admin = runtime.access.may_publish(caller, wired), caller.role == "admin"
+    return any(one.section.uploads and (is_owner if "/" in one.address else is_admin) for one in found)
 
 
 async def add_file(
@@ -156,7 +150,7 @@ async def _admit(runtime: Runtime, caller: Caller, flow_id: str) -> tuple[Caller
     if not may_look(caller):
         raise FlowNotFound(flow_id)
     await access.catalogue.refresh()
-    return caller, "", _is_admin(caller)
+    return caller, "", caller.role == "admin"
 
 
 async def _open_to_change(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> tuple[Caller, Shelved]:

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, repeat, takewhile
+from operator import eq
 from pathlib import Path
 
 from flowground.access import Access
@@ -44,7 +45,7 @@ async def read_flow_file(access: Access, caller: Caller, flow_id: str) -> bytes:
 
 async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:
     """What is to be changed. Raises InvalidRequest where it cannot be read, or is no text."""
-    await _find(access, caller, file)
+    await _admit(access, caller, file)
     data = await _read(access, file)
     try:
         data.decode()
@@ -57,7 +58,7 @@ async def check_flow_file(
     access: Access, caller: Caller, file: str, data: bytes
 ) -> tuple[WiredFlow | None, Sequence[Problem]]:
     """The flow that the file would be, and its warnings; or None and its mistakes."""
-    await _find(access, caller, file)
+    await _admit(access, caller, file)
     return await access.catalogue.read_draft(file, data, names_secrets=caller.kind == "local")
 
 
@@ -67,11 +68,8 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
     Raises FlowError where what it would say is no flow; FileChanged where `before` is not the digest of what stands in
     it, and InvalidRequest where it cannot be written.
     """
-    path = await _find(access, caller, file)
-    wired, problems = await access.catalogue.read_draft(file, after, names_secrets=caller.kind == "local")
-    if wired is None:
-        raise FlowError(problems)
-    await asyncio.to_thread(_replace, path, before, after)
+    wired = await _require_flow(access, caller, file, after)
+    await asyncio.to_thread(_replace, access.catalogue.folder / file, before, after)
     await access.catalogue.read_now()
     access.drafts.drop(str(caller.owner), wired.id)
     access.store.on_rights_change()
@@ -83,10 +81,7 @@ async def try_flow_file(access: Access, caller: Caller, file: str, *, before: st
 
     Raises FlowError where that is no flow, and InvalidRequest where it is another one.
     """
-    await _find(access, caller, file)
-    wired, problems = await access.catalogue.read_draft(file, content, names_secrets=caller.kind == "local")
-    if wired is None:
-        raise FlowError(problems)
+    wired = await _require_flow(access, caller, file, content)
     served = access.catalogue.find(wired.id)
     if served is None or served.flow.file != file:
         raise InvalidRequest("A flow with another id than before cannot be tried.", hint="Save it first.")
@@ -100,12 +95,11 @@ async def drop_draft(access: Access, caller: Caller, flow_id: str) -> None:
     access.store.on_rights_change()
 
 
-async def _find(access: Access, caller: Caller, file: str) -> Path:
-    """Of a file that is in the folder, for who may write it now."""
+async def _admit(access: Access, caller: Caller, file: str) -> None:
+    """To a file that is in the folder, for who may write it now."""
     inside = await read_file(access, caller, file)
     caller = await access.recheck(caller)
     access.require_writer(caller, may=may_change(access, caller, inside.wired))
-    return access.catalogue.folder / file
 
 
 def may_change(access: Access, caller: Caller, wired: WiredFlow | None) -> bool:
@@ -132,9 +126,8 @@ def write_changed(before: bytes, text: str) -> bytes:
     old = before.removeprefix(_BOM).splitlines(keepends=True)
     plain = [_END.sub(b"\n", line) for line in old]
     new = _END.sub(b"\n", text.encode()).splitlines(keepends=True)
-    head = sum(1 for _ in takewhile(_are_same, zip(plain, new, strict=False)))
-    tails = zip(reversed(plain[head:]), reversed(new[head:]), strict=False)
-    tail = sum(1 for _ in takewhile(_are_same, tails))
+    head = sum(takewhile(bool, map(eq, plain, new)))
+    tail = sum(takewhile(bool, map(eq, reversed(plain[head:]), reversed(new[head:]))))
     rest = len(old) - tail
     ends = [found[0] if (found := _END.search(line)) else b"" for line in old]
     usual = Counter(filter(None, ends)).most_common(1)[0][0] if any(ends) else b"\n"
@@ -143,8 +136,11 @@ def write_changed(before: bytes, text: str) -> bytes:
     return before[: len(before) - sum(map(len, old))] + b"".join((*old[:head], *changed, *old[rest:]))
 
 
-def _are_same(pair: tuple[bytes, bytes]) -> bool:
-    return pair[0] == pair[1]
+async def _require_flow(access: Access, caller: Caller, file: str, data: bytes) -> WiredFlow:
+    wired, problems = await check_flow_file(access, caller, file, data)
+    if wired is None:
+        raise FlowError(problems)
+    return wired
 
 
 async def _read(access: Access, file: str) -> bytes:

@@ -119,9 +119,8 @@ class Functions:
                 if not running.done():  # nobody waits any more
                     self._left.add(running)
                     running.add_done_callback(self._left.discard)
-                    _log.warning(
-                        "the function %s has not returned and keeps a thread, one of %s", name, len(self._left)
-                    )
+                    says = "the function %s has not returned and keeps a thread, one of %s"
+                    _log.warning(says, name, len(self._left))
 
 
 def _load(name: str) -> ModuleType:

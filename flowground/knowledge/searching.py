@@ -180,16 +180,9 @@ def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
 def _choose(passages: int, sought: Sequence[_Sought], *, least: float) -> list[Term]:
     """What the index is asked for: the rarest words, up to the budget; of rarity `least` beside the rarest one's. One
     that is nowhere may go on, or be several."""
-    rarities = [_find_rarity(passages, one) for one in sought]
-    least *= max(
-        (rarity for rarity, one in zip(rarities, sought, strict=True) if any(one.counts.values())), default=0.0
-    )
-    counts = {
-        term: many
-        for rarity, one in zip(rarities, sought, strict=True)
-        if rarity >= least
-        for term, many in one.counts.items()
-    }
+    weighed = [(_find_rarity(passages, one), one.counts) for one in sought]
+    least *= max((rarity for rarity, counts in weighed if any(counts.values())), default=0.0)
+    counts = {term: many for rarity, own in weighed if rarity >= least for term, many in own.items()}
     known = sorted((number, at, term) for at, (term, number) in enumerate(counts.items()) if number)
     budget = max(_BUDGET, passages * _BUDGET_SHARE)
     total = accumulate(number for number, _, _ in known)

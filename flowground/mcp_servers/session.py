@@ -142,11 +142,8 @@ class McpSession:
             pass  # an answer too
         except Exception as error:  # noqa: BLE001 - silence, or whatever breaks inside the library
             if not connection.ended.is_set():
-                _log.warning(
-                    "The MCP server %s answers nothing any more (%s): it is begun anew.",
-                    self._name,
-                    type(error).__name__,
-                )
+                why = type(error).__name__
+                _log.warning("The MCP server %s answers nothing any more (%s): it is begun anew.", self._name, why)
             connection.ended.set()
 
     async def _connect(self) -> _McpConnection:

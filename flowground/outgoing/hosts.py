@@ -58,15 +58,9 @@ def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
     inner = _find_inner(address)
     if any(one in network for one in (address, inner) for network in private if one.version == network.version):
         return True
-    return all(_is_public(one) for one in (address, inner))
-
-
-def _is_public(address: IPAddress) -> bool:
-    return (
-        address.is_global
-        and not (address.is_multicast or address.is_reserved)
-        and not any(address in network for network in _SPECIAL)
-    )
+    if any(one in network for one in (address, inner) for network in _SPECIAL):
+        return False
+    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in (address, inner))
 
 
 def _find_inner(address: IPAddress) -> IPAddress:

@@ -39,16 +39,8 @@ def _write_row(action: Action) -> list[Any]:
         case ToolReturned(called=called):
             usage = [action.usage.input_tokens, action.usage.output_tokens] if action.usage else None
             names = [called.call_id, called.tool, called.name, called.label, called.is_inner]
-            told = [dict(called.arguments), action.status, usage]
-            return [
-                "call",
-                *_write_start(called),
-                round(action.seconds, 6),
-                action.text,
-                *names,
-                *told,
-                *_write_after(called),
-            ]
+            told = [dict(called.arguments), action.status, usage, *_write_after(called)]
+            return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *told]
 
 
 def _write_after(began: ToolCalled | ThinkingBegan) -> list[int]:

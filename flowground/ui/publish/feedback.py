@@ -43,15 +43,10 @@ _VERSION_CHARS = 8
 _NAMES_CHARS = 200
 
 
-def may_read(caller: Caller, wired: WiredFlow) -> bool:
-    """Whether the flow's feedback is this person's to read."""
-    return feedback.may_read(runtime.get().access, caller, wired)
-
-
 def open_own(title: str) -> tuple[Caller, WiredFlow]:
     """The head of a page for the owners of the flow in its address; ends the page for anybody else."""
     caller, wired = opening.open_flow(st.query_params.get("flow", ""))
-    opening.require_allowed(may_read(caller, wired))
+    opening.require_allowed(feedback.may_read(runtime.get().access, caller, wired))
     st.set_page_config(page_title=f"{title} · {wired.name}")
     label = words.escape(wired.name)
     other, icon = ("Usage", "bar_chart") if title == "Feedback" else ("Feedback", "thumbs_up_down")
