@@ -46,102 +46,47 @@ What only one room can meet stands there, below one of these: a missing key in `
 model that cannot start in `providers`.
 """
 
-from flowground.errors.base import (
-    ConfigError,
-    FlowError,
-    FlowgroundError,
-    Problem,
-    RequestError,
-    ServerBusy,
-    StoreUnavailable,
-)
-from flowground.errors.ended import (
-    AnswerTooLong,
-    EndedByAdmin,
-    FlowSwitchedOff,
-    ProviderSwitchedOff,
-    RunError,
-    RunOverBudget,
-    RunStopped,
-    RunTimeout,
-    ShuttingDown,
-    StoppedByAdmin,
-    ToolNotCalled,
-    UnexpectedFailure,
-)
-from flowground.errors.failed import (
-    ComponentFailed,
-    ModelNotReady,
-    NoDocuments,
-    ProviderBusy,
-    ProviderError,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnreachable,
-    SentFileFailed,
-    explain_failure,
-    hide_component,
-)
-from flowground.errors.requests import (
-    AnswerUnfinished,
-    BodyTooLarge,
-    DecidedElsewhere,
-    EventsGone,
-    FlowNotFound,
-    InputConflict,
-    InvalidRequest,
-    NotAllowed,
-    NotSignedIn,
-    OptionMissing,
-    RunElsewhere,
-    RunLimitReached,
-    RunNotFound,
-    TweaksRefused,
-)
-
-__all__ = [
-    "AnswerTooLong",
-    "AnswerUnfinished",
-    "BodyTooLarge",
-    "ComponentFailed",
-    "ConfigError",
-    "DecidedElsewhere",
-    "EndedByAdmin",
-    "EventsGone",
-    "FlowError",
-    "FlowNotFound",
-    "FlowSwitchedOff",
-    "FlowgroundError",
-    "InputConflict",
-    "InvalidRequest",
-    "ModelNotReady",
-    "NoDocuments",
-    "NotAllowed",
-    "NotSignedIn",
-    "OptionMissing",
-    "Problem",
-    "ProviderBusy",
-    "ProviderError",
-    "ProviderRefused",
-    "ProviderSwitchedOff",
-    "ProviderTimeout",
-    "ProviderUnreachable",
-    "RequestError",
-    "RunElsewhere",
-    "RunError",
-    "RunLimitReached",
-    "RunNotFound",
-    "RunOverBudget",
-    "RunStopped",
-    "RunTimeout",
-    "SentFileFailed",
-    "ServerBusy",
-    "ShuttingDown",
-    "StoppedByAdmin",
-    "StoreUnavailable",
-    "ToolNotCalled",
-    "TweaksRefused",
-    "UnexpectedFailure",
-    "explain_failure",
-    "hide_component",
-]
+from flowground.errors.base import ConfigError as ConfigError
+from flowground.errors.base import FlowError as FlowError
+from flowground.errors.base import FlowgroundError as FlowgroundError
+from flowground.errors.base import Problem as Problem
+from flowground.errors.base import RequestError as RequestError
+from flowground.errors.base import ServerBusy as ServerBusy
+from flowground.errors.base import StoreUnavailable as StoreUnavailable
+from flowground.errors.ended import AnswerTooLong as AnswerTooLong
+from flowground.errors.ended import EndedByAdmin as EndedByAdmin
+from flowground.errors.ended import FlowSwitchedOff as FlowSwitchedOff
+from flowground.errors.ended import ProviderSwitchedOff as ProviderSwitchedOff
+from flowground.errors.ended import RunError as RunError
+from flowground.errors.ended import RunOverBudget as RunOverBudget
+from flowground.errors.ended import RunStopped as RunStopped
+from flowground.errors.ended import RunTimeout as RunTimeout
+from flowground.errors.ended import ShuttingDown as ShuttingDown
+from flowground.errors.ended import StoppedByAdmin as StoppedByAdmin
+from flowground.errors.ended import ToolNotCalled as ToolNotCalled
+from flowground.errors.ended import UnexpectedFailure as UnexpectedFailure
+from flowground.errors.failed import ComponentFailed as ComponentFailed
+from flowground.errors.failed import ModelNotReady as ModelNotReady
+from flowground.errors.failed import NoDocuments as NoDocuments
+from flowground.errors.failed import ProviderBusy as ProviderBusy
+from flowground.errors.failed import ProviderError as ProviderError
+from flowground.errors.failed import ProviderRefused as ProviderRefused
+from flowground.errors.failed import ProviderTimeout as ProviderTimeout
+from flowground.errors.failed import ProviderUnreachable as ProviderUnreachable
+from flowground.errors.failed import SentFileFailed as SentFileFailed
+from flowground.errors.failed import explain_failure as explain_failure
+from flowground.errors.failed import hide_component as hide_component
+from flowground.errors.requests import AnswerUnfinished as AnswerUnfinished
+from flowground.errors.requests import BodyTooLarge as BodyTooLarge
+from flowground.errors.requests import DecidedElsewhere as DecidedElsewhere
+from flowground.errors.requests import EventsGone as EventsGone
+from flowground.errors.requests import FlowNotFound as FlowNotFound
+from flowground.errors.requests import InputConflict as InputConflict
+from flowground.errors.requests import InvalidRequest as InvalidRequest
+from flowground.errors.requests import NotAllowed as NotAllowed
+from flowground.errors.requests import NotSignedIn as NotSignedIn
+from flowground.errors.requests import OptionMissing as OptionMissing
+from flowground.errors.requests import RunElsewhere as RunElsewhere
+from flowground.errors.requests import RunLimitReached as RunLimitReached
+from flowground.errors.requests import RunNotFound as RunNotFound
+from flowground.errors.requests import TweaksRefused as TweaksRefused

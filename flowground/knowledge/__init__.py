@@ -5,34 +5,21 @@ next one is made beside it, in another process (`worker`), and serves once the s
 searches meanwhile reads the one before. One process makes an index at a time (`KnowledgeBusy`).
 """
 
-from flowground.knowledge.building import BuildReport, IndexState
-from flowground.knowledge.embeddings import Embeddings
-from flowground.knowledge.homes import IndexHomes
-from flowground.knowledge.index import IndexedFile
-from flowground.knowledge.index_folder import IndexFolder
-from flowground.knowledge.pages import FetchPage, Page, PageSources
-from flowground.knowledge.searching import Filters, Hit, read_filters
-from flowground.knowledge.shelf import Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
-from flowground.knowledge.sources import GivenFile
-from flowground.knowledge.unmet import explain_unmet
-
-__all__ = [
-    "BuildReport",
-    "Embeddings",
-    "FetchPage",
-    "Filters",
-    "GivenFile",
-    "Hit",
-    "IndexFolder",
-    "IndexHomes",
-    "IndexState",
-    "IndexedFile",
-    "Knowledge",
-    "KnowledgeBusy",
-    "KnowledgeMissing",
-    "KnowledgeSources",
-    "Page",
-    "PageSources",
-    "explain_unmet",
-    "read_filters",
-]
+from flowground.knowledge.building import BuildReport as BuildReport
+from flowground.knowledge.building import IndexState as IndexState
+from flowground.knowledge.embeddings import Embeddings as Embeddings
+from flowground.knowledge.homes import IndexHomes as IndexHomes
+from flowground.knowledge.index import IndexedFile as IndexedFile
+from flowground.knowledge.index_folder import IndexFolder as IndexFolder
+from flowground.knowledge.pages import FetchPage as FetchPage
+from flowground.knowledge.pages import Page as Page
+from flowground.knowledge.pages import PageSources as PageSources
+from flowground.knowledge.searching import Filters as Filters
+from flowground.knowledge.searching import Hit as Hit
+from flowground.knowledge.searching import read_filters as read_filters
+from flowground.knowledge.shelf import Knowledge as Knowledge
+from flowground.knowledge.shelf import KnowledgeBusy as KnowledgeBusy
+from flowground.knowledge.shelf import KnowledgeMissing as KnowledgeMissing
+from flowground.knowledge.shelf import KnowledgeSources as KnowledgeSources
+from flowground.knowledge.sources import GivenFile as GivenFile
+from flowground.knowledge.unmet import explain_unmet as explain_unmet

@@ -13,31 +13,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flowground.snippets.answer import WORDS, find
+from flowground.snippets.answer import WORDS as WORDS
+from flowground.snippets.answer import find as find
 from flowground.snippets.curl import write_curl
 from flowground.snippets.javascript import write_javascript
-from flowground.snippets.literals import NO_TOKEN, VARIABLE, Shell, write_export_line
+from flowground.snippets.literals import NO_TOKEN as NO_TOKEN
+from flowground.snippets.literals import VARIABLE as VARIABLE
+from flowground.snippets.literals import Shell as Shell
+from flowground.snippets.literals import write_export_line as write_export_line
 from flowground.snippets.powershell import write_powershell
 from flowground.snippets.python import write_python
-from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_starter, find_types, write_description_url
-
-__all__ = [
-    "DEFAULT_MESSAGE",
-    "LANGUAGES",
-    "NO_TOKEN",
-    "VARIABLE",
-    "WORDS",
-    "Shell",
-    "SnippetRequest",
-    "find",
-    "find_starter",
-    "find_types",
-    "write_description_url",
-    "write_export_line",
-    "write_markdown",
-    "write_snippets",
-]
-
+from flowground.snippets.request import DEFAULT_MESSAGE as DEFAULT_MESSAGE
+from flowground.snippets.request import SnippetRequest as SnippetRequest
+from flowground.snippets.request import find_starter as find_starter
+from flowground.snippets.request import find_types as find_types
+from flowground.snippets.request import write_description_url as write_description_url
 
 _PLAIN_WORDS = re.compile(r"[\w ,.;:?()'/-]{1,60}")
 """What stands in double quotes in every shell as it is, and between backticks in Markdown."""

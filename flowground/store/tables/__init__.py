@@ -1,80 +1,40 @@
 """The tables as they are now, by what they are about. `migrations` makes them; a test holds the two together."""
 
-from flowground.store.tables.columns import metadata
-from flowground.store.tables.conversations import (
-    forgotten_to,
-    messages,
-    ratings,
-    session_pins,
-    sessions,
-    shared_chats,
-    turn_overrides,
-)
-from flowground.store.tables.files import files, loose_files
-from flowground.store.tables.flows import access_requests, audiences, audit, marks, presets, publications, switches
-from flowground.store.tables.people import (
-    attempts,
-    config_entries,
-    group_members,
-    identities,
-    known_addresses,
-    member_groups,
-    members,
-    password_links,
-    passwords,
-    removals,
-    sign_ins,
-    tickets,
-    tokens,
-    used_ids,
-)
-from flowground.store.tables.runs import (
-    IS_RUNNING,
-    idempotency_keys,
-    passed_decisions,
-    run_contents,
-    runs,
-    stop_requests,
-    waiting_calls,
-)
-
-__all__ = [
-    "IS_RUNNING",
-    "access_requests",
-    "attempts",
-    "audiences",
-    "audit",
-    "config_entries",
-    "files",
-    "forgotten_to",
-    "group_members",
-    "idempotency_keys",
-    "identities",
-    "known_addresses",
-    "loose_files",
-    "marks",
-    "member_groups",
-    "members",
-    "messages",
-    "metadata",
-    "passed_decisions",
-    "password_links",
-    "passwords",
-    "presets",
-    "publications",
-    "ratings",
-    "removals",
-    "run_contents",
-    "runs",
-    "session_pins",
-    "sessions",
-    "shared_chats",
-    "sign_ins",
-    "stop_requests",
-    "switches",
-    "tickets",
-    "tokens",
-    "turn_overrides",
-    "used_ids",
-    "waiting_calls",
-]
+from flowground.store.tables.columns import metadata as metadata
+from flowground.store.tables.conversations import forgotten_to as forgotten_to
+from flowground.store.tables.conversations import messages as messages
+from flowground.store.tables.conversations import ratings as ratings
+from flowground.store.tables.conversations import session_pins as session_pins
+from flowground.store.tables.conversations import sessions as sessions
+from flowground.store.tables.conversations import shared_chats as shared_chats
+from flowground.store.tables.conversations import turn_overrides as turn_overrides
+from flowground.store.tables.files import files as files
+from flowground.store.tables.files import loose_files as loose_files
+from flowground.store.tables.flows import access_requests as access_requests
+from flowground.store.tables.flows import audiences as audiences
+from flowground.store.tables.flows import audit as audit
+from flowground.store.tables.flows import marks as marks
+from flowground.store.tables.flows import presets as presets
+from flowground.store.tables.flows import publications as publications
+from flowground.store.tables.flows import switches as switches
+from flowground.store.tables.people import attempts as attempts
+from flowground.store.tables.people import config_entries as config_entries
+from flowground.store.tables.people import group_members as group_members
+from flowground.store.tables.people import identities as identities
+from flowground.store.tables.people import known_addresses as known_addresses
+from flowground.store.tables.people import member_groups as member_groups
+from flowground.store.tables.people import members as members
+from flowground.store.tables.people import password_links as password_links
+from flowground.store.tables.people import passwords as passwords
+from flowground.store.tables.people import removals as removals
+from flowground.store.tables.people import sign_ins as sign_ins
+from flowground.store.tables.people import tickets as tickets
+from flowground.store.tables.people import tokens as tokens
+from flowground.store.tables.people import used_ids as used_ids
+from flowground.store.tables.runs import IS_RUNNING as IS_RUNNING
+from flowground.store.tables.runs import idempotency_keys as idempotency_keys
+from flowground.store.tables.runs import passed_decisions as passed_decisions
+from flowground.store.tables.runs import run_contents as run_contents
+from flowground.store.tables.runs import runs as runs
+from flowground.store.tables.runs import stop_requests as stop_requests
+from flowground.store.tables.runs import waiting_calls as waiting_calls
