@@ -103,7 +103,7 @@ def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer
 def test_a_search_finds_ones_own_chats_with_all_flows_that_one_may_open(house: AppServer) -> None:
     for who, flow in (("bob", "talk"), ("bob", "tried"), ("bob", "ended"), ("zoe", "talk")):
         with open_page(open_browser(house, who)) as page:
-            page.visit("playground", f"flow={flow}")
+            page.visit("playground", f"flow={flow}&session=of-one-name")  # as a link may name it
             page.say(f"A needle of {who} with {flow}")
     share(house, "ended", Sharing(is_shared=False))
     with open_page(open_browser(house, "bob")) as page:
@@ -115,6 +115,7 @@ def test_a_search_finds_ones_own_chats_with_all_flows_that_one_may_open(house: A
         found = [f"A needle of {of}".encode() in sent for of in ("bob with talk", "bob with ended", "zoe with talk")]
         assert found == [True, False, False]
     assert (b"bob with tried" in at_home, b"With other flows" in beside) == (True, True)
+    assert beside.count(b"sessions:open:") == 2  # each link has its button
 
 
 def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer) -> None:

@@ -119,8 +119,9 @@ def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
     flows = runtime.get().catalogue.list_flows()
     for session in found:
         query = {"flow": session.flow_id, "session": session.session_id}
-        with st.container(key=f"sessions:row:else:{session.session_id}"):
-            _draw_link(session.session_id, session.title, query, flow=flows[session.flow_id].name)
+        key = f"{session.flow_id}:{session.session_id}"  # ids may come again with another flow
+        with st.container(key=f"sessions:row:else:{key}"):
+            _draw_link(key, session.title, query, flow=flows[session.flow_id].name)
 
 
 def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
