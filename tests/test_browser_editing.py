@@ -9,6 +9,7 @@ from tests.axe import find_ours
 from tests.house import SHARED, House
 from tests.open_page import answers, ask, expect_count, go, still
 from tests.servers import AppServer
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -59,3 +60,23 @@ def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
     told.wait_for()
     go(ada, chat)
     assert main.get_by_text("You are trying a draft.").count() == 0
+
+
+def test_what_is_typed_arrives_while_one_types_and_who_leaves_before_it_is_saved_is_asked(
+    house: AppServer, ada: "Page"
+) -> None:
+    go(ada, f"{house.url}/inside?flow=support&edit=yes")
+    field, main = ada.get_by_role("textbox", name="Text of support.yaml"), ada.get_by_test_id("stMain")
+    field.press("Control+End")
+    field.press_sequentially("# one")
+    main.get_by_text("Not saved yet.").wait_for()
+    field.press_sequentially(" and two")
+    eventually(lambda: still(ada).get_by_role("button", name="Discard changes").is_visible())
+    assert field.input_value().endswith("# one and two")
+    with ada.expect_event("dialog") as asked:
+        ada.evaluate("setTimeout(() => location.reload())")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    main.get_by_role("button", name="Discard changes").click()
+    main.get_by_text("Saved: what stands here answers.").wait_for()
+    assert not field.input_value().endswith("two")

@@ -36,7 +36,6 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     dialog.get_by_text("Chat with memory", exact=True).click()
     fill(page, Owner_code=code_of(alone))
     page.keyboard.press("Enter")
-    dialog.get_by_role("button", name="Create the flow").click()
     page.wait_for_url(re.compile(r"/inside\?flow=zurich-trams-boats&edit=yes"))
     written = (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes()
     assert parse_flow(written, "zurich-trams-boats.yaml", max_bytes=10_000).name == "Zürich: trams & boats"

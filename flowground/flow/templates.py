@@ -153,8 +153,8 @@ TEMPLATES: Mapping[str, FlowTemplate] = {
 }
 
 
-def make_draft(name: str, template: str, *, address: str = "", max_bytes: int) -> DraftedFlow:
-    """A file for a flow of this name, at `address` or one made from the name.
+def make_draft(name: str, template: str, *, address: str = "", owner: str = "", max_bytes: int) -> DraftedFlow:
+    """A file for a flow of this name, at `address` or one made from the name, which belongs to `owner`, if to anybody.
 
     Raises InvalidRequest for a name that cannot be one, FlowError for an address that the server itself has.
     """
@@ -166,7 +166,8 @@ def make_draft(name: str, template: str, *, address: str = "", max_bytes: int) -
             hint=f"It needs a letter from a to z or a digit, and has {LONGEST_NAME} characters at most.",
         )
     # JSON's strings are YAML's: whatever stands in the name, it is read back as it was given.
-    text = f"name: {json.dumps(name, ensure_ascii=False)}\n{TEMPLATES[template].text}"
+    owners = f"owners: [{json.dumps(owner, ensure_ascii=False)}]\n" if owner else ""
+    text = f"name: {json.dumps(name, ensure_ascii=False)}\n{owners}{TEMPLATES[template].text}"
     file = f"{key}.yaml"
     flow = parse_flow(text, file, max_bytes=max_bytes)
     if flow.mistakes:

@@ -24,7 +24,6 @@ _MOST_MISTAKES = 10
 _LINE_CHARS = 200
 _TAKE_IT = "Copy or download the text, and save it where the files are kept."
 _TRY = "Your own chat is answered by this text, until you save it or end the trial. Others notice nothing."
-_MISTAKEN = "Correct the mistakes below first."
 
 
 @dataclass(slots=True)
@@ -111,16 +110,17 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
 
 
 def _draw_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
-    if wired is None:
-        st.caption(f":red[{words.count(len(problems), 'mistake')}, so it cannot be saved.]")
-    else:
-        st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
+    """Of what is not saved flowground/web/first_load/head.js tells who leaves the page."""
+    with st.container(width="content", key="edit:unsaved" if is_changed else "edit:saved"):
+        if wired is None:
+            st.caption(f":red[{words.count(len(problems), 'mistake')}, so it cannot be saved.]")
+        else:
+            st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
 
 
 def _save(caller: Caller, editing: _Editing, wired: WiredFlow | None) -> None:
     if wired is None:
-        st.toast(_MISTAKEN, icon=":material/error:")
-        return
+        return  # its mistakes stand there
     content = editing.content
     try:
         bridge.ask(flow_files.replace_flow_file, caller, editing.file, before=editing.before, after=content)
@@ -134,8 +134,7 @@ def _save(caller: Caller, editing: _Editing, wired: WiredFlow | None) -> None:
 def _try(caller: Caller, editing: _Editing, wired: WiredFlow | None, session: str) -> None:
     """In the playground, where the person was."""
     if wired is None:
-        st.toast(_MISTAKEN, icon=":material/error:")
-        return
+        return  # its mistakes stand there
     bridge.ask(flow_files.try_flow_file, caller, editing.file, before=editing.before, content=editing.content)
     query = {"flow": wired.id} | ({"session": session} if session else {})
     st.switch_page(browser.PLAYGROUND, query_params=query)

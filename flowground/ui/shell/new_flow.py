@@ -45,7 +45,7 @@ def _open_dialog() -> None:
         key="new:address",
         live=True,
     )
-    draft = _read_draft(name, template, address or "")
+    draft = _read_draft(caller, name, template, address or "")
     running = runtime.get()
     if not running.access.may_write(caller):
         _draw_file(draft)
@@ -56,25 +56,28 @@ def _open_dialog() -> None:
         _draw_writing(caller, draft)
 
 
-def _read_draft(name: str, template: str, address: str) -> DraftedFlow | None:
+def _read_draft(caller: Caller, name: str, template: str, address: str) -> DraftedFlow | None:
     """None where no name is written yet, and where it cannot be one, which is said then."""
     if not name.strip():
         return None
     running = runtime.get()
     with failure.draw_refusals():
-        draft = make_draft(name, template, address=address, max_bytes=running.settings.limits.flow_bytes)
+        owner = caller.person if caller.kind == "member" else ""
+        most = running.settings.limits.flow_bytes
+        draft = make_draft(name, template, address=address, owner=owner or "", max_bytes=most)
         new_flows.require_free_address(running.access, draft)
         return draft
     return None
 
 
 def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
-    """For who may. Where the file cannot be written all the same, its text is shown."""
-    if not caller.is_proven:
+    """For who may; the right owner code is word enough. Where it cannot be written all the same, its text is shown."""
+    if is_asked := not caller.is_proven:
         if not sign_in.ask_owner_code(key="new:code"):
             return
         caller = require_visitor()
-    if not st.button("Create the flow", type="primary", key="new:write", disabled=draft is None) or draft is None:
+    is_wanted = st.button("Create the flow", type="primary", key="new:write", disabled=draft is None) or is_asked
+    if draft is None or not is_wanted:
         return
     try:
         bridge.ask(new_flows.write_flow, caller, draft)

@@ -119,6 +119,19 @@
     if (button && !detail) requestAnimationFrame(enter);
   }, true);
 
+  // What is typed into a flow's file reaches the server while one types, as Ctrl+Enter would send it: what is pressed next
+  // is about all of it. Who leaves the page before it is saved is asked.
+  let typing = 0;
+  addEventListener("input", ({ target, isComposing }) => {
+    clearTimeout(typing);
+    if (isComposing || !target.closest?.('[class*="st-key-edit-field"]')) return;
+    const enter = { key: "Enter", ctrlKey: true, bubbles: true };
+    typing = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", enter)), 500);
+  });
+  addEventListener("beforeunload", (event) => {
+    if (document.querySelector('[class*="st-key-edit-unsaved"]')) event.preventDefault();
+  });
+
   // What explains an option chooses it too.
   addEventListener("click", ({ target }) =>
     target.closest('[data-testid="stRadioCaption"]')?.parentElement.querySelector("input").click());
