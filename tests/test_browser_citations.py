@@ -50,7 +50,7 @@ def _files(house: AppServer) -> None:
     folder = house.folder / "flows" / "knowledge"
     folder.mkdir()
     (folder / "travel.md").write_text("# Travel\n\nLodgings cost **120** euros in Lyon.")
-    (folder / "badges.md").write_text("Badges are worn.\n\n" * 50)
+    (folder / "badges.md").write_text("Badges are worn." + "\n\nWhoever comes is given one at the door." * 50)
 
 
 def ask(page: "Page", address: str, text: str) -> "Locator":

@@ -120,7 +120,7 @@ export class Sources {
   _fill(item, { source, text }) {
     if (!item.open || item.querySelector(".fg-passage")) return;
     const body = this._make("div", "fg-passage");
-    body.dir = "auto";
+    Object.assign(body, { dir: "auto", tabIndex: 0 });
     item.append(body);
     const host = findHost(source);
     if (host) {
