@@ -102,7 +102,7 @@ def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: 
         nora.get_by_text("Answers may be wrong.").wait_for()
         ask(nora, "from my desk")
         sign_in(go(phone, f"{house.url}/public_flow/echo"), "nora", "three quiet rivers")
-        phone.get_by_role("button", name="from my desk").click()
+        phone.get_by_role("link", name="from my desk").click()
         phone.get_by_text("You said: from my desk").wait_for()
     log = house.log
     assert (link.partition("=")[2] in log, "three quiet" in log) == (False, False)
