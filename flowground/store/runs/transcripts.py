@@ -116,12 +116,7 @@ def _list_pairs(
 
 
 def _list_near(
-    connection: Connection,
-    pairs: Iterator[tuple[str, str]],
-    *,
-    at: float | None,
-    newest_first: bool,
-    limit: int,
+    connection: Connection, pairs: Iterator[tuple[str, str]], *, at: float | None, newest_first: bool, limit: int
 ) -> list[Any]:
     """The sessions that can hold the first `limit` messages behind this time; None: from the end of all.
 

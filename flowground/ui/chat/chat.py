@@ -13,7 +13,6 @@ import streamlit as st
 
 from flowground import runtime, shelving
 from flowground.access.ratings import RatedPlace
-from flowground.assets import find_asset
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import FlowgroundError, NoDocuments
 from flowground.overrides import FieldValues, drop_secrets, find_changes
@@ -28,16 +27,11 @@ from flowground.ui.overrides.state import describe_chip, find_overrides_state
 from flowground.ui.page import bridge, drafts, model_notes
 from flowground.ui.page.actions import schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_shared_flow
-from flowground.ui.page.keys import make_key
+from flowground.ui.page.keys import make_component, make_key
 from flowground.wiring import WiredFlow
 from flowground.yaml_file.colors import write_link_color
 
-_draw_component = st.components.v2.component(
-    "flowground_chat",
-    js=f'\nconst chat = import(new URL("{find_asset("chat.js")}", location.origin));\n'
-    "export default async (given) => (await chat).default(given);\n",
-    isolate_styles=False,
-)
+_draw_component = make_component("chat")
 
 
 def draw_playground(conversation: Conversation) -> None:

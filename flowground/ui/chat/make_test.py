@@ -116,13 +116,8 @@ def _draw_writing(caller: Caller, file: str, before: bytes, after: bytes) -> Non
         caller = require_visitor()
     if st.button("Write it into the file", type="primary", key="test:write"):
         try:
-            bridge.ask(
-                flow_files.replace_flow_file,
-                caller,
-                file,
-                before=flow_files.make_digest(before),
-                after=after,
-            )
+            digest = flow_files.make_digest(before)
+            bridge.ask(flow_files.replace_flow_file, caller, file, before=digest, after=after)
         except FlowgroundError as error:
             failure.draw_refusal(error)
         else:

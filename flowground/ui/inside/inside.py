@@ -12,7 +12,6 @@ import streamlit as st
 
 from flowground.access import insides
 from flowground.access.insides import FlowInside
-from flowground.assets import find_asset
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.errors import FlowNotFound, Problem
 from flowground.flow_picture import MOST_DRAWN, describe_takes, draw_picture, name_component
@@ -22,7 +21,7 @@ from flowground.ui.inside.file_lines import write_file
 from flowground.ui.inside.tests import draw_tests
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.keys import make_key
+from flowground.ui.page.keys import make_component, make_key
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
@@ -32,12 +31,7 @@ _STALE = "The picture is of the last good version, which answers until the file 
 _NEVER = "There is a picture once the file has no mistake."
 _UNREADABLE = "The file cannot be read."
 _Seen = tuple[str, str | None, tuple[Problem, ...], str]
-_draw_component = st.components.v2.component(
-    "flowground_inside",
-    js=f'\nconst inside = import(new URL("{find_asset("inside.js")}", location.origin));\n'
-    "export default async (given) => (await inside).default(given);\n",
-    isolate_styles=False,
-)
+_draw_component = make_component("inside")
 
 
 def draw_page() -> None:

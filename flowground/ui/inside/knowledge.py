@@ -12,7 +12,6 @@ import streamlit as st
 
 from flowground import runtime, shelving
 from flowground.access.insides import may_look
-from flowground.assets import find_asset
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.extraction import ENDINGS
@@ -25,7 +24,7 @@ from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_last_question
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.keys import make_key
+from flowground.ui.page.keys import make_component, make_key
 from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.page.reach import begin_sentence
 from flowground.ui.people import open_row
@@ -58,12 +57,7 @@ knowledge:
 """
 _KnownFile = tuple[str, IndexedFile | None, StoredFile | None]
 """A source, what is indexed of it, and the file that was added."""
-_draw_adding = st.components.v2.component(
-    "flowground_knowledge",
-    js=f'\nconst knowledge = import(new URL("{find_asset("knowledge.js")}", location.origin));\n'
-    "export default async (given) => (await knowledge).default(given);\n",
-    isolate_styles=False,
-)
+_draw_adding = make_component("knowledge")
 
 
 def draw_page() -> None:
