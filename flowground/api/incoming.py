@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from flowground.api.body import STREAM_WORDS, read_body, read_stream_word, refus
 from flowground.asking import check_token
 from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, RunRequest, Shape
 from flowground.errors import InvalidRequest
+from flowground.random_ids import make_id
 from flowground.runtime import Runtime
 from flowground.store.people import owners
 from flowground.words import cut, suggest
@@ -84,7 +84,7 @@ class RunBody(BaseModel):
             idempotency_key=key,
             warnings=warnings,
             files=tuple(self.files or ()),
-            run_id=str(uuid4()),
+            run_id=make_id(),
             must_find_output=shape == "simple" or framing == "sse",
         )
 

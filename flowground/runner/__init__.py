@@ -21,7 +21,7 @@ from flowground.components.base import (
     Output,
     Tool,
 )
-from flowground.components.outside import NO_OUTSIDE, LookUp, Outside
+from flowground.components.outside import NO_OUTSIDE, LookedUp, Outside
 from flowground.errors import (
     AnswerTooLong,
     ComponentFailed,
@@ -90,7 +90,7 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     Raises ComponentFailed, RunOverBudget and RunTimeout, and RunError where the selected texts are too long together.
     Closing the generator or cancelling the task cancels what runs, down to the provider.
     """
-    if not finds_output(wired, request, sees_inside=sees_inside):  # nothing would be answered
+    if request.output_component and not finds_output(wired, request, sees_inside=sees_inside):
         yield RunFinished({}, (), 0.0, None)
         return
     started = time.perf_counter()
@@ -345,22 +345,24 @@ class _Run:
             list_tools=partial(self._list_tools, Within(within.call, (*within.agents, name))),
             note_answer=partial(self._note_answer, component),
             retries=self.scope.budget,
-            look_up=self._make_look_up(within),
+            look_up=partial(self._look_up, within),
             files=self.request.taken_files.get(name, ()),
             time_zone=self.scope.time_zone,
             outside=self.scope.outside,
         )
 
-    def _make_look_up(self, within: Within) -> LookUp:
+    async def _look_up(self, within: Within, knowledge: str, question: str, **how: Any) -> LookedUp:
         """What is looked up for an agent's tool is shown to those alone who see what tools give."""
         wired, asked = self.wired, self.scope.wired
         is_shown = wired.flow.chat.show_sources and asked.flow.chat.show_sources
-        return partial(
-            self.scope.passages.look_up,
+        return await self.scope.passages.look_up(
             self.scope.outside.look_ups(wired.id),
             self.queue,
+            knowledge,
+            question,
             is_hidden=not is_shown or (within.call is not None and not (asked.shows_tools and wired.shows_tools)),
             find_room=self.scope.find_passage_room,
+            **how,
         )
 
     def _note_answer(self, component: Component, answer: Completion) -> None:
@@ -407,7 +409,7 @@ class _Run:
 
     def _put_token(self, target: str, text: str) -> None:
         if not self.way:
-            self.scope.said[target] += len(text)
+            self.scope.said[target] = self.scope.said.get(target, 0) + len(text)
         self.queue.put(Token(target, text))
 
     def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,7 +39,7 @@ class RunScope:
     time_zone: str
     breath: Breath
     passages: RunPassages = field(default_factory=RunPassages)
-    said: Counter[str] = field(default_factory=Counter)
+    said: dict[str, int] = field(default_factory=dict)
     """Characters that each output of `wired` has said so far."""
     fetched: list[float] = field(default_factory=list)
     """When weights were first waited for, and when last; by the clock of `perf_counter`."""
@@ -48,7 +47,7 @@ class RunScope:
     def count_said(self, component_id: str) -> int:
         """Characters of the answer so far, where it is this component's that is streamed."""
         answer = find_answer(self.wired)
-        return self.said[answer] if answer in self.wired.streams_to.get(component_id, ()) else 0
+        return self.said.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
 
     def note_fetch(self) -> float:
         """Weights are waited for, or are there: when it is."""

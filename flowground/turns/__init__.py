@@ -1,7 +1,6 @@
 """One user message and its reply in a session: history, run, save; the same for every door."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,6 +13,7 @@ from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
 from flowground.files.seen import refuse_images
 from flowground.files.taken import list_taken, take_files
+from flowground.random_ids import make_id
 from flowground.runner import run_flow
 from flowground.runner.budget import RunBudget
 from flowground.runner.selection import read_input
@@ -115,12 +115,11 @@ async def _take_files(
 def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
     chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
     answering = chats or wired.outputs
-    run_id, user_message_id, session_id, *made = _make_ids(3 + len(answering))
-    answer_ids = dict(zip(answering, made, strict=True))
+    user_message_id, answer_ids = make_id(), {name: make_id() for name in answering}
     return TurnStarted(
-        run_id=request.run_id or run_id,
+        run_id=request.run_id or make_id(),
         flow_id=wired.id,
-        session_id=request.session_id or session_id,
+        session_id=request.session_id or make_id(),
         started_at=datetime.now(UTC),
         user_message_id=user_message_id,
         input_value=read_input(wired, request),
@@ -134,23 +133,15 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
 
 def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[str, str]) -> dict[str, str]:
     """Who says the question and the answers, by their ids, where the flow does not call them as `SENDERS` does."""
-    said = [(wired.chat_input_id, user_message_id, "User"), *((name, key, "AI") for name, key in answer_ids.items())]
-    named = [(key, getattr(wired.components[name], "sender_name", ""), usual) for name, key, usual in said if name]
-    return {key: name for key, name, usual in named if name and name != usual}
+    senders: dict[str, str] = {}
+    for component_id, key in ((wired.chat_input_id, user_message_id), *answer_ids.items()):
+        name = getattr(wired.components.get(component_id or ""), "sender_name", "")
+        if name not in ("", "User" if key == user_message_id else "AI"):
+            senders[key] = name
+    return senders
 
 
 def _check(wired: WiredFlow, request: RunRequest, *, said: str | None, limit: int) -> None:
     refuse_missing(wired, request)
     if said is not None and len(said) > limit:
         raise InvalidRequest(f"The message has {len(said):,} characters; {limit:,} is the limit.")
-
-
-def _make_ids(count: int) -> list[str]:
-    """Random ids of version 4; all from one question to the system, which costs more than the rest of a uuid4()."""
-    drawn = bytearray(os.urandom(16 * count))
-    for at in range(0, len(drawn), 16):
-        drawn[at + 6] = drawn[at + 6] & 0x0F | 0x40
-        drawn[at + 8] = drawn[at + 8] & 0x3F | 0x80
-    digits = drawn.hex()
-    words = (digits[at : at + 32] for at in range(0, len(digits), 32))
-    return [f"{word[:8]}-{word[8:12]}-{word[12:16]}-{word[16:20]}-{word[20:]}" for word in words]

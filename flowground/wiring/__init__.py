@@ -32,7 +32,7 @@ class WiredFlow:
     to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
     direct dependencies only; `followers` is the same the other way round, `waits` how many they are; `begins` wait for
     none. `order` is one in which each component comes after all it waits for, the file's among equals. `outputs` are
-    Chat and Text Outputs in that order.
+    Chat and Text Outputs in that order, and `chat_input_id` the first Chat Input, which takes the files of a message.
     `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
     what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields that take no
     text, and the kind they take; `fallbacks` what stands for a component that failed, of those that may; `shows` what
@@ -54,6 +54,7 @@ class WiredFlow:
     begins: tuple[str, ...]
     order: tuple[str, ...]
     outputs: tuple[str, ...]
+    chat_input_id: str | None
     streams_to: Mapping[str, tuple[str, ...]]
     joins: Mapping[str, tuple[Reference, ...]]
     may_skip: bool
@@ -105,12 +106,7 @@ class WiredFlow:
     @property
     def chat_input(self) -> Component | None:
         """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
-        return next((component for component in self.components.values() if component.takes_input == "chat"), None)
-
-    @property
-    def chat_input_id(self) -> str | None:
-        """Of that one, which takes the files of a message."""
-        return next((name for name, component in self.components.items() if component.takes_input == "chat"), None)
+        return None if self.chat_input_id is None else self.components[self.chat_input_id]
 
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
@@ -168,6 +164,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
         begins=tuple(name for name in order if not waits_for[name]),
         order=order,
         outputs=tuple(name for name in order if components[name].gives_output),
+        chat_input_id=next((name for name, one in components.items() if one.takes_input == "chat"), None),
         streams_to=_find_streams(components, connections),
         joins=_find_joins(components, connections),
         may_skip=any(component.may_leave_outputs for component in components.values())
