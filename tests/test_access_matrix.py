@@ -114,8 +114,8 @@ async def adds_file(runtime: Runtime, caller: Caller, chat: str) -> None:
     await shelving.add_file(runtime, caller, "talk", "handbook", file_name="a.txt", pieces=pieces())
 
 
-DRAFT = {"before": "", "content": FLOWS["talk"].encode()}
-OTHER = {"before": "of another file", "after": FLOWS["talk"].encode()}
+DRAFT: dict[str, Any] = {"before": "", "content": FLOWS["talk"].encode()}
+OTHER: dict[str, Any] = {"before": "of another file", "after": FLOWS["talk"].encode()}
 TURN = {"flow_id": "talk", "session_id": "s", "message_id": "m"}
 Ask = Callable[[Runtime, Caller, str], Awaitable[object]]
 BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
@@ -137,8 +137,8 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         adds_file,
         lambda runtime, caller, _: flow_files.open_flow_file(runtime.access, caller, "talk.yaml"),
         lambda runtime, caller, _: flow_files.check_flow_file(runtime.access, caller, "talk.yaml", b""),
-        lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),  # type: ignore[arg-type]
-        lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),  # type: ignore[arg-type]
+        lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),
+        lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),
         lambda runtime, caller, _: shelving.remove_file(runtime, caller, "talk", "handbook", "nothing"),
         lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
         lambda runtime, caller, _: usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),

@@ -124,7 +124,7 @@ def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[P
 def _list_names(settings: Settings) -> ConfigNames:
     """What flows may name; modules of functions are imported once a flow names one. Raises ConfigError."""
     load = cache(lambda: Functions(settings.functions, settings.root))
-    return ConfigNames(settings.knowledge, lambda name: load().find(name))
+    return ConfigNames(settings.knowledge, settings.databases, lambda name: load().find(name))
 
 
 def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[list[Problem], list[Problem]]:

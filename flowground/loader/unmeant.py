@@ -9,6 +9,7 @@ from typing import NamedTuple
 from flowground.components.outside import FindFunction
 from flowground.components.python_function import PythonFunction
 from flowground.components.retrieve import Retrieve
+from flowground.components.sql import SQL
 from flowground.components.store_message import StoreMessage
 from flowground.errors import RunError
 from flowground.wiring import WiredFlow
@@ -26,9 +27,10 @@ _FAILS = "a run that comes here fails"
 
 
 class ConfigNames(NamedTuple):
-    """What flows may name of config.yaml: `knowledge`, and functions. `find_function` raises RunError."""
+    """What flows may name of config.yaml: knowledge, databases and functions. `find_function` raises RunError."""
 
     knowledge: Collection[str]
+    databases: Collection[str]
     find_function: FindFunction
 
 
@@ -88,6 +90,10 @@ def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> 
             says = f"There is no knowledge `{component.knowledge}` here or in config.yaml: {_FAILS}"
             at = wired.flow.components[name].places["knowledge"].value
             problems.warn(at, says, value=component.knowledge, choices=known)
+        elif isinstance(component, SQL) and component.database not in names.databases:
+            says = f"There is no database `{component.database}` in config.yaml: {_FAILS}"
+            at = wired.flow.components[name].places["database"].value
+            problems.warn(at, says, value=component.database, choices=names.databases)
         elif isinstance(component, PythonFunction):
             _warn_of_function(wired, name, component, names.find_function, problems)
 

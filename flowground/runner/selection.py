@@ -3,6 +3,7 @@
 from flowground.caller import Caller, RunRequest
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.wiring import WiredFlow
+from flowground.words import list_names
 
 
 def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest)
     if request.must_find_output and not is_there:
         says = "`output_component` names no output of this flow."
         place = {"type": "output_unknown", "loc": ["body", "output_component"], "msg": says}
-        raise InvalidRequest(says, problems=[place], hint=hint)
+        raise InvalidRequest(says, problems=[place], hint=hint or f"Its outputs: {list_names(wired.outputs)}.")
     if hint and not (is_there and (request.output_component or request.output_type != "debug")):
         says = "This token sees what the outputs of a flow say, and nothing before them."
         raise NotAllowed(says, code="token_may_not_see", hint=hint)

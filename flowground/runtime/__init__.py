@@ -67,7 +67,7 @@ class Runtime:
         self.settings = settings
         self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
         functions = Functions(settings.functions, settings.root)
-        names, most = ConfigNames(settings.knowledge, functions.find), settings.limits.flow_bytes
+        names, most = ConfigNames(settings.knowledge, settings.databases, functions.find), settings.limits.flow_bytes
         self.catalogue = Catalogue(settings.flows, max_bytes=most, servers=settings.mcp_servers, names=names)
         self.models = Providers(
             settings.providers,

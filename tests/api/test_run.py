@@ -98,6 +98,7 @@ async def test_an_output_that_is_not_there_asks_no_model(api: Api) -> None:
                 refused = await api.run("failing", {"output_component": name}, query=query, headers=headers)
                 assert (refused.status_code, refused.json()["code"]) == (422, "request_invalid")
                 assert refused.json()["detail"][0]["loc"] == ["body", "output_component"]
+                assert refused.json()["hint"] == "Its outputs: ChatOutput." or headers
     assert await api.count_runs("failing") == 0
     assert (await api.run("failing", {"output_component": "Nope"})).status_code == 200  # its model fails when asked
 

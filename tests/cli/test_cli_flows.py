@@ -91,8 +91,9 @@ components:
   Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}
   Own: {type: PythonFunction, function: tests.own_functions.find_order, number: "${In}"}
   Model: {type: LanguageModel, input_value: "${In} ${Found.passages} ${Own}"}
+  Rows: {type: SQL, database: shop, query: SELECT 1}
   Sort: {type: PythonFunction, function: tests.own_functions.find_order}
-  Ask: {type: Agent, input_value: "${In}", tools: [{use: Sort, confirm: false}]}
+  Ask: {type: Agent, input_value: "${In}", tools: [{use: Sort, confirm: false}, Rows]}
   Out: {type: ChatOutput, input_value: "${Model}${Ask}"}
 """
 FUNCTION = "tests.own_functions.find_order"
@@ -102,6 +103,7 @@ FUNCTION = "tests.own_functions.find_order"
     ("right", "wrong", "says"),
     [
         ("knowledge: handbook", "knowledge: handbok", "There is no knowledge `handbok` … (did you mean handbook?)"),
+        ("database: shop", "database: shp", "There is no database `shp` … (did you mean shop?)"),
         (
             f"{FUNCTION}, n",
             f"{FUNCTION[:-1]}, n",
@@ -134,6 +136,7 @@ def test_validate_warns_of_what_goes_wrong_in_silence(here: Here, right: str, wr
         "default_model": "scripted",
         "functions": {"modules": ["tests.own_functions"]},
         "knowledge": {"handbook": {"files": ["*.md"]}},
+        "databases": {"shop": {"url": "sqlite:///shop.db"}},
     }
     write_folder(here.folder, config=config, flows={"silent": SILENT})
     assert here("validate", "silent").out == ""

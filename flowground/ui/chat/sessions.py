@@ -113,11 +113,11 @@ def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
     if caller.kind == "visitor" or read_shared_flow() is not None:
         return
     found, _ = bridge.ask(gallery.search_chats, caller, words=searched, without=flow_id)
-    if not found:
-        return
-    st.caption("With other flows")
     flows = runtime.get().catalogue.list_flows()
-    for session in found:
+    there = [session for session in found if session.flow_id in flows]  # a file may have gone meanwhile
+    if there:
+        st.caption("With other flows")
+    for session in there:
         query = {"flow": session.flow_id, "session": session.session_id}
         key = f"{session.flow_id}:{session.session_id}"  # ids may come again with another flow
         with st.container(key=f"sessions:row:else:{key}"):
