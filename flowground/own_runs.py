@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from flowground.caller import Caller
@@ -49,15 +49,17 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     return run
 
 
-async def list_runs(runtime: Runtime, caller: Caller, *, after: str | None, limit: int) -> Sequence[RunRecord]:
-    """Those that `open_run` opens for them, the one that began last first; behind the run `after`.
+async def list_runs(
+    runtime: Runtime, caller: Caller, *, owners: Collection[str], after: str | None, limit: int
+) -> Sequence[RunRecord]:
+    """Those of these owners that `open_run` opens for them, the one that began last first; behind the run `after`.
 
     Raises RunNotFound where that is none of theirs.
     """
     if after is not None:
         await open_run(runtime, caller, after)
-    flows, mine = await runtime.access.list_reach(caller), await _list_owners(runtime, caller)
-    return await runtime.store.read(recent.list_runs, owners=mine, flows=flows, after=after, limit=limit)
+    flows = await runtime.access.list_reach(caller)
+    return await runtime.store.read(recent.list_runs, owners=owners, flows=flows, after=after, limit=limit)
 
 
 async def _list_owners(runtime: Runtime, caller: Caller) -> Sequence[str]:

@@ -7,7 +7,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import find_ours
 from tests.house import SHARED, House
-from tests.open_page import answers, ask, expect_count, go, still
+from tests.open_page import answers, ask, composer, expect_count, go, still
 from tests.servers import AppServer
 from tests.waiting import eventually
 
@@ -37,6 +37,7 @@ def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
     main.get_by_role("link", name="Inside").click()
     main.get_by_role("button", name="Edit").click()
     field = ada.get_by_role("textbox", name="Text of support.yaml")
+    eventually(field.input_value)  # it is drawn empty, and filled a moment later
     field.fill(DRAFT)
     main.get_by_role("button", name="Try").click()
     main.get_by_text("You are trying a draft.").wait_for()
@@ -49,11 +50,14 @@ def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
 
     go(ada, chat)
     main.get_by_role("link", name="Edit").click()
-    assert field.input_value() == DRAFT
+    eventually(lambda: field.input_value() == DRAFT)
     assert find_ours(ada, axe) == set()
     main.get_by_role("button", name="Save").click()
     main.get_by_text("Saved: what stands here answers.").wait_for()
     assert (house.folder / "flows" / "support.yaml").read_text("utf-8") == DRAFT
+    main.get_by_role("button", name="Try").click()  # what is saved: no draft of it begins
+    composer(ada).wait_for()
+    assert main.get_by_text("You are trying a draft.").count() == 0
     told = page.get_by_role("log").get_by_text("This flow was changed: the new version answers from here on.")
     told.wait_for()
     ask(still(page), "at last", "Draft says at last")
@@ -67,6 +71,7 @@ def test_what_is_typed_arrives_while_one_types_and_who_leaves_before_it_is_saved
 ) -> None:
     go(ada, f"{house.url}/inside?flow=support&edit=yes")
     field, main = ada.get_by_role("textbox", name="Text of support.yaml"), ada.get_by_test_id("stMain")
+    eventually(field.input_value)
     field.press("Control+End")
     field.press_sequentially("# one")
     main.get_by_text("Not saved yet.").wait_for()

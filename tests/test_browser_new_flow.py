@@ -12,6 +12,7 @@ from tests.house import SHARED, House
 from tests.open_page import answers, fill, flow_text, go, say, still
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -40,6 +41,7 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     written = (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes()
     assert parse_flow(written, "zurich-trams-boats.yaml", max_bytes=10_000).name == "Zürich: trams & boats"
     field = page.get_by_role("textbox", name="Text of zurich-trams-boats.yaml")
+    eventually(field.input_value)
     field.fill(f"{field.input_value()}# typed")
     page.get_by_role("button", name="Save").click()  # by the press that leaves the field
     page.get_by_text("Saved. It answers from now on.").wait_for()

@@ -12,6 +12,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from flowground.conversation import files
 from flowground.messages import Usage
 from flowground.settings import Settings
 from flowground.store import tables
@@ -19,6 +20,7 @@ from flowground.store.database.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.chat_socket import open_chat
+from tests.heartbeat import stays_responsive
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text
 from tests.page_socket import Browser, open_page
@@ -33,8 +35,9 @@ HOUSE = House(
 )
 AT = datetime(2026, 1, 2, 23, 4, 5, tzinfo=UTC)
 VERBATIM = "# No heading\n\n```\ncode\n```\n<b>ü</b> | 東京"
-LINES = "Dear Ms Berg,\nthank you.\n\n> one\n> two\n\n~~~ sh\ncd a\n```\nls\n~~~~\nYours\\\nTom\nBerg"
-SHOWN_LINES = "Dear Ms Berg,  \nthank you.\n\n> one  \n> two\n\n~~~ sh\ncd a\n```\nls\n~~~~\nYours\\\nTom  \nBerg"
+CODE = "~~~ sh\ncd a\n```\nls\n~~~~\n- 1. ```py\n  a\n  b\n  ```\n"
+LINES = f"Dear Ms Berg,\nthank you.\n\n> one\n> two\n\n{CODE}```so``` it\nis\n\nYours\\\nTom\nBerg"
+SHOWN_LINES = f"Dear Ms Berg,  \nthank you.\n\n> one  \n> two\n\n{CODE}```so``` it  \nis\n\nYours\\\nTom  \nBerg"
 MANY = 2_500
 
 
@@ -104,6 +107,16 @@ def test_a_reader_of_markdown_shows_each_line_break(bob: Browser) -> None:
     assert said.endswith(
         f"\n## You\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n{SHOWN_LINES}\n\n## Talk *to* me\n\n*The answer is empty.*\n"
     )
+
+
+@pytest.mark.anyio
+async def test_line_ends_are_found_in_time_that_grows_with_the_text() -> None:
+    for text in ("`" * 200_000, "~~~\n" + "~" * 200_000 + "x", "- " * 100_000, "> " * 100_000):
+
+        async def find(text: str = text) -> None:
+            assert files._LINE_END.sub("", text) is not None
+
+        await stays_responsive(find)
 
 
 def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:

@@ -168,6 +168,11 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
     assert [passages.by_number[number].text for number in (1, 2, 3, 4)] == texts
     await passages.look_up(look, Told(), "k", "many")
     assert max(passages.by_number) == 1_000
+    hidden = RunPassages()
+    for is_hidden in (True, False, True):
+        await hidden.look_up(look, Told(), "k", "slow", is_hidden=is_hidden)
+    assert [passage.is_hidden for passage in hidden.by_number.values()] == [False, False]
+    assert [passage.is_hidden for event in told[-2:] for passage in event.passages] == [True, True, False, False]
 
 
 async def test_the_store_keeps_what_is_cited_and_what_was_looked_up_besides(tmp_path: Path) -> None:

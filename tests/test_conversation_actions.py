@@ -23,9 +23,23 @@ components:
 """
 FLOWS = ACTING | {"mirror": MIRROR, "thinks": flow_text("scripted:thinking", "Thinks"), "careful": ASKING_FIRST}
 SPEAKS = 'I will add.\ncall Sums {"expression": "6*7"}\nAnd again.\ncall Sums {"expression": "1+1"}\nIt is 42 and 2.'
+JOINED = """
+components:
+  ChatInput: {type: ChatInput}
+  First: {type: LanguageModel, model: slow:echo, input_value: "${ChatInput}"}
+  Short: {type: LanguageModel, model: short:echo, input_value: "${ChatInput}"}
+  Second: {type: LanguageModel, model: "scripted:thinking", input_value: "${BESIDE}"}
+  ChatOutput: {type: ChatOutput, input_value: "${First?}${Second?}"}
+"""
+FLOWS |= {"beside": JOINED.replace("BESIDE", "Short"), "behind": JOINED.replace("BESIDE", "First")}
 FLOWS |= {"speaks": ASKING_FIRST.replace("model: scripted\n", "model: speaks:echo\n")}
 SHARED = {name: PUBLIC for name in FLOWS if name != "silent"}
-PROVIDERS = {"speaks": {"type": "scripted", "pieces": [SPEAKS]}}
+SLOW = "one two three four five six seven eight nine ten "
+PROVIDERS = {
+    "speaks": {"type": "scripted", "pieces": [SPEAKS]},
+    "slow": {"type": "scripted", "pieces": SLOW.split(), "delay": 0.1},
+    "short": {"type": "scripted", "pieces": ["a", "b", "c"], "delay": 0.1},
+}
 HOUSE = House(config={"sharing": {"allow_public": True}, "providers": PROVIDERS}, flows=FLOWS, shared=SHARED)
 
 
@@ -225,7 +239,12 @@ def test_with_its_process_a_run_that_waits_is_interrupted_and_nothing_was_called
 
 def test_what_stands_between_marks_of_thought_is_no_answer_where_no_model_wrote_it(opened: OpenChat) -> None:
     chat = opened("mirror")
-    for text, thought, answer in (("<think>Hm\n</think>\n\nHi", "Hm", "Hi"), ("So <think>", "", "So <think>")):
+    for text, thought, answer in (
+        ("<think>Hm\n</think>\n\nHi", "Hm", "Hi"),
+        ("So <think>", "", "So <think>"),
+        ("<think>So", "", "<think>So"),
+        ("<think>So", "", "<think>So"),
+    ):
         told = chat.answer(text)
         assert told["text"] == answer
         assert [(one["kind"], one["gives"]) for one in told.get("actions", ())] == [("thought", thought)] * bool(
@@ -235,6 +254,15 @@ def test_what_stands_between_marks_of_thought_is_no_answer_where_no_model_wrote_
         assert kept[-1]["text"] == answer
         assert kept[-1].get("actions") == told.get("actions")
     assert "Hm" not in str([one["text"] for one in chat.told if one["type"] == "text"])
+
+
+def test_what_one_component_thinks_cuts_no_word_of_another(opened: OpenChat) -> None:
+    first = "".join(SLOW.split())
+    for flow, begin_of_second in (("beside", 0), ("behind", len(first))):
+        chat = opened(flow)
+        told = chat.answer("Hello")
+        assert told["text"].startswith(first)
+        assert [one.get("after", 0) for one in told["actions"]] == [begin_of_second]
 
 
 def test_what_an_agent_says_before_a_call_stands_before_it_and_its_time_is_the_tools(opened: OpenChat) -> None:

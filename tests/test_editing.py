@@ -8,14 +8,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground import doors
-from flowground.access import flow_files
+from flowground.access import flow_files, new_flows
 from flowground.access.flow_files import make_digest, write_changed, write_shown
 from flowground.asking import PersonChatting
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowError, FlowNotFound, InvalidRequest, NotAllowed
 from flowground.events import TurnFinished
+from flowground.flow.templates import make_draft
 from flowground.loader import drafts
 from flowground.runtime import Runtime
+from flowground.store.flows import publications
 from tests.app_page import find_by_key, open_script, press, read
 from tests.in_process import runtime_of
 from tests.organization import FLOWS, organization, sign_in
@@ -259,6 +261,39 @@ async def test_a_draft_with_mistakes_or_of_another_flow_is_not_tried(says: Runti
     olga = await sign_in(says, "olga")
     with pytest.raises(FlowError):
         await try_draft(says, olga, saying("${nothing}"))
-    with pytest.raises(InvalidRequest, match="another id"):
-        await try_draft(says, olga, saying("drafted") + "id: other\n")
+    for name, why in (("augusta", "another id"), ("olga", "Only admins")):
+        with pytest.raises(InvalidRequest, match=why):
+            await try_draft(says, await sign_in(says, name), saying("drafted") + "id: other\n")
     assert await ask(says, olga) == "saved"
+
+
+@pytest.mark.anyio
+async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tmp_path: Path) -> None:
+    """Who is let in there, and what was said there, would be the new one's."""
+    async with organization(tmp_path, config={"authors": {"may_write": "authors"}}) as acme:
+        olga, augusta = [await sign_in(acme, name) for name in ("olga", "augusta")]
+        for more in ("id: gone\n", "api: {endpoint_name: gone}\n"):
+            with pytest.raises(InvalidRequest, match="Only admins"):
+                await save(acme, olga, f"{TALK}{more}")
+        gone = make_draft("Gone", "text", owner="olga", max_bytes=10_000)
+        await acme.store.write(publications.set_shared, flow_id=gone.id, is_shared=True, by="test")
+        with pytest.raises(InvalidRequest, match="There was a flow at gone before"):
+            await new_flows.write_flow(acme.access, olga, gone)
+        await new_flows.write_flow(acme.access, olga, make_draft("New", "text", owner="olga", max_bytes=10_000))
+        await new_flows.write_flow(acme.access, augusta, gone)
+        await save(acme, augusta, f"{TALK}id: moved\n")
+        assert {"moved", "gone", "new"} <= acme.catalogue.list_flows().keys()
+
+
+@pytest.mark.anyio
+async def test_a_file_with_mistakes_may_go_on_naming_the_secrets_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_SHOP", "x")
+    ask = '  Ask: {type: APIRequest, url_input: "https://example.com", headers: {a: "${env:OF_THE_SHOP}"}}\n'
+    right = TALK.replace("components:\n", f"components:\n{ask}", 1)
+    wrong = right.replace("type: APIRequest", "type: APIReqest")
+    async with organization(tmp_path, {"talk": wrong}) as acme:
+        assert "talk" not in acme.catalogue.list_flows()
+        await save(acme, await sign_in(acme, "augusta"), right, wrong)
+        assert "talk" in acme.catalogue.list_flows()

@@ -167,17 +167,19 @@ def test_only_files_that_changed_are_read_again_and_all_if_split_otherwise(knowl
     assert (report.files, report.read) == (1, 1)
 
 
-def test_a_pdf_that_another_reader_read_is_read_again_and_serves_until_then(folder: Path) -> None:
+def test_a_pdf_that_another_reader_read_or_could_not_read_is_read_again(folder: Path) -> None:
+    write(folder / "knowledge" / "broken.pdf", b"%PDF-1.7 and no more")
     knowledge = make(folder)
     index(knowledge, folder)
     (file,) = (folder.parent / "data").glob("*.index")
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE files SET digest = substr(digest, 8) WHERE kind = 'pdf'")
+        database.execute("UPDATE files SET digest = '' WHERE source LIKE '%broken.pdf'")
     fresh = make(folder)
     assert find(fresh, "badges") == ["rules.pdf"]
     assert asyncio.run(fresh.is_outdated(sources(folder)))
     report = index(fresh, folder)
-    assert (report.files, report.read) == (3, 1)
+    assert (report.files, report.read) == (4, 2)
     assert find(fresh, "badges") == ["rules.pdf"]
     assert not asyncio.run(fresh.is_outdated(sources(folder)))
 

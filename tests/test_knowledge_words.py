@@ -102,7 +102,7 @@ def test_a_word_that_is_common_elsewhere_is_found_where_it_is_rare(short: Knowle
 
 
 def test_passages_of_one_section_stand_in_the_order_of_their_scores(tmp_path: Path) -> None:
-    """A second passage of a section goes back, and its score says so."""
+    """A second passage of a section makes room for another one's; its score stays what it is."""
     pages = [f"Hotels in Lyon cost {number} euros, and hotels of Nice more. " * 12 for number in range(4)]
     (tmp_path / "one.md").write_text("# Hotels\n\n" + "\n\n".join(pages), "utf-8")
     (tmp_path / "two.md").write_text("# Prices\n\n" + "A bed in one of the hotels in Lyon is cheap, as one sees. " * 3)
@@ -112,6 +112,12 @@ def test_passages_of_one_section_stand_in_the_order_of_their_scores(tmp_path: Pa
     assert len({hit.source for hit in hits}) == 2
     assert len(hits) > 3
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    (tmp_path / "two.md").unlink()
+    (tmp_path / "one.md").write_text("\n\n".join(f"Hotels in Lyon cost {100 + at} euros. " * 20 for at in range(60)))
+    asyncio.run(knowledge.index(KnowledgeSources(tmp_path, ("*.md",))))
+    for threshold in (0.0, 0.3):
+        alike = asyncio.run(knowledge.search("hotels in Lyon", top_k=50, threshold=threshold))
+        assert (len(alike), len({round(hit.score, 6) for hit in alike})) == (50, 1)
 
 
 def test_the_commonest_words_are_not_looked_up_beside_rare_ones(

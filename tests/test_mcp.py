@@ -369,3 +369,6 @@ async def test_as_it_is_shipped_the_flow_answers_and_says_what_is_missing(tmp_pa
         assert list(runtime.catalogue.list_flows()) == ["note-keeper"]
         said = await call(runtime, 'call notes_find_notes {"words": "stall"}')
         assert said == "It failed: There is no MCP server `notes`: config.yaml does not name it."
+        turn = await start_turn(runtime, LOCAL_OWNER, "note-keeper", RunRequest("Where is our stall?"))
+        (ended,) = [event async for event in watch(turn) if isinstance(event, TurnFinished)]
+        assert ended.turn.warnings == ("Some tools of this flow cannot be used now: the model answered without them.",)

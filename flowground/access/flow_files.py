@@ -22,6 +22,7 @@ from flowground.access.insides import open_inside, read_file
 from flowground.caller import Caller
 from flowground.errors import FlowError, InvalidRequest, Problem
 from flowground.loader.drafts import FlowDraft
+from flowground.loader.shelf import list_addresses
 from flowground.store import audit
 from flowground.wiring import WiredFlow
 
@@ -69,11 +70,13 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
     it, and InvalidRequest where it cannot be written.
     """
     wired = await _require_flow(access, caller, file, after)
+    if make_digest(await _read(access, file)) != before:
+        raise FileChanged
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
     await asyncio.to_thread(_replace, access.catalogue.folder / file, before, after)
     await access.catalogue.read_now()
     access.drafts.drop(str(caller.owner), wired.id)
     access.store.on_rights_change()
-    await access.store.write(audit.record, actor=str(caller.owner), action="flow.changed", subject=file)
 
 
 async def try_flow_file(access: Access, caller: Caller, file: str, *, before: str, content: bytes) -> None:
@@ -85,6 +88,7 @@ async def try_flow_file(access: Access, caller: Caller, file: str, *, before: st
     served = access.catalogue.find(wired.id)
     if served is None or served.flow.file != file:
         raise InvalidRequest("A flow with another id than before cannot be tried.", hint="Save it first.")
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.tried", subject=file)
     access.drafts.put(str(caller.owner), FlowDraft(wired, content, before))
     access.store.on_rights_change()
 
@@ -95,11 +99,12 @@ async def drop_draft(access: Access, caller: Caller, flow_id: str) -> None:
     access.store.on_rights_change()
 
 
-async def _admit(access: Access, caller: Caller, file: str) -> None:
-    """To a file that is in the folder, for who may write it now."""
+async def _admit(access: Access, caller: Caller, file: str) -> tuple[Caller, WiredFlow | None]:
+    """To a file that is in the folder, for who may write it now; the flow that it is."""
     inside = await read_file(access, caller, file)
     caller = await access.recheck(caller)
     access.require_writer(caller, may=may_change(access, caller, inside.wired))
+    return caller, inside.wired
 
 
 def may_change(access: Access, caller: Caller, wired: WiredFlow | None) -> bool:
@@ -114,7 +119,11 @@ def make_digest(data: bytes) -> str:
 
 def write_shown(data: bytes) -> str:
     """A file's text as a field of a browser has it: without a byte order mark, and all lines end alike."""
-    return _END.sub(b"\n", data.removeprefix(_BOM)).decode()
+    return _end_alike(data.removeprefix(_BOM)).decode()
+
+
+def _end_alike(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def write_changed(before: bytes, text: str) -> bytes:
@@ -124,8 +133,8 @@ def write_changed(before: bytes, text: str) -> bytes:
     of others end as these did, and further ones as most of the file do.
     """
     old = before.removeprefix(_BOM).splitlines(keepends=True)
-    plain = [_END.sub(b"\n", line) for line in old]
-    new = _END.sub(b"\n", text.encode()).splitlines(keepends=True)
+    plain = [_end_alike(line) for line in old]
+    new = _end_alike(text.encode()).splitlines(keepends=True)
     head = sum(takewhile(bool, map(eq, plain, new)))
     tail = sum(takewhile(bool, map(eq, reversed(plain[head:]), reversed(new[head:]))))
     rest = len(old) - tail
@@ -140,6 +149,10 @@ async def _require_flow(access: Access, caller: Caller, file: str, data: bytes) 
     wired, problems = await check_flow_file(access, caller, file, data)
     if wired is None:
         raise FlowError(problems)
+    caller, served = await _admit(access, caller, file)
+    if caller.role != "admin" and (served is None or not set(list_addresses(wired)) <= set(list_addresses(served))):
+        # Who is let in by an address, and what was said there, is another flow's, or was.
+        raise InvalidRequest("Only admins change the `id` or the `endpoint_name` of a flow.", hint="Ask one of them.")
     return wired
 
 

@@ -9,6 +9,7 @@ from flowground.caller import Caller
 from flowground.errors import InvalidRequest
 from flowground.flow.templates import DraftedFlow, write_flow_file
 from flowground.store import audit
+from flowground.store.flows import publications
 
 
 async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None:
@@ -21,10 +22,13 @@ async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None
     access.require_writer(caller, may=access.may_write(caller))
     await access.catalogue.refresh()
     require_free_address(access, draft)
+    if caller.role != "admin" and await access.store.read(publications.was_used, flow_id=draft.id):
+        says = f"There was a flow at {draft.id} before, and its chats and who may open it would be this one's."
+        raise InvalidRequest(says, hint="Choose another address, or ask an admin.")
     folder = access.catalogue.folder
+    await access.store.write(audit.record, actor=str(caller.owner), action="flow.added", subject=draft.file)
     await asyncio.to_thread(write_flow_file, folder, draft, shown=f"{folder.name}/{draft.file}")
     await access.catalogue.read_now()
-    await access.store.write(audit.record, actor=str(caller.owner), action="flow.added", subject=draft.file)
 
 
 def may_write_into(folder: Path) -> bool:

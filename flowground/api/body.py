@@ -7,6 +7,7 @@ values, since a megabyte of `[],` costs fifty times a megabyte of text.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from email.message import Message as Headers
 from functools import partial
@@ -18,7 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
+from flowground.caller import WHOSE
+from flowground.errors import BodyTooLarge, InvalidRequest, RequestError, ServerBusy
 from flowground.values import MOST_LEVELS, has_too_many_levels
 
 MOST_VALUES = 100_000
@@ -31,6 +33,9 @@ STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y"
 }  # fmt: skip
 _WHOLE = 10
 """How many times the patience for a piece the whole body may take: at 30 s a piece, 3 MB pass at 11 kB a second."""
+_MOST_COMING, _WAIT = 64_000_000, 5
+"""Bytes of bodies of one person or token that come at once, and seconds after which more of them may."""
+_coming = Counter[str]()
 _LONGEST_TYPE = 1_000
 """Characters of a content type that are parsed: a boundary has 70 at most, and 60,000 semicolons took four seconds."""
 _FORM_PIECE = 16_384
@@ -104,10 +109,19 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
 
 
 async def _read(request: Request, limit: int, patience: float) -> bytes:
-    too_large = partial(_say_too_large, limit)
-    return b"".join(
-        [piece async for piece in read_pieces(request, limit=limit, patience=patience, too_large=too_large)]
-    )
+    body, whose = bytearray(), WHOSE.get()
+    pieces = read_pieces(request, limit=limit, patience=patience, too_large=partial(_say_too_large, limit))
+    try:
+        async for piece in pieces:
+            body += piece
+            _coming[whose] += len(piece)
+            if _coming[whose] > max(_MOST_COMING, 2 * limit):
+                raise ServerBusy(_WAIT)
+        return bytes(body)
+    finally:
+        _coming[whose] -= len(body)
+        if not _coming[whose]:
+            del _coming[whose]
 
 
 async def read_pieces(

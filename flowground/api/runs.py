@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowground import doors, own_runs
 from flowground.api.body import read_body
-from flowground.api.incoming import ApiRequest, refuse_body, verify_caller
+from flowground.api.incoming import ApiRequest, list_owners, refuse_body, verify_caller
 from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
@@ -35,9 +35,13 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(description="`next` of the page before: the id of its last run")] = None,
 ) -> dict[str, Any]:
-    """The caller's own runs, the newest first: their facts without their answers. `next` is null on the last page."""
+    """The caller's own runs, the newest first, none of a person's pages: their facts without their answers.
+
+    `next` is null on the last page.
+    """
     runtime, caller = await verify_caller(request)
-    found = await own_runs.list_runs(runtime, caller, after=after, limit=limit + 1)
+    mine = await list_owners(runtime, caller)
+    found = await own_runs.list_runs(runtime, caller, owners=mine, after=after, limit=limit + 1)
     page = found[:limit]
     return {"runs": [_write_facts(run) for run in page], "next": page[-1].id if len(found) > limit else None}
 
@@ -106,6 +110,7 @@ class DecisionBody(BaseModel):
     decision: Decision = Field(description="`once`; `chat`: this tool is not asked about again in this chat; `refuse`")
 
 
+_DECISION_BYTES = 65_536
 _DECIDE: dict[str, Any] = {"content": {"application/json": {"schema": DecisionBody.model_json_schema()}}}
 
 
@@ -123,7 +128,7 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
     Where another process runs it, that is told, which takes two seconds at most.
     """
     limits = request.app.state.runtime().settings.limits
-    body = await read_body(request, limit=limits.body_bytes, patience=limits.request_seconds)
+    body = await read_body(request, limit=_DECISION_BYTES, patience=limits.request_seconds)
     request.state.caller = None  # the token may have ended while the body came
     runtime, caller = await verify_caller(request)
     try:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic import Field as PydanticField
 
 from flowground.components.base import Component, Context, Mistake, Output, Tool, declare, declare_model
+from flowground.components.mcp import CANNOT_BE_USED
 from flowground.components.shown_files import ShownMessage, declare_files, show_files
 from flowground.components.structured import ask_for_json, read_json
 from flowground.components.structured_output import find_schema_mistake, read_schema
@@ -26,6 +27,7 @@ _BETWEEN = "\n\n"
 """What stands between what it says before it calls a tool and after."""
 _NO_END = "Stopped without an answer: too many tool calls in a row."
 """Said by an agent that may call no more tools and has nothing else to say. Langflow's has such a sentence, too."""
+_WITHOUT = "Some tools of this flow cannot be used now: the model answered without them."
 _DATA = "structured_response"
 _AS_DATA = "Say this answer as data. Leave out, or leave empty, what it does not say; invent nothing."
 
@@ -156,6 +158,8 @@ class _AgentRun:
     def __init__(self, agent: Agent, context: Context) -> None:
         self._agent, self._context = agent, context
         self._tools: dict[str, Tool] = {}
+        self._missing: dict[str, None] = {}
+        """Why tools cannot be used now, each reason once."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._texts: list[str] = []
         self._usage: Usage | None = None
@@ -180,12 +184,15 @@ class _AgentRun:
             end.model,
             self._usage,
             end.finish_reason,
-            unseen=self._shown.unseen,
+            note=" ".join(self._missing),
+            unseen=(*self._shown.unseen, *([_WITHOUT] if self._missing else [])),
         )
 
     async def _begin(self) -> tuple[Message, ...]:
         agent = self._agent
         self._tools = {tool.spec.name: tool for tool in await self._context.list_tools()}
+        told = (tool.spec.description for tool in self._tools.values())
+        self._missing = dict.fromkeys(said[len(CANNOT_BE_USED) :] for said in told if said.startswith(CANNOT_BE_USED))
         said = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
         system = (Message("system", agent.system_prompt),) if agent.system_prompt else ()
         provider, model = self._context.models.resolve(agent.model)

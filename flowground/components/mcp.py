@@ -13,6 +13,8 @@ from flowground.errors import RunError
 from flowground.providers.base import ToolSpec
 from flowground.values import ValueKind
 
+CANNOT_BE_USED = "Cannot be used now: "
+"""So a tool is described whose server is not there; why follows."""
 _LONGEST_NAME = 64
 
 
@@ -67,7 +69,7 @@ class MCP(Component):
         try:
             found = await outside.servers.find_tool(self.server, self.tools[0])
         except RunError as error:
-            return replace(spec, description=f"Cannot be used now: {error.message}"), True
+            return replace(spec, description=f"{CANNOT_BE_USED}{error.message}"), True
         description = spec.description if is_described else found.description
         return replace(spec, description=description, parameters=found.parameters), found.writes
 

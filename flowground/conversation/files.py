@@ -26,7 +26,9 @@ _ENDINGS: dict[FileFormat, str] = {"markdown": "md", "json": "json"}
 MEDIA_TYPES: dict[FileFormat, str] = {"markdown": "text/markdown; charset=utf-8", "json": "application/json"}
 _NAME_CHARS = 60
 _LINE_END = re.compile(
-    r"^[ \t>]*(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t>]*\1[`~]*[ \t]*(?:\n|\Z)|\Z)|(?<=[^\s\\])\n(?=[^\n])", re.M | re.S
+    r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(`{3,}+(?![^\n]*`)|~{3,}+)[^\n]*\n"
+    r".*?(?:^[ \t>]*\1[`~]*[ \t]*(?:\n|\Z)|\Z)|(?<=[^\s\\])\n(?=[^\n])",
+    re.M | re.S,
 )
 """A whole block of code, which stays as it is, or a line's end within a paragraph."""
 _MARKS = {

@@ -114,7 +114,7 @@ components:
     input_value: ${ChatInput}
     temperature: 0
   ChatOutput: {type: ChatOutput, input_value: "${Answer?}${HasPassages.false_result?}"}
-knowledge:  # what stands in the folder "documents" beside this file: PDF, Word, HTML, Markdown, text, CSV, JSON
+knowledge:  # what stands in this folder beside the file: PDF, Word, HTML, Markdown, text, CSV, JSON
   papers: {files: ["documents/**"], uploads: true}
 chat:
   welcome: Ask something about the documents.
@@ -167,7 +167,8 @@ def make_draft(name: str, template: str, *, address: str = "", owner: str = "", 
         )
     # JSON's strings are YAML's: whatever stands in the name, it is read back as it was given.
     owners = f"owners: [{json.dumps(owner, ensure_ascii=False)}]\n" if owner else ""
-    text = f"name: {json.dumps(name, ensure_ascii=False)}\n{owners}{TEMPLATES[template].text}"
+    begin = f"name: {json.dumps(name, ensure_ascii=False)}\n{owners}"
+    text = begin + TEMPLATES[template].text.replace("documents/**", f"documents/{key}/**")
     file = f"{key}.yaml"
     flow = parse_flow(text, file, max_bytes=max_bytes)
     if flow.mistakes:

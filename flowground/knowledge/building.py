@@ -117,7 +117,7 @@ async def _read(
     try:
         text = await extractor.extract(file.path, file.name)
     except FileUnreadable as error:
-        writer.put_file(IndexedFile(source, file.signature, note=error.message), ())
+        writer.put_file(IndexedFile(source, file.signature, PDF_READER, note=error.message), ())
         return
     digest = f"{PDF_READER}{text.digest}" if text.kind == "pdf" else text.digest
     if known is not None and known.digest == digest:

@@ -28,7 +28,8 @@ class IndexedFile:
 
     def fits(self, signature: str) -> bool:
         """Whether it is what would be read now of a file with this signature."""
-        return self.signature == signature != "" and (self.kind != "pdf" or self.digest.startswith(PDF_READER))
+        is_pdf = self.kind == "pdf" or (not self.kind and self.source.lower().endswith(".pdf"))
+        return self.signature == signature != "" and (not is_pdf or self.digest.startswith(PDF_READER))
 
     @property
     def is_unread(self) -> bool:

@@ -25,6 +25,8 @@ _HALF = 12.0
 """Letters of a word that counts half of what its rarity says, where it stands once in a passage."""
 _TELLS = 0.3
 """What a word must count, of what the one counts that counts most, to be a neighbour."""
+LEAST_SCORE = 0.02
+"""What has less has nothing of the question."""
 Score = tuple[FoundPassage, float]
 _Met = tuple[int, int, float]
 """A word of the question in a text: the number of the word there and in the question, and how far it stands for it."""
@@ -66,9 +68,9 @@ class Ranking:
                 self._starts.setdefault(term.parts[0], []).append((term, at, share))
         self._begin, self._begun = next(((word.begin, at) for at, word in enumerate(asked) if word.begin), ("", 0))
 
-    def sort(self, found: Sequence[FoundPassage], *, weighed: Collection[int] = ()) -> list[Score]:
-        """The passages with their scores, the best sections first. Those with the ids `weighed` tell how much each word
-        counts; where none of them is there, all do.
+    def choose(self, found: Sequence[FoundPassage], *, most: int, weighed: Collection[int] = ()) -> list[Score]:
+        """At most so many of the passages, of the best sections, in the order of their scores. Those with the ids
+        `weighed` tell how much each word counts; where none of them is there, all do.
 
         A score is from 0 to 1: 1 would be all that was asked for, again and again, and in the heading.
         """
@@ -80,9 +82,11 @@ class Ranking:
         placed = []
         for one, score in scored:
             section = one.source, one.passage.trail
-            placed.append((one, score * _AGAIN ** sections[section]))
-            sections[section] += 1
-        return sorted(placed, key=lambda pair: -pair[1])
+            if score >= LEAST_SCORE:
+                placed.append((score * _AGAIN ** sections[section], one, score))
+                sections[section] += 1
+        chosen = sorted(placed, key=lambda triple: -triple[0])[:most]
+        return sorted(((one, score) for _, one, score in chosen), key=lambda pair: -pair[1])
 
     def _weigh(self, read: Sequence[_ReadPassage]) -> None:
         """How much each word counts: the more, the rarer it is, the longer, and the more often it comes again where it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowground.errors import RunError
 from flowground.knowledge.index import FoundPassage, IndexReader
-from flowground.knowledge.ranking import AskedWord, Ranking
+from flowground.knowledge.ranking import LEAST_SCORE, AskedWord, Ranking
 from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms
 from flowground.path_patterns import match_path
 from flowground.words import show
@@ -23,8 +23,6 @@ _OF_VECTORS = 0.6
 """How much vectors have to say where there are some."""
 _RANKED = 50
 """Passages that an index gives for a question at least, the best of which are ordered anew."""
-_LEAST_SCORE = 0.02
-"""What has less has nothing of the question."""
 _BUDGET, _BUDGET_SHARE = 2_000, 0.1
 """Passages, and the share of a large knowledge's, that a question's words may stand in together: beyond, its most
 common words are not looked up."""
@@ -126,8 +124,7 @@ def search_words(
         more += [term for term in _choose(reader.count, sought, least=0.0) if term not in {*asked, *more}]
         found = first | {one.id: one for one in _ask(reader, more, most, ids)}
     ranking = Ranking([_make_word(reader.count, one) for one in sought])
-    ranked = ranking.sort([one for one in found.values() if fits_page(one, filters)], weighed=first)
-    return [(one, score) for one, score in ranked if score >= _LEAST_SCORE][:top_k]
+    return ranking.choose([one for one in found.values() if fits_page(one, filters)], most=top_k, weighed=first)
 
 
 def search_both(
@@ -144,7 +141,7 @@ def search_both(
     missing = reader.read([number for number in nearest if number not in found])
     found |= {number: one for number, one in missing.items() if fits_page(one, filters)}
     scores = fuse({one.id: score for one, score in by_words}, vectors.compare(asked, list(found)))
-    return [(found[number], score) for number, score in scores if number in found and score >= _LEAST_SCORE][:top_k]
+    return [(found[number], score) for number, score in scores if number in found and score >= LEAST_SCORE][:top_k]
 
 
 def fuse(by_words: Mapping[int, float], by_vectors: Mapping[int, float]) -> list[tuple[int, float]]:

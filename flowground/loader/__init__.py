@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,8 @@ class Catalogue:
             files = {other: replace(file) for other, file in self._folder.files.items()}
             serving = [wired.flow for wired in self._shelf.flows.values() if wired.flow.file == name]
         known = {secret for flow in serving for secret in list_secrets(flow)}
+        with suppress(OSError, FlowError):  # of a file with mistakes, which serves nothing, what stands in it
+            known |= self._folder.find_secrets(name, self._folder.read_bytes(name))
         if not names_secrets and (added := self._folder.find_secrets(name, data) - known):
             says = f"`${{env:{min(added)}}}` is not in the file that serves: add it where the files are kept."
             return None, [Problem(name, 1, 1, says)]

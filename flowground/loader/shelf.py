@@ -28,7 +28,7 @@ def settle(files: Mapping[str, FlowFile]) -> None:
     for name, file in files.items():
         if file.good is None or file.good is file.serving:
             file.conflict = None
-            taken.update(dict.fromkeys(_list_addresses(file.serving), name))
+            taken.update(dict.fromkeys(list_addresses(file.serving), name))
         else:
             newcomers.append(name)
     for name in newcomers:
@@ -36,17 +36,17 @@ def settle(files: Mapping[str, FlowFile]) -> None:
         file.conflict = _find_conflict(file.good, taken) if file.good else None
         if file.conflict is None:
             file.serving = file.good
-        elif any(address in taken for address in _list_addresses(file.serving)):
+        elif any(address in taken for address in list_addresses(file.serving)):
             file.serving = None
-        taken.update(dict.fromkeys(_list_addresses(file.serving), name))
+        taken.update(dict.fromkeys(list_addresses(file.serving), name))
 
 
 def list_by_address(flows: Iterable[WiredFlow]) -> dict[str, WiredFlow]:
     """By id and endpoint name, in small letters."""
-    return {address: wired for wired in flows for address in _list_addresses(wired)}
+    return {address: wired for wired in flows for address in list_addresses(wired)}
 
 
-def _list_addresses(wired: WiredFlow | None) -> Iterable[str]:
+def list_addresses(wired: WiredFlow | None) -> Iterable[str]:
     if wired is None:
         return ()
     names = (wired.id, wired.flow.api.endpoint_name)

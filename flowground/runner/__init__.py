@@ -162,6 +162,7 @@ class _Run:
             self.joins = {
                 name: Join([reference.component for reference in members]) for name, members in self.wired.joins.items()
             }
+            self.scope.joins.update({} if self.way else self.joins)
         schedule = Schedule(self.wired)
         running: dict[asyncio.Task[None], str] = {}
         pause_at = _PAUSE_EVERY
@@ -227,6 +228,8 @@ class _Run:
     def _tell_thought(self, name: str, output: Output) -> Output:
         """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
         ((port, text),) = output.values.items()
+        if "</think>" not in text:
+            return output
         thought, said = split_thought(text)
         if thought:
             self.actions.add_thought(name, thought)

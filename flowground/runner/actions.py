@@ -124,7 +124,7 @@ class Actions:
         if not self.may_ask:
             raise CallRefused("Nobody can be asked here, so it was not called.")
         approvals = self.scope.approvals
-        is_always_asked = tool.confirm == "always"
+        is_always_asked = tool.is_changed or tool.confirm == "always"
         called, flow = self.calls[number], self.flow.id
         waits = approvals.begin(called, arguments, flow=flow, sends=sends, is_always_asked=is_always_asked)
         if waits is None:

@@ -1,12 +1,10 @@
 """A Chat Output that joins branches: what of its text may be said before all of them have their end."""
 
-from collections.abc import Sequence
-
 
 class Join:
     """The texts of its members, in order. What a later member says is held until those before it have their end."""
 
-    def __init__(self, members: Sequence[str]) -> None:
+    def __init__(self, members: list[str]) -> None:
         self._members = members
         self._at = 0
         """Whose turn it is to speak."""
@@ -16,9 +14,13 @@ class Join:
         self._owed = ""
         """Whole texts of members that did not speak piece by piece: said before what comes next."""
 
+    def is_turn_of(self, member: str) -> bool:
+        """Whether what this member says is said at once."""
+        return self._members[self._at : self._at + 1] == [member]
+
     def say(self, member: str, piece: str) -> str:
         """What may be said now that this member said a piece; "" for nothing yet."""
-        if self._at >= len(self._members) or member != self._members[self._at]:
+        if not self.is_turn_of(member):
             self._held.setdefault(member, []).append(piece)
             return ""
         self._said.add(member)

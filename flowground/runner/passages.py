@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.citations import NumberedPassage
@@ -69,6 +69,9 @@ class RunPassages:
                 known = {name: record[name] for name in told if name in record}
                 new.append(NumberedPassage(number, **known, is_hidden=is_hidden))
                 self.by_number[number] = new[-1]
+            elif not is_hidden and number <= _MOST and self.by_number[number].is_hidden:
+                self.by_number[number] = replace(self.by_number[number], is_hidden=False)
+                new.append(self.by_number[number])
         return taken, new
 
 

@@ -13,6 +13,7 @@ from flowground.runner.approvals import Approvals
 from flowground.runner.breath import Breath
 from flowground.runner.budget import RunBudget
 from flowground.runner.inner import find_answer
+from flowground.runner.joins import Join
 from flowground.runner.passages import RunPassages
 from flowground.settings import Limits
 from flowground.wiring import WiredFlow
@@ -41,12 +42,16 @@ class RunScope:
     passages: RunPassages = field(default_factory=RunPassages)
     said: dict[str, int] = field(default_factory=dict)
     """Characters that each output of `wired` has said so far."""
+    joins: dict[str, Join] = field(default_factory=dict)
+    """Of the outputs of `wired` that join what several components say."""
     fetched: list[float] = field(default_factory=list)
     """When weights were first waited for, and when last; by the clock of `perf_counter`."""
 
     def count_said(self, component_id: str) -> int:
-        """Characters of the answer so far, where it is this component's that is streamed."""
+        """Characters of the answer so far, where it is this component's that is streamed, and its turn to speak."""
         answer = find_answer(self.wired)
+        if answer in self.joins and not self.joins[answer].is_turn_of(component_id):
+            return 0
         return self.said.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
 
     def note_fetch(self) -> float:

@@ -11,7 +11,7 @@ _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
     "open": (
         "No account was made yet, so only this computer is served (local mode): whoever uses it, and whatever forwards",
         "to it, sees flows and chats. `local_mode: link` in config.yaml asks each browser for the link below.",
-        "Publishing, tokens, files for knowledge and the first account ask for the owner code.",
+        "Flow files, sharing, tokens, documents and the first account ask for the owner code once.",
     ),
     "link": ("No account was made yet: only this computer is served, and only browsers that opened this link.",),
     "off": ("No account was made yet: only this computer is served, and only the page that makes the first one.",),

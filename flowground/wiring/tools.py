@@ -24,6 +24,7 @@ class WiredTool:
     `writes`: a call may change something beyond this process. `is_described`: the author said what it does.
     `offered` is its name there, where it is one of several that the component stands for.
     `confirm`: the author's word whether a person allows each call; `always`, that none is for a whole chat.
+    `is_changed`: a request has set fields of its component, so that it is not what was allowed before.
     """
 
     component: str
@@ -33,6 +34,7 @@ class WiredTool:
     is_described: bool = False
     offered: str | None = None
     confirm: bool | Literal["always"] | None = None
+    is_changed: bool = False
 
     @property
     def confirms(self) -> bool:
@@ -41,8 +43,10 @@ class WiredTool:
 
     def renew(self, components: Mapping[str, Component]) -> "WiredTool":
         """The tool where its component is another one, which may be among these."""
-        component = None if self.offered else components.get(self.component)
-        return self if component is None else replace(self, writes=component.writes)
+        component = components.get(self.component)
+        if component is None:
+            return self
+        return replace(self, writes=self.writes if self.offered else component.writes, is_changed=True)
 
 
 def find_tool_names(flow: Flow) -> frozenset[str]:

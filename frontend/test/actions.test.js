@@ -46,6 +46,8 @@ test("who is asked sees what is not seen, or turns others round, as what it is",
   const asked = drawAction({ state: "waiting", takes: "{}", digest: "d", name: "Pay\u202e", sends: `POST https://a.b\n\n${hidden}` });
   assert.equal(asked.querySelector(".fg-action-name").textContent, "Pay\\u202e");
   assert.equal(asked.querySelector(".fg-step-text").textContent, `POST https://a.b\n\n${spelled}`);
+  const far = drawAction({ state: "waiting", takes: "{}", digest: "d", sends: `1 to Bob${"\u00a0\n".repeat(500)}9 to Eve` });
+  assert.equal(far.querySelector(".fg-step-text").textContent, "1 to Bob (1000 blanks) 9 to Eve");
   const tree = drawAction({ state: "waiting", takes: JSON.stringify({ [hidden]: [{ a: hidden }, "b"] }), digest: "d" });
   assert.equal(tree.querySelector(".fg-key").textContent, spelled);
   assert.equal(tree.querySelector(".fg-leaf-string").textContent, spelled);

@@ -131,6 +131,14 @@ async def test_a_tool_that_is_always_asked_about_is_allowed_once_whatever_is_sai
         assert (await read_end(api, waits["run_id"]))["status"] == "complete"
 
 
+async def test_what_a_request_made_of_a_tool_is_asked_about_though_the_tool_was_allowed(api: Api) -> None:
+    said = SAID | {"input_value": 'call Expert {"input_value": "x"}'}
+    await decide(api, waits := await begin(api, said), "chat")
+    await read_end(api, waits["run_id"])
+    assert (await api.run("careful", said)).status_code == 200
+    assert (await begin(api, said | {"tweaks": {"Expert": {"temperature": 0.5}}}))["waiting"]
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [({"digest": "0" * 64}, 409), ({"call": 2}, 409), ({"decision": "always"}, 422), ({"arguments": {}}, 422)],

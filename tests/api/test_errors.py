@@ -1,7 +1,9 @@
 """Every way to fail: status and body, Langflow's where it has one (research: langflow.md 1.4), and in which order."""
 
+import asyncio
 import gzip
 import re
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.calls import Api
+from flowground.api import body
+from tests.api.calls import Api, until
 from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
 from tests.api.test_codes import table as list_statuses
@@ -126,6 +129,26 @@ async def test_while_the_model_is_fetched_callers_are_asked_to_come_back(api: Ap
 async def test_a_body_over_the_limit_is_too_large(api: Api) -> None:
     response = await api.client.post(RUN, content=b"x" * 3_145_729)
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+async def test_nobody_fills_the_memory_with_bodies_that_come_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "_MOST_COMING", 1_000)
+    goes_on = asyncio.Event()
+
+    async def send() -> AsyncIterator[bytes]:
+        yield b'{"input_value": "x"' + b" " * 3_000_000
+        await goes_on.wait()
+        yield b"}"
+
+    first = [asyncio.create_task(api.client.post(RUN, content=send())) for _ in range(2)]
+    await until(lambda: asyncio.sleep(0, sum(body._coming.values()) > 6_000_000))
+    (refused,) = [await api.client.post(RUN, content=send())]
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "server_busy", "5")
+    _, others = await api.token()
+    goes_on.set()
+    assert (await api.client.post(RUN, content=send(), headers=others)).status_code == 200
+    assert [answer.status_code for answer in await asyncio.gather(*first)] == [200, 200]
+    assert not body._coming
 
 
 async def test_unknown_paths_and_methods_answer_json(api: Api) -> None:

@@ -62,6 +62,7 @@ def template(value: str) -> bytes:
     return tweak("Prompt", "template", value)
 
 
+MOST_LISTS = MOST_VALUES // 2 * 3 - 100
 TWEAKED: dict[str, tuple[int, Callable[[], bytes]]] = {
     "the largest message": (200, lambda: body({"input_value": text(200_000, 'é"\\\n🐎')})),
     "a message over its limit": (422, lambda: body({"input_value": text(3_000_000)})),
@@ -71,8 +72,8 @@ TWEAKED: dict[str, tuple[int, Callable[[], bytes]]] = {
     "a million lists": (422, lambda: filled(b'{"x":[', b"[]", b"]}")),
     "lists in lists": (422, lambda: filled(b'{"x":[', b"[[]]", b"]}")),
     "a million numbers": (422, lambda: filled(b'{"x":[', b"1", b"]}")),
-    "as many lists as may be": (200, lambda: filled(b'{"x":[', b"[]", b"]}", most=MOST_VALUES // 2 * 3 - 100)),
-    "long numbers": (200, lambda: filled(b'{"x":[', b"1.2345678901234567890123456789e-5", b"]}")),
+    "as many lists as may be": (200, lambda: filled(b'{"input_value":"x","x":[', b"[]", b"]}", most=MOST_LISTS)),
+    "long numbers": (200, lambda: filled(b'{"input_value":"x","x":[', b"1.2345678901234567890123456789e-5", b"]}")),
     "a million brackets": (422, lambda: b'{"x":' + b"[" * 1_000_000),
     "a million objects": (422, lambda: b'{"a":' * 600_000),
     "unknown names beside the tweaks": (422, lambda: named(b"", b"", b"0")),

@@ -99,10 +99,10 @@ async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversat
     (headers,) = await list_tokens(api, "olga")
     told = await api.client.get(f"/api/v1/runs/{finished.turn.run_id}", headers=headers)
     assert told.json()["status"] == "complete"
-    listed = (await api.client.get("/api/v1/runs", headers=headers)).json()["runs"]
-    assert [run["id"] for run in listed] == [finished.turn.run_id]
     assert await read_texts(api, headers) == []
     assert "on a page" not in await say(api, headers, "What did I say?")
+    listed = (await api.client.get("/api/v1/runs", headers=headers)).json()["runs"]
+    assert [run["id"] for run in listed if run["id"] != finished.turn.run_id] == [run["id"] for run in listed] != []
 
 
 async def test_a_persons_trials_are_their_programs(api: Api) -> None:

@@ -12,6 +12,7 @@ from flowground.store import audit, tables
 from flowground.store.sql import (
     Statement,
     add_row,
+    has_row,
     mark_rights_change,
     read_moment,
     read_moment_or_none,
@@ -83,6 +84,11 @@ def find(connection: Connection, *, flow_id: str, person: str | None = None) -> 
     """None: it never was shared. One SELECT by key: it is asked at every action."""
     found = _FIND_ONE.fetch(connection, {"flow_id": flow_id, "person": person or ""})
     return _read_publication(found[0]) if found else None
+
+
+def was_used(connection: Connection, *, flow_id: str) -> bool:
+    """Whether a flow of this id was shared or run, be it there or gone."""
+    return has_row(connection, _p.flow_id == flow_id) or has_row(connection, tables.runs.c.flow_id == flow_id)
 
 
 def list_publications(connection: Connection, *, person: str | None = None) -> list[Publication]:

@@ -48,7 +48,7 @@ _MOST = 30
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
 _MODES: Sequence[Mode] = ("plain", "stream", "simple")
-_MODES_SAID = "Plain: Langflow's full response. Stream: as it is written. Simple: text, session, usage and citations."
+_MODES_SAID = "Plain: Langflow's full response. Stream: as it is written. Simple: text, session, usage, what is cited."
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 

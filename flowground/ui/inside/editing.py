@@ -99,7 +99,7 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
             if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
                 _save(caller, editing, wired)
             if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
-                _try(caller, editing, wired, session)
+                _try(caller, editing, wired, session, is_changed=is_changed)
             if is_changed:
                 draw_action("Discard changes", _discard, caller, editing, now, inside, key="edit:discard", icon="undo")
             draw_action("Close", _close, key="edit:close")
@@ -113,7 +113,7 @@ def _draw_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_chan
     """Of what is not saved flowground/web/first_load/head.js tells who leaves the page."""
     with st.container(width="content", key="edit:unsaved" if is_changed else "edit:saved"):
         if wired is None:
-            st.caption(f":red[{words.count(len(problems), 'mistake')}, so it cannot be saved.]")
+            st.caption(f":red[{words.count(len(problems), 'mistake')}, so it can be neither saved nor tried.]")
         else:
             st.caption("Not saved yet." if is_changed else "Saved: what stands here answers.")
 
@@ -131,11 +131,14 @@ def _save(caller: Caller, editing: _Editing, wired: WiredFlow | None) -> None:
     st.rerun()
 
 
-def _try(caller: Caller, editing: _Editing, wired: WiredFlow | None, session: str) -> None:
-    """In the playground, where the person was."""
+def _try(caller: Caller, editing: _Editing, wired: WiredFlow | None, session: str, *, is_changed: bool) -> None:
+    """In the playground, where the person was; what is saved answers there by itself."""
     if wired is None:
         return  # its mistakes stand there
-    bridge.ask(flow_files.try_flow_file, caller, editing.file, before=editing.before, content=editing.content)
+    if is_changed:
+        bridge.ask(flow_files.try_flow_file, caller, editing.file, before=editing.before, content=editing.content)
+    else:
+        bridge.ask(flow_files.drop_draft, caller, wired.id)
     query = {"flow": wired.id} | ({"session": session} if session else {})
     st.switch_page(browser.PLAYGROUND, query_params=query)
 

@@ -49,8 +49,9 @@ def draw_reach(*, is_admin: bool) -> None:
         return
     if is_admin:
         st.warning(
-            "**This link works only on this computer.** For others, write the address at which they reach this server "
-            "into config.yaml, as `public_url: https://flows.example.com`, and start it again."
+            "**This link works only on this computer.** For others, put a proxy before this server or let it listen "
+            "at `0.0.0.0` (docs/operating.md), and write the address at which they reach it into config.yaml, as "
+            "`public_url: https://flows.example.com`."
         )
     else:
         st.caption("This link works only on this computer. Ask an administrator to change that.")

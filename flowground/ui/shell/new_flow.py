@@ -73,7 +73,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
 def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     """For who may; the right owner code is word enough. Where it cannot be written all the same, its text is shown."""
     if is_asked := not caller.is_proven:
-        if not sign_in.ask_owner_code(key="new:code"):
+        if not sign_in.ask_owner_code(key="new:code", then="Create the flow"):
             return
         caller = require_visitor()
     is_wanted = st.button("Create the flow", type="primary", key="new:write", disabled=draft is None) or is_asked

@@ -36,10 +36,11 @@ _FOCUS = """<script>{
 _WHERE = "The owner code is in the terminal where Flowground was started."
 
 
-def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
+def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE, then: str = "Continue") -> bool:
     """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
 
-    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form.
+    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form, and
+    `then` is what its button does.
     """
     slot = st.empty()  # always: where what is below moves, a field is another one, without what is typed in it just now
     if is_owner_proven():
@@ -47,7 +48,7 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
     with slot.form(key, border=False):
         st.markdown(says)
         code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
-        is_sent = st.form_submit_button("Continue", type="primary")
+        is_sent = st.form_submit_button(then, type="primary")
     if not is_sent:
         return False
     if not runtime.get().sign_in.check_owner_code(code):

@@ -154,7 +154,9 @@ function listParts({ kind, takes, gives, state, sends }) {
 
 /** Characters that are not seen, or turn others round, as what they are: `\u202e`. */
 const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-const spell = (text) => text.replace(UNSEEN, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
+/** So many that what comes behind them may be out of sight. */
+const BLANKS = /[\s\u2800]{40,}/gu;
+const spell = (text) => text.replace(BLANKS, (many) => ` (${many.length} blanks) `).replace(UNSEEN, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
 
 function reveal(value) {
   if (typeof value === "string") return spell(value);
