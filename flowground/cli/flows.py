@@ -49,7 +49,7 @@ def _validate(given: argparse.Namespace) -> int:
         found += certain
         right += [] if certain else [path]
         for problem in others:
-            tell(f"{problem} The flow loads, and its runs fail.")
+            tell(f"{problem} The flow loads, and what asks for it fails.")
     for problem in found:
         print(problem)
     problems = [problem for problem in found if not problem.is_warning]

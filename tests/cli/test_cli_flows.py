@@ -234,4 +234,4 @@ def test_validate_names_a_model_that_calls_no_tools(here: Here) -> None:
         (here.folder / "flows" / "ask.yaml").write_text(AGENT.replace("MODEL", model), "utf-8")
         said = here("validate", "flows/ask.yaml")
         assert said.code == 0
-        assert (f"flows/ask.yaml:3:79: {says} The flow loads, and its runs fail." in said.err) is bool(says), said.err
+        assert (f"flows/ask.yaml:3:79: {says} The flow loads, and what asks for it fails." in said.err) is bool(says), said.err
