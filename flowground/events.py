@@ -90,7 +90,7 @@ def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tupl
     """What people are told below an answer: of files that were not shown, and of models that others stood in for."""
     stand_ins = [one.tell(sees_inside=sees_inside) for step in trace for one in step.stand_ins]
     unseen = [note for step in trace for note in step.unseen]
-    return (*unseen, *dict.fromkeys(stand_ins)) if stand_ins else tuple(unseen)
+    return tuple(dict.fromkeys((*unseen, *stand_ins)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import os
 
 _DRAWN_AT_ONCE = 64
 _drawn: list[str] = []
-os.register_at_fork(after_in_child=_drawn.clear)
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def make_id() -> str:

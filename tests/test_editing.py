@@ -270,17 +270,19 @@ async def test_a_draft_with_mistakes_or_of_another_flow_is_not_tried(says: Runti
 @pytest.mark.anyio
 async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tmp_path: Path) -> None:
     """Who is let in there, and what was said there, would be the new one's."""
-    async with organization(tmp_path, config={"authors": {"may_write": "authors"}}) as acme:
+    called = f"{TALK}api: {{endpoint_name: shop}}\n"
+    async with organization(tmp_path, {"talk": called}, config={"authors": {"may_write": "authors"}}) as acme:
         olga, augusta = [await sign_in(acme, name) for name in ("olga", "augusta")]
-        for more in ("id: gone\n", "api: {endpoint_name: gone}\n"):
+        for more in ("id: gone\n", "id: shop\n", "api: {endpoint_name: gone}\n"):
             with pytest.raises(InvalidRequest, match="Only admins"):
-                await save(acme, olga, f"{TALK}{more}")
+                await save(acme, olga, f"{TALK}{more}", called)
         gone = make_draft("Gone", "text", owner="olga", max_bytes=10_000)
         await acme.store.write(publications.set_shared, flow_id=gone.id, is_shared=True, by="test")
         with pytest.raises(InvalidRequest, match="There was a flow at gone before"):
             await new_flows.write_flow(acme.access, olga, gone)
         await new_flows.write_flow(acme.access, olga, make_draft("New", "text", owner="olga", max_bytes=10_000))
         await new_flows.write_flow(acme.access, augusta, gone)
+        await save(acme, olga, TALK, called)
         await save(acme, augusta, f"{TALK}id: moved\n")
         assert {"moved", "gone", "new"} <= acme.catalogue.list_flows().keys()
 

@@ -122,7 +122,8 @@ def replace_components(wired: WiredFlow, components: Mapping[str, Component]) ->
     """The flow with other components of the same ids and types in place of some; a tool writes as its own one does."""
     if not components:
         return wired
-    tools = {name: tuple(tool.renew(components) for tool in used) for name, used in wired.tools.items()}
+    changed = {name: one for name, one in components.items() if one != wired.components[name]}
+    tools = {name: tuple(tool.renew(changed) for tool in used) for name, used in wired.tools.items()}
     return replace(wired, components={**wired.components, **components}, tools=tools)
 
 

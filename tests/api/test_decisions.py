@@ -136,6 +136,8 @@ async def test_what_a_request_made_of_a_tool_is_asked_about_though_the_tool_was_
     await decide(api, waits := await begin(api, said), "chat")
     await read_end(api, waits["run_id"])
     assert (await api.run("careful", said)).status_code == 200
+    alike = {"tweaks": {"Expert": {"max_iterations": 15}}}
+    assert (await api.run("careful", said | alike)).status_code == 200
     assert (await begin(api, said | {"tweaks": {"Expert": {"temperature": 0.5}}}))["waiting"]
 
 

@@ -145,8 +145,10 @@ async def test_nobody_fills_the_memory_with_bodies_that_come_at_once(api: Api, m
     (refused,) = [await api.client.post(RUN, content=send())]
     assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "server_busy", "5")
     _, others = await api.token()
+    large = b'{"input_value": "x"' + b" " * 1_000_000 + b"}"
+    mine, theirs = [await api.client.post(RUN, content=large, headers=headers) for headers in (None, others)]
+    assert (mine.status_code, theirs.status_code) == (503, 200)
     goes_on.set()
-    assert (await api.client.post(RUN, content=send(), headers=others)).status_code == 200
     assert [answer.status_code for answer in await asyncio.gather(*first)] == [200, 200]
     assert not body._coming
 
