@@ -28,7 +28,9 @@ Value = Any
 Record = Mapping[str, Any]
 
 LONGEST = 3_000_000
-"""Bytes of one value, characters of a text, where nothing else is set: a small request could ask for all memory."""
+"""Bytes of one value, characters of a text: a small request could ask for all memory."""
+LONGEST_ANSWER = 500_000
+"""Characters of an answer of a model or an output; no model says more at once, and each is kept in memory."""
 MOST_RECORDS = 20_000
 """Records of one value: they are looked at one by one, and nothing else runs meanwhile."""
 MOST_LEVELS = 200

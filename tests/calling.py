@@ -96,7 +96,7 @@ def use(name: str, number: int = 1, **arguments: Any) -> ToolCall:
 
 
 def wired(text: str = FLOW) -> WiredFlow:
-    return wire(parse_flow(text, "agent.yaml", max_bytes=100_000), types=TYPES)
+    return wire(parse_flow(text, "agent.yaml"), types=TYPES)
 
 
 async def run(

@@ -31,8 +31,7 @@ class Clock:
 
 def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, **limit: Any) -> RunLimits:
     every = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
-    bounds: dict[str, Any] = {"address": {"runs_at_once": 0}} | limit
-    settings = Settings.model_validate({"limits": bounds, "sharing": {"public": every | (public or {})}})
+    settings = Settings.model_validate({"limits": limit, "sharing": {"public": every | (public or {})}})
     return RunLimits(settings, store, clock=clock.monotonic, now=clock.wall)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from flowground.loader import Catalogue
-from tests.flow_texts import LIMIT
 
 
 def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:
@@ -30,7 +29,7 @@ class Folder:
     @property
     def catalogue(self) -> Catalogue:
         if self._catalogue is None:
-            self._catalogue = Catalogue(self.path, max_bytes=LIMIT)
+            self._catalogue = Catalogue(self.path)
         self._catalogue._looked = 0.0
         self._catalogue.list_flows()
         return self._catalogue

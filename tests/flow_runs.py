@@ -23,7 +23,7 @@ components:
   Joined: {{type: ChatOutput, input_value: "${{Both}}"}}
   Alone: {{type: ChatOutput, display_name: Only left, input_value: "${{Left}}"}}
 """
-    return wire(parse_flow(text, "two.yaml", max_bytes=10_000))
+    return wire(parse_flow(text, "two.yaml"))
 
 
 class SaidBefore:

@@ -12,7 +12,7 @@ LIMIT = 1_048_576
 
 def parsed(text: str | bytes, file: str = "talk.yaml") -> Flow:
     """The flow of a text that may be indented like the code around it."""
-    return parse_flow(dedent(text) if isinstance(text, str) else text, file, max_bytes=LIMIT)
+    return parse_flow(dedent(text) if isinstance(text, str) else text, file)
 
 
 def wired(text: str, file: str = "talk.yaml") -> WiredFlow:

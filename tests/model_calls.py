@@ -24,7 +24,7 @@ async def opening(
     """A provider of this kind whose server, at this path of its own, answers so."""
     async with wire(*answers) as server:
         entry = kind.model_validate({"base_url": f"{server.url}{path}", **settings})
-        provider = entry.open("mine", Surroundings(Path(), 500_000))
+        provider = entry.open("mine", Surroundings(Path()))
         try:
             yield provider, server
         finally:

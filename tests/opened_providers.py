@@ -11,5 +11,4 @@ def open_providers(settings: Settings = _DEFAULTS) -> Providers:
         settings.providers,
         default_model=settings.default_model,
         folder=settings.data / "models",
-        answer_chars=settings.limits.answer_chars,
     )

@@ -145,7 +145,7 @@ async def test_calls_of_one_answer_run_side_by_side() -> None:
 
     Both.barrier = asyncio.Barrier(2)
     text = FLOW.replace('Note: {type: Note, prefix: "${ChatInput}: "}', "Note: {type: Both}")
-    flow = wire(parse_flow(text, "agent.yaml", max_bytes=100_000), types={**TYPES, "Both": Both})
+    flow = wire(parse_flow(text, "agent.yaml"), types={**TYPES, "Both": Both})
     models = Calling([use("Note", 1), use("Note", 2)], "Done.")
     await run(models, flow)
     assert [result.text for result in find_results(models.asked[1])] == ["met", "met"]

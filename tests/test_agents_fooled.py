@@ -17,7 +17,6 @@ from flowground.values import SaidMessage
 from flowground.wiring import WiredFlow
 from tests.calling import Calling, find_answer, find_results, use
 from tests.flow_runs import SaidBefore, read_into
-from tests.flow_texts import LIMIT
 from tests.servers import SHIPPED_FLOWS
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +103,7 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, WiredFlow]:
     for name in ("support-agent", "support-desk"):
         (folder / f"{name}.yaml").write_bytes((SHIPPED_FLOWS / f"{name}.yaml").read_bytes())
     (folder / "payroll.yaml").write_text(PAYROLL, encoding="utf-8")
-    return Catalogue(folder, max_bytes=LIMIT).list_flows()
+    return Catalogue(folder).list_flows()
 
 
 async def _fool(flows: Mapping[str, WiredFlow], calls: Sequence[ToolCall]) -> tuple[Fooled, Watched, list[Any]]:

@@ -53,7 +53,7 @@ async def talk(folder: Path, flow: str, message: str, *, config: Mapping[str, An
 
 
 def load(text: str) -> WiredFlow:
-    return wire(parse_flow(text, "it.yaml", max_bytes=100_000))
+    return wire(parse_flow(text, "it.yaml"))
 
 
 async def test_a_step_asks_with_its_variables_encoded_and_gives_the_answer(tmp_path: Path) -> None:

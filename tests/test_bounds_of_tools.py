@@ -52,7 +52,7 @@ knowledge:
 """
 
 
-WIRED = wire(parse_flow(FLOW, "tools.yaml", max_bytes=100_000))
+WIRED = wire(parse_flow(FLOW, "tools.yaml"))
 TOOLS = {tool.component: tool for tool in WIRED.tools["Agent"]}
 FIELDS = sorted({name for component in WIRED.components.values() for name in type(component).model_fields})
 near = st.sampled_from(

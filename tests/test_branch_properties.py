@@ -97,7 +97,7 @@ def expect(components: Components) -> dict[str, dict[str, str] | None]:
 
 def run(components: Components) -> list[RunEvent]:
     text = yaml.safe_dump({"components": components}, sort_keys=False)
-    flow = wire(parse_flow(text, "graph.yaml", max_bytes=1_000_000))
+    flow = wire(parse_flow(text, "graph.yaml"))
     events: list[RunEvent] = []
     request = RunRequest(input_value="", stream=True)
     asyncio.run(read_into(events, run_flow(flow, request, history=nothing_said, models=Speaker(0))))

@@ -1,6 +1,7 @@
 """Branches and joins: what runs, what is skipped, and what an answer is made of then."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +16,7 @@ from flowground.flow.parse import parse_flow
 from flowground.flow_picture import describe_takes
 from flowground.runner import run_flow
 from flowground.settings import Limits
-from flowground.values import ValueKind
+from flowground.values import ValueKind, check_size
 from flowground.wiring import WiredFlow, wire
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import mistakes
@@ -51,7 +52,7 @@ TYPES: dict[str, type[Component]] = {**COMPONENTS, "Table": Table}
 
 
 def wired(text: str) -> WiredFlow:
-    return wire(parse_flow(text, "talk.yaml", max_bytes=100_000), types=TYPES)
+    return wire(parse_flow(text, "talk.yaml"), types=TYPES)
 
 
 async def run(
@@ -151,12 +152,14 @@ components:
     assert end.results["Out"].text == 'one/1, two/ {"text":"one","n":1};{"text":"two"} <one\n\ntwo>'
 
 
-async def test_a_value_over_the_limit_fails_the_component_that_makes_it() -> None:
+async def test_a_value_over_the_limit_fails_the_component_that_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = 'components:\n  T: {type: Table, facts: [LONG]}\n  Out: {type: TextOutput, input_value: "${T.facts}"}\n'
     flow = flow.replace("LONG", "a" * 2000)
+    monkeypatch.setattr("flowground.runner.check_size", partial(check_size, most=1_024))
     with pytest.raises(ComponentFailed, match=r"'T' failed: The component makes a value of over 1,024 bytes\."):
-        await run(flow, limits=Limits(value_bytes=1024))
-    await run(flow, limits=Limits(value_bytes=3000))
+        await run(flow)
+    monkeypatch.setattr("flowground.runner.check_size", partial(check_size, most=3_000))
+    await run(flow)
 
 
 @pytest.mark.parametrize(("facts", "answer"), [("{a: 1}", None), ("[1, {b: 2}]", None), ("0.5", "0.5"), ("9", None)])

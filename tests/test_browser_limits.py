@@ -95,9 +95,11 @@ def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, p
 
 
 def test_a_message_that_found_no_place_is_still_there(tmp_path: Path, page: "Page") -> None:
-    with serve(tmp_path, runs_at_once=1, queue_seconds=0) as server:
+    with serve(tmp_path, runs_at_once=1) as server:
         go(page, f"{server.url}/playground?flow=echo")
-        with Crowd(server).fill(1):
+        crowd = Crowd(server)
+        with crowd.fill(1):
+            crowd.wait_in_line()
             say(page, "what I typed")
             page.get_by_text("This server is answering as many requests as it can at once.").wait_for()
             assert typed(page) == "what I typed"

@@ -109,7 +109,7 @@ def test_files_and_targets_of_commands_exist() -> None:
 
 
 def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
-    catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=100_000)
+    catalogue = Catalogue(SHIPPED_FLOWS)
     drawn = {block.file: block.text for block in blocks("mermaid")}
     assert len(drawn) == 9
     for file, text in drawn.items():

@@ -276,11 +276,11 @@ async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tm
         for more in ("id: gone\n", "id: shop\n", "api: {endpoint_name: gone}\n"):
             with pytest.raises(InvalidRequest, match="Only admins"):
                 await save(acme, olga, f"{TALK}{more}", called)
-        gone = make_draft("Gone", "text", owner="olga", max_bytes=10_000)
+        gone = make_draft("Gone", "text", owner="olga")
         await acme.store.write(publications.set_shared, flow_id=gone.id, is_shared=True, by="test")
         with pytest.raises(InvalidRequest, match="There was a flow at gone before"):
             await new_flows.write_flow(acme.access, olga, gone)
-        await new_flows.write_flow(acme.access, olga, make_draft("New", "text", owner="olga", max_bytes=10_000))
+        await new_flows.write_flow(acme.access, olga, make_draft("New", "text", owner="olga"))
         await new_flows.write_flow(acme.access, augusta, gone)
         await save(acme, olga, TALK, called)
         await save(acme, augusta, f"{TALK}id: moved\n")

@@ -15,7 +15,6 @@ from flowground.tweaks import apply_tweaks
 from flowground.values import SaidMessage
 from flowground.wiring import WiredFlow
 from tests.flow_runs import SaidBefore
-from tests.flow_texts import LIMIT
 from tests.servers import SHIPPED_FLOWS
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +43,7 @@ def find_leave(_: str) -> LookUp:
 
 
 def shipped(name: str) -> WiredFlow:
-    flow = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT).find(name)
+    flow = Catalogue(SHIPPED_FLOWS).find(name)
     assert flow is not None
     return flow
 
@@ -57,7 +56,7 @@ async def answer(flow: WiredFlow, request: RunRequest) -> str:
 
 
 def test_the_folder_has_no_mistake() -> None:
-    catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT)
+    catalogue = Catalogue(SHIPPED_FLOWS)
     assert catalogue.list_problems() == {}
     assert list(catalogue.list_flows()) == NAMES
     assert len(NAMES) == 15

@@ -77,7 +77,7 @@ def key(app: AppServer) -> dict[str, str]:
 
 
 def read(text: str | bytes, name: str) -> WiredFlow:
-    return wire(parse_flow(text, f"{name}.yaml", max_bytes=1_000_000))
+    return wire(parse_flow(text, f"{name}.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -245,8 +245,9 @@ async def test_what_a_fallback_used_counts_as_its_own(tmp_path: Path) -> None:
         assert run.counts.cost == pytest.approx(70)
 
 
-async def test_calls_side_by_side_find_an_outage_once(tmp_path: Path) -> None:
-    async with house(tmp_path, [DOWN], [say("From spare.")], limits={"run_retries": 0}) as (api, wires):
+async def test_calls_side_by_side_find_an_outage_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowground.runner.budget._MOST_RETRIES", 0)
+    async with house(tmp_path, [DOWN], [say("From spare.")]) as (api, wires):
         body = await ask(api, "each")
         assert read_message(body)["text"].count("From spare.") == 40
         assert body["warnings"] == ["mine is down; spare:big answered."]
@@ -257,8 +258,9 @@ async def test_calls_side_by_side_find_an_outage_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("most", [0, 5])
 async def test_all_calls_of_a_run_share_its_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(server, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr("flowground.runner.budget._MOST_RETRIES", most)
     entries = {"mine": {"retries": 10}}
-    async with house(tmp_path, [DOWN], entries=entries, limits={"run_retries": most}) as (api, wires):
+    async with house(tmp_path, [DOWN], entries=entries) as (api, wires):
         body = await ask(api, "each")
         assert "The model failed." in read_message(body)["text"] or "error" in json.dumps(body)
         assert len(wires["mine"].asked) == 40 + most

@@ -7,7 +7,7 @@ import pytest
 from flowground.errors import FlowError
 from flowground.flow.parse import parse_flow
 from flowground.yaml_file.document import Place, Position
-from tests.flow_texts import LIMIT, components, mistakes, parsed, reads, wired
+from tests.flow_texts import components, mistakes, parsed, reads, wired
 
 MODEL = "OpenAIModel-a1b2c"
 FULL = """\
@@ -33,7 +33,7 @@ api:
 
 
 def test_a_file_becomes_a_flow() -> None:
-    flow = parse_flow(FULL, "basic-prompting.yaml", max_bytes=LIMIT)
+    flow = parse_flow(FULL, "basic-prompting.yaml")
     assert (flow.id, flow.name, flow.description) == ("basic-prompting", "Basic Prompting", "Answers.")
     assert flow.owners == ("ada", "bob")
     assert list(flow.components) == ["ChatInput", MODEL, "ChatOutput"]
@@ -46,7 +46,7 @@ def test_a_file_becomes_a_flow() -> None:
     assert spec.position == Position(7, 3)
     assert (spec.places["temperature"].key, spec.places["temperature"].value) == (Position(11, 5), Position(11, 18))
 
-    one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml", max_bytes=LIMIT)
+    one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml")
     assert one.version == same.version
     assert len(one.version) == 12
     assert parsed(FULL + "# more\n").version != one.version
@@ -181,7 +181,7 @@ def test_a_files_name_that_is_no_address_asks_for_another() -> None:
 
 def test_a_file_over_the_limit_is_not_read_and_a_flow_has_five_hundred_components_and_no_more() -> None:
     with pytest.raises(FlowError, match=r"big.yaml:1:1: The file has 5,000,000 bytes; 1,048,576 is the limit"):
-        parse_flow(b"a" * 5_000_000, "big.yaml", max_bytes=LIMIT)
+        parse_flow(b"a" * 5_000_000, "big.yaml")
     more = "".join(f"A{number}: {{type: X}}\n" for number in range(500))
     (mistake,) = [said for said in mistakes(components(more)) if "at most" in said]
     assert mistake.endswith("A flow has at most 500 components.")

@@ -114,10 +114,11 @@ async def test_why_a_record_failed_stands_in_the_trace_alone() -> None:
     assert errors == ["Component 'Model' failed: The model fails."] * 3
 
 
-async def test_it_ends_before_its_answers_are_over_what_a_value_may_have() -> None:
+async def test_it_ends_before_its_answers_are_over_what_a_value_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowground.components.for_each.LONGEST", 1_024)
     long, models = each(more=GOING_ON).replace("parallel: 2", "parallel: 1"), Meeting(1)
     flows = {"each": long, "one": ONE.replace("${ChatInput}!", "x" * 900)}
-    events = await run(flows, models, limits=Limits(value_bytes=1024))
+    events = await run(flows, models)
     step = find_step(events, "Each")
     assert (step.status, step.text) == ("failed", "The answers are over 1,024 bytes together after 2 of 3 records.")
     assert len(models.came) == 2

@@ -50,7 +50,7 @@ components:
 
 def link(flows: Mapping[str, str]) -> WiredFlow:
     """The first of them, with the others to run."""
-    made = {name: wire(parse_flow(text, f"{name}.yaml", max_bytes=100_000)) for name, text in flows.items()}
+    made = {name: wire(parse_flow(text, f"{name}.yaml")) for name, text in flows.items()}
     return link_flow(next(iter(made.values())), made)
 
 

@@ -167,7 +167,7 @@ def test_what_stands_around_a_mistake_far_below_is_shown() -> None:
 
 
 def draft(name: str, address: str = "") -> DraftedFlow:
-    return make_draft(name, "chat", address=address, max_bytes=100_000)
+    return make_draft(name, "chat", address=address)
 
 
 def test_an_address_is_made_from_the_name() -> None:
@@ -185,7 +185,7 @@ def test_an_address_is_made_from_the_name() -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 async def test_what_the_local_owner_writes_can_be_opened_at_once(tmp_path: Path, template: str) -> None:
     async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:
-        wanted = make_draft("注文", template, address="orders", max_bytes=100_000)
+        wanted = make_draft("注文", template, address="orders")
         await new_flows.write_flow(runtime.access, LOCAL_OWNER, wanted)
         assert (await runtime.access.open_flow(LOCAL_OWNER, "orders")).name == "注文"
         with pytest.raises(InvalidRequest, match="There is already a flow at orders"):

@@ -107,10 +107,10 @@ def test_a_page_that_did_not_change_is_not_indexed_again(here: Reading, site: Si
 
 def test_a_page_is_asked_again_after_its_time_and_one_that_failed_earlier(tmp_path: Path, site: Site) -> None:
     homes = IndexHomes(tmp_path / "data")
-    reading = Reading(homes, tmp_path / "flows", refresh_minutes=10)
+    reading = Reading(homes, tmp_path / "flows")
     urls = (f"{site.url}/hotels", f"{site.url}/no")
     reading.index(*urls)
-    for minutes, asked in ((1, []), (2, [("/no", 404)]), (1, []), (9, [("/hotels", 304), ("/no", 404)])):
+    for minutes, asked in ((1, []), (2, [("/no", 404)]), (1, []), (59, [("/hotels", 304), ("/no", 404)])):
         site.answered.clear()
         home = homes.open("web")
         states = home.read_pages()
@@ -176,7 +176,7 @@ def test_its_type_or_name_says_how_to_read_it(here: Reading, site: Site, path: s
     [
         (SitePage(b"\x89PNG", "image/png"), {}, "It is image/png, which has no text."),
         (SitePage(b"", status=302, location="http://localhost/"), {}, "redirects to another host, which is not follow"),
-        (SitePage(b"x" * 3_000), {"answer_bytes": 2_000}, "answers with more than 2,000 bytes"),
+        (SitePage(b"x" * 3_000_001), {}, "has an answer of more than 3,000,000 bytes"),
         (SitePage(b"x"), {"hosts": ["docs.example.com"]}, "is no host that `outgoing.hosts` of config.yaml allows."),
         (SitePage(b"x"), {"private_networks": []}, "(`outgoing.private_networks` names those of your own)"),
         (SitePage(b"PK\x03\x04", "text/html"), {}, "as .html is a ZIP archive that is damaged"),

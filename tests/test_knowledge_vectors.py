@@ -102,7 +102,7 @@ def knowledge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Knowle
 async def providers(stub: Stub, folder: Path) -> AsyncIterator[Providers]:
     mine, ollama = OpenAISettings(base_url=stub.url, retries=0), OllamaSettings(base_url=stub.url, retries=0)
     entries: dict[str, ProviderEntry] = {"mine": mine, "ollama": ollama}
-    made = Providers(entries, default_model="local", folder=folder, answer_chars=1000)
+    made = Providers(entries, default_model="local", folder=folder)
     yield made
     await made.close()
 
@@ -177,7 +177,7 @@ async def test_without_it_words_are_found(knowledge: Knowledge, folder: Path, st
 
 
 def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
-    providers = Providers({}, default_model="local", folder=folder, answer_chars=1000)
+    providers = Providers({}, default_model="local", folder=folder)
     with pytest.raises(ProviderRefused, match="'scripted' gives no vectors"):
         providers.find_embeddings("scripted:echo")
     with pytest.raises(ProviderRefused, match=r"names no model of embeddings \(did you mean ollama\?\)"):
@@ -188,7 +188,7 @@ def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
 async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Library]:
     section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
     homes, pace = IndexHomes(folder.parent / "data"), LibraryPace(0.05, 0.0)
-    library = Library(Catalogue(folder, max_bytes=1000), {"all": section}, homes, find_embeddings=find, pace=pace)
+    library = Library(Catalogue(folder), {"all": section}, homes, find_embeddings=find, pace=pace)
     library.start()
     yield library
     await library.close()

@@ -67,7 +67,7 @@ READERS = {
 
 async def run(components: str, models: Any = None) -> RunFinished | None:
     text = f"components:\n{components}"
-    flow = link_flow(wire(parse_flow(text, "large.yaml", max_bytes=100_000), types=TYPES), {"one": ONE})
+    flow = link_flow(wire(parse_flow(text, "large.yaml"), types=TYPES), {"one": ONE})
     events: list[Any] = []
     run = run_flow(flow, RunRequest("hi"), history=nothing_said, models=models or Answering())
     try:

@@ -76,14 +76,14 @@ class Shelf:
         (folder / "travel.yaml").write_text(FLOW + WITH)
         self.write("hotels.md", "Hotels in Lyon cost 120 euros.")
         shared = {"rules": KnowledgeSection(files=("knowledge/rules.md",))}
-        catalogue = Catalogue(folder, max_bytes=100_000)
+        catalogue = Catalogue(folder)
         data = folder.parent / "data"
         self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryPace(0.05, 0.05))
 
     def open_elsewhere(self, wait: float) -> Library:
         """One that has indexed nothing and looks at nothing, and whose questions wait so long."""
         homes = IndexHomes(self.folder.parent / "other")
-        return Library(Catalogue(self.folder, max_bytes=100_000), {}, homes, pace=LibraryPace(wait=wait))
+        return Library(Catalogue(self.folder), {}, homes, pace=LibraryPace(wait=wait))
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
         path = self.folder / "knowledge" / name
@@ -230,7 +230,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
         async def is_asked() -> bool:
             return len(asked) == count
 
-        library = Library(Catalogue(tmp_path, max_bytes=100_000), shared, WatchedHomes(tmp_path / "data"))
+        library = Library(Catalogue(tmp_path), shared, WatchedHomes(tmp_path / "data"))
         library.start()
         await eventually(is_asked)
         await library.close()
@@ -251,7 +251,7 @@ def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_pa
     for number in range(300):
         (tmp_path / f"f{number}.yaml").write_text(FLOW + found + ("" if number == 7 else WITH))
     shared = {"handbook": KnowledgeSection(files=("*.md",))}
-    library = Library(Catalogue(tmp_path, max_bytes=100_000), shared, IndexHomes(tmp_path / "data"))
+    library = Library(Catalogue(tmp_path), shared, IndexHomes(tmp_path / "data"))
     files = {f"{number}.md": IndexedFile(f"{number}.md", "", keys={"client": "A"}) for number in range(10_000)}
     addresses = [*(f"f{number}/handbook" for number in range(3_000)), "handbook", "rules"]
 
@@ -263,5 +263,5 @@ def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_pa
 
     asyncio.run(stays_responsive(look))
     (tmp_path / "other.yaml").write_text("id: gone\ncomponents: [")
-    library = Library(Catalogue(tmp_path, max_bytes=100_000), {}, IndexHomes(tmp_path / "data"))
+    library = Library(Catalogue(tmp_path), {}, IndexHomes(tmp_path / "data"))
     assert library.find_unnamed([*addresses, "gone/handbook"]) == {"handbook", "rules"}

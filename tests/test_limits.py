@@ -82,7 +82,7 @@ async def test_nobody_meets_a_limit_of_zero_and_programs_and_the_owner_none_unle
         assert await call(one_a_minute, token) is None
         await begin(unlimited, LOCAL_OWNER)
         await begin(zero, MIA)
-        await begin(zero, visitor())
+        await begin(zero, visitor(), came_from="")
     counted = limits(store, Clock(), runs_per_minute=1)
     await begin(counted, LOCAL_OWNER)
     await refusal(counted, LOCAL_OWNER)
@@ -187,7 +187,7 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
 
 async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversations(tmp_path: Path) -> None:
     flows = {"talk": chat_flow("scripted:silent"), "other": chat_flow("scripted:silent")}
-    config = {"sharing": {"allow_public": True}, "limits": {"visitor": {"runs_at_once": 2}}}  # however many it says
+    config = {"sharing": {"allow_public": True}}
     async with running(tmp_path, flows, config=config) as runtime:
         caller = await let_in(runtime)
         starting = [start_turn(runtime, caller, "talk", said(f"s{n}")) for n in range(5)]

@@ -30,7 +30,7 @@ NO_OTHER = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 
 FLOWS = {"talk": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
 PRICES = {"currency": "EUR", "models": {"scripted": {"input": 100_000, "output": 50_000}}}
 """A message of one word ("hi") is 1 token read and 3 written: 0.25 EUR."""
-WHO = ("person", "visitor", "address", "flow")
+WHO = ("person", "flow")
 
 
 async def open_everything(runtime: Runtime) -> None:
@@ -42,8 +42,7 @@ async def pick(runtime: Runtime, who: str, number: int = 0) -> Caller:
     """Somebody whom the limit binds, also where they come as another."""
     if who == "person":
         return Caller("member", "mia", "member")
-    browser = 0 if who == "visitor" else number
-    found = await runtime.access.admit_visitor(f"browser {browser}", "talk")
+    found = await runtime.access.admit_visitor(f"browser {number}", "talk")
     assert found is not None
     return found
 
@@ -63,8 +62,8 @@ async def find_left(runtime: Runtime, who: str, caller: Caller, what: str) -> Re
     return next(row for row in found if (row.limit.of, row.limit.what) == (who, what))
 
 
-def configure(who: str, limits: Mapping[str, Any]) -> dict[str, Any]:
-    own = {"page_runs_per_minute": 0, "address": {"runs_at_once": 0}} | {who: limits}
+def configure(**limits: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"page_runs_per_minute": 0, **limits}
     return {"limits": own, "sharing": {"allow_public": True, "public": NO_OTHER}, "prices": PRICES}
 
 
@@ -89,13 +88,12 @@ def trust_members(monkeypatch: pytest.MonkeyPatch) -> None:
     ("what", "most", "runs"), [("runs_per_minute", 3, 3), ("tokens_per_day", 8, 2), ("money_per_day", 0.5, 2)]
 )
 async def test_what_is_used_up_is_refused(tmp_path: Path, who: str, what: str, most: float, runs: int) -> None:
-    async with running(tmp_path, FLOWS, config=configure(who, {what: most})) as runtime:
+    async with running(tmp_path, FLOWS, config=configure(**{who: {what: most}})) as runtime:
         await open_everything(runtime)
         for number in range(runs):
             caller = await pick(runtime, who, number)
-            if who != "address":
-                left = await find_left(runtime, who, caller, what)
-                assert left.left == pytest.approx(most * (runs - number) / runs)
+            left = await find_left(runtime, who, caller, what)
+            assert left.left == pytest.approx(most * (runs - number) / runs)
             await say(runtime, caller, session=f"s{number}")
         refused = await refusal(runtime, await pick(runtime, who, 9), session="one more")
         code, longest = ("rate_limited", 60) if what == "runs_per_minute" else ("daily_limit_reached", 86_400)
@@ -108,8 +106,10 @@ async def test_what_is_used_up_is_refused(tmp_path: Path, who: str, what: str, m
 
 
 @pytest.mark.parametrize("who", ["person", "address", "flow"])
-async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str) -> None:
-    async with running(tmp_path, FLOWS, config=configure(who, {"runs_at_once": 2})) as runtime:
+async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowground.limits.table._ADDRESS_RUNS_AT_ONCE", 2 if who == "address" else 50)
+    bounds = {} if who == "address" else {who: {"runs_at_once": 2}}
+    async with running(tmp_path, FLOWS, config=configure(**bounds)) as runtime:
         await open_everything(runtime)
         for number in range(2):
             await say(runtime, await pick(runtime, who, number), flow="silent", session=f"s{number}")
@@ -126,15 +126,14 @@ async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str) -> None
         await say(runtime, one_more, flow=flow, session="one more")
 
 
-@pytest.mark.parametrize("who", ["person", "visitor"])
 async def test_full_conversations_take_no_more_until_some_are_deleted(
-    tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, FLOWS, config=configure(who, {"stored_bytes": 1_000})) as runtime:
+    async with running(tmp_path, FLOWS, config=configure(person={"stored_bytes": 1_000})) as runtime:
         await open_everything(runtime)
-        caller = await pick(runtime, who)
+        caller = await pick(runtime, "person")
         await say(runtime, caller, session="long", text="ä" * 300)
-        left = await find_left(runtime, who, caller, "stored_bytes")
+        left = await find_left(runtime, "person", caller, "stored_bytes")
         assert (left.left, left.resets_in) == (0, None)
         refused = await refusal(runtime, caller, session="next")
         assert refused.code == "storage_limit_reached"
@@ -161,12 +160,15 @@ async def test_what_a_later_limit_refuses_takes_nothing_of_an_earlier_one(tmp_pa
 
 
 async def test_the_lower_of_two_settings_counts(tmp_path: Path) -> None:
-    config = {"limits": {"runs_per_minute": 4, "person": {"runs_per_minute": 7}, "visitor": {"runs_per_minute": 2}}}
+    config = {
+        "limits": {"runs_per_minute": 4, "person": {"runs_per_minute": 7}},
+        "sharing": {"public": {"runs_per_minute": 2}},
+    }
     async with running(tmp_path, FLOWS, config=config) as runtime:
         found = await runtime.run_limits.look(Caller("token", "t", "member"))
         assert [(row.limit.most, row.limit.setting) for row in found] == [(4, "limits.runs_per_minute")]
         visitor = await runtime.run_limits.look(Caller("visitor", "v", "member", is_proven=False))
-        assert [(row.limit.most, row.limit.setting) for row in visitor] == [(2, "limits.visitor.runs_per_minute")]
+        assert [(row.limit.most, row.limit.setting) for row in visitor] == [(2, "sharing.public.runs_per_minute")]
 
 
 SERVED = {"echo": shipped_flow("echo"), "talk": FLOWS["talk"]}

@@ -9,7 +9,6 @@ import pytest
 
 from flowground.loader import Catalogue
 from tests.flow_folder import Folder, read_said, text
-from tests.flow_texts import LIMIT
 from tests.waiting import eventually
 
 
@@ -69,7 +68,7 @@ def test_a_file_written_or_replaced_in_one_tick_of_the_clock_is_read(folder: Fol
 
 def test_looks_are_half_a_second_apart(folder: Folder) -> None:
     folder.write("talk.yaml", text(said="one"))
-    catalogue = Catalogue(folder.path, max_bytes=LIMIT)
+    catalogue = Catalogue(folder.path)
     folder.write("talk.yaml", text(said="two"))
     catalogue._looked = time.monotonic() + 60  # however long a busy machine took since the look
     assert read_said(catalogue, "talk") == "one"
@@ -107,7 +106,7 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
 async def test_on_a_loop_a_changed_file_is_live_when_asked_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowground.loader._PATIENCE", 20)  # on a busy machine a look takes longer than 0.2 s
     folder.write("talk.yaml", text(said="one"))
-    catalogue = Catalogue(folder.path, max_bytes=LIMIT)
+    catalogue = Catalogue(folder.path)
     for said in ("two", "three"):
         folder.write("talk.yaml", text(said=said))
         catalogue._looked = 0.0
@@ -125,7 +124,7 @@ async def test_on_a_loop_nothing_is_read_and_what_is_there_serves(folder: Folder
             super()._look()
 
     folder.write("talk.yaml", text(said="one"))
-    catalogue = Waiting(folder.path, max_bytes=LIMIT)
+    catalogue = Waiting(folder.path)
     folder.write("talk.yaml", text(said="two"))
     catalogue._looked = 0.0
     assert read_said(catalogue, "talk") == "one"

@@ -24,7 +24,7 @@ GOOD = "name: Good\ncomponents:\n  Out: {type: ChatOutput, input_value: hello}\n
 def read(content: str) -> float:
     """Seconds of CPU that one file takes."""
     begun = time.thread_time()
-    wire(parse_flow(content, "x.yaml", max_bytes=MOST))
+    wire(parse_flow(content, "x.yaml"))
     return time.thread_time() - begun
 
 
@@ -39,7 +39,7 @@ def test_reading_is_linear_in_the_number_of_references() -> None:
     read(references(500))
     small, middle, large = (min(read(references(lines)) for _ in range(3)) for lines in (3_000, 6_000, 12_000))
     assert large < 6.5 * small, (small, middle, large)
-    wired = wire(parse_flow(references(12_000), "x.yaml", max_bytes=MOST))
+    wired = wire(parse_flow(references(12_000), "x.yaml"))
     assert len(wired.connections["A"]["input_value"].references) == 12_000
 
 
@@ -57,7 +57,7 @@ def test_blocks_before_blank_lines_are_read_in_linear_time() -> None:
 def test_a_large_files_mistakes_are_placed_as_a_small_ones() -> None:
     content = references(5_000) + "      and ${ChatInptu}, the wrong one\n"
     with pytest.raises(FlowError) as caught:
-        wire(parse_flow(content, "x.yaml", max_bytes=MOST))
+        wire(parse_flow(content, "x.yaml"))
     (problem,) = caught.value.problems
     line = content.count("\n")
     assert (problem.line, problem.column, problem.suggestion) == (line, 11, "ChatInput")
@@ -68,7 +68,7 @@ async def test_a_look_at_the_largest_files_keeps_nobody_waiting(tmp_path: Path, 
     content = LARGEST[case].encode()
     assert len(content) <= MOST
     (tmp_path / "good.yaml").write_text(GOOD)
-    catalogue = Catalogue(tmp_path, max_bytes=MOST)
+    catalogue = Catalogue(tmp_path)
     number = 0
 
     async def look() -> None:
@@ -85,7 +85,7 @@ async def test_a_look_at_the_largest_files_keeps_nobody_waiting(tmp_path: Path, 
 
 
 async def test_three_hundred_changed_files_keep_nobody_waiting(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path, max_bytes=MOST)
+    catalogue = Catalogue(tmp_path)
     rounds = 0
 
     async def change_all() -> None:

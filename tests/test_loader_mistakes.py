@@ -30,7 +30,7 @@ def test_a_file_that_was_never_good_serves_nothing_and_validate_says_the_same(fo
     folder.write("talk.yaml", "nmae: x\n" + text())
     assert folder.catalogue.list_flows() == {}
     with pytest.raises(FlowError) as caught:
-        wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml", max_bytes=LIMIT))
+        wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml"))
     assert folder.mistakes()["talk.yaml"] == str(caught.value)
     assert "talk.yaml:1:1" in str(caught.value)
 

@@ -24,7 +24,7 @@ components:
 
 
 def wired(text: str, servers: Mapping[str, McpServerEntry] | None = None) -> WiredFlow:
-    return wire(parse_flow(text, "it.yaml", max_bytes=10_000), servers=servers)
+    return wire(parse_flow(text, "it.yaml"), servers=servers)
 
 
 LOADED = {"orders": McpServerEntry(command=("orders",), tools=("find_order", "cancel_order"))}

@@ -15,7 +15,7 @@ from flowground.tweaks import apply_tweaks
 from flowground.wiring import wire
 from flowground.yaml_file.document import MAX_PROBLEMS, Position, Problems
 from tests.flow_folder import Folder
-from tests.flow_texts import LIMIT, components, mistakes, wired
+from tests.flow_texts import components, mistakes, wired
 
 OLD = """\
 components:
@@ -48,7 +48,7 @@ components:
   Out: {type: ChatOutput, message: "${In}"}
 api: {overridable: [In.value, {field: In.value, choices: [a]}]}
 """
-    flow = wire(parse_flow(text, "talk.yaml", max_bytes=LIMIT, old_words=old))
+    flow = wire(parse_flow(text, "talk.yaml", old_words=old))
     places = [(2, 25, '"value"'), (3, 27, '"message"'), (4, 21, '"In.value"'), (4, 39, '"In.value"')]
     assert [(warning.line, warning.column, warning.value) for warning in flow.flow.warnings] == places
     assert flow.policy.opened == ("In.input_value",)

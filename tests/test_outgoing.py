@@ -174,11 +174,11 @@ async def test_a_redirect_is_followed_on_the_same_host_only() -> None:
         assert len(server.asked) == 6
 
 
-async def test_an_answer_is_bounded_in_size_and_time() -> None:
-    small = HERE | {"answer_bytes": 1_024}
+async def test_an_answer_is_bounded_in_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowground.outgoing._MOST_BYTES", 1_024)
     async with wire([whole(b"a" * 1_025)], [whole(b"a" * 1_024)]) as server:
-        assert "more than 1,024 bytes" in await refuse(server.url, host_of(server), settings=small)
-        assert len((await ask(server.url, host_of(server), settings=small)).data) == 1_024
+        assert "more than 1,024 bytes" in await refuse(server.url, host_of(server))
+        assert len((await ask(server.url, host_of(server))).data) == 1_024
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
     async with wire([endless, b"a", 60.0]) as server:
         assert "within 0.5 seconds" in await refuse(server.url, host_of(server), settings=HERE | {"seconds": 0.5})
@@ -226,7 +226,7 @@ async def test_models_are_asked_through_the_proxy_that_is_set(tmp_path: Path, mo
     async with wire([ANSWER], context=context) as server, tunnels(server) as (proxy, asked):
         outgoing = OutgoingSettings.model_validate({"proxy": proxy, "ca_file": tmp_path / "cert.pem"})
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-        given: Any = {"default_model": "mine:x", "folder": tmp_path, "answer_chars": 1_000}
+        given: Any = {"default_model": "mine:x", "folder": tmp_path}
         models = Providers({"mine": entry}, ways=outgoing.ways, **given)
         provider, _ = models.resolve(None)
         assert await provider.complete(CALL) == WANTED
@@ -240,7 +240,7 @@ def test_the_settings_are_checked_when_they_are_read(tmp_path: Path, monkeypatch
         ("outgoing: {private_networks: [intranet]}", "must be addresses or networks"),
         ("outgoing: {proxy: proxy.example.com}", "must look like http://proxy.example.com:3128"),
         ("outgoing: {ca_file: nothing.pem}", "outgoing.ca_file: is no file of certificates in PEM"),
-        ("outgoing: {answer_bytes: 4000000}", "outgoing.answer_bytes: should be a whole number"),
+        ("outgoing: {seconds: 0}", "outgoing.seconds: should be a number above 0"),
         ("outgoing: {proxy: '${env:NO_SUCH_PROXY}'}", "the environment variable NO_SUCH_PROXY is not set"),
     ):
         assert said in refusal(tmp_path, text)

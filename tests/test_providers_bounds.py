@@ -105,7 +105,7 @@ async def test_an_answer_is_cut_while_it_arrives() -> None:
     megabyte = event(b" " * 1_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     answers = ([head, *[megabyte] * 60], [chunked(delta("Hi"), end=False), *[megabyte] * 60])
-    async with model(*answers, answer_chars=1000) as (provider, server):
+    async with model(*answers) as (provider, server):
         for call in (provider.complete(CALL), all_of(provider)):
             server.left.clear()
             await fault_of(call, AnswerTooLong)

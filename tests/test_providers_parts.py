@@ -238,9 +238,10 @@ async def test_reasoning_that_is_no_text_is_none(field: str, value: Any) -> None
         assert await provider.complete(CALL) == Completion("Hi", "small")
 
 
-async def test_reasoning_without_end_is_too_long() -> None:
+async def test_reasoning_without_end_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowground.providers.event_stream.LONGEST_ANSWER", 10_000)
     many = thinking("reasoning", *["x" * 90] * 200)
-    async with model([chunked(*many, end=False), 60.0], seconds=30, answer_chars=10_000) as (provider, _):
+    async with model([chunked(*many, end=False), 60.0], seconds=30) as (provider, _):
         await fault_of(all_of(provider), AnswerTooLong)
 
 

@@ -36,7 +36,7 @@ def forgetting(
     **days: int,
 ) -> Forgetting:  # fmt: skip
     """What a process does that looks in some days, with these settings and no other."""
-    retention = RetentionSettings(**{"audit_days": 0, "attempts_days": 0} | days)
+    retention = RetentionSettings(**{"audit_days": 0} | days)
     settings = PublicSettings(**{"days": 0, "conversations": 0} | (public or {}))
     later = time.time() + in_days * 86_400
     return Forgetting(store, retention, settings, now=lambda: later, **{"rest": 0.0} | (pauses or {}))
@@ -145,8 +145,8 @@ async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_p
         await store.write(audit.record, actor="cli", action="member.added", subject=subject)
     await store.write(attempts.begin, name=f"{WORD}@example.com", address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
-    assert await forgetting(store, in_days=2, audit_days=3, attempts_days=3).forget() == {}
-    assert await forgetting(store, in_days=4, attempts_days=3).forget() == {"passwords that were tried": 1}
+    assert await forgetting(store, in_days=0.5, audit_days=3).forget() == {}
+    assert await forgetting(store, in_days=4).forget() == {"passwords that were tried": 1}
     assert await forgetting(store, in_days=4, audit_days=3).forget() == {"lines of the audit trail": 450}
     await_none(url, tmp_path)
 
@@ -197,7 +197,6 @@ async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path)
 async def test_zero_keeps_everything(store: Store) -> None:
     await take(store, ADA, "s", "said", at=LONG_AGO)
     await store.write(audit.record, actor="cli", action="noted", subject="x")
-    await store.write(attempts.begin, name="ada", address="here")
     await say(store, "old", at=NOW - timedelta(days=4000))
     assert await forgetting(store, in_days=30_000).forget() == {}
     assert await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts")) == [2, 3, 1, 1, 1]

@@ -101,7 +101,7 @@ knowledge:
 
 
 def test_a_model_that_has_it_as_a_tool_must_say_what_it_looks_for() -> None:
-    (tool,) = wire(parse_flow(AGENT, "it.yaml", max_bytes=10_000), types=COMPONENTS).tools["Agent"]
+    (tool,) = wire(parse_flow(AGENT, "it.yaml"), types=COMPONENTS).tools["Agent"]
     assert tool.spec.parameters["required"] == ["search_query"]
     found = Retrieve(knowledge="handbook")
     for given in ({}, {"search_query": ""}, {"search_query": None}):
@@ -213,7 +213,7 @@ def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
 
 def test_a_model_gives_what_the_filters_leave_open() -> None:
     text = AGENT.replace("handbook}", "handbook, filters: {team: '{team}'}}", 1)
-    (tool,) = wire(parse_flow(text, "it.yaml", max_bytes=10_000), types=COMPONENTS).tools["Agent"]
+    (tool,) = wire(parse_flow(text, "it.yaml"), types=COMPONENTS).tools["Agent"]
     assert tool.spec.parameters["required"] == ["search_query", "team"]
     found = Retrieve(knowledge="handbook", filters={"team": "{team}"})
     set_one = set_arguments(found, tool, {"search_query": "a", "team": "{team}"})

@@ -39,7 +39,7 @@ async def told() -> list[object]:
 
 
 def chat(model: str) -> WiredFlow:
-    return wire(parse_flow(chat_flow(model), "chat.yaml", max_bytes=10_000))
+    return wire(parse_flow(chat_flow(model), "chat.yaml"))
 
 
 @pytest.mark.parametrize(("models", "second"), [(Meeting, "fails"), (FailingWhenCancelled, "waits")])
@@ -117,7 +117,7 @@ async def test_many_components_that_wait_for_nothing_let_others_have_their_turn(
         *lines,
         f'  End: {{type: ChatOutput, input_value: "${{P{last}}}"}}',
     ]
-    wired = wire(parse_flow("\n".join(lines), "many.yaml", max_bytes=50_000))
+    wired = wire(parse_flow("\n".join(lines), "many.yaml"))
     turns = 0
 
     async def others() -> None:
@@ -156,7 +156,7 @@ components:
 """
     models = Meeting(2)
     with pytest.raises(ComponentFailed) as failure:
-        await events_of(wire(parse_flow(text, "later.yaml", max_bytes=10_000)), models, stream=stream)
+        await events_of(wire(parse_flow(text, "later.yaml")), models, stream=stream)
     assert (failure.value.component_id, models.cancelled) == ("First", ["waits"])
 
 

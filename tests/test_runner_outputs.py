@@ -10,7 +10,6 @@ from flowground.events import RunFinished
 from flowground.flow.parse import parse_flow
 from flowground.runner import run_flow
 from flowground.runner.selection import read_input, select_outputs
-from flowground.settings import Limits
 from flowground.values import LONGEST
 from flowground.wiring import WiredFlow, wire
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
@@ -28,7 +27,7 @@ def test_outputs_are_selected_by_langflows_rules() -> None:
 
 
 def form(text: str) -> WiredFlow:
-    return wire(parse_flow(f"components:\n{text}", "form.yaml", max_bytes=10_000))
+    return wire(parse_flow(f"components:\n{text}", "form.yaml"))
 
 
 TWICE = form("""\
@@ -74,11 +73,14 @@ async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> 
     assert end.selected == ("First", "Second", "Words", "Said")
 
 
-async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be() -> None:
+async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", LONGEST)
     said = "x" * (LONGEST // 2)
     for text, is_refused in ((said, False), (f"{said}x", True)):
-        request, limits = RunRequest(input_value=text, output_type="any"), Limits(answer_chars=LONGEST)
-        run = run_flow(TWICE, request, history=nothing_said, models=Meeting(0), limits=limits)
+        request = RunRequest(input_value=text, output_type="any")
+        run = run_flow(TWICE, request, history=nothing_said, models=Meeting(0))
         with pytest.raises(RunError, match=r"over 3,000,000 characters") if is_refused else nullcontext():
             await read_into([], run)
 

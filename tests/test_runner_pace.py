@@ -23,7 +23,7 @@ from tests.running import chat_flow
 
 pytestmark = pytest.mark.anyio
 
-CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml", max_bytes=10_000))
+CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml"))
 
 
 def start(models: Meeting, limits: Limits | None = None) -> AsyncGenerator[RunEvent, None]:

@@ -42,8 +42,8 @@ async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
 
 
 async def test_a_flow_file_over_the_limit_is_told(tmp_path: Path) -> None:
-    large = {"large": FLOWS["slow"] + "#" * 1024}
-    async with running(tmp_path, FLOWS | large, config={"limits": {"flow_bytes": 1024}}) as runtime:
+    large = {"large": FLOWS["slow"] + "#" * 1_048_576}
+    async with running(tmp_path, FLOWS | large) as runtime:
         assert sorted(runtime.catalogue.list_flows()) == ["fail", "long", "silent", "slow"]
         assert list(runtime.catalogue.list_problems()) == ["large.yaml"]
 

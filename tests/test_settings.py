@@ -12,6 +12,7 @@ from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import Settings, find_config
+from flowground.settings.gone import GONE
 from tests.servers import ROOT
 
 every_setting = pytest.mark.parametrize("setting", re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE))
@@ -243,3 +244,38 @@ def test_the_environment_names_the_config_file_which_must_exist(
     monkeypatch.setenv("FLOWGROUND_CONFIG", "confg.yaml")
     with pytest.raises(ConfigError, match=r"FLOWGROUND_CONFIG names 'confg.yaml', which does not exist"):
         find_config(tmp_path)
+
+
+GONE_FILE = """
+outgoing: {refresh_minutes: 5, seconds: 20}
+providers: {claude: {type: anthropic, prompt_cache: false}}
+limits:
+  queue_seconds: 0
+  visitor:
+    runs_at_once: 2
+    file_bytes: 1
+"""
+
+
+def test_a_setting_of_an_earlier_release_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load(tmp_path, GONE_FILE)
+    assert settings.outgoing.seconds == 20
+    gone = ("outgoing.refresh_minutes", "providers.claude.prompt_cache", "limits.queue_seconds", "limits.visitor")
+    for line, name in zip((2, 3, 5, 6), gone, strict=True):
+        instead = GONE[name.replace("claude", "*")]
+        assert f"config.yaml:{line}: {name}: is no setting any more. {instead}" in caplog.messages
+    assert len(caplog.messages) == 4
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_no_setting_is_gone_that_exists(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    value = "1"
+    for part in reversed(name.replace("*", "local").split(".")):
+        value = f"{{{part}: {value}}}"
+    load(tmp_path, value)
+    assert [message for message in caplog.messages if name.replace("*", "local") in message]
+    caplog.clear()
+    load(tmp_path, (ROOT / "config.yaml").read_text("utf-8"))
+    assert caplog.messages == []

@@ -51,16 +51,6 @@ async def delete(kept: Files, file: StoredFile, owner: str = "") -> bool:
     return await kept.store.write(files.delete_file, key=file.reference.id, owners=[owner or file.owner])
 
 
-def give_visitors(kept: Files, *, person: int | None = None, **bytes_of: int) -> None:
-    """So many bytes a visitor, and of `settings.sharing.public`."""
-    settings = kept.settings
-    public = settings.sharing.public.model_copy(update=bytes_of)
-    visitor = settings.limits.visitor.model_copy(update={"file_bytes": person} if person else {})
-    limits = settings.limits.model_copy(update={"visitor": visitor})
-    sharing = settings.sharing.model_copy(update={"public": public})
-    kept.settings = settings.model_copy(update={"limits": limits, "sharing": sharing})
-
-
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 KINDS = [
     *((b"\x89PNG\r\n\x1a\n...", "a.txt", "image/png"), (b"\xff\xd8\xff\xe0", "a.png", "image/jpeg")),
@@ -140,12 +130,15 @@ async def test_what_is_not_taken_leaves_nothing(kept: Files) -> None:
     assert list_bytes(kept) == []
 
 
-async def test_visitors_keep_little(kept: Files) -> None:
+async def test_visitors_keep_little(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of their own, and all of one flow together."""
     visitor = Owner("visitor", "v")
     with pytest.raises(BodyTooLarge, match="over 5 MB"):
         await keep(kept, b"x" * 5_000_001, owner=visitor)
-    give_visitors(kept, person=9_000, flow_file_bytes=10_000)
+    monkeypatch.setattr("flowground.files._MOST_OF_VISITOR", 9_000)
+    public = kept.settings.sharing.public.model_copy(update={"flow_file_bytes": 10_000})
+    sharing = kept.settings.sharing.model_copy(update={"public": public})
+    kept.settings = kept.settings.model_copy(update={"sharing": sharing})
     for owner in ("v", "w"):
         await keep(kept, owner=Owner("visitor", owner), flow_id="talk")
     with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
@@ -157,7 +150,7 @@ async def test_visitors_keep_little(kept: Files) -> None:
 
 async def test_visitors_of_one_address_add_a_share_of_a_day(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """From however many browsers. What was refused does not count, and deleting gives nothing back."""
-    give_visitors(kept, address_file_bytes=10_000)
+    monkeypatch.setattr("flowground.files.daily._MOST_OF_ADDRESS", 10_000)
 
     def add(owner: str, address: str, data: bytes = b"hello") -> Awaitable[StoredFile]:
         return keep(kept, data, owner=Owner("visitor", owner), flow_id="talk", address=address)

@@ -58,9 +58,10 @@ async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]
     ],
 )
 async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
-    tmp_path: Path, flow: str, text: str, begins: str, stream: bool
+    tmp_path: Path, flow: str, text: str, begins: str, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 21}}) as runtime:
+    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", 21)
+    async with running(tmp_path, FLOWS) as runtime:
         with pytest.raises(ComponentFailed) as failure:
             await say(runtime, flow, text, stream=stream)
         assert failure.value.code == "answer_too_long"
@@ -72,8 +73,11 @@ async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_just_within_the_limit_is_whole(tmp_path: Path, stream: bool) -> None:
-    async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 13}}) as runtime:
+async def test_an_answer_just_within_the_limit_is_whole(
+    tmp_path: Path, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", 13)
+    async with running(tmp_path, FLOWS) as runtime:
         *told, end = await say(runtime, "echo", "one", stream=stream)
         assert isinstance(end, TurnFinished)
         assert end.results["ChatOutput"].text == "You said: one"

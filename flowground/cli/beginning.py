@@ -65,7 +65,7 @@ def _write_project(given: argparse.Namespace) -> None:
 def _write_flow(given: argparse.Namespace) -> None:
     """The file's path on stdout, what to do next on stderr. Raises InvalidRequest, also for a file that is there."""
     settings = load_settings()
-    draft = make_draft(given.name, given.template, max_bytes=settings.limits.flow_bytes)
+    draft = make_draft(given.name, given.template)
     path = show_path(settings.flows / draft.file)
     write_flow_file(settings.flows, draft, shown=path)
     tell(f"{draft.name} is written. Change the file as you like; a running app reads it at once. Next:")

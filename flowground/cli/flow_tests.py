@@ -61,10 +61,9 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
         settings.providers,
         default_model=settings.default_model,
         folder=settings.data / "models",
-        answer_chars=settings.limits.answer_chars,
     )
     library = Library(
-        Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes),
+        Catalogue(settings.flows),
         settings.knowledge,
         IndexHomes(settings.data / "knowledge"),
         find_embeddings=models.find_embeddings,

@@ -144,7 +144,7 @@ def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[lis
 
 def _check_tools(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
     """Agents whose models call no tools."""
-    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data, answer_chars=1)
+    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data)
     for name in wired.tools:
         for wanted in wired.components[name].list_models():
             with suppress(ProviderError):

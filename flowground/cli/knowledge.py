@@ -38,9 +38,7 @@ def add_to(commands: Commands) -> None:
 @asynccontextmanager
 async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
     settings = load_settings()
-    models = Providers(
-        settings.providers, default_model=settings.default_model, folder=settings.data / "models", answer_chars=1
-    )
+    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data / "models")
     async with open_store(settings) as store:
         library = make_library(settings, store, read_catalogue(settings), models)
         try:

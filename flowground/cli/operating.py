@@ -104,7 +104,7 @@ async def _switch_on(kind: SwitchKind, given: argparse.Namespace) -> None:
 async def _list_flows(_: argparse.Namespace) -> None:
     """Those of files with mistakes too, by the file's name."""
     settings = load_settings()
-    catalogue = await asyncio.to_thread(Catalogue, settings.flows, max_bytes=settings.limits.flow_bytes)
+    catalogue = await asyncio.to_thread(Catalogue, settings.flows)
     async with open_store(settings) as store:
         shared = {item.flow_id: item for item in await store.read(publications.list_publications) if item.is_in_force}
         off = {item.name: item for item in await store.read(switches.list_switches) if item.kind == "flow"}

@@ -32,7 +32,7 @@ def load_settings() -> Settings:
 
 def read_catalogue(settings: Settings, names: ConfigNames | None = None) -> Catalogue:
     """The flows that a server started here would have."""
-    return Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers, names=names)
+    return Catalogue(settings.flows, servers=settings.mcp_servers, names=names)
 
 
 def read_flow(path: Path, settings: Settings, names: ConfigNames | None = None) -> WiredFlow:
@@ -41,7 +41,7 @@ def read_flow(path: Path, settings: Settings, names: ConfigNames | None = None) 
         content = path.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}") from None
-    flow = parse_flow(content, path.name, max_bytes=settings.limits.flow_bytes)
+    flow = parse_flow(content, path.name)
     return add_warnings(wire(flow, servers=settings.mcp_servers), names)
 
 

@@ -19,7 +19,7 @@ from flowground.errors import RunError
 from flowground.events import ModelProgress, OutputResult
 from flowground.messages import Reasoning, ToolCall, Usage
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
-from flowground.values import LONGEST, AddedMessage, FileReference, SaidMessage, Value, ValueKind
+from flowground.values import AddedMessage, FileReference, SaidMessage, Value, ValueKind
 from flowground.words import Schema
 
 INPUT = "input_value"
@@ -106,7 +106,7 @@ class Context:
     `input_value` is the text this component was given from outside, or None (only input components read it).
     `emit` takes pieces of text, thoughts and progress as they come, and waits while too many of them are unread; it is
     None where nobody watches, so `complete` will do. `goes_on`: the run goes on where it fails (`step.on_error`).
-    `value_bytes` is the size that a value may have. `list_tools` asks for those that the component names.
+    `list_tools` asks for those that the component names.
     `note_answer` is told each answer of a model, whose use counts then. `retries` goes with each call of one.
     `files` are what the request sent for this component. `time_zone` is the name of that of who asks. `outside` is what
     it may reach beyond this process.
@@ -119,7 +119,6 @@ class Context:
     emit: Callable[[str | Reasoning | ModelProgress], Awaitable[None]] | None
     run: RunInnerFlow = run_nowhere
     goes_on: bool = False
-    value_bytes: int = LONGEST
     list_tools: Callable[[], Awaitable[Sequence[Tool]]] = list_no_tools
     note_answer: Callable[[Completion], None] = lambda _: None
     retries: RunRetries | None = None

@@ -10,7 +10,7 @@ from flowground.components.base import Component, Context, Mistake, Output, decl
 from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, Template, find_mistake, parse_template
 from flowground.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
 from flowground.messages import Usage, sum_usage
-from flowground.values import Record, ValueKind, measure, write_text
+from flowground.values import LONGEST, Record, ValueKind, measure, write_text
 
 _ITEM = "text"
 """The name of an item that is no record."""
@@ -109,9 +109,9 @@ class _EachRun:
             result = await self._run_one(record)
             self.results[place] = result
             self._bytes += measure(result) + 1
-            if self._bytes > self._context.value_bytes:
+            if self._bytes > LONGEST:
                 raise RunError(
-                    f"The answers are over {self._context.value_bytes:,} bytes together after "
+                    f"The answers are over {LONGEST:,} bytes together after "
                     f"{sum(done is not None for done in self.results):,} of {len(self.results):,} records."
                 )
 

@@ -31,7 +31,7 @@ FlowgroundError
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
     ├── RunTimeout           it took longer than `limits.run_seconds`
     ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
-    ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
+    ├── AnswerTooLong        an answer is too long; what was said until then is kept
     ├── SentFileFailed       a file that whoever asks sent cannot be used; they are told why
     ├── NoDocuments          the flow answers from documents, and there are none yet
     ├── ComponentFailed      one component failed; carries its id and the cause

@@ -98,12 +98,12 @@ class RunOverBudget(RunError):
 
 
 class AnswerTooLong(RunError):
-    """An answer went over `limits.answer_chars`, or over the bytes that so many characters may take."""
+    """An answer went over `LONGEST_ANSWER`, or over the bytes that so many characters may take."""
 
     code = "answer_too_long"
 
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"The answer is longer than {limit:,} characters, the longest this server takes.",
-            hint="Ask for less at once. `limits.answer_chars` in config.yaml sets the length.",
+            hint="Ask for less at once.",
         )

@@ -39,6 +39,8 @@ _AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
 """Files that arrive at once in this process: of one owner, and of all."""
 _AT_ONCE_OF_ADDRESS, _AT_ONCE_OF_VISITORS = 10, 25
 """Of the visitors of one address, and of all: a new browser costs nothing, and each may take minutes."""
+_MOST_OF_VISITOR = 50_000_000
+"""Bytes of files that one visitor keeps."""
 _BLOCK = 262_144
 """Bytes that are held until they are written."""
 _PLACE_SECONDS = 3_600
@@ -171,7 +173,7 @@ class Files:
     def _find_bounds(self, offer: FileOffer) -> dict[str, Any]:
         limits = self.settings.limits
         if offer.owner.kind == "visitor":
-            return {"most": limits.visitor.file_bytes, "most_of_flow": self.settings.sharing.public.flow_file_bytes}
+            return {"most": _MOST_OF_VISITOR, "most_of_flow": self.settings.sharing.public.flow_file_bytes}
         return {"most": limits.person.file_bytes}
 
     @contextmanager
@@ -191,7 +193,7 @@ class Files:
     def _count_bytes(self, offer: FileOffer, size: int) -> AbstractContextManager[None]:
         if offer.owner.kind != "visitor":
             return nullcontext()
-        return self._daily.count(offer.address, size, most=self.settings.sharing.public.address_file_bytes)
+        return self._daily.count(offer.address, size)
 
     async def has_bytes(self, reference: FileReference) -> bool:
         """Whether nobody deleted them yet."""

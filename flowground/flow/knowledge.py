@@ -81,7 +81,7 @@ class KnowledgeSection(Section):
     urls: Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], AfterValidator(_check_urls)] = Field(
         (),
         description="Addresses of single pages and files of the web, such as `https://docs.example.com/rules`; links "
-        "in them are not followed. They are asked again after `outgoing.refresh_minutes` of config.yaml.",
+        "in them are not followed. They are asked again after an hour.",
     )
     uploads: bool = Field(
         False,

@@ -15,6 +15,7 @@ from flowground.yaml_file.document import Document, KeyPath, Node, Place, Positi
 from flowground.yaml_file.reader import Dialect, read_document
 
 FLOW_FILE = Dialect("flow file", most_values=20_000)
+MOST_BYTES = 1_048_576
 MOST_COMPONENTS = 500
 """A run steps through all of them on the event loop."""
 
@@ -32,14 +33,14 @@ _LIKE_COMPONENTS = {"steps", "nodes"}
 _SCHEMA = Header.model_json_schema()
 
 
-def parse_flow(text: str | bytes, file: str, *, max_bytes: int, old_words: OldWords = OLD_WORDS) -> Flow:
+def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS) -> Flow:
     """The flow in a file's text; `file` is the file's name.
 
     A flow with `mistakes` lacks what they are about; `wire` refuses it, once it has looked for more of them. Raises
     FlowError where that much cannot be read, and nothing else.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    document = read_document(_decode(data, file, max_bytes), file, FLOW_FILE)
+    document = read_document(_decode(data, file), file, FLOW_FILE)
     problems, root = document.problems, document.root
     if root is None or root.value is None:
         problems.add(Position(1, 1), "The file is empty: a flow has `components:`.")
@@ -76,9 +77,9 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int, old_words: OldWo
     )
 
 
-def describe_size(file: str, size: int, max_bytes: int) -> Problem:
+def describe_size(file: str, size: int) -> Problem:
     """The mistake of a file over the limit."""
-    message = f"The file has {size:,} bytes; {max_bytes:,} is the limit (`limits.flow_bytes` in config.yaml)."
+    message = f"The file has {size:,} bytes; {MOST_BYTES:,} is the limit."
     return Problem(file, 1, 1, message)
 
 
@@ -87,9 +88,9 @@ def is_uuid(address: str) -> bool:
     return UUID.fullmatch(address) is not None
 
 
-def _decode(data: bytes, file: str, max_bytes: int) -> str:
-    if len(data) > max_bytes:
-        raise FlowError([describe_size(file, len(data), max_bytes)])
+def _decode(data: bytes, file: str) -> str:
+    if len(data) > MOST_BYTES:
+        raise FlowError([describe_size(file, len(data))])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -153,7 +153,7 @@ TEMPLATES: Mapping[str, FlowTemplate] = {
 }
 
 
-def make_draft(name: str, template: str, *, address: str = "", owner: str = "", max_bytes: int) -> DraftedFlow:
+def make_draft(name: str, template: str, *, address: str = "", owner: str = "") -> DraftedFlow:
     """A file for a flow of this name, at `address` or one made from the name, which belongs to `owner`, if to anybody.
 
     Raises InvalidRequest for a name that cannot be one, FlowError for an address that the server itself has.
@@ -170,7 +170,7 @@ def make_draft(name: str, template: str, *, address: str = "", owner: str = "", 
     begin = f"name: {json.dumps(name, ensure_ascii=False)}\n{owners}"
     text = begin + TEMPLATES[template].text.replace("documents/**", f"documents/{key}/**")
     file = f"{key}.yaml"
-    flow = parse_flow(text, file, max_bytes=max_bytes)
+    flow = parse_flow(text, file)
     if flow.mistakes:
         raise FlowError(flow.mistakes)
     return DraftedFlow(flow.id, name, file, text)

@@ -19,7 +19,7 @@ Leaving = Callable[[], Coroutine[Any, Any, FlowgroundError | None]]
 
 
 _SHARE = 50
-"""Places that anybody may have while one is free, as visitors of one address may (`limits.address.runs_at_once`)."""
+"""Places that anybody may have while one is free, as visitors of one address may."""
 
 
 class AskerLeft(Exception):
@@ -29,7 +29,7 @@ class AskerLeft(Exception):
 class Admission:
     """`places` for runs, and as many who wait for `seconds` at most. On one loop."""
 
-    def __init__(self, places: int, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, places: int, *, seconds: float = 30, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = self._free = places
         self._seconds = seconds
         self._clock = clock

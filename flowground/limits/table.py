@@ -23,6 +23,8 @@ LimitedUse = Literal[
 ]
 
 MINUTE, DAY = 60, 86_400
+_ADDRESS_RUNS_AT_ONCE = 50
+"""Of all visitors of one address: it does not take all places of a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,8 @@ def _list_settings(settings: Settings) -> Iterator[Limit]:
     yield Limit("visitor", "runs_per_minute", public.runs_per_minute, "sharing.public.runs_per_minute")
     yield Limit("address", "runs_per_minute", public.address_runs_per_minute, "sharing.public.address_runs_per_minute")
     yield Limit("flow", "visitor_runs_per_day", public.runs_per_day, "sharing.public.runs_per_day")
-    bounded: dict[LimitedOne, RunBounds] = {
-        "person": limits.person, "visitor": limits.visitor, "address": limits.address, "flow": limits.flow
-    }  # fmt: skip
+    yield Limit("address", "runs_at_once", _ADDRESS_RUNS_AT_ONCE, "Flowground itself")
+    bounded: dict[LimitedOne, RunBounds] = {"person": limits.person, "flow": limits.flow}
     for of, bounds in bounded.items():
         yield Limit(of, "runs_per_minute", bounds.runs_per_minute, f"limits.{of}.runs_per_minute")
         yield Limit(of, "runs_at_once", bounds.runs_at_once, f"limits.{of}.runs_at_once")

@@ -36,11 +36,9 @@ class Catalogue:
     `servers` are the MCP servers that flows may name, `names` what else; None: these are not looked for.
     """
 
-    def __init__(
-        self, folder: Path, *, max_bytes: int, servers: Servers | None = None, names: ConfigNames | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
         self.servers = servers
-        self._folder = FlowFolder(folder, max_bytes=max_bytes, servers=servers, names=names)
+        self._folder = FlowFolder(folder, servers=servers, names=names)
         self._shelf = Shelf()
         self._lock = threading.Lock()
         self._looked = 0.0

@@ -8,7 +8,7 @@ from flowground.wiring import WiredFlow
 _SECONDS = 3_600.0
 """After it was tried, or a run of it began, a draft is gone."""
 _MOST = 50
-"""Of all people; of more the one that was made first goes. Each has `limits.flow_bytes` at most, as a file has."""
+"""Of all people; of more the one that was made first goes. Each has `MOST_BYTES` at most, as a file has."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowground.errors import FlowError, Problem
 from flowground.flow import Flow
-from flowground.flow.parse import ENV, describe_size, parse_flow
+from flowground.flow.parse import ENV, MOST_BYTES, describe_size, parse_flow
 from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.wiring import Servers, WiredFlow, wire
 
@@ -58,12 +58,9 @@ class FlowFile:
 class FlowFolder:
     """The files by name, as the last look found them."""
 
-    def __init__(
-        self, path: Path, *, max_bytes: int, servers: Servers | None = None, names: ConfigNames | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
         self.path = path
         self.files: dict[str, FlowFile] = {}
-        self._max_bytes = max_bytes
         self._servers, self._names = servers, names
 
     def look(self) -> bool:
@@ -83,24 +80,24 @@ class FlowFolder:
             return None
         try:
             with (self.path / name).open("rb") as file:
-                return file.read(self._max_bytes).decode("utf-8", "replace").removeprefix("\ufeff")
+                return file.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
         except OSError:
             return None
 
     def read_bytes(self, name: str) -> bytes:
         """All of one file. Raises OSError, and FlowError for one over the limit."""
-        return _read_content(self.path / name, self._max_bytes)
+        return _read_content(self.path / name)
 
     def find_secrets(self, name: str, data: bytes) -> set[str]:
         """The environment variables that a file of this content would name; none where it is no flow."""
         with suppress(FlowError):
-            return list_secrets(parse_flow(data, name, max_bytes=self._max_bytes))
+            return list_secrets(parse_flow(data, name))
         return set()
 
     def take(self, file: FlowFile, name: str, data: bytes) -> None:
         """What the file with this name is with this content."""
         try:
-            flow = parse_flow(data, name, max_bytes=self._max_bytes)
+            flow = parse_flow(data, name)
             file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
         except FlowError as error:
             file.good, file.broken = None, error
@@ -125,7 +122,7 @@ class FlowFolder:
     def _read(self, name: str, signature: _Signature) -> None:
         path, file, digest = self.path / name, self.files.get(name) or FlowFile(signature), ""
         try:
-            data = _read_content(path, self._max_bytes)
+            data = _read_content(path)
             digest = hashlib.sha256(data).hexdigest()
             if digest != file.digest:
                 self.take(file, name, data)
@@ -164,10 +161,10 @@ def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _read_content(path: Path, max_bytes: int) -> bytes:
+def _read_content(path: Path) -> bytes:
     """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size > max_bytes:
-            raise FlowError([describe_size(path.name, size, max_bytes)])
-        return file.read(max_bytes + 1)
+        if size > MOST_BYTES:
+            raise FlowError([describe_size(path.name, size)])
+        return file.read(MOST_BYTES + 1)

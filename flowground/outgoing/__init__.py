@@ -28,6 +28,7 @@ _AT_ONCE = 64
 _KEPT = 16
 _KEPT_SECONDS = 15
 _MOST_REDIRECTS = 5
+_MOST_BYTES = 3_000_000
 _LONGEST_URL = 8_000
 _LONGEST_TYPE = 500
 _LONGEST_MARK = 300
@@ -148,13 +149,13 @@ class Outgoing:
         headers = httpx2.Headers(response.headers)
         if headers.get("content-encoding", "identity") != "identity":
             raise RunError(f"`{url.host}` answers compressed, although it was asked not to.")
-        data, most = bytearray(), self._settings.answer_bytes
+        data = bytearray()
         stream: Any = response.stream
         async with aclosing(aiter(stream)) as chunks:
             async for chunk in chunks:
                 data += chunk
-                if len(data) > most:
-                    raise RunError(f"`{url.host}` answers with more than {most:,} bytes, the most that is taken.")
+                if len(data) > _MOST_BYTES:
+                    raise RunError(f"`{url.host}` has an answer of more than {_MOST_BYTES:,} bytes.")
         media_type, charset = _read_type(headers.get("content-type", ""))
         marks = (_read_mark(headers, name) for name in ("etag", "last-modified"))
         location = headers.get("location")

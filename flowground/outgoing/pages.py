@@ -9,6 +9,8 @@ from flowground.extraction import ENDINGS
 from flowground.knowledge import Page, PageSources
 from flowground.outgoing import Hosts, Outgoing, OutgoingAnswer, OutgoingCall, OutgoingSettings, read_url
 
+REFRESH_SECONDS = 3_600.0
+"""For so long a page is not asked again; its server pays for each."""
 _TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,500})</title>", re.IGNORECASE)
 _DOCUMENTS = {
     "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf",
@@ -36,11 +38,10 @@ class WebPages:
 
     def __init__(self, settings: OutgoingSettings) -> None:
         self._outgoing = Outgoing(settings)
-        self._refresh = settings.refresh_minutes * 60
 
     def list_sources(self, urls: tuple[str, ...]) -> PageSources | None:
         """These addresses, to be asked by `fetch`; None where there are none."""
-        return PageSources(urls, self.fetch, self._refresh) if urls else None
+        return PageSources(urls, self.fetch, REFRESH_SECONDS) if urls else None
 
     async def fetch(self, url: str, *, etag: str, last_modified: str) -> Page:
         """As `FetchPage` says: from the address's own host alone, where `outgoing` allows it. Raises RunError."""

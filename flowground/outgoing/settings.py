@@ -44,12 +44,6 @@ class OutgoingSettings(ConfigSection):
         "10.1.0.0/16 or 127.0.0.1.",
     )
     seconds: float = Field(30, gt=0, le=600, description="Longest call of a tool, redirects and answer included.")
-    answer_bytes: int = Field(
-        3_000_000, ge=1_024, le=3_145_728, description="Largest answer that a tool takes, in bytes."
-    )
-    refresh_minutes: float = Field(
-        60, ge=1, le=525_600, description="How long a page that `knowledge` names under `urls` is not asked again."
-    )
 
     @field_validator("proxy")
     @classmethod

@@ -85,7 +85,7 @@ def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault |
 class Providers:
     """All providers of one process; it lives on one event loop and opens nothing before the first call.
 
-    `folder` is where the built-in model's weights are kept, `answer_chars` the longest answer, `ways` how calls leave.
+    `folder` is where the built-in model's weights are kept, `ways` how calls leave.
     """
 
     def __init__(
@@ -94,11 +94,10 @@ class Providers:
         *,
         default_model: str,
         folder: Path,
-        answer_chars: int,
         ways: Ways = USUAL_WAYS,
     ) -> None:
         self._default = default_model
-        self._surroundings = Surroundings(folder, answer_chars, ways)
+        self._surroundings = Surroundings(folder, ways)
         self._entries: dict[str, ProviderSettings] = {name: kind.model_validate({}) for name, kind in KINDS.items()}
         self._entries |= entries
         self._opened: dict[str, Provider] = {}

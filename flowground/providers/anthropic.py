@@ -25,11 +25,6 @@ class AnthropicSettings(ProviderSettings):
         description="whether its models think before they answer: `adaptive` leaves to them how much (Claude 4.6 and "
         "later), `fixed` sets half of the longest answer aside for it (models before). Tokens of it are paid.",
     )
-    prompt_cache: bool = Field(
-        True,
-        description="marks tools and system prompt for Anthropic's cache of five minutes: read again they cost a "
-        "tenth, written a quarter more.",
-    )
 
     def open(self, name: str, surroundings: Surroundings) -> Provider:
         return Anthropic(self, name, surroundings)
@@ -59,7 +54,6 @@ class Anthropic(ModelServer):
             models=read_address(name, entry.base_url or ANTHROPIC_URL, "/models").raw_path,
             timeout=entry.timeout,
             retries=entry.retries,
-            answer_chars=surroundings.answer_chars,
             takes=entry.find_capabilities(_USUAL),
         )
 
@@ -68,10 +62,9 @@ class Anthropic(ModelServer):
             call,
             is_streamed=is_streamed,
             thinking=self._entry.thinking,
-            is_kept=self._entry.prompt_cache,
             provider=self._name,
             files=files,
         )
 
     def _open_reader(self) -> EventReader:
-        return BlockReader(self._answer_chars, self._name)
+        return BlockReader(self._name)

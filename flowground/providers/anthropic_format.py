@@ -47,22 +47,20 @@ def write_call(
     *,
     is_streamed: bool,
     thinking: Thinking = "off",
-    is_kept: bool = True,
     provider: str = "",
     files: EncodedFiles = MappingProxyType({}),
 ) -> bytes:
-    """The request's body; `is_kept` marks the tools and the system prompt for Anthropic's cache."""
-    marks = _KEPT if is_kept else {}
+    """The request's body; tools and system prompt are marked for Anthropic's cache."""
     most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
     body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": _write_messages(call, files, provider)}
     body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
     if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
-        body["system"] = [{"type": "text", "text": system, **marks}]
+        body["system"] = [{"type": "text", "text": system, **_KEPT}]
     if call.tools:
         tools = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in call.tools
         ]
-        tools[-1] |= marks
+        tools[-1] |= _KEPT
         body["tools"] = tools
     is_forced = call.tool_choice not in ("auto", "none")
     if call.tools and call.tool_choice != "auto":
@@ -124,8 +122,8 @@ def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: s
 class BlockReader(EventReader):
     """Reads a stream that has blocks, begun, filled and ended, in a message; or the whole message as one event."""
 
-    def __init__(self, answer_chars: int, provider: str = "") -> None:
-        super().__init__(answer_chars, provider)
+    def __init__(self, provider: str = "") -> None:
+        super().__init__(provider)
         self._counts: dict[str, int] = {}
         self._thought_blocks: list[dict[str, Any]] = []
 

@@ -52,7 +52,6 @@ class Azure(OpenAI):
             api_key=entry.read_key(name),
             timeout=entry.timeout,
             retries=entry.retries,
-            answer_chars=surroundings.answer_chars,
             takes=entry.find_capabilities(_USUAL),
             ways=surroundings.ways,
         )

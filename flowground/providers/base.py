@@ -213,13 +213,9 @@ class VectorModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a provider gets of its process: `folder` for files of its own, `answer_chars` as the longest answer.
-
-    `ways` says how its calls leave the process.
-    """
+    """What a provider gets of its process: `folder` for files of its own, `ways` its calls leave the process by."""
 
     folder: Path
-    answer_chars: int
     ways: Ways = USUAL_WAYS
 
 

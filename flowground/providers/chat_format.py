@@ -21,14 +21,15 @@ from flowground.providers.event_stream import (
     refuse,
 )
 from flowground.providers.tool_calls import ToolCallReader
+from flowground.values import LONGEST_ANSWER
 
 _LONGEST_REASON = 40
 
 
-def read_completion(data: bytearray, *, model: str, answer_chars: int, provider: str = "") -> Completion:
+def read_completion(data: bytearray, *, model: str, provider: str = "") -> Completion:
     """A whole answer; `model` is shown when the server names none. Raises Unreadable and AnswerTooLong."""
-    if len(data) > count_most_bytes(answer_chars):
-        raise AnswerTooLong(answer_chars)
+    if len(data) > count_most_bytes():
+        raise AnswerTooLong(LONGEST_ANSWER)
     answer = read_object(data)
     calls = ToolCallReader(provider)
     try:

@@ -12,6 +12,7 @@ from flowground.errors import AnswerTooLong
 from flowground.messages import MOST_TOKENS, LeadingThought, Reasoning, Usage, mend
 from flowground.providers.base import Completion
 from flowground.providers.tool_calls import CallsRefused, ToolCallReader
+from flowground.values import LONGEST_ANSWER
 
 NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
 """What reading something raises that is no answer."""
@@ -33,9 +34,9 @@ class Unreadable(Exception):
     did: str | None = None
 
 
-def count_most_bytes(answer_chars: int) -> int:
-    """What an answer of so many characters may weigh as JSON: each as `\\u12ab`, and what stands around them."""
-    return 65_536 + 6 * answer_chars
+def count_most_bytes() -> int:
+    """What the longest answer may weigh as JSON: each as `\\u12ab`, and what stands around them."""
+    return 65_536 + 6 * LONGEST_ANSWER
 
 
 def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
@@ -65,12 +66,12 @@ class EventReader(ABC):
     """Reads a stream of server-sent events as its bytes come; what one event means, a kind of server says.
 
     `has_ended` says that the model is finished: token counts and the last event may still come, text does not;
-    `is_done` that the last event came. `answer_chars` bounds one event as it bounds a whole answer, and what the model
-    thinks. `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its
-    reader has set it.
+    `is_done` that the last event came. `LONGEST_ANSWER` bounds one event, a whole answer and what the model thinks.
+    `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its reader has
+    set it.
     """
 
-    def __init__(self, answer_chars: int, provider: str = "") -> None:
+    def __init__(self, provider: str = "") -> None:
         self.has_ended = self.is_done = False
         self.events = 0
         self.end_by: float | None = None
@@ -79,8 +80,7 @@ class EventReader(ABC):
         self.reason: str | None = None
         self.provider = provider
         self.calls = ToolCallReader(provider)
-        self._answer_chars = answer_chars
-        self._most_bytes = count_most_bytes(answer_chars)
+        self._most_bytes = count_most_bytes()
         self._line: list[bytes] = []
         self._line_bytes = 0
         self._bytes = 0
@@ -106,7 +106,7 @@ class EventReader(ABC):
         self._bytes += len(data)
         self._line_bytes += len(data)
         if self._bytes > _STREAM_BYTES or self._line_bytes > self._most_bytes:
-            raise AnswerTooLong(self._answer_chars)
+            raise AnswerTooLong(LONGEST_ANSWER)
         if not newline:
             self._line.append(data)
             return
@@ -142,7 +142,7 @@ class EventReader(ABC):
     def read_whole(self, data: bytearray, model: str) -> Completion:
         """An answer that was not streamed, which is one event. Raises Unreadable and AnswerTooLong."""
         if len(data) > self._most_bytes:
-            raise AnswerTooLong(self._answer_chars)
+            raise AnswerTooLong(LONGEST_ANSWER)
         self.events = 1
         try:
             self.read_event(bytes(data), [])
@@ -170,8 +170,8 @@ class EventReader(ABC):
 
     def weigh_thought(self, chars: int) -> None:
         self._thought_chars += chars
-        if self._thought_chars > self._answer_chars:
-            raise AnswerTooLong(self._answer_chars)
+        if self._thought_chars > LONGEST_ANSWER:
+            raise AnswerTooLong(LONGEST_ANSWER)
 
 
 class _Spoken:

@@ -52,7 +52,6 @@ class Google(ModelServer):
             models=self._path.rstrip("/").encode(),
             timeout=entry.timeout,
             retries=entry.retries,
-            answer_chars=surroundings.answer_chars,
             takes=entry.find_capabilities(_USUAL),
         )
 
@@ -64,4 +63,4 @@ class Google(ModelServer):
         return write_call(call, has_thoughts=self._has_thoughts, provider=self._name, files=files)
 
     def _open_reader(self) -> EventReader:
-        return PartReader(self._answer_chars, self._name)
+        return PartReader(self._name)

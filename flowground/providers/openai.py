@@ -50,7 +50,6 @@ class OpenAI(ModelServer):
         api_key: str | None = None,
         timeout: float = 60,
         retries: int = 2,
-        answer_chars: int = 500_000,
         takes: Capabilities = _USUAL,
         ways: Ways = USUAL_WAYS,
     ) -> None:
@@ -67,18 +66,16 @@ class OpenAI(ModelServer):
             ways=ways,
         )
         models = read_address(name, base_url, "/models").raw_path
-        super().__init__(
-            name, server, models=models, timeout=timeout, retries=retries, answer_chars=answer_chars, takes=takes
-        )
+        super().__init__(name, server, models=models, timeout=timeout, retries=retries, takes=takes)
 
     def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
         return write_call(call, is_streamed=is_streamed, renamed=self._renamed, provider=self._name, files=files)
 
     def _open_reader(self) -> EventReader:
-        return ChunkReader(self._answer_chars, self._name)
+        return ChunkReader(self._name)
 
     def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
-        return read_completion(data, model=call.model, answer_chars=self._answer_chars, provider=self._name)
+        return read_completion(data, model=call.model, provider=self._name)
 
 
 class OpenAISettings(ProviderSettings):
@@ -126,7 +123,6 @@ def _open(
         api_key=key,
         timeout=entry.timeout,
         retries=entry.retries,
-        answer_chars=surroundings.answer_chars,
         takes=takes,
         ways=surroundings.ways,
     )

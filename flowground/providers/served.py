@@ -27,8 +27,8 @@ class ModelServer(ABC):
 
     `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
     and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
-    only, as far as the run has some left. `models` is the path that lists the server's models. `answer_chars` bounds
-    the bytes that are read of an answer, `takes` what its models are asked.
+    only, as far as the run has some left. `models` is the path that lists the server's models, `takes` what its
+    models are asked.
     """
 
     answer_word = "an answer of this kind"
@@ -46,7 +46,6 @@ class ModelServer(ABC):
         models: bytes,
         timeout: float,
         retries: int,
-        answer_chars: int,
         takes: Capabilities,
     ) -> None:
         self._name = name
@@ -55,8 +54,7 @@ class ModelServer(ABC):
         self._takes = takes
         self._timeout = timeout
         self._retries = retries
-        self._answer_chars = answer_chars
-        self._most_bytes = count_most_bytes(answer_chars)
+        self._most_bytes = count_most_bytes()
         self._is_down = False
 
     async def complete(self, call: ModelCall) -> Completion:

@@ -57,7 +57,7 @@ from flowground.runner.scope import RunScope, Within
 from flowground.runner.selection import finds_output
 from flowground.runner.tools import describe_tools, prepare_call, write_result
 from flowground.settings import Limits
-from flowground.values import check_size, write_text
+from flowground.values import LONGEST_ANSWER, check_size, write_text
 from flowground.wiring import WiredFlow, keeps_messages
 from flowground.wiring.tools import WiredTool
 
@@ -315,19 +315,18 @@ class _Run:
 
         Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first.
         """
-        ports, most, text = self.wired.ports[name], self.scope.limits.value_bytes, None
-        for port, kind in ports.items():
+        text = None
+        for port, kind in self.wired.ports[name].items():
             if (value := output.values.get(port, _NOTHING)) is not _NOTHING:
-                check_size(value, kind, most=most)
+                check_size(value, kind)
                 if text is None:
                     text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
-        limit = self.scope.limits.answer_chars
-        if len(text) > limit and (component.streams or component.gives_output):
+        if len(text) > LONGEST_ANSWER and (component.streams or component.gives_output):
             for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
-                self._put_token(target, text[:limit])
-            raise AnswerTooLong(limit)
+                self._put_token(target, text[:LONGEST_ANSWER])
+            raise AnswerTooLong(LONGEST_ANSWER)
         return text
 
     def _make_context(self, name: str, component: Component, within: Within | None = None) -> Context:
@@ -344,7 +343,6 @@ class _Run:
             emit=self._make_emit(name) if self.request.stream and component.calls_out else None,
             run=partial(self._run_inner, name, within.call),
             goes_on=name in self.wired.fallbacks,
-            value_bytes=self.scope.limits.value_bytes,
             list_tools=partial(self._list_tools, Within(within.call, (*within.agents, name))),
             note_answer=partial(self._note_answer, component),
             retries=self.scope.budget,
@@ -400,7 +398,7 @@ class _Run:
             error.message = component.tell_failure(error.message)
             raise
         for port, value in output.values.items():
-            check_size(value, ports[port], most=self.scope.limits.value_bytes)
+            check_size(value, ports[port])
         return write_result(component.tell_model(output), ports, told=component.tool_port), output.usage
 
     def _say(self, name: str, piece: str) -> None:
@@ -416,7 +414,7 @@ class _Run:
         self.queue.put(Token(target, text))
 
     def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:
-        queue, actions, left = self.queue, self.actions, self.scope.limits.answer_chars
+        queue, actions, left = self.queue, self.actions, LONGEST_ANSWER
 
         async def emit(piece: str | Reasoning | ModelProgress) -> None:
             nonlocal left
@@ -436,7 +434,7 @@ class _Run:
             if piece:
                 self._say(name, piece)
             if left < 0:
-                raise AnswerTooLong(self.scope.limits.answer_chars)
+                raise AnswerTooLong(LONGEST_ANSWER)
             await queue.wait_for_room()
 
         return emit

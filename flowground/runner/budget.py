@@ -9,6 +9,8 @@ from flowground.providers.base import Completion
 from flowground.settings import Limits
 
 SumCost = Callable[[Iterable[tuple[str | None, Usage]]], float | None]
+_MOST_RETRIES = 20
+"""Repeats of calls to models that one run may make, all its steps and flows together."""
 _MOST_INNER_STEPS = 200
 """Steps of inner flows that a run keeps for its trace."""
 
@@ -59,7 +61,7 @@ class RunBudget:
     def take_retry(self) -> bool:
         """A call to a model may be repeated, in any step of the run."""
         self.retries += 1
-        return self.retries <= self.limits.run_retries
+        return self.retries <= _MOST_RETRIES
 
     def note_stand_in(self, provider: str) -> None:
         """A call goes to a fallback of this provider."""

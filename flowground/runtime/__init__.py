@@ -67,13 +67,12 @@ class Runtime:
         self.settings = settings
         self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
         functions = Functions(settings.functions, settings.root)
-        names, most = ConfigNames(settings.knowledge, settings.databases, functions.find), settings.limits.flow_bytes
-        self.catalogue = Catalogue(settings.flows, max_bytes=most, servers=settings.mcp_servers, names=names)
+        names = ConfigNames(settings.knowledge, settings.databases, functions.find)
+        self.catalogue = Catalogue(settings.flows, servers=settings.mcp_servers, names=names)
         self.models = Providers(
             settings.providers,
             default_model=settings.default_model,
             folder=settings.data / "models",
-            answer_chars=settings.limits.answer_chars,
             ways=settings.outgoing.ways,
         )
         self.library = make_library(settings, self.store, self.catalogue, self.models)
@@ -91,7 +90,7 @@ class Runtime:
             note_removal=lambda: self.forgetting.look_soon(REMOVED),
         )
         self.run_limits = RunLimits(settings, self.store, secret=self.sign_in.cookies.key)
-        self.admission = Admission(settings.limits.runs_at_once, seconds=settings.limits.queue_seconds)
+        self.admission = Admission(settings.limits.runs_at_once)
         self.forgetting = Forgetting(self.store, settings.retention, settings.sharing.public)
         self.forgetting.files = self.files
         self.store.on_erasure = self.forget_files

@@ -6,6 +6,7 @@ and `headers` of `mcp_servers`) and is an error everywhere else. An unknown sett
 right one. docs/settings.md is generated from the fields below.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from flowground.outgoing.search import SearchSettings
 from flowground.outgoing.settings import OutgoingSettings, require_networks
 from flowground.providers import KINDS, ProviderEntry, find_fault, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
+from flowground.settings.gone import GONE
 from flowground.settings.limits import Limits as Limits
 from flowground.settings.limits import PriceSettings
 from flowground.settings.limits import PublicSettings as PublicSettings
@@ -30,6 +32,8 @@ from flowground.settings.organization import OrganizationSettings
 from flowground.words import join_words, suggest
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_http_address, check_pattern
+
+_log = logging.getLogger(__name__)
 
 LocalMode = Literal["open", "link", "off"]
 MayWrite = Literal["admins", "authors", "nobody"]
@@ -74,9 +78,6 @@ class RetentionSettings(ConfigSection):
         le=36_500,
         description="Days after which a line of the audit trail, or an access request that was decided, is deleted. "
         "0: never.",
-    )
-    attempts_days: int = Field(
-        1, ge=0, le=36_500, description="Days after which a password that was tried is forgotten. 0: never."
     )
 
 
@@ -179,6 +180,7 @@ class Settings(ConfigSection):
         Raises ConfigError with one line a mistake: file, line, setting and nearest right word.
         """
         file = read_config(path)
+        _leave_out_gone(file)
         root = path.resolve().parent
         missing = dict(_fill_secrets(file))
         found = [(place, "`${env:…}` is read in secrets only") for place in find_variables(file.data)]
@@ -200,6 +202,25 @@ class Settings(ConfigSection):
         for name, variable in missing.items():
             settings.providers[name]._missing_variable = variable  # noqa: SLF001 - this file's own
         return settings.model_copy(update=_make_absolute(settings, root))
+
+
+def _leave_out_gone(file: ConfigFile) -> None:
+    """Takes settings of earlier releases out of the file's data, with a warning for each."""
+    for name, instead in GONE.items():
+        for place in _find_places(file.data, tuple(name.split("."))):
+            holder: Any = file.data
+            for key in place[:-1]:
+                holder = holder[key]
+            del holder[place[-1]]
+            _log.warning("%s", file.say(place, f"is no setting any more. {instead}"))
+
+
+def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list[KeyPath]:
+    """Where a dotted name stands in `data`; `*` is any name."""
+    if not names:
+        return [place]
+    keys = [key for key in data if names[0] in ("*", key)] if isinstance(data, dict) else []
+    return [found for key in keys for found in _find_places(data[key], names[1:], (*place, key))]
 
 
 def find_config(app_folder: Path) -> Path:
@@ -287,9 +308,7 @@ def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     limits = settings.limits
     if limits.run_money and not settings.prices.models:
         yield ("limits", "run_money"), "needs `prices.models`, which says what models cost"
-    for name, bounds in (
-        ("person", limits.person), ("visitor", limits.visitor), ("address", limits.address), ("flow", limits.flow)
-    ):  # fmt: skip
+    for name, bounds in (("person", limits.person), ("flow", limits.flow)):
         if bounds.money_per_day and not settings.prices.models:
             yield ("limits", name, "money_per_day"), "needs `prices.models`, which says what models cost"
 

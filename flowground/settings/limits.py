@@ -31,21 +31,6 @@ class StoredBounds(RunBounds):
     )
 
 
-class VisitorBounds(StoredBounds):
-    file_bytes: int = Field(
-        50_000_000, ge=0, description="Bytes of files that one visitor keeps, each counted as 4,096 at least."
-    )
-
-
-class AddressBounds(RunBounds):
-    runs_at_once: int = Field(
-        50,
-        ge=0,
-        description="Runs of one address's visitors that go on at the same time, in one process: so no address takes "
-        "all of `limits.runs_at_once`. 0: no limit.",
-    )
-
-
 class PublicSettings(ConfigSection):
     """What people who did not sign in may use up; 0 is no limit."""
 
@@ -69,12 +54,6 @@ class PublicSettings(ConfigSection):
     flow_file_bytes: int = Field(
         1_000_000_000, ge=0, description="Bytes of files that all visitors of one flow keep together. 0: no limit."
     )
-    address_file_bytes: int = Field(
-        200_000_000,
-        ge=0,
-        description="Bytes of files that visitors of one address (IPv6: /64) add on a day, each counted as 4,096 at "
-        "least. Each process counts its own, from its start. 0: no limit.",
-    )
 
 
 class Limits(ConfigSection):
@@ -92,16 +71,6 @@ class Limits(ConfigSection):
         gt=0,
         description="Longest wait for a request's head, for the next piece of its body (the whole body has ten times "
         "that), for its client to read on, and for the first word of a page whose visitor is not signed in.",
-    )
-    value_bytes: int = Field(
-        3_000_000,
-        ge=1024,
-        description="Largest value that a component gives to the next, a text counted in characters; a larger one "
-        "fails it.",
-    )
-    flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
-    answer_chars: int = Field(
-        500_000, ge=1, description="Longest answer of a model or an output; a longer one fails and keeps this much."
     )
     run_seconds: float = Field(
         600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
@@ -122,12 +91,6 @@ class Limits(ConfigSection):
         ge=0,
         description="What the models of one run may cost, by `prices`, with the flows that it runs: once it is "
         "reached, no further component begins and the run fails. 0: no limit.",
-    )
-    run_retries: int = Field(
-        20,
-        ge=0,
-        description="Repeats of calls to models that one run may make, all its steps and flows together; a call that "
-        "goes to a fallback counts as one, and goes there also when none is left.",
     )
     approval_seconds: float = Field(
         600,
@@ -158,10 +121,9 @@ class Limits(ConfigSection):
         500,
         ge=1,
         description="Runs that one process has under way at once, of everybody together. As many more wait for "
-        "`queue_seconds`, in the order in which they came; who comes after them gets 503 with `Retry-After`. Nobody, "
+        "half a minute, in the order in which they came; who comes after them gets 503 with `Retry-After`. Nobody, "
         "with all their tokens, has more than fifty of either, or half of what the others leave, whichever is more.",
     )
-    queue_seconds: float = Field(30, ge=0, le=600, description="Longest wait of a run for its place. 0: none waits.")
     guest_pages: int = Field(
         400,
         ge=1,
@@ -181,8 +143,6 @@ class Limits(ConfigSection):
     )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
     person: StoredBounds = StoredBounds()
-    visitor: VisitorBounds = VisitorBounds()
-    address: AddressBounds = AddressBounds()
     flow: RunBounds = RunBounds()
 
 

@@ -121,12 +121,19 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api, mon
 
 @pytest.mark.parametrize(
     ("flow", "limits", "status", "code"),
-    [("talks", {"answer_chars": 15}, 502, "answer_too_long"), ("silent", {"run_seconds": 0.5}, 504, "run_timeout")],
+    [("talks", {}, 502, "answer_too_long"), ("silent", {"run_seconds": 0.5}, 504, "run_timeout")],
 )
 @QUERIES
 async def test_a_run_over_its_bounds_says_which(
-    tmp_path: Path, flow: str, limits: dict[str, Any], status: int, code: str, query: str
+    tmp_path: Path,
+    flow: str,
+    limits: dict[str, Any],
+    status: int,
+    code: str,
+    query: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", 15)
     flows = {"talks": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
     async with serving(tmp_path, config={"limits": limits}, flows=flows) as api:
         said, _ = await api.read_outcome(flow, SAID, query=query)

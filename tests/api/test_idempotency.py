@@ -318,7 +318,7 @@ async def test_those_that_came_at_once_count_as_requests_too(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("limits", "status", "code"),
     [
-        ({"runs_at_once": 1, "queue_seconds": 0}, 503, "server_busy"),
+        ({"runs_at_once": 1}, 503, "server_busy"),
         ({"person": {"runs_at_once": 1}}, 429, "runs_at_once"),
         ({"flow": {"runs_at_once": 1}}, 429, "runs_at_once"),
         ({"person": {"tokens_per_day": 1}}, 429, "daily_limit_reached"),
@@ -329,6 +329,7 @@ async def test_a_repeat_takes_no_place_and_is_no_run_at_once_and_none_of_the_day
     tmp_path: Path, limits: dict[str, Any], status: int, code: str
 ) -> None:
     async with limited(tmp_path, **limits) as api:
+        api.runtime.admission._seconds = 0  # nobody waits for a place
         first = asyncio.create_task(ask(api, "slow", "?stream=sse", input_value=SAID))
         await api.find_running("You said: ")
         if code == "daily_limit_reached":

@@ -238,11 +238,13 @@ async def read_calmly(api: Api, method: str, path: str, query: str = "", content
 
 @pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])
 @pytest.mark.parametrize("asked", ["message", "tweak"])
-async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: str, asked: str) -> None:
+async def test_the_longest_answers_keep_nobody_waiting(
+    tmp_path: Path, query: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", 1_000_000)
     said = text(200_000, 'é"\\\n🐎\t') if asked == "message" else text(1_000_000, "€")
     content = body({"input_value": said}) if asked == "message" else tweak("ChatInput", "input_value", said)
-    limits = {"message_chars": 1_000_000, "answer_chars": 1_000_000}
-    async with serving(tmp_path, config={"limits": limits}) as api:
+    async with serving(tmp_path, config={"limits": {"message_chars": 1_000_000}}) as api:
         answer = await read_calmly(api, "POST", "/api/v1/run/echo", query.removeprefix("?"), content)
     last = next(line for line in reversed(answer.decode().split("\n")) if "{" in line)
     found = json.loads(last[last.index("{") :])

@@ -63,8 +63,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
     running = runtime.get()
     with failure.draw_refusals():
         owner = caller.person if caller.kind == "member" else ""
-        most = running.settings.limits.flow_bytes
-        draft = make_draft(name, template, address=address, owner=owner or "", max_bytes=most)
+        draft = make_draft(name, template, address=address, owner=owner or "")
         new_flows.require_free_address(running.access, draft)
         return draft
     return None
