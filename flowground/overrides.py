@@ -33,7 +33,7 @@ def find_changes(wired: WiredFlow, values: FieldValues, caller: Caller) -> dict[
     """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
 
     Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
-    always can, so an editor may hand over all it shows. Presets and links of an older flow file are refused like that.
+    always can, so an editor may hand over all it shows. Links of an older flow file are refused like that.
     """
     seen = wired.policy.list_fields(caller)
     touched = keep_values(values, lambda name, key, value: not _is_own(seen.get(name, {}).get(key), value))
@@ -90,9 +90,7 @@ def write_link(values: FieldValues) -> str:
     packed = packing.compress(plain.encode(errors="replace")) + packing.flush()
     word = base64.urlsafe_b64encode(packed).decode().rstrip("=")
     if len(word) > LONGEST_LINK:
-        raise InvalidRequest(
-            "These overrides are too long for a link.", hint="Keep them as a preset, or copy the code instead."
-        )
+        raise InvalidRequest("These overrides are too long for a link.", hint="Copy the code instead.")
     return word
 
 

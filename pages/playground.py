@@ -6,7 +6,7 @@ from flowground import runtime
 from flowground.ui.chat.chat import draw_playground
 from flowground.ui.chat.conversation import Conversation, find_session
 from flowground.ui.inside import editing
-from flowground.ui.overrides.presets_and_links import draw_arrived
+from flowground.ui.overrides.links import draw_arrived
 from flowground.ui.overrides.state import find_overrides_state
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, insert, select
 
 from flowground.access import Access, account
 from flowground.caller import Caller
@@ -101,3 +101,13 @@ async def collect_data(access: Access, caller: Caller) -> dict[str, Any]:
     """A person's own file."""
     read: dict[str, Any] = json.loads("".join([piece async for piece in await account.read_data(access, caller)]))
     return read
+
+
+def keep_preset(connection: Connection, *, owner: str, name: str = "mine", overrides: str = "{}") -> None:
+    """What an earlier release kept of a person's overrides."""
+    row = {"owner": owner, "flow_id": "talk", "name": name, "overrides": overrides, "changed_at": 1.0}
+    connection.execute(insert(tables.presets).values(row))
+
+
+def count_presets(connection: Connection, *, owner: str) -> int:
+    return connection.scalar(select(func.count()).where(tables.presets.c.owner == owner)) or 0

@@ -296,25 +296,25 @@ BOBS = Sharing(True, "people", frozenset({"bob", "zoe"}))
 
 
 async def test_looking_as_somebody_shows_what_they_meet(acme: Runtime) -> None:
-    who = ["visitor", "member", "member:bob", "member:anton", "member:zoe", "member:nobody"]
+    who = ["visitor", "member"]
     for sharing, seen in (
-        (Sharing(False), ["sign in", "nothing", "nothing", "opens"]),
-        (Sharing(True), ["sign in", "opens", "opens", "opens"]),
-        (BOBS, ["sign in", "nothing", "opens", "opens"]),
-        (Sharing(True, "public"), ["opens", "opens", "opens", "opens"]),
+        (Sharing(False), ["sign in", "nothing"]),
+        (Sharing(True), ["sign in", "opens"]),
+        (BOBS, ["sign in", "nothing"]),
+        (Sharing(True, "public"), ["opens", "opens"]),
     ):
         await put(acme, sharing, "talk")
         for name in ("augusta", "olga"):
             caller = await sign_in(acme, name)
-            found = [(await look_as(acme.access, caller, "talk", one)).seen for one in who]
-            assert found == [*seen, "sign in", "sign in"]
+            found = [await look_as(acme.access, caller, "talk", one) for one in who]
+            assert found == seen
 
 
 async def test_only_who_may_publish_the_flow_looks_as_somebody(acme: Runtime) -> None:
     await put(acme, Sharing(True), "talk")
     for name in ("bob", "anton"):
         with pytest.raises(NotAllowed):
-            await look_as(acme.access, await sign_in(acme, name), "talk", "member:augusta")
+            await look_as(acme.access, await sign_in(acme, name), "talk", "member")
     olga = await sign_in(acme, "olga")
     with pytest.raises(FlowNotFound):
         await look_as(acme.access, olga, "unknown", "member")

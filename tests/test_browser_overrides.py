@@ -123,22 +123,6 @@ def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page",
     assert ada.get_by_text("Something went wrong here").count() == 0
 
 
-def test_a_preset_is_kept_loaded_and_deleted(house: AppServer, ada: "Page") -> None:
-    pane = open_pane(ada)
-    change(ada, "Tone", "formal")
-    open_menu(pane.get_by_role("button", name="Presets"))
-    ada.get_by_label("Save these overrides as").fill("for letters")
-    ada.get_by_role("button", name="Save").click()
-    ada.get_by_role("button", name="for letters").wait_for()
-    go(ada, f"{house.url}/api_access?flow=talk")  # another visit, on the page of its own
-    ada.get_by_role("tab", name="Temporary overrides", exact=True).click()
-    open_menu(ada.get_by_role("button", name="Presets")).get_by_role("button", name="for letters").click()
-    ada.get_by_role("tab", name="Temporary overrides (1)", exact=True).wait_for()
-    assert still(ada).get_by_role("textbox", name="Tone").input_value() == "formal"
-    open_menu(ada.get_by_role("button", name="Presets")).get_by_role("button", name="Delete").click()
-    ada.get_by_role("button", name="for letters").wait_for(state="detached")
-
-
 def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServer, ada: "Page", page: "Page") -> None:
     pane = open_pane(ada)
     change(ada, "Tone", "rude *and* loud")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from flowground.forgetting import Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, audit, tables
-from flowground.store.flows import presets, publications, switches
+from flowground.store.flows import publications, switches
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import (
     access_requests,
@@ -31,7 +31,7 @@ from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files,
 from tests.organization import organization
 from tests.run_rows import eventually as until
 from tests.running import running
-from tests.stored import list_entries, list_sessions
+from tests.stored import count_presets, keep_preset, list_entries, list_sessions
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ async def make_member(store: Store, name: str) -> str:
     by = f"member:{member}"
     token, _ = await write(tokens.create, name=f"{name}'s laptop", owner=member, flows=None, expires_at=None, by=by)
     await write(tokens.revoke, token_id=token.id, by=by)
-    await write(presets.save, flow_id="talk", owner=by, name=name, values={"Prompt": {"template": name * 99}})
+    await write(keep_preset, owner=by, name=name, overrides=name * 99)
     await write(access_requests.ask, flow_id="other", member=member, note=f"{name} wants in")
     await write(access_requests.ask, flow_id="third", member="somebody", note="me too")
     for request in await store.read(access_requests.list_open, flows=["third"]):
@@ -115,7 +115,7 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
     changed = await store.read(publications.find, flow_id="flow q")
     assert (changed and changed.changed_by) == left.pseudonym
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{other}")) == 5
-    assert len(await store.read(presets.list_presets, flow_id="talk", owner=f"member:{other}")) == 1
+    assert await store.read(count_presets, owner=f"member:{other}") == 1
     newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
     assert newcomer.id != member
 
@@ -123,7 +123,7 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
 async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store, url: str, tmp_path: Path) -> None:
     before = {"ada": ConfigEntry("one password", f"{WORD}@example.com")}
     await store.write(config_entries.reconcile, entries=before)
-    await store.write(presets.save, flow_id="talk", owner="member:ada", name="mine", values={"A": {"b": WORD}})
+    await store.write(keep_preset, owner="member:ada", overrides=WORD)
     for number in range(30):
         await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
     assert find_everywhere(url, tmp_path)

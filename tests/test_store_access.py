@@ -1,4 +1,4 @@
-"""Members, sign-ins, tokens, sharings, groups, links, requests and presets, on both databases."""
+"""Members, sign-ins, tokens, sharings, groups, links and requests, on both databases."""
 
 import asyncio
 import time
@@ -9,8 +9,7 @@ import pytest
 
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
-from flowground.store.flows import presets, publications
-from flowground.store.flows.presets import Preset
+from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import access_requests, attempts, groups, members, password_links, sign_ins, tokens
 from flowground.store.people.groups import Group
@@ -246,52 +245,3 @@ async def test_a_request_is_kept_short_and_may_be_repeated_a_day_after_it_was_de
     await store.write(lambda to: [to.execute(a_day_passes)])
     more = [await ask(f"{number}") for number in ("talk", *range(access_requests.MOST_OPEN))]
     assert more == [True] * access_requests.MOST_OPEN + [False]
-
-
-# Presets: one person's, for one flow
-
-ADA: dict[str, Any] = {"flow_id": "f", "owner": "member:ada"}
-VALUES: dict[str, dict[str, Any]] = {"Model": {"temperature": 0.4, "seed": None}, "P": {"t": "👋 \x00 ''"}}
-
-
-async def save(store: Store, name: str, values: dict[str, dict[str, Any]] = VALUES, **place: Any) -> Preset:
-    return await store.write(presets.save, **(ADA | place), name=name, values=values)
-
-
-async def names(store: Store, **place: Any) -> list[str]:
-    return [preset.name for preset in await store.read(presets.list_presets, **(ADA | place))]
-
-
-async def test_a_preset_is_kept_as_it_was_one_of_a_name(store: Store) -> None:
-    kept = await save(store, "  Warm  and long ")
-    assert (kept.name, kept.values) == ("Warm and long", VALUES)
-    assert await store.read(presets.list_presets, **ADA) == [kept]
-    for name in ("b", "C", "a"):
-        await save(store, name)
-    await save(store, "b", {"Model": {"temperature": 1}})
-    assert await names(store) == ["a", "b", "C", "Warm and long"]
-    assert (await store.read(presets.list_presets, **ADA))[1].values == {"Model": {"temperature": 1}}
-
-
-async def test_presets_are_one_persons_for_one_flow(store: Store) -> None:
-    await save(store, "mine")
-    await save(store, "bens", owner="member:ben")
-    await save(store, "other", flow_id="g")
-    assert await names(store) == ["mine"]
-    removed = [await store.write(presets.remove, **ADA, name=name) for name in ("bens", "mine", "mine")]
-    assert removed == [False, True, False]
-    assert (await names(store), await names(store, owner="member:ben")) == ([], ["bens"])
-
-
-async def test_there_is_an_end_to_presets(store: Store) -> None:
-    for name in ("", "  ", "a" * 61, "a\u202eb", "a\x00b"):
-        with pytest.raises(InvalidRequest, match="one line of 1 to 60 characters"):
-            await save(store, name)
-    with pytest.raises(InvalidRequest, match="too large"):
-        await save(store, "large", {"P": {"t": "a" * 200_001}})
-    for number in range(50):
-        await save(store, f"{number}")
-    with pytest.raises(InvalidRequest, match="50 presets for this flow already"):
-        await save(store, "one more")
-    await save(store, "7")
-    assert len(await names(store)) == 50

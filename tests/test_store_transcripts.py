@@ -8,11 +8,10 @@ import pytest
 
 from flowground.errors import InvalidRequest
 from flowground.store import Store
-from flowground.store.flows import presets
 from flowground.store.runs import conversations, erasing, recent, session_lists, transcripts, turns
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from flowground.store.runs.traces import TraceStep
-from tests.stored import export_conversations, list_entries, list_runs
+from tests.stored import count_presets, export_conversations, keep_preset, list_entries, list_runs
 from tests.stored_chats import START, here, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
@@ -135,13 +134,13 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     await take_turn(store, said("1"), owner=old)
     await say(store, "2", "t", flow_id="talk", owner=old)
     await say(store, "theirs", owner="member:bob")
-    await store.write(presets.save, owner=old, flow_id="talk", name="mine", values={})
+    await store.write(keep_preset, owner=old)
     for owner, has_some in ((old, True), (new, False)):
         assert await store.read(transcripts.has_conversations, owner=owner) == has_some
     assert [await store.write(transcripts.hand_over, old=old, new=new, by=new) for _ in range(2)] == [2, 0]
     assert not await store.read(transcripts.has_conversations, owner=old)
     assert (await find_texts(store, owner=new), await find_texts(store, owner="member:bob")) == (["1", "2"], ["theirs"])
-    assert [preset.name for preset in await store.read(presets.list_presets, owner=new, flow_id="talk")] == ["mine"]
+    assert await store.read(count_presets, owner=new) == 1
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (new, "conversations.handed_over", f"{old} {new}")
 

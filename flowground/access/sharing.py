@@ -3,7 +3,6 @@
 Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -14,24 +13,14 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Publication, Sharing
 from flowground.store.people import groups
 from flowground.store.runs import numbers
-from flowground.wiring import WiredFlow
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
 """Any member, in no group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What the stand-in meets at the flow's address. `wired` is None unless it opens.
-
-    `name` is what the member signs in with, where it is one. `seen` "nothing" is the page of an unknown flow, "sign in"
-    the sign-in form.
-    """
-
-    seen: Literal["opens", "nothing", "sign in"]
-    name: str | None = None
-    wired: WiredFlow | None = None
+Seen = Literal["opens", "nothing", "sign in"]
+"""What somebody meets at a flow's address: "nothing" is the page of an unknown flow, "sign in" the sign-in form."""
 
 
 async def publish(access: Access, caller: Caller, address: str, *, is_shared: bool) -> None:
@@ -76,28 +65,19 @@ async def count_users(access: Access, caller: Caller, address: str, *, since: da
     return await access.store.read(numbers.count_people, flow_id=wired.id, since=since, besides=owner)
 
 
-async def look_as(access: Access, caller: Caller, address: str, who: str) -> Preview:
-    """The shareable playground as somebody else meets it: the same questions, asked for a stand-in.
-
-    `who` is "visitor", "member" or "member:NAME". Nothing that belongs to NAME is read but their rights.
-    """
+async def look_as(access: Access, caller: Caller, address: str, who: str) -> Seen:
+    """The shareable playground as a member (`SOMEBODY`) or somebody `SIGNED_OUT` meets it: the same questions, asked
+    for a stand-in."""
     await access.open_to_publish(caller, address)
-    name = who.partition(":")[2] or None
-    stand_in = await (access.admit_visitor("preview", address) if who == SIGNED_OUT else _find_stand_in(access, name))
+    member = Caller("member", "", "member")
+    stand_in = await access.admit_visitor("preview", address) if who == SIGNED_OUT else member
     if stand_in is None:
-        return Preview("sign in", name)
+        return "sign in"
     try:
-        return Preview("opens", name, await access.open_flow(stand_in, address))
+        await access.open_flow(stand_in, address)
     except FlowNotFound:
-        return Preview("nothing", name)
-
-
-async def _find_stand_in(access: Access, name: str | None) -> Caller | None:
-    """None: somebody who cannot sign in."""
-    if name is None:
-        return Caller("member", "", "member")
-    member = await access.sign_in.roster.find_named(name)
-    return Caller("member", member.id, member.role) if member is not None and member.is_active else None
+        return "nothing"
+    return "opens"
 
 
 async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> None:

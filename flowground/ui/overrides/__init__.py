@@ -1,1 +1,1 @@
-"""Temporary overrides on the page: editors, presets, links, and the chip that says they apply."""
+"""Temporary overrides on the page: editors, links, and the chip that says they apply."""

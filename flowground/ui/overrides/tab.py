@@ -9,7 +9,7 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.fields.policy import FieldPolicy, Widget
 from flowground.overrides import FieldValues
-from flowground.ui.overrides import presets_and_links
+from flowground.ui.overrides import links
 from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
 from flowground.ui.page.actions import draw_action
@@ -49,7 +49,7 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> No
 
 
 def _draw_tools(caller: Caller, state: Overrides) -> str:
-    """Search, presets, link, reset; returns what is searched for."""
+    """Search, link, reset; returns what is searched for."""
     wired = state.wired
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         wanted = st.text_input(
@@ -61,9 +61,8 @@ def _draw_tools(caller: Caller, state: Overrides) -> str:
             label_visibility="collapsed",
             width=220,
         )
-        presets_and_links.draw_presets(caller, wired)
         if caller.sees_inside:
-            presets_and_links.draw_link(wired, state.good)
+            links.draw_link(wired, state.good)
         st.button(
             "Reset all",
             key=f"overrides:reset:{wired.id}",

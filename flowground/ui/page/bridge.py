@@ -45,7 +45,7 @@ def change(
 
 
 def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:
-    """As `call`, for what the store reads: `read(presets.list_presets, flow_id=…, owner=…)`."""
+    """As `call`, for what the store reads: `read(records.find_run, run_id=…)`."""
     return call(runtime.get().store.read(job, *args, **options))
 
 

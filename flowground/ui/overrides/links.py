@@ -1,10 +1,8 @@
-"""Overrides that outlive the visit: a person's presets, and links that bring them to a colleague."""
+"""Links that carry overrides to another visit, or to a colleague who accepts them first."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -12,76 +10,15 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.overrides import FieldValues, drop_secrets, find_changes, read_link, write_link
-from flowground.store.flows import presets
-from flowground.store.flows.presets import Preset
 from flowground.ui.overrides.state import count, find_overrides_state, write_count, write_value
-from flowground.ui.page import bridge, browser, copying, failure, words
+from flowground.ui.page import browser, copying, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
 
 _PARAMETER = "overrides"
 """What a link to the playground calls them in its address."""
-_REFUSED = "presets:refused"
 _LONG = 80
-
-
-def draw_presets(caller: Caller, wired: WiredFlow) -> None:
-    """The menu of this person's presets for the flow: load, delete, keep the present overrides under a name."""
-    menu = st.popover("Presets", icon=":material/bookmark:", key=f"presets:{wired.id}", on_change="rerun")
-    if not menu.open:
-        return
-    with menu:
-        found = bridge.read(presets.list_presets, flow_id=wired.id, owner=str(caller.owner))
-        if not found:
-            st.caption("Save your overrides under a name to find them here. Only you can see them.")
-        for preset in found:
-            _draw_preset(caller, wired, preset)
-        if values := drop_secrets(wired, find_overrides_state(caller, wired).good):
-            _draw_form(caller, wired, values)
-        else:
-            st.caption("Change a field, and you can save it here.")
-        failure.draw_kept(_REFUSED)
-
-
-def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-        title = f"{words.escape(preset.name)} :gray[:small[{write_count(preset.values)}]]"
-        draw_action(title, _load, caller, wired, preset, key=f"presets:load:{wired.id}:{preset.name}")
-        st.space("stretch")
-        remove = partial(presets.remove, name=preset.name)
-        draw_action("Delete", _store, caller, wired, remove, key=f"presets:delete:{wired.id}:{preset.name}")
-
-
-def _draw_form(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
-    with (
-        st.form(f"presets:new:{wired.id}", border=False, clear_on_submit=True),
-        st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
-    ):
-        key = f"presets:name:{wired.id}"
-        st.text_input("Save these overrides as", key=key, max_chars=presets.LONGEST_NAME, placeholder="A name")
-        st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, wired, values, key))
-
-
-@bind_to_caller
-def _save(caller: Caller, wired: WiredFlow, values: FieldValues, key: str) -> None:
-    _store(caller, wired, partial(presets.save, name=st.session_state[key], values=values))
-
-
-@bind_to_caller
-def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
-    with failure.keep_refusals(_REFUSED):
-        try:
-            find_overrides_state(caller, wired).replace(preset.values)
-        except FlowgroundError as error:
-            error.hint = "The flow has changed since this preset was saved."
-            raise
-
-
-@bind_to_caller
-def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
-    with failure.keep_refusals(_REFUSED):
-        bridge.write(caller, job, outlives_visit=True, flow_id=wired.id)
 
 
 def draw_link(wired: WiredFlow, values: FieldValues) -> None:
