@@ -34,10 +34,8 @@ _AT_ONCE = 20
 _DAY = 86_400.0
 _ADDRESS_DAYS = 90
 """How long an address counts as a member's after they signed in there (`store.people.attempts`)."""
-_WATCH_SECONDS = _DAY
-"""How long after a removal it is looked whether something of the person's came late."""
 _AGAIN_SECONDS = 10.0
-"""After a removal was finished it is looked so soon."""
+"""So soon after a removal was finished it is done once more: another process may have stored something meanwhile."""
 _SIGN_IN_DAYS = 7
 _SHARED_DAYS = 1 / 24
 _LINK_DAYS = 30
@@ -86,6 +84,8 @@ class Forgetting:
         self._wanted = {REMOVED}
         """Kinds to look at before the hour is over: at the start, what an earlier process left undone."""
         self._is_wanted, self._is_urgent = asyncio.Event(), asyncio.Event()
+        self._finished: list[Removal] = []
+        """Removals to be done once more."""
         self._task: asyncio.Task[None] | None = None
 
     def _list_kinds(self, keep: RetentionSettings) -> Iterator[_Kind]:
@@ -189,16 +189,9 @@ class Forgetting:
                 await asyncio.sleep(self._rest)
 
     async def _finish_removals(self, _: float) -> AsyncGenerator[int, None]:
-        read, write = self._store.read, self._store.write
-        for removal in [*await read(removals.list_watched), *await read(removals.list_removals)]:
-            at = self._now()
-            if removal.looked_at is not None:
-                late = await read(removals.find_late, removal=removal)
-                if late is None:
-                    await self._go_on_watching(removal, at)
-                    yield 0
-                    continue
-                removal = late
+        write = self._store.write
+        again, self._finished = self._finished, []
+        for removal in [*again, *await self._store.read(removals.list_removals)]:
             while not await write(erasing.erase_conversations, owners=removal.owners):
                 yield 0
             while await write(stored_files.delete_of_owners, owners=removal.owners):
@@ -211,14 +204,10 @@ class Forgetting:
             while line is not None:
                 line = await write(removals.rename_lines, removal=removal, after=line)
                 yield 0
-            await write(removals.finish_removal, removal=removal, at=at)
+            await write(removals.finish_removal, removal=removal)
+            if removal not in again:
+                self._finished.append(removal)
             yield 1
-
-    async def _go_on_watching(self, removal: Removal, at: float) -> None:
-        if at - removal.made_at > _WATCH_SECONDS:
-            await self._store.write(removals.end_watch, removal=removal)
-        else:
-            await self._store.write(removals.note_look, removal=removal, at=at)
 
     async def _look(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -235,7 +224,7 @@ class Forgetting:
                 only, at_all = None, clock() + self._at_most
             if forgotten := await self.forget(only=only):
                 _log.info("forgotten: %s", ", ".join(f"{says}: {count}" for says, count in forgotten.items()))
-            if forgotten[REMOVED]:
+            if self._finished:
                 asyncio.get_running_loop().call_later(self._again, self.look_soon, REMOVED)
             if only and only <= _URGENT:
                 continue  # it was urgent, and makes nothing else wait

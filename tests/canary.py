@@ -1,7 +1,6 @@
 """A word that stands nowhere by chance, and where it is found: in every file of a folder, or in every table."""
 
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,9 +87,8 @@ async def take(
     assert await store.write(ratings.explain, **place, message_id=answer, **why)
 
 
-async def finish_removals(store: Store, *, in_days: float = 0) -> None:
-    """As a process does by itself after somebody was removed, or looks some days later."""
-    later = time.time() + in_days * 86_400
-    looks = Forgetting(store, RetentionSettings(), PublicSettings(), now=lambda: later, rest=0)
+async def finish_removals(store: Store) -> None:
+    """As a process does by itself after somebody was removed."""
+    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
     await looks.forget(only=[REMOVED])
     assert await store.read(removals.list_removals) == []

@@ -1,6 +1,5 @@
 """Who was removed is nowhere any more; what they did still counts, under a word that leads back to nobody."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -8,7 +7,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowground.forgetting import Forgetting
+from flowground.forgetting import REMOVED, Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, audit, tables
 from flowground.store.flows import publications, switches
@@ -25,8 +24,7 @@ from flowground.store.people import (
     tokens,
 )
 from flowground.store.people.config_entries import ConfigEntry
-from flowground.store.runs import erasing, turns
-from flowground.store.runs.records import RunRecord
+from flowground.store.runs import erasing
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
 from tests.organization import organization
 from tests.run_rows import eventually as until
@@ -154,58 +152,31 @@ async def test_what_lands_late_goes_too_and_a_newcomer_keeps_everything(store: S
     member = await make_member(store, WORD)
     await store.write(members.remove, member=member, by="cli")
     (left,) = await store.read(removals.list_removals)
-    await finish_removals(store)
+    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
+    await looks.forget(only=[REMOVED])
     await_none(url, tmp_path)
     newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
     await take(store, f"member:{newcomer.id}", "mine", "something")
     before = await store.read(list_owners_of_runs)
-    run = RunRecord("kept apart", "talk", "v", f"token:try:{member}", "s", "running", datetime.now(UTC), 0, holder="h")
-    await store.write(turns.begin_run, run=run)
     for owner in (f"member:{member}", f"token:try:{member}"):
         await take(store, owner, "late", f"late-{WORD}", interrupts=True)
     await store.write(audit.record, actor=f"member:{member}", action="access.requested", subject="talk")
     assert find_everywhere(url, tmp_path, f"late-{WORD}")
-    await finish_removals(store)
+    await looks.forget(only=[REMOVED])  # as it does by itself some seconds later
     eventually(lambda: not find_everywhere(url, tmp_path, f"late-{WORD}"))
-    assert sorted([*before, *[left.pseudonym] * 3]) == await store.read(list_owners_of_runs)
+    assert sorted([*before, *[left.pseudonym] * 2]) == await store.read(list_owners_of_runs)
     assert (await store.read(list_entries, limit=1))[0].actor == left.pseudonym
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{newcomer.id}")) == 1
-    assert await store.read(list_sessions, **TALK, owner=f"member:{member}") == []
     assert (await store.read(members.find_named, name=WORD)).member == newcomer
-    assert len(await store.read(removals.list_watched)) == 1
-    await finish_removals(store, in_days=1.1)
-    assert await store.read(removals.list_watched) == []
 
 
-async def test_whoever_gets_the_id_from_a_release_before_loses_nothing(store: Store) -> None:
-    """It gives ids again, beside this release."""
-    await make_member(store, WORD)
-    await store.write(members.remove, member=WORD, by="cli")
-    await finish_removals(store)
-    row = {"id": WORD, "display_name": "x", "role": "member", "active": True, "created_at": 1.0}
-    await store.write(lambda to: [to.execute(insert(tables.members), row)])
-    await take(store, f"member:{WORD}", "mine", "something")
-    for days in (0, 0.5, 1.1, 1.2):
-        await finish_removals(store, in_days=days)
-    assert len(await store.read(list_sessions, **TALK, owner=f"member:{WORD}")) == 1
-    assert await store.read(removals.list_watched) == []
-
-
-async def test_a_process_looks_again_soon_after_a_removal(store: Store) -> None:
-    async def is_watched() -> bool:
-        return bool(await store.read(removals.list_watched))
-
-    async def is_gone() -> bool:
-        return not await store.read(list_sessions, **TALK, owner=f"member:{member}")
-
+async def test_what_an_earlier_release_watched_is_over(store: Store) -> None:
+    row = {"pseudonym": "removed:x", "owners": '["digest"]', "words": "[]", "made_at": 1.0, "looked_at": 2.0}
+    await store.write(lambda to: [to.execute(insert(tables.removals), row)])
     member = await make_member(store, WORD)
     await store.write(members.remove, member=member, by="cli")
-    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0, again=0.2)
-    looks.start()
-    await until(is_watched)
-    await take(store, f"member:{member}", "late", "late")
-    await until(is_gone)
-    await looks.close()
+    await finish_removals(store)
+    assert await store.read(lambda to: to.execute(select(tables.removals)).all()) == []
 
 
 async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path) -> None:

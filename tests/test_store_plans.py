@@ -12,10 +12,9 @@ from flowground.events import ToolCalled, ToolWaits
 from flowground.store import tables
 from flowground.store.database.connections import Database
 from flowground.store.migrations import migrate
-from flowground.store.people import access_requests, groups, member_lists, password_links, removals, sign_ins, tokens
+from flowground.store.people import access_requests, groups, member_lists, password_links, sign_ins, tokens
 from flowground.store.people.access_requests import SearchedWord
 from flowground.store.people.member_lists import MemberFilter
-from flowground.store.people.removals import Removal
 from flowground.store.people.tokens import TokenFilter
 from flowground.store.runs import (
     contents,
@@ -142,7 +141,6 @@ JOBS = [
     *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(contents.forget_contents, before=2e9)),
     *(one(erasing.find_unused, after="", before=2e9), one(erasing.erase_unused, session=SESSION, before=2e9)),
     one(visitors.find_surplus, keep=9, before=1.0, limit=9),
-    one(removals.find_late, removal=Removal("removed:x", ("digest",), ("digest",), 1.0, 2e9)),
     # People
     *each({"flows": FLOWS}, access_requests.list_open, access_requests.count_open),
     one(access_requests.list_open, flows=FLOWS, words=[SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]),

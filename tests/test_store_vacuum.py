@@ -1,7 +1,6 @@
 """Copies that SQLite leaves of rows go with a VACUUM, at a moment that suits those who write."""
 
 import asyncio
-import os
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ import pytest
 from sqlalchemy import Connection
 
 from flowground.store import Store
-from flowground.store.database.vacuum import Vacuum
 from tests.canary import WORD
 from tests.waiting import eventually
 
@@ -129,64 +127,3 @@ async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -
                 assert sizes[name] == (number * 7919 + row * 31) % 3000
     store.close()
     raw.close()
-
-
-class Watched(Vacuum):
-    """Of a file of so many bytes, at a moment that a test says; its own connection, which notes what it is told.
-
-    VACUUM fails where `is_busy`, and takes two seconds else.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.file, self.moment, self.is_busy, self.said = folder / "test.db", 1000.0, False, list[str]()
-        self.file.write_bytes(b"")
-        super().__init__(self.file, clock=lambda: self.moment)
-        self.note()
-
-    def execute(self, statement: str) -> None:
-        self.said.append(statement)
-        if statement == "VACUUM":
-            if self.is_busy:
-                raise sqlite3.OperationalError("database is locked")
-            self.moment += 2
-
-
-@pytest.fixture
-def vacuum(tmp_path: Path) -> Watched:
-    return Watched(tmp_path)
-
-
-def test_a_larger_file_waits_for_a_quiet_moment_for_a_day_at_most_and_a_large_one_is_left(vacuum: Watched) -> None:
-    assert vacuum.is_due(written=vacuum.moment)
-    os.truncate(vacuum.file, 33_000_000)
-    assert not vacuum.is_due(written=vacuum.moment - 9)
-    assert vacuum.is_due(written=vacuum.moment - 11)
-    vacuum.moment += 86_401
-    assert vacuum.is_due(written=vacuum.moment)
-    os.truncate(vacuum.file, 301_000_000)
-    assert not vacuum.is_due(written=0)
-    assert not vacuum.is_wanted
-
-
-def test_it_takes_a_fiftieth_of_the_time_at_most_but_for_the_last_one(vacuum: Watched) -> None:
-    vacuum.run(vacuum)
-    assert vacuum.said == ["PRAGMA query_only = OFF", "VACUUM", "PRAGMA query_only = ON"]
-    assert not vacuum.is_wanted
-    assert not vacuum.is_due(written=0, is_last=True)
-    vacuum.note()
-    vacuum.moment += 99
-    assert not vacuum.is_due(written=0)
-    assert vacuum.is_due(written=0, is_last=True)
-    vacuum.moment += 2
-    assert vacuum.is_due(written=0)
-
-
-def test_one_that_failed_is_tried_again_after_a_minute(vacuum: Watched) -> None:
-    vacuum.is_busy = True
-    with pytest.raises(sqlite3.OperationalError):
-        vacuum.run(vacuum)
-    assert vacuum.said[-1] == "PRAGMA query_only = ON"
-    assert vacuum.is_wanted
-    assert not vacuum.is_due(written=0)
-    vacuum.moment += 61
-    assert vacuum.is_due(written=0)

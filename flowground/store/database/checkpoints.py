@@ -1,6 +1,5 @@
-"""The thread that moves SQLite's log into its file, and empties it."""
+"""The thread that moves SQLite's log into its file, empties it, and writes the file anew after an erasure."""
 
-import sqlite3
 import time
 from threading import Event
 
@@ -9,7 +8,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowground.store.database.connections import DatabaseFile
 from flowground.store.database.threads import join_threads, start_thread
-from flowground.store.database.vacuum import Vacuum
 
 _PAUSE_SECONDS = 0.25
 """Between two moves of SQLite's log."""
@@ -19,6 +17,13 @@ _AGAIN_SECONDS = 5.0
 """Between two tries to empty it, where something long is reading."""
 _EMPTY_TRIES = 10
 """At the end."""
+_SMALL, _LARGE = 32_000_000, 300_000_000
+"""Bytes of a file that is written anew at once, in a second at most; and from which that is the operator's."""
+_QUIET_SECONDS = 10.0
+"""Without a write, before a file that is not small is written anew."""
+_VACUUM_SHARE = 50
+"""Writing the file anew takes a fiftieth of the time at most."""
+_AFTER_FAILURE_SECONDS = 60.0
 
 
 class Checkpoints:
@@ -32,22 +37,27 @@ class Checkpoints:
     Moving leaves the log's own pages as they are, until they are written over: on a quiet server, for days. After
     something was erased the log is therefore cut to nothing, which makes writers wait for as long as its last pages
     take; and at the start, for what a killed process left.
+
+    Nor are copies in the file overwritten, by `secure_delete` or by `incremental_vacuum`: when a page becomes too full
+    or too empty, SQLite sorts its rows anew among the neighbours, and what stood there stays in room that is free now.
+    Only VACUUM, which writes the whole file anew while nobody can write, leaves none.
     """
 
     def __init__(self, engine: Engine, file: DatabaseFile) -> None:
         self._engine = engine
-        self._vacuum = Vacuum(file.path)
+        self._path = file.path
         self._written = time.monotonic()
         self.committed = Event()
         """To be set when something was committed."""
-        self._erased = Event()
+        self._erased, self._has_copies = Event(), Event()
+        self._next_vacuum = 0.0
         self._closed = Event()
         self._thread = start_thread(self._work, name="store-checkpoints")
 
     def note_erasure(self, *, has_copies: bool = True) -> None:
         """What was committed so far deleted what nobody shall find in the log, nor copies of it in the file."""
         if has_copies:
-            self._vacuum.note()
+            self._has_copies.set()
         self._erased.set()
         self.committed.set()
 
@@ -65,9 +75,9 @@ class Checkpoints:
                     self._written = time.monotonic()
                 self.committed.clear()
                 self._move(connection)
-                again = _AGAIN_SECONDS if self._erased.is_set() or self._vacuum.is_wanted else None
+                again = _AGAIN_SECONDS if self._erased.is_set() or self._has_copies.is_set() else None
             for _ in range(_EMPTY_TRIES):
-                if not (self._erased.is_set() or self._vacuum.is_wanted):
+                if not (self._erased.is_set() or self._has_copies.is_set()):
                     break
                 self._move(connection, is_last=True)
 
@@ -77,10 +87,10 @@ class Checkpoints:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
             if self._erased.is_set():
                 self._empty(connection)
-            if self._vacuum.is_due(written=self._written, is_last=is_last):
-                self._vacuum.run(connection.connection.driver_connection)
+            if self._has_copies.is_set() and self._may_vacuum(is_last=is_last):
+                self._vacuum(connection)
                 self._empty(connection)
-        except (SQLAlchemyError, sqlite3.Error, OSError):  # busy or out of space: the next one, or the writer's own
+        except (SQLAlchemyError, OSError):  # busy or out of space: the next one, or the writer's own
             pass
 
     def _empty(self, connection: Connection) -> None:
@@ -93,3 +103,25 @@ class Checkpoints:
             raise
         if is_read:
             self._erased.set()
+
+    def _may_vacuum(self, *, is_last: bool) -> bool:
+        now, size = time.monotonic(), self._path.stat().st_size
+        if size > _LARGE:
+            self._has_copies.clear()
+            return False
+        return (is_last or now > self._next_vacuum) and (size <= _SMALL or now - self._written > _QUIET_SECONDS)
+
+    def _vacuum(self, connection: Connection) -> None:
+        """Writes the file anew. Raises SQLAlchemyError: others write, or the disk has no room."""
+        began = time.monotonic()
+        self._next_vacuum = began + _AFTER_FAILURE_SECONDS
+        self._has_copies.clear()  # what is erased from here on may come too late
+        connection.exec_driver_sql("PRAGMA query_only = OFF").close()
+        try:
+            connection.exec_driver_sql("VACUUM").close()
+            self._next_vacuum = time.monotonic() + _VACUUM_SHARE * (time.monotonic() - began)
+        except BaseException:
+            self._has_copies.set()
+            raise
+        finally:
+            connection.exec_driver_sql("PRAGMA query_only = ON").close()

@@ -2,17 +2,15 @@
 
 What they could act with or be found by ends in the removal's own transaction. The rest may be much, so it follows in
 small steps, and a row says until the end what is still to do: another process goes on with it, and one that is
-started anew. What the person had begun before, in whatever process, may land after all of that: so the row stays for a
-day, in which it is looked whether anything did.
+started anew.
 """
 
-import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Column, Connection, delete, select, update
 
 from flowground.caller import Owner
 from flowground.store import tables
@@ -23,8 +21,6 @@ from flowground.store.sql import add_row
 
 _ROWS = 500
 """Rows that one step looks at."""
-_LATE_SECONDS = 3_600
-"""How long before it is stored anything may have begun."""
 _x = tables.removals.c
 _r = tables.runs.c
 _a = tables.audit.c
@@ -34,7 +30,6 @@ _WHO_DID_IT: tuple[Column[str], ...] = (
     tables.password_links.c.created_by,
     tables.access_requests.c.decided_by,
 )
-_OF_PEOPLE = (str(Owner("member", "")), str(Owner("programs", "")))
 _OF_MEMBERS = ("member.", "invitation.", "reset.", "group.member_")
 """Actions in whose lines of the audit trail a bare word may be a member's id."""
 
@@ -42,14 +37,11 @@ _OF_MEMBERS = ("member.", "invitation.", "reset.", "group.member_")
 @dataclass(frozen=True, slots=True)
 class Removal:
     """`owners` are those under whom anything of the person is kept, `words` how a line of the audit trail names them:
-    by id. Their sign-in name may be somebody else's id. Times are seconds since 1970. `looked_at` None: not all is done
-    yet; else both are digests."""
+    by id. Their sign-in name may be somebody else's id."""
 
     pseudonym: str
     owners: tuple[str, ...]
     words: tuple[str, ...]
-    made_at: float
-    looked_at: float | None
 
 
 def begin_removal(connection: Connection, *, member: str) -> None:
@@ -69,45 +61,9 @@ def begin_removal(connection: Connection, *, member: str) -> None:
 
 def list_removals(connection: Connection) -> list[Removal]:
     """Those of which something is still to do, the oldest first."""
-    return _list_rows(connection, _x.looked_at.is_(None))
-
-
-def list_watched(connection: Connection) -> list[Removal]:
-    """Those of which all was done, and something may still come."""
-    return _list_rows(connection, _x.looked_at.is_not(None))
-
-
-def find_late(connection: Connection, *, removal: Removal) -> Removal | None:
-    """For one that is watched: the same with the owners and words under which something came since it was looked last.
-
-    None where nothing did, or somebody is a member under the id by now.
-    """
-    since = (removal.looked_at or 0) - _LATE_SECONDS
-    lines = connection.execute(select(_a.actor, _a.action, _a.subject).where(_a.at >= since)).all()
-    named = {word for actor, _, subject in lines for word in (actor, *subject.split(" "))}
-    began = _list_recent_owners(connection, since=since)
-    owners = tuple(owner for owner in named | began if _digest(removal, owner) in removal.owners)
-    words = tuple(word for word in named if _digest(removal, word) in removal.words)
-    people = {Owner.read(owner).id for owner in owners if owner.startswith(_OF_PEOPLE)}
-    if any(identities.is_held(connection, member=member) for member in people.union(words)):
-        return None
-    late = replace(removal, owners=owners, words=words)
-    has_lines = any(
-        _hide(late, actor) != actor or _hide(late, said, action=action) != said for actor, action, said in lines
-    )
-    return late if has_lines or began.intersection(owners) else None
-
-
-def _list_recent_owners(connection: Connection, *, since: float) -> set[str]:
-    """Whose runs began since then: asked for each flow apart, by the one index that runs have of their times. What is
-    said has a run, so no conversation is missed."""
-    found: set[str] = set()
-    flow = connection.scalar(select(func.min(_r.flow_id)))
-    while flow is not None:
-        recent = select(_r.owner).where(_r.flow_id == flow, _r.started_at >= since).distinct()
-        found.update(connection.scalars(recent))
-        flow = connection.scalar(select(func.min(_r.flow_id)).where(_r.flow_id > flow))
-    return found
+    wanted = select(_x.pseudonym, _x.owners, _x.words).where(_x.looked_at.is_(None)).order_by(_x.made_at)
+    rows = connection.execute(wanted).all()
+    return [Removal(name, tuple(json.loads(owners)), tuple(json.loads(words))) for name, owners, words in rows]
 
 
 def rename_runs(connection: Connection, *, removal: Removal, after: str) -> str | None:
@@ -132,41 +88,14 @@ def rename_lines(connection: Connection, *, removal: Removal, after: int) -> int
     return rows[-1].id if len(rows) == _ROWS else None
 
 
-def finish_removal(connection: Connection, *, removal: Removal, at: float) -> None:
-    """Small tables that say who did something. All is done that was there `at` that moment (seconds since 1970): from
-    now on the note has digests, by which what comes late is known."""
+def finish_removal(connection: Connection, *, removal: Removal) -> None:
+    """Small tables that say who did something; then nothing is left to do. Rows with `looked_at` are an earlier
+    release's: digests of people of whom nothing was left."""
     for column in _WHO_DID_IT:
         theirs = update(column.table).where(column.in_(removal.owners))
         connection.execute(theirs.values({column.name: removal.pseudonym}))
-    if removal.looked_at is None:
-        owners, words = (
-            json.dumps([_digest(removal, said) for said in each]) for each in (removal.owners, removal.words)
-        )
-        note = update(tables.removals).where(_x.pseudonym == removal.pseudonym)
-        connection.execute(note.values(owners=owners, words=words))
-    note_look(connection, removal=removal, at=at)
-
-
-def note_look(connection: Connection, *, removal: Removal, at: float) -> None:
-    """Nothing of what was there `at` that moment is left to do."""
-    connection.execute(update(tables.removals).where(_x.pseudonym == removal.pseudonym).values(looked_at=at))
-
-
-def end_watch(connection: Connection, *, removal: Removal) -> None:
-    """Nothing of the person's can come any more."""
-    connection.execute(delete(tables.removals).where(_x.pseudonym == removal.pseudonym))
-
-
-def _list_rows(connection: Connection, which: ColumnElement[bool]) -> list[Removal]:
-    columns = _x.pseudonym, _x.owners, _x.words, _x.made_at, _x.looked_at
-    rows = connection.execute(select(*columns).where(which).order_by(_x.made_at)).all()
-    return [
-        Removal(name, tuple(json.loads(owners)), tuple(json.loads(words)), *at) for name, owners, words, *at in rows
-    ]
-
-
-def _digest(removal: Removal, said: str) -> str:
-    return hashlib.sha256(f"{removal.pseudonym} {said}".encode()).hexdigest()
+    is_over = (_x.pseudonym == removal.pseudonym) | _x.looked_at.is_not(None)
+    connection.execute(delete(tables.removals).where(is_over))
 
 
 def _hide(removal: Removal, said: str, *, action: str = "") -> str:

@@ -143,9 +143,8 @@ tokens = make_table(
 )
 
 removals = make_table(
-    # People who were removed and of whom something is still to do, or may still come (`people.removals`): their owners
-    # and the words that name them, as JSON, and what stands for them from now on. `looked_at`: when all of it was done
-    # last.
+    # People who were removed and of whom something is still to do (`people.removals`): their owners and the words that
+    # name them, as JSON, and what stands for them from now on. `looked_at` is set in rows of earlier releases only.
     "removals",
     Column("pseudonym", Text, primary_key=True),
     *need(Text, "owners", "words"),
