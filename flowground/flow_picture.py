@@ -1,4 +1,4 @@
-"""A flow as a picture: Mermaid's text, made from its references, and the same in words."""
+"""A flow as a picture: Mermaid's text, made from its references."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,6 @@ _MOST_ARROWS = 250
 _MOST_TEXT = 20_000
 """Characters; what draws takes no more (frontend/src/pictures.js)."""
 _LABEL_CHARS = 40
-_MOST_TAKEN = 20
-"""Sources that are named of one component."""
 _SHAPES = {"input": '[/"{}"/]', "output": '(["{}"])', "branch": '{{{{"{}"}}}}', "flow": '[["{}"]]', "": '["{}"]'}
 """How the kinds of components look, with the label in them."""
 
@@ -53,22 +51,6 @@ def draw_picture(wired: WiredFlow) -> FlowPicture:
     lines += tools
     text = "\n".join(lines)
     return FlowPicture(text if len(text) <= _MOST_TEXT else "", nodes)
-
-
-def describe_takes(wired: WiredFlow, name: str) -> str:
-    """What a component takes: "input_value from Chat Input; system_message from Prompt, if it ran", or nothing.
-
-    Of an agent its tools, too.
-    """
-    taken: dict[str, None] = {}
-    for field, text in wired.connections.get(name, {}).items():
-        sources = dict.fromkeys((one.component, wired.find_port(one), one.is_optional) for one in text.references)
-        for source, port, is_optional in [*sources][:_MOST_TAKEN]:
-            of = f" ({port})" if _is_named(wired, source, port) else ""
-            taken[f"{field} from {name_component(wired, source)}{of}{', if it ran' if is_optional else ''}"] = None
-    tools = dict.fromkeys(f"tool {name_component(wired, tool.component)}" for tool in wired.tools.get(name, ()))
-    said = [*taken, *tools]
-    return "; ".join([*said[:_MOST_TAKEN], "…"] if len(said) > _MOST_TAKEN else said)
 
 
 def name_component(wired: WiredFlow, name: str) -> str:

@@ -13,7 +13,6 @@ from flowground.conversation.steps import write_steps
 from flowground.errors import ComponentFailed
 from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
-from flowground.flow_picture import describe_takes
 from flowground.runner import run_flow
 from flowground.settings import Limits
 from flowground.values import ValueKind, check_size
@@ -291,10 +290,9 @@ async def test_a_step_runs_when_its_author_says(said: str, answer: str | None) -
     assert (find_end(events).results["ChatOutput"].text if answer else find_end(events).results) == (answer or {})
 
 
-def test_what_a_step_runs_with_is_an_arrow_and_told_among_what_it_takes() -> None:
+def test_what_a_step_runs_with_is_told_among_what_it_takes() -> None:
     flow = wired(WHEN)
     assert flow.flow.warnings == ()
-    assert describe_takes(flow, "Sorry") == "step.when from If-Else (Gate) (true_result)"
     (step,) = write_steps([ComponentFinished("Sorry", "Prompt", 0, "", status="skipped")], flow)
     assert [(taken["field"], taken["text"]) for taken in step["takes"]] == [("step.when", "${Gate.true_result}")]
     assert flow.components["Sorry"].model_extra == {}

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowground.yaml_file.colors import measure_contrast
 from tests.acme import FLOWS, enter_as, switch
+from tests.contrast import measure_contrast
 from tests.house import SHARED, House
 from tests.narrow import PHONE
 from tests.open_page import answers, ask, expect_count, flow_text, go, open_menu, sign_in, still, visitor

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from flowground.yaml_file.colors import measure_contrast
 from tests.axe import find_ours
 from tests.chat_states import CHATS, STATES, show
+from tests.contrast import measure_contrast
 from tests.narrow import PHONE, find_wide
 from tests.open_page import SETTLED, answers, ask, composer, find_send_key, go, still, visitor
 from tests.servers import AppServer

@@ -1,6 +1,6 @@
-"""A flow as a picture: Mermaid's text, made from its references, and the same in words."""
+"""A flow as a picture: Mermaid's text, made from its references."""
 
-from flowground.flow_picture import MOST_DRAWN, describe_takes, draw_picture, name_component
+from flowground.flow_picture import MOST_DRAWN, draw_picture, name_component
 from tests.flow_files import LARGEST
 from tests.flow_texts import components, wired
 
@@ -41,7 +41,6 @@ components:
 """)
     lines = ["n0 --> n1", "n1 --> n4", "n1 --o n2", "n1 --o n3", "n3 --o n2"]
     assert draw_picture(flow).mermaid.splitlines()[-5:] == lines
-    assert describe_takes(flow, "Agent") == "input_value from Chat Input; tool Calculator; tool Agent (Sub)"
 
 
 def test_nothing_of_a_name_means_anything_to_mermaid() -> None:
@@ -61,17 +60,10 @@ def test_nothing_of_a_name_means_anything_to_mermaid() -> None:
     assert arrow == 'n1 -->|"a·· n9 · ·b·"| n2', "nor the port of a structured output"
 
 
-def test_what_a_component_takes_is_said_in_words() -> None:
+def test_a_component_is_named_as_pages_show_it() -> None:
     flow = wired(ROUTED)
     names = [name_component(flow, name) for name in flow.components]
     assert names == ["Chat Input", "If-Else (Gate)", "Language Model (Refund)", "Anything else (Other)", "Chat Output"]
-    assert describe_takes(flow, "ChatInput") == ""
-    assert describe_takes(flow, "Refund") == (
-        "system_message from Chat Input; input_value from If-Else (Gate) (true_result)"
-    )
-    assert describe_takes(flow, "ChatOutput") == (
-        "input_value from Language Model (Refund), if it ran; input_value from Anything else (Other), if it ran"
-    )
     flow = wired(components("Ask: {type: RunFlow, flow: other-flow, input_value: hi}"))
     assert draw_picture(flow).mermaid.splitlines()[1] == 'n0[["Run Flow<br/>Ask<br/>other#45;flow"]]'
 
@@ -85,4 +77,3 @@ def test_a_flow_that_is_too_large_has_no_picture_and_a_field_that_names_one_a_th
     assert draw_picture(wired(components(many.rpartition("\n")[0]))).mermaid.count("n") > MOST_DRAWN
     flow = wired(LARGEST["references in one line"])
     assert draw_picture(flow).mermaid.count("-->") == 1
-    assert describe_takes(flow, "A") == "input_value from Chat Input"

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from flowground.errors import ConfigError
 from flowground.settings import Settings
 from flowground.settings.organization import OrganizationLink
-from flowground.yaml_file.colors import measure_contrast
 from tests.servers import write_folder
 
 
@@ -37,8 +36,6 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
         ({"links": [{"title": "Terms", "url": "terms"}]}, "organization.links.0.url: must look like https://"),
         ({"links": [{"title": "Terms"}]}, "organization.links.0.url: is missing"),
         ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
-        ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text, is 1.4; at least 4.5"),
-        ({"colors": {"dark": {"text": "#777777", "background": "#555555"}}}, "colors.dark.text: its contrast"),
         ({"links": [{"title": "Terms", "url": "javascript:alert(1)"}]}, "organization.links.0.url: "),
     ],
 )
@@ -52,11 +49,6 @@ def test_a_picture_has_a_bound(tmp_path: Path) -> None:
     (tmp_path / "icon.png").write_bytes(b"x" * 200_001)
     with pytest.raises(ConfigError, match="has 200001 bytes; 200000 are the most"):
         load(tmp_path, icon="icon.png")
-
-
-def test_contrast_is_wcags() -> None:
-    assert measure_contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert measure_contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
 
 
 TAKEN = ["https://example.com/terms", "mailto:a@example.com", "/terms", "/"]

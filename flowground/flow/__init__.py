@@ -10,7 +10,7 @@ from flowground.errors import Problem
 from flowground.flow.knowledge import KnowledgeSection, KnowledgeSections
 from flowground.flow.tests import MOST_TESTS, FlowTest
 from flowground.media_types import check_pattern
-from flowground.yaml_file.colors import ButtonColor
+from flowground.yaml_file.colors import Color
 from flowground.yaml_file.document import Place, Position
 from flowground.yaml_file.section import Section
 
@@ -23,7 +23,7 @@ class ChatSection(Section):
 
     title: ShortText | None = Field(None, description="What visitors read on top; the flow's name when left out.")
     icon: Emoji | None = Field(None, description="One emoji before the title.")
-    accent: ButtonColor | None = Field(
+    accent: Color | None = Field(
         None,
         description='The colour of buttons and links in the chat, in quotes, like `"#0b7a4b"`, dark enough for white '
         "text; links on a dark page are a lighter shade of it. The organization's colour when left out.",

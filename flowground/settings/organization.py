@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from flowground.values import find_zone
-from flowground.yaml_file.colors import Color, find_fault
+from flowground.yaml_file.colors import Color
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_pattern
 
@@ -93,7 +93,7 @@ class OrganizationSettings(ConfigSection):
         return self.model_copy(update=pictures)
 
     def find_mistakes(self, root: Path) -> Iterator[tuple[KeyPath, str]]:
-        """What no single setting can know: whether the pictures are there, and the colours can be read."""
+        """What no single setting can know: whether the pictures are there."""
         for name, picture in (("logo", self.logo), ("icon", self.icon)):
             if picture is None:
                 continue
@@ -102,10 +102,3 @@ class OrganizationSettings(ConfigSection):
                 yield ("organization", name), f"there is no file {str(picture)!r}"
             elif file.stat().st_size > _MOST_BYTES:
                 yield ("organization", name), f"has {file.stat().st_size} bytes; {_MOST_BYTES} are the most"
-        for kind, colors in (("light", self.colors.light), ("dark", self.colors.dark)):
-            place = ("organization", "colors", kind)
-            if colors.primary and (fault := find_fault(colors.primary)):
-                yield (*place, "primary"), fault
-            text, ground = colors.text, colors.background
-            if text and ground and (fault := find_fault(text, beside=ground, named="`background`")):
-                yield (*place, "text"), fault

@@ -14,7 +14,7 @@ from flowground.access import insides
 from flowground.access.insides import FlowInside
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.errors import FlowNotFound, Problem
-from flowground.flow_picture import MOST_DRAWN, describe_takes, draw_picture, name_component
+from flowground.flow_picture import MOST_DRAWN, draw_picture, name_component
 from flowground.store.runs import recent
 from flowground.ui.inside import editing
 from flowground.ui.inside.file_lines import write_file
@@ -116,7 +116,6 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
                 "id": name,
                 "node": picture.nodes[name],
                 "label": name_component(wired, name),
-                "takes": describe_takes(wired, name),
                 "line": wired.flow.components[name].position.line if is_same else None,
             }
             for name in dict.fromkeys((*wired.order, *wired.components))  # last those that are tools and nothing else

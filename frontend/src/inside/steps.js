@@ -15,7 +15,7 @@ export const keepById = (entries = []) => Object.assign(Object.create(null), Obj
 /** `goTo(line)` shows a line of the file. What comes back has `element`, and `draw()`, which paints the picture anew. */
 export function drawSteps({ picture, says, steps }, { goTo }) {
   const about = make("p", { class: "fg-about", role: "status" }, NOTHING);
-  const figure = make("div", { class: "fg-figure", tabindex: "0", role: "img", "aria-label": "The flow as a picture; the same as a list is below" });
+  const figure = make("div", { class: "fg-figure", tabindex: "0", role: "img", "aria-label": `The flow as a picture: ${steps.map(({ label }) => label).join(", ")}` });
   const rows = new Map(steps.map((step) => [step.id, drawRow(step, goTo)]));
   const list = make("ol", { class: "fg-steps-list" }, ...[...rows.values()].map(({ element }) => element));
   const details = make("details", { open: !picture }, make("summary", {}, "Steps as a list"), list);
@@ -26,10 +26,10 @@ export function drawSteps({ picture, says, steps }, { goTo }) {
   return shown;
 }
 
-function drawRow({ label, takes, line }, goTo) {
+function drawRow({ label, line }, goTo) {
   const state = make("span", { class: "fg-state" });
   const name = line == null ? make("strong", {}, label) : make("button", { type: "button", title: `Line ${line}`, click: () => goTo(line) }, label);
-  const element = make("li", {}, make("span", { class: "fg-row" }, name, state), takes ? make("p", {}, takes) : null);
+  const element = make("li", {}, make("span", { class: "fg-row" }, name, state));
   return { element, state };
 }
 
