@@ -16,12 +16,12 @@ from functools import partial
 
 from flowground.files import Files
 from flowground.settings import PublicSettings, RetentionSettings
-from flowground.store import Store, expiring
-from flowground.store.expiring import Expiring
+from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.people.removals import Removal
-from flowground.store.runs import contents, erasing, idempotency_keys, shared_chats, visitors
+from flowground.store.runs import erasing, idempotency_keys, shared_chats
 from flowground.store.runs import files as stored_files
+from flowground.store.runs.erasing import Expiring
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Forgetting:
         yield _Kind("files that were not sent", _UNSENT_DAYS, self._repeat(stored_files.delete_unsent))
         yield _Kind("files of no conversation", keep.conversations_days, self._repeat(stored_files.delete_old))
         yield _Kind("conversations", keep.conversations_days, self._forget_conversations)
-        yield _Kind("messages' traces and requests", keep.run_contents_days, self._repeat(contents.forget_contents))
+        yield _Kind("messages' traces and requests", keep.run_contents_days, self._repeat(erasing.forget_contents))
         yield _Kind(
             "idempotency keys",
             idempotency_keys.KEPT_SECONDS / _DAY,
@@ -113,7 +113,7 @@ class Forgetting:
             ("tickets for sign-ins", "tickets", 1),
         )
         for says, kind, days in rows:
-            yield _Kind(says, days, self._repeat(partial(expiring.delete_expired, kind=kind)))
+            yield _Kind(says, days, self._repeat(partial(erasing.delete_expired, kind=kind)))
         yield _Kind(FILES, _NO_DAYS, self._sweep_files)  # last: of all that went before it
 
     def start(self) -> None:
@@ -170,10 +170,10 @@ class Forgetting:
     async def _forget_visitors(self, _: float) -> AsyncGenerator[int, None]:
         before = self._now() - self._public.days * _DAY if self._public.days else 0.0
         while found := await self._store.read(
-            visitors.find_surplus, keep=self._public.conversations, before=before, limit=_AT_ONCE
+            erasing.find_surplus, keep=self._public.conversations, before=before, limit=_AT_ONCE
         ):
             for surplus in found:
-                while not await self._store.write(visitors.erase_surplus, surplus=surplus):
+                while not await self._store.write(erasing.erase_surplus, surplus=surplus):
                     yield 0
                 yield 1
 

@@ -16,8 +16,8 @@ from flowground.sign_in.roster import Roster, find_name
 from flowground.store import Store
 from flowground.store.flows import switches
 from flowground.store.flows.switches import SAYS_CHARS, Switch, SwitchKind
-from flowground.store.runs import overview, stop_requests
-from flowground.store.runs.overview import RunningRun
+from flowground.store.runs import stop_requests, usage
+from flowground.store.runs.usage import RunningRun
 
 MOST_RUNS = 100
 """Runs that are listed: the newest."""
@@ -49,9 +49,9 @@ async def list_runs(
 
     Runs whose process died get their end first.
     """
-    found, count = await store.read(overview.list_running, most=MOST_RUNS)
+    found, count = await store.read(usage.list_running, most=MOST_RUNS)
     if any(run.holder != store.process.id for run in found) and await interruptions.end_left_runs():
-        found, count = await store.read(overview.list_running, most=MOST_RUNS)
+        found, count = await store.read(usage.list_running, most=MOST_RUNS)
     people = {person for run in found if (person := _find_person(run))}
     names = await roster.find_names(people) if people else {}
     return [_describe(run, names, running) for run in found], count

@@ -12,8 +12,7 @@ from flowground.messages import Decision
 from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store import Store
-from flowground.store.people import owners
-from flowground.store.runs import passed_decisions, progress, recent, stop_requests, waiting_calls
+from flowground.store.runs import conversations, passed_decisions, progress, session_lists, stop_requests
 from flowground.store.runs.passed_decisions import PassedDecision
 from flowground.store.runs.records import RunRecord
 
@@ -59,14 +58,14 @@ async def list_runs(
     if after is not None:
         await open_run(runtime, caller, after)
     flows = await runtime.access.list_reach(caller)
-    return await runtime.store.read(recent.list_runs, owners=owners, flows=flows, after=after, limit=limit)
+    return await runtime.store.read(session_lists.list_runs, owners=owners, flows=flows, after=after, limit=limit)
 
 
 async def _list_owners(runtime: Runtime, caller: Caller) -> Sequence[str]:
     """Whose runs are the caller's: a person's by any of their tokens, and in whatever way they began them."""
     if caller.person is None:
         return [str(caller.owner)]
-    return await runtime.store.read(owners.list_owners, member=caller.person)
+    return await runtime.store.read(conversations.list_owners, member=caller.person)
 
 
 async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
@@ -100,7 +99,7 @@ async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
     """Calls of a run that wait for a person; another process says so of its own within half a second."""
     if run.holder == runtime.running.holder:
         return runtime.running.list_waiting(run.id)
-    return await runtime.store.read(waiting_calls.list_waiting, run_id=run.id)
+    return await runtime.store.read(passed_decisions.list_waiting, run_id=run.id)
 
 
 async def _pass_on(store: Store, passed: PassedDecision) -> None:

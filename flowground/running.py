@@ -17,7 +17,7 @@ from flowground.errors import RunError, RunStopped, StoreUnavailable
 from flowground.events import ToolWaits
 from flowground.messages import Decision, Usage
 from flowground.store import Store
-from flowground.store.runs import progress, waiting_calls
+from flowground.store.runs import passed_decisions, progress
 from flowground.store.runs.progress import TextsSoFar
 from flowground.wiring import WiredFlow
 
@@ -227,7 +227,7 @@ class RunningRuns:
             await asyncio.wait([self._writing])
         if self._told_waiting:
             with suppress(StoreUnavailable):  # whoever writes next takes away what is left
-                await self.store.write(waiting_calls.note_waiting, waiting={})
+                await self.store.write(passed_decisions.note_waiting, waiting={})
 
     def _set_timer(self) -> None:
         if self._timer is None:
@@ -273,7 +273,7 @@ class RunningRuns:
     async def _write(self, texts: Sequence[TextsSoFar], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
         with suppress(StoreUnavailable):  # the log has it; the next time it is more
             if waiting:
-                await self.store.write(waiting_calls.note_waiting, waiting=waiting)
+                await self.store.write(passed_decisions.note_waiting, waiting=waiting)
                 told = self._told_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
                 self._told_waiting = {run_id: digests for run_id, digests in told.items() if digests}
             if texts:

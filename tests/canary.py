@@ -13,7 +13,7 @@ from flowground.forgetting import REMOVED, Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store
 from flowground.store.people import removals
-from flowground.store.runs import progress, ratings, turns
+from flowground.store.runs import feedback, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.runs.traces import TraceStep
@@ -82,9 +82,9 @@ async def take(
     answered = StoredMessage(answer, "assistant", f"You said {said}", "complete", at, run.id, trace=trace)
     ended = replace(run, status="complete", seconds=0.1)
     await store.write(turns.finish_turn, **place, answers=[answered], run=ended, question=said, was_kept=interrupts)
-    assert await store.write(ratings.rate, **place, message_id=answer, value="bad")
+    assert await store.write(feedback.rate, **place, message_id=answer, value="bad")
     why: dict[str, Any] = {"labels": ["wrong"], "reason": said[:2_000], "shares_conversation": True}
-    assert await store.write(ratings.explain, **place, message_id=answer, **why)
+    assert await store.write(feedback.explain, **place, message_id=answer, **why)
 
 
 async def finish_removals(store: Store) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 from flowground.access import Access, account
 from flowground.caller import Caller
 from flowground.store import tables
-from flowground.store.runs import exports
+from flowground.store.runs import transcripts
 from flowground.store.runs.conversations import IS_SHOWN, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.sql import read_moment
@@ -85,10 +85,10 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
 def export_conversations(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
     """All that these owners said, put together from its parts."""
     found: list[dict[str, Any]] = []
-    place: exports.ExportPlace | None = exports.ExportPlace()
-    keys = exports.list_keys(connection, owners=owners, until=time.time() + 1e9)
+    place: transcripts.ExportPlace | None = transcripts.ExportPlace()
+    keys = transcripts.list_keys(connection, owners=owners, until=time.time() + 1e9)
     while place is not None:
-        part = exports.read_part(connection, keys=keys, after=place)
+        part = transcripts.read_exported(connection, keys=keys, after=place)
         for chat in part.chats:
             if chat.begins:
                 found.append({"flow": chat.flow, "session": chat.session, "title": chat.title, "messages": []})

@@ -17,7 +17,7 @@ from flowground.store import tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, tokens
-from flowground.store.runs import erasing, exports, turns
+from flowground.store.runs import erasing, transcripts, turns
 from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage
@@ -140,13 +140,13 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) 
     (talk,) = json.loads("".join(pieces))["conversations"]
     assert len(talk["messages"]) == 5_051
     # The last message of a part has up to 200,000 characters, and half of them are written as two.
-    assert max(map(len, pieces)) < 3 * exports.PART_CHARS
-    assert max(piece.count('"role"') for piece in pieces) < exports.PART_MESSAGES + 12
+    assert max(map(len, pieces)) < 3 * transcripts.PART_CHARS
+    assert max(piece.count('"role"') for piece in pieces) < transcripts.PART_MESSAGES + 12
 
 
 async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None:
     """However many conversations there are, no more is held of them than a part."""
-    for number in range(exports.PART_MESSAGES + 50):
+    for number in range(transcripts.PART_MESSAGES + 50):
         await say(acme, "member:bob", f"said {number}", f"s{number:03}")
     bob = await sign_in(acme, "bob")
     pieces = await account.read_data(acme.access, bob)

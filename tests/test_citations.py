@@ -28,7 +28,7 @@ from flowground.events import PassagesFound, TurnFinished
 from flowground.library import LibraryPace
 from flowground.runner.passages import RunPassages
 from flowground.runtime import Runtime
-from flowground.store.runs import conversations, shared_chats, whole_chats
+from flowground.store.runs import conversations, shared_chats, transcripts
 from tests.api.calls import Api
 from tests.running import running, start_turn, take_turn, watch
 
@@ -183,14 +183,14 @@ async def test_the_store_keeps_what_is_cited_and_what_was_looked_up_besides(tmp_
         (question, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
         assert (question.citations, answer.citations) == ((), cited)
         assert [passage.source for passage in answer.passages] == ["knowledge/hotels.md", "knowledge/badges.md"]
-        part = await runtime.store.read(whole_chats.read_part, **place)
+        part = await runtime.store.read(transcripts.read_part, **place)
         assert part.messages[1].passages == answer.passages
         key = (await runtime.store.write(shared_chats.share, **place, expires_at=None)).id
         page = await runtime.store.read(shared_chats.read_page, key=key)
         assert [one.passages for one in page.shown] == [(), answer.passages]
         await runtime.store.write(shared_chats.copy_into, key=key, owner="member:bob", session_id="copy")
         there = place | {"owner": "member:bob", "session_id": "copy"}
-        copied = await runtime.store.read(whole_chats.read_part, **there)
+        copied = await runtime.store.read(transcripts.read_part, **there)
         assert copied.messages[1].passages == answer.passages
         kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("*.db*"))
         assert HOTELS.encode() in kept

@@ -13,7 +13,7 @@ from flowground.access.feedback import list_all
 from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.store.database.connections import Database
-from flowground.store.runs import ratings, turns
+from flowground.store.runs import feedback, turns
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage
 from tests.house import SHARED, House
@@ -61,9 +61,9 @@ def _rated(house: AppServer) -> None:
                 StoredMessage(f"a{number}", "assistant", "said", "complete", at, run, model="scripted:echo"),
             ):
                 turns.begin_turn(connection, **place, message=message)
-            ratings.rate(connection, **place, message_id=f"a{number}", value="good" if is_last else "bad")
+            feedback.rate(connection, **place, message_id=f"a{number}", value="good" if is_last else "bad")
             told: dict[str, Any] = {"labels": ["wrong"], "reason": reason, "shares_conversation": is_last}
-            ratings.explain(connection, **place, message_id=f"a{number}", **told)
+            feedback.explain(connection, **place, message_id=f"a{number}", **told)
     engine.dispose()
 
 
@@ -117,6 +117,6 @@ async def test_it_ends_somewhere(acme: Runtime, monkeypatch: pytest.MonkeyPatch)
     for number in range(7):
         said = StoredMessage(f"a{number}", "assistant", "said", "complete", AT, f"r{number}")
         await acme.store.write(turns.begin_turn, **place, message=said)
-        await acme.store.write(ratings.rate, **place, message_id=f"a{number}", value="bad")
+        await acme.store.write(feedback.rate, **place, message_id=f"a{number}", value="bad")
     listed = list_all(acme.access, await sign_in(acme, "olga"), "talk", FeedbackFilter())
     assert len({item.message_id async for item in listed}) == 5

@@ -10,7 +10,7 @@ import requests
 
 from flowground.sign_in import SignIn
 from flowground.store import Store
-from flowground.store.runs import erasing, shared_chats, whole_chats
+from flowground.store.runs import erasing, shared_chats, transcripts
 from tests.chats import OpenChat
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
@@ -174,7 +174,7 @@ def test_a_chat_of_files_has_their_names_in_its_title_export_and_copies(house: A
 
     async def share(store: Store, _: SignIn) -> tuple[str, str, list[str]]:
         place = {"flow_id": "takes", "owner": "member:bob", "session_id": chat.session}
-        head = await store.read(whole_chats.find_head, **place)
+        head = await store.read(transcripts.find_head, **place)
         link = await store.write(shared_chats.share, **place, expires_at=None)
         said = await store.read(shared_chats.read_messages, key=link.id)
         return head.title if head else "", link.title, [one.text for one in said]

@@ -15,7 +15,7 @@ from flowground.forgetting import VISITORS, Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, audit, tables
 from flowground.store.people import access_requests, attempts, password_links, sign_ins
-from flowground.store.runs import conversations, erasing, progress, turns, visitors
+from flowground.store.runs import conversations, erasing, progress, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.sql import add_row
 from tests.canary import TALK, WORD, await_none, find_everywhere, take
@@ -264,14 +264,14 @@ async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
 
     for keep, before, limit, count in ((1, 0, 20, 4), (1, 0, 3, 3), (3, 0, 20, 0), (0, 1, 20, 4), (0, 1, 3, 3)):
         which: dict[str, Any] = {"keep": keep, "before": before * NOW.timestamp(), "limit": limit}
-        assert len(await store.read(visitors.find_surplus, **which)) == count, which
+        assert len(await store.read(erasing.find_surplus, **which)) == count, which
 
 
 async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
     await say(store, "long", messages=230)
-    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    (surplus,) = await store.read(erasing.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
     left = [230]
-    while not await store.write(visitors.erase_surplus, surplus=surplus):
+    while not await store.write(erasing.erase_surplus, surplus=surplus):
         left.append((await store.read(count_rows("messages")))[0])
     steps = [before - after for before, after in pairwise(left)]
     assert len(steps) >= 4
@@ -281,10 +281,10 @@ async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
 
 async def test_who_goes_on_meanwhile_keeps_the_conversation(store: Store) -> None:
     await say(store, "mine", messages=120)
-    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
-    assert not await store.write(visitors.erase_surplus, surplus=surplus)
+    (surplus,) = await store.read(erasing.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    assert not await store.write(erasing.erase_surplus, surplus=surplus)
     await say(store, "mine", at=NOW + timedelta(seconds=5))
-    assert await store.write(visitors.erase_surplus, surplus=surplus)
+    assert await store.write(erasing.erase_surplus, surplus=surplus)
     assert await kept(store, VISITOR) == {"mine"}
     assert 71 <= (await store.read(count_rows("messages")))[0] < 121  # a step ends early where the machine is slow
 
@@ -333,7 +333,7 @@ async def test_a_pause_lies_between_two_looks(store: Store, monkeypatch: pytest.
 
     async def watch(job: Any, *args: Any, **options: Any) -> Any:
         found = await read(job, *args, **options)
-        if job is visitors.find_surplus and not found:
+        if job is erasing.find_surplus and not found:
             is_over.set()
         return found
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert
 from flowground.events import InnerRun
 from flowground.messages import Usage
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, erasing, transcripts, turns, versions, whole_chats
+from flowground.store.runs import conversations, erasing, transcripts, turns, versions
 from flowground.store.runs.records import VALUE_MOST
 from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
 from flowground.values import SaidMessage
@@ -230,7 +230,7 @@ async def test_overrides_of_the_release_before_are_told_too(store: Store) -> Non
 async def read_parts(store: Store) -> list[list[str]]:
     parts, after = [], 0
     while True:
-        part = await store.read(whole_chats.read_part, **here(), after=after)
+        part = await store.read(transcripts.read_part, **here(), after=after)
         parts.append([message.text for message in part.messages])
         if part.end is None:
             return parts
@@ -247,8 +247,8 @@ async def test_parts_follow_each_other_and_none_is_large(store: Store, count: in
     parts = await read_parts(store)
     assert [text for part in parts for text in part] == texts
     for part in parts:
-        assert len(part) <= whole_chats.PART_MESSAGES + 12
-        assert sum(map(len, part)) <= whole_chats.PART_CHARS + 12 * chars
+        assert len(part) <= transcripts.PART_MESSAGES + 12
+        assert sum(map(len, part)) <= transcripts.PART_CHARS + 12 * chars
 
 
 async def test_what_is_put_aside_or_deleted_between_two_parts_is_left_out(store: Store) -> None:
@@ -257,8 +257,8 @@ async def test_what_is_put_aside_or_deleted_between_two_parts_is_left_out(store:
     assert await read_parts(store) == [["Better words"]]
     for number in range(300):
         await say(store, f"{number}")
-    part = await store.read(whole_chats.read_part, **here())
+    part = await store.read(transcripts.read_part, **here())
     assert part.end is not None
     await store.erase(erasing.erase_conversation, **here())
-    rest = await store.read(whole_chats.read_part, **here(), after=part.end)
+    rest = await store.read(transcripts.read_part, **here(), after=part.end)
     assert (list(rest.messages), rest.end) == ([], None)

@@ -17,20 +17,13 @@ from flowground.store.people.access_requests import SearchedWord
 from flowground.store.people.member_lists import MemberFilter
 from flowground.store.people.tokens import TokenFilter
 from flowground.store.runs import (
-    contents,
     conversations,
-    counts,
     erasing,
-    exports,
     feedback,
     files,
     idempotency_keys,
-    numbers,
-    overview,
     passed_decisions,
     progress,
-    ratings,
-    recent,
     session_lists,
     shared_chats,
     stop_requests,
@@ -38,9 +31,6 @@ from flowground.store.runs import (
     turns,
     usage,
     versions,
-    visitors,
-    waiting_calls,
-    whole_chats,
 )
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackPlace
 from flowground.store.runs.records import RunRecord, StoredMessage
@@ -68,7 +58,7 @@ RATINGS = (
     *(FeedbackFilter(), FeedbackFilter("bad", since=1.0)),
     *(FeedbackFilter(is_explained=True), FeedbackFilter("good", is_explained=True)),
 )
-COUNTED = [counts.RunsOf(by, "echo", 0.0) for by in get_args(counts.CountedBy)]
+COUNTED = [usage.RunsOf(by, "echo", 0.0) for by in get_args(usage.CountedBy)]
 Job = tuple[Callable[..., object], dict[str, Any]]
 
 
@@ -90,13 +80,13 @@ JOBS = [
     one(progress.look_at_runs, sizes={"r": 0, "k": 0}, most_chars=9),
     one(progress.end_lost_runs, holder="h", before=2e9, known=["k"]),
     *(one(idempotency_keys.forget, before=2e9), one(idempotency_keys.find_first_request, key_id="k")),
-    *(one(idempotency_keys.find_kept_run, run_id="r"), one(overview.list_running, most=50)),
-    *(one(overview.find_ids, begin="r"), one(stop_requests.ask_stop, run_id="r", kind="own", by="member:ada")),
+    *(one(idempotency_keys.find_kept_run, run_id="r"), one(usage.list_running, most=50)),
+    *(one(usage.find_ids, begin="r"), one(stop_requests.ask_stop, run_id="r", kind="own", by="member:ada")),
     *(one(stop_requests.ask_stops, **OWNERS), one(stop_requests.read_orders, holder="h")),
     *each({"passed": DECISION}, passed_decisions.pass_on, passed_decisions.read_outcome, passed_decisions.drop),
     one(passed_decisions.note_outcomes, outcomes={DECISION: "taken"}),
-    *(one(waiting_calls.note_waiting, waiting={"r": [WAITS]}), one(waiting_calls.list_waiting, run_id="r")),
-    *(one(counts.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
+    *(one(passed_decisions.note_waiting, waiting={"r": [WAITS]}), one(passed_decisions.list_waiting, run_id="r")),
+    *(one(usage.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
     # Files
     one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),
     *(one(files.find_file, key="f", owners=["member:ada"]), one(files.list_page, owners=["member:ada"], limit=20)),
@@ -104,9 +94,9 @@ JOBS = [
     *each({"before": 9.0}, files.delete_unsent, files.delete_old),
     *(one(files.delete_of_messages, messages=["q"]), one(files.find_kept, digests=["d"])),
     # A chat
-    *each(HERE, progress.find_running, whole_chats.find_head, shared_chats.list_of_session, erasing.erase_conversation),
+    *each(HERE, progress.find_running, transcripts.find_head, shared_chats.list_of_session, erasing.erase_conversation),
     *each({**HERE, "message_id": "q"}, conversations.find_message, conversations.find_question),
-    *(one(conversations.find_overrides, **HERE, message_id="q"), one(whole_chats.read_part, **HERE, after=1)),
+    *(one(conversations.find_overrides, **HERE, message_id="q"), one(transcripts.read_part, **HERE, after=1)),
     *(one(conversations.list_page, **PAGE), one(conversations.list_page, **PAGE, before="q")),
     one(conversations.list_page, **PAGE | THERE, through="before"),
     one(conversations.read_history, **HERE, before="q", limit=100),
@@ -117,30 +107,30 @@ JOBS = [
     *(one(shared_chats.list_of_owner, **ADA), one(shared_chats.list_of_owner, **ADA, words="a b")),
     *(one(shared_chats.revoke, **ADA, key="k"), one(shared_chats.forget_expired, before=2e9)),
     # Ratings, usage
-    *(one(ratings.list_values, **HERE, message_ids=["q", "b"]), one(ratings.find_rating, **RATED)),
-    *(one(ratings.rate, **RATED, value=value) for value in ("good", None)),
-    one(ratings.explain, **RATED, **EXPLAINED),
+    *(one(feedback.list_values, **HERE, message_ids=["q", "b"]), one(feedback.find_rating, **RATED)),
+    *(one(feedback.rate, **RATED, value=value) for value in ("good", None)),
+    one(feedback.explain, **RATED, **EXPLAINED),
     *(one(job, flow_id="echo", only=only) for only in RATINGS for job in (feedback.list_page, feedback.count_values)),
     *(one(feedback.list_page, flow_id="echo", only=only, after=FeedbackPlace(2e9, "b")) for only in RATINGS),
     one(feedback.read_conversation, flow_id="echo", message_id="b"),
-    *(one(usage.sum_usage, flow_id="echo", since=NOW, days=30), one(numbers.sum_up, flow_id="echo", since=NOW)),
-    one(numbers.count_people, flow_id="echo", since=NOW, besides="member:ada"),
+    *(one(usage.sum_usage, flow_id="echo", since=NOW, days=30), one(usage.sum_up, flow_id="echo", since=NOW)),
+    one(usage.count_people, flow_id="echo", since=NOW, besides="member:ada"),
     # Lists of chats
     *(one(session_lists.list_page, **LIST), one(session_lists.list_page, **LIST, after=PLACE)),
     one(session_lists.search, **LIST, words="hi there"),
     one(session_lists.search, **LIST, words="hi", after=PLACE),
-    *(one(session_lists.pin, **HERE, is_pinned=True), one(recent.list_last_used, **ADA)),
-    *each({**ADA, "flows": ["echo"], "limit": 4}, recent.list_pinned, recent.list_recent),
-    *(one(recent.list_runs, **OWNERS, flows=flows, after="r", limit=9) for flows in (FLOWS, None)),
+    *(one(session_lists.pin, **HERE, is_pinned=True), one(session_lists.list_last_used, **ADA)),
+    *each({**ADA, "flows": ["echo"], "limit": 4}, session_lists.list_pinned, session_lists.list_recent),
+    *(one(session_lists.list_runs, **OWNERS, flows=flows, after="r", limit=9) for flows in (FLOWS, None)),
     # All that somebody said, and what is forgotten
-    *each(OWNERS, counts.sum_bytes, transcripts.list_places, transcripts.list_session_ids),
+    *each(OWNERS, usage.sum_bytes, transcripts.list_places, transcripts.list_session_ids),
     *each({**OWNERS, "session_id": "s"}, transcripts.list_places, erasing.erase_conversations),
     one(conversations.find_session_keys, **OWNERS, session_id="s"),
-    *(one(transcripts.read_messages, **OWNERS, positions=[1, 2]), one(exports.list_keys, **OWNERS, until=2e9)),
-    one(exports.read_part, keys=[(1.0, SESSION)], after=exports.ExportPlace()),
-    *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(contents.forget_contents, before=2e9)),
+    *(one(transcripts.read_messages, **OWNERS, positions=[1, 2]), one(transcripts.list_keys, **OWNERS, until=2e9)),
+    one(transcripts.read_exported, keys=[(1.0, SESSION)], after=transcripts.ExportPlace()),
+    *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(erasing.forget_contents, before=2e9)),
     *(one(erasing.find_unused, after="", before=2e9), one(erasing.erase_unused, session=SESSION, before=2e9)),
-    one(visitors.find_surplus, keep=9, before=1.0, limit=9),
+    one(erasing.find_surplus, keep=9, before=1.0, limit=9),
     # People
     *each({"flows": FLOWS}, access_requests.list_open, access_requests.count_open),
     one(access_requests.list_open, flows=FLOWS, words=[SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]),
@@ -173,8 +163,8 @@ def connection(url: str) -> Iterator[Connection]:
         versions.begin_version(opened, **THERE, version_of="first", message=message, run=begun)
         ended = replace(begun, status="complete")
         turns.finish_turn(opened, **THERE, answers=[replace(message, id="b", role="assistant")], run=ended)
-        assert ratings.rate(opened, **RATED, value="bad")
-        assert ratings.explain(opened, **RATED, **EXPLAINED)
+        assert feedback.rate(opened, **RATED, value="bad")
+        assert feedback.explain(opened, **RATED, **EXPLAINED)
         yield opened
 
 
@@ -213,7 +203,7 @@ OF_REQUESTS = "SEARCH access_requests USING INDEX access_requests_by_state (stat
 FEW_ROWS: dict[Callable[..., object], str] = {
     transcripts.read_messages: "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)",
     **dict.fromkeys((progress.find_running, erasing.erase_unused, erasing.find_unused), OF_RUNNING),
-    **dict.fromkeys((stop_requests.ask_stop, overview.list_running), "SCAN runs USING INDEX runs_running"),
+    **dict.fromkeys((stop_requests.ask_stop, usage.list_running), "SCAN runs USING INDEX runs_running"),
     **dict.fromkeys((access_requests.list_open, access_requests.count_open), OF_REQUESTS),
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
     conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_begun (owner=? AND flow_id>?)",

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from flowground.store import Store
-from flowground.store.runs import conversations, erasing, feedback, ratings, shared_chats, transcripts, turns, versions
+from flowground.store.runs import conversations, erasing, feedback, shared_chats, transcripts, turns, versions
 from flowground.store.runs.conversations import AskedQuestion
-from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, SharedConversation
-from flowground.store.runs.ratings import Rating, RatingValue
+from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
 from flowground.store.runs.traces import TraceStep
 from tests.run_rows import HERE
 from tests.stored import export_conversations
@@ -44,15 +43,15 @@ async def ask_anew(store: Store, version_of: str, **place: str) -> None:
 
 
 async def rate(store: Store, value: RatingValue | None, **place: str) -> bool:
-    return await store.write(ratings.rate, **ANSWER | place, value=value)
+    return await store.write(feedback.rate, **ANSWER | place, value=value)
 
 
 async def explain(store: Store, why: dict[str, Any] = WHY, **place: str) -> bool:
-    return await store.write(ratings.explain, **ANSWER | place, **why)
+    return await store.write(feedback.explain, **ANSWER | place, **why)
 
 
 async def find(store: Store, **place: str) -> Rating | None:
-    return await store.read(ratings.find_rating, **ANSWER | place)
+    return await store.read(feedback.find_rating, **ANSWER | place)
 
 
 async def list_items(store: Store) -> tuple[FeedbackItem, ...]:
@@ -70,7 +69,7 @@ async def test_a_rating_is_changed_explained_and_taken_back(store: Store) -> Non
     assert await explain(store)
     assert await rate(store, "bad")
     assert await find(store) == Rating("bad", ("slow", "wrong"), "It is 4.")
-    assert await store.read(ratings.list_values, **HERE, message_ids=["q1", "a1", "a2"]) == {"a1": ("bad", True)}
+    assert await store.read(feedback.list_values, **HERE, message_ids=["q1", "a1", "a2"]) == {"a1": ("bad", True)}
     assert await rate(store, "good")
     assert await find(store) == Rating("good")
     assert await rate(store, None)
@@ -86,11 +85,11 @@ async def test_only_an_answer_in_ones_own_conversation_can_be_rated(store: Store
     for other in ({"message_id": "q1"}, {"message_id": "x"}, *elsewhere):
         assert not await rate(store, "bad", **other)
         assert not await rate(store, None, **other)
-        assert not await store.write(ratings.explain, **ANSWER | other, **WHY)
+        assert not await store.write(feedback.explain, **ANSWER | other, **WHY)
         assert await find(store, **other) is None
         assert await find(store) == Rating("good")
     for other, found in (({}, {"a1": ("good", False)}), *((other, {}) for other in elsewhere)):
-        assert await store.read(ratings.list_values, **HERE | other, message_ids=["a1"]) == found
+        assert await store.read(feedback.list_values, **HERE | other, message_ids=["a1"]) == found
 
 
 async def test_of_what_has_no_whole_end_only_stopped_answers_can(store: Store) -> None:

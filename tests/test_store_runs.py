@@ -12,12 +12,11 @@ from flowground.events import Token
 from flowground.messages import Usage
 from flowground.store import Store, tables
 from flowground.store.database.jobs import Job
-from flowground.store.runs import conversations, numbers, progress, turns, usage
-from flowground.store.runs.numbers import RunNumbers
+from flowground.store.runs import conversations, progress, turns, usage
 from flowground.store.runs.receipts import ToldEvents
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.traces import TraceStep
-from flowground.store.runs.usage import FailureCount, FlowUsage, UsedDay
+from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
 from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
 from tests.stored import list_messages
 from tests.stored_chats import find_sessions, here, ran
@@ -130,7 +129,7 @@ async def add(store: Store, at: datetime, seconds: float = 1, **facts: Any) -> N
 
 
 async def of_the_day(store: Store) -> RunNumbers:
-    return await store.read(numbers.sum_up, flow_id="f", since=NOW - DAY)
+    return await store.read(usage.sum_up, flow_id="f", since=NOW - DAY)
 
 
 async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> None:
@@ -170,7 +169,7 @@ async def test_people_are_counted_once_and_besides_the_one_who_asks(store: Store
     for at, seconds in ((NOW, 1), (NOW, 2), (NOW - 2 * DAY, 3)):
         await add(store, at, seconds)
     for asks, count in (("member:ben", 1), ("member:ada", 0)):
-        assert await store.read(numbers.count_people, flow_id="f", since=NOW - DAY, besides=asks) == count
+        assert await store.read(usage.count_people, flow_id="f", since=NOW - DAY, besides=asks) == count
 
 
 async def sum_usage(store: Store, **more: Any) -> FlowUsage:

@@ -13,7 +13,7 @@ from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.conversation.files import ChatFile, FileFormat
 from flowground.errors import InvalidRequest
 from flowground.store import Store
-from flowground.store.runs import erasing, exports, shared_chats, whole_chats
+from flowground.store.runs import erasing, shared_chats, transcripts
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.shared_chats import SharedChat
 from tests.canary import WORD, await_none, find_everywhere, take
@@ -36,7 +36,7 @@ async def read(store: Store, link: SharedChat) -> list[str]:
 
 
 async def read_chat(store: Store, **place: Any) -> tuple[StoredMessage, ...]:
-    return tuple((await store.read(whole_chats.read_part, **HERE | place)).messages)
+    return tuple((await store.read(transcripts.read_part, **HERE | place)).messages)
 
 
 async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
@@ -166,7 +166,7 @@ async def test_a_message_that_a_flow_stored_keeps_its_name_wherever_the_chat_goe
         wired = await runtime.access.open_flow(LOCAL_OWNER, "notes")
         _ = [event async for event in run_turn(runtime, LOCAL_OWNER, wired, RunRequest("Bread", session_id="s"))]
         store = runtime.store
-        head = await store.read(whole_chats.find_head, **place)
+        head = await store.read(transcripts.find_head, **place)
         assert head is not None
         file = ChatFile(head, "notes", place["owner"], "Notes", sees_inside=False)
 
@@ -178,6 +178,6 @@ async def test_a_message_that_a_flow_stored_keeps_its_name_wherever_the_chat_goe
         assert [one.get("sender_name") for one in told] == [None, None, "Clerk"]
         link = await store.write(shared_chats.share, **place, expires_at=None)
         assert await read(store, link) == ["Bread", "You said Bread.", "Clerk: Noted: Bread"]
-        keys = await store.read(exports.list_keys, owners=[place["owner"]], until=time.time() + 1)
-        part = await store.read(exports.read_part, keys=keys, after=exports.ExportPlace())
+        keys = await store.read(transcripts.list_keys, owners=[place["owner"]], until=time.time() + 1)
+        part = await store.read(transcripts.read_exported, keys=keys, after=transcripts.ExportPlace())
         assert [one.get("sender_name") for one in part.chats[0].messages] == [None, None, "Clerk"]

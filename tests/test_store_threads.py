@@ -14,12 +14,11 @@ from sqlalchemy.exc import OperationalError
 
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
-from flowground.store.database import threads
+from flowground.store.database import jobs
 from flowground.store.database.checkpoints import Checkpoints
 from flowground.store.database.connections import Database
-from flowground.store.database.jobs import Job
+from flowground.store.database.jobs import Job, join_threads
 from flowground.store.database.readers import Readers
-from flowground.store.database.threads import join_threads
 from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
 from tests.waiting import eventually
 
@@ -199,7 +198,7 @@ def test_the_end_waits_for_a_thread_at_work(monkeypatch: pytest.MonkeyPatch, cap
     ]
     for looks, work, seconds in ends:
         thread: Any = Working(looks, work)
-        monkeypatch.setattr(threads, "time", thread)
+        monkeypatch.setattr(jobs, "time", thread)
         caplog.clear()
         join_threads([thread], thread.count_work)
         assert thread.now - 100 == seconds

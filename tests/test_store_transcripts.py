@@ -8,7 +8,7 @@ import pytest
 
 from flowground.errors import InvalidRequest
 from flowground.store import Store
-from flowground.store.runs import conversations, erasing, recent, session_lists, transcripts, turns
+from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from flowground.store.runs.traces import TraceStep
 from tests.stored import count_presets, export_conversations, keep_preset, list_entries, list_runs
@@ -270,10 +270,10 @@ async def test_flows_and_chats_are_found_by_last_use_and_are_the_persons_own(sto
     for number, (flow, session) in enumerate([("b", "1"), ("a", "1"), ("c", "1"), ("a", "2"), ("c", "2")]):
         await say(store, f"{flow} {session}", session, flow_id=flow, hours=number)
     await say(store, "secret", flow_id="secret", hours=9, owner="member:bob")
-    used = await store.read(recent.list_last_used, owner=ADA)
+    used = await store.read(session_lists.list_last_used, owner=ADA)
     hours = {flow: (at - START) / timedelta(hours=1) for flow, at in used.items()}
     assert list(hours.items()) == [("c", 4), ("a", 3), ("b", 0)]
     for flows, found in ((list(used), ["c 2", "a 2", "c 1"]), (["b", "secret"], ["b 1"]), ([], [])):
-        chats = await store.read(recent.list_recent, owner=ADA, flows=flows, limit=3)
+        chats = await store.read(session_lists.list_recent, owner=ADA, flows=flows, limit=3)
         assert [one.title for one in chats] == found
-    assert await store.read(recent.list_last_used, owner="member:eve") == {}
+    assert await store.read(session_lists.list_last_used, owner="member:eve") == {}

@@ -15,11 +15,11 @@ from flowground.errors import InvalidRequest
 from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store
 from flowground.store.people import access_requests, groups, sign_ins, tokens
-from flowground.store.people.owners import list_owners
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.runs import erasing, exports, files, shared_chats, transcripts
-from flowground.store.runs.exports import ExportPlace
+from flowground.store.runs import erasing, files, shared_chats, transcripts
+from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
+from flowground.store.runs.transcripts import ExportPlace
 from flowground.store.sql import spell_json
 
 _MOST_SIGN_INS = _MOST_FILES = 10_000
@@ -99,11 +99,11 @@ async def read_data(access: Access, caller: Caller) -> AsyncIterator[str]:
 async def _write_data(store: Store, head: str, owners: Sequence[str], until: float) -> AsyncIterator[str]:
     yield f'{head},\n "conversations": ['
     before, end = "\n", ""
-    keys = await store.read(exports.list_keys, owners=owners, until=until)
+    keys = await store.read(transcripts.list_keys, owners=owners, until=until)
     while keys:
         place: ExportPlace | None = ExportPlace()
         while place is not None:
-            part = await store.read(exports.read_part, keys=keys, after=place)
+            part = await store.read(transcripts.read_exported, keys=keys, after=place)
             for chat in part.chats:
                 if chat.begins:
                     told = {"flow": chat.flow, "session": chat.session, "title": chat.title}
@@ -111,7 +111,7 @@ async def _write_data(store: Store, head: str, owners: Sequence[str], until: flo
                     before, end = ",\n", "\n]}"
                 yield ("" if chat.begins else ",\n") + ",\n".join(map(spell_json, chat.messages))
             place = part.end
-        keys = await store.read(exports.list_keys, owners=owners, until=until, after=keys[-1])
+        keys = await store.read(transcripts.list_keys, owners=owners, until=until, after=keys[-1])
     yield f"{end}\n ]\n}}\n"
 
 

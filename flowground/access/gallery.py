@@ -9,8 +9,8 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Publication
-from flowground.store.runs import recent, session_lists
-from flowground.store.runs.recent import RecentSession
+from flowground.store.runs import session_lists
+from flowground.store.runs.session_lists import RecentSession
 from flowground.wiring import WiredFlow
 
 _FLOWS_OF_RECENT = 6
@@ -48,7 +48,7 @@ async def find_open(access: Access, caller: Caller) -> OpenFlows:
     if caller.sees_inside:
         found = await access.store.read(publications.list_publications)
         shared = {item.flow_id: item for item in found if item.is_in_force}
-    return OpenFlows(flows, shared, await access.store.read(recent.list_last_used, owner=str(caller.owner)))
+    return OpenFlows(flows, shared, await access.store.read(session_lists.list_last_used, owner=str(caller.owner)))
 
 
 async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mapping[str, Publication]) -> CardFacts:
@@ -67,8 +67,8 @@ async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit
     if not used:
         return []
     owner, last = str(caller.owner), used[: max(limit, _FLOWS_OF_RECENT)]
-    pinned = await access.store.read(recent.list_pinned, owner=owner, flows=used, limit=limit)
-    return pinned + await access.store.read(recent.list_recent, owner=owner, flows=last, limit=limit)
+    pinned = await access.store.read(session_lists.list_pinned, owner=owner, flows=used, limit=limit)
+    return pinned + await access.store.read(session_lists.list_recent, owner=owner, flows=last, limit=limit)
 
 
 async def search_chats(
@@ -79,7 +79,7 @@ async def search_chats(
     until = time.monotonic() + session_lists.SEARCH_SECONDS
     owner, found, is_whole = str(caller.owner), list[RecentSession](), True
     is_open = {wired.id for wired in await access.list_flows(caller)} - {without}
-    for flow in await access.store.read(recent.list_last_used, owner=owner):
+    for flow in await access.store.read(session_lists.list_last_used, owner=owner):
         if flow not in is_open:
             continue
         if (left := until - time.monotonic()) <= 0:

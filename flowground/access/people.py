@@ -11,9 +11,9 @@ from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.flows import publications
 from flowground.store.people import members, password_links, sign_ins
-from flowground.store.people.owners import list_owners
 from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
+from flowground.store.runs.conversations import list_owners
 
 
 async def invite(

@@ -11,8 +11,8 @@ from typing import get_args
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest
-from flowground.store.runs import ratings
-from flowground.store.runs.ratings import REASON_CHARS, Rating, RatingLabel, RatingValue
+from flowground.store.runs import feedback
+from flowground.store.runs.feedback import REASON_CHARS, Rating, RatingLabel, RatingValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RatedPlace:
 async def rate(access: Access, caller: Caller, place: RatedPlace, value: RatingValue | None) -> None:
     """Rates the answer, or takes the rating back, with all that was told with it. Raises InvalidRequest."""
     owner = await _find_owner(access, caller, place)
-    if not await access.store.write(ratings.rate, **asdict(place), owner=owner, value=value):
+    if not await access.store.write(feedback.rate, **asdict(place), owner=owner, value=value):
         raise InvalidRequest("This answer cannot be rated.")
     access.store.empty_log()  # another value deletes a reason
 
@@ -35,7 +35,7 @@ async def rate(access: Access, caller: Caller, place: RatedPlace, value: RatingV
 async def find_rating(access: Access, caller: Caller, place: RatedPlace) -> Rating | None:
     """How the caller rated this answer."""
     owner = await _find_owner(access, caller, place)
-    return await access.store.read(ratings.find_rating, **asdict(place), owner=owner)
+    return await access.store.read(feedback.find_rating, **asdict(place), owner=owner)
 
 
 async def explain(
@@ -55,7 +55,7 @@ async def explain(
         raise InvalidRequest("There is no such reason to choose.")
     owner = await _find_owner(access, caller, place)
     is_there = await access.store.write(
-        ratings.explain,
+        feedback.explain,
         **asdict(place),
         owner=owner,
         labels=sorted(set(labels)),

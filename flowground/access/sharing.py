@@ -12,7 +12,7 @@ from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Publication, Sharing
 from flowground.store.people import groups
-from flowground.store.runs import numbers
+from flowground.store.runs import usage
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
@@ -62,7 +62,7 @@ async def count_users(access: Access, caller: Caller, address: str, *, since: da
     """How many besides the caller have run the flow since then."""
     caller, wired = await access.open_to_publish(caller, address)
     owner = str(caller.owner)
-    return await access.store.read(numbers.count_people, flow_id=wired.id, since=since, besides=owner)
+    return await access.store.read(usage.count_people, flow_id=wired.id, since=since, besides=owner)
 
 
 async def look_as(access: Access, caller: Caller, address: str, who: str) -> Seen:

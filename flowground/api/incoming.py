@@ -18,7 +18,7 @@ from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, R
 from flowground.errors import InvalidRequest
 from flowground.random_ids import make_id
 from flowground.runtime import Runtime
-from flowground.store.people import owners
+from flowground.store.runs import conversations
 from flowground.words import cut, suggest
 
 Framing = Literal["langflow", "sse"]
@@ -105,7 +105,7 @@ async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
 async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
     """Whose messages and files a token has: those of its person's programs, never those of their pages."""
     if caller.has_kept_apart and caller.person is not None:
-        return await runtime.store.read(owners.list_programs, member=caller.person)
+        return await runtime.store.read(conversations.list_programs, member=caller.person)
     return [str(caller.owner)]
 
 

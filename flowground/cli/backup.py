@@ -11,7 +11,7 @@ from flowground.cli.resources import load_settings, make_folder
 from flowground.errors import InvalidRequest
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
-from flowground.store.database.copying import copy_database, find_sqlite_file
+from flowground.store.database.connections import copy_database, find_sqlite_file
 
 _NOT_COPIED = ("models", "processes", "*.part")
 """In the data folder: what is fetched again, and what only running processes need."""

@@ -22,8 +22,8 @@ from flowground.sign_in.roster import Roster
 from flowground.store import Store
 from flowground.store.people import members, removals
 from flowground.store.people.members import Member
-from flowground.store.people.owners import list_owners
 from flowground.store.runs import stop_requests
+from flowground.store.runs.conversations import list_owners
 
 _STOP_LOOKS = 30
 """In 6 seconds: a server looks every two what it shall stop."""

@@ -22,7 +22,7 @@ from flowground.store import Store
 from flowground.store.flows import publications, switches
 from flowground.store.flows.publications import Publication
 from flowground.store.flows.switches import Switch, SwitchKind
-from flowground.store.runs import overview, stop_requests
+from flowground.store.runs import stop_requests, usage
 from flowground.words import count
 
 
@@ -72,7 +72,7 @@ def _write_said(run: operating.RunNow) -> str:
 
 async def _stop(given: argparse.Namespace) -> None:
     async with open_store(load_settings()) as store:
-        meant = await store.read(overview.find_ids, begin=given.id)
+        meant = await store.read(usage.find_ids, begin=given.id)
         if len(meant) != 1:
             problem = f"Several runs begin with {given.id!r}." if meant else "No such run is running."
             raise InvalidRequest(problem, hint="`runs list` shows their ids.")

@@ -14,9 +14,9 @@ from flowground.citations import describe_kept, name_place, split_cited
 from flowground.conversation.written import CUT_REASONS, find_said
 from flowground.messages import mend
 from flowground.runtime import Runtime
-from flowground.store.runs import whole_chats
+from flowground.store.runs import transcripts
 from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
-from flowground.store.runs.whole_chats import ChatHead
+from flowground.store.runs.transcripts import ChatHead
 from flowground.store.sql import spell_json
 
 FileFormat = Literal["markdown", "json"]
@@ -63,7 +63,7 @@ class ChatFile:
         place = {"flow_id": self.flow_id, "owner": self.owner, "session_id": self.head.session_id}
         after: int | None = 0
         while after is not None:
-            part = await runtime.store.read(whole_chats.read_part, **place, after=after)
+            part = await runtime.store.read(transcripts.read_part, **place, after=after)
             yield [*part.messages]
             after = part.end
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import InvalidRequest
 from flowground.messages import Decision
-from flowground.store.runs.ratings import RatingValue
+from flowground.store.runs.feedback import RatingValue
 from flowground.values import MOST_LEVELS, has_too_many_levels
 
 _Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from flowground.conversation.elsewhere import RunSoFar
 from flowground.conversation.spoken import read_answers, read_question
 from flowground.runtime import LiveTurn, Runtime
-from flowground.store.runs import conversations, progress, ratings
+from flowground.store.runs import conversations, feedback, progress
 from flowground.store.runs.conversations import AskedQuestion
-from flowground.store.runs.ratings import RatingValue
+from flowground.store.runs.feedback import RatingValue
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.versions import ConversationChanged
 
@@ -51,7 +51,7 @@ async def read_page(
     )
     messages, has_earlier = found
     answers = [message.id for message in messages if message.role == "assistant"]
-    rated = await runtime.store.read(ratings.list_values, **place._asdict(), message_ids=answers) if answers else {}
+    rated = await runtime.store.read(feedback.list_values, **place._asdict(), message_ids=answers) if answers else {}
     ratings_by_id = {key: value for key, (value, _) in rated.items()}
     return HistoryPage(
         messages, has_earlier, ratings_by_id, [key for key, (_, is_explained) in rated.items() if is_explained]

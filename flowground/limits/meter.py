@@ -8,8 +8,8 @@ from typing import Protocol
 from flowground.caller import Owner
 from flowground.limits.table import Limit
 from flowground.store import Store
-from flowground.store.people import owners
-from flowground.store.runs.counts import sum_bytes
+from flowground.store.runs import conversations
+from flowground.store.runs.usage import sum_bytes
 
 _LONGEST_WAIT = 60
 LOOK_AGAIN = 60.0
@@ -117,7 +117,7 @@ class StoredBytes(Meter):
         if read_at + patience > self.clock():
             return
         owner = Owner.read(key)
-        whose = await store.read(owners.list_owners, member=owner.id) if owner.kind == "member" else [key]
+        whose = await store.read(conversations.list_owners, member=owner.id) if owner.kind == "member" else [key]
         size = await store.read(sum_bytes, owners=whose)
         if key not in self._held and len(self._held) >= self.most:
             del self._held[next(iter(self._held))]

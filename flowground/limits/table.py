@@ -9,7 +9,7 @@ from typing import Literal
 
 from flowground.settings import Settings
 from flowground.settings.limits import RunBounds, StoredBounds
-from flowground.store.runs.counts import CountedBy, Unit
+from flowground.store.runs.usage import CountedBy, Unit
 
 LimitedOne = Literal["person", "visitor", "address", "flow"]
 LimitedUse = Literal[

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from flowground.limits.meter import LOOK_AGAIN, Meter, Remaining, Spent
 from flowground.limits.table import DAY, Limit
 from flowground.store import Store
-from flowground.store.runs.counts import RunsOf, Unit, Used, sum_runs
+from flowground.store.runs.usage import RunsOf, Unit, Used, sum_runs
 
 _MOST = 20_000
 """Minutes and days that are remembered at once, of each limit; beyond it the one that began first is forgotten, and a

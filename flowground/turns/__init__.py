@@ -20,7 +20,7 @@ from flowground.runner.selection import read_input
 from flowground.running import RunningRuns
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.people import owners as people
+from flowground.store.runs import conversations as people
 from flowground.turns.record import TurnRecord
 from flowground.turns.terms import TurnTerms
 from flowground.tweaks import apply_tweaks, refuse_missing

@@ -11,7 +11,7 @@ from flowground.caller import SESSION_ID_CHARS, Owner
 from flowground.conversation.files import MEDIA_TYPES, ChatFile, FileFormat
 from flowground.errors import FlowNotFound, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store.runs import whole_chats
+from flowground.store.runs import transcripts
 from flowground.web.origin import is_own_download
 from flowground.web.refusal import explain_missing
 from flowground.web.sent_files import SentFiles, refuse_file, require_caller
@@ -55,7 +55,7 @@ async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
         return None
     owner = str(caller.owner)
     found = await runtime.store.read(
-        whole_chats.find_head, flow_id=wired.id, owner=owner, session_id=session[:SESSION_ID_CHARS]
+        transcripts.find_head, flow_id=wired.id, owner=owner, session_id=session[:SESSION_ID_CHARS]
     )
     name = (wired.flow.chat.title if is_public else None) or wired.name
     sees_inside = caller.sees_inside and not is_public

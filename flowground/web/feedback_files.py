@@ -19,8 +19,7 @@ from flowground.access import feedback
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.messages import mend
 from flowground.runtime import Runtime
-from flowground.store.runs.feedback import SHOWN_CHARS, FeedbackFilter, FeedbackItem
-from flowground.store.runs.ratings import RatingValue
+from flowground.store.runs.feedback import SHOWN_CHARS, FeedbackFilter, FeedbackItem, RatingValue
 from flowground.web.origin import is_own_download
 from flowground.web.refusal import explain_missing
 from flowground.web.sent_files import SentFiles, refuse_file, require_caller

@@ -21,8 +21,8 @@ from flowground.files import FileGone, FileOffer, say_too_large
 from flowground.files.seen import NO_IMAGES, may_see_images
 from flowground.media_types import IMAGES
 from flowground.runtime import Runtime
-from flowground.store.people.owners import list_owners
 from flowground.store.runs import files
+from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
 from flowground.web.address import name_address
 from flowground.web.origin import find_own_origin, is_own_download

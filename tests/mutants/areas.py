@@ -66,7 +66,7 @@ AREAS: Mapping[str, Area] = {
         ),
     ),
     "writer": Area(
-        tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "threads")),
+        tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "jobs")),
         ("store_writ", "store_threads", "store_outage", "store_vacuum", "unknown_outcome", "test_retention"),
     ),
 }

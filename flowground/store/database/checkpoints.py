@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowground.store.database.connections import DatabaseFile
-from flowground.store.database.threads import join_threads, start_thread
+from flowground.store.database.jobs import join_threads, start_thread
 
 _PAUSE_SECONDS = 0.25
 """Between two moves of SQLite's log."""

@@ -7,8 +7,9 @@ Writers and readers get engines of their own, because they begin differently: a 
 import logging
 import os
 import socket
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from flowground.errors import ConfigError, StoreUnavailable
+from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.words import fold
 
 _log = logging.getLogger(__name__)
@@ -260,3 +261,22 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
         raise ConfigError(
             "database: PostgreSQL needs a driver that is not installed", hint="pip install 'psycopg[binary]~=3.3.0'"
         ) from None
+
+
+_SQLITE = "sqlite:///"
+
+
+def find_sqlite_file(url: str) -> Path | None:
+    """SQLite's file; None where the database is PostgreSQL's, or in memory."""
+    name = url.removeprefix(_SQLITE)
+    return Path(name) if url.startswith(_SQLITE) and name != ":memory:" else None
+
+
+def copy_database(file: Path, to: Path) -> None:
+    """Writes the copy, its owner's alone; writers do not wait for it. Raises InvalidRequest."""
+    os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            connection.execute("VACUUM INTO ?", (str(to),))
+    except sqlite3.Error as error:
+        raise InvalidRequest(f"{file} cannot be copied: {error}.") from None

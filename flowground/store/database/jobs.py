@@ -1,17 +1,19 @@
 """Work that waits for a database thread: a plain function of a connection, and the future of who asked for it."""
 
 import logging
+import time
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from sqlalchemy import Connection
 
 from flowground.errors import StoreUnavailable
+from flowground.store.database.connections import ThreadConnection
 from flowground.store.sql import PLAIN_JOB, JobKind
 
 _log = logging.getLogger(__name__)
@@ -122,3 +124,24 @@ def _resolve(jobs: list[Job]) -> None:
             job.future.set_result(job.result)
         else:
             job.future.set_exception(job.error)
+
+
+_CLOSE_SECONDS = 4.0
+
+
+def start_thread(work: Callable[..., None], *arguments: ThreadConnection, name: str) -> Thread:
+    thread = Thread(target=work, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> None:
+    """Waits for the threads' end, for as long as `work_left` changes at least every 4 s; then they are left alone."""
+    before, end = work_left(), time.monotonic() + _CLOSE_SECONDS
+    while alive := [thread for thread in threads if thread.is_alive()]:
+        alive[0].join(0.05)
+        if (now := work_left()) != before:
+            before, end = now, time.monotonic() + _CLOSE_SECONDS
+        elif time.monotonic() > end:
+            _log.error("the database does not let go of %s: ending without it", alive[0].name)
+            return

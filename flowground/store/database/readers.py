@@ -6,9 +6,8 @@ from sqlalchemy import Engine
 
 from flowground.errors import StoreUnavailable
 from flowground.store.database.connections import DatabaseFile, ThreadConnection
-from flowground.store.database.jobs import Job, JobQueue, settle
+from flowground.store.database.jobs import Job, JobQueue, join_threads, settle, start_thread
 from flowground.store.database.outage import Outage, may_repeat, say_silent
-from flowground.store.database.threads import join_threads, start_thread
 
 _READ_BATCH = 8
 """Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""

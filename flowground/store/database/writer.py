@@ -10,9 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import StoreUnavailable
 from flowground.store.database.connections import DatabaseFile, ThreadConnection
-from flowground.store.database.jobs import Job, JobQueue, settle
+from flowground.store.database.jobs import Job, JobQueue, join_threads, settle, start_thread
 from flowground.store.database.outage import Outage, explain, may_repeat, say_busy, say_unknown
-from flowground.store.database.threads import join_threads, start_thread
 from flowground.store.sql import open_batch
 
 _TRIES = 3

@@ -15,8 +15,8 @@ from sqlalchemy import Column, Connection, delete, select, update
 from flowground.caller import Owner
 from flowground.store import tables
 from flowground.store.people import attempts, identities
-from flowground.store.people.owners import list_owners
 from flowground.store.runs import stop_requests
+from flowground.store.runs.conversations import list_owners
 from flowground.store.sql import add_row
 
 _ROWS = 500

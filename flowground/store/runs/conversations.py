@@ -1,4 +1,8 @@
-"""Conversations. A session is found by flow, owner (an `Owner`) and session id: never by its id alone."""
+"""Conversations. A session is found by flow, owner (an `Owner`) and session id: never by its id alone.
+
+A person owns those of their pages under the member, those of their programs under one owner for all tokens. Releases
+before kept the latter apart, under the token that each began with; they stay there and go on.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -7,26 +11,12 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Integer, bindparam, case, func, literal_column, or_, select, update
 
+from flowground.caller import Owner
 from flowground.messages import Versions
 from flowground.store import tables
-from flowground.store.runs.records import (
-    MESSAGE_COLUMNS,
-    StoredMessage,
-    read_message_rows,
-    read_value,
-)
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
 from flowground.store.sql import Statement, make_storable
 from flowground.values import FileReference, SaidMessage
 from flowground.words import cut, strip_markdown
@@ -50,17 +40,6 @@ _m = tables.messages.c
 _o = tables.turn_overrides.c
 _r = tables.runs.c
 _c = tables.run_contents.c
-
-
-@dataclass(frozen=True, slots=True)
-class AskedQuestion:
-    """`id` None: nothing of it is stored."""
-
-    id: str | None
-    text: str
-    files: Sequence[FileReference] = ()
-
-
 IS_SHOWN = _m.aside.is_(None)
 _HISTORY = Statement(
     select(
@@ -107,9 +86,17 @@ _LIST_BEFORE = Statement(
 _NEXT_FLOW = Statement(
     select(func.min(_s.flow_id)).where(_s.owner == bindparam("owner"), _s.flow_id > bindparam("after"))
 )
-
-
 _FIRST_LIKE_IT = func.min(_m.position).over(partition_by=(_m.version_of, _m.text)).label("first")
+_t = tables.tokens.c
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """`id` None: nothing of it is stored."""
+
+    id: str | None
+    text: str
+    files: Sequence[FileReference] = ()
 
 
 def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
@@ -322,3 +309,27 @@ def make_first_title(text: str) -> str:
 def make_title(text: str) -> str:
     """One line of at most 80 characters."""
     return cut(" ".join(make_storable(text[: TITLE_CHARS * 8]).split()), TITLE_CHARS)
+
+
+def list_owners(connection: Connection, *, member: str) -> list[str]:
+    """Of all that the member said, on pages and by programs."""
+    return [str(Owner("member", member)), *list_programs(connection, member=member)]
+
+
+def list_programs(connection: Connection, *, member: str) -> list[str]:
+    """Of what the member's programs said."""
+    mine = connection.scalars(select(_t.id).where(_t.owner == member))
+    return [str(Owner("programs", member)), *(str(Owner("token", key)) for key in mine)]
+
+
+def find_session(connection: Connection, *, flow_id: str, member: str, session_id: str, token: str) -> str:
+    """The owner of the session that is meant when this token of the member's names it.
+
+    The one that this token began in a release before, else the one used last; a new one is the programs'.
+    """
+    owners = list_programs(connection, member=member)
+    keys = [make_session_key(flow_id, owner, session_id) for owner in owners]
+    wanted = select(_s.owner).where(_s.id.in_(keys)).order_by(_s.updated_at.desc())
+    found = list(connection.scalars(wanted))
+    own = str(Owner("token", token))
+    return own if own in found else next(iter(found), owners[0])

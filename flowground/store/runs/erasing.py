@@ -1,18 +1,37 @@
 """What was said goes for good, in steps so small that no other write waits long.
 
-A step is one job: it deletes for some 20 ms, and says whether anything is left. `Store.erase` repeats it.
+A step is one job: it deletes for some 20 ms, and says whether anything is left. `Store.erase` repeats it. Here stands,
+too, what `forgetting` finds: visitors' conversations of which there are too many, what runs kept beside their messages,
+and small rows that are worth nothing after some time.
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, literal, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from flowground.store import tables
 from flowground.store.runs import files
 from flowground.store.runs.conversations import find_session_keys, make_session_key
-from flowground.store.sql import has_row, make_storable
+from flowground.store.sql import Statement, has_row, make_storable
 
 STEP_MESSAGES = 50
 """Messages that one step deletes at most, and sessions that it looks at."""
@@ -30,6 +49,30 @@ _RUNNING_IN = select(_r.owner, _r.flow_id, _r.session_id).where(tables.IS_RUNNIN
 IS_QUIET = tuple_(_s.owner, _s.flow_id, _s.session_id).not_in(_RUNNING_IN)
 """Nothing runs in the session; of the runs only the running ones are looked at, by their index. Asked for each session
 apart, SQLite would read all runs of its flow."""
+_o = tables.turn_overrides.c
+_p = tables.forgotten_to.c
+_WHAT = "run_contents"
+_RUNNING = select(_r.id).where(tables.IS_RUNNING)
+_CLEAR = Statement(
+    update(tables.messages)
+    .where(_m.position == bindparam("at"))
+    .values({name: literal_column("NULL") for name in ("steps", "trace", "timeline", "actions")})
+)
+_EXPIRED_AT_ONCE = 200
+"""Rows that one step deletes at most."""
+Expiring = Literal[
+    "audit",
+    "access_requests",
+    "attempts",
+    "known_addresses",
+    "tickets",
+    "sign_ins",
+    "ended_sign_ins",
+    "password_links",
+]
+_audit, _attempts, _known = tables.audit.c, tables.attempts.c, tables.known_addresses.c
+_requests = tables.access_requests.c
+_tickets, _sign_ins, _links = tables.tickets.c, tables.sign_ins.c, tables.password_links.c
 
 
 def take_in_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
@@ -138,3 +181,93 @@ def _take_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any
             break
         few.append(row)
     return few, len(few) == len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A conversation that is to end, as it was when it was found. `id` is the store's key of it."""
+
+    id: str
+    updated_at: float
+
+
+def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Surplus]:
+    """Visitors' conversations that were last used before then (seconds since 1970), and of each flow the oldest beyond
+    the `keep` newest, at most `limit` of them; none in which something runs. 0: no bound of this kind."""
+    wanted = select(_s.id, _s.updated_at).where(is_visitors(_s.owner), IS_QUIET)
+    found: list[Surplus] = []
+    if before:
+        old = connection.execute(wanted.where(_s.updated_at < before).order_by(_s.updated_at).limit(limit))
+        found += [Surplus(*row) for row in old]
+    if keep and not found:
+        counted = select(_s.flow_id, func.count()).where(is_visitors(_s.owner)).group_by(_s.flow_id)
+        for flow_id, count in connection.execute(counted.having(func.count() > keep)).all():
+            oldest = wanted.where(_s.flow_id == flow_id).order_by(_s.updated_at)
+            room = min(count - keep, limit - len(found))
+            found += [Surplus(*row) for row in connection.execute(oldest.limit(room))]
+    return found
+
+
+def erase_surplus(connection: Connection, *, surplus: Surplus) -> bool:
+    """As `erase_session`, for one that `find_surplus` found."""
+    return erase_session(connection, surplus.id, _s.updated_at == surplus.updated_at, is_visitors(_s.owner), IS_QUIET)
+
+
+def is_visitors(owner: ColumnElement[str]) -> ColumnElement[bool]:
+    """Spelt exactly as in the index `sessions_of_visitors`, which the databases use for no other spelling."""
+    return func.substr(owner, literal_column("1"), literal_column("8")) == literal_column("'visitor:'")
+
+
+def forget_contents(connection: Connection, *, before: float) -> int:
+    """Of runs whose messages were said before then (seconds since 1970), the next ones; how many messages that were.
+
+    0: there is no more to do. A run that goes on keeps its own until it has its end.
+    """
+    after = connection.scalar(select(_p.position).where(_p.what == _WHAT))
+    has_trace = or_(_m.steps.is_not(None), _m.trace.is_not(None), _m.actions.is_not(None)).label("has_trace")
+    wanted = select(_m.position, _m.id, _m.run_id, _m.created_at, has_trace).where(_m.position > (after or 0))
+    rows = connection.execute(wanted.order_by(_m.position).limit(STEP_MESSAGES)).all()
+    old = [row for row in rows if row.created_at < before]
+    done = []
+    for row in take_in_time(old):
+        if row.has_trace:
+            _CLEAR.run(connection, {"at": row.position})
+        done.append(row)
+    if not done:
+        return 0
+    ids, runs = [row.id for row in done], [row.run_id for row in done if row.run_id]
+    connection.execute(delete(tables.turn_overrides).where(_o.message_id.in_(ids)))
+    connection.execute(delete(tables.run_contents).where(_c.run_id.in_(runs), _c.run_id.not_in(_RUNNING)))
+    if after is None:
+        connection.execute(insert(tables.forgotten_to).values(what=_WHAT, position=done[-1].position))
+    else:
+        connection.execute(update(tables.forgotten_to).where(_p.what == _WHAT).values(position=done[-1].position))
+    return len(done)
+
+
+@dataclass(frozen=True, slots=True)
+class _ExpiringRows:
+    """`at` counts: the moment from which a row grows old, in seconds since 1970. It has an index."""
+
+    key: tuple[Column[Any], ...]
+    at: Column[Any]
+
+
+_EXPIRING: Mapping[Expiring, _ExpiringRows] = {
+    "audit": _ExpiringRows((_audit.id,), _audit.at),
+    "access_requests": _ExpiringRows((_requests.id,), _requests.decided_at),
+    "attempts": _ExpiringRows((_attempts.id,), _attempts.at),
+    "known_addresses": _ExpiringRows((_known.name, _known.address), _known.at),
+    "tickets": _ExpiringRows((_tickets.hash,), _tickets.expires_at),
+    "sign_ins": _ExpiringRows((_sign_ins.id,), _sign_ins.expires_at),
+    "ended_sign_ins": _ExpiringRows((_sign_ins.id,), _sign_ins.revoked_at),
+    "password_links": _ExpiringRows((_links.id,), _links.expires_at),
+}
+
+
+def delete_expired(connection: Connection, *, kind: Expiring, before: float) -> int:
+    """Deletes the oldest of them from before then (seconds since 1970); how many. 0: there is none left."""
+    rows = _EXPIRING[kind]
+    oldest = select(*rows.key).where(rows.at < before).order_by(rows.at).limit(_EXPIRED_AT_ONCE)
+    meant = delete(rows.at.table).where(tuple_(*rows.key).in_(connection.execute(oldest).all()))
+    return connection.execute(meant).rowcount

@@ -1,17 +1,20 @@
-"""Decisions about calls that wait in another process than they came to: it looks here, and says what came of them.
+"""Calls that wait for a person while another process runs them.
 
-A row is gone once its outcome was read, else when somebody passes on another decision after the run's end.
+The process that runs them writes here what waits. A decision that came to another process is passed on: the one that
+runs them looks here, and says what came of it. A row is gone once its outcome was read, else when somebody passes on
+another decision after the run's end.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
+from flowground.events import ToolCalled, ToolWaits
 from flowground.messages import Decision
 from flowground.store import tables
-from flowground.store.sql import add_row
+from flowground.store.sql import add_row, has_row
 
 Outcome = Literal["taken", "nothing_waits"]
 _d = tables.passed_decisions.c
@@ -65,3 +68,25 @@ def drop(connection: Connection, *, passed: PassedDecision) -> None:
 
 def _is(passed: PassedDecision) -> ColumnElement[bool]:
     return and_(*(_d[name] == value for name, value in passed._asdict().items()))
+
+
+def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
+    """By run id, all that waits of it now, in the place of what did before. Runs that have their end keep none."""
+    running = select(_r.id).where(tables.IS_RUNNING)
+    connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(running) | _w.run_id.in_([*waiting])))
+    for run_id, calls in waiting.items():
+        if calls and has_row(connection, _r.id == run_id, tables.IS_RUNNING):
+            for waits in calls:
+                told = {"name": waits.called.name, "takes": waits.takes, "digest": waits.digest, "until": waits.until}
+                ids = {"run_id": run_id, "call": waits.called.number}
+                add_row(connection, tables.waiting_calls, **ids, **told, sends=waits.sends)
+
+
+def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
+    """Of a run that runs; of each call its number and the model's name for it alone are told."""
+    wanted = select(tables.waiting_calls).join(tables.runs, _r.id == _w.run_id).order_by(_w.call)
+    found = connection.execute(wanted.where(_w.run_id == run_id, tables.IS_RUNNING))
+    return [
+        ToolWaits(ToolCalled("", "", "", row.name, {}, 0, row.call), row.takes, row.digest, row.until, sends=row.sends)
+        for row in found
+    ]

@@ -32,9 +32,8 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.messages import Usage
-from flowground.store.runs.actions import list_rows, read_row
 from flowground.store.runs.idempotency_keys import KeptRun
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import StoredMessage, list_rows, read_row
 from flowground.store.sql import make_storable, spell_json
 from flowground.values import FileReference
 

@@ -1,4 +1,4 @@
-"""Messages and runs as values, and the rows that they are kept as."""
+"""Messages and runs as values, with what models did on their way to an answer, and the rows that they are kept as."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from flowground.citations import Citations, read_citations, split_cited, write_citations
-from flowground.events import Action, ComponentFinished
+from flowground.events import Action, ComponentFinished, ModelThought, ThinkingBegan, ToolCalled, ToolReturned
 from flowground.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.store import tables
-from flowground.store.runs.actions import read_actions, write_actions
 from flowground.store.runs.traces import read_trace, write_timeline, write_trace
-from flowground.store.sql import BoundValues, make_storable, read_moment
+from flowground.store.sql import BoundValues, make_storable, read_moment, spell_json
 from flowground.values import FileReference, Value, ValueKind
 
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
@@ -249,3 +248,46 @@ def read_value(written: str | None) -> tuple[Value, ValueKind]:
         return None, "text"
     ((kind, value),) = json.loads(written).items()
     return (tuple(FileReference(**file) for file in value) if kind == "files" else value), kind
+
+
+def write_actions(actions: Sequence[Action]) -> str:
+    """JSON. `ActionLog` has bounded it."""
+    return spell_json(list_rows(actions))
+
+
+def read_actions(written: str) -> tuple[Action, ...]:
+    return tuple(read_row(row) for row in json.loads(written))
+
+
+def list_rows(actions: Sequence[Action]) -> list[list[Any]]:
+    """As JSON values."""
+    return [_write_row(action) for action in actions]
+
+
+def read_row(row: Sequence[Any]) -> Action:
+    kind, number, within, component_id, at, seconds, text, *call = row
+    if kind == "thought":
+        return ModelThought(ThinkingBegan(component_id, number, at, within, *call), text, seconds)
+    call_id, tool, name, label, is_inner, arguments, status, usage, *after = call
+    called = ToolCalled(component_id, call_id, tool, name, arguments, at, number, within, label, is_inner, *after)
+    return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
+
+
+def _write_row(action: Action) -> list[Any]:
+    match action:
+        case ModelThought(began=began):
+            return ["thought", *_write_start(began), round(action.seconds, 6), action.text, *_write_after(began)]
+        case ToolReturned(called=called):
+            usage = [action.usage.input_tokens, action.usage.output_tokens] if action.usage else None
+            names = [called.call_id, called.tool, called.name, called.label, called.is_inner]
+            told = [dict(called.arguments), action.status, usage, *_write_after(called)]
+            return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *told]
+
+
+def _write_after(began: ToolCalled | ThinkingBegan) -> list[int]:
+    """Left out where nothing was said before, as nearly always: rows that a release before wrote read so, too."""
+    return [began.after] if began.after else []
+
+
+def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
+    return [began.number, began.within, began.component_id, round(began.at, 6)]

@@ -1,18 +1,39 @@
-"""All that one owner said, across flows and sessions: read back, counted, handed to another."""
+"""All that one owner said, across flows and sessions: read back in parts, counted, handed to another.
+
+One conversation is read from its beginning to its end, for files of it and for what is shared of it; what is put aside,
+another version of a question and what followed on it, is in none of them. A file of all that a person said goes
+conversation by conversation, however much it is: what was said and when, and how answers were rated, without traces;
+it has the other versions too, and says so.
+"""
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
+from flowground.citations import describe_kept, read_citations
 from flowground.errors import InvalidRequest
+from flowground.messages import Usage
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
-from flowground.store.sql import has_row, make_storable
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
+from flowground.store.sql import Statement, has_row, make_storable, read_moment
 from flowground.store.tables.conversations import LASTING_SECONDS
 
 _s = tables.sessions.c
@@ -29,6 +50,39 @@ _FEW = 100
 _SHORT = 20
 """Messages of a session up to which it is read together with others: `_ASKED` at most."""
 _ASKED = 500
+PART_MESSAGES = 200
+"""Messages of a part at most."""
+PART_CHARS = 500_000
+"""Characters after which a part takes no more messages."""
+_STEP = 12
+"""Messages that are read at once: each may be long."""
+_IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
+_CHAT_COLUMNS = (
+    _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
+    _m.output_tokens, _m.error, _m.finish_reason, _m.value, _m.citations,
+    _m.sender, _m.sender_name,
+)  # fmt: skip
+_LIST_AFTER = Statement(
+    select(*_CHAT_COLUMNS)
+    .where(_m.session == bindparam("session"), IS_SHOWN, _m.position > bindparam("after"))
+    .order_by(_m.position)
+    .limit(bindparam("limit", type_=Integer))
+)
+KEYS = 5_000
+"""Conversations that are listed at once: to find the next ones all of the person's are looked at."""
+_t = tables.ratings.c
+_LIST_EXPORTED = Statement(
+    select(
+        *(_m.position, _m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside, _m.citations, _m.sender_name),
+        *(_t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at),
+    )
+    .outerjoin_from(tables.messages, tables.ratings, _t.message == _m.id)
+    .where(_m.session == bindparam("session"), _m.position > bindparam("after"))
+    .order_by(_m.position)
+    .limit(bindparam("limit", type_=Integer))
+)
+SessionKey = tuple[float, str]
+"""When a conversation began, in seconds since 1970, and its key: they are listed in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +268,151 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
     if rows:
         audit.record(connection, actor=by, action="conversations.handed_over", subject=f"{old} {new}")
     return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatHead:
+    """What stands above a conversation's messages."""
+
+    session_id: str
+    title: str
+    created_at: datetime
+    is_pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPart:
+    """Messages without their traces. `end` is where the next part begins, None at the conversation's end."""
+
+    messages: Sequence[StoredMessage]
+    end: int | None
+
+
+def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
+    """None for a conversation that is not this owner's, or holds nothing."""
+    here = _s.id == make_session_key(flow_id, owner, session_id)
+    columns = (_s.title, _s.created_at, _IS_PINNED.label("is_pinned"))
+    row = connection.execute(select(*columns).where(here, _s.messages > 0)).first()
+    return ChatHead(session_id, row.title, read_moment(row.created_at), bool(row.is_pinned)) if row else None
+
+
+def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:
+    """The messages behind that place, in the order in which they were said."""
+    session = make_session_key(flow_id, owner, session_id)
+    found: list[StoredMessage] = []
+    size = 0
+    while len(found) < PART_MESSAGES and size < PART_CHARS:
+        rows = _LIST_AFTER.fetch(connection, {"session": session, "after": after, "limit": _STEP})
+        for row in rows:
+            after = row[0]
+            found.append(_read_row(row))
+            size += len(found[-1].text)
+        if len(rows) < _STEP:
+            return ChatPart(found, None)
+    return ChatPart(found, after)
+
+
+def _read_row(row: Sequence[Any]) -> StoredMessage:
+    _, key, role, text, state, created_at, run_id, model, read, written, error, reason, given, cited, *sent = row
+    usage = None if read is None else Usage(read, written)
+    at = read_moment(created_at)
+    more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
+    more["value"], more["kind"] = read_value(given)
+    more["passages"] = read_citations(cited)
+    more["sender"], more["sender_name"] = sent
+    return StoredMessage(key, role, text, state, at, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """Where the next part begins: the conversation's number in the list, and the last of its messages that was read."""
+
+    number: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedChat:
+    """Some of a conversation's messages, as JSON values; `begins` where its first one is among them."""
+
+    flow: str
+    session: str
+    title: str
+    messages: Sequence[dict[str, Any]]
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """`end` is where the next part begins, None after the last of the list."""
+
+    chats: Sequence[ExportedChat]
+    end: ExportPlace | None
+
+
+def list_keys(
+    connection: Connection, *, owners: Collection[str], until: float, after: SessionKey = (0.0, "")
+) -> list[SessionKey]:
+    """The next conversations of these owners that were begun until then, `KEYS` of them at most."""
+    wanted = (
+        select(_s.created_at, _s.id)
+        .where(_s.owner.in_(list(owners)), _s.created_at <= until, tuple_(_s.created_at, _s.id) > after)
+        .order_by(_s.created_at, _s.id)
+        .limit(KEYS)
+    )
+    return [(row.created_at, row.id) for row in connection.execute(wanted)]
+
+
+def read_exported(connection: Connection, *, keys: Sequence[SessionKey], after: ExportPlace) -> ExportPart:
+    """What follows that place in the conversations of this list. What was deleted meanwhile is left out."""
+    chats: list[ExportedChat] = []
+    count = size = 0
+    number, position = after.number, after.position
+    while number < len(keys):
+        key, begins = keys[number][1], not position
+        head = connection.execute(select(_s.flow_id, _s.session_id, _s.title).where(_s.id == key)).first()
+        said: list[dict[str, Any]] = []
+        is_over = head is None
+        while not is_over and count < PART_MESSAGES and size < PART_CHARS:
+            rows = _LIST_EXPORTED.fetch(connection, {"session": key, "after": position, "limit": _STEP})
+            is_over = len(rows) < _STEP
+            for row in rows:
+                said.append(_describe(row))
+                position, count, size = row[0], count + 1, size + len(row[2])
+                if size >= PART_CHARS:
+                    is_over = is_over and row is rows[-1]
+                    break
+        if head is not None and said:
+            chats.append(ExportedChat(*head, said, begins))
+        if not is_over:
+            return ExportPart(chats, ExportPlace(number, position))
+        number, position, count = number + 1, 0, count + 1
+    return ExportPart(chats, None)
+
+
+def _describe(row: Sequence[Any]) -> dict[str, Any]:
+    _, role, text, state, at, error, aside, citations, sender_name, *rating = row
+    told: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
+    if error is not None:
+        told["error"] = error
+    if aside is not None:
+        told["is_put_aside"] = True
+    if sender_name:
+        told["sender_name"] = sender_name
+    if citations is not None:
+        told |= describe_kept(text, read_citations(citations))
+    return told | _describe_rating(*rating)
+
+
+def _describe_rating(
+    value: str | None, labels: str, reason: str, shares_conversation: bool, at: float
+) -> dict[str, dict[str, Any]]:
+    if value is None:
+        return {}
+    told = {
+        "value": value,
+        "labels": labels.split(),
+        "reason": reason,
+        "shares_conversation": bool(shares_conversation),
+    }
+    return {"rating": told | {"at": read_moment(at).isoformat()}}

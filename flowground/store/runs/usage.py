@@ -1,24 +1,48 @@
-"""How a flow was used over some days: runs, people, failures, tokens. Counts only; nobody is named.
+"""What runs are counted for: a flow's usage over some days, the numbers of its shareable playground, who runs what now,
+and what limits count. Counts only; nobody is named but in the list of what runs now.
 
-Read by the index `runs_recent`, and no further back than the newest `MOST` runs.
+Usage is read by the index `runs_recent`, and no further back than the newest `MOST` runs.
 """
 
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Integer, case, cast, func, literal, literal_column, select
-from sqlalchemy.sql import ColumnElement, Subquery
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.sql import Subquery
 
 from flowground.caller import LOCAL_OWNER, Owner
 from flowground.store import tables
-from flowground.store.runs.visitors import is_visitors
+from flowground.store.runs.erasing import is_visitors
 from flowground.store.sql import read_moment
 
 _r = tables.runs.c
 MOST = 100_000
 _DAY = 86_400
 _MOST_REASONS = 10
+_SAMPLE = 10_000
+_c = tables.run_contents.c
+_t = tables.tokens.c
+_q = tables.stop_requests.c
+_s = tables.sessions.c
+_m = tables.messages.c
+CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visitors"]
+"""Whose runs are counted: a person's or token's, of these the ones at pages, a visitor's, of an address, of a flow, of
+a flow those of visitors."""
+Unit = Literal["runs", "tokens", "money"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +137,156 @@ def _list_failures(connection: Connection, runs: Subquery) -> tuple[FailureCount
     wanted = select(code, count, last).where(code.is_not(None)).group_by(code).order_by(count.desc(), code)
     found = connection.execute(wanted.limit(_MOST_REASONS))
     return tuple(FailureCount(name, runs_of_it, read_moment(at)) for name, runs_of_it, at in found)
+
+
+@dataclass(frozen=True, slots=True)
+class RunNumbers:
+    """A flow's runs of some time: how many, how long the complete ones took (seconds), and what failed last.
+
+    All but `runs` is of the last 10,000 of them. `error_rate` is failed runs to all, 0 to 1; `p50` and `p95` are None
+    without a complete run.
+    """
+
+    runs: int = 0
+    error_rate: float = 0.0
+    p50: float | None = None
+    p95: float | None = None
+    last_failure: str | None = None
+    last_failure_at: datetime | None = None
+
+
+def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbers:
+    """The flow's runs since then; counted and read by the index `runs_recent`."""
+    here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.status != literal_column("'running'"))
+    newest = select(_r.status, _r.seconds, _r.error_code, _r.started_at).where(here)
+    read = connection.execute(newest.order_by(_r.started_at.desc()).limit(_SAMPLE)).all()
+    if not read:
+        return RunNumbers()
+    total = len(read) if len(read) < _SAMPLE else connection.scalar(select(func.count()).where(here)) or 0
+    took = sorted(row.seconds for row in read if row.status == "complete")
+    failed = [row for row in read if row.status in ("failed", "interrupted")]
+    return RunNumbers(
+        runs=total,
+        error_rate=len(failed) / len(read),
+        p50=_find_percentile(took, 0.5),
+        p95=_find_percentile(took, 0.95),
+        last_failure=failed[0].error_code if failed else None,
+        last_failure_at=read_moment(failed[0].started_at) if failed else None,
+    )
+
+
+def count_people(connection: Connection, *, flow_id: str, since: datetime, besides: str) -> int:
+    """How many have run the flow since then, on pages or by programs, `besides` this owner; by `runs_recent`."""
+    here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.owner != besides)
+    return connection.scalar(select(func.count(_r.owner.distinct())).where(here)) or 0
+
+
+def _find_percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The least value that this share does not exceed."""
+    return ordered[math.ceil(len(ordered) * share) - 1] if ordered else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRun:
+    """One run that has no end yet. `owner` is as the store writes it. Where a token began it, `token` is that one's
+    name, and `member` whose it is, None for the organization's. `is_stopping`: its process was asked to stop it.
+
+    `kept_chars` are about the characters that were kept of what it has said, 0 before half a second has passed.
+    """
+
+    id: str
+    flow_id: str
+    owner: str
+    started_at: datetime
+    holder: str | None
+    kept_chars: int
+    token: str | None
+    member: str | None
+    is_stopping: bool
+
+
+def list_running(connection: Connection, *, most: int) -> tuple[list[RunningRun], int]:
+    """The newest, and how many there are in all."""
+    chars = func.coalesce(func.length(_c.answers), 0)
+    wanted = (
+        select(_r.id, _r.flow_id, _r.owner, _r.started_at, _r.holder, chars, _t.name, _t.owner, _q.run_id)
+        .outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
+        .outerjoin(tables.tokens, _t.id == _r.token)
+        .outerjoin(tables.stop_requests, _q.run_id == _r.id)
+        .where(tables.IS_RUNNING)
+        .order_by(_r.started_at.desc(), _r.id)
+        .limit(most)
+    )
+    found = [
+        RunningRun(run_id, flow_id, owner, read_moment(started_at), holder, kept, token, member, bool(asked))
+        for run_id, flow_id, owner, started_at, holder, kept, token, member, asked in connection.execute(wanted)
+    ]
+    count = connection.scalar(select(func.count()).select_from(tables.runs).where(tables.IS_RUNNING)) or 0
+    return found, count
+
+
+def find_ids(connection: Connection, *, begin: str) -> list[str]:
+    """Running runs whose id begins so, a few at most."""
+    wanted = select(_r.id).where(tables.IS_RUNNING, func.substr(_r.id, 1, len(begin)) == begin)
+    return list(connection.scalars(wanted.limit(3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used: `mine` by runs of this process, `others` by all other runs, of which the `first` began then
+    (seconds since 1970)."""
+
+    mine: float
+    others: float
+    first: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOf:
+    """Runs that began from `since` to before `until` (seconds since 1970; None: until now)."""
+
+    by: CountedBy
+    key: str
+    since: float
+    until: float | None = None
+
+
+def sum_runs(connection: Connection, *, of: RunsOf, unit: Unit, holder: str) -> Used:
+    """How much of a unit these runs have used; `holder` is this process."""
+    amount: ColumnElement[Any] = {
+        "runs": literal_column("1"),
+        "tokens": func.coalesce(_r.input_tokens, 0) + func.coalesce(_r.output_tokens, 0),
+        "money": func.coalesce(_r.cost, 0.0),
+    }[unit]
+    is_mine = _r.holder == holder
+    wanted = select(
+        func.coalesce(func.sum(case((is_mine, amount), else_=0)), 0),
+        func.coalesce(func.sum(case((is_mine, 0), else_=amount)), 0),
+        func.min(case((is_mine, None), else_=_r.started_at)),
+    ).where(*_are_of(of), _r.started_at >= of.since)
+    if of.until is not None:
+        wanted = wanted.where(_r.started_at < of.until)
+    mine, others, first = connection.execute(wanted).one()
+    return Used(float(mine), float(others), first)
+
+
+def sum_bytes(connection: Connection, *, owners: Collection[str]) -> int:
+    """Bytes of all texts in these owners' conversations."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    size = func.length(cast(_m.text, LargeBinary)) if is_sqlite else func.octet_length(_m.text)
+    held = select(func.coalesce(func.sum(size), 0)).join_from(tables.messages, tables.sessions, _m.session == _s.id)
+    return int(connection.scalar(held.where(_s.owner.in_(list(owners)))) or 0)
+
+
+def _are_of(of: RunsOf) -> tuple[ColumnElement[bool], ...]:
+    match of.by:
+        case "person" | "visitor":
+            return (_r.counted_as == of.key,)
+        case "pages":
+            return (_r.counted_as == of.key, _r.owner == of.key)
+        case "address":
+            return (_r.came_from == of.key,)
+        case "flow":
+            return (_r.flow_id == of.key,)
+        case "flow_visitors":
+            return (_r.flow_id == of.key, is_visitors(_r.owner))

@@ -8,8 +8,6 @@ from flowground.store.tables.conversations import session_pins as session_pins
 from flowground.store.tables.conversations import sessions as sessions
 from flowground.store.tables.conversations import shared_chats as shared_chats
 from flowground.store.tables.conversations import turn_overrides as turn_overrides
-from flowground.store.tables.files import files as files
-from flowground.store.tables.files import loose_files as loose_files
 from flowground.store.tables.flows import access_requests as access_requests
 from flowground.store.tables.flows import audiences as audiences
 from flowground.store.tables.flows import audit as audit
@@ -32,7 +30,9 @@ from flowground.store.tables.people import tickets as tickets
 from flowground.store.tables.people import tokens as tokens
 from flowground.store.tables.people import used_ids as used_ids
 from flowground.store.tables.runs import IS_RUNNING as IS_RUNNING
+from flowground.store.tables.runs import files as files
 from flowground.store.tables.runs import idempotency_keys as idempotency_keys
+from flowground.store.tables.runs import loose_files as loose_files
 from flowground.store.tables.runs import passed_decisions as passed_decisions
 from flowground.store.tables.runs import run_contents as run_contents
 from flowground.store.tables.runs import runs as runs

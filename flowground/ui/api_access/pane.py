@@ -24,8 +24,8 @@ from flowground.snippets import (
     write_export_line,
     write_markdown,
 )
-from flowground.store.runs import numbers
-from flowground.store.runs.numbers import RunNumbers
+from flowground.store.runs import usage
+from flowground.store.runs.usage import RunNumbers
 from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import find_overrides_state, write_count
@@ -224,7 +224,7 @@ def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
 @st.cache_data(ttl=_FRESH, show_spinner=False, max_entries=256)
 def _read_last_day(flow_id: str) -> RunNumbers:
     since = datetime.now(UTC) - timedelta(days=1)
-    return bridge.read(numbers.sum_up, flow_id=flow_id, since=since)
+    return bridge.read(usage.sum_up, flow_id=flow_id, since=since)
 
 
 def _draw_numbers(found: RunNumbers) -> None:

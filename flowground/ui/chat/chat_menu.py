@@ -4,7 +4,7 @@ each line of the list. There is none before something is stored."""
 import streamlit as st
 
 from flowground.caller import Caller
-from flowground.store.runs import session_lists, whole_chats
+from flowground.store.runs import session_lists, transcripts
 from flowground.ui.chat import chat_files, chat_links, session_changes
 from flowground.ui.page import bridge, failure
 from flowground.ui.page.actions import mark_gone
@@ -16,7 +16,7 @@ _REFUSED = "chat:menu:refused"
 def draw_chat_menu(caller: Caller, wired: WiredFlow) -> None:
     session_id = st.query_params.get("session", "")
     place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
-    head = bridge.read(whole_chats.find_head, **place) if session_id else None
+    head = bridge.read(transcripts.find_head, **place) if session_id else None
     if head is None:
         return
     noun = "chat" if wired.chat_input else "run"

@@ -15,7 +15,7 @@ from flowground.access.insides import FlowInside
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.errors import FlowNotFound, Problem
 from flowground.flow_picture import MOST_DRAWN, draw_picture, name_component
-from flowground.store.runs import recent
+from flowground.store.runs import session_lists
 from flowground.ui.inside import editing
 from flowground.ui.inside.file_lines import write_file
 from flowground.ui.inside.tests import draw_tests
@@ -95,7 +95,7 @@ def _find_session(caller: Caller, wired: WiredFlow) -> str:
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
         return named
-    found = bridge.read(recent.list_recent, owner=str(caller.owner), flows=[wired.id], limit=1)
+    found = bridge.read(session_lists.list_recent, owner=str(caller.owner), flows=[wired.id], limit=1)
     return found[0].session_id if found else ""
 
 

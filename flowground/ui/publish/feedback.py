@@ -23,8 +23,8 @@ from flowground.store.runs.feedback import (
     FeedbackItem,
     FeedbackPage,
     FeedbackPlace,
+    RatingValue,
 )
-from flowground.store.runs.ratings import RatingValue
 from flowground.store.runs.records import StoredMessage
 from flowground.ui.chat.rating import LABELS
 from flowground.ui.page import bridge, browser, failure, words

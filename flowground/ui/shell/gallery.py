@@ -9,7 +9,7 @@ from flowground import runtime
 from flowground.access import gallery
 from flowground.access.gallery import OpenFlows
 from flowground.caller import Caller
-from flowground.store.runs.recent import RecentSession
+from flowground.store.runs.session_lists import RecentSession
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import require_visitor
