@@ -4,7 +4,7 @@ from inspect import getdoc
 
 from docs.tables import field_rows, field_table
 from flowground.components import COMPONENTS
-from flowground.components.base import Component
+from flowground.components.base import Component, ToolComponent
 from flowground.fields.types import takes_variables
 from flowground.flow import ApiSection, ChatSection, Header, Overridable, StepSection
 from flowground.flow.knowledge import KnowledgeSection, SplitSection
@@ -83,7 +83,7 @@ def _component_part(kind: type[Component]) -> str:
     facts = f"Display name: {kind.title}. {given}"
     if kind.calls_out:
         facts += " May have `step.on_error`."
-    if kind.is_tool:
+    if issubclass(kind, ToolComponent):
         facts += " May be an agent's tool."
     old = [old for old, now in OLD_WORDS.types.items() if now == kind.type_name]
     old += [f"{old} (for {now})" for old, now in OLD_WORDS.fields.get(kind.type_name, {}).items()]

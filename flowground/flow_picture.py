@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Component
+from flowground.components.io import input_kind, output_kind
 from flowground.graph import Reference
 from flowground.wiring import WiredFlow
 from flowground.words import cut, fold
@@ -87,9 +88,9 @@ def _write_shape(wired: WiredFlow, name: str) -> str:
 
 
 def _choose_shape(component: Component) -> str:
-    if component.takes_input:
+    if input_kind(component):
         return "input"
-    if component.gives_output:
+    if output_kind(component):
         return "output"
     if component.list_flows():
         return "flow"
@@ -108,7 +109,7 @@ def _fold_letters(text: str) -> str:
 def _is_named(wired: WiredFlow, source: str, port: str) -> bool:
     """Whether the output is one of several, and not what everybody takes of an input: its text."""
     ports = list(wired.ports[source])
-    return len(ports) > 1 and not (wired.components[source].takes_input and port == ports[0])
+    return len(ports) > 1 and not (input_kind(wired.components[source]) and port == ports[0])
 
 
 def _escape_port(text: str) -> str:

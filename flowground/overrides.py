@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from flowground.caller import Caller, InputType, RunRequest
 from flowground.components.base import INPUT
+from flowground.components.io import input_kind
 from flowground.errors import InvalidRequest
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.values import unwrap_tweak
@@ -59,7 +60,7 @@ def drop_inputs(
     message.
     """
     request = RunRequest(input_value="", input_type=input_type)
-    takers = {name for name, item in wired.components.items() if request.find_message(item.takes_input) is not None}
+    takers = {name for name, item in wired.components.items() if request.find_message(input_kind(item)) is not None}
     return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.caller import Caller, RunRequest
-from flowground.components.base import Models
-from flowground.components.outside import Outside, ToolServers
+from flowground.components.base import Models, Outside, ToolServers
 from flowground.errors import (
     ComponentFailed,
     FlowgroundError,

@@ -10,14 +10,13 @@ from inspect import getdoc
 from typing import Any
 
 from flowground.components import COMPONENTS
-from flowground.components.base import Component
+from flowground.components.base import FIELD_MARKS, Component, ToolComponent
 from flowground.fields.types import FieldType, list_types, takes_variables
 from flowground.flow import Header, StepSection
 from flowground.flow.old_words import OLD_WORDS
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-_OURS = ("secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "kind")
 _ABOUT = ("title", "description", "default")
 _REFERENCES = {"type": "string", "pattern": r"^(\$\{[^{}]+\})+$", "description": "A reference, `${Component.output}`."}
 """What a field that is no text may hold instead: one whole reference, or a join of several."""
@@ -79,7 +78,8 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
     steps = [step, {"type": "string", "description": "A variable of the template."}]
     own = {name: _build_field(field) for name, field in types.items()}
     words = OLD_WORDS.fields.get(kind.type_name, {})
-    given = [field.name for field in types.values() if kind.is_tool and field.model_may_set]  # by a model, maybe
+    is_tool = issubclass(kind, ToolComponent)
+    given = [field.name for field in types.values() if is_tool and field.model_may_set]  # by a model, maybe
     required = [name for name, field in types.items() if field.is_required and name not in given]
     needed = [[name, *_list_old(words, name)] for name in required]
     either = [{"anyOf": [{"required": [name]} for name in names]} for names in needed if len(names) > 1]
@@ -101,7 +101,7 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
 
 
 def _build_field(field: FieldType) -> dict[str, Any]:
-    said = {key: field.schema[key] for key in field.schema if key not in _OURS}
+    said = {key: field.schema[key] for key in field.schema if key not in FIELD_MARKS}
     if field.is_text or not field.takes_references:
         return said
     about = {key: said.pop(key) for key in _ABOUT if key in said}

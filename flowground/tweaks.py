@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.components.base import INPUT, Component
+from flowground.components.io import input_kind
 from flowground.errors import InputConflict, InvalidRequest, OptionMissing, TweaksRefused
 from flowground.fields.callers import IGNORED, Refusal, is_empty
 from flowground.fields.policy import FieldPolicy
@@ -68,7 +69,7 @@ def list_missing(wired: WiredFlow, request: RunRequest) -> list[FieldPolicy]:
         field
         for field in wired.policy.required
         if is_blank(getattr(wired.components[field.component], field.name))
-        and (field.name != INPUT or is_blank(request.find_message(wired.components[field.component].takes_input)))
+        and (field.name != INPUT or is_blank(request.find_message(input_kind(wired.components[field.component]))))
     ]
 
 
@@ -87,7 +88,7 @@ def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:
 
 def name_option(wired: WiredFlow, field: FieldPolicy) -> str:
     """What people read at an option: a Text Input is called as its author calls it, any other field by its title."""
-    takes_input = wired.components[field.component].takes_input is not None
+    takes_input = input_kind(wired.components[field.component]) is not None
     name = wired.flow.components[field.component].display_name or field.component
     return name if takes_input and field.name == INPUT else field.type.title
 
@@ -190,10 +191,10 @@ class _Tweaks:
         return self.wired.policy.asks_nothing(name, key, unwrap_tweak(value), self.caller)
 
     def _gets_message(self, name: str) -> bool:
-        return self.request.find_message(self.wired.components[name].takes_input) is not None
+        return self.request.find_message(input_kind(self.wired.components[name])) is not None
 
     def _refuse_conflict(self, name: str) -> NoReturn:
-        takes = self.wired.components[name].takes_input
+        takes = input_kind(self.wired.components[name])
         hint = "Send one of the two"
         if takes == "text" and self.request.input_type == "any":
             hint += ", or `input_type: chat`: then the message goes to Chat Inputs alone"

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import Component, Context, Output, ToolComponent, declare
 from flowground.errors import ProviderUnreachable
 from flowground.events import RunFinished
 from flowground.flow.parse import parse_flow
@@ -28,13 +28,12 @@ components:
 """
 
 
-class Note(Component):
+class Note(ToolComponent):
     """Gives back what it is told. More about it."""
 
     type_name: ClassVar[str] = "Note"
     title: ClassVar[str] = "Note"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    is_tool: ClassVar[bool] = True
     seen: ClassVar[list[str]] = []
 
     prefix: str = declare("", "Prefix", "What stands before.")

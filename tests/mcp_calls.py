@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from flowground.components.json_schema import find_wrong_schema
+from flowground.components.schemas import find_wrong_schema
 from flowground.errors import RunError
 from flowground.mcp_servers import McpServers
 from flowground.mcp_servers.settings import McpServerEntry

@@ -85,7 +85,7 @@ _COMPONENT_TYPE = (
     Step(
         _lines(
             "flowground/components/__init__.py",
-            ("import Prompt\n", "from flowground.components.shout import Shout\n"),
+            ("CurrentDate, Prompt\n", "from flowground.components.shout import Shout\n"),
             ("        MessageHistory,\n", "        Shout,\n"),
         ),
         _tests("test_components", "stands_in_the_table"),

@@ -11,7 +11,7 @@ import pytest
 
 from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output
+from flowground.components.base import Context, Output, ToolComponent
 from flowground.errors import ComponentFailed, FlowError, RunOverBudget
 from flowground.events import ComponentFinished, ModelThought, ThinkingBegan, Token, ToolCalled, ToolReturned
 from flowground.fields.types import list_types
@@ -130,13 +130,12 @@ async def test_the_third_failure_of_the_same_call_ends_the_calling() -> None:
 
 
 async def test_calls_of_one_answer_run_side_by_side() -> None:
-    class Both(Component):
+    class Both(ToolComponent):
         """Waits for the other one."""
 
         type_name: ClassVar[str] = "Both"
         title: ClassVar[str] = "Both"
         outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-        is_tool: ClassVar[bool] = True
         barrier: ClassVar[asyncio.Barrier]
 
         async def run(self, context: Context) -> Output:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowground.caller import RunRequest
-from flowground.components.outside import Outside
+from flowground.components.base import Outside
 from flowground.events import ComponentFinished, RunFinished, ToolCalled
 from flowground.loader import Catalogue
 from flowground.messages import ToolCall, ToolResult, Usage

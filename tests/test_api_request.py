@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.components.api_request import APIRequest
+from flowground.components.base import NO_OUTSIDE
+from flowground.components.web import APIRequest
 from flowground.errors import FlowError, FlowgroundError, TweaksRefused
 from flowground.flow.parse import parse_flow
 from flowground.runner.tools import set_arguments
@@ -207,11 +208,11 @@ async def test_an_argument_says_its_type_and_is_sent_as_that(tmp_path: Path) -> 
     assert server.asked[0].body["gift"] is True
 
 
-def test_the_documented_order_is_sent_as_the_page_says() -> None:
+async def test_the_documented_order_is_sent_as_the_page_says() -> None:
     (block,) = [block for block in blocks("yaml") if "description: How many of it" in block.text]
     flow = load(block.text)
     called = set_arguments(flow.components["Order"], flow.tools["Agent"][0], {"plant": "tomato", "pieces": 10})
-    line, _, body = (called.show_call() or "").partition("\n")
+    line, _, body = (await called.preview_call(NO_OUTSIDE) or "").partition("\n")
     assert line == "POST https://api.example.com/orders"
     assert f"This sends `{json.dumps(json.loads(body))}`" in (ROOT / block.file).read_text("utf-8")
 
@@ -277,15 +278,16 @@ async def test_an_answer_of_countless_parts_is_none(tmp_path: Path) -> None:
             await talk(tmp_path, asking(server.url), "Bonn")
 
 
-def test_a_large_body_is_shown_to_nobody_in_lines() -> None:
+async def test_a_large_body_is_shown_to_nobody_in_lines() -> None:
     """Each line would begin with as many blanks as there are lists around it: a megabyte would be two hundred."""
 
-    def show(body: list[Any]) -> str:
-        return APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=body).show_call()
+    async def show(body: list[Any]) -> str:
+        order = APIRequest(url_input="https://shop.example.com/orders", method="POST", body_data=body)
+        return await order.preview_call(NO_OUTSIDE)
 
     data: list[Any] = [1] * 100_000
     for _ in range(200):
         data = [data]
-    shown = show(data)
+    shown = await show(data)
     assert len(shown) < 250_000
-    assert show([1]) == "POST https://shop.example.com/orders\n[\n  1\n]"
+    assert await show([1]) == "POST https://shop.example.com/orders\n[\n  1\n]"

@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowground.components.base import Component, Context
-from flowground.components.outside import LookedUp, Outside
+from flowground.components.base import Component, Context, LookedUp, Outside
 from flowground.databases import Parameter, SqlParts
 from flowground.errors import RunError
 from flowground.flow.parse import parse_flow

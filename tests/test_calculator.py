@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowground.components.calculator import work_out
+from flowground.components.text import work_out
 from flowground.errors import RunError
 
 

@@ -23,7 +23,7 @@ from flowground.citations import (
     split_cited,
     write_citations,
 )
-from flowground.components.outside import LookedUp
+from flowground.components.base import LookedUp
 from flowground.events import PassagesFound, TurnFinished
 from flowground.library import LibraryPace
 from flowground.runner.passages import RunPassages

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flowground.caller import RunRequest
-from flowground.components.outside import LookedUp, LookUp, Outside
+from flowground.components.base import LookedUp, LookUp, Outside
 from flowground.events import RunFinished
 from flowground.loader import Catalogue
 from flowground.providers.base import Provider

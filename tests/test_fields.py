@@ -9,7 +9,7 @@ from pydantic import Field
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import declare
-from flowground.components.inputs import TextInput
+from flowground.components.io import TextInput
 from flowground.errors import TweaksRefused
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.types import list_types

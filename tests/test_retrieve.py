@@ -12,7 +12,7 @@ from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.citations import NumberedPassage
 from flowground.components import COMPONENTS
 from flowground.components.base import Output
-from flowground.components.retrieve import Retrieve
+from flowground.components.knowledge import Retrieve
 from flowground.errors import ComponentFailed, NoDocuments, RunError
 from flowground.events import ComponentFinished, Event, PassagesFound, TurnFinished
 from flowground.flow.parse import parse_flow
@@ -108,7 +108,7 @@ def test_a_model_that_has_it_as_a_tool_must_say_what_it_looks_for() -> None:
         with pytest.raises(RunError, match=r"^`Found` needs `search_query`\.$"):
             set_arguments(found, tool, given)
     nothing = Output({"search_results": [], "passages": ""})
-    assert write_result(nothing, Retrieve.outputs, told="passages") == "Nothing was found."
+    assert write_result(found.show_result(nothing), Retrieve.outputs) == "Nothing was found."
 
 
 async def test_passages_say_where_they_stand(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import Context, Output, declare
+from flowground.components.io import Kind, OutputComponent
 from flowground.overrides import read_link
 from flowground.values import ValueKind
 from tests.app_page import find_by_label, go, read
@@ -31,13 +32,13 @@ api: {overridable: [Locked.key, Prompt.tone]}
 """
 
 
-class Locked(Component):
+class Locked(OutputComponent):
     """Says how long its key is, and passes its text on."""
 
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    gives_output: ClassVar[str | None] = "text"
+    kind: ClassVar[Kind] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True)
     input_value: str = declare("", "Text", "What is passed on.")

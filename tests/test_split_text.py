@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.components.split_text import SplitText
+from flowground.components.records import SplitText
 from flowground.errors import RunError
 from tests.flow_texts import mistakes
 from tests.heartbeat import stays_responsive

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowground.caller import RunRequest
-from flowground.components import json_schema
+from flowground.components import schemas
 from flowground.errors import ComponentFailed, ProviderRefused, ProviderUnreachable
 from flowground.events import ComponentFinished, RunFinished
 from flowground.messages import Usage
@@ -184,7 +184,7 @@ components:
 
 
 async def test_a_schema_that_refers_to_itself_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
+    monkeypatch.setattr(schemas, "MOST_STEPS", 5_000)
     answer = '{"tree": ' + '{"op": "not", "of": ' * 40 + '"x"' + "}" * 41
     with pytest.raises(ComponentFailed, match="after 5,000 steps of comparing"):
         await run(TREE, Answering(answer, answer))
@@ -192,10 +192,10 @@ async def test_a_schema_that_refers_to_itself_keeps_nobody_waiting(monkeypatch: 
     _, steps = await run(TREE, Answering(fits))
     assert steps["S"] == "done"
     deep = '{"tree": ' + '{"op": "not", "of": ' * 200 + "1" + "}" * 201
-    monkeypatch.setattr(json_schema, "MOST_STEPS", 500_000)
+    monkeypatch.setattr(schemas, "MOST_STEPS", 500_000)
     with pytest.raises(ComponentFailed, match="nested too deeply"):
         await run(TREE, Answering(deep, deep))
-    monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
+    monkeypatch.setattr(schemas, "MOST_STEPS", 5_000)
     refer = '{{$ref: "#/$defs/p{}"}}'.format
     wider = "".join(f"p{n}: {{allOf: [{refer(n + 1)}, {refer(n + 1)}]}}, " for n in range(40))
     [said] = mistakes(TREE.replace("$defs: {", f"allOf: [{refer(0)}], $defs: {{{wider} p40: {{}}, "))

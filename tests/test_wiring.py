@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, declare
-from flowground.components.language_model import LanguageModel
-from flowground.components.outputs import ChatOutput
+from flowground.components.io import ChatOutput, Kind, OutputComponent
+from flowground.components.models import LanguageModel
 from flowground.errors import FlowError
 from flowground.fields.values import change_component
 from flowground.graph import Reference, Text
@@ -111,13 +111,14 @@ api: {overridable: [{field: In.input_value%s}]}
     assert said.endswith("`In.input_value`: it is the message itself, which people write anyway: leave out `ask`.")
 
 
-class Locked(Component):
+class Locked(OutputComponent):
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    gives_output: ClassVar[str | None] = "text"
+    kind: ClassVar[Kind] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True, min_length=3)
+    input_value: str = ""
 
 
 LOCKED: dict[str, type[Component]] = {**COMPONENTS, "Locked": Locked}

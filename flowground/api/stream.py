@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
+from flowground.components.io import output_kind
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import (
     ActionLog,
@@ -199,7 +200,7 @@ class Frames:
 
     def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said | None]:
         given = [name for name in wire.turn.answer_ids if name in event.results]
-        chats = [name for name in given if self.wired.components[name].gives_output == "chat"]
+        chats = [name for name in given if output_kind(self.wired.components[name]) == "chat"]
         if self._is_simple:
             yield from (None for _ in chats)
             yield _write_event("end", write_simple(self.wired, event))

@@ -10,6 +10,7 @@ from flowground.api.agent_steps import Json, write_steps
 from flowground.api.incoming import ApiRequest
 from flowground.caller import RunRequest
 from flowground.citations import Citations, describe_passages
+from flowground.components.io import input_kind, output_kind
 from flowground.events import ActionEvent, OutputResult, TurnFinished, TurnStarted
 from flowground.files.paths import write_sent_path
 from flowground.messages import SENDERS, Usage
@@ -147,7 +148,7 @@ class Wire:
 
     def _write_output(self, item: OutputResult, end: TurnFinished) -> Json:
         component = self.wired.components[item.component_id]
-        is_chat = "chat" in (component.gives_output, component.takes_input)
+        is_chat = "chat" in (output_kind(component), input_kind(component))
         return self._write_chat_output(item, end) if is_chat else self._write_text_output(item)
 
     def _write_chat_output(self, item: OutputResult, end: TurnFinished) -> Json:
@@ -177,7 +178,7 @@ class Wire:
 
     def _write_text_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        key, is_message = next(iter(component.outputs)), "text" in (component.gives_output, component.takes_input)
+        key, is_message = next(iter(component.outputs)), "text" in (output_kind(component), input_kind(component))
         return {
             "results": {"text": _write_text_message(item.text, self.turn)} if is_message else {},
             "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"} | write_citations(item.citations)},

@@ -10,8 +10,8 @@ from pathlib import Path
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
 from flowground.cli.resources import find_flow, load_settings, read_catalogue, read_flow
-from flowground.components.api_request import APIRequest
-from flowground.components.mcp import MCP
+from flowground.components.connectors import MCP
+from flowground.components.web import APIRequest
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
 from flowground.functions import Functions
 from flowground.loader.links import find_doubts, link_flow

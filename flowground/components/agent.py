@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic import Field as PydanticField
 
-from flowground.components.base import Component, Context, Mistake, Output, Tool, declare, declare_model
-from flowground.components.mcp import CANNOT_BE_USED
+from flowground.components.base import Context, Mistake, Output, Tool, ToolComponent, declare, declare_model
+from flowground.components.connectors import CANNOT_BE_USED
+from flowground.components.models import ask_for_json, find_schema_mistake, read_json, read_schema
 from flowground.components.shown_files import ShownMessage, declare_files, show_files
-from flowground.components.structured import ask_for_json, read_json
-from flowground.components.structured_output import find_schema_mistake, read_schema
 from flowground.errors import ProviderRefused
 from flowground.messages import Message, ToolCall, ToolResult, Usage, sum_usage
 from flowground.providers.base import Completion, ModelCall
@@ -56,7 +55,7 @@ class ToolUse(BaseModel):
     )
 
 
-class Agent(Component):
+class Agent(ToolComponent):
     """The answer of a model that may call tools on its way: other components of the file.
 
     It may call several at once, and as often as `max_iterations` allows; the last time it is asked it gets no tools, so
@@ -70,8 +69,6 @@ class Agent(Component):
     outputs: ClassVar[Mapping[str, ValueKind]] = {"response": "text"}
     calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
-    shows_files: ClassVar[bool] = True
-    is_tool: ClassVar[bool] = True
 
     model: str | None = declare_model()
     system_prompt: str = declare(

@@ -7,20 +7,23 @@ the flags `secret`, `literal`, `protected`, `fixed`, `multiline`, `template`, `u
 them filled.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 
-from flowground.components.outside import NO_OUTSIDE, LookUp, Outside, look_nowhere
+from flowground.databases import SqlParts
 from flowground.errors import RunError
 from flowground.events import ModelProgress, OutputResult
+from flowground.extraction import Extracted
+from flowground.functions import OwnFunction
+from flowground.mcp_servers import ServerTool
 from flowground.messages import Reasoning, ToolCall, Usage
+from flowground.outgoing import OutgoingAnswer, OutgoingCall
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
-from flowground.values import AddedMessage, FileReference, SaidMessage, Value, ValueKind
-from flowground.words import Schema
+from flowground.values import AddedMessage, FileReference, Record, SaidMessage, Value, ValueKind
 
 INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
@@ -28,7 +31,10 @@ STORE_MESSAGE = "should_store_message"
 """The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
 DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
 NAMES_SENDER = "Who is said to have said it, in the API and where earlier messages are told."
-_OURS = ("secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "kind")
+FIELD_MARKS = (
+    "secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "model_must_set", "kind"
+)  # fmt: skip
+"""Those `FieldRules` that pydantic does not know."""
 PORT_MARKS = frozenset(".{}?$\n")
 """What no name of an output holds: it means something in a reference."""
 NO_PORT = "it is empty, or holds `.`, `{`, `}`, `?` or `$`"
@@ -63,24 +69,13 @@ class InnerAnswer:
     usage: Usage | None
 
 
-class RunInnerFlow(Protocol):
-    """Runs another flow as a part of this run: its time and budget, caller and session are this run's."""
+RunInnerFlow = Callable[[str, str, Mapping[str, str]], Awaitable[InnerAnswer]]
+"""Runs another flow as a part of this run: its time and budget, caller and session are this run's.
 
-    async def __call__(self, flow: str, message: str, inputs: Mapping[str, str]) -> InnerAnswer:
-        """`flow` is one of `list_flows`; `inputs` are texts for its Text Inputs, by id, beside the message.
-
-        What its answer says is streamed where the component streams. Raises RunError: the flow is not there, has no
-        such input, or is run too deep; ComponentFailed where it fails.
-        """
-
-
-async def run_nowhere(
-    flow: str,
-    message: str,  # noqa: ARG001 - the contract's
-    inputs: Mapping[str, str],  # noqa: ARG001 - the contract's
-) -> InnerAnswer:
-    """Raises RunError: a component of a type that never waits runs no flow."""
-    raise RunError(f"The flow `{flow}` cannot be run here.")
+It takes one of `list_flows`, the message, and texts for the flow's Text Inputs by their ids. What its answer says is
+streamed where the component streams. Raises RunError: the flow is not there, has no such input, or is run too deep;
+ComponentFailed where it fails.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +89,94 @@ class Tool:
     call: Callable[[ToolCall], Awaitable[tuple[str, bool]]]
 
 
-async def list_no_tools() -> Sequence[Tool]:
-    """For components that call none."""
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """`note` is a sentence about what is likely a mistake where nothing was found; "" for none."""
+
+    records: Sequence[Record]
+    note: str = ""
+
+
+class LookUp(Protocol):
+    """Finds passages of the files that a knowledge names; components know no index."""
+
+    async def __call__(
+        self, knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
+    ) -> LookedUp:
+        """The best passages with at least that score, as records with `number`, `text`, `source`, `start`, `end` and
+        `score`. Raises RunError."""
+
+
+class SentFileReader(Protocol):
+    """Reads files that were sent with a message; components know no folder."""
+
+    async def read(self, file: FileReference) -> bytes:
+        """All of it. Raises RunError where it is gone."""
+
+    async def extract(self, file: FileReference) -> str:
+        """Its text. Raises RunError where it is gone or has none."""
+
+
+class ToolServers(Protocol):
+    """MCP servers by the names that config.yaml gives them."""
+
+    async def find_tool(self, server: str, tool: str) -> ServerTool:
+        """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
+        """What the tool says; `arguments` are sent as they are. Raises RunError."""
+
+
+async def _refuse(*_: Any, **__: Any) -> Any:
+    raise RunError("Nothing beyond this flow can be reached here.")
+
+
+def _find_no_function(name: str) -> OwnFunction:
+    raise RunError(f"There is no function `{name}` here.")
+
+
+class _Nothing:
+    """What a run has in place of stored files and MCP servers. Raises RunError."""
+
+    read = extract = find_tool = call = staticmethod(_refuse)
+
+
+_NOTHING = _Nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a run may reach beyond its models: as much as the operator configured. Components open nothing themselves.
+
+    Everything raises RunError; where nothing is configured, always.
+    """
+
+    look_ups: Callable[[str], LookUp] = lambda _: _refuse
+    """What the flow of an id finds passages by."""
+    ask: Callable[[OutgoingCall], Awaitable[OutgoingAnswer]] = _refuse
+    """Asks another server, guarded as `flowground.outgoing` says."""
+    extract: Callable[[bytes, str], Awaitable[Extracted]] = _refuse
+    """The text of a file that came from elsewhere, by its bytes and a name with its ending, read in another process.
+    Raises FileUnreadable."""
+    search: Callable[[str, int], Awaitable[Sequence[Record]]] = _refuse
+    """Pages of the web that a question is about, at most so many."""
+    ask_database: Callable[[str, SqlParts], Awaitable[Sequence[Record]]] = _refuse
+    """The rows that the database of this name gives for a query."""
+    find_function: Callable[[str], OwnFunction] = _find_no_function
+    """The operator's function of this name."""
+    sent_files: SentFileReader = _NOTHING
+    """Those of the message."""
+    read_file: Callable[[FileReference | str], Awaitable[Extracted]] = _refuse
+    """The text of a file that was sent, or of the author's by its path below the flows folder."""
+    servers: ToolServers = _NOTHING
+    """MCP servers."""
+
+
+NO_OUTSIDE = Outside()
+"""For runs that reach nothing."""
+
+
+async def _list_no_tools() -> Sequence[Tool]:
     return ()
 
 
@@ -117,12 +198,12 @@ class Context:
     history: History
     models: Models
     emit: Callable[[str | Reasoning | ModelProgress], Awaitable[None]] | None
-    run: RunInnerFlow = run_nowhere
+    run: RunInnerFlow = _refuse
     goes_on: bool = False
-    list_tools: Callable[[], Awaitable[Sequence[Tool]]] = list_no_tools
+    list_tools: Callable[[], Awaitable[Sequence[Tool]]] = _list_no_tools
     note_answer: Callable[[Completion], None] = lambda _: None
     retries: RunRetries | None = None
-    look_up: LookUp = look_nowhere
+    look_up: LookUp = _refuse
     files: Sequence[FileReference] = ()
     time_zone: str = "UTC"
     outside: Outside = NO_OUTSIDE
@@ -161,7 +242,19 @@ class Mistake:
 
 
 class Component(BaseModel):
-    """Base of all component types. Subclasses set the class variables, declare fields and implement `run`."""
+    """A type of component: a pydantic model whose fields are what a flow file may say of one.
+
+    A subclass sets `type_name`, `title` and `outputs`, declares its fields with `declare` (their titles, bounds and
+    marks are the single source of validation, JSON Schema, tweak checks, widgets and docs), and implements `run`. Its
+    docstring is its description in the docs. Its module adds it to `COMPONENTS`, or its package names it as an entry
+    point of the group `flowground.components`.
+
+    What is unusual about the type, it says: by the class variables `branches`, `calls_out`, `streams` and `waits`, and
+    by the methods below, which tell of one component what its own fields decide. A type that an agent may call derives
+    from `ToolComponent`; one that takes the request's input, or gives an answer of the flow, from the classes in `io`.
+
+    An instance is frozen, and serves many runs: the runner gives `run` a copy whose connected fields are filled.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT)
 
@@ -175,32 +268,6 @@ class Component(BaseModel):
     """Whether it gives some of its ports only: then a reference names the one it means."""
     calls_out: ClassVar[bool] = False
     """Whether it asks somebody else, who may fail: then `step.on_error` may be set."""
-    takes_input: ClassVar[str | None] = None
-    """"chat" or "text" for components that receive the request's input."""
-    gives_output: ClassVar[str | None] = None
-    """"chat" or "text" for components whose text is an answer of the flow."""
-    is_tool: ClassVar[bool] = False
-    """Whether an agent may call it; its first sentence tells models what it does."""
-    tool_port: ClassVar[str | None] = None
-    """What a model that called it is told, where that is not its first output."""
-    needs_as_tool: ClassVar[Collection[str]] = ()
-    """Arguments that a model must give, although a flow may leave the fields out: without them it does nothing."""
-    filled_inside: ClassVar[Collection[str]] = ()
-    """The fields in whose values `{variables}` stand, at any depth."""
-    describes_itself: ClassVar[bool] = False
-    """Whether what config.yaml names says which arguments it takes as a tool, by `describe` and `take_arguments`."""
-    is_toolbox: ClassVar[bool] = False
-    """Whether it `describes_itself` as several tools, which `list_offered` names and `choose` picks."""
-    file_field: ClassVar[str | None] = None
-    """Under what name a tweak names files for it; they are given as `Context.files`, whatever its fields are."""
-    records_field: ClassVar[str | None] = None
-    """The field whose records are changed, or fill a template."""
-    record_template: ClassVar[str | None] = None
-    """The field with the template that each of those records fills."""
-    shows_files: ClassVar[bool] = False
-    """Whether its model is shown what its field `files` refers to."""
-    runs_many: ClassVar[bool] = False
-    """Whether it runs a flow again and again: nobody is asked within whether a tool may be called."""
     streams: ClassVar[bool] = False
     """Whether it emits its text piece by piece."""
     waits: ClassVar[bool] = True
@@ -211,79 +278,14 @@ class Component(BaseModel):
         """Whether a run of it may change something beyond this process."""
         return False
 
-    @classmethod
-    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:  # noqa: ARG003 - some types have them
-        """The fields that its texts make and a model may give, with type and description; `fields` as in the file."""
-        return {}
-
-    def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a model gives, as the fields take it. Raises RunError with a sentence for the model."""
-        return given
-
-    async def describe(
-        self,
-        spec: ToolSpec,
-        outside: Outside,  # noqa: ARG002 - as above
-        *,
-        is_described: bool,  # noqa: ARG002 - as above
-    ) -> tuple[ToolSpec, bool]:
-        """What a model is told of it, and whether a call writes; `is_described`: the author said what it does.
-
-        Raises RunError.
-        """
-        return spec, self.writes
-
-    def tell_model(self, output: Output) -> Output:
-        """What a model that called it is told of its output."""
-        return output
-
-    def tell_failure(self, message: str) -> str:
-        """What a model that called it is told of why it failed."""
-        return message
-
-    async def check_call(self, outside: Outside) -> None:
-        """Looks, before a person is asked to allow it, whether a run of it could begin. Raises RunError."""
-
-    def show_call(self) -> str | None:
-        """What is sent, for a person who is asked to allow it, where the arguments alone do not say; no secret.
-
-        Raises RunError.
-        """
-        return None
-
-    def list_offered(self) -> Mapping[str, str]:
-        """The names of its tools, by those that models call them by, where it `is_toolbox`."""
-        return {}
-
-    def choose(self, tool: str) -> Self:
-        """It with this one of its tools alone, where it `is_toolbox`."""
-        raise NotImplementedError
-
-    def take_arguments(self, given: Mapping[str, Any]) -> Self:
-        """With what a model gives, where it `describes_itself`. Raises RunError."""
-        raise NotImplementedError
+    @property
+    def may_leave_outputs(self) -> bool:
+        """Whether a run may end without one of its outputs; what refers to that output is skipped then."""
+        return self.branches
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
         """The ports of this one component, where its own fields make them."""
         return self.outputs
-
-    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The names in the records that this port gives, where the file alone tells; `taken` are those it takes."""
-        return None
-
-    @property
-    def fills_template(self) -> bool:
-        """Whether its `record_template` is filled."""
-        return self.record_template is not None
-
-    def spread(self, value: Value) -> Mapping[str, Value]:
-        """What stands on the ports where this stands on the first: more where others are parts of it."""
-        return {next(iter(self.list_outputs())): value}
-
-    @property
-    def may_leave_outputs(self) -> bool:
-        """Whether a run may end without one of its outputs; what refers to it is skipped then."""
-        return self.branches
 
     def list_models(self) -> tuple[str | None, ...]:
         """The models that `run` may ask, as `provider:model`; None is the configured default."""
@@ -293,21 +295,50 @@ class Component(BaseModel):
         """The flows that `run` may run, by id or endpoint name."""
         return ()
 
-    def find_own_input(self) -> str | None:
-        """What `run` takes as its input when the request brings none; for components that set `takes_input`."""
-        return None
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """What is wrong although every field by itself is right; connected fields hold "" here."""
         yield from ()
 
-    @property
-    def keeps_messages(self) -> bool:
-        """Whether a turn in which it takes part is stored; one component that says no is enough."""
-        return True
-
     async def run(self, context: Context) -> Output:
         """What the component gives in this run. Raises `RunError`s only."""
+        raise NotImplementedError
+
+
+class ToolComponent(Component):
+    """A type of component that an agent may call as a tool.
+
+    The model gives the fields that are declared with `model_may_set` and that the flow file leaves out. The first
+    sentence of the type's docstring tells the model what the tool does, unless the file describes it.
+    """
+
+    async def preview_call(self, outside: Outside) -> str | None:  # noqa: ARG002 - the contract's
+        """Checks, before a person is asked to allow the call, that it could be made, and returns what would be sent.
+
+        None where the arguments alone say that. The text holds no secret. Raises RunError.
+        """
+        return None
+
+    def show_result(self, output: Output) -> Output:
+        """The part of its output that the model sees: the first port of it, as text."""
+        return output
+
+    def show_failure(self, message: str) -> str:
+        """The reason of a failure as the model sees it."""
+        return message
+
+
+class DynamicTool(ToolComponent):
+    """A tool whose arguments are known by what config.yaml names, and not by its fields."""
+
+    async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
+        """The tool as a model sees it, and whether a call writes; `is_described`: the author said what the tool does.
+
+        Raises RunError.
+        """
+        raise NotImplementedError
+
+    def take_arguments(self, arguments: Mapping[str, Any]) -> Self:
+        """The component with the arguments that a model gives. Raises RunError."""
         raise NotImplementedError
 
 
@@ -330,6 +361,8 @@ class FieldRules(TypedDict, total=False):
     """Is an address: what fills a part of it is percent-encoded."""
     model_may_set: bool
     """A model gives it where the component is a tool and the author left it unset."""
+    model_must_set: bool
+    """The same, and without it the tool does nothing: a model has to give it, although a flow may leave it out."""
     kind: ValueKind
     """Of the value that fills it; text where the field is text, else data, when left out."""
     ge: float
@@ -343,7 +376,9 @@ class FieldRules(TypedDict, total=False):
 def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRules]) -> Any:
     """A component's field with the metadata that every reader of the model needs."""
     given: dict[str, Any] = dict(rules)
-    extra = {name: value for name in _OURS if (value := given.pop(name, None))}
+    extra = {name: value for name in FIELD_MARKS if (value := given.pop(name, None))}
+    if extra.get("model_must_set"):
+        extra["model_may_set"] = True
     if extra.get("secret") or extra.get("fixed"):
         extra |= {"literal": True, "protected": True}
     return PydanticField(default, title=title, description=description, json_schema_extra=extra, **given)

@@ -1,13 +1,42 @@
-"""What Data Operations does to records: pure, in a time that grows with them, and no larger than a value may be."""
+"""Records: made of texts, changed, split, and written as text. Pure, in a time that grows with them."""
 
+import asyncio
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
+from pydantic import PrivateAttr
+
+from flowground.components.base import Component, Context, Mistake, Output, declare
+from flowground.components.schemas import read_json_text
+from flowground.components.template import (
+    LONGEST_TEMPLATE,
+    RecordTemplate,
+    Template,
+    find_template_mistake,
+    parse_template,
+)
 from flowground.errors import RunError
-from flowground.values import LONGEST, Record, write_text
+from flowground.knowledge.split import split_text
+from flowground.values import LONGEST, MOST_RECORDS, Record, ValueKind, check_length, measure, write_text
 from flowground.words import list_names, show
+
+
+class RecordsComponent(Component):
+    """A component of which the flow file may tell the names in the records that it takes or gives."""
+
+    records_field: ClassVar[str | None] = None
+    """The field whose records are changed, or fill a template."""
+
+    def find_template(self) -> str | None:
+        """The field with the template that each of those records fills."""
+        return None
+
+    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        """The names in the records that this port gives, where the file alone tells; `taken` are those it takes."""
+        return None
+
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]{1,9})\]")
 
@@ -144,3 +173,304 @@ def check_growth(characters: int) -> None:
     """What is put into every record stands once in memory, and would be written as often as there are records."""
     if characters > LONGEST:
         raise RunError(f"The component makes a value of over {LONGEST:,} bytes.")
+
+
+_Operation = Literal[
+    "Select Keys",
+    "Remove Keys",
+    "Rename Keys",
+    "Append or Update",
+    "Path Selection",
+    "Add Column",
+    "Filter",
+    "Sort",
+    "Head",
+    "Tail",
+    "Drop Duplicates",
+    "Concatenate",
+]
+_FilterOperator = Literal[
+    "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
+]
+_OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
+_OF_SOME_ROWS = frozenset({"Filter", "Sort", "Head", "Tail", "Drop Duplicates"})
+_NEEDS: Mapping[str, str] = {
+    "Select Keys": "select_keys_input",
+    "Remove Keys": "remove_keys_input",
+    "Rename Keys": "rename_keys_input",
+    "Append or Update": "append_update_data",
+    "Path Selection": "selected_key",
+    "Add Column": "new_column_name",
+    "Filter": "column_name",
+    "Sort": "column_name",
+    "Concatenate": "right_dataframe",
+}
+"""The field without which an operation says nothing."""
+_TEXTS = frozenset({"selected_key", "new_column_name", "column_name"})
+"""Those of them that are known when the file is read, connected or not."""
+
+
+class DataOperations(RecordsComponent):
+    """Changes records, or an object, in one way: keys of each, or which records there are.
+
+    Those of keys (from `Select Keys` to `Path Selection`) give data, an object where an object is given; the others
+    give records. One object counts as a list of one then.
+    """
+
+    type_name: ClassVar[str] = "DataOperations"
+    title: ClassVar[str] = "Data Operations"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"data_output": "data", "dataframe_output": "records"}
+    waits: ClassVar[bool] = False
+    records_field: ClassVar[str | None] = "data"
+
+    data: dict[str, Any] | list[dict[str, Any]] = declare(
+        ..., "Data", "The records, or an object, usually a reference.", kind="data"
+    )
+    operation: _Operation = declare(..., "Operation", "What is done, and with it the one output.", fixed=True)
+    select_keys_input: list[str] | None = declare(None, "Select Keys", "`Select Keys`: what is kept.", kind="data")
+    remove_keys_input: list[str] | None = declare(None, "Remove Keys", "`Remove Keys`: what is left out.", kind="data")
+    rename_keys_input: dict[str, str] | None = declare(
+        None, "Rename Keys", "`Rename Keys`: the key -> its new name.", kind="data"
+    )
+    append_update_data: dict[str, Any] | None = declare(
+        None, "Append or Update", "`Append or Update`: what is put into each, over what is there.", kind="data"
+    )
+    selected_key: str | None = declare(
+        None, "Select Path", "`Path Selection`: what is taken out, such as `.orders[0].id`.", max_length=1_000
+    )
+    column_name: str | None = declare(
+        None, "Column Name", "`Filter` and `Sort`: the key that is looked at; `Drop Duplicates`: all when left out."
+    )
+    filter_operator: _FilterOperator = declare(
+        "equals", "Filter Operator", "`Filter`: how it is compared; numbers as numbers, all else as text."
+    )
+    filter_value: str = declare("", "Filter Value", "`Filter`: what it is compared with.")
+    ascending: bool = declare(True, "Sort Ascending", "`Sort`: the least first; records without a value come last.")
+    new_column_name: str | None = declare(None, "New Column Name", "`Add Column`: the key.")
+    new_column_value: str = declare("", "New Column Value", "`Add Column`: its text, in each record.", multiline=True)
+    num_rows: int = declare(5, "Number of Rows", "`Head` and `Tail`: how many.", ge=0, le=MOST_RECORDS)
+    right_dataframe: list[dict[str, Any]] | None = declare(
+        None, "Right Table", "`Concatenate`: the records that come behind, usually a reference.", kind="records"
+    )
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        if self.operation in _OF_ROWS:
+            return {"dataframe_output": "records"}
+        return {"data_output": "data"}
+
+    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        """Those it takes, where it only chooses among records."""
+        return taken if self.operation in _OF_SOME_ROWS else None
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """A text that the operation needs, and a path that cannot be read."""
+        needed = _NEEDS.get(self.operation, "")
+        if needed in _TEXTS and getattr(self, needed) is None:
+            yield Mistake("operation", f"`{self.operation}` needs `{needed}`.", missing=needed)
+        if self.operation == "Path Selection" and self.selected_key and not read_path(self.selected_key):
+            yield Mistake("selected_key", say_no_path(self.selected_key))
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        needed = _NEEDS.get(self.operation)
+        if needed is not None and getattr(self, needed) is None:
+            raise RunError(f"`{self.operation}` needs `{needed}`.")
+        records = [self.data] if isinstance(self.data, Mapping) else self.data
+        if len(records) > MOST_RECORDS or len(self.right_dataframe or ()) > MOST_RECORDS:
+            raise RunError(f"There are more than {MOST_RECORDS:,} records.")
+        if self.operation in _OF_ROWS:
+            return Output({"dataframe_output": self._change_rows(records)})
+        if self.operation == "Path Selection":
+            return Output({"data_output": select_path(self.data, self.selected_key or "")})
+        changed = self._change_keys(records)
+        return Output({"data_output": changed[0] if isinstance(self.data, Mapping) else changed})
+
+    def _change_keys(self, records: Sequence[Record]) -> list[Record]:
+        match self.operation:
+            case "Select Keys":
+                kept = require_keys(records, self.select_keys_input or ())
+                return [{key: value for key, value in record.items() if key in kept} for record in records]
+            case "Remove Keys":
+                removed = frozenset(self.remove_keys_input or ())
+                return [{key: value for key, value in record.items() if key not in removed} for record in records]
+            case "Rename Keys":
+                return rename_keys(records, self.rename_keys_input or {})
+        return append_keys(records, self.append_update_data or {})
+
+    def _change_rows(self, records: Sequence[Record]) -> list[Record]:
+        match self.operation:
+            case "Filter":
+                (column,) = require_keys(records, (self.column_name or "",))
+                fits = make_filter(self.filter_operator, self.filter_value)
+                return [record for record in records if fits(record.get(column))]
+            case "Sort":
+                (column,) = require_keys(records, (self.column_name or "",))
+                return sort_records(records, column, is_ascending=self.ascending)
+            case "Head":
+                return [*records[: self.num_rows]]
+            case "Tail":
+                return [*records[max(0, len(records) - self.num_rows) :]]
+            case "Drop Duplicates":
+                return drop_duplicates(records, self.column_name)
+            case "Concatenate":
+                return [*records, *(self.right_dataframe or ())]
+        return append_keys(records, {self.new_column_name or "": self.new_column_value})
+
+
+_PORTS: Mapping[str, tuple[str, ValueKind]] = {
+    "Message": ("message_output", "text"),
+    "JSON": ("data_output", "data"),
+    "Table": ("dataframe_output", "records"),
+}
+"""Langflow's words for kinds of values: the output of each, and the kind here."""
+
+
+class TypeConverter(Component):
+    """A text that holds JSON, as data or records: what a model or a person wrote.
+
+    A text in which the JSON stands between lines of three backticks will do, too. Data and records need no converter: a
+    reference to them becomes what its field takes.
+    """
+
+    type_name: ClassVar[str] = "TypeConverter"
+    title: ClassVar[str] = "Type Convert"
+    outputs: ClassVar[Mapping[str, ValueKind]] = dict(_PORTS.values())
+    waits: ClassVar[bool] = False
+
+    input_data: str = declare(..., "Input", "The text, usually a reference.", multiline=True)
+    output_type: Literal["Message", "JSON", "Table"] = declare(
+        "JSON",
+        "Output Type",
+        "What becomes of it, and with it the one output: `JSON` data, `Table` records (one object is a list of one), "
+        "`Message` the text itself.",
+        fixed=True,
+    )
+    auto_parse: bool = declare(True, "Auto Parse", "False: nothing is read, the text is the `text` of one object.")
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        return dict((_PORTS[self.output_type],))
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        (port, kind) = _PORTS[self.output_type]
+        if kind == "text":
+            return Output({port: self.input_data})
+        value = read_json_text(self.input_data) if self.auto_parse else {"text": self.input_data}
+        return Output({port: _make_records(value) if kind == "records" else value})
+
+
+def _make_records(value: Any) -> list[Mapping[str, Any]]:
+    records = value if isinstance(value, list) else [value]
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, Mapping):
+            raise RunError(f"Records are wanted, a list of objects; the text's item {number} is {show(record)}.")
+    return records
+
+
+_PAUSE_EVERY = 5_000
+"""After so many parts of templates that were filled, or records, the loop serves others."""
+
+
+class Parser(RecordsComponent):
+    """Records as one text: a template filled with each, or all of them as JSON."""
+
+    type_name: ClassVar[str] = "Parser"
+    title: ClassVar[str] = "Parser"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"parsed_text": "text"}
+    waits: ClassVar[bool] = False
+    records_field: ClassVar[str | None] = "input_data"
+
+    input_data: list[dict[str, Any]] = declare(..., "Data", "The records, usually a reference.", kind="records")
+    mode: Literal["Parser", "Stringify"] = declare(
+        "Parser", "Mode", "`Parser` fills the template with each record, `Stringify` writes each as JSON."
+    )
+    template: str = declare(
+        "{text}",
+        "Template",
+        "How one record is written; `{name}` is its value of that name, and nothing where it has none.",
+        multiline=True,
+        template=True,
+        max_length=LONGEST_TEMPLATE,
+    )
+    sep: str = declare("\n", "Separator", "What stands between two records.", multiline=True)
+
+    _parsed: Template = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        self._parsed = parse_template(self.template)
+
+    def find_template(self) -> str | None:
+        return "template" if self.mode == "Parser" else None
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Too many variables."""
+        if mistake := find_template_mistake(self._parsed, "template"):
+            yield mistake
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        parsed, is_filled = self._parsed.renew(self.template), self.mode == "Parser"
+        template = RecordTemplate(parsed)
+        parts, size, work = [], 0, 0
+        for record in self.input_data:
+            work += 10 + len(parsed.parts)
+            if work >= _PAUSE_EVERY:
+                work = 0
+                await asyncio.sleep(0)
+            parts.append(template.fill(record) if is_filled else write_text(record, "data"))
+            size += len(parts[-1]) + len(self.sep)
+            check_length(size)
+        note = template.note_unmet() if parts and is_filled else ""
+        return Output({"parsed_text": self.sep.join(parts)}, note=note)
+
+
+MOST_PASSAGES = 10_000
+_PAUSE_CHARS = 200_000
+"""A text of so many characters is cut in another thread, in a few dozen milliseconds a million."""
+
+
+class SplitText(Component):
+    """Passages of a text, or of each record's `text`, with the record's other values and where they `start` and `end`.
+
+    They end at headings, paragraphs and sentences, or at `separator` where one is given.
+    """
+
+    type_name: ClassVar[str] = "SplitText"
+    title: ClassVar[str] = "Split Text"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"dataframe": "records"}
+
+    input_value: str = declare("", "Text", "What is split, where it is one text.", multiline=True)
+    data_inputs: list[dict[str, Any]] | None = declare(
+        None, "Records", "What is split, where it is records.", kind="records"
+    )
+    chunk_size: int = declare(1000, "Chunk Size", "Longest passage, in characters.", ge=10, le=100_000)
+    chunk_overlap: int = declare(
+        200, "Chunk Overlap", "How much of a passage's end the next repeats; half of it at most.", ge=0, le=50_000
+    )
+    separator: str = declare("", "Separator", "Where passages may end; headings and sentences when left out.")
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """An overlap that is too long."""
+        if self.chunk_overlap * 2 > self.chunk_size:
+            yield Mistake("chunk_overlap", "`chunk_overlap` is half of `chunk_size` at most.")
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        if self.chunk_overlap * 2 > self.chunk_size:
+            raise RunError("`chunk_overlap` is half of `chunk_size` at most.")
+        given: list[Record] = [*([{"text": self.input_value}] if self.input_value else []), *(self.data_inputs or [])]
+        passages: list[Record] = []
+        size = 0
+        for record in given:
+            text = record.get("text")
+            if not isinstance(text, str):
+                raise RunError("A record that is to be split has no `text`.")
+            is_long = size % _PAUSE_CHARS + len(text) > _PAUSE_CHARS
+            passages += await asyncio.to_thread(self._split, record, text) if is_long else self._split(record, text)
+            size += len(text)
+            check_length(size)
+            if len(passages) > MOST_PASSAGES:
+                raise RunError(f"The text has more than {MOST_PASSAGES:,} passages: a larger `chunk_size` makes fewer.")
+        return Output({"dataframe": passages})
+
+    def _split(self, record: Record, text: str) -> list[Record]:
+        cut = split_text(text, size=self.chunk_size, overlap=self.chunk_overlap, separator=self.separator or None)
+        if others := {key: value for key, value in record.items() if key != "text"}:
+            check_growth(measure(others) * len(cut))
+        return [{**record, "text": text[one.start : one.end], "start": one.start, "end": one.end} for one in cut]

@@ -1,13 +1,22 @@
-"""Templates: text with `{variables}`. No expressions: a value is put in as it is, and never looked at again."""
+"""Texts with `{variables}`: templates, tools whose texts hold variables, and what a file says of their arguments.
+
+There are no expressions: a value is put in as it is, and never looked at again."""
 
 import itertools
+import json
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
-from flowground.components.base import Mistake
+import orjson
+from pydantic import ConfigDict, WithJsonSchema
+
+from flowground.components.base import Component, Mistake, ToolComponent
+from flowground.errors import RunError
 from flowground.values import Record, check_length, write_text
-from flowground.words import list_names
+from flowground.words import Schema, describe_kind, list_names, show
 
 LONGEST_TEMPLATE = 256_000
 """Characters of a template itself."""
@@ -76,7 +85,7 @@ class Template:
 def parse_template(source: str) -> Template:
     """`{name}` is a variable, `{{` and `}}` stand for single braces; others (JSON in a prompt) stay as they are.
 
-    After `MOST_VARIABLES` and one more the rest is left as it is: too many are a mistake, told by `find_mistake`.
+    After `MOST_VARIABLES` and one more the rest is left as it is: `find_template_mistake` says that they are too many.
     """
     parts: list[str | Variable] = []
     end = 0
@@ -94,7 +103,7 @@ def _unescape(plain: str) -> str:
     return plain.replace("{{", "{").replace("}}", "}")
 
 
-def find_mistake(template: Template, field: str) -> Mistake | None:
+def find_template_mistake(template: Template, field: str) -> Mistake | None:
     """What is wrong with a template that has too many variables; None where it has not."""
     places = [part for part in template.parts if isinstance(part, Variable)]
     if len(places) <= MOST_VARIABLES:
@@ -123,3 +132,157 @@ class RecordTemplate:
             return ""
         names = list_names(f"`{name}`" for name in self._template.names if name in self._unmet)
         return f"No record has {names}: nothing stands there in the template."
+
+
+_TAKEN = ("type", "display_name", "step")
+
+
+class VariablesTool(ToolComponent):
+    """A tool in whose texts `{variables}` stand: each is a field of its own, which the file or a model gives."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    filled_inside: ClassVar[Collection[str]] = ()
+    """The fields in whose values variables stand at any depth."""
+
+    @classmethod
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
+        """The fields that its texts make and a model may give, with type and description; `fields` as in the file."""
+        raise NotImplementedError
+
+    def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a model gives, as the fields take it. Raises RunError with a sentence for the model."""
+        return arguments
+
+
+def list_variable_names(value: Any) -> Iterator[str]:
+    """The names of all variables in the texts of a value, repeated ones too."""
+    if isinstance(value, str):
+        yield from parse_template(value).names
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from list_variable_names(inner)
+
+
+def describe_variables(kind: type[Component], texts: Iterable[Any], said: Any, otherwise: str) -> Mapping[str, Schema]:
+    """What a model is told of each variable of these values, as `VariablesTool.list_variables` gives it.
+
+    `said` is the component's field `arguments`, right or wrong; `otherwise` is about a variable that it leaves out, as
+    in `{} of the query.`.
+    """
+    says = said if isinstance(said, dict) else {}
+    names = (name for text in texts for name in list_variable_names(text) if name not in kind.model_fields)
+    return {name: build_schema(says.get(name), otherwise.format(f"`{name}`")) for name in names}
+
+
+def fill_variables(
+    value: Any,
+    values: Mapping[str, str],
+    escape: Callable[[str], str] = str,
+    *,
+    whole: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """The value with its variables filled in. A text that is one variable of `whole` alone is its value there."""
+    if isinstance(value, str):
+        template = parse_template(value)
+        if len(template.parts) == 1 and isinstance(only := template.parts[0], Variable) and only.name in whole:
+            return whole[only.name]
+        return template.fill({name: escape(text) for name, text in values.items()})
+    if isinstance(value, dict):
+        return {key: fill_variables(inner, values, whole=whole) for key, inner in value.items()}
+    return [fill_variables(inner, values, whole=whole) for inner in value] if isinstance(value, list) else value
+
+
+def find_variable_mistakes(component: Component, fields: Mapping[str, Any], given: Container[str]) -> Iterator[Mistake]:
+    """Variables of these fields that nobody gives, or that cannot be; and what was given and is none."""
+    known = {name: field for field, value in fields.items() for name in list_variable_names(value)}
+    declared = type(component).model_fields
+    for name, field in known.items():
+        if name in _TAKEN or name in declared:
+            yield Mistake(field, f"`{{{name}}}` cannot be a variable: `{name}` is a field of this component.")
+        elif name not in given:
+            says = f"Nobody gives the variable `{{{name}}}`: give `{name}: …` beside it, or let an agent call this."
+            yield Mistake(field, says, missing=name)
+    for name in component.model_extra or ():
+        if name not in known:
+            yield Mistake(name, f"`{name}` is no field and no variable here.", choices=(*known, *declared))
+
+
+_TYPES = ("string", "integer", "number", "boolean")
+_SCHEMA: Schema = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": [*_TYPES]}, "description": {"type": "string"}},
+            "additionalProperties": False,
+        },
+    ]
+}
+ArgumentHint = Annotated[Any, WithJsonSchema(_SCHEMA)]
+"""Words, or `{type: integer, description: …}`; what it really is, is looked at by `is_hint`."""
+
+
+def is_hint(said: Any) -> bool:
+    """Whether this can be said of an argument."""
+    if not isinstance(said, dict):
+        return isinstance(said, str)
+    is_known = said.get("type") in _TYPES and said.keys() <= {"type", "description"}
+    return is_known and isinstance(said.get("description", ""), str)
+
+
+def find_argument_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What cannot be said of an argument."""
+    for name, said in arguments.items():
+        if not is_hint(said):
+            says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
+            yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
+
+
+def list_typed(arguments: Mapping[str, Any]) -> Mapping[str, Schema]:
+    """The arguments of which a type is said."""
+    return {name: build_schema(said, "") for name, said in arguments.items() if isinstance(said, dict)}
+
+
+def write_typed(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a model gave: what has a type as a text that says it, the rest as it is. Raises RunError."""
+    typed = list_typed(arguments)
+    return {
+        name: write_value(read_typed(name, value, typed[name])) if name in typed else value
+        for name, value in given.items()
+    }
+
+
+def write_value(value: Any) -> str:
+    """As a text, as JSON says it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def build_schema(said: Any, otherwise: str) -> Schema:
+    """JSON Schema of one argument: its type, and what it is; `otherwise`, where nothing is said of that."""
+    if not isinstance(said, dict):
+        said = {} if said is None else {"description": str(said)}
+    return {"type": said.get("type", "string"), "description": said.get("description", otherwise)}
+
+
+def read_typed(name: str, value: Any, schema: Schema) -> Any:
+    """A text as the value of the type that the argument has; such a value as it is. Raises RunError."""
+    wanted = schema["type"]
+    if wanted == "string" and isinstance(value, str):
+        return value
+    read = _read_json(value)
+    if wanted == "integer" and isinstance(read, float) and read.is_integer() and abs(read) < 2**53:
+        read = int(read)
+    fits = {"integer": (int,), "number": (int, float), "boolean": (bool,)}.get(wanted, ())
+    if not isinstance(read, fits) or (isinstance(read, bool) and wanted != "boolean"):
+        raise RunError(f"`{name}` is {describe_kind(schema)}, not {show(value)}.")
+    return read
+
+
+def _read_json(value: Any) -> Any:
+    """As the request will hold it: whole numbers of 64 bits at most, and nothing that is no JSON, which is None."""
+    try:
+        return orjson.loads(value if isinstance(value, str) else json.dumps(value))
+    except ValueError:
+        return None

@@ -9,6 +9,7 @@ import orjson
 from flowground.api.errors import find_wait
 from flowground.citations import describe_kept
 from flowground.components import COMPONENTS
+from flowground.components.io import output_kind
 from flowground.conversation.acted import Sight, Written, write_actions, write_tokens
 from flowground.errors import (
     ComponentFailed,
@@ -142,7 +143,7 @@ def _write_file(file: FileReference) -> Written:
 
 def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
     """Whether every output of the flow was skipped."""
-    ends = [step.status for step in trace if step.type in COMPONENTS and COMPONENTS[step.type].gives_output]
+    ends = [step.status for step in trace if step.type in COMPONENTS and output_kind(COMPONENTS[step.type])]
     return bool(ends) and all(status == "skipped" for status in ends)
 
 

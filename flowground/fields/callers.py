@@ -7,6 +7,7 @@ from typing import Any
 
 from flowground.caller import Caller, Right
 from flowground.components.base import INPUT, Component
+from flowground.components.io import input_kind
 from flowground.fields.policy import MOST_ASKED, FieldPolicy, compile_component, find_message_kind, is_asked
 from flowground.fields.types import list_types
 from flowground.flow import Flow
@@ -64,7 +65,7 @@ class FlowPolicy:
             for name, component in components.items()
         }
         self.inputs = tuple(
-            (components[name].takes_input, self.fields[name][key])
+            (input_kind(components[name]), self.fields[name][key])
             for name, _, key in (entry.partition(".") for entry in entries)
             if key == INPUT
         )

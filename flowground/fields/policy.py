@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from flowground.components.base import INPUT, Component
+from flowground.components.io import input_kind
 from flowground.fields.types import (
     SMALLEST_STEP,
     Choices,
@@ -130,14 +131,14 @@ def compile_component(
 
 def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text"]:
     """What kind of input a person's message at the playground is, for a flow with components of these types."""
-    return "chat" if any(kind.takes_input == "chat" for kind in kinds) else "text"
+    return "chat" if any(input_kind(kind) == "chat" for kind in kinds) else "text"
 
 
 def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
     """Whether the playground asks people for the field of this entry, where their message is of the kind `message`."""
     if entry.ask is not None:
         return entry.ask
-    return kind.takes_input == "text" != message and entry.field.endswith(f".{INPUT}")
+    return input_kind(kind) == "text" != message and entry.field.endswith(f".{INPUT}")
 
 
 def check_overridable(
@@ -210,7 +211,7 @@ def _find_unaskable(
         return "`ask` is not for secrets"
     if field is not None and field.is_json:
         return f"`ask` is for one text, number, switch or choice, and this is {field.kind}"
-    if name == INPUT and kind.takes_input == message:
+    if name == INPUT and input_kind(kind) == message:
         return "it is the message itself, which people write anyway: leave out `ask`"
     if (entry.ask or entry.required) and place > MOST_ASKED:
         return f"a page asks for {MOST_ASKED} fields, and there are as many before it"

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import LONGEST_TEXT, Component
-from flowground.components.json_text import read_json_text
+from flowground.components.schemas import read_json_text
 from flowground.errors import RunError
 from flowground.fields.callers import Refusal
 from flowground.fields.policy import FieldPolicy

@@ -14,11 +14,11 @@ NO_IMAGES = "The model of this flow sees no images."
 def may_see_images(wired: WiredFlow, models: Models) -> bool:
     """False where files are shown to models, and none of them sees images."""
     shown = [
-        component
+        component.list_models()
         for name, component in wired.components.items()
-        if component.shows_files and "files" in wired.connections.get(name, {})
+        if component.list_models() and "files" in wired.connections.get(name, {})
     ]
-    return not shown or any(_may_see(models, model) for component in shown for model in component.list_models())
+    return not shown or any(_may_see(models, model) for named in shown for model in named)
 
 
 def refuse_images(wired: WiredFlow, models: Models, files: Collection[FileReference]) -> None:

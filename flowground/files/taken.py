@@ -1,7 +1,7 @@
 """The files of a run: what a request names, by path or id, as references that its components are given.
 
-The one place that knows how Langflow's clients name files: in `files` of the body, and in the field of a tweak that a
-component says takes files (`file_field`), as in `tweaks: {ChatInput: {files: [path]}}` and `{File: {path: path}}`.
+The one place that knows how Langflow's clients name files: in `files` of the body, and in a tweak of a
+component that takes files, as in `tweaks: {ChatInput: {files: [path]}}` and `{File: {path: path}}`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from flowground.caller import Caller, RunRequest
+from flowground.components.base import Component
+from flowground.components.io import ChatInput
+from flowground.components.knowledge import File
 from flowground.errors import InvalidRequest
 from flowground.fields.values import unwrap_tweak
 from flowground.files import FileRefused, refuse_kind, refuse_size
@@ -22,6 +25,8 @@ from flowground.words import cut
 
 MOST_CHARS = 400
 """Of a path."""
+_FILE_FIELDS: Mapping[type[Component], str] = {ChatInput: "files", File: "path"}
+"""Under what name a tweak names files for a component, which are given as `Context.files`, whatever its fields are."""
 
 
 class FileUnknown(InvalidRequest):
@@ -97,7 +102,7 @@ def _read_tweaks(
         name = wired.policy.find_component(key, caller) if isinstance(fields, Mapping) else None
         if name is None and isinstance(fields, Mapping) and not caller.sees_inside:
             name = wired.chat_input_id  # under any name, so that none is found out
-        takes = wired.components[name].file_field if name else None
+        takes = _FILE_FIELDS.get(type(wired.components[name])) if name else None
         if name is None or takes is None or takes not in fields:
             kept[key] = fields
             continue

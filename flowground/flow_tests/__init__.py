@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.components.base import Models
-from flowground.components.outside import LookUps, Outside, find_nothing
+from flowground.components.base import NO_OUTSIDE, LookUp, Models, Outside
 from flowground.errors import FlowgroundError, InvalidRequest, RunError
 from flowground.events import ModelProgress
 from flowground.files.texts import FileTexts
@@ -60,7 +59,7 @@ class FlowTester:
     model: str | None = None
     admit: Admit = admit_all
     on_progress: Callable[[ModelProgress], None] = lambda _: None
-    look_ups: LookUps = find_nothing
+    look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups
     running: RunningRuns = field(init=False)
     _places: asyncio.Semaphore = field(init=False)
 
@@ -171,7 +170,7 @@ async def open_tester(
     model: str | None = None,
     admit: Admit = admit_all,
     on_progress: Callable[[ModelProgress], None] = lambda _: None,
-    look_ups: LookUps = find_nothing,
+    look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups,
 ) -> AsyncIterator[FlowTester]:
     """A tester with a database of its own, which is gone afterwards. `look_ups` find what flows know."""
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="flowground-tests-")

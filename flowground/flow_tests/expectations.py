@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowground.citations import find_numbers
-from flowground.components.json_schema import find_misfit
-from flowground.components.patterns import compile_pattern, is_match
+from flowground.components.schemas import compile_pattern, find_misfit, is_match
 from flowground.events import ACTION_CHARS, StepStatus, spell_arguments
 from flowground.flow.tested import Difference
 from flowground.flow.tests import Expectation

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowground.citations import Citations
-from flowground.components.language_model import LanguageModel
-from flowground.components.smart_router import SmartRouter
+from flowground.components.models import LanguageModel
+from flowground.components.routers import SmartRouter
 from flowground.events import ComponentFinished
 from flowground.flow.parse import FLOW_FILE
 from flowground.store.runs.traces import TRACE_CHARS

@@ -10,11 +10,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flowground.components.api_request import APIRequest
 from flowground.components.base import Component, Models
-from flowground.components.mcp import MCP
-from flowground.components.python_function import PythonFunction
-from flowground.components.sql import SQL
+from flowground.components.connectors import MCP, SQL, PythonFunction
+from flowground.components.web import APIRequest
 from flowground.errors import ProviderRefused
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.scripted import Scripted, ScriptedSettings

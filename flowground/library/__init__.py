@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from flowground.components.outside import LookedUp, LookUp
-from flowground.components.retrieve import Retrieve
+from flowground.components.base import LookedUp, LookUp
+from flowground.components.knowledge import Retrieve
 from flowground.errors import FlowgroundError, NoDocuments, ProviderError, ProviderRefused, RunError
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import (

@@ -5,6 +5,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from flowground.components.base import INPUT
+from flowground.components.flows import ForEach
+from flowground.components.io import input_kind
 from flowground.errors import Problem
 from flowground.loader.inner_names import find_unknown_names
 from flowground.values import is_blank
@@ -40,7 +42,7 @@ def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
     for name, component in wired.components.items():
         for called in component.list_flows():
             place = wired.flow.components[name].places["flow"].value
-            if component.runs_many and (asking := _find_asking(wired, called)):
+            if isinstance(component, ForEach) and (asking := _find_asking(wired, called)):
                 says = (
                     f"{component.type_name} asks nobody, and `{asking}` has a tool that a person allows: run it with a "
                     "RunFlow, or say `confirm: false` at the tool"
@@ -95,7 +97,7 @@ def _find_way(wired: WiredFlow, called: str) -> list[str] | None:
 
 
 def _find_unknown_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Iterable[str]) -> Iterator[Problem]:
-    known = [key for key, component in found.components.items() if component.takes_input]
+    known = [key for key, component in found.components.items() if input_kind(component)]
     for key in given:
         if key not in known:
             spec = wired.flow.components[name]

@@ -2,16 +2,17 @@
 models that are asked for nothing."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
-from flowground.components.outside import FindFunction
-from flowground.components.python_function import PythonFunction
-from flowground.components.retrieve import Retrieve
-from flowground.components.sql import SQL
-from flowground.components.store_message import StoreMessage
+from flowground.components.connectors import SQL, PythonFunction
+from flowground.components.io import input_kind, output_kind
+from flowground.components.knowledge import Retrieve
+from flowground.components.memory import StoreMessage
+from flowground.components.template import VariablesTool
 from flowground.errors import RunError
+from flowground.functions import OwnFunction
 from flowground.wiring import WiredFlow
 from flowground.words import list_names
 from flowground.yaml_file.document import Problems
@@ -31,7 +32,7 @@ class ConfigNames(NamedTuple):
 
     knowledge: Collection[str]
     databases: Collection[str]
-    find_function: FindFunction
+    find_function: Callable[[str], OwnFunction]
 
 
 def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
@@ -49,12 +50,13 @@ def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
     ids = {name.casefold(): name for name in wired.components}
     for name, component in wired.components.items():
         spec, fields = wired.flow.components[name], wired.policy.fields[name]
-        taken = {name, *component.list_variables(spec.fields), *spec.fields}
+        variables = component.list_variables(spec.fields) if isinstance(component, VariablesTool) else ()
+        taken = {name, *variables, *spec.fields}
         for key, value in spec.fields.items():
             field = fields[key].type
             if not isinstance(value, str) or field.is_template or not field.takes_references:
                 continue
-            tried = (_DOUBLE, _SINGLE, *([_WHOLE] if key in _INPUTS and component.takes_input is None else []))
+            tried = (_DOUBLE, _SINGLE, *([_WHOLE] if key in _INPUTS and input_kind(component) is None else []))
             for found in (found for pattern in tried for found in pattern.finditer(value)):
                 meant = ids.get(found[1].casefold())
                 if meant and meant not in taken and (found.re is not _WHOLE or found[1] == meant):
@@ -79,7 +81,7 @@ def _warn_of_unused_models(wired: WiredFlow, problems: Problems) -> None:
 
 def _does_something(wired: WiredFlow, name: str) -> bool:
     one = wired.components[name]
-    return name in wired.tools or bool(one.gives_output or one.writes or one.list_flows()) or type(one) is StoreMessage
+    return name in wired.tools or bool(output_kind(one) or one.writes or one.list_flows()) or type(one) is StoreMessage
 
 
 def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> None:
@@ -98,7 +100,9 @@ def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> 
             _warn_of_function(wired, name, component, names.find_function, problems)
 
 
-def _warn_of_function(wired: WiredFlow, name: str, own: PythonFunction, find: FindFunction, problems: Problems) -> None:
+def _warn_of_function(
+    wired: WiredFlow, name: str, own: PythonFunction, find: Callable[[str], OwnFunction], problems: Problems
+) -> None:
     spec, function = wired.flow.components[name], own.function
     try:
         parameters = find(function).parameters

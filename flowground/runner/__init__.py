@@ -13,15 +13,20 @@ from typing import Any, Literal
 
 from flowground.caller import RunRequest
 from flowground.components.base import (
+    NO_OUTSIDE,
     Component,
     Context,
     History,
     InnerAnswer,
+    LookedUp,
     Models,
     Output,
+    Outside,
     Tool,
 )
-from flowground.components.outside import NO_OUTSIDE, LookedUp, Outside
+from flowground.components.flows import ForEach
+from flowground.components.io import input_kind, output_kind
+from flowground.components.models import spread_value
 from flowground.errors import (
     AnswerTooLong,
     ComponentFailed,
@@ -209,7 +214,7 @@ class _Run:
         try:
             component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
-            if component.gives_output:
+            if output_kind(component):
                 output = self._tell_thought(name, output)
             text = self._check_output(name, component, output)
         except RunOverBudget:
@@ -217,7 +222,7 @@ class _Run:
         except FlowgroundError as error:
             if name not in self.wired.fallbacks:
                 raise name_component(name, error) from error
-            output = Output(self.wired.components[name].spread(self.wired.fallbacks[name]))
+            output = Output(spread_value(self.wired.components[name], self.wired.fallbacks[name]))
             self._end_component(name, component, output, error.message, started, status="failed")
             return
         finally:
@@ -290,7 +295,7 @@ class _Run:
         streams = is_said and self.request.stream and self.wired.components[name].streams
         say = partial(self._say, name) if streams else None
         events = InnerEvents(self.queue, budget, find_answer(wired), say, is_kept=keeps_messages(wired))
-        may_ask = self.actions.may_ask and not self.wired.components[name].runs_many
+        may_ask = self.actions.may_ask and not isinstance(self.wired.components[name], ForEach)
         actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
         run = _Run(wired, request, events, self.scope, Given(wired), actions, way)
         runs = self.inner.setdefault(name, InnerRuns())
@@ -323,21 +328,21 @@ class _Run:
                     text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
-        if len(text) > LONGEST_ANSWER and (component.streams or component.gives_output):
-            for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
+        if len(text) > LONGEST_ANSWER and (component.streams or output_kind(component)):
+            for target in (name,) if output_kind(component) else self.wired.streams_to.get(name, ()):
                 self._put_token(target, text[:LONGEST_ANSWER])
             raise AnswerTooLong(LONGEST_ANSWER)
         return text
 
     def _make_context(self, name: str, component: Component, within: Within | None = None) -> Context:
         if not component.waits:  # it reaches for nothing but what it was sent
-            said, files = self.request.find_message(component.takes_input), self.request.taken_files.get(name, ())
+            said, files = self.request.find_message(input_kind(component)), self.request.taken_files.get(name, ())
             zone = self.scope.time_zone
             return Context(name, said, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
         within = within or Within(self.actions.within)
         return Context(
             component_id=name,
-            input_value=self.request.find_message(component.takes_input),
+            input_value=self.request.find_message(input_kind(component)),
             history=self.scope.history,
             models=self.scope.models,
             emit=self._make_emit(name) if self.request.stream and component.calls_out else None,
@@ -395,11 +400,11 @@ class _Run:
         try:
             output = await component.run(replace(context, emit=None, run=run))
         except RunError as error:
-            error.message = component.tell_failure(error.message)
+            error.message = component.show_failure(error.message)
             raise
         for port, value in output.values.items():
             check_size(value, ports[port])
-        return write_result(component.tell_model(output), ports, told=component.tool_port), output.usage
+        return write_result(component.show_result(output), ports), output.usage
 
     def _say(self, name: str, piece: str) -> None:
         """The component said this: the outputs that show it say it on, where it is their turn."""

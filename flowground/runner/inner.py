@@ -6,6 +6,7 @@ from typing import Protocol, assert_never
 
 from flowground.caller import RunRequest
 from flowground.components.base import INPUT
+from flowground.components.io import input_kind, output_kind
 from flowground.errors import ComponentFailed, FlowgroundError, RunError
 from flowground.events import (
     ComponentEvent,
@@ -98,7 +99,7 @@ class InnerRuns:
 
 def find_answer(wired: WiredFlow) -> str:
     """The output whose text is an inner flow's answer: its first Chat Output, else its first output."""
-    chats = (name for name in wired.outputs if wired.components[name].gives_output == "chat")
+    chats = (name for name in wired.outputs if output_kind(wired.components[name]) == "chat")
     return next(chats, wired.outputs[0])
 
 
@@ -110,8 +111,8 @@ def prepare_inner(
     changed = {}
     for name, text in inputs.items():
         component = wired.components.get(name)
-        if component is None or component.takes_input is None:
-            known = [key for key, value in wired.components.items() if value.takes_input]
+        if component is None or input_kind(component) is None:
+            known = [key for key, value in wired.components.items() if input_kind(value)]
             word = find_nearest(name, known)
             hint = f"Did you mean `{word}`?" if word else f"Its inputs are {list_names(known) or 'none'}."
             raise RunError(f"The flow `{wired.id}` has no input `{name}`.", hint=hint)

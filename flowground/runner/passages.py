@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.citations import NumberedPassage
-from flowground.components.outside import LookedUp, LookUp
+from flowground.components.base import LookedUp, LookUp
 from flowground.events import PassagesFound
 from flowground.runner.inner import Events
 from flowground.values import Record

@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flowground.components.base import History, Models
-from flowground.components.outside import Outside
-from flowground.components.retrieve import Retrieve
+from flowground.components.base import History, Models, Outside
+from flowground.components.knowledge import Retrieve
 from flowground.errors import ProviderError
 from flowground.runner.approvals import Approvals
 from flowground.runner.breath import Breath

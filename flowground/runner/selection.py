@@ -1,6 +1,7 @@
 """What a request takes of a flow, and gives to it: which outputs it wants and may see, and what was said."""
 
 from flowground.caller import Caller, RunRequest
+from flowground.components.io import output_kind
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.wiring import WiredFlow
 from flowground.words import list_names
@@ -22,7 +23,7 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
     if request.output_type == "debug":
         return there
     kind = request.output_type
-    matching = tuple(name for name in wired.outputs if wired.components[name].gives_output == kind)
+    matching = tuple(name for name in wired.outputs if output_kind(wired.components[name]) == kind)
     return matching or wired.outputs
 
 
@@ -53,4 +54,4 @@ def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     if (component := wired.chat_input) is None:
         return request.input_value
     given = request.find_message("chat")
-    return component.find_own_input() if given is None else given
+    return component.input_value if given is None else given

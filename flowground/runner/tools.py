@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from flowground.components.base import Component, Output
-from flowground.components.outside import Outside
+from flowground.components.base import Component, DynamicTool, Output, Outside, ToolComponent
+from flowground.components.connectors import MCP
+from flowground.components.template import VariablesTool
 from flowground.errors import RunError, ToolNotCalled
 from flowground.fields.types import find_type
 from flowground.fields.values import change_component, find_misfits, say_misfit
@@ -28,36 +29,35 @@ async def describe_tools(tools: Iterable[WiredTool], given: Given, outside: Outs
 
 
 async def _describe(tool: WiredTool, given: Given, outside: Outside) -> WiredTool:
-    if not given.wired.components[tool.component].describes_itself:
+    if not isinstance(given.wired.components[tool.component], DynamicTool):
         return tool
-    component = _choose(given.fill(tool.component), tool)
+    component = _choose(cast(DynamicTool, given.fill(tool.component)), tool)
     spec, writes = await component.describe(tool.spec, outside, is_described=tool.is_described)
     return replace(tool, spec=spec, writes=writes)
 
 
-def _choose(component: Component, tool: WiredTool) -> Component:
-    return component.choose(tool.offered) if tool.offered else component
+def _choose(component: DynamicTool, tool: WiredTool) -> DynamicTool:
+    return component.choose(tool.offered) if isinstance(component, MCP) and tool.offered else component
 
 
 async def prepare_call(
     component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside
-) -> tuple[Component, str | None]:
-    """As `set_arguments`; of a call that a person is to allow, which could be made now, also what is sent, as
-    `Component.show_call` says. Raises ToolNotCalled."""
+) -> tuple[ToolComponent, str | None]:
+    """As `set_arguments`; of a call that a person is to allow also what is sent, as `ToolComponent.preview_call` says.
+
+    Raises ToolNotCalled.
+    """
     try:
         taken = set_arguments(component, tool, given)
-        if not tool.confirms:
-            return taken, None
-        await taken.check_call(outside)
-        return taken, taken.show_call()
+        return taken, await taken.preview_call(outside) if tool.confirms else None
     except RunError as error:
         raise ToolNotCalled(error.message) from error
 
 
-def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any]) -> Component:
+def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any]) -> ToolComponent:
     """The component with the arguments of a call. Raises RunError with a sentence for the model."""
     kind, name = type(component), tool.spec.name
-    if kind.describes_itself:
+    if isinstance(component, DynamicTool):
         return _choose(component, tool).take_arguments(given)
     if unknown := next((key for key in given if key not in tool.arguments), None):
         takes = ", ".join(f"`{key}`" for key in tool.arguments) or "nothing"
@@ -65,9 +65,11 @@ def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any
     if missing := next((key for key in tool.spec.parameters["required"] if given.get(key) in (None, "")), None):
         raise RunError(f"`{name}` needs `{missing}`.")
     try:
-        read = component.read_arguments({key: value for key, value in given.items() if value is not None})
+        read = {key: value for key, value in given.items() if value is not None}
+        if isinstance(component, VariablesTool):
+            read = dict(component.read_arguments(read))
         taken = {key: _take(kind, key, value) for key, value in read.items()}
-        return change_component(component, taken)
+        return cast(ToolComponent, change_component(component, taken))
     except ValidationError as error:
         key, limits = next(iter(find_misfits(error).items()))
         field = find_type(kind, key)
@@ -89,9 +91,9 @@ def _take(kind: type[Component], key: str, value: Any) -> Any:
     return value.replace("{", "{{").replace("}", "}}") if is_template else value
 
 
-def write_result(output: Output, ports: Mapping[str, ValueKind], *, told: str | None) -> str:
-    """What a tool gave, as its model is told it: of a long text the beginning. `told`: the port that it is told."""
-    port = next((port for port in ([told] if told else ports) if port in output.values), None)
+def write_result(output: Output, ports: Mapping[str, ValueKind]) -> str:
+    """The first of the ports that a tool gave, as text; of a long one the beginning."""
+    port = next((port for port in ports if port in output.values), None)
     text = "" if port is None else _write(output.values[port], ports[port])
     if len(text) <= LONGEST_RESULT:
         return text or NO_RESULT

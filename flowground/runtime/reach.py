@@ -1,8 +1,10 @@
 """What runs reach beyond their models, opened once for a process, by its settings."""
 
+from collections.abc import Callable
+
 from flowground.caller import WHOSE
-from flowground.components.json_schema import find_wrong_schema
-from flowground.components.outside import LookUps, Outside
+from flowground.components.base import LookUp, Outside
+from flowground.components.schemas import find_wrong_schema
 from flowground.databases import Databases
 from flowground.extraction import Extracted, ExtractionLimits
 from flowground.extraction.extractors import Extractors
@@ -22,7 +24,9 @@ class RunReach:
     """Owns the client of tools, databases, MCP servers, functions, and the process that reads pages; nothing runs
     unneeded."""
 
-    def __init__(self, settings: Settings, look_ups: LookUps, files: Files, functions: Functions) -> None:
+    def __init__(
+        self, settings: Settings, look_ups: Callable[[str], LookUp], files: Files, functions: Functions
+    ) -> None:
         self._outgoing = Outgoing(settings.outgoing)
         self._extractor = Extractors(_PAGES)
         self._databases = Databases(settings.databases)

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 
 from flowground.caller import InputType, OutputType, RunRequest, Shape
 from flowground.components.base import INPUT
-from flowground.components.retrieve import Retrieve
+from flowground.components.io import InputComponent, input_kind, output_kind
+from flowground.components.knowledge import Retrieve
 from flowground.errors import RequestError
 from flowground.fields.policy import FieldPolicy
 from flowground.tweaks import apply_tweaks, list_missing, name_option
@@ -52,9 +53,13 @@ class SnippetRequest:
         What the flow's author requires has an example.
         """
         input_type, output_type = find_types(wired)
-        inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
+        inputs = {
+            name: item.input_value
+            for name, item in wired.components.items()
+            if isinstance(item, InputComponent) and item.kind == input_type
+        }
         tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
-        own = next((text for name in inputs if (text := wired.components[name].find_own_input())), None)
+        own = next(filter(None, inputs.values()), None)
         said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
         kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
         cites = any(isinstance(item, Retrieve) for item in wired.components.values())
@@ -138,8 +143,8 @@ def write_run_body(
 
 def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
     """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
-    takes = {item.takes_input for item in wired.components.values()}
-    gives = {item.gives_output for item in wired.components.values()}
+    takes = {input_kind(item) for item in wired.components.values()}
+    gives = {output_kind(item) for item in wired.components.values()}
     return (
         "text" if "text" in takes and "chat" not in takes else "chat",
         "text" if "text" in gives and "chat" not in gives else "chat",

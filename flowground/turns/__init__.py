@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from flowground.caller import Caller, RunRequest
-from flowground.components.base import Models
-from flowground.components.outside import NO_OUTSIDE, Outside
+from flowground.components.base import NO_OUTSIDE, Models, Outside
+from flowground.components.io import output_kind
 from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
 from flowground.files.seen import refuse_images
@@ -113,7 +113,7 @@ async def _take_files(
 
 
 def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
-    chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
+    chats = [name for name in wired.outputs if output_kind(wired.components[name]) == "chat"]
     answering = chats or wired.outputs
     user_message_id, answer_ids = make_id(), {name: make_id() for name in answering}
     return TurnStarted(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from flowground.components import COMPONENTS
 from flowground.components.base import INPUT, STORE_MESSAGE, Component
+from flowground.components.io import InputComponent, input_kind, output_kind
+from flowground.components.models import spread_value
 from flowground.fields.callers import FlowPolicy
 from flowground.fields.policy import check_overridable
 from flowground.fields.types import find_type
@@ -104,16 +106,16 @@ class WiredFlow:
                     yield name, model
 
     @property
-    def chat_input(self) -> Component | None:
+    def chat_input(self) -> InputComponent | None:
         """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
-        return None if self.chat_input_id is None else self.components[self.chat_input_id]
+        return None if self.chat_input_id is None else cast(InputComponent, self.components[self.chat_input_id])
 
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
     """Whether a turn of the flow is stored, where fields of its components have other values as `changes` says."""
     for name, component in wired.components.items():
         changed = changes.get(name, {}) if changes else {}
-        if not changed.get(STORE_MESSAGE, component.keeps_messages):
+        if not changed.get(STORE_MESSAGE, getattr(component, STORE_MESSAGE, True)):
             return False
     return True
 
@@ -164,12 +166,12 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
         waits={name: len(needed) for name, needed in waits_for.items()},
         begins=tuple(name for name in order if not waits_for[name]),
         order=order,
-        outputs=tuple(name for name in order if components[name].gives_output),
-        chat_input_id=next((name for name, one in components.items() if one.takes_input == "chat"), None),
+        outputs=tuple(name for name in order if output_kind(components[name])),
+        chat_input_id=next((name for name, one in components.items() if input_kind(one) == "chat"), None),
         streams_to=_find_streams(components, connections),
         joins=_find_joins(components, connections),
         may_skip=any(component.may_leave_outputs for component in components.values())
-        or any(ports[name].keys() > components[name].spread(value).keys() for name, value in fallbacks.items()),
+        or any(ports[name].keys() > spread_value(components[name], value).keys() for name, value in fallbacks.items()),
         wants=_find_wants(kinds, connections),
         fallbacks=fallbacks,
         shows=_find_shown_values(components, connections, ports),
@@ -253,7 +255,7 @@ def _find_waits(
 
 def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: Problems) -> None:
     # A component of an unknown type may have been meant as the output.
-    if len(kinds) == len(flow.components) and not any(kind.gives_output for kind in kinds.values()):
+    if len(kinds) == len(flow.components) and not any(output_kind(kind) for kind in kinds.values()):
         last = list(flow.components.values())[-1]
         problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
 
@@ -272,7 +274,7 @@ def _warn_of_unread_files(
         for part in text.references
     }
     for name, component in components.items():
-        if flow.chat.accepts and component.takes_input == "chat" and (name, "files") not in reads:
+        if flow.chat.accepts and input_kind(component) == "chat" and (name, "files") not in reads:
             says = (
                 f"`chat.accepts` takes files, and nothing reads them: `files: ${{{name}.files}}` shows them to a model"
             )
@@ -313,7 +315,7 @@ def _find_shown_values(
 ) -> dict[str, tuple[Reference, ...]]:
     found = {}
     for name, component in components.items():
-        text = connections.get(name, {}).get(INPUT) if component.gives_output else None
+        text = connections.get(name, {}).get(INPUT) if output_kind(component) else None
         if text and any(_find_kind(ports, reference) != "text" for reference in text.sources):
             found[name] = text.sources
     return found
@@ -341,7 +343,7 @@ def _list_sources(
 ) -> tuple[Reference, ...]:
     """What a Chat Output shows unchanged, one after the other; nothing where one component comes twice."""
     text = connections.get(name, {}).get(INPUT)
-    if component.gives_output != "chat" or text is None:
+    if output_kind(component) != "chat" or text is None:
         return ()
     is_plain = len({reference.component for reference in text.sources}) == len(text.sources)
     return text.sources if is_plain else ()

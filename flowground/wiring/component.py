@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import Component, Mistake
+from flowground.components.template import VariablesTool
 from flowground.fields.types import FieldType, find_type, list_types
 from flowground.fields.values import find_misfits, say_misfit
 from flowground.flow import WHEN, ComponentSpec
@@ -72,7 +73,7 @@ class _Wiring:
                 self.values[name] = {key: self._fill_inner_secret(field, inner) for key, inner in value.items()}
             elif isinstance(value, dict | list) and (inner := _find_reference(value)):
                 says = f"`{inner}` inside `{name}` of {self.spec.type} is plain text: a reference fills a whole field"
-                if name in self.kind.filled_inside:
+                if issubclass(self.kind, VariablesTool) and name in self.kind.filled_inside:
                     says += f"; write `{{name}}` there and `name: {inner}` beside `{name}`"
                 self.problems.warn(self.spec.places[name].value, says, value=inner)
 

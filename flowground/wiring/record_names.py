@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from flowground.components.base import Component
+from flowground.components.records import RecordsComponent
 from flowground.components.template import parse_template
 from flowground.flow import Flow
 from flowground.graph import Text
@@ -27,15 +28,18 @@ def warn_of_record_names(
     known: _Known = {}
     for name in order:
         component, texts = components[name], connections.get(name, {})
+        if not isinstance(component, RecordsComponent):
+            continue
         taken = _find_taken(component, texts, components, known)
         for port in component.list_outputs():
             known[name, port] = component.find_record_names(port, taken)
-        if taken and component.record_template and component.record_template not in texts:
-            _check_template(flow, name, component, taken, problems)
+        template = component.find_template()
+        if taken and template and template not in texts:
+            _check_template(flow, name, component, template, taken, problems)
 
 
 def _find_taken(
-    component: Component, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
+    component: RecordsComponent, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
 ) -> frozenset[str] | None:
     """The names in the records that a component takes; of a join all that one of them may have.
 
@@ -54,9 +58,10 @@ def _find_taken(
     return frozenset(names) or None
 
 
-def _check_template(flow: Flow, name: str, component: Component, taken: frozenset[str], problems: Problems) -> None:
-    key, spec = component.record_template or "", flow.components[name]
-    template = getattr(component, key) if component.fills_template else ""
+def _check_template(
+    flow: Flow, name: str, component: Component, key: str, taken: frozenset[str], problems: Problems
+) -> None:
+    spec, template = flow.components[name], getattr(component, key)
     for variable in parse_template(template).variables:
         if variable.name not in taken and variable.is_meant(()):
             says = f"No record has `{variable.name}`, they have {list_names(f'`{one}`' for one in sorted(taken))}"

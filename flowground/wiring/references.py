@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowground.components.base import Component
+from flowground.components.template import VariablesTool
 from flowground.fields.types import find_type
 from flowground.flow import WHEN, Flow
 from flowground.graph import Reference, Text
@@ -53,7 +54,8 @@ class References:
         given = ports[next(iter(ports)) if reference.output is None else reference.output]
         if why := explain_no_way(given, wanted):
             says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
-            if given == "text" and field in self.kinds[name].filled_inside:
+            kind = self.kinds[name]
+            if given == "text" and issubclass(kind, VariablesTool) and field in kind.filled_inside:
                 says += f'; a value inside it is filled by `{field}: {{KEY: "{{name}}"}}` and `name: {reference}`'
             self._note(name, field, reference, says, None)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flowground.components.base import Component
-from flowground.components.mcp import MCP
+from flowground.components.connectors import MCP
 from flowground.flow import Flow
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.wiring.tools import WiredTool

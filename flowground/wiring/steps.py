@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowground.components.base import Component
+from flowground.components.models import spread_value
 from flowground.errors import RunError
 from flowground.flow import Flow
 from flowground.graph import Reference, Text
@@ -40,7 +41,7 @@ def read_fallbacks(
     needed = {(part.component, part.output): part for text in texts for part in text.references if not part.is_optional}
     for (name, port), reference in needed.items():
         if name in found and port:
-            _warn_of_gap(flow, reference, components[name].spread(found[name]), problems)
+            _warn_of_gap(flow, reference, spread_value(components[name], found[name]), problems)
     return found
 
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from flowground.components.api_request import APIRequest
 from flowground.components.base import Component
-from flowground.components.json_schema import find_wrong_schema
-from flowground.components.mcp import MCP
-from flowground.components.patterns import WrongPattern, compile_pattern
-from flowground.components.python_function import PythonFunction
-from flowground.components.sql import SQL
+from flowground.components.connectors import MCP, SQL, PythonFunction
+from flowground.components.schemas import WrongPattern, compile_pattern, find_wrong_schema
+from flowground.components.web import APIRequest
 from flowground.flow import Flow
 from flowground.flow.tests import TestedTurn
 from flowground.wiring.tools import find_tool_names

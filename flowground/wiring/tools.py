@@ -7,7 +7,9 @@ from inspect import getdoc
 from typing import Any, Literal
 
 from flowground.components.agent import Agent, ToolUse
-from flowground.components.base import Component
+from flowground.components.base import Component, ToolComponent
+from flowground.components.connectors import MCP
+from flowground.components.template import VariablesTool
 from flowground.fields.types import FieldType, list_types, read_variable
 from flowground.flow import ComponentSpec, Flow
 from flowground.providers.base import ToolSpec
@@ -63,16 +65,17 @@ def find_tool_names(flow: Flow) -> frozenset[str]:
 
 def list_arguments(spec: ComponentSpec, kind: type[Component]) -> list[FieldType]:
     """The fields that a model gives where the component is a tool: those it may set and the author left unset."""
-    if not kind.is_tool:
+    if not issubclass(kind, ToolComponent):
         return []
     known = (
-        replace(field, is_required=field.is_required or field.name in kind.needs_as_tool)
+        replace(field, is_required=field.is_required or bool(field.schema.get("model_must_set")))
         for field in list_types(kind).values()
         if field.model_may_set
     )
+    variables = kind.list_variables(spec.fields) if issubclass(kind, VariablesTool) else {}
     made = (
         replace(read_variable(name), is_required=True, schema=schema, description=schema["description"])
-        for name, schema in kind.list_variables(spec.fields).items()
+        for name, schema in variables.items()
     )
     return [field for field in (*known, *made) if field.name not in spec.fields]
 
@@ -113,15 +116,17 @@ class Tools:
             return ()
         if kind is None:
             return ()
-        if not kind.is_tool:
-            known = [name for name, other in self.kinds.items() if other.is_tool and name != agent]
+        if not issubclass(kind, ToolComponent):
+            known = [name for name, other in self.kinds.items() if issubclass(other, ToolComponent) and name != agent]
             self._note(agent, f"`{use.use}` ({spec.type}) cannot be a tool", use.use, tuple(known))
             return ()
-        return self._wire_toolbox(agent, use, spec) if kind.is_toolbox else (self._wire_tool(agent, use, spec, kind),)
+        if issubclass(kind, MCP):
+            return self._wire_server_tools(agent, use, spec)
+        return (self._wire_tool(agent, use, spec, kind),)
 
-    def _wire_toolbox(self, agent: str, use: ToolUse, spec: ComponentSpec) -> Iterable[WiredTool]:
+    def _wire_server_tools(self, agent: str, use: ToolUse, spec: ComponentSpec) -> Iterable[WiredTool]:
         component = self.components.get(use.use)
-        offered = component.list_offered() if component else {}
+        offered = component.list_offered() if isinstance(component, MCP) else {}
         if use.use in self.used:
             says = f"`{use.use}` is referred to, so it also runs by itself: write a second component for the tool"
             self._note(agent, says, use.use)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowground.caller import Caller
 from flowground.components.base import INPUT
+from flowground.components.io import input_kind
 from flowground.fields.policy import FieldPolicy
 from flowground.tweaks import name_option
 from flowground.ui.overrides.state import write_value
@@ -60,7 +61,7 @@ def _name_component(wired: WiredFlow, field: FieldPolicy) -> str:
 
 
 def _is_own_input(wired: WiredFlow, field: FieldPolicy) -> bool:
-    return field.name == INPUT and wired.components[field.component].takes_input is not None
+    return field.name == INPUT and input_kind(wired.components[field.component]) is not None
 
 
 def _list_choices(field: FieldPolicy) -> list[Any]:

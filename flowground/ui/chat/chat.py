@@ -14,6 +14,7 @@ import streamlit as st
 from flowground import runtime, shelving
 from flowground.access.ratings import RatedPlace
 from flowground.caller import SESSION_ID_CHARS
+from flowground.components.io import InputComponent
 from flowground.errors import FlowgroundError, NoDocuments
 from flowground.overrides import FieldValues, drop_secrets, find_changes
 from flowground.store.runs import conversations
@@ -109,8 +110,7 @@ def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
 
 def _find_example(wired: WiredFlow) -> str:
     """What the author put into the flow's input."""
-    inputs = (component for component in wired.components.values() if component.takes_input)
-    return next((component.find_own_input() or "" for component in inputs), "")
+    return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
 
 
 def _note_trigger(

@@ -1,4 +1,4 @@
-"""For Each: another flow once for each record."""
+"""Other flows as one step: Run Flow runs one once, For Each once for each record."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -6,17 +6,77 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, PrivateAttr
 
-from flowground.components.base import Component, Context, Mistake, Output, declare
-from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, Template, find_mistake, parse_template
+from flowground.components.base import Context, Mistake, Output, ToolComponent, declare
+from flowground.components.records import RecordsComponent
+from flowground.components.template import (
+    LONGEST_TEMPLATE,
+    RecordTemplate,
+    Template,
+    find_template_mistake,
+    parse_template,
+)
 from flowground.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
 from flowground.messages import Usage, sum_usage
 from flowground.values import LONGEST, Record, ValueKind, measure, write_text
+
+
+class RunFlow(ToolComponent):
+    """The answer of another flow, run as a part of this one: in the same session, with the same time and budget.
+
+    Beside the message, each Text Input of that flow may be given by its id. Where all outputs of that flow were
+    skipped, none of these is taken.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    type_name: ClassVar[str] = "RunFlow"
+    title: ClassVar[str] = "Run Flow"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {
+        "flow_outputs_message": "text",
+        "flow_outputs_data": "data",
+        "flow_outputs_dataframe": "records",
+    }
+    calls_out: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
+
+    flow: str = declare(
+        ...,
+        "Flow",
+        "The other flow's id or endpoint name. Whoever may run this flow runs that one here, and nowhere else.",
+        fixed=True,
+    )
+    input_value: str = declare(
+        "", "Input", "The message to that flow, usually a reference.", multiline=True, model_may_set=True
+    )
+
+    @property
+    def may_leave_outputs(self) -> bool:
+        return True
+
+    def list_flows(self) -> tuple[str, ...]:
+        return (self.flow,)
+
+    async def run(self, context: Context) -> Output:
+        answer = await context.run(self.flow, self.input_value, self.__pydantic_extra__)
+        if not answer.outputs:
+            return Output({}, usage=answer.usage)
+        first = answer.outputs[0]
+        values = {
+            "flow_outputs_message": first.text,
+            "flow_outputs_data": first.data,
+            "flow_outputs_dataframe": [
+                {"component": output.component_id, "text": output.text} for output in answer.outputs
+            ],
+        }
+        return Output(values, first.model, answer.usage, first.finish_reason)
+
 
 _ITEM = "text"
 """The name of an item that is no record."""
 
 
-class ForEach(Component):
+class ForEach(RecordsComponent):
     """Another flow, run once for each record; its answers in the order of the records.
 
     With `step: {on_error: continue}` a record whose run fails is among the results all the same, with an `error`
@@ -31,9 +91,7 @@ class ForEach(Component):
     title: ClassVar[str] = "For Each"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"done": "records"}
     calls_out: ClassVar[bool] = True
-    runs_many: ClassVar[bool] = True
     records_field: ClassVar[str | None] = "data"
-    record_template: ClassVar[str | None] = "input_value"
 
     data: list[Any] = declare(..., "Data", "The records, or a list, usually a reference.", kind="data")
     flow: str = declare(
@@ -64,6 +122,9 @@ class ForEach(Component):
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
         self._parsed = parse_template(self.input_value)
 
+    def find_template(self) -> str:
+        return "input_value"
+
     def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
         """Those it takes, and what it adds."""
         return taken | {self.output_column_name, "error"} if taken and self.output_column_name else None
@@ -73,7 +134,7 @@ class ForEach(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Too many variables."""
-        if mistake := find_mistake(self._parsed, "input_value"):
+        if mistake := find_template_mistake(self._parsed, "input_value"):
             yield mistake
 
     async def run(self, context: Context) -> Output:

@@ -1,5 +1,6 @@
-"""API Request: one call of an HTTP API."""
+"""Other servers over HTTP: API Request, URL and Web Search."""
 
+import asyncio
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -9,16 +10,27 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote, urlencode
 
 import orjson
-from pydantic import ConfigDict
 
-from flowground.components import arguments as told
-from flowground.components import variables
-from flowground.components.arguments import ToldArgument, list_typed, read_typed, write_typed, write_value
-from flowground.components.base import Component, Context, Mistake, Output, declare
-from flowground.components.json_text import MOST_PARTS
-from flowground.components.template import Variable, parse_template
+from flowground.components.base import Context, Mistake, Output, Outside, ToolComponent, declare
+from flowground.components.schemas import MOST_PARTS
+from flowground.components.template import (
+    ArgumentHint,
+    Variable,
+    VariablesTool,
+    describe_variables,
+    fill_variables,
+    find_argument_mistakes,
+    find_variable_mistakes,
+    list_typed,
+    parse_template,
+    read_typed,
+    write_typed,
+    write_value,
+)
 from flowground.errors import RunError
-from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall
+from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall, read_url
+from flowground.outgoing.hosts import explain_entry
+from flowground.outgoing.pages import find_document, find_title
 from flowground.values import ValueKind
 from flowground.words import Schema, cut, end_sentence
 
@@ -39,7 +51,7 @@ encode = partial(quote, safe="")
 """For one part of an address: nothing in it ends the part."""
 
 
-class APIRequest(Component):
+class APIRequest(VariablesTool):
     """Asks an HTTP API, and gives what it answers.
 
     Each `{name}` in `url_input`, `query_params` and `body` is a variable, and a field of that name gives its value,
@@ -49,14 +61,10 @@ class APIRequest(Component):
     400 on the component fails. `outgoing:` of config.yaml says which hosts may be asked.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
     type_name: ClassVar[str] = "APIRequest"
     title: ClassVar[str] = "API Request"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"data": "data"}
     calls_out: ClassVar[bool] = True
-    is_tool: ClassVar[bool] = True
     filled_inside: ClassVar[Collection[str]] = ("query_params", "body")
 
     url_input: str = declare(
@@ -84,7 +92,7 @@ class APIRequest(Component):
     body_data: dict[str, Any] | list[Any] | None = declare(
         None, "Body Data", "Sent as JSON in place of `body`, as it is; usually a reference.", protected=True
     )
-    arguments: dict[str, ToldArgument] = declare(
+    arguments: dict[str, ArgumentHint] = declare(
         {},
         "Arguments",
         "What each variable is, for the model of an agent: `{city: Name of a city}`; "
@@ -105,11 +113,11 @@ class APIRequest(Component):
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the address, the query and the body."""
         texts = [fields.get(field) for field in _TEXTS]
-        return variables.describe_all(cls, texts, fields.get("arguments"), "{} of the request.")
+        return describe_variables(cls, texts, fields.get("arguments"), "{} of the request.")
 
-    def read_arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Those with a type as texts, which addresses hold; the body has them again as what they are."""
-        return write_typed(self.arguments, given)
+        return write_typed(self.arguments, arguments)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A host that is not written out, headers that cannot be, and variables that nobody gives."""
@@ -124,18 +132,18 @@ class APIRequest(Component):
             elif not value.isprintable() or not value.isascii():
                 yield Mistake("headers", f"The header `{name}` has characters that no header has.")
         fields = {name: getattr(self, name) for name in _TEXTS}
-        yield from variables.find_mistakes(self, fields, self.__pydantic_extra__)
-        yield from told.find_mistakes(self.arguments)
+        yield from find_variable_mistakes(self, fields, self.__pydantic_extra__)
+        yield from find_argument_mistakes(self.arguments)
         for name in self.arguments:
             if name not in self.list_variables(fields):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
 
-    def tell_model(self, output: Output) -> Output:
+    def show_result(self, output: Output) -> Output:
         """Without the address, which may be an internal one: a model might repeat it."""
         answer = {name: value for name, value in output.values["data"].items() if name != "source"}
         return replace(output, values={"data": answer})
 
-    def tell_failure(self, message: str) -> str:
+    def show_failure(self, message: str) -> str:
         """Without addresses, for the same reason; the API's own words are left as they are."""
         begin = _BEGINNING.match(self.url_input)
         if begin is None or message.startswith(_ANSWERED):
@@ -144,7 +152,7 @@ class APIRequest(Component):
         plain = _ADDRESS.sub("another address", message)
         return re.sub(rf"`?(?<![\w.-]){host}(?::\d+|(?![\w-]))`?", "the server", plain, flags=re.IGNORECASE)
 
-    def show_call(self) -> str:
+    async def preview_call(self, outside: Outside) -> str:  # noqa: ARG002 - the contract's
         """Method, address and body; headers hold keys."""
         content = self._write_body()
         if content is not None and len(content) <= _IN_LINES:
@@ -174,7 +182,7 @@ class APIRequest(Component):
         if body is None and self.body is not None:
             given = self.__pydantic_extra__
             typed = {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
-            body = variables.fill(self.body, given, whole=typed)
+            body = fill_variables(self.body, given, whole=typed)
         return None if body is None else orjson.dumps(body)
 
     def _write_url(self, given: Mapping[str, str]) -> str:
@@ -182,11 +190,11 @@ class APIRequest(Component):
         for part in before.parts:
             if isinstance(part, Variable) and not given[part.name].strip():
                 raise RunError(f"`{part.name}` is empty.")
-        url = str(variables.fill(self.url_input, given, encode)).partition("#")[0]
+        url = str(fill_variables(self.url_input, given, encode)).partition("#")[0]
         address, mark, query = url.partition("?")
         if _leads_elsewhere(address):
             raise RunError("The address would lead to another path: `.` and `..` are no parts of one.")
-        added = urlencode({key: write_value(variables.fill(value, given)) for key, value in self.query_params.items()})
+        added = urlencode({key: write_value(fill_variables(value, given)) for key, value in self.query_params.items()})
         return f"{address}{'?' if mark or added else ''}{'&'.join(filter(None, (query, added)))}"
 
     def _read(self, answer: OutgoingAnswer) -> Any:
@@ -217,3 +225,90 @@ def _leads_elsewhere(address: str) -> bool:
     for _ in range(3):
         address = unquote(address)
     return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", address))
+
+
+_MOST = 10
+
+
+class URL(ToolComponent):
+    """Reads pages of the web, and gives their text.
+
+    They are records with `text`, `url`, `title` and `source`. Whoever gives `urls`, the file, a caller or the model of
+    an agent: pages are read from `allowed_hosts` only. Redirects to another host are not followed.
+    """
+
+    type_name: ClassVar[str] = "URL"
+    title: ClassVar[str] = "URL"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"page_results": "records"}
+    calls_out: ClassVar[bool] = True
+
+    urls: str = declare(
+        ...,
+        "URLs",
+        "Addresses of pages, each on a line of its own, ten at most. What is filled into one is percent-encoded; a "
+        "reference alone is the whole address.",
+        multiline=True,
+        url=True,
+        model_may_set=True,
+        max_length=20_000,
+    )
+    allowed_hosts: list[str] = declare(
+        ...,
+        "Allowed Hosts",
+        "Where pages may be: `docs.example.com`, `*.example.com`, `docs.example.com:8443`, `*` for every public host.",
+        fixed=True,
+        min_length=1,
+        max_length=100,
+    )
+    format: Literal["Text", "HTML"] = declare("Text", "Output Format", "HTML gives pages as they come.")
+    timeout: int = declare(30, "Timeout", "Seconds; `outgoing.seconds` is the most.", ge=1, le=600)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Hosts that cannot be."""
+        for entry in self.allowed_hosts:
+            if wrong := explain_entry(entry):
+                yield Mistake("allowed_hosts", f"`{entry}` in `allowed_hosts`: {wrong}.")
+
+    async def run(self, context: Context) -> Output:
+        urls = [line.strip() for line in self.urls.splitlines() if line.strip()]
+        if not 1 <= len(urls) <= _MOST:
+            raise RunError(f"`urls` has {len(urls)} addresses; it takes 1 to {_MOST}.")
+        hosts = Hosts(tuple(self.allowed_hosts))
+        calls = (OutgoingCall("GET", url, hosts, follows=True, seconds=self.timeout) for url in urls)
+        return Output({"page_results": await asyncio.gather(*(self._read_page(context, call) for call in calls))})
+
+    async def _read_page(self, context: Context, call: OutgoingCall) -> dict[str, Any]:
+        answer = await context.outside.ask(call)
+        if answer.status >= 400:
+            raise RunError(f"`{read_url(call.url).host}` answered with status {answer.status}.")
+        text = await self._find_text(context, answer)
+        return {"text": text, "url": answer.url, "title": find_title(answer), "source": answer.url}
+
+    async def _find_text(self, context: Context, answer: OutgoingAnswer) -> str:
+        ending = find_document(answer)
+        if not answer.data.strip():
+            return ""
+        if ending and not (self.format == "HTML" and ending == ".html"):
+            return (await context.outside.extract(answer.data, f"The page{ending}")).text
+        if ending or answer.media_type.startswith("text/") or answer.media_type.endswith(("json", "xml")):
+            return answer.text
+        raise RunError(f"{answer.url[:200]} is {answer.media_type[:100]}, which has no text.")
+
+
+class WebSearch(ToolComponent):
+    """Searches the web, and gives the pages that fit best.
+
+    They are records with `text`, `title`, `url` and `source`. `search:` of config.yaml says which engine is asked; it
+    is told the query. Without a query nothing is found.
+    """
+
+    type_name: ClassVar[str] = "WebSearch"
+    title: ClassVar[str] = "Web Search"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"results": "records"}
+    calls_out: ClassVar[bool] = True
+
+    query: str = declare("", "Search Query", "What is looked for.", max_length=4_000, model_must_set=True)
+    max_results: int = declare(5, "Max Results", "How many pages at most.", ge=1, le=20)
+
+    async def run(self, context: Context) -> Output:
+        return Output({"results": await context.outside.search(self.query, self.max_results)})

@@ -1,17 +1,24 @@
-"""Retrieve: the passages of a knowledge that a question is about."""
+"""Files and what is known from them: Retrieve finds passages, File reads whole files."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict
-
 from flowground.citations import NumberedPassage, write_source
-from flowground.components import variables
 from flowground.components.base import Component, Context, Mistake, Output, declare
+from flowground.components.template import (
+    VariablesTool,
+    describe_variables,
+    fill_variables,
+    find_variable_mistakes,
+    list_variable_names,
+)
 from flowground.errors import RunError
+from flowground.extraction import Extracted
 from flowground.knowledge import read_filters
-from flowground.values import Record, ValueKind
+from flowground.path_patterns import explain_pattern
+from flowground.values import FileReference, Record, ValueKind
 from flowground.words import Schema
 
 _REFERENCE = re.compile(r"\$\{[^{}]+\}")
@@ -19,7 +26,7 @@ _NO_KEYS = ("source", "page")
 """Filters that are patterns and numbers: nothing is filled into them."""
 
 
-class Retrieve(Component):
+class Retrieve(VariablesTool):
     """Looks a question up in files, and gives the passages that fit it best.
 
     They are records, the best first, with `number`, `text`, `source`, `start`, `end` and `score`, which is from 0 to 1;
@@ -34,19 +41,13 @@ class Retrieve(Component):
     agent. It is compared letter by letter, whatever it holds; a key whose value is empty then does not count.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
     type_name: ClassVar[str] = "Retrieve"
     title: ClassVar[str] = "Retrieve"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"search_results": "records", "passages": "text"}
     calls_out: ClassVar[bool] = True
-    is_tool: ClassVar[bool] = True
-    tool_port: ClassVar[str | None] = "passages"
     filled_inside: ClassVar[Collection[str]] = ("filters",)
-    needs_as_tool: ClassVar[Collection[str]] = ("search_query",)
 
-    search_query: str = declare("", "Search Query", "What is looked for.", multiline=True, model_may_set=True)
+    search_query: str = declare("", "Search Query", "What is looked for.", multiline=True, model_must_set=True)
     knowledge: str = declare(..., "Knowledge", "A name under `knowledge:`.", fixed=True, max_length=100)
     top_k: int = declare(4, "Number of Results", "How many passages at most.", ge=1, le=50)
     threshold: float = declare(0, "Score Threshold", "The least score of a passage.", ge=0, le=1)
@@ -64,7 +65,7 @@ class Retrieve(Component):
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
         """Those of the filters."""
         keys = _list_keys(fields.get("filters"))
-        return variables.describe_all(cls, [keys], None, "{} of what is looked for, exactly as it is written.")
+        return describe_variables(cls, [keys], None, "{} of what is looked for, exactly as it is written.")
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A knowledge without a name, filters that are none, and variables that nobody gives."""
@@ -82,25 +83,29 @@ class Retrieve(Component):
                 read_filters(self.filters or {})
             except RunError as error:
                 yield Mistake("filters", error.message)
-            yield from variables.find_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
+            yield from find_variable_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
 
     def list_written_filters(self) -> Mapping[str, Any]:
         """The filters that are the same in each run."""
         keys, filters = _list_keys(self.filters), self.filters or {}
-        return {name: value for name, value in filters.items() if not any(variables.list_names(keys.get(name)))}
+        return {name: value for name, value in filters.items() if not any(list_variable_names(keys.get(name)))}
 
     def fill_filters(self) -> Mapping[str, Any]:
         """The filters with their variables filled in; without those that are empty then."""
         filled, given = dict(self.filters or {}), self.__pydantic_extra__
         for name, value in _list_keys(self.filters).items():
-            names = set(variables.list_names(value))
+            names = set(list_variable_names(value))
             if not names or not names <= given.keys():  # what a reference brings is no template of the author's
                 continue
-            says = variables.fill(value, given)
+            says = fill_variables(value, given)
             filled[name] = [one for one in says if one != ""] if isinstance(says, list) else says
             if not filled[name]:
                 del filled[name]
         return filled
+
+    def show_result(self, output: Output) -> Output:
+        """The passages as text."""
+        return replace(output, values={"passages": output.values["passages"]})
 
     async def run(self, context: Context) -> Output:
         if not self.search_query.strip():
@@ -124,3 +129,61 @@ def _list_keys(filters: Any) -> dict[str, Any]:
 
 def _read_passage(record: Record) -> NumberedPassage:
     return NumberedPassage(record["number"], "", record["source"], record.get("page"), record.get("title", ""))
+
+
+class File(Component):
+    """Reads the text of PDF, DOCX, HTML, CSV, JSON, Markdown and plain text files.
+
+    It reads the files that a program names in a tweak, `{"File": {"path": …}}`, by what an upload answered; else those
+    that `files` refers to, such as `${ChatInput.files}`; else those of `path`. Where none came with the message and it
+    names none itself, the text is empty. `${id}` is their text,
+    `${id.dataframe}` records with `text` and `source`, of a PDF one a page with its `page`.
+    """
+
+    type_name: ClassVar[str] = "File"
+    title: ClassVar[str] = "File"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text", "dataframe": "records"}
+    calls_out: ClassVar[bool] = True
+
+    path: str | list[str] = declare(
+        "",
+        "Path",
+        "Files below the flows folder, such as `samples/invoice.pdf`: one, or a list of them. What a tweak names here "
+        "are files that were uploaded.",
+        kind="data",
+        fixed=True,
+        max_length=100,
+    )
+    files: list[Any] | None = declare(None, "Files", "Files that came with a message.", kind="files")
+    separator: str = declare("\n\n", "Separator", "What stands between the texts of several files.", max_length=1_000)
+
+    def list_paths(self) -> list[str]:
+        """The author's files."""
+        return [path for path in ([self.path] if isinstance(self.path, str) else self.path) if path]
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Paths that lead out of the flows folder."""
+        for path in self.list_paths():
+            if wrong := explain_pattern(path):
+                yield Mistake("path", f"`{path}` in `path`: a path {wrong}.")
+
+    async def run(self, context: Context) -> Output:
+        given: list[FileReference | str] = [*(context.files or self.files or self.list_paths())]
+        if not given and self.files is None:
+            raise RunError("There is no file to read.", hint="Send one, or name one in `path` of the File.")
+        read = [(file, await context.outside.read_file(file)) for file in given]
+        records = [record for file, found in read for record in _list_records(file, found)]
+        return Output({"message": self.separator.join(_write(found) for _, found in read), "dataframe": records})
+
+
+def _write(found: Extracted) -> str:
+    return f"{found.text}\n[Cut: the file has more text.]" if found.is_cut else found.text
+
+
+def _list_records(file: FileReference | str, found: Extracted) -> Iterator[Record]:
+    source = file.name if isinstance(file, FileReference) else file
+    if not found.pages:
+        yield {"text": _write(found), "source": source}
+        return
+    for page, (start, end) in enumerate(zip(found.pages, (*found.pages[1:], None), strict=True), 1):
+        yield {"text": found.text[start:end].strip(), "source": source, "page": page}

@@ -1,0 +1,213 @@
+"""What config.yaml connects: databases (SQL), the operator's functions (Python Function), and MCP servers."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict
+
+from flowground.components.base import Context, DynamicTool, Mistake, Output, Outside, declare
+from flowground.components.schemas import find_misfit
+from flowground.components.template import (
+    ArgumentHint,
+    Variable,
+    VariablesTool,
+    describe_variables,
+    find_argument_mistakes,
+    find_variable_mistakes,
+    list_typed,
+    parse_template,
+    read_typed,
+    write_typed,
+)
+from flowground.databases import Parameter
+from flowground.errors import RunError
+from flowground.providers.base import ToolSpec
+from flowground.values import ValueKind
+from flowground.words import Schema
+
+
+class SQL(VariablesTool):
+    """Asks a database with one SELECT, and gives the rows as records. It changes nothing.
+
+    Each `{name}` in `query` is a value, which a field of that name gives, as text or reference: the database is given
+    it beside the query, so it needs no quotes, and whatever it holds stays a value. Where the file leaves `query` out,
+    the model of an agent writes it; else it gives the values that are left out.
+    """
+
+    type_name: ClassVar[str] = "SQL"
+    title: ClassVar[str] = "SQL Database"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"run_sql_query": "records"}
+    calls_out: ClassVar[bool] = True
+
+    database: str = declare(..., "Database", "A name under `databases:` of config.yaml.", fixed=True, max_length=100)
+    query: str = declare(
+        ...,
+        "SQL Query",
+        "One SELECT statement: `SELECT status FROM orders WHERE number = {number}`.",
+        multiline=True,
+        template=True,
+        literal=True,
+        protected=True,
+        model_may_set=True,
+        max_length=20_000,
+    )
+    arguments: dict[str, ArgumentHint] = declare(
+        {},
+        "Arguments",
+        "What each value is, for the model of an agent: `{number: Number of an order}`; `{most: {type: integer, "
+        "description: How many}}` has a type, `integer`, `number` or `boolean`, and the database is given that.",
+        fixed=True,
+    )
+
+    @classmethod
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
+        """Those of the query."""
+        return describe_variables(cls, [fields.get("query")], fields.get("arguments"), "{} of the query.")
+
+    def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those with a type as texts, as a file gives them; the database is given what they are."""
+        return write_typed(self.arguments, arguments)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Values that nobody gives, and what is said of none."""
+        yield from find_variable_mistakes(self, {"query": self.query}, self.__pydantic_extra__)
+        yield from find_argument_mistakes(self.arguments)
+
+    async def run(self, context: Context) -> Output:
+        given: dict[str, Any] = {**self.__pydantic_extra__}
+        given |= {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
+        if large := next((name for name, value in given.items() if isinstance(value, int) and value >= 2**63), None):
+            raise RunError(f"`{large}` is larger than a database counts.")
+        parts = [
+            Parameter(part.name, given[part.name]) if isinstance(part, Variable) else part
+            for part in parse_template(self.query).parts
+        ]
+        return Output({"run_sql_query": await context.outside.ask_database(self.database, parts)})
+
+
+class PythonFunction(DynamicTool):
+    """Calls a Python function that the operator made for flows, and gives what it returns.
+
+    `functions:` of config.yaml names the modules; a flow file holds no Python. The arguments are those of the function:
+    `arguments` gives some, and a field of an argument's name gives it as text or reference. As an agent's tool, the
+    model gives those that are left out, as the function's signature and docstring describe them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    type_name: ClassVar[str] = "PythonFunction"
+    title: ClassVar[str] = "Python Function"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"result": "data"}
+    calls_out: ClassVar[bool] = True
+
+    function: str = declare(..., "Function", "As `module.function`.", fixed=True, max_length=200)
+    arguments: dict[str, Any] = declare({}, "Arguments", "Arguments and their values.", protected=True)
+    only_reads: bool = declare(
+        False, "Only Reads", "True where a call changes nothing: then nobody need be asked before it.", fixed=True
+    )
+
+    @property
+    def writes(self) -> bool:
+        return not self.only_reads
+
+    async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
+        """With the arguments that are left to the model. Raises RunError where the function is not there."""
+        function = outside.find_function(self.function)
+        set_already = self._list_given()
+        parameters = dict(function.parameters)
+        properties: Mapping[str, Any] = parameters.get("properties", {})
+        parameters["properties"] = {name: part for name, part in properties.items() if name not in set_already}
+        parameters["required"] = [name for name in parameters["required"] if name not in set_already]
+        description = spec.description if is_described else function.description or spec.description
+        return replace(spec, description=description, parameters=parameters), self.writes
+
+    def take_arguments(self, given: Mapping[str, Any]) -> Self:
+        """With what a model gives beside the author's. Raises RunError where it would replace some of those."""
+        if name := next((name for name in given if name in self._list_given()), None):
+            raise RunError(f"`{name}` is set already.")
+        return self.model_copy(update={"arguments": {**self.arguments, **given}})
+
+    async def run(self, context: Context) -> Output:
+        function = context.outside.find_function(self.function)
+        return Output({"result": await function.call({**self.arguments, **self.__pydantic_extra__})})
+
+    def _list_given(self) -> set[str]:
+        return {*self.arguments, *self.__pydantic_extra__}
+
+
+CANNOT_BE_USED = "Cannot be used now: "
+"""So a tool is described whose server is not there; why follows."""
+_LONGEST_NAME = 64
+
+
+class MCP(DynamicTool):
+    """Tools of an MCP server, for an agent; or one of them, called with `arguments`.
+
+    The server stands in `mcp_servers:` of config.yaml. An agent calls each tool in `tools` as `server_tool`, with the
+    arguments that the server says; they are checked before they are sent. What the server says, its descriptions too,
+    is the text of somebody else: a model may believe it.
+    """
+
+    type_name: ClassVar[str] = "MCP"
+    title: ClassVar[str] = "MCP Tools"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"response": "text"}
+    calls_out: ClassVar[bool] = True
+
+    server: str = declare(..., "MCP Server", "A name under `mcp_servers:` of config.yaml.", fixed=True, max_length=100)
+    tools: list[str] = declare(
+        ..., "Tools", "Names of its tools: these and no others are used.", fixed=True, min_length=1, max_length=100
+    )
+    arguments: dict[str, Any] | None = declare(
+        None,
+        "Arguments",
+        "For a call in the flow itself, without an agent; usually a reference. `{}` where the tool takes none.",
+        kind="data",
+        protected=True,
+    )
+
+    @property
+    def writes(self) -> bool:
+        return True  # unless the server says of a tool that it only reads
+
+    def list_offered(self) -> Mapping[str, str]:
+        """Its tools on the server, by the names by which models call them."""
+        names = ((re.sub(r"[^A-Za-z0-9_]", "_", f"{self.server}_{tool}")[:_LONGEST_NAME], tool) for tool in self.tools)
+        return dict(names)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Arguments for several tools at once, and tools that a model could not tell apart."""
+        if self.arguments is not None and len(self.tools) > 1:
+            yield Mistake("arguments", "`arguments` are those of one tool: name one in `tools`.")
+        if len(self.list_offered()) < len(self.tools):
+            yield Mistake("tools", f"Two of `tools` would have one name: {', '.join(self.list_offered())}.")
+
+    def choose(self, tool: str) -> Self:
+        """The component with this one of its tools alone."""
+        return self.model_copy(update={"tools": [tool]})
+
+    async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
+        """As the server says now; where it cannot be asked, that: a call will say the same."""
+        try:
+            found = await outside.servers.find_tool(self.server, self.tools[0])
+        except RunError as error:
+            return replace(spec, description=f"{CANNOT_BE_USED}{error.message}"), True
+        description = spec.description if is_described else found.description
+        return replace(spec, description=description, parameters=found.parameters), found.writes
+
+    def take_arguments(self, given: Mapping[str, Any]) -> Self:
+        return self.model_copy(update={"arguments": dict(given)})
+
+    async def preview_call(self, outside: Outside) -> None:
+        """Raises RunError where the server is not there, or its tool takes other arguments."""
+        found = await outside.servers.find_tool(self.server, self.tools[0])
+        if misfit := await asyncio.to_thread(find_misfit, self.arguments or {}, found.parameters):
+            raise RunError(f"The arguments do not fit: {misfit}")
+
+    async def run(self, context: Context) -> Output:
+        await self.preview_call(context.outside)
+        said = await context.outside.servers.call(self.server, self.tools[0], self.arguments or {})
+        return Output({"response": said})

@@ -1,0 +1,370 @@
+"""Components that ask a model: Language Model for a text, Structured Output for data that fits a schema."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
+from flowground.components.records import RecordsComponent
+from flowground.components.schemas import find_misfit, find_wrong_schema
+from flowground.components.shown_files import declare_files, show_files
+from flowground.errors import ModelNotReady, ProviderError, ProviderRefused
+from flowground.events import ModelProgress
+from flowground.messages import Message, Usage, sum_usage
+from flowground.providers.base import Completion, ModelCall, Provider
+from flowground.values import FileReference, Value, ValueKind
+
+_OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
+
+
+class LanguageModel(Component):
+    """The answer of a language model. The model's server is sent only what the flow sets."""
+
+    type_name: ClassVar[str] = "LanguageModel"
+    title: ClassVar[str] = "Language Model"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text_output": "text"}
+    calls_out: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
+
+    model: str | None = declare_model()
+    system_message: str = declare(
+        "", "System Message", "What the model is told to be; not sent when empty.", multiline=True
+    )
+    input_value: str = declare(..., "Input", "What the model is asked, usually a reference.", multiline=True)
+    files: tuple[FileReference, ...] | None = declare_files()
+    n_messages: int = declare(
+        0,
+        "Number of Chat History Messages",
+        "How many earlier messages of the session it is shown, with their files where `files` is connected.",
+        ge=0,
+        le=1_000,
+    )
+    temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
+    top_p: float | None = declare(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1)
+    seed: int | None = declare(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
+    stream: bool = declare(True, "Stream", "False gives the text whole, also where a stream is asked for.")
+
+    _options: dict[str, float | int | str] = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        """Options are known before the run; copies that fill texts keep them."""
+        given = ((name, getattr(self, name)) for name in _OPTIONS)
+        self._options = {name: value for name, value in given if value is not None}
+
+    def list_models(self) -> tuple[str | None, ...]:
+        return (self.model,)
+
+    async def run(self, context: Context) -> Output:
+        provider, model = context.models.resolve(self.model)
+        said = await context.history.read(self.n_messages) if self.n_messages else ()
+        shown = await show_files(
+            context,
+            provider,
+            model,
+            self.input_value,
+            self.files,
+            said=said,
+            before=len(self.system_message),
+            max_tokens=self.max_tokens,
+        )
+        asked = Message("user", shown.content)
+        system = (Message("system", self.system_message),) if self.system_message else ()
+        messages = (*system, *shown.earlier, asked)
+        call = ModelCall(model, messages, self._options, retries=context.retries)
+        if context.emit is None or not self.stream:
+            return self._give(await ask_whole(context, provider, call), shown.unseen)
+        async with aclosing(provider.stream(call)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completion):
+                    context.note_answer(piece)
+                    return self._give(piece, shown.unseen)
+                await context.emit(piece)
+        raise ProviderRefused(f"The model {model!r} ended its answer without an end.")
+
+    def _give(self, end: Completion, unseen: tuple[str, ...]) -> Output:
+        return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=unseen)
+
+
+async def ask_whole(context: Context, provider: Provider, call: ModelCall) -> Completion:
+    """The answer, which is noted. Where somebody watches, a model that is being fetched is waited for; they see how far
+    it is."""
+    try:
+        end = await provider.complete(call)
+    except ModelNotReady:
+        if context.emit is None:
+            raise
+    else:
+        context.note_answer(end)
+        return end
+    async with aclosing(provider.stream(call)) as pieces:  # a stream waits for the model
+        async for piece in pieces:
+            if isinstance(piece, Completion):
+                context.note_answer(piece)
+                return piece
+            if isinstance(piece, ModelProgress):
+                await context.emit(piece)
+    raise ProviderRefused(f"The model {call.model!r} ended its answer without an end.")
+
+
+_REFUSED = (400, 404, 415, 422, 501)
+"""Statuses by which a server may say that it knows no schema."""
+_SHOWN = 300
+_IN_WORDS = """\
+Answer with one JSON object and nothing else. It fits this JSON Schema:
+
+{schema}"""
+_AGAIN = """\
+This is not what was wanted: {mistake}
+
+Answer with the corrected JSON object and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """What a model gave where JSON was wanted. `misfit` says what does not fit the schema; None where all does.
+
+    `usage` counts both rounds.
+    """
+
+    value: Any
+    misfit: str | None
+    model: str
+    usage: Usage | None
+
+    def require(self) -> Any:
+        """The value. Raises ProviderError where it does not fit: the model's failure, and not the flow's."""
+        if self.misfit:
+            raise ProviderError(f"The model gave no JSON that fits, asked twice: {self.misfit}")
+        return self.value
+
+
+async def ask_for_json(
+    context: Context,
+    model: str | None,
+    messages: tuple[Message, ...],
+    schema: Mapping[str, Any],
+    **options: float,
+) -> JsonAnswer:
+    """A JSON object, after one repair round at most. A server that refuses the schema is asked in words."""
+    provider, name = context.models.resolve(model)
+    call = ModelCall(name, messages, options, schema, retries=context.retries)
+    if not provider.takes(name).response_schema:
+        call = _ask_in_words(call)
+    try:
+        end = await ask_whole(context, provider, call)
+    except ProviderRefused as error:
+        if error.status not in _REFUSED or call.response_schema is None:
+            raise
+        call = _ask_in_words(call)
+        end = await ask_whole(context, provider, call)
+    value, misfit = await asyncio.to_thread(read_json, end.text, schema)
+    if misfit is None:
+        return JsonAnswer(value, None, end.model, end.usage)
+    said = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
+    again = await ask_whole(context, provider, replace(call, messages=(*call.messages, *said)))
+    value, misfit = await asyncio.to_thread(read_json, again.text, schema)
+    if misfit and again.finish_reason == "length":
+        misfit += " It was cut by `max_tokens`."
+    return JsonAnswer(value, misfit, again.model, sum_usage((end.usage, again.usage)))
+
+
+def _ask_in_words(call: ModelCall) -> ModelCall:
+    """The same call with the schema in the system's message."""
+    words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
+    messages = call.messages
+    if messages and messages[0].role == "system":
+        messages = (Message("system", f"{messages[0].text}\n\n{words}"), *messages[1:])
+    else:
+        messages = (Message("system", words), *messages)
+    return replace(call, messages=messages, response_schema=None)
+
+
+def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The value in a model's text, and what is wrong with it as a sentence; None where it fits."""
+    begins, ends = text.find("{"), text.rfind("}")
+    try:
+        value = json.loads(text[begins : ends + 1] if 0 <= begins < ends else text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None, "it is no JSON."
+    return value, find_misfit(value, schema)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
+_WHOLE = "structured_output"
+_INSTRUCTIONS = "You take facts out of a text. Leave out, or leave empty, what the text does not say; invent nothing."
+_ROW_TYPES: Mapping[str, str] = {
+    "str": "string", "text": "string", "string": "string", "int": "integer", "integer": "integer", "float": "number",
+    "number": "number", "bool": "boolean", "boolean": "boolean", "dict": "object", "object": "object", "list": "array",
+    "array": "array",
+}  # fmt: skip
+"""Langflow's words for a row's type, and the schema's."""
+_RowType = Literal[
+    "str", "text", "string", "int", "integer", "float", "number", "bool", "boolean", "dict", "object", "list", "array",
+]  # fmt: skip
+
+
+class SchemaRow(BaseModel):
+    """One line of Langflow's table. `multiple`: a list of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str = ""
+    type: _RowType = "str"
+    multiple: bool = False
+
+    def write_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the property."""
+        own: dict[str, Any] = {"type": _ROW_TYPES[self.type]}
+        if self.description:
+            own["description"] = self.description
+        return {"type": "array", "items": own} if self.multiple else own
+
+
+def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    """The schema that Langflow's rows stand for, and what is wrong with them as a sentence; None where nothing is."""
+    properties: dict[str, Any] = {}
+    for number, given in enumerate(rows, 1):
+        try:
+            row = SchemaRow.model_validate(given)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            return {}, f"row {number}, `{'.'.join(map(str, detail['loc']))}`: {detail['msg']}."
+        if row.name in properties:
+            return {}, f"two rows have the name {row.name!r}."
+        properties[row.name] = row.write_schema()
+    return {"type": "object", "properties": properties, "required": [*properties]}, None
+
+
+def read_schema(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    """A schema, or rows, as a schema, and what is wrong with the rows as a sentence; None where nothing is."""
+    return (dict(given), None) if isinstance(given, Mapping) else read_rows(given)
+
+
+def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | None:
+    """Why it is no schema of an object, as a sentence; None where it is one."""
+    if says := wrong or find_wrong_schema(schema):
+        return f"`output_schema` is no schema: {says}"
+    if schema.get("type") != "object" or not schema.get("properties"):
+        return "`output_schema` is of an object: `{type: object, properties: {…}}`."
+    return None
+
+
+class StructuredOutput(RecordsComponent):
+    """What a model finds in a text, as data that fits a schema.
+
+    Each property of the schema is an output, too: `${Invoice.total}`; one that the model leaves out is not taken. An
+    answer that does not fit is sent back once, with the reason; then the component fails.
+    """
+
+    type_name: ClassVar[str] = "StructuredOutput"
+    title: ClassVar[str] = "Structured Output"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {_WHOLE: "data"}
+    calls_out: ClassVar[bool] = True
+
+    model: str | None = declare_model()
+    input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
+    files: tuple[FileReference, ...] | None = declare_files()
+    system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "What the model is told to do.", multiline=True)
+    schema_name: str = declare("", "Schema Name", "What the object is, for the model.", literal=True)
+    output_schema: dict[str, Any] | list[dict[str, Any]] = declare(
+        ...,
+        "Output Schema",
+        "A JSON Schema of an object, or Langflow's rows: `name`, `type` (str, int, float, bool, dict), `description`, "
+        "`multiple`.",
+        fixed=True,
+        kind="data",
+    )
+    max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
+
+    _schema: dict[str, Any] = PrivateAttr()
+    _wrong: str | None = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        self._schema, self._wrong = read_schema(self.output_schema)
+        if self.schema_name:
+            self._schema["title"] = self.schema_name
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        properties = self._schema.get("properties")
+        if not isinstance(properties, Mapping):
+            return self.outputs
+        return {**self.outputs, **{name: _find_kind(part) for name, part in properties.items() if name != _WHOLE}}
+
+    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        """The properties of a list's items."""
+        part = self._schema.get("properties", {}).get(port)
+        items = part.get("items") if isinstance(part, Mapping) else None
+        if not isinstance(items, Mapping) or items.get("additionalProperties"):
+            return None
+        properties = items.get("properties")
+        return frozenset(properties) if isinstance(properties, Mapping) and properties else None
+
+    def spread(self, value: Value) -> Mapping[str, Value]:
+        """The whole, and each property that is there."""
+        values = {_WHOLE: value}
+        for name in self.list_outputs() if isinstance(value, Mapping) else ():
+            if value.get(name) is not None:
+                values.setdefault(name, value[name])
+        return values
+
+    @property
+    def may_leave_outputs(self) -> bool:
+        return not set(self._schema.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
+
+    def list_models(self) -> tuple[str | None, ...]:
+        return (self.model,)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """A schema that is none, or whose properties cannot be outputs."""
+        if says := find_schema_mistake(self._schema, self._wrong):
+            yield Mistake("output_schema", says)
+        for name in self.list_outputs():
+            if not name or set(name) & PORT_MARKS:
+                yield Mistake("output_schema", f"The property {name!r} cannot be an output: {NO_PORT}.")
+
+    async def run(self, context: Context) -> Output:
+        provider, model = context.models.resolve(self.model)
+        shown = await show_files(
+            context,
+            provider,
+            model,
+            self.input_value,
+            self.files,
+            before=len(self.system_prompt) + len(str(self._schema)) if self.files else 0,
+            max_tokens=self.max_tokens,
+            goes_on=False,
+        )
+        said = Message("user", shown.content)
+        asked = (Message("system", self.system_prompt), said) if self.system_prompt else (said,)
+        options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
+        answer = await ask_for_json(context, self.model, asked, self._schema, **options)
+        return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=shown.unseen)
+
+
+def spread_value(component: Component, value: Value) -> Mapping[str, Value]:
+    """The values of a component's ports where this one stands on the first port, which others may be parts of."""
+    if isinstance(component, StructuredOutput):
+        return component.spread(value)
+    return {next(iter(component.list_outputs())): value}
+
+
+def _find_kind(schema: Any) -> ValueKind:
+    """The kind of a property: text where it is a string, records where it is a list of objects."""
+    if not isinstance(schema, Mapping):
+        return "data"
+    if schema.get("type") == "string":
+        return "text"
+    items = schema.get("items")
+    if schema.get("type") == "array" and isinstance(items, Mapping) and items.get("type") == "object":
+        return "records"
+    return "data"

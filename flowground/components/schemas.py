@@ -1,0 +1,310 @@
+"""JSON, JSON Schemas and regular expressions that anybody may write: read and checked in bounded time."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from math import prod
+from typing import Annotated, Any
+
+import orjson
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
+
+from flowground.errors import RunError
+from flowground.messages import mend
+from flowground.words import show
+
+_FENCE = "```"
+_EMPTY = "The text is no JSON: it is empty."
+MOST_PARTS = 200_000
+"""Lists and objects in one text: Python makes each of them, and nothing else runs meanwhile."""
+
+
+def read_json_text(text: str) -> Any:
+    """The value that a text says in JSON. Raises RunError, with line and column of the text, where it says none."""
+    text = mend(text)
+    begin, end = _find_json(text)
+    said = text[begin:end]
+    if said.count("[") + said.count("{") > MOST_PARTS:
+        raise RunError(f"The text holds more than {MOST_PARTS:,} lists and objects.")
+    try:
+        return orjson.loads(said)
+    except orjson.JSONDecodeError as error:
+        at = begin + error.pos
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        found = f"{show(text[at : at + 40])} stands there" if text[at:end].strip() else "it ends there"
+        raise RunError(
+            f"The text is no JSON: line {line}, column {column}: {error.msg}; {found}." if said.strip() else _EMPTY
+        ) from None
+
+
+def _find_json(text: str) -> tuple[int, int]:
+    """Where the JSON of a text begins and ends: all of it, or what stands between the first two fences."""
+    fence = text.find(_FENCE)
+    if fence < 0 or text[:fence].lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"'):
+        return len(text) - len(text.lstrip("\ufeff")), len(text)
+    begin = fence + len(_FENCE)
+    if text[begin : begin + 4].lower() == "json":
+        begin += 4
+    end = text.find(f"\n{_FENCE}", begin)  # no text in JSON holds a line break, so none holds this
+    end = text.find(_FENCE, begin) if end < 0 else end
+    return begin, len(text) if end < 0 else end
+
+
+LONGEST_PATTERN = 1_000
+"""Characters of a pattern."""
+LONGEST_WRITTEN_OUT = 2_000
+"""Of a pattern in which each `{…}` stands as often as it repeats, its letters and classes."""
+LONGEST_MATCHED = 100_000
+"""Characters of a text that are looked at."""
+_MOST_WORK = 3_000_000
+"""Characters that are looked at, times the length of the pattern written out."""
+_TOKEN = re.compile(
+    r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+(?:\\.|[^\]\[\\])+\])   # a class too, but for one within another
+    |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
+    re.VERBOSE | re.DOTALL,
+)
+_TIMES = re.compile(r"\{[0-9,\s]+\}")
+_IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
+"""Comments may stand in it."""
+
+
+class WrongPattern(ValueError):
+    """The pattern cannot be read; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One that was read. `size` is how long it is written out."""
+
+    compiled: TypeAdapter[str]
+    size: int
+
+
+def matches(pattern: str, text: str, *, is_case_sensitive: bool = True) -> bool:
+    """Whether the text begins with what the pattern says. Raises WrongPattern.
+
+    Its words are those of Rust's regex, which pydantic brings: as Python's, without look-around and back-references.
+    """
+    compile_pattern(pattern)  # by itself first, so that a mistake is told of what its author wrote
+    flags = "" if is_case_sensitive else "(?i)"
+    return is_match(_compile(rf"\A{flags}(?:{pattern})"), text)
+
+
+def is_match(pattern: Pattern, text: str) -> bool:
+    """Whether the text has somewhere what the pattern says."""
+    try:
+        pattern.compiled.validate_python(text[: min(LONGEST_MATCHED, _MOST_WORK // pattern.size)])
+    except ValidationError:
+        return False
+    return True
+
+
+def compile_pattern(pattern: str) -> Pattern:
+    """The pattern, for `is_match`. Raises WrongPattern."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise WrongPattern(f"it has {len(pattern):,} characters; {LONGEST_PATTERN:,} is the limit")
+    if _measure(pattern) > LONGEST_WRITTEN_OUT:
+        raise WrongPattern(f"its repeats make it longer than {LONGEST_WRITTEN_OUT:,} letters")
+    return _compile(pattern)
+
+
+def _measure(pattern: str) -> int:
+    """How long the pattern is written out, or more than that."""
+    if _IS_SPACED.search(pattern):
+        return _measure_at_most(pattern)
+    groups, last = [0], 0
+    for token in _TOKEN.finditer(pattern):
+        match token.lastgroup:
+            case "times":
+                groups[-1] += last * (_read_times(token[0]) - 1)
+                last *= _read_times(token[0])
+            case "open":
+                groups.append(0)
+            case "close" if len(groups) > 1:
+                last = groups.pop()
+                groups[-1] += last
+            case "mark":
+                pass
+            case None if token[0] == "[":  # a class within another
+                return _measure_at_most(pattern)
+            case _:
+                last = 1
+                groups[-1] += 1
+    return sum(groups) + 1
+
+
+def _measure_at_most(pattern: str) -> int:
+    """As if all of it were repeated as often as each part of it is."""
+    return len(pattern) * prod(_read_times(token[0]) for token in _TIMES.finditer(pattern))
+
+
+def _read_times(said: str) -> int:
+    """The largest number of `{2,5}`."""
+    return max((1, *(min(int(number[:9]), 10_000_000) for number in re.findall(r"[0-9]+", said))))
+
+
+@lru_cache(maxsize=64)
+def _compile(pattern: str) -> Pattern:
+    try:
+        return Pattern(TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)]), _measure(pattern))
+    except SchemaError as error:
+        raise WrongPattern(_find_reason(str(error))) from None
+
+
+def _find_reason(said: str) -> str:
+    """The last line of Rust's picture of the mistake."""
+    *_, last = said.strip().splitlines()
+    return last.strip().removeprefix("error: ").removeprefix("SchemaError: ").rstrip(".")
+
+
+MOST_STEPS = 200_000
+"""Words of a schema that are tried on values, in one check: some seconds of CPU time. A schema that refers to itself in
+several ways tries each of them at each level of a value, twice as many with every level."""
+_STEPS_OF_ERROR = 20
+"""What a mistake counts: all those of each way that was tried are kept, with what they are about, and freed at once."""
+_DEEPEST = 180
+"""Steps within each other: where Python's own bound is met in the middle of one, jsonschema's other half panics."""
+_SHOWN = 300
+_LEFT_OUT = ("patternProperties", "$dynamicRef", "$recursiveRef", "$id")
+"""Words of JSON Schema that are not read here."""
+
+
+class _TooManySteps(Exception):
+    """A check has taken `MOST_STEPS`."""
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Those that a check may take still, and within how many others each is."""
+
+    left: int
+    depth: int = 0
+
+    def take(self, number: int = 1) -> None:
+        self.left -= number
+        if self.left < 0:
+            raise _TooManySteps
+
+
+_steps: ContextVar[_Steps] = ContextVar("steps")
+
+
+def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """The first thing that does not fit, as a sentence; None where all does. May take seconds: call it in a thread."""
+    try:
+        with _count_steps():
+            error = next(_make_validator()(schema).iter_errors(value), None)
+    except RecursionError:
+        return "it is nested too deeply."
+    except _TooManySteps:
+        return f"it is no nearer after {MOST_STEPS:,} steps of comparing."
+    return None if error is None else _explain(error)
+
+
+def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with a schema itself, as a sentence; None where nothing is."""
+    from jsonschema import SchemaError  # noqa: PLC0415 - 40 ms, and few flows need it
+
+    validator = _make_validator()
+    if word := _find_left_out(schema):
+        return f"`{word}` is not read here."
+    try:
+        validator.check_schema(schema)
+        with _count_steps():
+            for _ in validator(schema).iter_errors({}):
+                pass
+    except SchemaError as error:
+        return _explain(error)
+    except RecursionError:
+        return "it refers to itself without end."
+    except _TooManySteps:
+        return f"comparing with it takes more than {MOST_STEPS:,} steps."
+    return None
+
+
+def _explain(error: Any) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    place = "".join(parts).lstrip(".")
+    return f"{f'`{place}`: ' if place else ''}{error.message[:_SHOWN].rstrip('.')}."
+
+
+def _find_left_out(schema: Mapping[str, Any]) -> str | None:
+    """A word of the schema that is not read here, or a reference that leads nowhere inside it."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        part = waiting.pop()
+        for word, inner in part.items() if isinstance(part, Mapping) else ():
+            if word in _LEFT_OUT:
+                return str(word)
+            if (word == "$ref" and not _is_inside(schema, inner)) or (word == "pattern" and _is_wrong(inner)):
+                return f"{word}: {inner}"[:_SHOWN]
+            waiting.append(inner)
+        if isinstance(part, list):
+            waiting += part
+    return None
+
+
+def _is_inside(schema: Mapping[str, Any], reference: Any) -> bool:
+    """Whether a reference is a path inside the schema: nothing is fetched."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        return False
+    found: Any = schema
+    for name in reference.split("/")[1:]:
+        found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    return isinstance(found, Mapping)
+
+
+def _is_wrong(pattern: Any) -> bool:
+    try:
+        return isinstance(pattern, str) and not compile_pattern(pattern)
+    except WrongPattern:
+        return True
+
+
+@cache
+def _make_validator() -> Any:
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - as above
+
+    checks = {**Draft202012Validator.VALIDATORS, "pattern": _check_pattern, "uniqueItems": _check_unique}
+    return validators.extend(Draft202012Validator, {word: partial(_take_step, check) for word, check in checks.items()})
+
+
+@contextmanager
+def _count_steps() -> Iterator[None]:
+    token = _steps.set(_Steps(MOST_STEPS))
+    try:
+        yield
+    finally:
+        _steps.reset(token)
+
+
+def _take_step(check: Callable[..., Any], *given: Any) -> Iterator[Any]:
+    steps = _steps.get()
+    steps.take()
+    if steps.depth == _DEEPEST:
+        raise RecursionError
+    steps.depth += 1
+    try:
+        for error in check(*given) or ():
+            steps.take(_STEPS_OF_ERROR)
+            yield error
+    finally:
+        steps.depth -= 1
+
+
+def _check_pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError  # noqa: PLC0415 - as above
+
+    if isinstance(value, str) and not is_match(compile_pattern(pattern), value):
+        yield ValidationError(f"it does not match {pattern!r}")
+
+
+def _check_unique(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError  # noqa: PLC0415 - as above
+
+    if wanted and isinstance(value, list) and len({repr(item) for item in value}) < len(value):
+        yield ValidationError("two items of the list are alike")
