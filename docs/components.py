@@ -47,6 +47,7 @@ _INPUT = (
     "–",
     "What that input of the other flow is given; its own if left out.",
 )
+_ANY_FREE = ("*another name*", "text", "–", "Fields beyond these may be given, as texts.")
 _FREE = {
     "Prompt": ("*a variable's name*", "text", "needed", "One for each `{variable}` of the template."),
     "APIRequest": (
@@ -78,7 +79,7 @@ def _component_part(kind: type[Component]) -> str:
     outputs = ", ".join(f"`{output}` ({given})" for output, given in kind.outputs.items())
     rows = list(field_rows(kind).values())
     if takes_variables(kind):
-        rows.append(_FREE[kind.type_name])
+        rows.append(_FREE.get(kind.type_name, _ANY_FREE))
     given = f"{'Output' if len(kind.outputs) == 1 else 'Outputs'}: {outputs or 'one for each of its own fields'}."
     facts = f"Display name: {kind.title}. {given}"
     if kind.calls_out:

@@ -107,7 +107,7 @@ _PROVIDER = (
         _lines(
             "flowground/providers/__init__.py",
             ("OllamaSettings, OpenAISettings\n", "from flowground.providers.parrot import ParrotSettings\n"),
-            ("    | ScriptedSettings", "\n    | ParrotSettings"),
+            ("        ScriptedSettings,\n", "        ParrotSettings,\n"),
         ),
         _tests("test_providers", "stands_in_the_table"),
         "flowground.providers.parrot.ParrotSettings",

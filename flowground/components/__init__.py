@@ -1,4 +1,4 @@
-"""The component types, alike ones in one file, and one explicit table."""
+"""The component types, alike ones in one file, and one explicit table, which other packages may add to."""
 
 from flowground.components.agent import Agent
 from flowground.components.base import Component
@@ -12,8 +12,10 @@ from flowground.components.records import DataOperations, Parser, SplitText, Typ
 from flowground.components.routers import ConditionalRouter, SmartRouter
 from flowground.components.text import Calculator, CombineText, CurrentDate, Prompt
 from flowground.components.web import URL, APIRequest, WebSearch
+from flowground.plugins import TypeTable
+from flowground.words import show
 
-COMPONENTS: dict[str, type[Component]] = {
+_OWN: dict[str, type[Component]] = {
     kind.type_name: kind
     for kind in (
         ChatInput,
@@ -48,4 +50,19 @@ COMPONENTS: dict[str, type[Component]] = {
         MCP,
     )
 }
-"""Every word that may stand behind `type:` in a flow file."""
+
+
+def _check(name: str, kind: object) -> type[Component]:
+    """Raises ValueError for what is no component type of this name."""
+    if not (isinstance(kind, type) and issubclass(kind, Component)):
+        raise ValueError(f"it is {show(kind)}, and no subclass of Component")
+    if missing := [word for word in ("type_name", "title", "outputs") if not hasattr(kind, word)]:
+        raise ValueError(f"its class says no {missing[0]}")
+    if kind.type_name != name:
+        raise ValueError(f"its `type_name` is {kind.type_name!r}, and not the entry point's name")
+    kind.model_json_schema()
+    return kind
+
+
+COMPONENTS = TypeTable("flowground.components", _OWN, _check)
+"""Every word that may stand behind `type:` in a flow file, and its type."""

@@ -1,13 +1,15 @@
-"""`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
+"""`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider, of one of the `KINDS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Union, get_args
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from flowground.errors import ProviderRefused
+from flowground.plugins import TypeTable
 from flowground.providers.anthropic import AnthropicSettings
 from flowground.providers.azure import AzureSettings
 from flowground.providers.base import Provider, ProviderSettings, Surroundings, VectorModel
@@ -18,24 +20,45 @@ from flowground.providers.google import GoogleSettings
 from flowground.providers.lanes import USUAL_WAYS, Ways
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import SCRIPTS, ScriptedSettings
-from flowground.words import list_names, suggest
+from flowground.words import list_names, show, suggest
 
-ProviderEntry = Annotated[
-    LocalSettings
-    | OpenAISettings
-    | OllamaSettings
-    | AzureSettings
-    | GoogleSettings
-    | AnthropicSettings
-    | ScriptedSettings,
-    Field(discriminator="type"),
-]
+_OWN: dict[str, type[ProviderSettings]] = {
+    kind.model_fields["type"].default: kind
+    for kind in (
+        LocalSettings,
+        OpenAISettings,
+        OllamaSettings,
+        AzureSettings,
+        GoogleSettings,
+        AnthropicSettings,
+        ScriptedSettings,
+    )
+}
 """The table of kinds: one settings class each, which opens the provider."""
 
-KINDS: dict[str, type[ProviderSettings]] = {
-    kind.model_fields["type"].default: kind for kind in get_args(get_args(ProviderEntry)[0])
-}
+
+def _check(name: str, kind: object) -> type[ProviderSettings]:
+    """Raises ValueError for what is no kind of provider of this name."""
+    if not (isinstance(kind, type) and issubclass(kind, ProviderSettings)):
+        raise ValueError(f"it is {show(kind)}, and no subclass of ProviderSettings")
+    if get_args(kind.model_fields["type"].annotation) != (name,):
+        raise ValueError(f"its `type` is not declared as `Literal[{name!r}]`, the entry point's name")
+    kind.model_validate({})
+    return kind
+
+
+KINDS = TypeTable("flowground.providers", _OWN, _check)
 """Every word that may stand behind `type:`; each is also the name of a provider that exists without an entry."""
+
+
+class _OfItsKind:
+    """Validates an entry of `providers:` as the settings of its kind, which may be one of another package."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(Annotated[Union[*KINDS.values()], Field(discriminator="type")])
+
+
+ProviderEntry = Annotated[ProviderSettings, _OfItsKind()]
 
 
 def name_kind(name: str, given: Any) -> Any:

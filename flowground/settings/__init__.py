@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from flowground.databases.settings import DatabaseSettings
 from flowground.errors import ConfigError
@@ -106,6 +106,8 @@ class CookieSettings(ConfigSection):
 
 
 class Settings(ConfigSection):
+    model_config = ConfigDict(defer_build=True)  # kinds of providers are looked for when a file is read
+
     organization: OrganizationSettings = OrganizationSettings()
     public_url: Annotated[str, check_http_address("https://flows.example.com")] | None = Field(
         None,
@@ -130,7 +132,7 @@ class Settings(ConfigSection):
     )
     default_model: str = Field("local", description="Used by models that name none.")
     providers: dict[str, ProviderEntry] = Field(
-        default_factory=dict, description=f"Model servers by name; {join_words(KINDS, 'and')} need no entry."
+        default_factory=dict, description=f"Model servers by name; {join_words(KINDS.own, 'and')} need no entry."
     )
     outgoing: OutgoingSettings = OutgoingSettings()
     mcp_servers: McpServerEntries = Field(
