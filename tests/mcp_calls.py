@@ -12,12 +12,12 @@ from flowground.components.schemas import find_wrong_schema
 from flowground.errors import RunError
 from flowground.mcp_servers import McpServers
 from flowground.mcp_servers.settings import McpServerEntry
-from flowground.providers.lanes import USUAL_WAYS
+from flowground.providers.egress import USUAL_EGRESS
 
 
 @asynccontextmanager
 async def opened(name: str, entry: McpServerEntry) -> AsyncIterator[McpServers]:
-    servers = McpServers({name: entry}, USUAL_WAYS, find_wrong_schema)
+    servers = McpServers({name: entry}, USUAL_EGRESS, find_wrong_schema)
     try:
         yield servers
     finally:

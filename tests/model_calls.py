@@ -10,7 +10,7 @@ import pytest
 
 from flowground.errors import FlowgroundError
 from flowground.messages import FilePart
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderContext, ProviderSettings
 from tests.wire import Part, Wire, wire
 
 Fault = TypeVar("Fault", bound=FlowgroundError)
@@ -24,7 +24,7 @@ async def opening(
     """A provider of this kind whose server, at this path of its own, answers so."""
     async with wire(*answers) as server:
         entry = kind.model_validate({"base_url": f"{server.url}{path}", **settings})
-        provider = entry.open("mine", Surroundings(Path()))
+        provider = entry.open("mine", ProviderContext(Path()))
         try:
             yield provider, server
         finally:

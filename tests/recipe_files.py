@@ -94,7 +94,7 @@ from flowground.providers.base import (
     Piece,
     Provider,
     ProviderSettings,
-    Surroundings,
+    ProviderContext,
 )
 from flowground.providers.server import Server
 
@@ -105,7 +105,7 @@ class ParrotSettings(ProviderSettings):
     type: Literal["parrot"] = "parrot"
     greeting: str = Field("", description="what it says first.")
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:  # noqa: ARG002 - the contract's argument
+    def open(self, name: str, context: ProviderContext) -> Provider:  # noqa: ARG002 - the contract's argument
         if not self.base_url:
             raise ProviderRefused(f"The provider {name!r} has no address.", hint=f"Set `providers.{name}.base_url`.")
         url = httpx2.URL(self.base_url)

@@ -227,7 +227,7 @@ async def test_models_are_asked_through_the_proxy_that_is_set(tmp_path: Path, mo
         outgoing = OutgoingSettings.model_validate({"proxy": proxy, "ca_file": tmp_path / "cert.pem"})
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
         given: Any = {"default_model": "mine:x", "folder": tmp_path}
-        models = Providers({"mine": entry}, ways=outgoing.ways, **given)
+        models = Providers({"mine": entry}, egress=outgoing.egress, **given)
         provider, _ = models.resolve(None)
         assert await provider.complete(CALL) == WANTED
         assert asked[0].startswith("CONNECT model.example:443")
@@ -247,7 +247,7 @@ def test_the_settings_are_checked_when_they_are_read(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PROXY_WORD", "hush")
     (tmp_path / "config.yaml").write_text("outgoing: {proxy: 'http://ada:${env:PROXY_WORD}@proxy.example:3128'}")
     settings = Settings.load(tmp_path / "config.yaml")
-    assert settings.outgoing.ways.proxy == "http://ada:hush@proxy.example:3128"
+    assert settings.outgoing.egress.proxy == "http://ada:hush@proxy.example:3128"
     assert "hush" not in repr(settings)
 
 

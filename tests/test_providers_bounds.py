@@ -13,7 +13,7 @@ import pytest
 from flowground.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.messages import Usage
 from flowground.providers.base import Completion
-from flowground.providers.lanes import AT_ONCE
+from flowground.providers.connection import AT_ONCE
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.model_calls import fault_of, faults_of

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from flowground.providers.connection import KeptConnection, Times
+from flowground.providers.connection import Connection, Timeouts
 from tests.talking_servers import served
 
-TIMES = Times(10, 10)
 HEADERS = [(b"Host", b"model.example"), (b"Content-Length", b"2")]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 Heard = tuple[int, dict[bytes, bytes], bytes] | str
@@ -46,11 +45,11 @@ ANSWERS = {
 }
 
 
-def origin_at(port: int) -> httpcore2.Origin:
-    return httpcore2.Origin(b"http", b"127.0.0.1", port)
+def url_at(port: int) -> httpcore2.URL:
+    return httpcore2.URL(scheme=b"http", host=b"127.0.0.1", port=port, target=b"/v1")
 
 
-async def ask(connection: KeptConnection) -> bytes:
+async def ask(connection: Connection) -> bytes:
     await connection.post(b"/v1", HEADERS, b"{}")
     body = b""
     while data := await connection.read():
@@ -58,8 +57,8 @@ async def ask(connection: KeptConnection) -> bytes:
     return body
 
 
-async def hear(origin: httpcore2.Origin) -> Heard:
-    connection = KeptConnection(origin, None, TIMES)
+async def hear(url: httpcore2.URL) -> Heard:
+    connection = Connection(url, None, None, Timeouts(10, 10))
     try:
         body = await ask(connection)
         return connection.status, connection.headers, body
@@ -69,9 +68,8 @@ async def hear(origin: httpcore2.Origin) -> Heard:
         await connection.aclose()
 
 
-async def hear_by_httpcore2(origin: httpcore2.Origin) -> Heard:
-    url = httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=b"/v1")
-    async with httpcore2.AsyncHTTPConnection(origin) as connection:
+async def hear_by_httpcore2(url: httpcore2.URL) -> Heard:
+    async with httpcore2.AsyncHTTPConnection(url.origin) as connection:
         try:
             request = httpcore2.Request("POST", url, headers=HEADERS, content=b"{}")
             answer = await connection.handle_async_request(request)
@@ -90,8 +88,8 @@ async def compare(pieces: Sequence[bytes]) -> Heard:
             await asyncio.sleep(0)
 
     async with served(talk) as port:
-        heard = await hear(origin_at(port))
-        assert heard == await hear_by_httpcore2(origin_at(port))
+        heard = await hear(url_at(port))
+        assert heard == await hear_by_httpcore2(url_at(port))
         return heard
 
 
@@ -128,7 +126,7 @@ KEPT = {"whole", "empty", "of 1.0, kept", "in chunks", "with trailers", "go on, 
 
 
 @asynccontextmanager
-async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[KeptConnection, asyncio.Event]]:
+async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[Connection, asyncio.Event]]:
     """A connection whose server sends one of these for each call and stays; the last when the event is set."""
     go_on = asyncio.Event()
 
@@ -141,7 +139,7 @@ async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[KeptConnection, asy
         await asyncio.Event().wait()
 
     async with served(talk) as port:
-        connection = KeptConnection(origin_at(port), None, TIMES)
+        connection = Connection(url_at(port), None, None, Timeouts(10, 10))
         try:
             yield connection, go_on
         finally:

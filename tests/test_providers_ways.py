@@ -15,8 +15,8 @@ import httpcore2
 import pytest
 
 from flowground.errors import ProviderError, ProviderUnreachable
+from flowground.providers.connection import AsyncioBackend, Connection, Stream, Timeouts, connect_first
 from flowground.providers.openai import OpenAI
-from flowground.providers.sockets import AsyncioBackend, Stream, connect_first
 from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model
 from tests.talking_servers import Talk, served
 from tests.wire import Wire, whole, wire
@@ -197,12 +197,15 @@ async def test_bytes_go_both_ways_in_pieces_of_the_readers_size() -> None:
 
 async def test_the_head_and_the_body_of_a_small_call_go_out_as_one() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.read(100))
+        head, _, body = (await reader.read(1_000)).partition(b"\r\n\r\n")
+        writer.write(whole({"first": head.decode()[:13], "with": body.decode()}))
 
-    async with connected(talk) as stream:
-        await stream.write(b"head ", timeout=30)
-        await stream.write(b"and body", timeout=30)
-        assert await read_all(stream) == b"head and body"
+    async with served(talk) as port:
+        url = httpcore2.URL(scheme=b"http", host=b"127.0.0.1", port=port, target=b"/")
+        connection = Connection(url, None, None, Timeouts(30, 30))
+        await connection.post(b"/", [], b"{}")
+        assert json.loads(await connection.read()) == {"first": "POST / HTTP/1", "with": "{}"}
+        await connection.aclose()
 
 
 async def test_a_server_waits_for_a_reader_who_takes_their_time() -> None:

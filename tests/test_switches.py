@@ -10,7 +10,7 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import FlowSwitchedOff, StoppedByAdmin, StoreUnavailable
-from flowground.providers import lanes
+from flowground.providers import connection
 from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.store.flows import switches
@@ -110,7 +110,7 @@ async def test_a_tweak_that_chooses_another_provider_runs(api: Api) -> None:
 
 async def test_who_waits_for_a_place_at_the_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server takes one call and never answers it; the second waits for its turn."""
-    monkeypatch.setattr(lanes, "AT_ONCE", 1)
+    monkeypatch.setattr(connection, "AT_ONCE", 1)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(wire([600.0]))
         config = {"providers": {"server": {"type": "openai", "base_url": f"{server.url}/v1", "api_key": "k"}}}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flowground.errors import RunError
 from flowground.mcp_servers.results import ServerTool as ServerTool
 from flowground.mcp_servers.settings import McpServerEntry
-from flowground.providers.lanes import Ways
+from flowground.providers.egress import EgressSettings
 
 if TYPE_CHECKING:
     from flowground.mcp_servers.session import McpSession
@@ -28,9 +28,12 @@ class McpServers:
     """All of a process, each with one session. `check` says what is wrong with a JSON Schema, as a sentence."""
 
     def __init__(
-        self, entries: Mapping[str, McpServerEntry], ways: Ways, check: Callable[[Mapping[str, Any]], str | None]
+        self,
+        entries: Mapping[str, McpServerEntry],
+        egress: EgressSettings,
+        check: Callable[[Mapping[str, Any]], str | None],
     ) -> None:
-        self._entries, self._ways, self._check = entries, ways, check
+        self._entries, self._egress, self._check = entries, egress, check
         self._sessions: dict[str, McpSession] = {}
         self._is_installed = find_spec("mcp") is not None
         if entries and not self._is_installed:
@@ -59,4 +62,4 @@ class McpServers:
         await asyncio.to_thread(import_module, _SESSION)  # half a second, the first time
         from flowground.mcp_servers.session import McpSession  # noqa: PLC0415 - an optional part
 
-        return self._sessions.setdefault(server, McpSession(server, entry, self._ways, self._check))
+        return self._sessions.setdefault(server, McpSession(server, entry, self._egress, self._check))

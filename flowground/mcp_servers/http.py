@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 
 from flowground.mcp_servers.library import streamable_http_client
-from flowground.providers.lanes import Ways
+from flowground.providers.egress import EgressSettings
 
 _LARGEST = 8_000_000
 """Bytes of one answer, or of one event of a stream."""
@@ -15,11 +15,11 @@ _LARGEST = 8_000_000
 
 @asynccontextmanager
 async def open_http(
-    url: str, headers: Mapping[str, str], ways: Ways, *, connect: float, read: float
+    url: str, headers: Mapping[str, str], egress: EgressSettings, *, connect: float, read: float
 ) -> AsyncIterator[tuple[Any, Any]]:
     """The streams of messages of a server. `connect` and `read` are seconds, the latter between two pieces."""
-    proxy = ways.find_proxy(httpx2.URL(url))
-    verify = ways.make_ssl() if url.startswith("https") or proxy else True
+    proxy = egress.find_proxy(httpx2.URL(url))
+    verify = egress.make_ssl() if url.startswith("https") or proxy else True
     transport = _BoundedTransport(verify=verify, proxy=proxy, trust_env=False)
     timeout = httpx2.Timeout(connect, read=read)
     async with (

@@ -18,7 +18,7 @@ from flowground.mcp_servers.library import Client, MCPError, SubscriptionLost, m
 from flowground.mcp_servers.results import ServerTool, list_known, read_result, read_tool
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.mcp_servers.stdio import open_stdio
-from flowground.providers.lanes import Ways
+from flowground.providers.egress import EgressSettings
 from flowground.words import cut, end_sentence, suggest
 
 _log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ class McpSession:
     """Lives on one event loop; nothing runs before the first call. `check` says what is wrong with a schema."""
 
     def __init__(
-        self, name: str, entry: McpServerEntry, ways: Ways, check: Callable[[Mapping[str, Any]], str | None]
+        self, name: str, entry: McpServerEntry, egress: EgressSettings, check: Callable[[Mapping[str, Any]], str | None]
     ) -> None:
-        self._name, self._entry, self._ways, self._check = name, entry, ways, check
+        self._name, self._entry, self._egress, self._check = name, entry, egress, check
         self._opening: asyncio.Future[_McpConnection] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -203,7 +203,7 @@ class McpSession:
         if entry.url:
             headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
             transport = open_http(
-                entry.url, headers, self._ways, connect=entry.connect_seconds, read=entry.call_seconds + 5
+                entry.url, headers, self._egress, connect=entry.connect_seconds, read=entry.call_seconds + 5
             )
         else:
             named = {name: value.get_secret_value() for name, value in entry.environment.items()}

@@ -42,7 +42,7 @@ class McpServerEntry(ConfigSection):
     )
 
     @model_validator(mode="after")
-    def _check_ways(self) -> "McpServerEntry":
+    def _check_egress(self) -> "McpServerEntry":
         if bool(self.command) == bool(self.url):
             raise ValueError("has either a `command` or a `url`")
         if self.command and (not self.command[0] or self.headers):

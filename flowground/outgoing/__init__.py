@@ -21,7 +21,7 @@ from flowground.extraction.plain import find_encoding
 from flowground.outgoing.guarded import GuardedBackend
 from flowground.outgoing.hosts import Hosts
 from flowground.outgoing.settings import OutgoingSettings
-from flowground.providers.lanes import convert_url, read_proxy
+from flowground.providers.egress import convert_url, read_proxy
 
 _AT_ONCE = 64
 """Connections of all tools of a process; more calls wait their turn."""
@@ -113,7 +113,7 @@ class Outgoing:
             await pool.aclose()
 
     async def _ask_once(self, call: OutgoingCall, url: httpx2.URL) -> OutgoingAnswer:
-        proxy = self._settings.ways.find_proxy(url)
+        proxy = self._settings.egress.find_proxy(url)
         if not call.is_trusted:
             self._check_host(call, url, has_proxy=proxy is not None)
         headers = {"User-Agent": "flowground", "Accept": "*/*", **call.headers, "Accept-Encoding": "identity"}
@@ -163,7 +163,7 @@ class Outgoing:
 
     def _find_pool(self, proxy: str | None, *, is_trusted: bool) -> httpcore2.AsyncConnectionPool:
         """Connections are kept apart by what they may lead to."""
-        self._ssl = self._ssl or self._settings.ways.make_ssl()
+        self._ssl = self._ssl or self._settings.egress.make_ssl()
         if (proxy, is_trusted) not in self._pools:
             is_guarded = not (proxy or is_trusted)
             self._pools[proxy, is_trusted] = httpcore2.AsyncConnectionPool(

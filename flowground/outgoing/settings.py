@@ -12,7 +12,7 @@ import httpx2
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from flowground.outgoing.hosts import Hosts, IPNetwork, choose_addresses, explain_entry
-from flowground.providers.lanes import Ways
+from flowground.providers.egress import EgressSettings
 from flowground.yaml_file.section import ConfigSection
 
 
@@ -58,9 +58,9 @@ class OutgoingSettings(ConfigSection):
         return require_networks(value, like="127.0.0.1 or 10.1.0.0/16")
 
     @property
-    def ways(self) -> Ways:
+    def egress(self) -> EgressSettings:
         """How calls leave this process."""
-        return Ways(self.proxy.get_secret_value() if self.proxy else None, self.ca_file)
+        return EgressSettings(self.proxy.get_secret_value() if self.proxy else None, self.ca_file)
 
     @property
     def allowed(self) -> Hosts:
@@ -80,7 +80,7 @@ class OutgoingSettings(ConfigSection):
                 return None
             if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
                 return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
-            if self.ways.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
+            if self.egress.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
                 # The proxy resolves the name, and no address is looked at here.
                 return None if self.hosts else "Through a proxy only hosts are asked that `outgoing.hosts` names."
             if not choose_addresses(["127.0.0.1" if host == "localhost" else host], self.networks):

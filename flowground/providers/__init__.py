@@ -12,12 +12,12 @@ from flowground.errors import ProviderRefused
 from flowground.plugins import TypeTable
 from flowground.providers.anthropic import AnthropicSettings
 from flowground.providers.azure import AzureSettings
-from flowground.providers.base import Provider, ProviderSettings, Surroundings, VectorModel
+from flowground.providers.base import Provider, ProviderContext, ProviderSettings, VectorModel
 from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.fallback import Fallback, Outages, ProviderWithFallback
 from flowground.providers.google import GoogleSettings
-from flowground.providers.lanes import USUAL_WAYS, Ways
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import SCRIPTS, ScriptedSettings
 from flowground.words import list_names, show, suggest
@@ -108,7 +108,8 @@ def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault |
 class Providers:
     """All providers of one process; it lives on one event loop and opens nothing before the first call.
 
-    `folder` is where the built-in model's weights are kept, `ways` how calls leave.
+    `folder` is where the built-in model's weights are kept, `egress` how calls go
+    out.
     """
 
     def __init__(
@@ -117,10 +118,10 @@ class Providers:
         *,
         default_model: str,
         folder: Path,
-        ways: Ways = USUAL_WAYS,
+        egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
         self._default = default_model
-        self._surroundings = Surroundings(folder, ways)
+        self._context = ProviderContext(folder, egress)
         self._entries: dict[str, ProviderSettings] = {name: kind.model_validate({}) for name, kind in KINDS.items()}
         self._entries |= entries
         self._opened: dict[str, Provider] = {}
@@ -159,7 +160,7 @@ class Providers:
                     f"{model!r} names no model of embeddings{suggest(name, self._entries, otherwise='.')}",
                     hint="Write `embeddings: PROVIDER:MODEL`, with a provider of config.yaml.",
                 )
-            self._embeddings[model] = entry.open_embeddings(name, rest, self._surroundings.ways)
+            self._embeddings[model] = entry.open_embeddings(name, rest, self._context.egress)
         return self._embeddings[model]
 
     def name_provider(self, model: str | None) -> str:
@@ -210,4 +211,4 @@ class Providers:
 
     def _open(self, name: str, entry: ProviderSettings) -> Provider:
         # Pages ask from their threads: whoever comes second takes what the first one opened.
-        return self._opened.get(name) or self._opened.setdefault(name, entry.open(name, self._surroundings))
+        return self._opened.get(name) or self._opened.setdefault(name, entry.open(name, self._context))

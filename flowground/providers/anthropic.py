@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowground.providers.anthropic_format import BlockReader, Thinking, write_call
-from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.chat_request import EncodedFiles
 from flowground.providers.event_stream import EventReader
 from flowground.providers.served import ModelServer, check_key, read_address
@@ -26,8 +26,8 @@ class AnthropicSettings(ProviderSettings):
         "later), `fixed` sets half of the longest answer aside for it (models before). Tokens of it are paid.",
     )
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
-        return Anthropic(self, name, surroundings)
+    def open(self, name: str, context: ProviderContext) -> Provider:
+        return Anthropic(self, name, context)
 
 
 class Anthropic(ModelServer):
@@ -36,7 +36,7 @@ class Anthropic(ModelServer):
     answer_word = "an answer of the Messages API"
     path_word = "/messages"
 
-    def __init__(self, entry: AnthropicSettings, name: str, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AnthropicSettings, name: str, context: ProviderContext) -> None:
         self._entry = entry
         server = Server(
             name,
@@ -45,7 +45,7 @@ class Anthropic(ModelServer):
             key_header=b"x-api-key",
             headers=[_VERSION],
             timeout=entry.timeout,
-            ways=surroundings.ways,
+            egress=context.egress,
             hint=f"Check `providers.{name}.base_url` in config.yaml and that the server can be reached.",
         )
         super().__init__(

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from flowground.errors import ProviderRefused
-from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.openai import OpenAI
 from flowground.providers.served import quote_model, read_address
 from flowground.yaml_file.section import check_http_address
@@ -30,13 +30,13 @@ class AzureSettings(ProviderSettings):
         "`/openai/v1/`, which needs none.",
     )
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
+    def open(self, name: str, context: ProviderContext) -> Provider:
         if not self.base_url:
             raise ProviderRefused(
                 f"The provider {name!r} has no address.",
                 hint=f"Set `providers.{name}.base_url` in config.yaml to the resource's: https://mine.openai.azure.com",
             )
-        return Azure(self, name, f"{self.base_url}/openai", surroundings)
+        return Azure(self, name, f"{self.base_url}/openai", context)
 
 
 class Azure(OpenAI):
@@ -44,7 +44,7 @@ class Azure(OpenAI):
 
     key_header = b"api-key"
 
-    def __init__(self, entry: AzureSettings, name: str, url: str, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AzureSettings, name: str, url: str, context: ProviderContext) -> None:
         version = entry.api_version
         super().__init__(
             name,
@@ -53,7 +53,7 @@ class Azure(OpenAI):
             timeout=entry.timeout,
             retries=entry.retries,
             takes=entry.find_capabilities(_USUAL),
-            ways=surroundings.ways,
+            egress=context.egress,
         )
         if not version or version >= _RENAMED_SINCE:
             self._renamed = {"max_tokens": "max_completion_tokens"}

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from flowground.errors import ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import FilePart, Message, MessagePart, Reasoning, StandIn, TextPart, ToolCall, Usage
-from flowground.providers.lanes import USUAL_WAYS, Ways
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.yaml_file.section import ConfigSection, check_http_address
 
 Capability = Literal["images", "documents", "tools", "response_schema"]
@@ -212,11 +212,11 @@ class VectorModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a provider gets of its process: `folder` for files of its own, `ways` its calls leave the process by."""
+class ProviderContext:
+    """What a provider gets of its process: `folder` for files of its own, `egress` how its calls leave the process."""
 
     folder: Path
-    ways: Ways = USUAL_WAYS
+    egress: EgressSettings = USUAL_EGRESS
 
 
 class ProviderSettings(ConfigSection):
@@ -266,10 +266,10 @@ class ProviderSettings(ConfigSection):
     _missing_variable: str | None = PrivateAttr(None)
 
     @abstractmethod
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
+    def open(self, name: str, context: ProviderContext) -> Provider:
         """The provider, without a connection yet; `name` is the entry's. Raises ProviderRefused."""
 
-    def open_embeddings(self, name: str, model: str, ways: Ways) -> VectorModel:  # noqa: ARG002 - the contract's
+    def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> VectorModel:  # noqa: ARG002 - the contract's
         """A model of vectors of this provider, without a connection yet. Raises ProviderRefused."""
         raise ProviderRefused(
             f"The provider {name!r} gives no vectors, so {model!r} cannot be one of embeddings.",

@@ -6,8 +6,8 @@ import httpx2
 import orjson
 
 from flowground.errors import ProviderError, ProviderRefused
-from flowground.providers.lanes import USUAL_WAYS, Ways
-from flowground.providers.server import Patience, Server
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings
+from flowground.providers.server import RetryPolicy, Server
 
 _NUMBER_BYTES = 32
 """The longest number of an answer, as JSON."""
@@ -29,26 +29,26 @@ class EmbeddingServer:
         api_key: str | None,
         timeout: float,
         retries: int,
-        ways: Ways = USUAL_WAYS,
+        egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
         self.model = f"{provider}:{model}"
         self._provider = provider
         self._name = model
         self._retries = retries
         hint = f"Check `providers.{provider}.base_url` in config.yaml and that the server runs."
-        self._server = Server(provider, url, api_key=api_key, timeout=timeout, hint=hint, ways=ways)
+        self._server = Server(provider, url, api_key=api_key, timeout=timeout, hint=hint, egress=egress)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """A vector for each of a few texts, in their order. Raises ProviderError."""
         body = orjson.dumps({"model": self._name, "input": list(texts)})
         most = _HEAD_BYTES + len(texts) * _MOST_DIMENSIONS * _NUMBER_BYTES
-        patience = Patience(self._retries)
+        policy = RetryPolicy(self._retries)
         while True:
             try:
                 async with self._server.post(body, is_streamed=False, most_bytes=most) as answer:
                     return self._read(answer.data, len(texts))
             except ProviderError as error:
-                await patience.wait(error)
+                await policy.wait(error)
 
     async def close(self) -> None:
         """Closes the connections."""

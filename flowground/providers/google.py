@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.chat_request import EncodedFiles
 from flowground.providers.event_stream import EventReader
 from flowground.providers.google_format import PartReader, write_call
@@ -23,8 +23,8 @@ class GoogleSettings(ProviderSettings):
         False, description="whether a summary of what its models think is asked for; not all have one."
     )
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
-        return Google(self, name, surroundings)
+    def open(self, name: str, context: ProviderContext) -> Provider:
+        return Google(self, name, context)
 
 
 class Google(ModelServer):
@@ -33,7 +33,7 @@ class Google(ModelServer):
     answer_word = "an answer of the Gemini API"
     path_word = "/models/NAME:generateContent"
 
-    def __init__(self, entry: GoogleSettings, name: str, surroundings: Surroundings) -> None:
+    def __init__(self, entry: GoogleSettings, name: str, context: ProviderContext) -> None:
         self._has_thoughts = entry.thoughts
         url = read_address(name, entry.base_url or GOOGLE_URL, "/models/")
         self._path = url.raw_path.decode()
@@ -43,7 +43,7 @@ class Google(ModelServer):
             api_key=check_key(name, entry.find_key(name, "GEMINI_API_KEY")),
             key_header=b"x-goog-api-key",
             timeout=entry.timeout,
-            ways=surroundings.ways,
+            egress=context.egress,
             hint=f"Check `providers.{name}.base_url` in config.yaml and that the server can be reached.",
         )
         super().__init__(

@@ -8,14 +8,14 @@ from flowground.providers.base import (
     Completion,
     ModelCall,
     Provider,
+    ProviderContext,
     ProviderSettings,
-    Surroundings,
 )
 from flowground.providers.chat_format import ChunkReader, read_completion
 from flowground.providers.chat_request import EncodedFiles, write_call
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.embedding_server import EmbeddingServer
 from flowground.providers.event_stream import EventReader
-from flowground.providers.lanes import USUAL_WAYS, Ways
 from flowground.providers.served import ModelServer, check_key, read_address
 from flowground.providers.server import Server
 
@@ -51,7 +51,7 @@ class OpenAI(ModelServer):
         timeout: float = 60,
         retries: int = 2,
         takes: Capabilities = _USUAL,
-        ways: Ways = USUAL_WAYS,
+        egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
         # OpenAI's own newer models refuse the name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
@@ -63,7 +63,7 @@ class OpenAI(ModelServer):
             key_header=self.key_header,
             timeout=timeout,
             hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
-            ways=ways,
+            egress=egress,
         )
         models = read_address(name, base_url, "/models").raw_path
         super().__init__(name, server, models=models, timeout=timeout, retries=retries, takes=takes)
@@ -83,15 +83,15 @@ class OpenAISettings(ProviderSettings):
 
     type: Literal["openai"] = "openai"
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
+    def open(self, name: str, context: ProviderContext) -> Provider:
         key = self.find_key(name, "OPENAI_API_KEY")
         usual = replace(_USUAL, window=_WINDOW_ELSEWHERE) if self.base_url else replace(_USUAL, documents=True)
         takes = self.find_capabilities(usual)
-        return _open(self, name, self.base_url or OPENAI_URL, key=key, takes=takes, surroundings=surroundings)
+        return _open(self, name, self.base_url or OPENAI_URL, key=key, takes=takes, context=context)
 
-    def open_embeddings(self, name: str, model: str, ways: Ways) -> EmbeddingServer:
+    def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> EmbeddingServer:
         key = self.find_key(name, "OPENAI_API_KEY")
-        return _open_embeddings(self, name, model, self.base_url or OPENAI_URL, key=key, ways=ways)
+        return _open_embeddings(self, name, model, self.base_url or OPENAI_URL, key=key, egress=egress)
 
 
 class OllamaSettings(ProviderSettings):
@@ -99,13 +99,13 @@ class OllamaSettings(ProviderSettings):
 
     type: Literal["ollama"] = "ollama"
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
+    def open(self, name: str, context: ProviderContext) -> Provider:
         takes = self.find_capabilities(replace(_USUAL, window=_WINDOW_OLLAMA))
         url = self.base_url or OLLAMA_URL
-        return _open(self, name, url, key=self.read_key(name), takes=takes, surroundings=surroundings)
+        return _open(self, name, url, key=self.read_key(name), takes=takes, context=context)
 
-    def open_embeddings(self, name: str, model: str, ways: Ways) -> EmbeddingServer:
-        return _open_embeddings(self, name, model, self.base_url or OLLAMA_URL, key=self.read_key(name), ways=ways)
+    def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> EmbeddingServer:
+        return _open_embeddings(self, name, model, self.base_url or OLLAMA_URL, key=self.read_key(name), egress=egress)
 
 
 def _open(
@@ -115,7 +115,7 @@ def _open(
     *,
     key: str | None,
     takes: Capabilities,
-    surroundings: Surroundings,
+    context: ProviderContext,
 ) -> OpenAI:
     return OpenAI(
         name,
@@ -124,14 +124,14 @@ def _open(
         timeout=entry.timeout,
         retries=entry.retries,
         takes=takes,
-        ways=surroundings.ways,
+        egress=context.egress,
     )
 
 
 def _open_embeddings(
-    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, ways: Ways
+    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, egress: EgressSettings
 ) -> EmbeddingServer:
     endpoint = read_address(name, url, "/embeddings")
     return EmbeddingServer(
-        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, ways=ways
+        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, egress=egress
     )

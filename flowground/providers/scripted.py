@@ -19,8 +19,8 @@ from flowground.providers.base import (
     ModelCall,
     Piece,
     Provider,
+    ProviderContext,
     ProviderSettings,
-    Surroundings,
 )
 from flowground.providers.invented import make_json
 from flowground.providers.told_calls import find_calls, list_results, split_answer
@@ -194,7 +194,7 @@ class ScriptedSettings(ProviderSettings):
     delay: float = Field(0, ge=0, le=60, description="seconds before each piece.")
     only_model: ClassVar[str] = "echo"
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:  # noqa: ARG002 - the contract's arguments
+    def open(self, name: str, context: ProviderContext) -> Provider:  # noqa: ARG002 - the contract's arguments
         return Scripted(pieces=self.pieces, delay=self.delay, name=name, takes=self.find_capabilities(_ALL))
 
 

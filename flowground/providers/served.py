@@ -14,7 +14,7 @@ from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, Prov
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.providers.chat_request import EncodedFiles, encode_files
 from flowground.providers.event_stream import EventReader, Unreadable, count_most_bytes
-from flowground.providers.server import BUSY, Patience, Server, ServerAnswer, is_outage
+from flowground.providers.server import BUSY, RetryPolicy, Server, ServerAnswer, is_outage
 
 _log = logging.getLogger(__name__)
 _NO_LIST = (404, 405, 501)
@@ -65,7 +65,7 @@ class ModelServer(ABC):
 
     async def ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
-        patience = Patience(self._retries, call.take_retry)
+        policy = RetryPolicy(self._retries, call.take_retry)
         has_begun = False
         while True:
             try:
@@ -80,7 +80,7 @@ class ModelServer(ABC):
                 if has_begun:
                     raise
                 try:
-                    await patience.wait(error)
+                    await policy.wait(error)
                 except ProviderError:
                     self._tell_outage(error)
                     raise

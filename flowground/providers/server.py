@@ -1,8 +1,7 @@
 """One HTTP server that answers POSTs: kept connections, typed failures, few and short repeats.
 
-This is the hot path, so requests go to connections themselves. A client would add cookies, redirects, authentication
-flows and header merges to every call: `python -m bench.model_call` measures it (docs/decisions.md). Only this file,
-`lanes.py` and `connection.py` know what carries a call.
+Requests go to connections themselves: a client would add cookies, redirects, authentication flows and header merges to
+every call. Only this file and `connection.py` know what carries a call.
 """
 
 import asyncio
@@ -17,9 +16,9 @@ import httpcore2
 import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.providers.connection import Times
+from flowground.providers.connection import AT_ONCE, Connection, ConnectionPool, Timeouts
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.event_stream import list_filtered, read_error
-from flowground.providers.lanes import AT_ONCE, USUAL_WAYS, Lane, Lanes, Ways
 from flowground.words import cut, end_sentence
 
 _BROKEN = (
@@ -39,7 +38,7 @@ BUSY = (429, 529)
 """529 is Anthropic's "overloaded"."""
 
 
-class NoFreeLane(ProviderBusy):
+class NoFreeConnection(ProviderBusy):
     """As many calls as may be at once are under way, and none ended in time: it is this server that is busy."""
 
 
@@ -51,7 +50,7 @@ class Server:
     """`name` is the provider's name in config.yaml, for messages; `api_key` and `url` never stand in one.
 
     The key goes into `key_header`; `headers` go with every call. Lives on one event loop; the transport opens with the
-    first call; `ways` says how calls leave this process.
+    first call; `egress` says how calls leave this process.
     """
 
     def __init__(
@@ -64,14 +63,14 @@ class Server:
         hint: str,
         key_header: bytes = b"Authorization",
         headers: Iterable[tuple[bytes, bytes]] = (),
-        ways: Ways = USUAL_WAYS,
+        egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
         self._name = name
         self._url = url
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
-        self._ways = ways
-        self._lanes: Lanes | None = None
+        self._egress = egress
+        self._pool: ConnectionPool | None = None
         self._headers = [
             (b"Host", url.netloc),
             (b"User-Agent", b"flowground"),
@@ -102,11 +101,11 @@ class Server:
         `most_bytes`, and is not all then. Leaving before the end closes the connection, which
         tells the server to stop. Raises ProviderErrors.
         """
-        lanes = self._lanes or self._open_lanes()
+        pool = self._pool or self._open_pool()
         try:
-            lane = await lanes.take(patience=self._seconds)
+            connection = await pool.acquire(timeout=self._seconds)
         except TimeoutError:
-            raise NoFreeLane(
+            raise NoFreeConnection(
                 f"All {AT_ONCE} calls that provider {self._name!r} may have at once are under way, and none ended "
                 f"within {self._seconds:g} seconds.",
                 retry_after=1,
@@ -114,22 +113,22 @@ class Server:
             ) from None
         try:
             asked = (method, target or self._url.raw_path)
-            answer = await self._send(lane, body, asked, is_streamed=is_streamed, most_bytes=most_bytes)
+            answer = await self._send(connection, body, asked, is_streamed=is_streamed, most_bytes=most_bytes)
             del body  # nobody keeps it while the answer lasts: it may hold files
             if answer.is_refusal:
                 raise self._explain_refusal(answer)
             yield answer
         finally:
-            await lanes.give(lane)
+            await pool.release(connection)
 
-    def _open_lanes(self) -> Lanes:
-        self._lanes = Lanes(self._url, self._ways, Times(self._connect_seconds, self._seconds))
-        return self._lanes
+    def _open_pool(self) -> ConnectionPool:
+        self._pool = ConnectionPool(self._url, self._egress, Timeouts(self._connect_seconds, self._seconds))
+        return self._pool
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._lanes:
-            await self._lanes.close()
+        if self._pool:
+            await self._pool.close()
 
     def clean(self, said: str) -> str:
         """A server's words as one sentence, short, without our key and address (some servers repeat them)."""
@@ -138,14 +137,14 @@ class Server:
         return end_sentence(cut(" ".join(said.split()), _SAID_CHARS))
 
     async def _send(
-        self, lane: Lane, body: bytes, asked: tuple[bytes, bytes], *, is_streamed: bool, most_bytes: int
+        self, connection: Connection, body: bytes, asked: tuple[bytes, bytes], *, is_streamed: bool, most_bytes: int
     ) -> "ServerAnswer":
         headers = [*self._headers, (b"Content-Length", b"%d" % len(body))]
         answer = None
         try:
             async with asyncio.timeout(self._seconds):
-                await lane.post(asked[1], headers, body, method=asked[0])
-                answer = ServerAnswer(lane, self._explain)
+                await connection.post(asked[1], headers, body, method=asked[0])
+                answer = ServerAnswer(connection, self._explain)
                 if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
         except _BROKEN as error:
@@ -204,16 +203,16 @@ class Server:
 
 
 class ServerAnswer:
-    """The answer to a lane's last call; `data` is what `read` took of its body."""
+    """The answer to a connection's last call; `data` is what `read` took of its body."""
 
-    def __init__(self, lane: Lane, explain: Callable[[Exception], ProviderError]) -> None:
-        self.status, self.headers = lane.status, lane.headers
-        self.is_refusal = not 200 <= lane.status < 300
+    def __init__(self, connection: Connection, explain: Callable[[Exception], ProviderError]) -> None:
+        self.status, self.headers = connection.status, connection.headers
+        self.is_refusal = not 200 <= connection.status < 300
         self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
         self.data = bytearray()
         self._explain = explain
         # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
-        self._read = _decode(lane) if b"content-encoding" in self.headers else lane.read
+        self._read = _decode(connection) if b"content-encoding" in self.headers else connection.read
 
     async def read_chunk(self) -> bytes:
         """The next bytes, none at the end. Raises ProviderErrors."""
@@ -228,14 +227,14 @@ class ServerAnswer:
             self.data += chunk
 
 
-def _decode(lane: Lane) -> Callable[[], Awaitable[bytes]]:
+def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
     """What reads the body of an answer that its server packed."""
 
     async def receive() -> AsyncGenerator[bytes, None]:
-        while data := await lane.read():
+        while data := await connection.read():
             yield data
 
-    response = httpx2.Response(lane.status, headers=list(lane.headers.items()), content=receive())
+    response = httpx2.Response(connection.status, headers=list(connection.headers.items()), content=receive())
     chunks = response.aiter_bytes()
 
     async def read() -> bytes:
@@ -247,10 +246,10 @@ def _decode(lane: Lane) -> Callable[[], Awaitable[bytes]]:
 def is_outage(error: ProviderError) -> bool:
     """Whether a call failed since its server is away, or has no time for anybody."""
     failed = isinstance(error, ProviderBusy | ProviderUnreachable | ProviderTimeout) or (error.status or 0) >= 500
-    return failed and not isinstance(error, NoFreeLane)
+    return failed and not isinstance(error, NoFreeConnection)
 
 
-class Patience:
+class RetryPolicy:
     """Repeats of one call: at most `retries`, each where `take_retry` allows it, at most four seconds of waiting."""
 
     def __init__(self, retries: int, take_retry: Callable[[], bool] = lambda: True) -> None:

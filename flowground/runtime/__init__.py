@@ -73,7 +73,7 @@ class Runtime:
             settings.providers,
             default_model=settings.default_model,
             folder=settings.data / "models",
-            ways=settings.outgoing.ways,
+            egress=settings.outgoing.egress,
         )
         self.library = make_library(settings, self.store, self.catalogue, self.models)
         self.files = Files(self.store, settings)

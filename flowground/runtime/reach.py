@@ -34,7 +34,7 @@ class RunReach:
         search = WebSearches(settings.search, self._outgoing).search
         self._reading = FileReading(files)
         self._texts = FileTexts(settings.flows, files.read_file)
-        self._servers = McpServers(settings.mcp_servers, settings.outgoing.ways, find_wrong_schema)
+        self._servers = McpServers(settings.mcp_servers, settings.outgoing.egress, find_wrong_schema)
         self.outside = Outside(
             look_ups=look_ups,
             ask=self._outgoing.ask,

@@ -12,8 +12,8 @@ from flowground.providers.base import (
     ModelCall,
     Piece,
     Provider,
+    ProviderContext,
     ProviderSettings,
-    Surroundings,
 )
 from flowground.values import ValueKind
 
@@ -39,7 +39,7 @@ class MumbleSettings(ProviderSettings):
     type: Literal["mumble"] = "mumble"
     times: int = Field(2, ge=1, le=9, description="how often it says a word.")
 
-    def open(self, name: str, context: Surroundings) -> Provider:
+    def open(self, name: str, context: ProviderContext) -> Provider:
         return Mumble(self.times)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from flowground.child_processes import end_child
 from flowground.errors import ProviderRefused, ProviderTimeout
 from flowground.providers.builtin.sources import measure_file
-from flowground.providers.lanes import Ways
+from flowground.providers.egress import EgressSettings
 from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
@@ -96,7 +96,7 @@ class Child:
             raise
         # It closes a stream's connection a moment after its end, without a word: who took that one asks once more.
         client = OpenAI(
-            name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=1, ways=Ways(trust_env=False)
+            name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=1, egress=EgressSettings(trust_env=False)
         )
         return cls(process, client)
 

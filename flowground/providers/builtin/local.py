@@ -17,8 +17,8 @@ from flowground.providers.base import (
     ModelCall,
     Piece,
     Provider,
+    ProviderContext,
     ProviderSettings,
-    Surroundings,
 )
 from flowground.providers.builtin.child import CONTEXT_TOKENS, CannotStart, Child
 from flowground.providers.builtin.chosen_tool import put_tools_into_words, read_choice
@@ -48,8 +48,8 @@ class LocalSettings(ProviderSettings):
     path: Path | None = Field(None, description="a GGUF file of your own instead of the built-in one.")
     only_model: ClassVar[str] = "local"
 
-    def open(self, name: str, surroundings: Surroundings) -> Provider:
-        return Local(name, self, surroundings.folder)
+    def open(self, name: str, context: ProviderContext) -> Provider:
+        return Local(name, self, context.folder)
 
     def count_paths_from(self, root: Path) -> Self:
         return self.model_copy(update={"path": root / self.path}) if self.path else self
