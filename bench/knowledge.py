@@ -88,6 +88,9 @@ class MadeUpEmbeddings:
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         return [np.random.default_rng(zlib.crc32(text.encode())).normal(size=self._dimensions) for text in texts]  # type: ignore[misc]  # arrays serve as lists
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
 
 async def measure_speed(passages: int, dimensions: int, database: str) -> None:
     """Prints how long the index takes, its size, and how long questions take."""

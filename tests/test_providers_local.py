@@ -17,8 +17,7 @@ from flowground.events import ModelProgress
 from flowground.messages import Message, Reasoning, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Piece, ToolSpec
 from flowground.providers.builtin.child import CannotStart, check_memory, find_available_memory
-from flowground.providers.builtin.chosen_tool import put_tools_into_words, read_choice
-from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.local import Local, LocalSettings, put_tools_into_words, read_choice
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights, fetch
 from flowground.providers.scripted import ScriptedSettings

@@ -9,9 +9,9 @@ import pytest
 
 from flowground.errors import ProviderRefused
 from flowground.messages import Message
-from flowground.providers.azure import AzureSettings
 from flowground.providers.base import Completion, ModelCall
-from flowground.providers.chat_request import write_call
+from flowground.providers.chat_completions import write_call
+from flowground.providers.openai import AzureSettings
 from flowground.values import LONGEST
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive

@@ -14,7 +14,8 @@ import pytest
 from flowground.errors import AnswerTooLong, ProviderRefused, RunError
 from flowground.messages import FilePart, LeadingThought, Message, Reasoning, TextPart, Usage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
-from flowground.providers.chat_request import encode_files, write_call
+from flowground.providers.chat_completions import write_call
+from flowground.providers.model_server import encode_files
 from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings
 from flowground.settings import Settings
 from tests.chat_answers import ANSWER, CALL, DONE, all_of, delta, model

@@ -10,8 +10,8 @@ from flowground.errors import AnswerTooLong, ProviderRefused, ProviderTimeout, P
 from flowground.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers import event_stream
 from flowground.providers.base import Completion, ModelCall, ToolSpec
-from flowground.providers.chat_request import write_call
-from flowground.providers.tool_calls import MOST_CALL_CHARS, MOST_CALLS
+from flowground.providers.chat_completions import write_call
+from flowground.providers.event_stream import MOST_CALL_CHARS, MOST_CALLS
 from tests.chat_answers import DONE, delta, model
 from tests.model_calls import fault_of, hear, hear_end
 from tests.wire import HANG_UP, chunked, event, whole

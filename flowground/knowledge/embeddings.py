@@ -18,14 +18,17 @@ _TEXT_CHARS = 8_000
 
 
 class Embeddings(Protocol):
-    """A model of vectors."""
+    """A model that makes vectors of texts, for one event loop."""
 
     @property
     def model(self) -> str:
         """`provider:model`."""
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """A vector for each of a few texts. Raises ProviderError."""
+        """A vector for each of a few texts, in their order. Raises ProviderError."""
+
+    async def close(self) -> None:
+        """Frees connections."""
 
 
 async def embed_passages(reader: IndexReader, old: "VectorReader | None", folder: Path, embeddings: Embeddings) -> None:

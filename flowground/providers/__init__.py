@@ -9,16 +9,16 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from flowground.errors import ProviderRefused
+from flowground.knowledge.embeddings import Embeddings
 from flowground.plugins import TypeTable
 from flowground.providers.anthropic import AnthropicSettings
-from flowground.providers.azure import AzureSettings
-from flowground.providers.base import Provider, ProviderContext, ProviderSettings, VectorModel
-from flowground.providers.builtin.download import LocalStatus
+from flowground.providers.base import Provider, ProviderContext, ProviderSettings
 from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.weights import LocalStatus
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.fallback import Fallback, Outages, ProviderWithFallback
 from flowground.providers.google import GoogleSettings
-from flowground.providers.openai import OllamaSettings, OpenAISettings
+from flowground.providers.openai import AzureSettings, OllamaSettings, OpenAISettings
 from flowground.providers.scripted import SCRIPTS, ScriptedSettings
 from flowground.words import list_names, show, suggest
 
@@ -130,7 +130,7 @@ class Providers:
         self.is_off: Callable[[str], bool] = lambda _: False
         """Whether an admin switched a provider off, by its name."""
         self._outages = Outages(lambda name: self.is_off(name))
-        self._embeddings: dict[str, VectorModel] = {}
+        self._embeddings: dict[str, Embeddings] = {}
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         """The provider and the model's name there; None means the configured default. Raises ProviderRefused."""
@@ -150,7 +150,7 @@ class Providers:
             )
         return self._asked.get(name) or self._join_fallbacks(name, entry), rest
 
-    def find_embeddings(self, model: str) -> VectorModel:
+    def find_embeddings(self, model: str) -> Embeddings:
         """The model of vectors that `provider:model` names. Raises ProviderRefused."""
         if model not in self._embeddings:
             name, _, rest = model.partition(":")

@@ -1,19 +1,32 @@
-"""Anthropic's models, by its Messages API, and servers that speak it."""
+"""Anthropic's models, by its Messages API (POST /v1/messages), and servers that speak it.
 
-from typing import Literal
+Source: Anthropic's API reference, "Create a Message", "Streaming messages", "Extended thinking", "Prompt caching" and
+"Structured outputs"."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, assert_never
+
+import orjson
 from pydantic import Field
 
-from flowground.providers.anthropic_format import BlockReader, Thinking, write_call
+from flowground.messages import FilePart, MessagePart, Reasoning, TextPart, ToolCall, ToolResult, Usage, mend
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
-from flowground.providers.chat_request import EncodedFiles
-from flowground.providers.event_stream import EventReader
-from flowground.providers.served import ModelServer, check_key, read_address
+from flowground.providers.event_stream import EventReader, Unreadable, count_tokens, read_object, read_word
+from flowground.providers.model_server import (
+    EncodedFiles,
+    ModelServer,
+    check_key,
+    encode_body,
+    read_address,
+    trim_schema,
+)
 from flowground.providers.server import Server
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
 _VERSION = (b"anthropic-version", b"2023-06-01")
 _USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=200_000)
+Thinking = Literal["off", "adaptive", "fixed"]
 
 
 class AnthropicSettings(ProviderSettings):
@@ -68,3 +81,202 @@ class Anthropic(ModelServer):
 
     def _open_reader(self) -> EventReader:
         return BlockReader(self._name)
+
+
+_OPTIONS = ("temperature", "top_p")
+"""Of a flow's options those that there are here too; there is no seed."""
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+_SCHEMA_WORDS = frozenset({
+    "type", "description", "title", "enum", "const", "default", "properties", "required", "items", "anyOf", "allOf",
+    "$ref", "$defs", "definitions", "format",
+})  # fmt: skip
+_KEPT = {"cache_control": {"type": "ephemeral"}}
+"""A mark: what stands before and at it is kept for five minutes, and costs a tenth when it is read again."""
+_LEAST_THOUGHT = 1_024
+
+
+def count_most_tokens(model: str) -> int:
+    """The longest answer to ask for where a flow says nothing: the API wants a number that the model can reach."""
+    return 4_096 if model.startswith("claude-3-") else 32_000
+
+
+def write_call(
+    call: ModelCall,
+    *,
+    is_streamed: bool,
+    thinking: Thinking = "off",
+    provider: str = "",
+    files: EncodedFiles = MappingProxyType({}),
+) -> bytes:
+    """The request's body; tools and system prompt are marked for Anthropic's cache."""
+    most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
+    body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": _write_messages(call, files, provider)}
+    body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
+    if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
+        body["system"] = [{"type": "text", "text": system, **_KEPT}]
+    if call.tools:
+        tools = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in call.tools
+        ]
+        tools[-1] |= _KEPT
+        body["tools"] = tools
+    is_forced = call.tool_choice not in ("auto", "none")
+    if call.tools and call.tool_choice != "auto":
+        body["tool_choice"] = {"type": "tool", "name": call.tool_choice} if is_forced else {"type": "none"}
+    if call.response_schema is not None:
+        schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=True)
+        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    if not is_forced:  # the API refuses both together
+        body |= _write_thinking(thinking, most)
+    if is_streamed:
+        body["stream"] = True
+    return encode_body(body)
+
+
+def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:
+    if thinking == "adaptive":
+        return {"thinking": {"type": "adaptive", "display": "summarized"}}
+    if thinking == "fixed" and most > _LEAST_THOUGHT:
+        return {"thinking": {"type": "enabled", "budget_tokens": max(_LEAST_THOUGHT, most // 2)}}
+    return {}
+
+
+def _write_messages(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    """Results of tools are the user's; all of one round stand in one message, or the API refuses them."""
+    written: list[dict[str, Any]] = []
+    for message in call.messages:
+        blocks = [] if message.role == "system" else _write_blocks(message.parts, files, provider)
+        role = "assistant" if message.role == "assistant" else "user"
+        if blocks and written and written[-1]["role"] == role:
+            written[-1]["content"] += blocks
+        elif blocks:
+            written.append({"role": role, "content": blocks})
+    return written
+
+
+def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for part in parts:
+        match part:
+            case TextPart():
+                if part.text.strip():  # the API refuses an empty one
+                    blocks.append({"type": "text", "text": part.text})
+            case FilePart():
+                source = {"type": "base64", "media_type": part.media_type, "data": files[part]}
+                blocks.append({"type": "image" if part.is_image else "document", "source": source})
+            case ToolCall():
+                blocks.append({"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments})
+            case ToolResult():
+                result: dict[str, Any] = {"type": "tool_result", "tool_use_id": part.call_id, "content": part.text}
+                blocks.append(result | ({"is_error": True} if part.is_error else {}))
+            case Reasoning():
+                if part.provider == provider and part.opaque:
+                    blocks += orjson.loads(part.opaque)
+            case _:
+                assert_never(part)
+    return blocks
+
+
+class BlockReader(EventReader):
+    """Reads a stream that has blocks, begun, filled and ended, in a message; or the whole message as one event."""
+
+    def __init__(self, provider: str = "") -> None:
+        super().__init__(provider)
+        self._counts: dict[str, int] = {}
+        self._thought_blocks: list[dict[str, Any]] = []
+
+    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
+        event = read_object(data)
+        match event.get("type"):
+            case "message_start":
+                self._read_head(event["message"])
+            case "content_block_start":
+                self._begin(event["index"], event["content_block"], pieces)
+            case "content_block_delta":
+                self._fill(event["index"], event["delta"], pieces)
+            case "message_delta":
+                self._read_end(event["delta"].get("stop_reason"), event.get("usage"))
+            case "message_stop":
+                self.has_ended = self.is_done = True
+            case "message":
+                self._read_head(event)
+                for index, block in enumerate(event["content"]):
+                    self._begin(index, block, pieces)
+                self._read_end(event["stop_reason"], None)
+            case "error":
+                raise Unreadable("an error without a message")
+            case _:  # ping, the end of a block, and what the API may add
+                pass
+
+    def sign_thought(self) -> str:
+        """The blocks as they came: the API takes calls of tools only with the thoughts that led to them."""
+        blocks = []
+        for block in self._thought_blocks:
+            if block["type"] == "redacted_thinking":
+                blocks.append(block)
+            elif signature := "".join(block["signature"]):
+                thought = mend("".join(block["thinking"]))
+                blocks.append({"type": "thinking", "thinking": thought, "signature": signature})
+        return orjson.dumps(blocks).decode() if blocks else ""
+
+    def _read_head(self, message: Mapping[str, Any]) -> None:
+        self.model = read_word(message.get("model")) or self.model
+        self._count(message.get("usage"))
+
+    def _read_end(self, reason: Any, usage: Any) -> None:
+        self._count(usage)
+        if isinstance(reason, str):
+            self.has_ended, self.reason = True, _REASONS.get(reason, mend(reason)[:40])
+
+    def _count(self, usage: Any) -> None:
+        """Counts of the end go on from those of the beginning; the input's are three, of which one is of the cache."""
+        if not isinstance(usage, dict):
+            return
+        self._counts |= {name: count_tokens(value) for name, value in usage.items() if type(value) is int}
+        cached = self._counts.get("cache_read_input_tokens", 0)
+        fresh = self._counts.get("input_tokens", 0) + self._counts.get("cache_creation_input_tokens", 0)
+        self.usage = Usage(count_tokens(fresh + cached), self._counts.get("output_tokens", 0), cached)
+
+    def _begin(self, index: Any, block: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
+        match block.get("type"):
+            case "text":
+                self.say(block["text"], pieces)
+            case "thinking":
+                self.weigh_thought(100)
+                self._thought_blocks.append({"type": "thinking", "thinking": [], "signature": []})
+                self._add_thought(block.get("thinking") or "", block.get("signature") or "", pieces)
+            case "redacted_thinking":
+                self.weigh_thought(100 + len(block["data"]))
+                self._thought_blocks.append({"type": "redacted_thinking", "data": mend(block["data"])})
+            case "tool_use":
+                function = {"name": block["name"], "arguments": block.get("input") or ""}
+                self.calls.feed([{"index": index, "id": block["id"], "function": function}])
+            case _:
+                pass
+
+    def _fill(self, index: Any, delta: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
+        match delta.get("type"):
+            case "text_delta":
+                self.say(delta["text"], pieces)
+            case "thinking_delta":
+                self._add_thought(delta["thinking"], "", pieces)
+            case "signature_delta":
+                self._add_thought("", delta["signature"], pieces)
+            case "input_json_delta":
+                self.calls.feed([{"index": index, "function": {"arguments": delta["partial_json"]}}])
+            case _:
+                pass
+
+    def _add_thought(self, text: str, signature: str, pieces: list[str | Reasoning]) -> None:
+        """A block ends before the next one begins, so what comes belongs to the last."""
+        self.weigh_thought(len(signature))
+        self._thought_blocks[-1]["signature"].append(mend(signature))
+        self._thought_blocks[-1]["thinking"].append(text)
+        self.add_thought(text, pieces)

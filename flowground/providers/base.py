@@ -2,10 +2,10 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, cast
 
 from pydantic import Field, PrivateAttr, SecretStr
 
@@ -14,6 +14,9 @@ from flowground.events import ModelProgress
 from flowground.messages import FilePart, Message, MessagePart, Reasoning, StandIn, TextPart, ToolCall, Usage
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.yaml_file.section import ConfigSection, check_http_address
+
+if TYPE_CHECKING:
+    from flowground.knowledge.embeddings import Embeddings
 
 Capability = Literal["images", "documents", "tools", "response_schema"]
 MOST_TOOLS = 128
@@ -197,20 +200,6 @@ class Provider(Protocol):
         """Frees connections and child processes."""
 
 
-class VectorModel(Protocol):
-    """A model that makes vectors of texts, for one event loop."""
-
-    @property
-    def model(self) -> str:
-        """`provider:model`."""
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """A vector for each of a few texts, in their order. Raises ProviderError."""
-
-    async def close(self) -> None:
-        """Frees connections."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
     """What a provider gets of its process: `folder` for files of its own, `egress` how its calls leave the process."""
@@ -269,7 +258,7 @@ class ProviderSettings(ConfigSection):
     def open(self, name: str, context: ProviderContext) -> Provider:
         """The provider, without a connection yet; `name` is the entry's. Raises ProviderRefused."""
 
-    def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> VectorModel:  # noqa: ARG002 - the contract's
+    def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> "Embeddings":  # noqa: ARG002 - the contract's
         """A model of vectors of this provider, without a connection yet. Raises ProviderRefused."""
         raise ProviderRefused(
             f"The provider {name!r} gives no vectors, so {model!r} cannot be one of embeddings.",

@@ -16,7 +16,7 @@ from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Message, StandIn
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
-from flowground.providers.served import ModelServer
+from flowground.providers.model_server import ModelServer
 from flowground.providers.server import is_outage
 
 _log = logging.getLogger(__name__)

@@ -1,14 +1,28 @@
-"""Google's Gemini models, by generateContent of the Gemini API."""
+"""Google's Gemini models, by generateContent of the Gemini API.
 
-from typing import Literal
+Source: Google's API reference, "Generating content", and its guides "Function calling", "Structured output", "Thinking"
+and "Thought signatures"."""
 
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, assert_never
+
+import orjson
 from pydantic import Field
 
+from flowground.messages import FilePart, MessagePart, Reasoning, TextPart, ToolCall, ToolResult, Usage, mend
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
-from flowground.providers.chat_request import EncodedFiles
-from flowground.providers.event_stream import EventReader
-from flowground.providers.google_format import PartReader, write_call
-from flowground.providers.served import ModelServer, check_key, quote_model, read_address
+from flowground.providers.event_stream import EventReader, Unreadable, count_tokens, read_object, read_word
+from flowground.providers.model_server import (
+    EncodedFiles,
+    ModelServer,
+    check_key,
+    encode_body,
+    quote_model,
+    read_address,
+    trim_schema,
+)
 from flowground.providers.server import Server
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta"
@@ -64,3 +78,136 @@ class Google(ModelServer):
 
     def _open_reader(self) -> EventReader:
         return PartReader(self._name)
+
+
+_OPTIONS = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP", "seed": "seed"}
+_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
+    ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"), "content_filter"
+)
+_SCHEMA_WORDS = frozenset({
+    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems",
+    "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
+})  # fmt: skip
+_OUR_ID = re.compile(r"call_\d+")
+"""Of a call that came without one, as older models send them: it is not given back."""
+
+
+def write_call(
+    call: ModelCall, *, has_thoughts: bool = False, provider: str = "", files: EncodedFiles = MappingProxyType({})
+) -> bytes:
+    """The request's body; the model and whether it streams stand in the path. `has_thoughts` asks for them too."""
+    body: dict[str, Any] = {"contents": _write_contents(call, files, provider)}
+    if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
+        body["systemInstruction"] = {"parts": [{"text": system}]}
+    if call.tools:
+        body |= _write_tools(call)
+    wanted: dict[str, Any] = {name: call.options[option] for option, name in _OPTIONS.items() if option in call.options}
+    if call.response_schema is not None:
+        schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=False)
+        wanted |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    if has_thoughts:
+        wanted["thinkingConfig"] = {"includeThoughts": True}
+    if wanted:
+        body["generationConfig"] = wanted
+    return encode_body(body)
+
+
+def _write_tools(call: ModelCall) -> dict[str, Any]:
+    declared = [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "parametersJsonSchema": trim_schema(tool.parameters, _SCHEMA_WORDS, is_closed=False),
+        }
+        for tool in call.tools
+    ]
+    written: dict[str, Any] = {"tools": [{"functionDeclarations": declared}]}
+    if call.tool_choice != "auto":
+        named = {"mode": "ANY", "allowedFunctionNames": [call.tool_choice]}
+        choice = {"mode": "NONE"} if call.tool_choice == "none" else named
+        written["toolConfig"] = {"functionCallingConfig": choice}
+    return written
+
+
+def _write_contents(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    """Results of tools are the user's; all of one round stand in one content."""
+    written: list[dict[str, Any]] = []
+    for message in call.messages:
+        parts = [] if message.role == "system" else _write_parts(message.parts, files, provider)
+        role = "model" if message.role == "assistant" else "user"
+        if parts and written and written[-1]["role"] == role:
+            written[-1]["parts"] += parts
+        elif parts:
+            written.append({"role": role, "parts": parts})
+    return written
+
+
+def _write_parts(parts: Sequence[MessagePart], files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    written: list[dict[str, Any]] = []
+    for part in parts:
+        match part:
+            case TextPart():
+                if part.text:
+                    written.append({"text": part.text})
+            case FilePart():
+                written.append({"inlineData": {"mimeType": part.media_type, "data": files[part]}})
+            case ToolCall():
+                function = {"name": part.name, "args": part.arguments, **_write_id(part.id)}
+                signed = orjson.loads(part.opaque) if part.opaque and part.provider == provider else {}
+                written.append({"functionCall": function, **signed})
+            case ToolResult():
+                said = {"error" if part.is_error else "result": part.text}
+                result = {"name": part.name, "response": said, **_write_id(part.call_id)}
+                written.append({"functionResponse": result})
+            case Reasoning():  # a summary, for people; the signatures stand at the calls
+                pass
+            case _:
+                assert_never(part)
+    return written
+
+
+def _write_id(key: str) -> dict[str, str]:
+    return {} if _OUR_ID.fullmatch(key) else {"id": key}
+
+
+class PartReader(EventReader):
+    """Reads a stream of answers, each with the parts that came since the one before; or one that has all of them."""
+
+    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
+        answer = read_object(data)
+        self.model = read_word(answer.get("modelVersion")) or self.model
+        if isinstance(counted := answer.get("usageMetadata"), dict):
+            self.usage = _read_usage(counted)
+        if not (candidates := answer.get("candidates")):
+            if blocked := read_word((answer.get("promptFeedback") or {}).get("blockReason")):
+                raise Unreadable(did=f"refused the question: {blocked[:40]}")
+            return
+        candidate = candidates[0]
+        for part in (candidate.get("content") or {}).get("parts") or ():
+            self._read_part(part, pieces)
+        if isinstance(reason := candidate.get("finishReason"), str):
+            self.has_ended, self.reason = True, _REASONS.get(reason, mend(reason)[:40].lower())
+
+    def sign_thought(self) -> str:
+        return ""
+
+    def _read_part(self, part: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
+        if (text := part.get("text")) is not None:
+            if part.get("thought"):
+                self.add_thought(text, pieces)
+            else:
+                self.say(text, pieces)
+        elif (called := part.get("functionCall")) is not None:
+            function = {"name": called["name"], "arguments": called.get("args") or {}}
+            signature = part.get("thoughtSignature")
+            signed = {"extra_content": {"thoughtSignature": signature}} if isinstance(signature, str) else {}
+            self.calls.feed([{"id": called.get("id"), "function": function, **signed}])
+
+
+def _read_usage(counted: Mapping[str, Any]) -> Usage:
+    def count(*names: str) -> int:
+        return count_tokens(sum(count_tokens(counted.get(name)) for name in names))
+
+    asked = count("promptTokenCount", "toolUsePromptTokenCount")
+    cached = min(asked, count("cachedContentTokenCount"))
+    return Usage(asked, count("candidatesTokenCount", "thoughtsTokenCount"), cached)

@@ -1,8 +1,15 @@
-"""OpenAI, and every server that speaks its chat completions: Ollama, vLLM, llama.cpp, LM Studio, OpenRouter, …"""
+"""OpenAI, and every server that speaks its chat completions and embeddings: Ollama, vLLM, llama.cpp, Azure, …"""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import quote
 
+import httpx2
+import orjson
+from pydantic import Field
+
+from flowground.errors import ProviderError, ProviderRefused
 from flowground.providers.base import (
     Capabilities,
     Completion,
@@ -11,13 +18,81 @@ from flowground.providers.base import (
     ProviderContext,
     ProviderSettings,
 )
-from flowground.providers.chat_format import ChunkReader, read_completion
-from flowground.providers.chat_request import EncodedFiles, write_call
+from flowground.providers.chat_completions import ChunkReader, read_completion, write_call
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
-from flowground.providers.embedding_server import EmbeddingServer
 from flowground.providers.event_stream import EventReader
-from flowground.providers.served import ModelServer, check_key, read_address
-from flowground.providers.server import Server
+from flowground.providers.model_server import EncodedFiles, ModelServer, check_key, quote_model, read_address
+from flowground.providers.server import RetryPolicy, Server
+from flowground.yaml_file.section import check_http_address
+
+_NUMBER_BYTES = 32
+"""The longest number of an answer, as JSON."""
+_MOST_DIMENSIONS = 8_192
+"""Numbers of one vector."""
+_HEAD_BYTES = 65_536
+"""Of an answer, beside its vectors."""
+
+
+class EmbeddingServer:
+    """One model of one server; `provider` is its name in config.yaml. Lives on one event loop."""
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        url: httpx2.URL,
+        *,
+        api_key: str | None,
+        timeout: float,
+        retries: int,
+        egress: EgressSettings = USUAL_EGRESS,
+    ) -> None:
+        self.model = f"{provider}:{model}"
+        self._provider = provider
+        self._name = model
+        self._retries = retries
+        hint = f"Check `providers.{provider}.base_url` in config.yaml and that the server runs."
+        self._server = Server(provider, url, api_key=api_key, timeout=timeout, hint=hint, egress=egress)
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """A vector for each of a few texts, in their order. Raises ProviderError."""
+        body = orjson.dumps({"model": self._name, "input": list(texts)})
+        most = _HEAD_BYTES + len(texts) * _MOST_DIMENSIONS * _NUMBER_BYTES
+        policy = RetryPolicy(self._retries)
+        while True:
+            try:
+                async with self._server.post(body, is_streamed=False, most_bytes=most) as answer:
+                    return self._read(answer.data, len(texts))
+            except ProviderError as error:
+                await policy.wait(error)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._server.close()
+
+    def _read(self, data: bytearray, number: int) -> list[list[float]]:
+        try:
+            listed = sorted(orjson.loads(data)["data"], key=lambda item: item["index"])
+            vectors = [item["embedding"] for item in listed]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise self._refuse("answered with something that is no list of vectors") from None
+        if len(vectors) != number or not all(_is_vector(vector) for vector in vectors):
+            raise self._refuse(f"did not answer with {number} vectors")
+        return vectors
+
+    def _refuse(self, said: str) -> ProviderRefused:
+        return ProviderRefused(
+            f"The provider {self._provider!r} {said}.", hint=f"Check that {self._name} is a model of embeddings."
+        )
+
+
+def _is_vector(vector: object) -> bool:
+    return (
+        isinstance(vector, list)
+        and 0 < len(vector) <= _MOST_DIMENSIONS
+        and all(isinstance(number, int | float) for number in vector)
+    )
+
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
@@ -135,3 +210,60 @@ def _open_embeddings(
     return EmbeddingServer(
         name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, egress=egress
     )
+
+
+_RENAMED_SINCE = "2024-09"
+"""Versions from here on know `max_completion_tokens`, which newer models want."""
+
+
+class AzureSettings(ProviderSettings):
+    """A resource of Azure OpenAI; `base_url` is needed."""
+
+    type: Literal["azure"] = "azure"
+    base_url: Annotated[str, check_http_address("https://mine.openai.azure.com")] | None = Field(
+        None, description="the resource's address, like https://mine.openai.azure.com, without a path."
+    )
+    api_version: str = Field(
+        "",
+        max_length=40,
+        description="a dated version, like 2024-10-21, asks the deployment's own path. Left out: "
+        "`/openai/v1/`, which needs none.",
+    )
+
+    def open(self, name: str, context: ProviderContext) -> Provider:
+        if not self.base_url:
+            raise ProviderRefused(
+                f"The provider {name!r} has no address.",
+                hint=f"Set `providers.{name}.base_url` in config.yaml to the resource's: https://mine.openai.azure.com",
+            )
+        return Azure(self, name, f"{self.base_url}/openai", context)
+
+
+class Azure(OpenAI):
+    """`url` is the address up to `/openai`."""
+
+    key_header = b"api-key"
+
+    def __init__(self, entry: AzureSettings, name: str, url: str, context: ProviderContext) -> None:
+        version = entry.api_version
+        super().__init__(
+            name,
+            url if version else f"{url}/v1",
+            api_key=entry.read_key(name),
+            timeout=entry.timeout,
+            retries=entry.retries,
+            takes=entry.find_capabilities(_USUAL),
+            egress=context.egress,
+        )
+        if not version or version >= _RENAMED_SINCE:
+            self._renamed = {"max_tokens": "max_completion_tokens"}
+        self._path = read_address(name, url, "/deployments/").raw_path.decode() if version else ""
+        if version:
+            listed = read_address(name, url, "/models").raw_path.decode()
+            self._models = f"{listed}?api-version={quote(version, safe='')}".encode()
+        self._query = f"?api-version={quote(version, safe='')}"
+
+    def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - the same for both
+        if not self._path:
+            return None
+        return f"{self._path}{quote_model(call.model)}/chat/completions{self._query}".encode()

@@ -1,18 +1,22 @@
-"""What all providers over HTTP share: repeats until the first piece, reading an answer as it comes, its failures."""
+"""What all providers over HTTP share: requests encoded, repeats until the first piece, answers read as they come."""
 
 import asyncio
+import json
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Set
 from contextlib import aclosing, suppress
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
+import orjson
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.messages import FilePart
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
-from flowground.providers.chat_request import EncodedFiles, encode_files
 from flowground.providers.event_stream import EventReader, Unreadable, count_most_bytes
 from flowground.providers.server import BUSY, RetryPolicy, Server, ServerAnswer, is_outage
 
@@ -20,6 +24,10 @@ _log = logging.getLogger(__name__)
 _NO_LIST = (404, 405, 501)
 _END_SECONDS = 0.5
 """How long token counts, the last event and the end of the connection are waited for once a model is finished."""
+_PIECE = 3 * 1_000_000
+"""Bytes that are encoded at once: three become four letters, and others have their turn between two pieces."""
+
+EncodedFiles = Mapping[FilePart, orjson.Fragment]
 
 
 class ModelServer(ABC):
@@ -229,3 +237,65 @@ def quote_model(model: str) -> str:
     if not model.strip("."):
         raise ProviderRefused(f"There is no model {model!r}.")
     return quote(model, safe="", errors="replace")
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """JSON, fast."""
+    try:
+        return orjson.dumps(body)  # a prompt may have 3,000,000 characters: 16 ms at most, four times faster
+    except TypeError:  # half a character, which the command line may hold
+        return json.dumps(body).encode()
+
+
+async def encode_files(files: Iterable[FilePart], *, as_urls: bool = True) -> EncodedFiles:
+    """Each file as JSON holds it, a data URL or base64 in quotes.
+
+    Raises ProviderRefused for one that is not what it was.
+    """
+    encoded: dict[FilePart, orjson.Fragment] = {}
+    for file in files:
+        if file in encoded:
+            continue
+        data = memoryview(await file.read())
+        if len(data) != file.size:
+            raise ProviderRefused(f"The file {file.name!r} is not what it was: send it again.")
+        start_of_url = b"data:" + orjson.dumps(file.media_type)[1:-1] + b";base64," if as_urls else b""
+        url = bytearray(b'"' + start_of_url)
+        for start in range(0, len(data), _PIECE):
+            url += b64encode(data[start : start + _PIECE])
+            await asyncio.sleep(0)
+        url += b'"'
+        encoded[file] = orjson.Fragment(bytes(url))
+    return encoded
+
+
+_MAPS = {"properties", "$defs", "definitions"}
+"""Keywords behind which names stand, and a schema behind each."""
+_DEEPEST = 50
+
+
+def trim_schema(schema: Any, keywords: Set[str], *, is_closed: bool, depth: int = 0) -> Any:
+    """The schema with these keywords only; `is_closed` says of each object that it has no other properties.
+
+    What goes is checked by whoever asked for an answer that fits: it only makes the model's work harder.
+    """
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return schema if isinstance(schema, bool) else {}
+    trimmed: dict[str, Any] = {}
+    for word, value in schema.items():
+        if word == "const" and word not in keywords:
+            trimmed["enum"] = [value]
+        elif word not in keywords:
+            continue
+        elif word in _MAPS and isinstance(value, Mapping):
+            trimmed[word] = {name: trim_schema(item, keywords, is_closed=is_closed, depth=depth + 1)
+                             for name, item in value.items()}  # fmt: skip
+        elif isinstance(value, Mapping) and word not in ("default", "const", "example"):
+            trimmed[word] = trim_schema(value, keywords, is_closed=is_closed, depth=depth + 1)
+        elif isinstance(value, list | tuple) and word in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            trimmed[word] = [trim_schema(item, keywords, is_closed=is_closed, depth=depth + 1) for item in value]
+        else:
+            trimmed[word] = value
+    if is_closed and (schema.get("type") == "object" or "properties" in schema):
+        trimmed["additionalProperties"] = False
+    return trimmed
