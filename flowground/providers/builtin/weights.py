@@ -1,8 +1,10 @@
-"""The built-in model's weights: fetched once, by digest and not by trust, into one folder; and what is shown of that.
+"""The built-in model's weights: fetched once, by digest and not by trust, into one folder.
 
 `fetch` asks the sources in order, keeps what is already here, checks the SHA-256 before the file gets its name, and
 removes a file that differs. One process fetches at a time; others wait and see the same progress. Beside the file
-stands a marker with its size and time, so that later starts need not read half a gigabyte again."""
+stands a marker with its size and time, so that later starts need not read half a gigabyte again. `Download` is the one
+fetch of this process, and what pages and the API show of it.
+"""
 
 import asyncio
 import hashlib
