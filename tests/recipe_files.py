@@ -25,58 +25,6 @@ class Shout(Component):
         return Output({"text": self.input_value.upper() + self.mark})
 '''
 
-SHOUT_EVERYWHERE = '''\
-"""A component that was added is known everywhere, by its one table."""
-
-from pathlib import Path
-
-import pytest
-from streamlit.testing.v1 import AppTest
-
-from flowground.caller import LOCAL_OWNER
-from flowground.errors import TweaksRefused
-from flowground.events import TurnFinished
-from flowground.caller import RunRequest
-from tests.in_process import runtime_of
-from tests.running import running, take_turn
-from tests.servers import ROOT, write_folder
-
-FLOW = """
-components:
-  In: {type: ChatInput}
-  Shout: {type: Shout, input_value: "${In}"}
-  Out: {type: ChatOutput, input_value: "${Shout}"}
-"""
-
-
-@pytest.mark.anyio
-async def test_it_takes_tweaks_within_its_bounds(tmp_path: Path) -> None:
-    async with running(tmp_path, {"loud": FLOW}) as runtime:
-        wired = await runtime.access.open_flow(LOCAL_OWNER, "loud")
-        request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "?"}})
-        events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-        assert isinstance(events[-1], TurnFinished)
-        assert [output.text for output in events[-1].outputs] == ["HEY?"]
-        with pytest.raises(TweaksRefused):
-            request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "??????"}})
-            [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-
-
-def test_it_stands_in_docs_and_schema() -> None:
-    for page in ("components.md", "flow.schema.json"):
-        assert "What stands behind it." in (ROOT / "docs" / page).read_text("utf-8")
-
-
-def test_its_fields_can_be_overridden_on_the_page(tmp_path: Path) -> None:
-    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"loud": FLOW})):
-        at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
-        at.switch_page("api_access.py")
-        at.query_params["flow"] = "loud"
-        at.run()
-        assert not at.exception
-        assert "Mark" in [area.label for area in (*at.text_area, *at.text_input)]
-'''
-
 PARROT = '''\
 """Parrot: a server that is sent plain text and answers with plain text."""
 

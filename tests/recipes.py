@@ -195,7 +195,7 @@ _PAGE = (
 _PAGES_DONE = ("tests/test_pages_each.py", "tests/test_gate.py", "-k", "first_visitors or test_each")
 
 RECIPES = {
-    "a component type": Recipe(_COMPONENT_TYPE, ("tests/test_components.py", "tests/test_added.py")),
+    "a component type": Recipe(_COMPONENT_TYPE, ("tests/test_components.py",)),
     "a provider": Recipe(_PROVIDER, ("tests/test_providers.py", "tests/test_settings.py")),
     "a setting": Recipe(_SETTING, ("tests/test_settings.py", "tests/test_added.py")),
     "a page": Recipe(_PAGE, _PAGES_DONE),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipe_files import SHOUT_EVERYWHERE
 from tests.recipes import PYTEST, RECIPES, Recipe, run_python
 from tests.servers import ROOT
 
@@ -54,8 +53,6 @@ def test_a_recipe_that_was_followed_works(name: str, tree: Path) -> None:
         assert touched, said
         assert [file for file in touched if not _is_named(file, places)] == [], said
         before = now
-    if name == "a component type":
-        (tree / "tests" / "test_added.py").write_text(SHOUT_EVERYWHERE, "utf-8")
     done = run_python(tree, [*PYTEST, *recipe.done])
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -12,9 +11,8 @@ from pydantic import Field as PydanticField
 
 from flowground.components.base import Context, Mistake, Output, Tool, ToolComponent, declare, declare_model
 from flowground.components.connectors import CANNOT_BE_USED
-from flowground.components.models import ask_for_json, find_schema_mistake, read_json, read_schema
+from flowground.components.models import ask_for_json, ask_model, find_schema_mistake, read_json, read_schema
 from flowground.components.shown_files import ShownMessage, declare_files, show_files
-from flowground.errors import ProviderRefused
 from flowground.messages import Message, ToolCall, ToolResult, Usage, sum_usage
 from flowground.providers.base import Completion, ModelCall
 from flowground.values import FileReference, ValueKind
@@ -211,8 +209,8 @@ class _AgentRun:
         specs = tuple(tool.spec for tool in self._tools.values())
         choice, retries = "auto" if may_call else "none", self._context.retries
         call = ModelCall(model, tuple(messages), options, tools=specs, tool_choice=choice, retries=retries)
-        end = await provider.complete(call) if self._context.emit is None else await self._stream(provider.stream(call))
-        self._context.note_answer(end)
+        before = _BETWEEN if self._texts else ""
+        end = await ask_model(self._context, provider, call, is_streamed=True, before=before)
         if end.usage:
             self._usage = end.usage if self._usage is None else self._usage + end.usage
         if end.text:
@@ -234,21 +232,6 @@ class _AgentRun:
         found = await ask_for_json(self._context, agent.model, asked, schema, **options)
         self._usage = sum_usage((self._usage, found.usage))
         return found.require()
-
-    async def _stream(self, stream: Any) -> Completion:
-        emit = self._context.emit
-        assert emit is not None  # noqa: S101 - asked by who calls
-        has_begun = False
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Completion):
-                    return piece
-                if isinstance(piece, str) and piece and not has_begun:
-                    has_begun = True
-                    if self._texts:
-                        await emit(_BETWEEN)
-                await emit(piece)
-        raise ProviderRefused("The model ended its answer without an end.")
 
     async def _call(self, call: ToolCall) -> ToolResult:
         """The tool's answer, or why there is none, as the model is told it. Raises only what ends the run."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -77,38 +77,35 @@ class LanguageModel(Component):
         system = (Message("system", self.system_message),) if self.system_message else ()
         messages = (*system, *shown.earlier, asked)
         call = ModelCall(model, messages, self._options, retries=context.retries)
-        if context.emit is None or not self.stream:
-            return self._give(await ask_whole(context, provider, call), shown.unseen)
-        async with aclosing(provider.stream(call)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Completion):
-                    context.note_answer(piece)
-                    return self._give(piece, shown.unseen)
-                await context.emit(piece)
-        raise ProviderRefused(f"The model {model!r} ended its answer without an end.")
-
-    def _give(self, end: Completion, unseen: tuple[str, ...]) -> Output:
-        return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=unseen)
+        end = await ask_model(context, provider, call, is_streamed=self.stream)
+        return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=shown.unseen)
 
 
-async def ask_whole(context: Context, provider: Provider, call: ModelCall) -> Completion:
-    """The answer, which is noted. Where somebody watches, a model that is being fetched is waited for; they see how far
-    it is."""
-    try:
+async def ask_model(
+    context: Context, provider: Provider, call: ModelCall, *, is_streamed: bool, before: str = ""
+) -> Completion:
+    """The answer, which is noted. Where somebody watches and it `is_streamed`, its pieces are emitted, its text after
+    `before`; else only how far a model is that is being fetched, which is waited for."""
+    emit = context.emit
+    if emit is None:
         end = await provider.complete(call)
-    except ModelNotReady:
-        if context.emit is None:
-            raise
-    else:
         context.note_answer(end)
         return end
-    async with aclosing(provider.stream(call)) as pieces:  # a stream waits for the model
+    if not is_streamed:
+        with suppress(ModelNotReady):  # a stream waits for the model
+            end = await provider.complete(call)
+            context.note_answer(end)
+            return end
+    async with aclosing(provider.stream(call)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Completion):
                 context.note_answer(piece)
                 return piece
-            if isinstance(piece, ModelProgress):
-                await context.emit(piece)
+            if before and isinstance(piece, str) and piece and is_streamed:
+                await emit(before)
+                before = ""
+            if is_streamed or isinstance(piece, ModelProgress):
+                await emit(piece)
     raise ProviderRefused(f"The model {call.model!r} ended its answer without an end.")
 
 
@@ -157,17 +154,17 @@ async def ask_for_json(
     if not provider.takes(name).response_schema:
         call = _ask_in_words(call)
     try:
-        end = await ask_whole(context, provider, call)
+        end = await ask_model(context, provider, call, is_streamed=False)
     except ProviderRefused as error:
         if error.status not in _REFUSED or call.response_schema is None:
             raise
         call = _ask_in_words(call)
-        end = await ask_whole(context, provider, call)
+        end = await ask_model(context, provider, call, is_streamed=False)
     value, misfit = await asyncio.to_thread(read_json, end.text, schema)
     if misfit is None:
         return JsonAnswer(value, None, end.model, end.usage)
     said = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
-    again = await ask_whole(context, provider, replace(call, messages=(*call.messages, *said)))
+    again = await ask_model(context, provider, replace(call, messages=(*call.messages, *said)), is_streamed=False)
     value, misfit = await asyncio.to_thread(read_json, again.text, schema)
     if misfit and again.finish_reason == "length":
         misfit += " It was cut by `max_tokens`."
