@@ -1,17 +1,17 @@
 """The MCP client: tools of other programs, as `mcp_servers:` of config.yaml names them.
 
-The package `mcp` is an optional part (requirements-mcp.txt) and read with the first call only.
+The package `mcp` is an optional part (requirements-mcp.txt) and imported by the first call only.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from flowground.errors import RunError
-from flowground.mcp_servers.results import ServerTool as ServerTool
 from flowground.mcp_servers.settings import McpServerEntry
 from flowground.providers.egress import EgressSettings
 
@@ -24,8 +24,22 @@ _SESSION = "flowground.mcp_servers.session"
 INSTALL = "MCP servers need a package that is not installed: pip install -r requirements-mcp.txt"
 
 
+@dataclass(frozen=True, slots=True)
+class ServerTool:
+    """A tool of a server. `parameters` are a JSON Schema; `writes` is all that does not say that it only reads.
+
+    `wrong` is why it cannot be used, as a sentence.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    writes: bool
+    wrong: str | None = None
+
+
 class McpServers:
-    """All of a process, each with one session. `check` says what is wrong with a JSON Schema, as a sentence."""
+    """All servers of a process, each with one session. `check` says what is wrong with a JSON Schema, as a sentence."""
 
     def __init__(
         self,
@@ -40,11 +54,11 @@ class McpServers:
             _log.warning(INSTALL)
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
-        """Raises RunError."""
+        """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
         return await (await self._find(server)).find_tool(tool)
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
-        """What the tool says; the arguments were checked. Raises RunError."""
+        """The text of the tool's result; the arguments were checked. Raises RunError."""
         return await (await self._find(server)).call(tool, arguments)
 
     async def close(self) -> None:
