@@ -1,8 +1,71 @@
-"""How a child process of ours begins and ends."""
+"""Child processes of ours: programs that read lines of JSON on stdin, and answer by lines of JSON on stdout."""
 
 import asyncio
+import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any, Self
+
+_LARGE = 100_000
+"""Bytes of an answer that is decoded in a thread."""
+
+
+class ChildProcess:
+    """One that runs. Lives on one event loop; who starts it kills it, whatever happens meanwhile."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    @classmethod
+    async def start(
+        cls, *command: str, environment: Mapping[str, str] | None = None, longest_line: int = 1 << 16
+    ) -> Self:
+        """`environment` is all that the program gets, None for what this process has; a longer line is no answer."""
+        pipe = asyncio.subprocess.PIPE
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=environment,
+                limit=longest_line,
+            )
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def send(self, message: Mapping[str, Any], data: bytes = b"") -> None:
+        """One line, and the bytes that follow it. Where the process is gone, `receive` says so."""
+        assert self._process.stdin  # noqa: S101 - a pipe
+        with suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n" + data)
+            await self._process.stdin.drain()
+
+    async def receive(self) -> Any:
+        """The next line of the process. Raises EOFError where it ended, and ValueError where that is no answer."""
+        assert self._process.stdout  # noqa: S101 - a pipe
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return await asyncio.to_thread(json.loads, line) if len(line) > _LARGE else json.loads(line)
+
+    async def read(self, size: int) -> bytes:
+        """The bytes that follow a line. Raises EOFError where there are fewer."""
+        assert self._process.stdout  # noqa: S101 - a pipe
+        return await self._process.stdout.readexactly(size)
+
+    async def wait(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        return await self._process.wait()
+
+    async def kill(self) -> int:
+        """Ends it, and returns its exit code."""
+        return await end_child(self._process)
 
 
 async def end_child(process: asyncio.subprocess.Process) -> int:

@@ -18,7 +18,6 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from flowground.caller import RunRequest
 from flowground.databases import Databases, DatabaseSettings, postgresql
 from flowground.databases.postgresql import PostgresConnections, PostgresQuery
-from flowground.databases.sqlite import SqliteProcesses, SqliteQuery
 from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
@@ -210,19 +209,21 @@ async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_as
 
 
 @on_postgresql
-def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open(url: str) -> None:
+def test_a_connection_of_postgresql_that_ends_among_the_rows_leaves_nothing_open(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     admin = open_as_admin()
     end = text(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{ROLE}'")
 
-    class EndedQuery(PostgresQuery):
+    def end_connection(*_: int) -> None:
         """The server hangs up while a row is read."""
-
-        def check_row(self, count: int, size: int) -> None:
-            with admin.connect() as connection:
-                assert connection.execute(end).scalar_one() == 1
+        with admin.connect() as connection:
+            assert connection.execute(end).scalar_one() == 1
 
     connections = PostgresConnections(url)
-    assert EndedQuery(connections, ["SELECT 1 AS a"], 50, 60).run() == [{"a": 1}]
+    with monkeypatch.context() as patched:
+        patched.setattr(postgresql, "check_rows", end_connection)
+        assert select_one(connections).run() == [{"a": 1}]
     gc.collect()  # says of a cursor that is left open that it is
     assert select_one(connections).run() == [{"a": 1}]
     connections.close()
@@ -316,34 +317,21 @@ def test_the_apps_own_database_is_opened_to_no_flow(tmp_path: Path) -> None:
     assert "the environment variable NO_SUCH_WORD is not set" in refusal(tmp_path, unset)
 
 
-def test_a_query_of_slow_rows_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
-    """SQLite looks at the clock after thousands of steps, and one row of this may take a second."""
+async def test_steps_that_no_clock_ends_end_with_their_process(tmp_path: Path) -> None:
+    """Each of these is one step, and takes SQLite many seconds."""
     file = tmp_path / "orders.db"
     sqlite3.connect(file).close()
-    count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
-    long = "replace(hex(zeroblob({})), '0', 'a')"
-    query = f"{count} SELECT sum(instr({long.format(200_000)}, {long.format(100_000)} || i)) AS s FROM n"
-    asked = SqliteQuery(file, [query], 50, 600, SqliteProcesses())
-    with ThreadPoolExecutor(1) as threads:
-        work = threads.submit(asked.run)
-        with pytest.raises(TimeoutError):
-            work.result(2)
-        asked.abort()
-        with pytest.raises(RunError, match="took longer"):
-            work.result(60)
-
-
-def test_steps_that_no_clock_ends_leave_the_next_query_its_thread(tmp_path: Path) -> None:
-    """Each of these is one step, and takes SQLite many seconds: only the end of its process ends it."""
-    file, processes = tmp_path / "orders.db", SqliteProcesses()
-    sqlite3.connect(file).close()
-    long = (
+    url = f"sqlite:///{file}"
+    databases = Databases({"short": DatabaseSettings(url=url, seconds=0.2), "long": DatabaseSettings(url=url)})
+    query = (
         "WITH t AS (SELECT printf('%.*c', 499000, 'a') AS a, printf('%.*c', 49000, 'a') || 'b' AS b) SELECT {} FROM t"
     )
     for step in ("instr(a, b || {})", "a LIKE '%' || b || {}"):
-        steps = ", ".join(step.format(number) for number in range(100))
+        steps = query.format(", ".join(step.format(number) for number in range(100)))
         with pytest.raises(RunError, match="took longer"):
-            SqliteQuery(file, [long.format(steps)], 50, 0.2, processes).run()
+            await databases.ask("short", [steps])
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(databases.ask("long", [steps]), 0.5)
         for _ in range(2):
-            assert SqliteQuery(file, ["SELECT 'ab' LIKE '%B' AS a"], 50, 30, processes).run() == [{"a": 1}]
-    processes.close()
+            assert await databases.ask("long", ["SELECT 'ab' LIKE '%B' AS a"]) == [{"a": 1}]
+    await databases.close()

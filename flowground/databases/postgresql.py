@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 
-from flowground.databases.query import Parameter, Query, SqlParts
+from flowground.databases.settings import Parameter, SqlParts, check_rows, list_values
 from flowground.errors import RunError
 from flowground.values import Record
 
@@ -114,17 +114,18 @@ def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
             cursor.close()
 
 
-class PostgresQuery(Query):
-    """Asks by one of the connections."""
+class PostgresQuery:
+    """Asked once, in a thread, by one of the connections; `abort` ends it from another thread."""
 
     def __init__(self, connections: PostgresConnections, parts: SqlParts, rows: int, seconds: float) -> None:
-        super().__init__(parts, rows, seconds)
+        self._parts, self._rows, self._seconds = parts, rows, seconds
         self._connections = connections
         self._connection: Any = None
         self._is_aborted = False
         self._lock = Lock()
 
     def run(self) -> Sequence[Record]:
+        """The rows. Raises RunError."""
         try:
             with self._connections.connect() as connection:
                 connection.execution_options(postgresql_readonly=True)
@@ -140,6 +141,7 @@ class PostgresQuery(Query):
             raise RunError(self._explain(error)) from None
 
     def abort(self) -> None:
+        """Ends it soon; harmless when it is over."""
         with self._lock:
             self._is_aborted = True
             if self._connection is not None:
@@ -168,7 +170,7 @@ class PostgresQuery(Query):
             if self._is_aborted:
                 raise RunError("The query was given up before it was asked.")
             self._connection = driver
-        values = {"nothing": "", **self.values}
+        values = {"nothing": "", **list_values(self._parts)}
         sql = "".join(
             f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
         )
@@ -176,13 +178,15 @@ class PostgresQuery(Query):
         with _open_cursor(driver, "alone") as cursor:
             cursor.execute(sql, values)
         rows: list[Record] = []
+        size = 0
         with _open_cursor(driver, "rows") as cursor:
             cursor.itersize = _BATCH
             cursor.execute(_ROWS.format(most=_LONGEST_ROW, query=sql), values)
             for (row,) in cursor:
                 if len(row) >= _LONGEST_ROW:
                     raise RunError(f"A row has more than {_LONGEST_ROW:,} characters: ask for fewer columns.")
-                self.check_row(len(rows) + 1, len(row))
+                size += len(row)
+                check_rows(len(rows) + 1, self._rows, size)
                 rows.append(orjson.loads(row))
         return rows
 

@@ -1,11 +1,15 @@
-"""`databases:` of config.yaml: which databases flows may ask, and within what."""
+"""`databases:` of config.yaml: which databases flows may ask; and what one query is, and may give."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
+from flowground.errors import RunError
+from flowground.values import LONGEST
 from flowground.yaml_file.section import ConfigSection
 
 _FILE = "sqlite:///"
@@ -49,3 +53,27 @@ class DatabaseSettings(ConfigSection):
             == (other.hostname or "localhost", other.port or 5432, other.path)
             for one in (own,)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value in a query's text, which goes to the database beside it: whatever it holds, it stays a value."""
+
+    name: str
+    value: str | int | float
+
+
+SqlParts = Sequence[str | Parameter]
+
+
+def list_values(parts: SqlParts) -> dict[str, str | int | float]:
+    """Values of a query, by name."""
+    return {part.name: part.value for part in parts if isinstance(part, Parameter)}
+
+
+def check_rows(count: int, most: int, size: int) -> None:
+    """Raises RunError for more rows than `most`, and for more bytes than a value may have."""
+    if count > most:
+        raise RunError(f"The query gives more than {most:,} rows: narrow it, or add a LIMIT.")
+    if size > LONGEST:
+        raise RunError(f"The rows have more than {LONGEST:,} bytes: ask for fewer rows or columns.")

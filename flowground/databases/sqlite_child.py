@@ -22,20 +22,22 @@ _STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock: a few milliseconds, as a rule."""
 
 
-def _ask(file: str, sql: str, values: dict[str, Any], rows: int, size: int, seconds: float) -> list[dict[str, Any]]:
-    """The rows: one more than `rows` at most, and no more once they have `size` bytes."""
+def _ask(file: str, sql: str, values: dict[str, Any], rows: int, size: int, seconds: float) -> dict[str, Any]:
+    """The rows and their bytes: one row more than `rows` at most, and none once there are more than `size` bytes."""
     address = f"file:{quote(file)}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=seconds, isolation_level=None)) as connection:
         _fence(connection, time.monotonic() + seconds)
         cursor = connection.execute(sql, values)
         names = [column[0] for column in cursor.description or ()]
         found: list[dict[str, Any]] = []
+        used = 0
         for row in cursor:
-            size -= sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
-            found.append({name: _write(value) for name, value in zip(names, row, strict=True)})
-            if len(found) > rows or size < 0:
+            cells = [_write(value) for value in row]
+            used += sum(len(value) if isinstance(value, str) else 8 for value in cells)
+            found.append(dict(zip(names, cells, strict=True)))
+            if len(found) > rows or used > size:
                 break
-        return found
+        return {"rows": found, "size": used}
 
 
 def _fence(connection: sqlite3.Connection, end: float) -> None:
@@ -76,8 +78,8 @@ if __name__ == "__main__":
         asked = json.loads(line)
         _bound(asked["seconds"])
         try:
-            told: Any = _ask(**asked)
+            answer: Any = _ask(**asked)
         except sqlite3.Error as error:
-            told = str(error)
-        sys.stdout.write(json.dumps(told) + "\n")
+            answer = str(error)
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

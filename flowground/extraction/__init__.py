@@ -1,20 +1,39 @@
 """Text extraction: the text of a PDF, DOCX, HTML, CSV, JSON, Markdown or plain text file, read in a child process.
 
-A file may be hostile, so nothing here is read by the process that asks (`extractor`): a child (`child`) with limits on
+A file may be hostile, so nothing is read by the process that asks (`extractors`): a child (`child`) with limits on
 memory, processor time and what it may open does it, and is killed where it takes too long. Whatever is wrong with a
 file is a sentence, `FileUnreadable`.
 """
 
+import codecs
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
 from flowground.errors import RunError
+from flowground.words import join_words
 
 ENDINGS = {
     ".pdf": "pdf", ".docx": "docx", ".html": "html", ".htm": "html", ".csv": "csv", ".json": "json",
     ".md": "md", ".markdown": "md", ".txt": "txt", ".text": "txt",
 }  # fmt: skip
 """The end of a file's name -> the kind of file it should be."""
+READABLE = join_words(dict.fromkeys(ENDINGS.values()), "or")
+_ENCODINGS = re.compile(
+    r"utf[-_](8|16|32)([-_](le|be|sig))?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|tis-620|"
+    r"shift_jis\w*|euc_\w+|iso2022_\w+|gb2312|gbk|gb18030|hz|big5\w*|johab|kz1048|ptcp154"
+)
+"""Python's names of those in which texts are written: it knows others, one of which takes minutes for a megabyte."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""UTF-32's before UTF-16's, whose mark it begins with."""
+_LOOKED_AT = 65_536
+_CONTROLS = dict.fromkeys((*range(9), 11, *range(14, 32), 127), "�")
 
 
 class FileUnreadable(RunError):
@@ -49,3 +68,38 @@ class Extracted:
         if not self.pages:
             return [(None, 0, len(self.text))]
         return [(number, *ends) for number, ends in enumerate(pairwise((*self.pages, len(self.text))), 1)]
+
+
+def find_encoding(named: str) -> str | None:
+    """Python's name of the encoding that a page or a server names; None where no text is written in it."""
+    try:
+        found = codecs.lookup(named).name
+    except (LookupError, ValueError):
+        return None
+    return found if _ENCODINGS.fullmatch(found) else None
+
+
+def decode(data: bytes, name: str) -> str:
+    """The bytes as text with single line ends. Raises FileUnreadable for what is no text."""
+    text = _decode(data)
+    begin = text[:_LOOKED_AT]
+    if sum(begin.count(chr(code)) for code in _CONTROLS) * 100 > len(begin):
+        raise FileUnreadable(f"{name} holds no text, whatever its name says.")
+    return text.translate(_CONTROLS).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    begin = data[:_LOOKED_AT]
+    if begin[1::2].count(0) * 3 > len(begin):  # more than two thirds of every second byte
+        return data.decode("utf-16-le", "replace")
+    if begin[::2].count(0) * 3 > len(begin):
+        return data.decode("utf-16-be", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and error.start > len(data) - 4:  # cut within a character
+            return data[: error.start].decode("utf-8")
+    return data.decode("cp1252", "replace")

@@ -1,26 +1,25 @@
 """The child process: reads one file after the other, and nothing else.
 
 It is started as a file. One line of JSON on stdin names a file (`name`, and `path`, or `size` bytes that follow); one
-line on stdout answers, `{"failed": sentence}` or what the text is, with `size` bytes of it in UTF-8 behind. Its first
-argument holds the limits. It ends when stdin closes.
+line on stdout answers: what the text is, with `size` bytes of it in UTF-8 behind, or `{"failed": sentence, "is_full":
+whether it still holds what it read}`. Its first argument holds the limits. It ends when stdin closes.
 """
 
+import csv
 import hashlib
+import io
 import json
 import os
 import stat
 import sys
+import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from flowground.extraction import ExtractionLimits, FileUnreadable
-from flowground.extraction.docx import read_docx
-from flowground.extraction.kinds import find_kind
-from flowground.extraction.markup import read_html
-from flowground.extraction.plain import decode, read_csv, read_json
+from flowground.extraction import ENDINGS, READABLE, ExtractionLimits, FileUnreadable, decode
 
 try:
     import resource
@@ -28,27 +27,52 @@ except ImportError:  # Windows: only the time is limited there
     resource = None  # type: ignore[assignment]  # there is none on Windows
 
 _OPEN_FILES = 32
+_CELL_CHARS = 1_000_000
+_LOOKED_AT = 65_536
+_BEGINNINGS = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\xd0\xcf\x11\xe0": "a document of an older Office (.doc, .xls)",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"SQLite format 3": "a database",
+    b"{\\rtf": "an RTF document",
+}
+_IN_ZIP = {
+    "word/document.xml": "docx",
+    "xl/workbook.xml": "an Excel workbook (.xlsx)",
+    "ppt/presentation.xml": "a PowerPoint presentation (.pptx)",
+    "content.xml": "an OpenDocument file",
+}
+_TITLES = {"pdf": "a PDF", "docx": "a DOCX document"}
 
 
 def serve() -> None:
     """Answers until stdin closes."""
     limits = ExtractionLimits(**json.loads(sys.argv[1]))
-    answer = os.fdopen(os.dup(1), "wb")
+    output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _bound_process(limits)
     while line := sys.stdin.buffer.readline():
         _bound_time(limits)
+        asked, text = json.loads(line), b""
         try:
-            said, text = _read(json.loads(line), sys.stdin.buffer, limits)
+            answer, text = _read(asked, sys.stdin.buffer, limits)
         except FileUnreadable as error:
-            said, text = {"failed": error.message}, b""
+            answer = {"failed": error.message, "is_full": False}
         except MemoryError:
-            said, text = {"memory": True}, b""
+            answer = {"failed": f"{asked['name']} needs too much memory to be read.", "is_full": True}
         except RecursionError:
-            said, text = {"nested": True}, b""
-        answer.write(json.dumps(said).encode() + b"\n")
-        answer.write(text)
-        answer.flush()
+            answer = {"failed": f"{asked['name']} is nested too deeply to be read.", "is_full": True}
+        output.write(json.dumps(answer).encode() + b"\n")
+        output.write(text)
+        output.flush()
 
 
 def _bound_process(limits: ExtractionLimits) -> None:
@@ -74,10 +98,10 @@ def _bound_time(limits: ExtractionLimits) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _read(asked: Mapping[str, Any], given: IO[bytes], limits: ExtractionLimits) -> tuple[dict[str, Any], bytes]:
+def _read(asked: Mapping[str, Any], sent: IO[bytes], limits: ExtractionLimits) -> tuple[dict[str, Any], bytes]:
     name = asked["name"]
-    data = given.read(asked["size"]) if asked["path"] is None else _read_file(asked["path"], name, limits.file_bytes)
-    kind = find_kind(data, name)
+    data = sent.read(asked["size"]) if asked["path"] is None else _read_file(asked["path"], name, limits.file_bytes)
+    kind = _find_kind(data, name)
     text, pages = _extract(kind, data, name, limits.text_chars)
     is_cut = len(text) > limits.text_chars
     text = text[: limits.text_chars]
@@ -90,21 +114,62 @@ def _read(asked: Mapping[str, Any], given: IO[bytes], limits: ExtractionLimits) 
 
 
 def _extract(kind: str, data: bytes, name: str, most: int) -> tuple[str, list[int]]:
-    match kind:
-        case "pdf":
-            from flowground.extraction.pdf import read_pdf  # noqa: PLC0415 - 80 ms, and few files need it
+    if kind in ("pdf", "docx", "html"):
+        from flowground.extraction import documents  # noqa: PLC0415 - 0.1 s, and few files need it
 
-            return read_pdf(data, name, most_chars=most)
-        case "docx":
-            return read_docx(data, name, most_chars=most), []
-        case "html":
-            return read_html(data, name, most_chars=most), []
-        case "csv":
-            return read_csv(data, name, most_chars=most), []
-        case "json":
-            return read_json(data, name), []
-        case _:
-            return decode(data[: most * 4 + 4], name), []
+        if kind == "pdf":
+            return documents.read_pdf(data, name, most_chars=most)
+        text = documents.read_html(data, name) if kind == "html" else documents.read_docx(data, name, most_chars=most)
+    elif kind == "csv":
+        text = _read_csv(data, name, most_chars=most)
+    elif kind == "json":
+        text = _read_json(data, name)
+    else:
+        text = decode(data[: most * 4 + 4], name)
+    return text, []
+
+
+def _read_csv(data: bytes, name: str, *, most_chars: int) -> str:
+    """A paragraph for each row, `head: value` lines: each row says by itself what its cells mean."""
+    text = decode(data, name)
+    csv.field_size_limit(_CELL_CHARS)
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text))
+        heads = [head.strip() for head in next(rows, [])]
+        parts, size = [], 0
+        for row in rows:
+            cells = (cell.strip() for cell in row)
+            lines = [f"{_name_column(heads, at)}: {cell}" for at, cell in enumerate(cells) if cell]
+            parts.append("\n".join(lines))
+            size += len(parts[-1]) + 2
+            if size > most_chars:
+                break
+    except csv.Error as error:
+        raise FileUnreadable(f"{name} cannot be read as CSV: {error}.") from None
+    return "\n\n".join(part for part in parts if part) or ", ".join(heads)
+
+
+def _find_delimiter(text: str) -> str:
+    """What the first line has most of."""
+    first = text[:_LOOKED_AT].lstrip().partition("\n")[0]
+    return max(",;\t|", key=first.count)
+
+
+def _name_column(heads: list[str], at: int) -> str:
+    return (heads[at] if at < len(heads) else "") or f"column {at + 1}"
+
+
+def _read_json(data: bytes, name: str) -> str:
+    """The same value, each of its parts on a line. Raises FileUnreadable with the place of a mistake."""
+    text = decode(data, name)
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+    except json.JSONDecodeError as error:
+        raise FileUnreadable(f"{name} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise FileUnreadable(f"{name} is nested too deeply to be read.") from None
+    except ValueError:
+        raise FileUnreadable(f"{name} holds a number that is too long to be read.") from None
 
 
 def _read_file(path: str, name: str, most: int) -> bytes:
@@ -121,6 +186,41 @@ def _read_file(path: str, name: str, most: int) -> bytes:
     if len(data) > most:
         raise FileUnreadable(f"{name} has more than {most:,} bytes, the most that is read of a file.")
     return data
+
+
+def _find_kind(data: bytes, name: str) -> str:
+    """The kind, a value of `ENDINGS`. Raises FileUnreadable where it is none of them, or not what the name says."""
+    ending = PurePath(name).suffix.lower()
+    named, found = ENDINGS.get(ending), _look_at(data)
+    if found in _TITLES:
+        if named in (None, found):
+            return found
+        raise FileUnreadable(f"{name} is {_TITLES[found]}, not what its name says: rename it to end in .{found}.")
+    if found is not None and not (found == "a program" and named and b"\0" not in data[:4096]):
+        raise FileUnreadable(f"{name} is {found}; only {READABLE} files are read.")
+    if named in _TITLES:
+        raise FileUnreadable(f"{name} ends in {ending} and is not {_TITLES[named]}: it is damaged or has a wrong name.")
+    if named is None:
+        raise FileUnreadable(f"{name} is no kind of file that is read; {READABLE} files are.")
+    return named
+
+
+def _look_at(data: bytes) -> str | None:
+    """What the bytes are by themselves: `pdf`, `docx`, or in words what is not read; None for what may be text."""
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _look_into_zip(data)
+    return next((title for begin, title in _BEGINNINGS.items() if data.startswith(begin)), None)
+
+
+def _look_into_zip(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "a ZIP archive that is damaged or cut off"
+    return next((kind for name, kind in _IN_ZIP.items() if name in names), "a ZIP archive")
 
 
 if __name__ == "__main__":

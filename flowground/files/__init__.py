@@ -16,8 +16,7 @@ from typing import Any, BinaryIO
 
 from flowground.caller import Owner
 from flowground.errors import BodyTooLarge, InvalidRequest, SentFileFailed, ServerBusy
-from flowground.extraction import ENDINGS
-from flowground.extraction.kinds import READABLE
+from flowground.extraction import ENDINGS, READABLE
 from flowground.files import disk
 from flowground.files.daily import DailyBytes
 from flowground.files.turns import Turns

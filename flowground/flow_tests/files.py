@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import InvalidRequest
-from flowground.extraction.extractor import Extractor
+from flowground.extraction.extractors import Extractor
 from flowground.files import FileRefused, refuse_kind, refuse_size
 from flowground.files.texts import find_in_folder, say_not_there
 from flowground.media_types import HEAD, find_media_type

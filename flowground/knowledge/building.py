@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
-from flowground.extraction.extractor import Extractor
+from flowground.extraction.extractors import Extractor
 from flowground.knowledge.contents import ContentSignatures
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter

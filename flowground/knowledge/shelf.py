@@ -1,7 +1,6 @@
 """One knowledge: the index that serves, the search in it, and the making of the next one."""
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from flowground.child_processes import end_child
+from flowground.child_processes import ChildProcess
 from flowground.errors import ProviderError, RunError
 from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.embeddings import Embeddings
@@ -287,26 +286,19 @@ def _make_job(sources: KnowledgeSources, place: BuildPlace) -> BuildJob:
 
 async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
     """Has the worker do a job. Raises RunError; cancelling it ends the worker."""
-    process = await asyncio.create_subprocess_exec(
-        *_PROGRAM,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=_LINE_BYTES,
-    )
-    assert process.stdin and process.stdout  # noqa: S101, PT018 - both were asked for as pipes
+    worker = await ChildProcess.start(*_PROGRAM, longest_line=_LINE_BYTES)
     try:
-        process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
-        while line := await process.stdout.readline():
-            said: dict[str, Any] = json.loads(line)
-            if "report" in said:
-                return BuildReport(**said["report"])
-            if "failed" in said:
-                raise RunError(f"The files could not be indexed: {said['failed']}.")
-            tell(said["done"], said["total"])
-        raise RunError("The files could not be indexed: the process that did it ended.")
-    except (ConnectionError, ValueError) as error:
+        await worker.send(asdict(job))
+        while True:
+            message = await worker.receive()
+            if "report" in message:
+                return BuildReport(**message["report"])
+            if "failed" in message:
+                raise RunError(f"The files could not be indexed: {message['failed']}.")
+            tell(message["done"], message["total"])
+    except EOFError:
+        raise RunError("The files could not be indexed: the process that did it ended.") from None
+    except ValueError as error:
         raise RunError(f"The files could not be indexed: {error}.") from None
     finally:
-        process.stdin.close()
-        await end_child(process)
+        await worker.kill()

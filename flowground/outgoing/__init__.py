@@ -17,7 +17,7 @@ import httpcore2
 import httpx2
 
 from flowground.errors import RunError
-from flowground.extraction.plain import find_encoding
+from flowground.extraction import find_encoding
 from flowground.outgoing.guarded import GuardedBackend
 from flowground.outgoing.hosts import Hosts
 from flowground.outgoing.settings import OutgoingSettings

@@ -1,7 +1,6 @@
 """The process that runs the built-in model, and one sentence for each way in which it may not run."""
 
 import asyncio
-import json
 import os
 import secrets
 import signal
@@ -9,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from flowground.child_processes import end_child
+from flowground.child_processes import ChildProcess
 from flowground.errors import ProviderRefused, ProviderTimeout
 from flowground.providers.builtin.sources import measure_file
 from flowground.providers.egress import EgressSettings
@@ -23,7 +22,6 @@ CONTEXT_TOKENS = 4096
 
 _SLOTS = 2
 _START_SECONDS = 120.0
-_END_SECONDS = 2.0
 _BESIDES_THE_FILE = 300_000_000
 
 _OTHER = "Name another provider's model in the flow or as `default_model` in config.yaml."
@@ -68,7 +66,7 @@ class CannotStart(ProviderRefused):
 class Child:
     """A running process and the client that talks to it. Lives on one event loop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, provider: OpenAI) -> None:
+    def __init__(self, process: ChildProcess, provider: OpenAI) -> None:
         self._process = process
         self.provider = provider
 
@@ -82,17 +80,12 @@ class Child:
         """
         check_memory(await asyncio.to_thread(measure_file, path), await asyncio.to_thread(find_available_memory))
         key = secrets.token_urlsafe(32)
-        process = await asyncio.create_subprocess_exec(
-            *(program or PROGRAM),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
-        )
+        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+        process = await ChildProcess.start(*(program or PROGRAM), environment=environment)
         try:
             address = await _wait_for_address(process, path, key)
         except BaseException:
-            await _end(process)
+            await process.kill()
             raise
         # It closes a stream's connection a moment after its end, without a word: who took that one asks once more.
         client = OpenAI(
@@ -102,7 +95,7 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None
+        return self._process.is_alive
 
     async def has_ended(self) -> bool:
         """Whether the process is gone; gives the news a moment to arrive after a broken connection."""
@@ -113,29 +106,25 @@ class Child:
     async def close(self) -> None:
         """Ends the process, whatever it is doing."""
         await self.provider.close()
-        await _end(self._process)
+        await self._process.kill()
 
 
-async def _wait_for_address(process: asyncio.subprocess.Process, path: Path, key: str) -> str:
-    assert process.stdin and process.stdout  # noqa: S101, PT018 - both were asked for as pipes
+async def _wait_for_address(process: ChildProcess, path: Path, key: str) -> str:
     asked = {"path": str(path), "key": key, "threads": _count_threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
-    process.stdin.write(json.dumps(asked).encode() + b"\n")
+    await process.send(asked)
     try:
-        with suppress(ConnectionError):  # it is gone: its end says why
-            await process.stdin.drain()
         async with asyncio.timeout(_START_SECONDS):
-            line = await process.stdout.readline()
-            if not line:
-                raise CannotStart(_explain_end(await process.wait()), needed=measure_file(path) + _BESIDES_THE_FILE)
+            answer = await process.receive()
+        if "failed" in answer:
+            raise CannotStart(answer["failed"])
+        return str(answer["ready"])
     except TimeoutError:
         raise ProviderTimeout(
             f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER
         ) from None
-    try:
-        said = json.loads(line)
-        if "failed" in said:
-            raise CannotStart(said["failed"])
-        return str(said["ready"])
+    except EOFError:
+        reason = _explain_end(await process.wait())
+        raise CannotStart(reason, needed=measure_file(path) + _BESIDES_THE_FILE) from None
     except (ValueError, KeyError, TypeError):
         raise CannotStart("ended") from None
 
@@ -147,16 +136,6 @@ def _explain_end(code: int) -> str:
     if sys.platform != "win32" and code == -signal.SIGKILL:
         return "no_memory"  # the system's answer to a process that asks for more than there is
     return "ended"
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _END_SECONDS)
-    finally:
-        await end_child(process)
 
 
 def _count_threads() -> int:

@@ -14,8 +14,7 @@ from flowground import runtime, shelving
 from flowground.access.insides import may_look
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
-from flowground.extraction import ENDINGS
-from flowground.extraction.kinds import READABLE
+from flowground.extraction import ENDINGS, READABLE
 from flowground.files.of_knowledge import FOLDER
 from flowground.knowledge import Filters, Hit, IndexedFile, explain_unmet
 from flowground.shelving import ShownKnowledge
