@@ -18,7 +18,7 @@ from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import turns
 from flowground.store.runs.records import RunCounts, RunRecord
-from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor
+from tests.counted import MIA, NOON, Clock, begin, call, limits, visitor
 from tests.store_writes import message
 
 pytestmark = pytest.mark.anyio
@@ -121,13 +121,6 @@ async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) ->
     assert (of_flow.limit.of, of_flow.flow_id, of_flow.used) == ("flow", "talk", 1)
     [_, of_flow] = await first.look(MIA, ["talk"])
     assert of_flow.used == 2
-
-
-async def test_less_than_a_whole_run_is_none(store: Store) -> None:
-    counted = limits(store, Clock(), runs_per_minute=1)
-    token = Caller("token", "t", "member")
-    await begin(counted, token)
-    assert (await refusal(counted, token)).limit == 1
 
 
 def test_what_a_run_uses_matters_where_anything_is_counted(store: Store) -> None:

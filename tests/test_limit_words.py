@@ -46,7 +46,6 @@ def test_of_a_day_one_is_told_what_was_used_and_when_it_begins_anew() -> None:
     used = "used the 1,000 tokens that {} may use a day; the limit resets at 00:00 UTC, in 2 h."
     assert tell(MIA, "person", "tokens_per_day", 1_000, 7_200)[0] == f"You have {used.format('you')}"
     assert tell(MIA, "flow", "tokens_per_day", 1_000, 7_200)[0] == f"This flow has {used.format('it')}"
-    assert tell(MIA, "address", "tokens_per_day", 1_000, 7_200)[0] == f"Your network has {used.format('it')}"
     assert "used the 0.5 EUR that you" in tell(MIA, "person", "money_per_day", 0.5, 60)[0]
 
 

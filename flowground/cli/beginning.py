@@ -1,6 +1,7 @@
 """`new-project`, `new` and `serve`: a folder with the app, a flow file to begin with, and the server."""
 
 import argparse
+import logging
 import os
 import shlex
 import sys
@@ -84,6 +85,7 @@ def _serve(given: argparse.Namespace) -> None:
         command += ["--server.address", given.host]
     if given.port:
         command += ["--server.port", str(given.port)]
+    logging.disable(logging.WARNING)  # the server logs warnings about settings itself
     load_settings()  # a wrong config.yaml is told here, in one line
     os.chdir(APP_FOLDER)  # where Streamlit looks for .streamlit/config.toml
     os.execv(command[0], command)  # noqa: S606 - Python itself, with arguments of its own and no shell
