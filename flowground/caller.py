@@ -158,7 +158,6 @@ class PageHeader(StrEnum):
     BROWSER = "x-flowground-browser"
     OUTAGE = "x-flowground-outage"
     ADDRESS = "x-flowground-address"
-    DEVICE = "x-flowground-device"
     PAGE = "x-flowground-page"
     """Whose page it is. Streamlit compares it when a page comes back."""
 

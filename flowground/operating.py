@@ -12,10 +12,11 @@ from flowground.errors import InvalidRequest, StoppedByAdmin
 from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.runtime import Runtime
-from flowground.sign_in.roster import Roster, find_name
+from flowground.sign_in.roster import find_name
 from flowground.store import Store
 from flowground.store.flows import switches
 from flowground.store.flows.switches import SAYS_CHARS, Switch, SwitchKind
+from flowground.store.people import members
 from flowground.store.runs import stop_requests, usage
 from flowground.store.runs.usage import RunningRun
 
@@ -43,7 +44,7 @@ class RunNow:
 
 
 async def list_runs(
-    store: Store, roster: Roster, interruptions: Interruptions, *, running: RunningRuns | None = None
+    store: Store, interruptions: Interruptions, *, running: RunningRuns | None = None
 ) -> tuple[list[RunNow], int]:
     """The newest `MOST_RUNS` of all processes, and how many there are. `running` are those of this one.
 
@@ -53,7 +54,7 @@ async def list_runs(
     if any(run.holder != store.process.id for run in found) and await interruptions.end_left_runs():
         found, count = await store.read(usage.list_running, most=MOST_RUNS)
     people = {person for run in found if (person := _find_person(run))}
-    names = await roster.find_names(people) if people else {}
+    names = await store.read(members.find_display_names, members=people) if people else {}
     return [_describe(run, names, running) for run in found], count
 
 
@@ -102,7 +103,7 @@ def _name_way(run: RunningRun) -> str:
 async def look(runtime: Runtime, caller: Caller) -> tuple[list[RunNow], int]:
     """As `list_runs`, for an admin."""
     await require_admin(runtime.access, caller)
-    return await list_runs(runtime.store, runtime.sign_in.roster, runtime.interruptions, running=runtime.running)
+    return await list_runs(runtime.store, runtime.interruptions, running=runtime.running)
 
 
 async def list_switches(runtime: Runtime, caller: Caller) -> list[Switch]:

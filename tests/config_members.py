@@ -28,9 +28,7 @@ class Rights:
 
 async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
     """As a server starts with these members in config.yaml."""
-    sign_in = await open_sign_in(credentials=make_credentials(**usernames))
-    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
-    return sign_in
+    return await open_sign_in(credentials=make_credentials(**usernames))
 
 
 async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:

@@ -6,6 +6,10 @@ tables.
 
 ADD_MEMBER = """INSERT INTO members (name, display_name, email, role, active, created_at)
 VALUES (:name, :display_name, :email, :role, :active, :created_at)"""
+ADD_ENTRY = """INSERT INTO config_entries (name, fingerprint, email, present)
+VALUES (:name, :fingerprint, :email, :present)"""
+LIST_ENTRIES = """SELECT config_entries.name, config_entries.fingerprint, config_entries.email, config_entries.present
+FROM config_entries ORDER BY config_entries.name"""
 ADD_PASSWORD = "INSERT INTO passwords (name, hash, changed_at) VALUES (:name, :hash, :changed_at)"
 FIND_MEMBER = """SELECT members.name, members.display_name, members.email, members.role, members.active,
 passwords.name AS has_password FROM members LEFT OUTER JOIN passwords ON passwords.name = members.name

@@ -19,12 +19,18 @@ from sqlalchemy import Connection, text
 from flowground.api import create_api
 from flowground.caller import Owner
 from flowground.runtime import Runtime
+from flowground.store import tables
+from flowground.store.database.connections import Database
+from flowground.store.flows import publications
+from flowground.store.migrations import migrate
+from flowground.store.migrations.additions import ADDITIONS
 from flowground.store.people import members, tokens
 from flowground.store.runs.conversations import make_session_key
 from tests import statements_before as before
 from tests.organization import FLOWS
 from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import running
+from tests.stored import list_sessions
 
 pytestmark = pytest.mark.anyio
 MEMBER = {"display_name": "Ann", "email": None, "role": "author", "active": True, "created_at": 1.0}
@@ -107,6 +113,48 @@ async def test_whom_it_adds_signs_in_here_and_whom_this_adds_there(both: Both) -
     await room.roster.rename(bob.id, "robert", by="tests")
     names = [(row[0], row[5]) for row in await both.old(before.LIST_MEMBERS)]
     assert names == [("ann", "ann"), ("bob", "bob")], "it knows him by the id, with which he signs in there"
+
+
+async def test_members_of_config_yaml_keep_what_they_had_there_and_go_back(url: str, tmp_path: Path) -> None:
+    """It kept of them a fingerprint and an email; the rest it read from the file."""
+    database = Database.make(url)
+    migrate(database.writer, additions=ADDITIONS[:-1])
+    digest = hashlib.sha256(HASHED.encode()).hexdigest()
+    entries = [("ada", f"hash {digest}", None, True), ("eve", "hash of another one", None, False)]
+    now, secret = time.time(), f"fg_{secrets.token_urlsafe(32)}"
+    owned = {"owner": "ada", "hash": hashlib.sha256(secret.encode()).hexdigest(), "flows": None, "expires_at": None}
+    signed_in = {"id": "theirs", "member": "ada", "created_at": now, "expires_at": now + 1000, "agent": None}
+    talk = {"flow_id": "talk", "owner": "member:ada", "session_id": "s"}
+    chat = {"id": make_session_key(**talk), "title": "t", "created_at": now, "updated_at": now, "messages": 1}
+    statements: list[tuple[str, dict[str, Any]]] = [
+        *(
+            (before.ADD_ENTRY, dict(zip(("name", "fingerprint", "email", "present"), one, strict=True)))
+            for one in entries
+        ),
+        (before.ADD_SIGN_IN, signed_in),
+        (before.ADD_TOKEN, {"id": "t", "name": "old", "prefix": secret[:8], "created_at": 1.0, "uses": 0, **owned}),
+        (before.BEGIN_SESSION, talk | chat),
+    ]
+    with database.writer.begin() as connection:
+        for statement, values in statements:
+            connection.execute(text(statement), values)
+        connection.execute(tables.audiences.insert(), {"flow_id": "talk", "kind": "member", "name": "ada"})
+        shared = {"shared": True, "audience": "people", "changed_by": "x", "changed_at": 1.0}
+        connection.execute(tables.publications.insert(), {"flow_id": "talk", **shared})
+    usernames = {"ada": {"password": HASHED, "roles": ["author"], "name": "Ada"}}
+    config = {"database": url, "credentials": {"usernames": usernames}}
+    for _ in range(2):
+        async with running(tmp_path, FLOWS, config=config) as runtime:
+            room, read = runtime.sign_in, runtime.store.read
+            cookie = room.cookies.write_sign_in(username="ada", sign_in_id="theirs", expires_at=now + 1000)
+            caller, token = await room.verify_cookie(cookie), await room.verify_token(secret)
+            assert (caller and caller.role, token and (token.role, token.person)) == ("author", ("author", "ada"))
+            assert await room.check_password("ada", PASSWORD, "here") is not None
+            assert len(await read(list_sessions, flow_id="talk", owner="member:ada")) == 1
+            assert (await read(publications.read_sharing, flow_id="talk")).members == {"ada"}
+            rows = await read(lambda to: [tuple(row) for row in to.execute(text(before.LIST_ENTRIES))])
+            assert [(*row[:3], bool(row[3])) for row in rows] == entries
+            assert [one.is_active for one in await room.roster.list_members()] == [True]
 
 
 async def test_sign_ins_count_on_both_sides(both: Both) -> None:

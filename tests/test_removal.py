@@ -1,5 +1,6 @@
 """Who was removed is nowhere any more; what they did still counts, under a word that leads back to nobody."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -56,7 +57,7 @@ async def make_member(store: Store, name: str) -> str:
     await write(switches.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
     for tried, address in ((name, f"from {name}"), (f"{attempts.REQUESTS} {member}", "access")):
         await write(attempts.begin, name=tried, address=address)
-    await write(attempts.note_success, name=name, address="203.0.113.7", counted_as="another")
+    await write(attempts.note_success, name=name, address="203.0.113.7")
     for whom in (member, "somebody"):
         link: dict[str, Any] = {"kind": "reset", "member": whom, "hashed": uuid4().hex, "expires_at": 9e9, "by": by}
         await write(password_links.add, **link)
@@ -119,14 +120,14 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
 
 
 async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store, url: str, tmp_path: Path) -> None:
-    before = {"ada": ConfigEntry("one password", f"{WORD}@example.com")}
-    await store.write(config_entries.reconcile, entries=before)
+    ada = ConfigEntry("ada", "Ada", "member", f"{WORD}@example.com", "one password")
+    await store.write(config_entries.take_in, entries=[ada])
     await store.write(keep_preset, owner="member:ada", overrides=WORD)
     for number in range(30):
         await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
     assert find_everywhere(url, tmp_path)
-    after = {"ada": ConfigEntry("another password", "ada.k@example.com")}
-    (change,) = await store.write(config_entries.reconcile, entries=after)
+    other = replace(ada, email="ada.k@example.com", fingerprint="another password")
+    (change,), _ = await store.write(config_entries.take_in, entries=[other])
     assert change.what == "replaced"
     await finish_removals(store)
     await_none(url, tmp_path)

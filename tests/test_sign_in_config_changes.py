@@ -7,13 +7,13 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from flowground.errors import ConfigError, NotSignedIn
+from flowground.errors import ConfigError, InvalidRequest, NotSignedIn
 from flowground.store import Store, tables
-from flowground.store.people import config_entries, members, tokens
+from flowground.store.people import members, tokens
 from tests.canary import finish_removals
 from tests.config_members import ADA, OTHER, holds, id_of, rights_of, said, serve
 from tests.page_socket import Browser, open_page
-from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
+from tests.people import HASHED, PASSWORD, Open, make_cookie
 from tests.servers import AppServer
 from tests.tickets import open_browser
 
@@ -27,18 +27,6 @@ async def test_a_restart_with_the_same_file_ends_nothing(open_sign_in: Open, sto
         sign_in = await serve(open_sign_in, ada=changed)
         assert (await holds(sign_in, had))[:2] == [True, True]
     assert await said(store, "ada") == 1
-
-
-async def test_the_first_start_that_remembers_the_file_ends_nothing(open_sign_in: Open, store: Store) -> None:
-    """As after an update: the release before knew no fingerprints."""
-    before = await open_sign_in(credentials=make_credentials(ada=ADA))
-    had = await rights_of(before, store, "ada")
-    await before.roster.set_password("ada", "set in the app", by="x")
-    cookie = await make_cookie(before, "ada")
-    after = await serve(open_sign_in, ada=ADA | {"password": OTHER})
-    assert await after.verify_cookie(cookie) is not None
-    assert await after.verify_token(had.token) is not None
-    assert await after.check_password("ada", "set in the app", "here") is not None
 
 
 async def test_another_password_ends_every_proof_and_keeps_what_was_said(
@@ -95,24 +83,29 @@ async def test_who_comes_back_inherits_nothing(
     assert (await holds(sign_in, had), await said(store, "ada")) == (NONE, 0)
 
 
+async def test_who_left_the_file_is_out_in_a_process_that_still_has_the_older_one(
+    open_sign_in: Open, store: Store
+) -> None:
+    older = await serve(open_sign_in, ada=ADA, bob=ADA)
+    had, bob = await rights_of(older, store, "ada"), await rights_of(older, store, "bob")
+    newer = await serve(open_sign_in, bob=ADA)
+    assert (await holds(older, had), await holds(older, bob)) == (NONE, ALL)
+    assert await older.check_password("ada", PASSWORD, "here") is None
+    gone, stays = await newer.roster.list_members()
+    assert (gone.name, gone.source, gone.is_active, stays.is_active) == ("ada", "config", False, True)
+    with pytest.raises(InvalidRequest, match="already a member ada"):
+        await newer.roster.add("ada", by="x")
+    assert await store.write(members.remove, member="ada", by="cli")
+    assert [one.name for one in await newer.roster.list_members()] == ["bob"]
+    assert (await newer.roster.add("ada", by="x")).id.startswith("ada~")
+
+
 async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign_in: Open, store: Store) -> None:
     had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
     for _ in range(2):
         await serve(open_sign_in, bob=ADA)
     sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
     assert (await said(store, "ada"), await holds(sign_in, had)) == (1, NONE)
-
-
-async def test_a_name_that_was_somebody_elses_meanwhile_inherits_nothing(open_sign_in: Open, store: Store) -> None:
-    await serve(open_sign_in, ada=ADA)
-    sign_in = await serve(open_sign_in, bob=ADA)
-    other = (await sign_in.roster.add("ada", password="another good phrase", by="x")).id
-    await rights_of(sign_in, store, other)
-    assert (other != "ada", await said(store, other)) == (True, 1)
-    await store.write(members.remove, member=other, by="x")
-    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
-    back = await sign_in.roster.find_named("ada")
-    assert (back and back.id, await said(store, other), await said(store, "ada")) == ("ada", 0, 0)
 
 
 async def test_a_start_that_leaves_the_email_out_forgets_none(
@@ -135,14 +128,6 @@ async def test_a_start_that_leaves_the_email_out_forgets_none(
     assert (await id_of(sign_in, "ada"), await said(store, other)) == (other, 1)
 
 
-async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, store: Store) -> None:
-    """Else the server, which still takes the old password, would find nothing changed at its next start."""
-    sign_in = await serve(open_sign_in, ada=ADA)
-    await open_sign_in(credentials=make_credentials(ada=ADA | {"password": OTHER}))
-    had = await rights_of(sign_in, store, "ada")
-    assert await holds(await serve(open_sign_in, ada=ADA | {"password": OTHER}), had) == NONE
-
-
 @pytest.mark.parametrize(
     ("then", "stays"), [(PASSWORD, True), ("another plain one", False), pytest.param(HASHED, False, id="a hash")]
 )
@@ -151,13 +136,6 @@ async def test_a_plain_password_is_compared_too(open_sign_in: Open, store: Store
     assert await holds(await serve(open_sign_in, ada={"password": then}), had) == [stays] * 4
     kept = await store.read(lambda connection: str(connection.execute(tables.config_entries.select()).all()))
     assert PASSWORD not in kept
-
-
-async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: Store) -> None:
-    one = {"ada": config_entries.ConfigEntry("a", None)}
-    assert await store.write(config_entries.reconcile, entries=one) == []
-    two = {"ada": config_entries.ConfigEntry("b", None)}
-    assert [len(await store.write(config_entries.reconcile, entries=two)) for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize("password", [HASHED, PASSWORD], ids=["a hash", "a plain one"])
@@ -174,7 +152,6 @@ async def test_an_entry_that_says_its_id_may_be_renamed(open_sign_in: Open, stor
     assert (newcomer.startswith("ada~"), await id_of(sign_in, "lovelace")) == (True, "ada")
     assert sorted(member.id for member in await sign_in.roster.list_members()) == ["ada", newcomer]
     assert (await said(store, "ada"), await said(store, newcomer)) == (1, 0)
-    assert (await serve(open_sign_in, ada={"password": OTHER}, **renamed)).roster.find_config_role(newcomer) == "member"
     sign_in = await serve(open_sign_in, lovelace={"password": OTHER, "email": "else@example.com", "id": "ada"})
     assert (await id_of(sign_in, "lovelace"), await said(store, "ada")) == ("ada", 1)
 
@@ -215,12 +192,9 @@ async def test_a_first_start_gives_no_entry_the_id_of_another_one(open_sign_in: 
         await store.write(members.rename, member=member.id, name="robert", by="cli")
     else:
         await store.write(members.remove, member=member.id, by="cli")
-    beside = await open_sign_in(credentials=make_credentials(ada=ADA | {"roles": ["admin"]}))
-    assert await id_of(beside, "ada") == "ada~", "a command before the server's start"
     for _ in range(2):
         sign_in = await serve(open_sign_in, ada=ADA | {"roles": ["admin"]})
         assert (await id_of(sign_in, "ada")).startswith("ada~")
-        assert sign_in.roster.find_config_role("ada") is None
         caller = await sign_in.verify_token(token)
         assert (caller and caller.role) == ("member" if left == "renamed" else None)
 
@@ -234,15 +208,6 @@ async def test_a_first_start_gives_no_entry_the_id_that_another_says_it_has(open
     sign_in = await serve(open_sign_in, **again)  # two who are new at a later start
     assert await id_of(sign_in, "zoe") == "eve"
     assert (await id_of(sign_in, "eve")).startswith("eve~")
-
-
-async def test_a_first_start_leaves_members_of_the_file_what_they_had_before(open_sign_in: Open, store: Store) -> None:
-    """As after an update from a release that knew neither fingerprints nor ids."""
-    had = await rights_of(await open_sign_in(credentials=make_credentials(ada=ADA)), store, "ada")
-    for _ in range(2):
-        sign_in = await serve(open_sign_in, ada=ADA)
-        assert await id_of(sign_in, "ada") == "ada"
-    assert (await holds(sign_in, had), await said(store, "ada")) == (ALL, 1)
 
 
 async def test_the_id_of_somebody_who_was_removed_is_refused_in_the_file(open_sign_in: Open, store: Store) -> None:
@@ -264,15 +229,6 @@ async def test_an_id_that_a_release_before_gave_again_stays_its_entrys(open_sign
     await store.write(lambda to: [to.execute(tables.identities.delete())])
     sign_in = await serve(open_sign_in, lovelace=ADA | {"id": "ada"})
     assert await id_of(sign_in, "lovelace") == "ada"
-
-
-async def test_who_moved_from_the_file_to_the_app_keeps_what_they_have_there(open_sign_in: Open, store: Store) -> None:
-    await serve(open_sign_in, ada=ADA)
-    moved = await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
-    sign_in = await open_sign_in()
-    had = await rights_of(sign_in, store, moved.id)
-    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
-    assert await holds(sign_in, had) == ALL
 
 
 def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ JOBS = [
     one(erasing.find_surplus, keep=9, before=1.0, limit=9),
     # People
     *each({"flows": FLOWS}, access_requests.list_open, access_requests.count_open),
-    one(access_requests.list_open, flows=FLOWS, words=[SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]),
+    one(access_requests.list_open, flows=FLOWS, words=[SearchedWord("a", ["echo"]), SearchedWord("b")]),
     one(access_requests.find_last, flow_id="echo", member="ada"),
     *(one(sign_ins.find_page, member="ada", limit=25), one(sign_ins.check, sign_in_id="s")),
     *(one(tokens.find_page, only=TokenFilter("ada"), limit=25), one(tokens.find_any, secret="fg_" + "x" * 43)),

@@ -58,12 +58,9 @@ async def find_waiting(
     mine = await _list_mine(access, caller, flow_id)
     if not mine:
         return [], 0
-    configured = await access.sign_in.roster.list_configured() if words else []
     searched = [
         SearchedWord(
-            word,
-            _list_addresses(wired for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)])),
-            [one.id for one in configured if has_words(f"{one.name} {one.display_name}", [fold(word)])],
+            word, _list_addresses(wired for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)]))
         )
         for word in words.split()[:_MOST_WORDS]
     ]

@@ -12,7 +12,6 @@ from typing import Any
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest
-from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.sign_ins import BrowserSignIn
@@ -26,9 +25,7 @@ _MOST_SIGN_INS = _MOST_FILES = 10_000
 """Of the newest, in a file of one's data."""
 
 
-async def change_password(
-    access: Access, caller: Caller, old: str, new: str, *, address: str, device: Device | None = None
-) -> None:
+async def change_password(access: Access, caller: Caller, old: str, new: str, *, address: str) -> None:
     """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
 
     Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
@@ -36,7 +33,7 @@ async def change_password(
     """
     caller = await access.require_member(caller)
     member = await access.sign_in.roster.find(caller.id)
-    if member is None or await access.sign_in.check_password(member.name, old, address, device) is None:
+    if member is None or await access.sign_in.check_password(member.name, old, address) is None:
         raise InvalidRequest("This is not your current password.")
     if old.strip() == new.strip():
         raise InvalidRequest("The new password is the same as the old one.")

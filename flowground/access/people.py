@@ -86,7 +86,7 @@ async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
 async def set_role(access: Access, caller: Caller, member: str, role: Role) -> None:
     """Acts at the member's next action. Raises InvalidRequest; NotAllowed for the last admin and for members of
     config.yaml, whose role stands there."""
-    await _change_member(access, caller, member, partial(members.set_role, role=role), hint="Their role is set there.")
+    await _change_member(access, caller, member, partial(members.set_role, role=role))
 
 
 async def set_active(access: Access, caller: Caller, member: str, *, is_active: bool) -> None:
@@ -135,12 +135,9 @@ async def require_author(access: Access, caller: Caller) -> None:
         raise NotAllowed("Only admins and authors may do this.")
 
 
-async def _change_member(
-    access: Access, caller: Caller, member: str, change: Callable[..., bool], *, hint: str | None = None
-) -> None:
-    """For who is not of config.yaml: `hint` says what to do there. Raises InvalidRequest where nobody has this id."""
+async def _change_member(access: Access, caller: Caller, member: str, change: Callable[..., bool]) -> None:
+    """For whom config.yaml does not name. Raises InvalidRequest where nobody else has this id."""
     by = await require_admin(access, caller)
-    roster = access.sign_in.roster
-    roster.require_stored(member, hint=hint)
-    if not await access.store.write(change, member=member, by=by, keep_admin=not roster.has_configured_admin):
+    await access.sign_in.roster.require_stored(member)
+    if not await access.store.write(change, member=member, by=by, keep_admin=True):
         raise InvalidRequest(f"There is no member {member}.")

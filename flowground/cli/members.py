@@ -107,9 +107,8 @@ async def _list(_: argparse.Namespace) -> None:
 
 
 async def _rename(given: argparse.Namespace) -> None:
-    async with _open_member(given.name) as (store, roster, member):
-        name = roster.require_free(given.new)
-        await store.write(members.rename, member=member.id, name=name, by=ACTOR)
+    async with _open_member(given.name) as (_, roster, member):
+        name = await roster.rename(member.id, given.new, by=ACTOR)
     tell(f"{member.name} signs in as {name} from now on; the password stays.")
 
 
@@ -120,11 +119,10 @@ async def _show_as(given: argparse.Namespace) -> None:
 
 
 async def _remove(given: argparse.Namespace) -> None:
-    async with _open_member(given.name) as (store, roster, member):
+    async with _open_member(given.name) as (store, _, member):
         owners = await store.read(list_owners, member=member.id)
         # As the page does it: an organization without an admin could be administered by nobody but the command line.
-        keep_admin = not roster.has_configured_admin
-        await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
+        await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=True)
         await _wait_for_ends(store, owners)
         await _erase(store)
         left = await store.read(removals.list_removals)
@@ -150,20 +148,19 @@ async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
 
 @asynccontextmanager
 async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]:
-    """A member of the database, by the name they sign in with. Raises InvalidRequest, NotAllowed.
+    """A member whom config.yaml does not name, by the name they sign in with. Raises InvalidRequest, NotAllowed.
 
-    The database is asked first: a name that stands in config.yaml too would keep the app from starting.
+    The file is not read: a name that stands in both would keep the app from starting.
     """
     settings, name = load_settings(), clean_name(name)
     async with open_store(settings) as store:
         with closing(SignIn(settings, store)) as sign_in:
-            found = await store.read(members.find_named, name=name)
-            if found.member is None:
+            member = await sign_in.roster.find_named(name)
+            if member is None:
                 everyone = await sign_in.roster.list_members()
-                configured = next((member.id for member in everyone if member.name == name), name)
-                sign_in.roster.require_stored(configured)
                 raise InvalidRequest(say_no_such("member", name, [member.name for member in everyone]))
-            yield store, sign_in.roster, found.member
+            await sign_in.roster.require_stored(member.id)
+            yield store, sign_in.roster, member
 
 
 def _ask_password(*, from_input: bool) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from functools import partial
 
 from flowground import operating, own_runs
@@ -16,12 +15,12 @@ from flowground.interruptions import Interruptions
 from flowground.loader import Catalogue
 from flowground.providers import KINDS
 from flowground.settings import Settings
-from flowground.sign_in import SignIn
 from flowground.sign_in.roster import find_name
 from flowground.store import Store
 from flowground.store.flows import publications, switches
 from flowground.store.flows.publications import Publication
 from flowground.store.flows.switches import Switch, SwitchKind
+from flowground.store.people import members
 from flowground.store.runs import stop_requests, usage
 from flowground.words import count
 
@@ -56,8 +55,7 @@ def _add_switches(commands: Commands, kind: SwitchKind, says: str, find: Callabl
 async def _list_runs(_: argparse.Namespace) -> None:
     settings = load_settings()
     async with open_store(settings) as store:
-        with closing(SignIn(settings, store)) as sign_in:
-            found, total = await operating.list_runs(store, sign_in.roster, Interruptions(store))
+        found, total = await operating.list_runs(store, Interruptions(store))
     print_table(
         ("ID", "FLOW", "WHO", "BY", "SINCE", "SAID"),
         [(run.id, run.flow_id, run.who, run.way, write_minute(run.started_at), _write_said(run)) for run in found],
@@ -108,7 +106,7 @@ async def _list_flows(_: argparse.Namespace) -> None:
     async with open_store(settings) as store:
         shared = {item.flow_id: item for item in await store.read(publications.list_publications) if item.is_in_force}
         off = {item.name: item for item in await store.read(switches.list_switches) if item.kind == "flow"}
-        names = await _find_names(settings, store, off.values())
+        names = await _find_names(store, off.values())
     wrong = catalogue.list_problems()
     print_table(
         ("ID", "NAME", "ADDRESS", "SHARED_WITH", "STATE"),
@@ -143,7 +141,7 @@ async def _list_providers_off(_: argparse.Namespace) -> None:
     settings = load_settings()
     async with open_store(settings) as store:
         found = await store.read(switches.list_switches)
-        names = await _find_names(settings, store, found)
+        names = await _find_names(store, found)
     print_table(
         ("NAME", "SINCE", "BY", "TOLD"),
         [
@@ -154,11 +152,10 @@ async def _list_providers_off(_: argparse.Namespace) -> None:
     )
 
 
-async def _find_names(settings: Settings, store: Store, switched: Iterable[Switch]) -> Mapping[str, str]:
+async def _find_names(store: Store, switched: Iterable[Switch]) -> Mapping[str, str]:
     """Who switched something off, by id."""
     ids = {Owner.read(switch.changed_by).id for switch in switched if switch.changed_by != ACTOR}
-    with closing(SignIn(settings, store)) as sign_in:
-        return await sign_in.roster.find_names(ids)
+    return await store.read(members.find_display_names, members=ids)
 
 
 def _name_actor(actor: str, names: Mapping[str, str]) -> str:

@@ -64,7 +64,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
-    """Members of config.yaml and database. Raises ConfigError."""
+    """Members, those of config.yaml as the file names them now. Raises ConfigError."""
     async with open_store(settings) as store:
         with closing(SignIn(settings, store)) as sign_in:
             await sign_in.roster.start()

@@ -172,9 +172,9 @@ class EventReader(ABC):
     """Reads a stream of server-sent events as its bytes come; what one event means, a kind of server says.
 
     `has_ended` says that the model is finished: token counts and the last event may still come, text does not;
-    `is_done` that the last event came. `LONGEST_ANSWER` bounds one event as it bounds a whole answer, and what the model
-    thinks. `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its
-    reader has set it.
+    `is_done` that the last event came. `LONGEST_ANSWER` bounds one event, a whole answer and what the model thinks.
+    `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its reader has
+    set it.
     """
 
     def __init__(self, provider: str = "") -> None:

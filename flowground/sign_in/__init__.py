@@ -9,14 +9,19 @@ import secrets
 import time
 from uuid import uuid4
 
-from flowground.caller import LOCAL_OWNER, Caller, Role
+from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.links import PasswordLinks
-from flowground.sign_in.passwords import Bcrypt, Compare, compare_by_bcrypt
-from flowground.sign_in.roster import Roster
-from flowground.sign_in.signed_cookies import Device, SignedCookies
-from flowground.sign_in.tries import Tries, clean_attempt_name, describe_lockout
+from flowground.sign_in.passwords import (
+    Bcrypt,
+    Compare,
+    Tries,
+    clean_attempt_name,
+    compare_by_bcrypt,
+    describe_lockout,
+)
+from flowground.sign_in.roster import PasswordLinks, Roster
+from flowground.sign_in.signed_cookies import SignedCookies
 from flowground.store import Store
 from flowground.store.people import members, sign_ins
 from flowground.store.people.members import Member
@@ -38,7 +43,7 @@ class SignIn:
         self._days = settings.cookie.expiry_days
         self.cookies = SignedCookies(settings)
         self._bcrypt = Bcrypt()
-        self.roster = Roster(settings, store=store, bcrypt=self._bcrypt)
+        self.roster = Roster(settings, store=store, bcrypt=self._bcrypt, key=self.cookies.key)
         self.tries = Tries(store)
         self.links = PasswordLinks(store, self.roster, self.tries)
         self.knows_an_account = False
@@ -98,7 +103,6 @@ class SignIn:
         name: str,
         password: str,
         address: str,
-        device: Device | None = None,
         *,
         compare: Compare = compare_by_bcrypt,
     ) -> Member | None:
@@ -111,27 +115,14 @@ class SignIn:
         with self._bcrypt.wait_in_line():
             name = clean_attempt_name(name)
             login = await self.roster.find_login(name)
-            device = await self._find_known(name, device)
-            wait = await self.tries.count(name, address, device)
+            wait = await self.tries.count(name, address)
             if wait:
                 raise describe_lockout(wait)
             is_right = await self._bcrypt.matches(password, login.password if login else None, compare)
             if login is None or not is_right:
                 return None
-            await self.tries.note_success(name, address, device)
+            await self.tries.note_success(name, address)
             return login.member
-
-    async def find_wait(self, name: str, address: str, device: Device | None = None) -> float:
-        """Seconds until a password for this name may be tried from here again; 0: now."""
-        name = clean_attempt_name(name)
-        return await self.tries.find_wait(name, address, await self._find_known(name, device))
-
-    async def _find_known(self, name: str, device: Device | None) -> Device | None:
-        """The browser, where whoever has this name now signed in before."""
-        if device is None:
-            return None
-        member = await self.roster.find_named(name)
-        return device if member is not None and device.knows(member.id) else None
 
     # Sign-in sessions
 
@@ -190,15 +181,14 @@ class SignIn:
             return None
         if state.member is None:
             return None if state.has_had_account else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
-        role = self._find_role(state.member, state.role if state.is_active else None)
-        return None if role is None else Caller("member", state.member, role, sign_in_id=sign_in_id)
+        return None if state.role is None else Caller("member", state.member, state.role, sign_in_id=sign_in_id)
 
     async def verify_token(self, secret: str, *, counts_use: bool = True) -> Caller | None:
         """Who calls with this application token: its scope, with its owner's present role. Counts a use where asked."""
         token = await self._store.use_token(secret, counts_use=counts_use)
         if token is None:
             return None
-        role = "admin" if token.owner is None else self._find_role(token.owner, token.owner_role)
+        role = "admin" if token.owner is None else token.owner_role
         flows = None if token.flows is None else frozenset(token.flows)
         if role is None:
             return None
@@ -216,6 +206,3 @@ class SignIn:
     async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
         """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
         return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
-
-    def _find_role(self, member: str, stored: Role | None) -> Role | None:
-        return self.roster.find_config_role(member) or stored

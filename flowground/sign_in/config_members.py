@@ -3,8 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest
 from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, is_hash, read_cost
-from flowground.store.people.members import Member
+from flowground.store.people.config_entries import ConfigEntry
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._@+~-]{0,79}\Z")
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
@@ -32,79 +31,77 @@ class _Entry(BaseModel):
     roles: list[str] | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigMember:
-    """`password` is a bcrypt hash, or plain text that fits the rules, or None.
+def read_config_members(usernames: Mapping[str, Any], key: str) -> list[ConfigEntry]:
+    """Entries by clean names. `key` keeps the fingerprints of plain passwords from being guessed: no database has it.
 
-    `id` is the member's, where the file says so; until it is settled what others have, `member.id` is the name.
+    Raises ConfigError naming the entry that is wrong.
     """
-
-    member: Member
-    password: str | None
-    id: str | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        return self.password is not None and not is_hash(self.password)
-
-    def make_fingerprint(self, key: str) -> str:
-        """Changes with the password. A plain one is kept from guessing by the cookie's key, which no database has."""
-        name = self.id or self.member.name
-        if self.password is None:
-            return "none"
-        if not self.is_plain:
-            return f"hash {hashlib.sha256(self.password.encode()).hexdigest()}"
-        return f"plain {hmac.digest(key.encode(), f'{name} {self.password}'.encode(), hashlib.sha256).hex()}"
-
-
-def read_config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:
-    """By clean name. Raises ConfigError naming the entry that is wrong."""
-    members: dict[str, ConfigMember] = {}
+    found: dict[str, ConfigEntry] = {}
     for written, fields in usernames.items():
         place = f"credentials.usernames.{written}"
         name = clean_name(str(written))
         if not name or any(character.isspace() for character in name):
             raise ConfigError(f"{place}: a name has no spaces")
-        if name in members:
+        if name in found:
             raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
-        members[name] = _read_member(name, fields, place)
-        same = [other for other, entry in members.items() if entry.id and entry.id == members[name].id]
-        if len(same) > 1:
-            raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
-    return members
+        entry = _read_member(name, fields, place, key)
+        _require_own_id(entry, found.values(), place)
+        found[name] = entry
+    return list(found.values())
 
 
-def _read_member(name: str, fields: Any, place: str) -> ConfigMember:
+def _require_own_id(entry: ConfigEntry, others: Iterable[ConfigEntry], place: str) -> None:
+    same = [other.name for other in others if entry.id and other.id == entry.id]
+    if same:
+        raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
+
+
+def _read_member(name: str, fields: Any, place: str, key: str) -> ConfigEntry:
     try:
         entry = _Entry.model_validate(fields)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in (place, *problem["loc"]))
         raise ConfigError(f"{where}: {problem['msg']}") from None
-    password = entry.password
-    if password is not None and not is_hash(password):
+    is_plain = entry.password is not None and not is_hash(entry.password)
+    password = _check_password(entry.password, place) if entry.password is not None else None
+    if entry.id is not None and not _ID.match(entry.id):
+        raise ConfigError(f"{place}.id: an id has 1 to 80 of the characters a–z, 0–9, and . _ @ + ~ - after the first")
+    full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
+    return ConfigEntry(
+        name,
+        display_name=full_name or entry.name or name,
+        role=_choose_role(entry.roles),
+        email=entry.email,
+        fingerprint=_make_fingerprint(entry.id or name, password, key),
+        id=entry.id,
+        password=password,
+        is_plain=is_plain,
+    )
+
+
+def _check_password(password: str, place: str) -> str:
+    """A bcrypt hash, or plain text as it is hashed. Raises ConfigError."""
+    if not is_hash(password):
         try:
-            password = clean_password(password)
+            return clean_password(password)
         except InvalidRequest as error:
             raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
-    elif password is not None and not LEAST_COST <= read_cost(password) <= MOST_COST:
+    if not LEAST_COST <= read_cost(password) <= MOST_COST:
         raise ConfigError(
             f"{place}.password: a bcrypt hash of cost {read_cost(password)}; it may be {LEAST_COST} to {MOST_COST}",
             hint="One step more is twice the work, of every sign-in.",
         )
-    if entry.id is not None and not _ID.match(entry.id):
-        raise ConfigError(f"{place}.id: an id has 1 to 80 of the characters a–z, 0–9, and . _ @ + ~ - after the first")
-    full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
-    member = Member(
-        id=entry.id or name,
-        name=name,
-        display_name=full_name or entry.name or name,
-        email=entry.email,
-        role=_choose_role(entry.roles),
-        has_password=password is not None,
-        source="config",
-    )
-    return ConfigMember(member, password, entry.id)
+    return password
+
+
+def _make_fingerprint(name: str, password: str | None, key: str) -> str:
+    """Changes with the password."""
+    if password is None:
+        return "none"
+    if is_hash(password):
+        return f"hash {hashlib.sha256(password.encode()).hexdigest()}"
+    return f"plain {hmac.digest(key.encode(), f'{name} {password}'.encode(), hashlib.sha256).hex()}"
 
 
 def _choose_role(roles: list[str] | str | None) -> Role:

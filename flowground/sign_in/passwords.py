@@ -1,10 +1,11 @@
-"""Passwords: the rules, and bcrypt off the event loop.
+"""Passwords: the rules, bcrypt off the event loop, and the count of those that were tried.
 
 A check takes a quarter of a second of CPU. It runs on two threads of its own, and only so many may wait: whoever
-floods the form slows sign-ins, not the app.
+floods the form slows sign-ins, not the app. Tries are counted, so that guessing stays slow.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,10 @@ from pathlib import Path
 import bcrypt
 
 from flowground.errors import InvalidRequest, NotSignedIn
+from flowground.store import Store
+from flowground.store.people import attempts
+from flowground.store.sql import make_storable
+from flowground.words import count
 
 MIN_CHARS = 8
 MAX_BYTES = 72
@@ -21,6 +26,12 @@ MAX_BYTES = 72
 _THREADS = 2
 _WAITING = 40
 _HASH = re.compile(r"\$2[aby]\$\d\d\$.{53}\Z")
+
+_NAME_CHARS = 254
+# What else is counted stands beside the passwords in one table. No member's name holds a space, and no address is
+# "access": so none of these is counted together with somebody's passwords.
+_LINKS = "a link"
+_ACTS = "access"
 
 _COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split("\n"))
 """Written for Flowground from what is generally known to be tried first; in lower case, none shorter than allowed."""
@@ -136,3 +147,54 @@ def _can_be_one(password: str) -> bool:
         return len(password.encode()) <= MAX_BYTES
     except UnicodeEncodeError:  # half a letter
         return False
+
+
+class Tries:
+    """By name, as it was typed, and address. What is counted lies in the store, for all processes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def count(self, name: str, address: str) -> float:
+        """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
+        return await self._store.write(
+            attempts.begin, name=clean_attempt_name(name), address=address, in_all=attempts.IN_ALL
+        )
+
+    async def count_bad_link(self, address: str) -> None:
+        """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
+        guess, so no number of addresses shuts them for all."""
+        wait = await self._store.write(attempts.begin, name=_LINKS, address=address, per_name=None)
+        if wait:
+            raise describe_lockout(wait, "links")
+
+    async def count_request(self, member: str) -> float:
+        """Counts an access request. 0: it may be made; else the seconds to wait."""
+        name = clean_attempt_name(f"{attempts.REQUESTS} {member}")
+        return await self._store.write(attempts.begin, name=name, address=_ACTS, per_name=None)
+
+    async def count_copy(self, member: str) -> float:
+        """As `count_request`, for a copy of a shared chat."""
+        most, name = attempts.MOST_COPIES, clean_attempt_name(f"{attempts.COPIES} {member}")
+        return await self._store.write(attempts.begin, name=name, address=_ACTS, per_address=most, per_name=None)
+
+    async def note_success(self, name: str, address: str) -> None:
+        """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
+        await self._store.write(attempts.note_success, name=clean_attempt_name(name), address=address)
+
+    async def find_wait(self, name: str, address: str) -> float:
+        """Seconds until this name may be tried from here again; 0: now."""
+        return await self._store.read(
+            attempts.find_wait, name=clean_attempt_name(name), address=address, in_all=attempts.IN_ALL
+        )
+
+
+def clean_attempt_name(name: str) -> str:
+    """No attempt is kept under more than a name's length."""
+    return make_storable(clean_name(name)[:_NAME_CHARS])
+
+
+def describe_lockout(wait: float, what: str = "passwords") -> NotSignedIn:
+    """The error that says how long one has to wait; `wait` are seconds."""
+    minutes = max(1, math.ceil(wait / 60))
+    return NotSignedIn(f"Too many wrong {what}. Try again in {count(minutes, 'minute')}.", code="locked_out")

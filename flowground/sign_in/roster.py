@@ -1,31 +1,35 @@
-"""Everyone who may sign in: the members of config.yaml and those of the database, as one list."""
+"""Everyone who may sign in, and the one-time links with which somebody chooses the password of one member."""
 
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import Future
+import secrets
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from flowground.caller import Role
-from flowground.errors import ConfigError, InvalidRequest, NotAllowed
+from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.settings import Settings
-from flowground.sign_in.config_members import ConfigMember, read_config_members
-from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, read_cost
+from flowground.sign_in.config_members import read_config_members
+from flowground.sign_in.passwords import Bcrypt, Tries, clean_name, clean_password, read_cost
 from flowground.store import Store
-from flowground.store.people import config_entries, identities, members
+from flowground.store.people import config_entries, members, password_links
 from flowground.store.people.config_entries import ConfigEntry, What
-from flowground.store.people.members import Member, StoredMember
+from flowground.store.people.members import Member
+from flowground.store.people.password_links import LinkKind, PasswordLink
+from flowground.store.people.tokens import hash_secret
 from flowground.words import fold, read_name
 
 _log = logging.getLogger(__name__)
+GOOD_FOR_SECONDS: dict[LinkKind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
 _SAID: dict[What, str] = {
     "gone": "config.yaml no longer names %s: their sign-ins, links and tokens have ended; "
     "what they said stays until the name comes with another password",
     "back": "config.yaml names %s again, with the password of before: what they said is theirs, and they sign in anew",
     "new_password": "config.yaml has another password for %s: "
     "their sign-ins, links, tokens and an older password of the app have ended, what they said stays",
-    "replaced": "config.yaml has another password and another email for %s: "
+    "replaced": "config.yaml names %s with another password, and another email or after a time without the name: "
     "taken for somebody else, who inherits nothing",
 }
 NAME_CHARS = 100
@@ -54,143 +58,62 @@ def suggest_name(shown: str) -> str:
 
 
 class Roster:
-    """Members, by id or by the clean name they sign in with. Those of config.yaml count while the file names them."""
+    """Members, by id or by the clean name they sign in with. Those of config.yaml are taken into the database."""
 
-    def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt) -> None:
-        """Raises ConfigError when config.yaml's members are wrong."""
+    def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt, key: str) -> None:
+        """`key` is the cookie's. Raises ConfigError when config.yaml's members are wrong."""
         self._store = store
         self._bcrypt = bcrypt
-        self._config = read_config_members(settings.credentials.usernames)
-        hashes = [entry.password for entry in self._config.values() if entry.password and not entry.is_plain]
+        self._config = read_config_members(settings.credentials.usernames, key)
+        hashes = [entry.password for entry in self._config if entry.password and not entry.is_plain]
         bcrypt.cost = max([bcrypt.cost, *map(read_cost, hashes)])
-        self._hashes: dict[str, Future[str]] = {}
-        self._names: dict[str, str] = {}
-        """Id -> name, of members of config.yaml."""
-        self._take_ids({name: entry.member.id for name, entry in self._config.items()})
 
     async def start(self) -> None:
-        """To be awaited once, on the loop that serves. Raises ConfigError: a name or id in config.yaml is another's."""
-        stored = await self._store.read(members.list_members)
-        written = {entry.id for entry in self._config.values() if entry.id}
-        retired = await self._store.read(config_entries.find_retired, ids={*written, *self._config})
-        self._refuse_shared(stored, retired)
-        await self._read_ids(others={*retired, *(member.id for member in stored)})
-        if self._config:
-            await self._store.write(members.mark_account_created)
-        plain = {name: entry.password for name, entry in self._config.items() if entry.is_plain}
-        if plain:
+        """Makes the members of config.yaml those of the database. Who left the file, or has another password there,
+        loses sign-ins, links and tokens; the log says who. Raises ConfigError: a name or id in the file is another's.
+        """
+        if names := [entry.name for entry in self._config if entry.is_plain]:
             _log.warning(
                 "config.yaml has the plain password of %s: write its bcrypt hash instead "
                 "(streamlit_authenticator.Hasher.hash makes it)",
-                ", ".join(plain),
+                ", ".join(names),
             )
-        self._hashes = {name: self._bcrypt.start_hash(password) for name, password in plain.items() if password}
-
-    async def end_rights_of_before(self, key: str) -> None:
-        """Ends the sign-ins, links and tokens of members whom config.yaml no longer names as it did at the last start.
-
-        The log says which. `key` is the cookie's. For the process that serves, once, before it does. A command beside a
-        server must not compare: the server, which still has the older file, would not notice the change any more.
-        """
-        entries = {
-            name: ConfigEntry(entry.make_fingerprint(key), entry.member.email, entry.id)
-            for name, entry in self._config.items()
-        }
-        for change in await self._store.write(config_entries.reconcile, entries=entries):
+        entries = self._config
+        changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+        while unhashed:
+            plain = [entry for entry in entries if entry.name in unhashed]
+            hashed = {entry.name: entry for entry in await asyncio.gather(*map(self._hash_entry, plain))}
+            entries = [hashed.get(entry.name, entry) for entry in entries]
+            changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+        for change in changes:
             if (sentence := _SAID.get(change.what)) is not None:
                 _log.warning(sentence, change.name)
-        await self._read_ids()
 
-    def _refuse_shared(self, stored: Iterable[Member], retired: Collection[str]) -> None:
-        """`retired` are ids of people who were removed: what is left of theirs must reach nobody, and still goes."""
-        ids = {entry.id: name for name, entry in self._config.items() if entry.id}
-        for member_id in sorted({*ids} & {*retired}):
-            raise ConfigError(
-                f"credentials.usernames.{ids[member_id]}.id: it was the id of somebody who was removed",
-                hint="Give the entry another id, or none.",
-            )
-        for member in stored:
-            if member.name in self._config:
-                raise ConfigError(
-                    f"credentials.usernames.{member.name}: the database has a member of this name too",
-                    hint=f"Take it out of config.yaml, or run: python -m flowground members remove {member.name} "
-                    f"(or: members rename {member.name} NEW)",
-                )
-            if member.id in ids:
-                raise ConfigError(
-                    f"credentials.usernames.{ids[member.id]}.id: it is the id of {member.name} in the database",
-                    hint="Give the entry another id, or none.",
-                )
-
-    async def _read_ids(self, *, others: Collection[str] = ()) -> None:
-        """Which id each entry of config.yaml has. One that no server has seen yet is its name; where that is an id of
-        `others` or of another entry, it has none that anybody could have."""
-        known = await self._store.read(identities.read_config_ids)
-        taken = {*others, *(entry.id for entry in self._config.values() if entry.id)}
-        ids = {name: known.get(name, name) for name in self._config}
-        free = {name: f"{name}~" if member in taken else member for name, member in ids.items()}
-        self._take_ids({name: entry.id or free[name] for name, entry in self._config.items()})
-
-    def _take_ids(self, ids: Mapping[str, str]) -> None:
-        self._config = {
-            name: replace(entry, member=replace(entry.member, id=ids[name])) for name, entry in self._config.items()
-        }
-        self._names = {member: name for name, member in ids.items()}
-
-    def find_config_role(self, member: str) -> Role | None:
-        """The role of a member of config.yaml, by id; None for others."""
-        found = self._find_configured(member)
-        return found.member.role if found else None
-
-    def _find_configured(self, member: str) -> ConfigMember | None:
-        return self._config.get(self._names.get(member, ""))
+    async def _hash_entry(self, entry: ConfigEntry) -> ConfigEntry:
+        return replace(entry, password=await self.hash(entry.password or ""), is_plain=False)
 
     async def list_members(self) -> list[Member]:
-        """Those of config.yaml and of the database, by name."""
-        stored = await self._store.read(members.list_members)
-        return sorted([*stored, *await self.list_configured()], key=lambda member: member.name)
-
-    async def list_configured(self) -> list[Member]:
-        """Those of config.yaml, by name."""
-        if not self._config:
-            return []
-        ids = [entry.member.id for entry in self._config.values()]
-        with_password = await self._store.read(members.list_with_password, members=ids)
-        configured = [
-            replace(entry.member, has_password=entry.member.has_password or entry.member.id in with_password)
-            for entry in self._config.values()
-        ]
-        return sorted(configured, key=lambda member: member.name)
+        """By name."""
+        return await self._store.read(members.list_members)
 
     async def find(self, member: str) -> Member | None:
         """By id."""
-        stored = await self._store.read(members.find, member=member)
-        configured = self._find_configured(member)
-        return _put_together(configured, stored).member if configured else stored.member
+        return (await self._store.read(members.find, member=member)).member
 
     async def find_names(self, ids: Collection[str]) -> dict[str, str]:
         """Id -> what colleagues see, of those of these ids that are somebody's."""
-        stored = await self._store.read(members.find_display_names, members=ids)
-        configured = {key: entry.member.display_name for key in ids if (entry := self._find_configured(key))}
-        return stored | configured
+        return await self._store.read(members.find_display_names, members=ids)
 
     async def find_named(self, name: str) -> Member | None:
         """By the name they sign in with."""
-        return (await self._find_stored(clean_name(name))).member
+        return (await self._store.read(members.find_named, name=clean_name(name))).member
 
     async def find_login(self, name: str) -> Login | None:
         """None: unknown, deactivated, or without a password. `name` is clean."""
-        found = await self._find_stored(name)
-        if found.member is None or not found.member.is_active:
+        found = await self._store.read(members.find_named, name=name)
+        if found.member is None or not found.member.is_active or not found.password:
             return None
-        password = found.password or await self._hash_config_password(name)
-        return Login(found.member, password) if password else None
-
-    async def _find_stored(self, name: str) -> StoredMember:
-        """Who signs in by the clean name, and the password that was set in the app."""
-        if (configured := self._config.get(name)) is None:
-            return await self._store.read(members.find_named, name=name)
-        return _put_together(configured, await self._store.read(members.find, member=configured.member.id))
+        return Login(found.member, found.password)
 
     async def add(
         self,
@@ -203,7 +126,7 @@ class Roster:
         by: str,
     ) -> Member:
         """Raises InvalidRequest when a name or the password may not be one, or the name is taken."""
-        name = self.require_free(name)
+        name = require_name(name)
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = None if password is None else await self.hash(password)
         return await self._store.write(
@@ -230,7 +153,7 @@ class Roster:
 
         Raises NotAllowed when there was one, InvalidRequest like `add`.
         """
-        name = self.require_free(name)
+        name = require_name(name)
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = await self.hash(password)
         return await self._store.write(
@@ -254,15 +177,15 @@ class Roster:
 
         Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
         """
-        self.require_stored(member, hint="Give the entry `id: …` there, and it may have another name.")
-        name = self.require_free(name)
+        await self.require_stored(member)
+        name = require_name(name)
         if not await self._store.write(members.rename, member=member, name=name, by=by):
             raise InvalidRequest("This member no longer exists.")
         return name
 
     async def show_as(self, member: str, display_name: str, *, by: str) -> None:
         """Changes what colleagues see of a member of the database. Raises like `rename`."""
-        self.require_stored(member, hint="Their name stands there.")
+        await self.require_stored(member)
         said = _clean_display_name(display_name)
         if not await self._store.write(members.show_as, member=member, display_name=said, by=by):
             raise InvalidRequest("This member no longer exists.")
@@ -271,37 +194,26 @@ class Roster:
         """Raises InvalidRequest when it may not be a password."""
         return await asyncio.wrap_future(self._bcrypt.start_hash(clean_password(password)))
 
-    def require_stored(self, member: str, *, hint: str | None = None) -> None:
-        """For somebody who is changed in the database, by id. Raises NotAllowed for members of config.yaml."""
-        if member in self._names:
-            hint = hint or "Take the entry out there, then restart."
-            raise NotAllowed(f"{self._names[member]} is defined in config.yaml.", hint=hint)
-
-    @property
-    def has_configured_admin(self) -> bool:
-        """Whether an admin of config.yaml can sign in, so that the last one of the database may go."""
-        return any(entry.member.role == "admin" and entry.password for entry in self._config.values())
-
-    def require_free(self, name: str) -> str:
-        """The clean name, where it may be one and config.yaml has no other. Raises InvalidRequest."""
-        name = clean_name(name)
-        if not _NAME.match(name):
-            raise InvalidRequest(
-                "A user name is made of small letters, digits and . _ @ + -, without spaces. It begins with a letter "
-                "or a digit, and has 64 characters at most.",
-                hint=f"For example {suggest_name(name) or 'lena.hoff'}.",
+    async def require_stored(self, member: str) -> None:
+        """For somebody who is changed in the app, by id. Raises NotAllowed for those whom config.yaml names."""
+        found = await self.find(member)
+        if found is not None and found.source == "config" and found.is_active:
+            raise NotAllowed(
+                f"{found.name} is defined in config.yaml.",
+                hint=f"Change the entry there, or take it out, then restart. `id: {found.id}` in it allows a new name.",
             )
-        if name in self._config:
-            raise InvalidRequest(f"There is already a member {name}, in config.yaml.")
-        return name
 
-    async def _hash_config_password(self, name: str) -> str | None:
-        """None where config.yaml has none."""
-        if (hashing := self._hashes.get(name)) is None:
-            return self._config[name].password if name in self._config else None
-        # Shielded: a visitor who leaves must not cancel the hash everyone needs.
-        hashed: str = await asyncio.shield(asyncio.wrap_future(hashing))
-        return hashed
+
+def require_name(name: str) -> str:
+    """The clean name, where it may be one. Raises InvalidRequest."""
+    name = clean_name(name)
+    if not _NAME.match(name):
+        raise InvalidRequest(
+            "A user name is made of small letters, digits and . _ @ + -, without spaces. It begins with a letter "
+            "or a digit, and has 64 characters at most.",
+            hint=f"For example {suggest_name(name) or 'lena.hoff'}.",
+        )
+    return name
 
 
 def _clean_display_name(said: str) -> str:
@@ -312,7 +224,67 @@ def _clean_display_name(said: str) -> str:
     return name
 
 
-def _put_together(configured: ConfigMember, stored: StoredMember) -> StoredMember:
-    """A member of config.yaml, with the password that was set in the app, if one was."""
-    has_password = bool(configured.password or stored.password)
-    return replace(stored, member=replace(configured.member, has_password=has_password))
+class PasswordLinks:
+    """What is wrong with a link that is not good is never said: unknown, used, expired and revoked look the same."""
+
+    def __init__(self, store: Store, roster: Roster, tries: Tries) -> None:
+        self._store = store
+        self._roster = roster
+        self._tries = tries
+
+    async def create(self, kind: LinkKind, member: str, *, by: str) -> tuple[PasswordLink, str]:
+        """The link for a member, by id, and its secret, which is nowhere else. Ends the member's earlier links.
+
+        Raises InvalidRequest when there is no such active member.
+        """
+        found = await self._roster.find(member)
+        if found is None or not found.is_active:
+            raise InvalidRequest(f"There is no active member {member}.")
+        secret = secrets.token_urlsafe(32)
+        link = await self._store.write(
+            password_links.add,
+            kind=kind,
+            member=member,
+            hashed=hash_secret(secret),
+            expires_at=time.time() + GOOD_FOR_SECONDS[kind],
+            by=by,
+        )
+        return link, secret
+
+    async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
+        """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
+        link = await self._store.read(password_links.find, hashed=hash_secret(secret)) if secret else None
+        member = await self._roster.find(link.member) if link else None
+        if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
+            await self._tries.count_bad_link(address)
+            raise _say_not_good()
+        return link, member
+
+    async def _is_by_admin(self, link: PasswordLink) -> bool:
+        """Whether who made it may still make links; config.yaml may have taken that from them since."""
+        kind, _, member = link.created_by.partition(":")
+        if kind != "member":
+            return True
+        maker = await self._roster.find(member)
+        return maker is not None and maker.is_active and maker.role == "admin"
+
+    async def was_used_by(self, secret: str, member: str) -> bool:
+        """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
+        return bool(secret) and await self._store.read(
+            password_links.was_used_by, hashed=hash_secret(secret), member=member
+        )
+
+    async def redeem(self, secret: str, password: str, address: str) -> Member:
+        """Sets the password; every sign-in and every other link of the member ends.
+
+        Raises NotSignedIn like `find`, InvalidRequest when it may not be a password (the link stays good).
+        """
+        _, member = await self.find(secret, address)
+        hashed = await self._roster.hash(password)
+        if not await self._store.write(members.set_password_by_link, link=hash_secret(secret), password=hashed):
+            raise _say_not_good()
+        return member
+
+
+def _say_not_good() -> NotSignedIn:
+    return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")

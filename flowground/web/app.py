@@ -112,7 +112,6 @@ class Web:
         try:
             runtime = Runtime(Settings.load(find_config(self._folder)))
             await runtime.start()
-            await runtime.sign_in.roster.end_rights_of_before(runtime.sign_in.cookies.key)
         except (ConfigError, StoreUnavailable) as error:
             _give_up(error)
         return runtime

@@ -35,7 +35,6 @@ class SentCookies:
 
     sign_ins: tuple[str, ...] = ()
     visitor: str = ""
-    device: str = ""
     bare_sign_in: str = ""
     bare_visitor: str = ""
 
@@ -43,11 +42,6 @@ class SentCookies:
 def name_visitor_cookie(name: str) -> str:
     """Which browser this is, signed in or not; `name` is `cookie.name` of config.yaml."""
     return f"{name}_visitor"
-
-
-def name_device_cookie(name: str) -> str:
-    """Who signed in with this browser before (`flowground.sign_in.signed_cookies`)."""
-    return f"{name}_device"
 
 
 def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
@@ -77,8 +71,8 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
 
     Of several with one name the first that can be read counts.
     """
-    visitor_name, device_name = name_visitor_cookie(name), name_device_cookie(name)
-    shapes = {name: _SIGNED, visitor_name: _VISITOR, device_name: _SIGNED}
+    visitor_name = name_visitor_cookie(name)
+    shapes = {name: _SIGNED, visitor_name: _VISITOR, f"{name}_device": _SIGNED}  # the last is of a release before
     found: dict[str, str] = {}
     others = []
     for written, value in _read_pairs(headers):
@@ -95,9 +89,9 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
         spellings = (PREFIX + bare,) if is_secure else (PREFIX + bare, bare)
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
-    visitor, device = (next(iter(find_sent(bare)), "") for bare in (visitor_name, device_name))
+    visitor = next(iter(find_sent(visitor_name)), "")
     bare = (found.get(name, ""), found.get(visitor_name, "")) if is_secure else ("", "")
-    return SentCookies(find_sent(name), visitor, device, *bare), kept
+    return SentCookies(find_sent(name), visitor, *bare), kept
 
 
 def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
@@ -151,5 +145,5 @@ def _read_pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=4)
 def _match_needed(name: str) -> re.Pattern[bytes]:
     """Finds our cookies and Streamlit's XSRF cookie among many."""
-    ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor|_device)?"
+    ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor)?"
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())

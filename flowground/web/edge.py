@@ -138,8 +138,6 @@ class Edge:
             await self.chats().serve(scope, receive, send, caller=caller)
             return
         told = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
-        if device := runtime.sign_in.cookies.read_device(sent.device):
-            told[PageHeader.DEVICE] = json.dumps(asdict(device)).encode("ascii")
         if caller is not None:
             told |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
         if flow is not None:

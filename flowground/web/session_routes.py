@@ -10,8 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowground.access import account
 from flowground.runtime import Runtime
-from flowground.sign_in.signed_cookies import DEVICE_DAYS
-from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
+from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
 from flowground.web.origin import find_own_origin, is_own_download
 from flowground.web.sent_files import SentFiles
 
@@ -60,8 +59,6 @@ class _SessionRoutes:
         # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
         is_secure = origin.startswith("https:")
         set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, is_secure=is_secure)
-        if known := sign_in.cookies.remember_member(sent.device, await sign_in.verify_cookie(value)):
-            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DEVICE_DAYS, is_secure=is_secure)
         return answer
 
     async def end(self, request: Request) -> Response:

@@ -345,6 +345,13 @@ def m043_lists_of_owners(connection: Connection) -> None:
     )
 
 
+def m044_config_members(connection: Connection) -> None:
+    run_statements(
+        connection,
+        "ALTER TABLE config_entries ADD COLUMN display_name TEXT; ALTER TABLE config_entries ADD COLUMN role TEXT",
+    )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -371,4 +378,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m041_waiting_calls,
     m042_knowledge_pages,
     m043_lists_of_owners,
+    m044_config_members,
 )

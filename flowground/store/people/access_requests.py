@@ -13,7 +13,7 @@ from flowground.caller import Owner
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import identities
+from flowground.store.people.identities import everyone
 from flowground.store.sql import add_row, has_words, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]
@@ -23,7 +23,7 @@ MOST_OPEN = 50
 _QUIET_SECONDS = 86_400.0
 """How long a denied request is not asked again."""
 _r = tables.access_requests.c
-_m = tables.members.c
+_e = everyone.c
 _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
 
 
@@ -50,12 +50,10 @@ class LastAsked:
 
 @dataclass(frozen=True, slots=True)
 class SearchedWord:
-    """A word that is looked for in requests; it stands in the names of these flows and of these members of config.yaml,
-    which the database does not know."""
+    """A word that is looked for in requests; it stands in the names of these flows."""
 
     word: str
     flows: Collection[str] = ()
-    members: Collection[str] = ()
 
 
 def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool:
@@ -120,13 +118,11 @@ def _is_open(flows: Collection[str], words: Sequence[SearchedWord]) -> Iterator[
     yield _r.state == "open"
     yield _r.flow_id.in_(list(flows))
     for one in words:
-        has_word = has_words(one.word, identities.sign_in_name, _m.display_name)
-        askers = select(_m.id).select_from(identities.with_identities).where(_m.id == _r.member, has_word)
+        askers = select(_e.id).where(has_words(one.word, _e.name, _e.display_name))
         yield or_(
             has_words(one.word, _r.note, _r.member),
-            askers.exists(),
+            _r.member.in_(askers),
             _r.flow_id.in_(list(one.flows)),
-            _r.member.in_(list(one.members)),
         )
 
 

@@ -2,8 +2,7 @@
 
 A try is counted before the password is looked at, so that many at once cannot pass the count together, and taken
 back when it was right. Refused tries are not counted: a lockout ends by itself, however long somebody keeps trying.
-Tries from elsewhere never shut out an address from which the member signed in before, and a browser in which they did
-(`sign_in.signed_cookies`) is counted by itself.
+Tries from elsewhere never shut out an address from which the member signed in before.
 """
 
 import time
@@ -48,11 +47,10 @@ def begin(
     return wait
 
 
-def note_success(connection: Connection, *, name: str, address: str, counted_as: str | None = None) -> None:
-    """The password was right: the tries of this name from this address (`counted_as`, where they were counted under
-    another name) are forgotten, the address is known."""
+def note_success(connection: Connection, *, name: str, address: str) -> None:
+    """The password was right: the tries of this name from this address are forgotten, the address is known."""
     now = time.time()
-    connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == (counted_as or address)))
+    connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == address))
     outdated = (_k.address == address) | (_k.at < now - _KNOWN_SECONDS)
     connection.execute(delete(tables.known_addresses).where(_k.name == name, outdated))
     add_row(connection, tables.known_addresses, name=name, address=address, at=now)

@@ -1,43 +1,53 @@
-"""What config.yaml said of its members at the last start, so that a start can end the rights of those who changed.
+"""The members of config.yaml, taken into the database when a process starts.
 
-A name that the file no longer has keeps its row: if it comes back with the same password, it is the same person, as
-after a start with the wrong file. Which id an entry has stands in `identities`: the name's, until it became somebody
-else's.
+From then on the database alone says who they are: who left the file, or has another password there, is out in every
+process at once. A name that the file no longer has keeps its row, which is not `present`: if it comes back with the
+same password, it is the same person, as after a start with the wrong file. Which id an entry has stands in
+`identities`.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import Connection, delete, select
 
+from flowground.caller import Role
+from flowground.errors import ConfigError
 from flowground.store import audit, tables
 from flowground.store.people import attempts, identities, members
 from flowground.store.sql import add_row, has_row, mark_rights_change
 
 _BY = "config.yaml"
-_KNOWN = "config_entries_known"
 _c = tables.config_entries.c
+_e = identities.everyone.c
+_p = tables.passwords.c
 
 What = Literal["gone", "back", "new_password", "replaced", "new"]
-_OTHERS: tuple[What, ...] = ("new", "replaced")
-"""Changes after which a name is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
-    """`fingerprint` changes with the password, and tells nothing of it. `id` is the member's, where the file says so:
-    then the entry is the same person under whatever name."""
+    """What the file says of a member. `fingerprint` changes with the password, and tells nothing of it.
 
-    fingerprint: str
+    `id` is the member's, where the file says so: then the entry is the same person under whatever name. `password` is a
+    bcrypt hash, or plain text that fits the rules and is not hashed yet (`is_plain`), or None.
+    """
+
+    name: str
+    display_name: str
+    role: Role
     email: str | None
+    fingerprint: str
     id: str | None = None
+    password: str | None = None
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """What became of a name since the last start; its rights of before have ended."""
+    """What became of a name since the file was read last; its rights of before have ended."""
 
     name: str
     what: What
@@ -45,82 +55,105 @@ class ConfigChange:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An entry as it was at the last start that named it; `present`: that was the last start of all."""
+    """An entry as the database has it; `id` is its member's."""
 
     id: str
     name: str
     fingerprint: str
     email: str | None
     present: bool
+    display_name: str | None
+    role: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An entry of the file and what was kept of the same person, or of whoever had the name."""
+    """An entry of the file and what was kept of the same person, or of whoever had the name.
 
-    name: str
+    `what` None: nothing that ends a right.
+    """
+
     entry: ConfigEntry
     before: _Kept | None
     what: What | None
-    """None: nothing that ends a right."""
 
 
 @mark_rights_change
-def reconcile(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> list[ConfigChange]:
-    """Compares the file's members, by clean name, with those of the last start, ends what no longer holds, and gives
-    ids to those who are new (`identities.read_config_ids` has them then).
+def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[list[ConfigChange], frozenset[str]]:
+    """Makes the file's members those of the database, and ends what no longer holds; what that was.
 
-    The first start that remembers them ends nothing. Processes that start together agree: one of them finds the change.
+    Where plain passwords are not hashed and have to be, nothing is changed: the second are the names of these entries.
+    Processes that start together agree: one of them finds the change. Raises ConfigError: a name or id is another's.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
     kept = _read_kept(connection)
-    is_known = has_row(connection, tables.marks.c.name == _KNOWN)
-    if not is_known:
-        add_row(connection, tables.marks, name=_KNOWN, made_at=time.time())
-    pairs = list(_match_entries(connection, kept, entries, is_known=is_known))
+    _refuse_shared(connection, kept, entries)
+    pairs = list(_match_entries(kept, entries))
+    wanting = [pair for pair in pairs if pair.what is not None or not _has_password(connection, pair.before)]
+    if plain := frozenset(pair.entry.name for pair in wanting if pair.entry.is_plain):
+        return [], plain
     met = {pair.before.id for pair in pairs if pair.before is not None}
+    names = {entry.name for entry in entries}
     gone = [entry for entry in kept if entry.id not in met]
-    changes = [ConfigChange(entry.name, "gone") for entry in gone if entry.present]
     for entry in gone:
-        if entry.present and not _is_stored(connection, entry):
+        if entry.name in names:  # it is somebody else's now
+            members.forget(connection, member=entry.id, by=_BY)
+        elif entry.present:
             _end(connection, entry, "gone")
-    claimed = {entry.id for entry in entries.values() if entry.id}
+    claimed = {entry.id for entry in entries if entry.id}
     now = [_settle(connection, pair, claimed) for pair in pairs]
-    changes += [ConfigChange(pair.name, pair.what) for pair in pairs if pair.what is not None]
-    names = {entry.name for entry in now}
-    left = [entry for entry in gone if entry.name not in names and not _is_stored(connection, entry)]
-    following = [*now, *(replace(entry, present=False) for entry in left)]
+    for pair, entry in zip(pairs, now, strict=True):
+        if pair in wanting and pair.entry.password:
+            connection.execute(delete(tables.passwords).where(_p.member == entry.id))
+            add_row(connection, tables.passwords, member=entry.id, hash=pair.entry.password, changed_at=time.time())
+    following = [*now, *(replace(entry, present=False) for entry in gone if entry.name not in names)]
     if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
         _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
-    return sorted(changes, key=lambda change: change.name)
+    if entries:
+        members.mark_account_created(connection)
+    changes = [ConfigChange(entry.name, "gone") for entry in gone if entry.present]
+    changes += [ConfigChange(pair.entry.name, pair.what) for pair in pairs if pair.what is not None]
+    return sorted(changes, key=lambda change: change.name), frozenset()
 
 
-def find_retired(connection: Connection, *, ids: Collection[str]) -> frozenset[str]:
-    """Those of these ids whose members were removed. An entry that a release before gave such an id keeps it."""
-    kept = {entry.id for entry in _read_kept(connection)}
-    return frozenset(
-        member for member in ids if member not in kept and identities.is_retired(connection, member=member)
-    )
+def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> None:
+    """What is left of people who were removed must reach nobody, and still goes: their ids are refused too."""
+    written = {entry.id: entry.name for entry in entries if entry.id}
+    names = [entry.name for entry in entries]
+    stored = select(_e.id, _e.name).where(_e.source == "database", _e.name.in_(names) | _e.id.in_(list(written)))
+    for member, name in connection.execute(stored.order_by(_e.name)):
+        if name in names:
+            raise ConfigError(
+                f"credentials.usernames.{name}: the database has a member of this name too",
+                hint=f"Take it out of config.yaml, or run: python -m flowground members remove {name} "
+                f"(or: members rename {name} NEW)",
+            )
+        raise ConfigError(
+            f"credentials.usernames.{written[member]}.id: it is the id of {name} in the database",
+            hint="Give the entry another id, or none.",
+        )
+    for member in sorted(written.keys() - {entry.id for entry in kept}):
+        if identities.is_retired(connection, member=member):
+            raise ConfigError(
+                f"credentials.usernames.{written[member]}.id: it was the id of somebody who was removed",
+                hint="Give the entry another id, or none.",
+            )
 
 
 def _read_kept(connection: Connection) -> list[_Kept]:
     ids = identities.read_config_ids(connection)
-    rows = connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present))
+    rows = connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present, _c.display_name, _c.role))
     return [_Kept(ids.get(name, name), name, *others) for name, *others in rows]
 
 
-def _match_entries(
-    connection: Connection, kept: list[_Kept], entries: Mapping[str, ConfigEntry], *, is_known: bool
-) -> Iterator[_Pair]:
-    by_id, by_name = {entry.id: entry for entry in kept}, {entry.name: entry for entry in kept}
-    claimed = {entry.id for entry in entries.values()}
-    for name, entry in sorted(entries.items()):
-        before = by_id.get(entry.id) if entry.id else by_name.get(name)
-        if not entry.id and before is not None and (before.id in claimed or _is_stored(connection, before)):
-            before = None  # the id is another entry's by now, or of a member of the database
-        what = _compare(before, entry) if is_known else None
-        yield _Pair(name, entry, before, what)
+def _match_entries(kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> Iterator[_Pair]:
+    claimed = {entry.id for entry in entries}
+    by_id = {entry.id: entry for entry in kept}
+    by_name = {entry.name: entry for entry in kept if entry.id not in claimed}
+    for entry in sorted(entries, key=lambda one: one.name):
+        before = by_id.get(entry.id) if entry.id else by_name.get(entry.name)
+        yield _Pair(entry, before, _compare(before, entry))
 
 
 def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
@@ -128,11 +161,15 @@ def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
         return "new"
     is_same = before.fingerprint == entry.fingerprint
     if not before.present:
-        return "back" if is_same or entry.id else "new"
+        return "back" if is_same or entry.id else "replaced"
     if is_same:
         return None
     is_other = before.email and entry.email and before.email.casefold() != entry.email.casefold()
     return "replaced" if is_other and not entry.id else "new_password"
+
+
+def _has_password(connection: Connection, before: _Kept | None) -> bool:
+    return before is not None and has_row(connection, _p.member == before.id)
 
 
 def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _Kept:
@@ -140,50 +177,34 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
 
     One without an email keeps the one of before, unless the name is somebody else's now.
     """
-    name, entry, before, what = pair.name, pair.entry, pair.before, pair.what
-    if before is not None and what is not None:
-        _end(connection, before, what)
-    if what in _OTHERS:
-        member = entry.id or identities.choose_id(connection, name=name, others=claimed)
-        audit.record(connection, actor=_BY, action="member.added", subject=member)
-        return _Kept(member, name, entry.fingerprint, entry.email, present=True)
+    entry, before = pair.entry, pair.before
+    if before is not None and pair.what is not None:
+        _end(connection, before, pair.what)
+        before = None if pair.what == "replaced" else before
     if before is None:
-        member = entry.id or _choose_first_id(connection, name, claimed)
-        return _Kept(member, name, entry.fingerprint, entry.email, present=True)
-    if before.name != name:
-        attempts.rename(connection, old=before.name, new=name)
-        audit.record(connection, actor=_BY, action="member.renamed", subject=f"{before.id} {name}")
-    return _Kept(entry.id or before.id, name, entry.fingerprint, entry.email or before.email, present=True)
-
-
-def _choose_first_id(connection: Connection, name: str, claimed: Collection[str]) -> str:
-    """At the first start that remembers entries: under the name may stand what this member has from releases before.
-
-    Where the name is another person's id, it is theirs.
-    """
-    is_another = has_row(connection, tables.members.c.id == name) or identities.is_retired(connection, member=name)
-    if is_another or name in claimed:
-        return identities.choose_id(connection, name=name, others=claimed)
-    return name
+        member = entry.id or identities.choose_id(connection, name=entry.name, others=claimed)
+        audit.record(connection, actor=_BY, action="member.added", subject=member)
+    else:
+        member = before.id
+        if before.name != entry.name:
+            attempts.rename(connection, old=before.name, new=entry.name)
+            audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")
+    email = entry.email or (before.email if before else None)
+    return _Kept(member, entry.name, entry.fingerprint, email, True, entry.display_name, entry.role)
 
 
 def _end(connection: Connection, before: _Kept, what: What) -> None:
-    """Ends sign-ins, links, tokens and a password set in the app. What was said is deleted where the name is somebody
-    else's now; of a name that is gone it stays, in case the same person comes back."""
-    end = members.forget if what in _OTHERS else members.end_rights
+    """Ends sign-ins, links, tokens and the password. What was said is deleted where the name is somebody else's now; of
+    a name that is gone it stays, in case the same person comes back."""
+    end = members.forget if what == "replaced" else members.end_rights
     end(connection, member=before.id, by=_BY)
-    audit.record(connection, actor=_BY, action=f"member.{'replaced' if what == 'new' else what}", subject=before.id)
+    audit.record(connection, actor=_BY, action=f"member.{what}", subject=before.id)
 
 
-def _is_stored(connection: Connection, entry: _Kept) -> bool:
-    """Whether a release before made a member of the database under the id: it began anew then."""
-    return has_row(connection, tables.members.c.id == entry.id)
-
-
-def _write_kept(connection: Connection, entries: list[_Kept]) -> None:
+def _write_kept(connection: Connection, entries: Sequence[_Kept]) -> None:
     connection.execute(delete(tables.config_entries))
     connection.execute(delete(tables.identities).where(tables.identities.c.provider == "config"))
     for entry in entries:
-        row = {"name": entry.name, "fingerprint": entry.fingerprint, "email": entry.email, "present": entry.present}
+        row = {column.name: getattr(entry, column.name) for column in tables.config_entries.c}
         add_row(connection, tables.config_entries, **row)
         identities.set_name(connection, "config", member=entry.id, name=entry.name)

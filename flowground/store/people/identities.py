@@ -1,6 +1,8 @@
-"""Members' ids and sign-in names. A name can change and be given to somebody else; an id is one person's for good.
+"""Everybody who is a member: their ids, and the names they sign in with.
 
-An id is the name that its member was made with, where that never was an id before; else the name, `~` and random
+Two tables hold members: those that were added in the app or on the command line, and those of config.yaml as it named
+them last (`config_entries`). `everyone` is both. A name can change and be given to somebody else; an id is one person's
+for good. It is the name that its member was made with, where that never was an id before; else the name, `~` and random
 letters. Members whom releases before made have no identity: they sign in by their id.
 """
 
@@ -10,7 +12,16 @@ import time
 from collections.abc import Collection
 from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    delete,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from flowground.caller import Owner
 from flowground.store import tables
@@ -21,10 +32,31 @@ ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 _RANDOM_LETTERS = 4
 _i = tables.identities.c
 _m = tables.members.c
-sign_in_name: ColumnElement[str] = func.coalesce(_i.subject, _m.id)
-"""The sign-in name, in what is selected from `with_identities`."""
-has_sign_in_name: ColumnElement[bool] = (_i.member == _m.id) & (_i.provider == "password")
-with_identities = tables.members.outerjoin(tables.identities, has_sign_in_name)
+_c = tables.config_entries.c
+_entries = tables.config_entries.join(tables.identities, (_i.provider == "config") & (_i.subject == _c.name))
+everyone = union_all(
+    select(
+        _m.id.label("id"),
+        func.coalesce(_i.subject, _m.id).label("name"),
+        _m.display_name,
+        _m.email,
+        _m.role,
+        _m.active,
+        literal_column("'database'").label("source"),
+    ).outerjoin_from(tables.members, tables.identities, (_i.member == _m.id) & (_i.provider == "password")),
+    select(_i.member, _c.name, _c.display_name, _c.email, _c.role, _c.present, literal_column("'config'"))
+    .select_from(_entries)
+    .where(_c.role.is_not(None)),
+).subquery("everyone")
+"""Members with their sign-in names. `active` is False for who was deactivated, and for who left config.yaml."""
+_e = everyone.c
+
+
+def select_present_role(member: ColumnElement[str | None]) -> ColumnElement[str | None]:
+    """The role of the active member with this id; NULL where there is none. By keys: it is asked at every request."""
+    stored: ScalarSelect[str] = select(_m.role).where(_m.id == member, _m.active).scalar_subquery()
+    entry = select(_c.role).select_from(_entries).where(_i.member == member, _c.present)
+    return func.coalesce(stored, entry.scalar_subquery())
 
 
 def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()) -> str:
@@ -37,20 +69,22 @@ def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()
 
 def end(connection: Connection, *, member: str) -> None:
     """Ends the member's identities. Their id is remembered as given, their name is free."""
+    named = select(_i.subject).where(_i.member == member, _i.provider == "config")
+    connection.execute(delete(tables.config_entries).where(_c.name.in_(named)))
     connection.execute(delete(tables.identities).where(_i.member == member))
     if not has_row(connection, tables.used_ids.c.digest == _digest(member)):
         add_row(connection, tables.used_ids, digest=_digest(member), used_at=time.time())
 
 
 def find_id(connection: Connection, *, name: str) -> str | None:
-    """The member of the database who signs in by this name; None where there is none."""
-    wanted = select(_m.id).select_from(with_identities).where(sign_in_name == name)
-    found: str | None = connection.scalar(wanted.order_by(_i.subject.is_(None)).limit(1))
+    """The member who signs in by this name; None where there is none."""
+    wanted = select(_e.id).where(_e.name == name)
+    found: str | None = connection.scalar(wanted.order_by(_e.id == name).limit(1))
     return found
 
 
 def find_name(connection: Connection, *, member: str) -> str:
-    """The name by which a member of the database or of config.yaml signs in."""
+    """The name by which a member signs in."""
     named = (_i.member == member) & _i.provider.in_(get_args(IdentityProvider))
     return connection.scalar(select(_i.subject).where(named).limit(1)) or member
 
@@ -69,7 +103,7 @@ def set_name(connection: Connection, provider: IdentityProvider, *, member: str,
 
 
 def read_config_ids(connection: Connection) -> dict[str, str]:
-    """Name of an entry of config.yaml -> the id of its member, of entries that a server has seen."""
+    """Name of an entry of config.yaml -> the id of its member, of entries that were taken into the database."""
     found = connection.execute(select(_i.subject, _i.member).where(_i.provider == "config"))
     return {row.subject: row.member for row in found}
 
@@ -85,11 +119,10 @@ def is_retired(connection: Connection, *, member: str) -> bool:
 
 def is_held(connection: Connection, *, member: str) -> bool:
     """Whether it is the id of somebody who is a member now. Releases before give ids of removed members again."""
-    entries = tables.config_entries.c.name
     return (
         has_row(connection, _m.id == member)
         or has_row(connection, _i.member == member)
-        or (has_row(connection, entries == member) and member not in read_config_ids(connection))
+        or (has_row(connection, _c.name == member) and member not in read_config_ids(connection))
     )
 
 
@@ -100,7 +133,7 @@ def _was_given(connection: Connection, member: str) -> bool:
         has_row(connection, _m.id == member)
         or has_row(connection, _i.member == member)
         or is_retired(connection, member=member)
-        or has_row(connection, tables.config_entries.c.name == member)
+        or has_row(connection, _c.name == member)
         or has_row(connection, tables.tokens.c.owner == member)
         or has_row(connection, tables.sessions.c.owner.in_(owners))
     )

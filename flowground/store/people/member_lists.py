@@ -1,4 +1,4 @@
-"""Lists of the database's members: searched, counted and read a page at a time, however many there are."""
+"""Lists of members: searched, counted and read a page at a time, however many there are."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, false, func, literal_column, or_, select, true
 
 from flowground.store import tables
-from flowground.store.people import identities
+from flowground.store.people.identities import everyone
 from flowground.store.people.members import MEMBERS, Member, read_member
 from flowground.store.sql import has_words
 
-_m = tables.members.c
+_m = everyone.c
 _g = tables.group_members.c
-_NAMES = (identities.sign_in_name, _m.display_name, func.coalesce(_m.email, ""))
+_NAMES = (_m.name, _m.display_name, func.coalesce(_m.email, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +42,47 @@ def find_members(
     connection: Connection, *, wanted: MemberFilter = _EVERYONE, limit: int, offset: int = 0
 ) -> list[Member]:
     """By name."""
-    found = MEMBERS.where(*_is_wanted(wanted)).order_by(identities.sign_in_name).limit(limit).offset(offset)
+    found = MEMBERS.where(*_is_wanted(wanted)).order_by(_m.name).limit(limit).offset(offset)
     return [read_member(row) for row in connection.execute(found)]
 
 
 def count_members(connection: Connection, *, wanted: MemberFilter = _EVERYONE) -> int:
     """As `find_members` finds them, on all pages."""
-    counted = select(func.count()).select_from(identities.with_identities)
+    counted = select(func.count()).select_from(everyone)
     return connection.scalar(counted.where(*_is_wanted(wanted))) or 0
 
 
 def find_group_members(
-    connection: Connection, *, group_id: str, words: str = "", others: Collection[str] = (), limit: int, offset: int = 0
+    connection: Connection, *, group_id: str, words: str = "", limit: int, offset: int = 0
 ) -> tuple[list[str], int]:
     """A page of the ids of who is in the group and has all these words in a name or the address; and how many those
-    are on all pages. `others` have the words too, where they are in it: members of config.yaml.
+    are on all pages.
 
     Without words, no other row is read than the page's: by id, which an index has in order.
     """
     found = select(_g.member).where(_g.group_id == group_id)
     if words.split():
-        known = found.outerjoin_from(tables.group_members, tables.members, _m.id == _g.member)
-        names = (func.coalesce(name, "") for name in _NAMES)  # of who left config.yaml there are none
-        found = known.outerjoin(tables.identities, identities.has_sign_in_name).where(
-            or_(has_words(words, _g.member, *names), _g.member.in_(list(others)))
-        )
+        known = found.join_from(tables.group_members, everyone, _m.id == _g.member)
+        found = known.where(has_words(words, *_NAMES))
     count = connection.scalar(select(func.count()).select_from(found.subquery()))
     return list(connection.scalars(found.order_by(_g.member).limit(limit).offset(offset))), count or 0
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]:
-    """Those of these whom the database knows, by name."""
-    found = connection.execute(MEMBERS.where(_m.id.in_(list(ids))).order_by(identities.sign_in_name))
+    """Those of these ids that are somebody's, by name."""
+    found = connection.execute(MEMBERS.where(_m.id.in_(list(ids))).order_by(_m.name))
     return [read_member(row) for row in found]
 
 
 def list_openers(connection: Connection, *, opening: Opening, limit: int) -> list[Member]:
     """The first by name of those who may open the flow."""
-    found = MEMBERS.where(_may_open(opening)).order_by(identities.sign_in_name).limit(limit)
+    found = MEMBERS.where(_may_open(opening)).order_by(_m.name).limit(limit)
     return [read_member(row) for row in connection.execute(found)]
 
 
 def count_openers(connection: Connection, *, opening: Opening) -> int:
     """How many may open the flow."""
-    return connection.scalar(select(func.count()).select_from(tables.members).where(_may_open(opening))) or 0
-
-
-def find_grouped(connection: Connection, *, groups: Collection[str], ids: Collection[str]) -> frozenset[str]:
-    """Those of these ids that are in one of these groups."""
-    found = select(_g.member).where(_g.group_id.in_(list(groups)), _g.member.in_(list(ids)))
-    return frozenset(connection.scalars(found))
+    return connection.scalar(select(func.count()).select_from(everyone).where(_may_open(opening))) or 0
 
 
 def _may_open(opening: Opening) -> ColumnElement[bool]:

@@ -1,7 +1,6 @@
-"""Members that were invited in the app or on the command line, and passwords set there.
+"""Members: who they are, and what admins change of those that were added in the app or on the command line.
 
-Members of config.yaml are not stored; `sign_in` puts the two together. A password set in the app for a config member
-is stored here, under their id.
+Those of config.yaml are found here too; what they are is changed in the file (`config_entries`).
 """
 
 import time
@@ -31,21 +30,17 @@ from flowground.store.sql import add_row, has_row, make_storable, mark_rights_ch
 MemberSource = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
+_e = identities.everyone.c
 _p = tables.passwords.c
-MEMBERS = select(
-    _m.id,
-    identities.sign_in_name.label("name"),
-    _m.display_name,
-    _m.email,
-    _m.role,
-    _m.active,
-    _p.member.label("password_of"),
-).select_from(identities.with_identities.outerjoin(tables.passwords, _p.member == _m.id))
+MEMBERS = select(identities.everyone, _p.member.label("password_of")).outerjoin_from(
+    identities.everyone, tables.passwords, _p.member == _e.id
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again.
+    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again; of
+    config.yaml it is one whom the file no longer names.
 
     `id` stays theirs; `name` is what they sign in with, `display_name` what colleagues see. Both can change.
     """
@@ -62,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class StoredMember:
-    """What the database knows of one member; `password` is a bcrypt hash."""
+    """A member and their password, a bcrypt hash."""
 
     member: Member | None
     password: str | None
@@ -119,30 +114,25 @@ def add_first(
 
 
 def find(connection: Connection, *, member: str) -> StoredMember:
-    row = connection.execute(MEMBERS.where(_m.id == member)).first()
+    row = connection.execute(MEMBERS.where(_e.id == member)).first()
     password = connection.execute(select(_p.hash).where(_p.member == member)).scalar()
     return StoredMember(read_member(row) if row else None, password)
 
 
 def find_named(connection: Connection, *, name: str) -> StoredMember:
-    """As `find`, by the name that a member of the database signs in with."""
+    """As `find`, by the name that a member signs in with."""
     return find(connection, member=identities.find_id(connection, name=name) or "")  # the same work for an unknown name
 
 
 def list_members(connection: Connection) -> list[Member]:
     """By name."""
-    return [read_member(row) for row in connection.execute(MEMBERS.order_by(identities.sign_in_name))]
+    return [read_member(row) for row in connection.execute(MEMBERS.order_by(_e.name))]
 
 
 def find_display_names(connection: Connection, *, members: Collection[str]) -> dict[str, str]:
-    """Id -> what colleagues see, of those of these ids whom the database knows."""
-    found = connection.execute(select(_m.id, _m.display_name).where(_m.id.in_(list(members))))
+    """Id -> what colleagues see, of those of these ids that are somebody's."""
+    found = connection.execute(select(_e.id, _e.display_name).where(_e.id.in_(list(members))))
     return {row.id: row.display_name for row in found}
-
-
-def list_with_password(connection: Connection, *, members: Collection[str]) -> frozenset[str]:
-    """Those of these ids who have a password that was set in the app."""
-    return frozenset(connection.execute(select(_p.member).where(_p.member.in_(list(members)))).scalars())
 
 
 def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = False) -> bool:
@@ -152,7 +142,7 @@ def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = F
     """
     if keep_admin:
         _require_another_admin(connection, member)
-    if not has_row(connection, _m.id == member):
+    if find(connection, member=member).member is None:
         return False
     forget(connection, member=member, by=by)
     connection.execute(delete(tables.members).where(_m.id == member))
@@ -243,8 +233,8 @@ def _require_free(connection: Connection, name: str) -> None:
 
 def _require_another_admin(connection: Connection, member: str) -> None:
     """In the transaction of the change itself: two admins cannot remove each other at once."""
-    able = select(_m.id).join_from(tables.members, tables.passwords, _p.member == _m.id)
-    admins = set(connection.scalars(able.where(_m.role == "admin", _m.active)))
+    able = select(_e.id).join_from(identities.everyone, tables.passwords, _p.member == _e.id)
+    admins = set(connection.scalars(able.where(_e.role == "admin", _e.active)))
     if admins == {member}:
         name = identities.find_name(connection, member=member)
         raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
@@ -265,8 +255,7 @@ def forget(connection: Connection, *, member: str, by: str) -> None:
 
 
 def end_rights(connection: Connection, *, member: str, by: str) -> None:
-    """Ends sign-ins, links, also those they made, tokens and the password that was set in the app; where they signed in
-    from is forgotten."""
+    """Ends sign-ins, links, also those they made, tokens and the password; where they signed in from is forgotten."""
     connection.execute(delete(tables.passwords).where(_p.member == member))
     attempts.forget_addresses(connection, name=identities.find_name(connection, member=member))
     password_links.end_all(connection, member=member)
@@ -277,5 +266,5 @@ def end_rights(connection: Connection, *, member: str, by: str) -> None:
 
 def read_member(row: Any) -> Member:
     """A row of `MEMBERS`."""
-    member, name, display_name, email, role, active, password_of = row
-    return Member(member, name, display_name, email, role, password_of is not None, "database", active)
+    member, name, display_name, email, role, active, source, password_of = row
+    return Member(member, name, display_name, email, role, password_of is not None, source, bool(active))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal_column, sele
 
 from flowground.caller import LOCAL_OWNER, Owner, Role
 from flowground.store import audit, tables
+from flowground.store.people.identities import select_present_role
 from flowground.store.sql import Statement, add_row, has_words, mark_rights_change, read_moment
 
 _s = tables.sign_ins.c
@@ -21,12 +22,9 @@ _CHECK = Statement(
         _s.member,
         _s.expires_at,
         _s.revoked_at,
-        tables.members.c.role,
-        tables.members.c.active,
+        select_present_role(_s.member),
         select(tables.marks.c.name).where(tables.marks.c.name == literal_column("'account_created'")).scalar_subquery(),
-    )
-    .outerjoin_from(tables.sign_ins, tables.members, tables.members.c.id == _s.member)
-    .where(_s.id == bindparam("id"))
+    ).where(_s.id == bindparam("id"))
 )
 
 
@@ -34,12 +32,11 @@ _CHECK = Statement(
 class SignInState:
     """A sign-in that is neither expired nor revoked, and what the database says of its member now.
 
-    `member` None is the local owner. `role` and `is_active` are None for a member the database does not know.
+    `member` None is the local owner. `role` is None for a member who is not active or not there.
     """
 
     member: str | None
     role: Role | None
-    is_active: bool | None
     has_had_account: bool
 
 
@@ -81,10 +78,10 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     found = _CHECK.fetch(connection, {"id": sign_in_id})
     if not found:
         return None
-    member, expires_at, revoked_at, role, active, mark = found[0]
+    member, expires_at, revoked_at, role, mark = found[0]
     if revoked_at is not None or expires_at < time.time():
         return None
-    return SignInState(member, role, None if active is None else bool(active), mark is not None)
+    return SignInState(member, role, mark is not None)
 
 
 def find_page(

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, liter
 
 from flowground.caller import Owner, Role, Sees, Sets
 from flowground.store import audit, tables
+from flowground.store.people.identities import select_present_role
 from flowground.store.sql import (
     Statement,
     has_row,
@@ -59,11 +60,7 @@ _KEPT_APART = (
 Asked at every request, so by indexes only. EXISTS would let PostgreSQL read whole tables in the hope of an early find;
 to order by the index and to take a maximum leaves it no such hope.
 """
-_FIND = Statement(
-    select(*_COLUMNS, tables.members.c.role, tables.members.c.active, _KEPT_APART)
-    .outerjoin_from(tables.tokens, tables.members, tables.members.c.id == _t.owner)
-    .where(_t.hash == bindparam("hash"))
-)
+_FIND = Statement(select(*_COLUMNS, select_present_role(_t.owner), _KEPT_APART).where(_t.hash == bindparam("hash")))
 _COUNT = Statement(
     update(tables.tokens)
     .where(_t.id == bindparam("token_id"))
@@ -78,7 +75,7 @@ class StoredToken:
     """A token without its secret. `prefix` is the secret's beginning, to know it by.
 
     `owner` is a member's id, None for the organization's own; `flows` is the scope, None for all.
-    `owner_role` is the present role of an active owner whom the database knows, and `has_kept_apart` says that the
+    `owner_role` is the present role of an active owner, and `has_kept_apart` says that the
     owner has conversations that are kept under single tokens of theirs (`find` only).
     `sees` and `sets` are None for tokens of before there was a choice: as much as their owner may at that moment.
     """
@@ -169,8 +166,8 @@ def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
-    *columns, role, active, kept_apart = found[0]
-    return _read_token(columns, owner_role=role if active else None, has_kept_apart=kept_apart is not None)
+    *columns, role, kept_apart = found[0]
+    return _read_token(columns, owner_role=role, has_kept_apart=kept_apart is not None)
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:

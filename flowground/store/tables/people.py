@@ -27,8 +27,8 @@ members = make_table(
 )
 
 identities = make_table(
-    # By what a member signs in: `provider` "password" has their sign-in name as `subject`. A member without such a row
-    # signs in by their id. `provider` "config" says which id an entry of config.yaml, by its name, has.
+    # The sign-in name of a member is `subject`: of one of config.yaml where `provider` is "config", of others where it
+    # is "password". A member without such a row signs in by their id.
     "identities",
     Column("provider", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
@@ -45,12 +45,14 @@ used_ids = make_table(
 )
 
 config_entries = make_table(
-    # The members of config.yaml, as it named them last. Not `present`: at the last start it named them no more.
+    # The members of config.yaml as it named them last, by sign-in name; `identities` has their ids. Not `present`: it
+    # names them no more. `display_name` and `role` are None where the release before wrote the row.
     "config_entries",
     Column("name", Text, primary_key=True),
     *need(Text, "fingerprint"),
     *allow(Text, "email"),
     *need(Boolean, "present"),
+    *allow(Text, "display_name", "role"),
 )
 
 member_groups = make_table(
@@ -69,7 +71,7 @@ group_members = make_table(
 )
 
 passwords = make_table(
-    # Apart from `members`: a member of config.yaml has a row here once the password was set in the app.
+    # Of all members: what stands in config.yaml, or was set in the app after it.
     "passwords",
     Column("name", Text, primary_key=True, key="member"),
     *need(Text, "hash"),

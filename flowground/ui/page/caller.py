@@ -13,7 +13,6 @@ from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller, PageHeader
 from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.shims.streamlit_process import is_served
-from flowground.sign_in.signed_cookies import Device
 from flowground.ui.page import bridge
 
 P = ParamSpec("P")
@@ -104,13 +103,6 @@ def read_browser_id() -> str:
 def read_address() -> str:
     """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
     return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
-
-
-def read_device() -> Device | None:
-    """This browser, where somebody signed in with it before: its tries have a count of their own."""
-    header = st.context.headers.get(PageHeader.DEVICE) if is_served() else None
-    known: dict[str, Any] = json.loads(header) if header else {}
-    return Device(known["id"], tuple(known["names"])) if known else None
 
 
 def remember_proof() -> None:

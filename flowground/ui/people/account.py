@@ -14,7 +14,7 @@ from flowground.store.runs.files import StoredFile
 from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, drafts, failure, words
 from flowground.ui.page.actions import draw_action, draw_last_question
-from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
+from flowground.ui.page.caller import bind_to_caller, read_address, require_visitor
 from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
@@ -38,7 +38,7 @@ def draw_password(caller: Caller) -> None:
     st.caption("Changing your password signs you out on all other devices.")
     if is_sent:
         with failure.draw_refusals():
-            bridge.ask(account.change_password, caller, old, new, address=read_address(), device=read_device())
+            bridge.ask(account.change_password, caller, old, new, address=read_address())
             session.sign_in_browser(caller.id)
 
 

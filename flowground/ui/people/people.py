@@ -76,7 +76,7 @@ def _draw_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: P
 
 def _describe_state(member: Member, link: PasswordLink | None) -> str:
     if not member.is_active:
-        return "deactivated"
+        return "deactivated" if member.source == "database" else "no longer in config.yaml"
     until = f", link valid until {browser.write_day(link.expires_at)}" if link else ""
     if not member.has_password:
         return f"invited{until or ', link expired'}"
@@ -87,7 +87,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     """What may be done with this member, as the menu says it; what stands in config.yaml is changed there."""
     stored = member.source == "database"
     actions = (
-        ("Edit name", _change_names, True),
+        ("Edit name", _change_names, stored or member.is_active),
         ("Change role", _change_role, stored),
         ("Groups", _choose_groups, True),
         (_LINK, _make_link, member.is_active),
@@ -95,7 +95,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
         ("Sign-ins", _show_sign_ins, True),
         ("Deactivate", _deactivate, stored and member.is_active),
         ("Activate", _activate, stored and not member.is_active),
-        ("Remove", _remove, stored),
+        ("Remove", _remove, stored or not member.is_active),
     )
     return {word: act for word, act, is_offered in actions if is_offered}
 

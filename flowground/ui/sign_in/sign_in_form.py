@@ -9,9 +9,9 @@ from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it
 
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotSignedIn
-from flowground.sign_in.tries import describe_lockout
+from flowground.sign_in.passwords import describe_lockout
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import read_address, read_device
+from flowground.ui.page.caller import read_address
 from flowground.ui.sign_in import session
 
 
@@ -38,11 +38,11 @@ def draw_sign_in() -> None:
 def _sign_in(name: str, password: str) -> None:
     """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
     after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
-    sign_in, address, device = runtime.get().sign_in, read_address(), read_device()
+    sign_in, address = runtime.get().sign_in, read_address()
     if name.strip():
-        member = bridge.call(sign_in.check_password(name, password, address, device, compare=Hasher.check_pw))
+        member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
         if member is not None:
             session.sign_in_browser(member.id)
-        if wait := bridge.call(sign_in.find_wait(name, address, device)):
+        if wait := bridge.call(sign_in.tries.find_wait(name, address)):
             raise describe_lockout(wait)
     st.warning("User name or password is wrong.")
