@@ -290,19 +290,6 @@ async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime,
     assert sorted(noted) == [f"{sales.id} {name}" for name in ("anton", "bob", "olga", "zoe")]
 
 
-async def test_who_left_config_yaml_stays_in_a_group_and_comes_into_no_other(acme: Runtime, augusta: Caller) -> None:
-    theirs, other = [await groups.add(acme.access, augusta, name) for name in ("Theirs", "Other")]
-    await acme.store.write(stored_groups.change_members, group_id=theirs.id, added={"former"}, by="tests")
-    await groups.change_members(acme.access, augusta, theirs.id, added=["bob"])
-    with pytest.raises(InvalidRequest, match="no member former"):
-        await groups.change_members(acme.access, augusta, other.id, added=["former"])
-    for searched, found in (("", ["bob", "former"]), ("FORM", ["former"])):
-        page = await member_lists.find_group_members(acme.access, augusta, theirs.id, searched, limit=9)
-        assert page == (found, len(found))
-    await groups.change_members(acme.access, augusta, theirs.id, removed=["former"])
-    assert await member_lists.find_group_members(acme.access, augusta, theirs.id, limit=9) == (["bob"], 1)
-
-
 async def test_nothing_happens_to_somebody_who_is_not_there(acme: Runtime, augusta: Caller) -> None:
     for deed in (
         people.set_role(acme.access, augusta, "gone", "admin"),
@@ -328,7 +315,8 @@ async def test_a_page_of_people_is_found_by_words_of_names_and_addresses(acme: R
     assert ([one.id for one in found.shown], found.count) == (["m002", "m020", "m021", "m022"], 11)
     rest = await member_lists.find_people(acme.access, olga, "mia 02", limit=4, offset=8)
     assert [one.id for one in rest.shown] == ["m027", "m028", "m029"]
-    assert [one.id for one in (await member_lists.find_people(acme.access, olga, "BOB@example")).shown] == ["bob"]
+    for words in ("BOB@example", "Böb"):
+        assert [one.id for one in (await member_lists.find_people(acme.access, olga, words)).shown] == ["bob"]
     nobody = await member_lists.find_people(acme.access, olga, "100%")
     assert (nobody.shown, nobody.count) == ((), 0)
     plain = await member_lists.find_people(acme.access, olga, "example.com", is_member_only=True)
@@ -356,7 +344,7 @@ async def test_who_is_in_a_group_and_who_is_not_is_found_by_words(tmp_path: Path
             assert page == (shown, count), words
         others = await member_lists.find_people(acme.access, ada, "mia", not_in=group.id, limit=2)
         assert ([one.id for one in others.shown], others.count) == (["m002", "m003"], 9)
-        others = await member_lists.find_people(acme.access, ada, "c", not_in=group.id, limit=2)
+        others = await member_lists.find_people(acme.access, ada, "cle", not_in=group.id, limit=2)
         assert others.shown[0].id == "cleo"
 
 

@@ -63,7 +63,7 @@ def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page",
     ada.get_by_test_id("stToast").get_by_text("Declined. Zoe sees this").wait_for()
     for _ in range(2):
         page.get_by_role("heading", name="Your request was declined").wait_for()  # who did nothing meanwhile
-        page.get_by_text("an admin of Acme; you can ask again from").wait_for()
+        page.get_by_text("an admin of Acme, or ask again.").wait_for()
         assert page.get_by_role("button", name="Request access").count() == 0
         still(page).reload()
     page.get_by_role("link", name="Your flows").click()

@@ -34,12 +34,15 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
         return
     asked = {"flow_id": _spell(address), "member": caller.id}
     is_kept = await access.store.write(access_requests.ask, **asked, note=note.strip())
-    if not is_kept and await access.store.read(access_requests.find_last, **asked) is None:
+    if is_kept:
+        return
+    last = await access.store.read(access_requests.find_last, **asked)
+    if last is None or last.is_denied:
         raise InvalidRequest("You wait for as many flows as one may.", hint="Ask again once some are answered.")
 
 
 async def find_last(access: Access, caller: Caller, address: str) -> LastAsked | None:
-    """What this member asked last of the address, as long as they may not ask again. The address is taken as it stands:
+    """What this member asked last of the address, and what became of it. The address is taken as it stands:
     that two lead to one flow is nobody's to learn who may not open it."""
     caller = await access.recheck(caller)
     if caller.kind != "member":

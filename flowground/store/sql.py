@@ -13,10 +13,25 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, literal_column, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Table,
+    and_,
+    cast,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql import ClauseElement
 
 from flowground.messages import mend
+from flowground.words import fold
 
 BoundValues = dict[str, Any]
 _MOST_WORDS = 5
@@ -57,10 +72,27 @@ def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:
     return connection.execute(select(literal_column("1")).where(*where).limit(1)).first() is not None
 
 
-def has_words(words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+def has_words(connection: Connection, words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
     """That each of these words (the first five) stands in one of the columns, which hold no NULL."""
     wanted = make_storable(words).split()[:_MOST_WORDS]
-    return and_(true(), *(or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in wanted))
+    return and_(true(), *(or_(*(has_word(connection, column, word) for column in columns)) for word in wanted))
+
+
+def has_word(connection: Connection, column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """Accents and capitals aside, as `words.fold` has it. Only what is not plain ASCII costs the folding."""
+    wanted = fold(word)
+    if connection.dialect.name == "postgresql":
+        is_plain = func.octet_length(column) == func.char_length(column)
+        is_found = func.strpos(_fold_in_postgresql(column), _fold_in_postgresql(literal(word))) > 0
+    else:
+        is_plain = func.length(column) == func.length(cast(column, LargeBinary))
+        is_found = func.instr(func.fold(column), wanted) > 0
+    return or_(column.icontains(wanted, autoescape=True), and_(~is_plain, is_found))
+
+
+def _fold_in_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
+    parts = func.normalize(func.replace(func.lower(text), "ß", "ss"), literal_column("NFKD"))
+    return func.regexp_replace(parts, "[\u0300-\u036f]", "", "g")
 
 
 class Statement:

@@ -20,8 +20,6 @@ RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
 MOST_OPEN = 50
 """Open requests a person has at once; more are not kept."""
-_QUIET_SECONDS = 86_400.0
-"""How long a denied request is not asked again."""
 _r = tables.access_requests.c
 _e = everyone.c
 _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
@@ -41,11 +39,10 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class LastAsked:
-    """What stands of a member's last request for an address: it waits, or was denied so lately that they may ask again
-    only from `asks_again_at` on."""
+    """A member's last request for an address: it waits, or was denied, and they may ask again."""
 
     asked_at: datetime
-    asks_again_at: datetime | None = None
+    is_denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,9 @@ class SearchedWord:
 
 
 def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool:
-    """Whether it was kept: not twice, not right after a refusal, not beside so many others that wait."""
-    if find_last(connection, flow_id=flow_id, member=member):
+    """Whether it was kept: not twice, not beside so many others that wait."""
+    last = find_last(connection, flow_id=flow_id, member=member)
+    if last is not None and not last.is_denied:
         return False
     open_now = select(func.count()).where(_r.member == member, _r.state == "open")
     if connection.execute(open_now).scalar_one() >= MOST_OPEN:
@@ -78,15 +76,12 @@ def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool
 
 
 def find_last(connection: Connection, *, flow_id: str, member: str) -> LastAsked | None:
-    """None where the member may ask for it."""
-    wanted = select(_r.state, _r.created_at, _r.decided_at).where(_r.member == member, _r.flow_id == flow_id)
+    """None where the member never asked for it, or their request was approved."""
+    wanted = select(_r.state, _r.created_at).where(_r.member == member, _r.flow_id == flow_id)
     row = connection.execute(wanted.order_by(_r.created_at.desc()).limit(1)).first()
     if row is None or row.state == "approved":
         return None
-    if row.state == "open":
-        return LastAsked(read_moment(row.created_at))
-    again = row.decided_at + _QUIET_SECONDS
-    return LastAsked(read_moment(row.created_at), read_moment(again)) if again > time.time() else None
+    return LastAsked(read_moment(row.created_at), is_denied=row.state == "denied")
 
 
 def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
@@ -103,24 +98,26 @@ def list_open(
     offset: int = 0,
 ) -> list[AccessRequest]:
     """A page of what waits for these flows and has all these words, oldest first."""
-    wanted = select(*_COLUMNS).where(*_is_open(flows, words))
+    wanted = select(*_COLUMNS).where(*_is_open(connection, flows, words))
     ordered = wanted.order_by(_r.created_at, _r.id).limit(limit).offset(offset)
     return [_read_request(row) for row in connection.execute(ordered)]
 
 
 def count_open(connection: Connection, *, flows: Collection[str], words: Sequence[SearchedWord] = ()) -> int:
     """How many wait for these flows and have all these words, on all pages."""
-    counted = select(func.count()).select_from(tables.access_requests).where(*_is_open(flows, words))
+    counted = select(func.count()).select_from(tables.access_requests).where(*_is_open(connection, flows, words))
     return connection.scalar(counted) or 0
 
 
-def _is_open(flows: Collection[str], words: Sequence[SearchedWord]) -> Iterator[ColumnElement[bool]]:
+def _is_open(
+    connection: Connection, flows: Collection[str], words: Sequence[SearchedWord]
+) -> Iterator[ColumnElement[bool]]:
     yield _r.state == "open"
     yield _r.flow_id.in_(list(flows))
     for one in words:
-        askers = select(_e.id).where(has_words(one.word, _e.name, _e.display_name))
+        askers = select(_e.id).where(has_words(connection, one.word, _e.name, _e.display_name))
         yield or_(
-            has_words(one.word, _r.note, _r.member),
+            has_words(connection, one.word, _r.note, _r.member),
             _r.member.in_(askers),
             _r.flow_id.in_(list(one.flows)),
         )

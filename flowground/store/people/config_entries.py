@@ -107,7 +107,7 @@ def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[
         if pair in wanting and pair.entry.password:
             connection.execute(delete(tables.passwords).where(_p.member == entry.id))
             add_row(connection, tables.passwords, member=entry.id, hash=pair.entry.password, changed_at=time.time())
-    following = [*now, *(replace(entry, present=False) for entry in gone if entry.name not in names)]
+    following = [*now, *(_take_out(entry) for entry in gone if entry.name not in names)]
     if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
         _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
     if entries:
@@ -191,6 +191,11 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")
     email = entry.email or (before.email if before else None)
     return _Kept(member, entry.name, entry.fingerprint, email, True, entry.display_name, entry.role)
+
+
+def _take_out(entry: _Kept) -> _Kept:
+    """The entry as it is kept while the file does not have it; the release before wrote neither name nor role."""
+    return replace(entry, present=False, display_name=entry.display_name or entry.name, role=entry.role or "member")
 
 
 def _end(connection: Connection, before: _Kept, what: What) -> None:

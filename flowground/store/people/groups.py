@@ -86,7 +86,7 @@ def find_page(
 
     Only groups that have this member, or lack that one, where an id is given. No other group's members are read.
     """
-    wanted = [has_words(words.casefold(), _g.folded)]
+    wanted = [has_words(connection, words.casefold(), _g.folded)]
     wanted += [] if having is None else [_has_member(having)]
     wanted += [] if lacking is None else [~_has_member(lacking)]
     count = connection.scalar(select(func.count()).select_from(tables.member_groups).where(*wanted))

@@ -42,14 +42,14 @@ def find_members(
     connection: Connection, *, wanted: MemberFilter = _EVERYONE, limit: int, offset: int = 0
 ) -> list[Member]:
     """By name."""
-    found = MEMBERS.where(*_is_wanted(wanted)).order_by(_m.name).limit(limit).offset(offset)
+    found = MEMBERS.where(*_is_wanted(connection, wanted)).order_by(_m.name).limit(limit).offset(offset)
     return [read_member(row) for row in connection.execute(found)]
 
 
 def count_members(connection: Connection, *, wanted: MemberFilter = _EVERYONE) -> int:
     """As `find_members` finds them, on all pages."""
     counted = select(func.count()).select_from(everyone)
-    return connection.scalar(counted.where(*_is_wanted(wanted))) or 0
+    return connection.scalar(counted.where(*_is_wanted(connection, wanted))) or 0
 
 
 def find_group_members(
@@ -63,7 +63,7 @@ def find_group_members(
     found = select(_g.member).where(_g.group_id == group_id)
     if words.split():
         known = found.join_from(tables.group_members, everyone, _m.id == _g.member)
-        found = known.where(has_words(words, *_NAMES))
+        found = known.where(has_words(connection, words, *_NAMES))
     count = connection.scalar(select(func.count()).select_from(found.subquery()))
     return list(connection.scalars(found.order_by(_g.member).limit(limit).offset(offset))), count or 0
 
@@ -93,8 +93,8 @@ def _may_open(opening: Opening) -> ColumnElement[bool]:
     return and_(_m.active, or_(_m.role != "member", true() if opening.is_open_to_all else named))
 
 
-def _is_wanted(wanted: MemberFilter) -> Iterator[ColumnElement[bool]]:
-    yield has_words(wanted.words, *_NAMES)
+def _is_wanted(connection: Connection, wanted: MemberFilter) -> Iterator[ColumnElement[bool]]:
+    yield has_words(connection, wanted.words, *_NAMES)
     if wanted.is_member_only:
         yield and_(_m.active, _m.role == "member")
     if wanted.not_in is not None:

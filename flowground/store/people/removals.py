@@ -1,4 +1,5 @@
-"""What is left of somebody who was removed: facts for counting, under a pseudonym that nobody can compute.
+"""What is left of somebody who was removed: facts for counting, under an owner that nobody can compute; and lines of
+the audit trail and other records, in which one word stands for all who were removed.
 
 What they could act with or be found by ends in the removal's own transaction. The rest may be much, so it follows in
 small steps, and a row says until the end what is still to do: another process goes on with it, and one that is
@@ -19,6 +20,8 @@ from flowground.store.runs import stop_requests
 from flowground.store.runs.conversations import list_owners
 from flowground.store.sql import add_row
 
+SOMEBODY = str(Owner("removed", "person"))
+"""Stands where somebody did something, or something was done to them, who was removed."""
 _ROWS = 500
 """Rows that one step looks at."""
 _x = tables.removals.c
@@ -93,7 +96,7 @@ def finish_removal(connection: Connection, *, removal: Removal) -> None:
     release's: digests of people of whom nothing was left."""
     for column in _WHO_DID_IT:
         theirs = update(column.table).where(column.in_(removal.owners))
-        connection.execute(theirs.values({column.name: removal.pseudonym}))
+        connection.execute(theirs.values({column.name: SOMEBODY}))
     is_over = (_x.pseudonym == removal.pseudonym) | _x.looked_at.is_not(None)
     connection.execute(delete(tables.removals).where(is_over))
 
@@ -102,6 +105,6 @@ def _hide(removal: Removal, said: str, *, action: str = "") -> str:
     """The actor or subject of a line without the person. Of a change of name nothing is left: it has both names."""
     words = said.split(" ")
     if action == "member.renamed":
-        return removal.pseudonym if words[0] in removal.words else said  # the second word is a name, not an id
+        return SOMEBODY if words[0] in removal.words else said  # the second word is a name, not an id
     named = {*removal.owners, *(removal.words if action.startswith(_OF_MEMBERS) else ())}
-    return " ".join(removal.pseudonym if word in named else word for word in words)
+    return " ".join(SOMEBODY if word in named else word for word in words)

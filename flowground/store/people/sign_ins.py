@@ -90,7 +90,7 @@ def find_page(
     """A page of the member's sign-ins that are in force and in whose browser's own name all these words stand, newest
     first; and how many those are on all pages."""
     is_theirs = (_s.member == member) & _s.revoked_at.is_(None) & (_s.expires_at > time.time())
-    wanted = is_theirs & has_words(words, func.coalesce(_s.agent, ""))
+    wanted = is_theirs & has_words(connection, words, func.coalesce(_s.agent, ""))
     found = select(_s.id, _s.created_at, _s.expires_at, _s.agent).where(wanted)
     rows = connection.execute(found.order_by(_s.created_at.desc(), _s.id).limit(limit).offset(offset))
     count = connection.scalar(select(func.count()).select_from(tables.sign_ins).where(wanted))

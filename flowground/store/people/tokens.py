@@ -182,15 +182,15 @@ def find_page(
     connection: Connection, *, only: TokenFilter, limit: int, offset: int = 0
 ) -> tuple[list[StoredToken], int]:
     """A page of these tokens, newest first; and how many those are on all pages."""
-    wanted = list(_find_wanted(only))
+    wanted = list(_find_wanted(connection, only))
     count = connection.scalar(select(func.count()).select_from(tables.tokens).where(*wanted))
     found = select(*_COLUMNS).where(*wanted).order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset)
     return [_read_token(row) for row in connection.execute(found)], count or 0
 
 
-def _find_wanted(only: TokenFilter) -> Iterator[ColumnElement[bool]]:
+def _find_wanted(connection: Connection, only: TokenFilter) -> Iterator[ColumnElement[bool]]:
     yield _t.revoked_at.is_(None)
-    yield has_words(only.words, _t.name, _t.prefix, func.coalesce(_t.owner, ORGANIZATION))
+    yield has_words(connection, only.words, _t.name, _t.prefix, func.coalesce(_t.owner, ORGANIZATION))
     if not only.is_of_all:
         yield _t.owner == only.owner  # None: IS NULL
     if only.flow_id is not None:

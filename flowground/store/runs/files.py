@@ -199,7 +199,7 @@ def list_page(
     connection: Connection, *, owners: Collection[str], words: str = "", limit: int, offset: int = 0
 ) -> FilePage:
     """All files of these owners, the newest first."""
-    wanted = (_f.owner.in_(list(owners)), has_words(words, _f.name))
+    wanted = (_f.owner.in_(list(owners)), has_words(connection, words, _f.name))
     rows = connection.execute(
         select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc(), _f.id).limit(limit).offset(offset)
     )

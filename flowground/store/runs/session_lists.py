@@ -14,16 +14,12 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    LargeBinary,
     Row,
     and_,
-    cast,
     delete,
     exists,
     false,
     func,
-    literal,
-    literal_column,
     or_,
     select,
     union_all,
@@ -33,8 +29,7 @@ from flowground.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, read_run_row
-from flowground.store.sql import add_row, has_row, make_storable, read_moment
-from flowground.words import fold
+from flowground.store.sql import add_row, has_row, has_word, make_storable, read_moment
 
 MOST_PINNED = 20
 """Pinned conversations of an owner with one flow: all of them are shown."""
@@ -179,24 +174,7 @@ def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is
 
 
 def _has_all(connection: Connection, column: ColumnElement[str], wanted: list[str]) -> ColumnElement[bool]:
-    return and_(*(_has_word(connection, column, word) for word in wanted)) if wanted else false()
-
-
-def _has_word(connection: Connection, column: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """Accents and capitals aside, as `words.fold` has it. Only what is not plain ASCII costs the folding."""
-    wanted = fold(word)
-    if connection.dialect.name == "postgresql":
-        is_plain = func.octet_length(column) == func.char_length(column)
-        is_found = func.strpos(_fold_in_postgresql(column), _fold_in_postgresql(literal(word))) > 0
-    else:
-        is_plain = func.length(column) == func.length(cast(column, LargeBinary))
-        is_found = func.instr(func.fold(column), wanted) > 0
-    return or_(column.icontains(wanted, autoescape=True), and_(~is_plain, is_found))
-
-
-def _fold_in_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
-    parts = func.normalize(func.replace(func.lower(text), "ß", "ss"), literal_column("NFKD"))
-    return func.regexp_replace(parts, "[\u0300-\u036f]", "", "g")
+    return and_(*(has_word(connection, column, word) for word in wanted)) if wanted else false()
 
 
 def _is_behind(place: SessionPlace | None) -> tuple[ColumnElement[bool], ...]:

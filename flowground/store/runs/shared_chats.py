@@ -192,7 +192,7 @@ def list_of_owner(
     connection: Connection, *, owner: str, words: str = "", offset: int = 0, limit: int = 25
 ) -> SharedChatPage:
     """The newest first, in whose title or flow's id all these words stand."""
-    wanted = (_c.owner == owner) & has_words(words, func.coalesce(_c.title, ""), _c.flow_id)
+    wanted = (_c.owner == owner) & has_words(connection, words, func.coalesce(_c.title, ""), _c.flow_id)
     ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
     rows = connection.execute(ordered.offset(offset).limit(limit)).all()
     return SharedChatPage([_read_row(row) for row in rows], _count(connection, wanted))

@@ -66,7 +66,7 @@ def _draw_closed(caller: Caller, address: str) -> None:
         _draw_asked(last, is_title=not was_open)
     if was_open or last is not None:
         _watch(address, last)
-    is_offered = may_ask and last is None
+    is_offered = may_ask and (last is None or last.is_denied)
     if is_offered:
         _draw_asking(caller, address)
     _draw_ways_out(caller, is_quiet=is_offered)
@@ -84,7 +84,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
 def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
     """What became of a member's request, in the page's title or below the one that stands there."""
     asked = browser.write_day(last.asked_at)
-    if last.asks_again_at is None:
+    if not last.is_denied:
         title = "You are waiting for access"
         text = (
             f"You asked on {asked}, and your request is on its way. If there is such a flow, its owners decide; it "
@@ -95,7 +95,7 @@ def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
         title = "Your request was declined"
         text = (
             f"You asked on {asked}. If you still need this flow, talk to whoever sent you here, or to an admin of "
-            f"{_name_organization()}; you can ask again from {browser.write_moment(last.asks_again_at)} on."
+            f"{_name_organization()}, or ask again."
         )
         icon = ":material/block:"
     if is_title:
