@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flowground.access.member_lists import find_who_may_open
+from flowground.access.people import find_who_may_open
 from flowground.access.sharing import look_as, publish, read_sharing, share
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowground.access import account, feedback, ratings, shared_chats
-from flowground.access.ratings import RatedPlace
+from flowground.access import account, feedback, shared_chats
+from flowground.access.feedback import RatedPlace
 from flowground.caller import Caller, Owner, RunRequest
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
@@ -209,12 +209,12 @@ async def ask(runtime: Runtime, caller: Caller) -> RatedPlace:
 async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Runtime, who: str) -> None:
     author, reader = await sign_in(acme, "anton"), await sign_in(acme, who)
     place, flow = await ask(acme, author), acme.catalogue.list_flows()["talk"]
-    await ratings.rate(acme.access, author, place, "bad")
+    await feedback.rate(acme.access, author, place, "bad")
     page = await feedback.list_page(acme.access, reader, "talk", EVERYTHING)
     assert [(item.rating.value, item.shared) for item in page.items] == [("bad", None)]
     assert [await feedback.count_bad(acme.access, caller, flow) for caller in (reader, author)] == [1, 0]
     assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
-    await ratings.explain(acme.access, author, place, labels=["wrong"], reason=" No. ", shares_conversation=True)
+    await feedback.explain(acme.access, author, place, labels=["wrong"], reason=" No. ", shares_conversation=True)
     shared = await feedback.read_conversation(acme.access, reader, "talk", place.message_id)
     assert (shared and shared.messages[0].text) == "Hello"
     for read in (
@@ -224,7 +224,7 @@ async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Ru
     ):
         with pytest.raises(NotAllowed, match="Only the owners of Talk can read its feedback"):
             await read
-    await ratings.rate(acme.access, author, place, None)
+    await feedback.rate(acme.access, author, place, None)
     assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
     assert (await feedback.list_page(acme.access, reader, "talk", EVERYTHING)).items == ()
 
@@ -232,11 +232,11 @@ async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Ru
 async def test_a_reason_is_bounded_and_its_labels_are_known(acme: Runtime) -> None:
     olga = await sign_in(acme, "olga")
     place = await ask(acme, olga)
-    await ratings.rate(acme.access, olga, place, "bad")
+    await feedback.rate(acme.access, olga, place, "bad")
     with pytest.raises(InvalidRequest, match="2,001 characters"):
-        await ratings.explain(acme.access, olga, place, labels=[], reason="x" * 2_001, shares_conversation=True)
+        await feedback.explain(acme.access, olga, place, labels=[], reason="x" * 2_001, shares_conversation=True)
     labels: Any = ["ugly"]
     with pytest.raises(InvalidRequest, match="no such reason"):
-        await ratings.explain(acme.access, olga, place, labels=labels, reason="", shares_conversation=True)
-    found = await ratings.find_rating(acme.access, olga, place)
+        await feedback.explain(acme.access, olga, place, labels=labels, reason="", shares_conversation=True)
+    found = await feedback.find_rating(acme.access, olga, place)
     assert (found and (found.reason, found.labels, found.shares_conversation)) == ("", (), False)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from flowground import shelving
-from flowground.access import answered_turns, feedback, flow_files, insides, shared_chats, usage
+from flowground.access import feedback, flow_files, insides, shared_chats
 from flowground.api import create_api
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
@@ -124,7 +124,7 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         reads_file,
         lambda runtime, caller, _: insides.read_file(runtime.access, caller, "talk.yaml"),
         lambda runtime, caller, _: flow_files.read_flow_file(runtime.access, caller, "talk"),
-        lambda runtime, caller, _: answered_turns.read_turn(runtime.access, caller, **TURN),
+        lambda runtime, caller, _: insides.read_turn(runtime.access, caller, **TURN),
         lambda runtime, caller, _: pages.run_tests(runtime, caller, "talk"),
         lambda runtime, caller, _: pages.try_test(runtime, caller, "talk", FlowTest(message="hi")),
         lambda runtime, caller, _: pages.find_report(runtime, caller, "talk"),
@@ -141,7 +141,7 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),
         lambda runtime, caller, _: shelving.remove_file(runtime, caller, "talk", "handbook", "nothing"),
         lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
-        lambda runtime, caller, _: usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),
+        lambda runtime, caller, _: feedback.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),
     ),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.access import Access, application_tokens, groups, member_lists, people
+from flowground.access import Access, application_tokens, groups, people
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
@@ -52,7 +52,7 @@ DEEDS: list[Callable[[Access, Caller], Awaitable[object]]] = [
     lambda access, caller: groups.change_members(access, caller, "x", added=["bob"]),
     lambda access, caller: groups.list_first_members(access, caller, ["x"], most=1),
     lambda access, caller: groups.list_names_of(access, caller, ["bob"]),
-    lambda access, caller: member_lists.find_group_members(access, caller, "x", limit=1),
+    lambda access, caller: people.find_group_members(access, caller, "x", limit=1),
 ]
 
 
@@ -257,7 +257,7 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: 
         return not await acme.store.read(removals.list_removals)
 
     await eventually(is_over)  # the process does by itself what is left to do of it
-    assert await member_lists.find_group_members(acme.access, augusta, sales.id, limit=9) == (["bob"], 1)
+    assert await people.find_group_members(acme.access, augusta, sales.id, limit=9) == (["bob"], 1)
     await groups.remove(acme.access, augusta, sales.id)
     for deed in (
         groups.remove(acme.access, augusta, sales.id),
@@ -270,8 +270,8 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: 
     for look in (
         groups.find_groups(acme.access, bob, limit=9),
         groups.list_groups(acme.access, bob, ["x"]),
-        member_lists.find_people(acme.access, bob),
-        member_lists.list_people(acme.access, bob, ["olga"]),
+        people.find_people(acme.access, bob),
+        people.list_people(acme.access, bob, ["olga"]),
     ):
         with pytest.raises(NotAllowed):
             await look
@@ -285,7 +285,7 @@ async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime,
         groups.change_members(acme.access, augusta, sales.id, added=["bob", "zoe"]),
         groups.change_members(acme.access, augusta, sales.id, added=["bob", "olga"], removed=["anton"]),
     )
-    assert (await member_lists.find_group_members(acme.access, augusta, sales.id, limit=9))[0] == ["bob", "olga", "zoe"]
+    assert (await people.find_group_members(acme.access, augusta, sales.id, limit=9))[0] == ["bob", "olga", "zoe"]
     noted = [entry.subject for entry in await acme.store.read(list_entries) if entry.action == "group.member_added"]
     assert sorted(noted) == [f"{sales.id} {name}" for name in ("anton", "bob", "olga", "zoe")]
 
@@ -311,17 +311,17 @@ async def add_many(store: Store, count: int) -> None:
 async def test_a_page_of_people_is_found_by_words_of_names_and_addresses(acme: Runtime) -> None:
     await add_many(acme.store, 30)
     olga = await sign_in(acme, "olga")
-    found = await member_lists.find_people(acme.access, olga, "mia 02", limit=4)
+    found = await people.find_people(acme.access, olga, "mia 02", limit=4)
     assert ([one.id for one in found.shown], found.count) == (["m002", "m020", "m021", "m022"], 11)
-    rest = await member_lists.find_people(acme.access, olga, "mia 02", limit=4, offset=8)
+    rest = await people.find_people(acme.access, olga, "mia 02", limit=4, offset=8)
     assert [one.id for one in rest.shown] == ["m027", "m028", "m029"]
     for words in ("BOB@example", "Böb"):
-        assert [one.id for one in (await member_lists.find_people(acme.access, olga, words)).shown] == ["bob"]
-    nobody = await member_lists.find_people(acme.access, olga, "100%")
+        assert [one.id for one in (await people.find_people(acme.access, olga, words)).shown] == ["bob"]
+    nobody = await people.find_people(acme.access, olga, "100%")
     assert (nobody.shown, nobody.count) == ((), 0)
-    plain = await member_lists.find_people(acme.access, olga, "example.com", is_member_only=True)
+    plain = await people.find_people(acme.access, olga, "example.com", is_member_only=True)
     assert [one.id for one in plain.shown] == ["bob", "zoe"]
-    assert [one.id for one in await member_lists.list_people(acme.access, olga, ["bob", "nobody"])] == ["bob"]
+    assert [one.id for one in await people.list_people(acme.access, olga, ["bob", "nobody"])] == ["bob"]
 
 
 async def test_who_is_in_a_group_and_who_is_not_is_found_by_words(tmp_path: Path) -> None:
@@ -340,11 +340,11 @@ async def test_who_is_in_a_group_and_who_is_not_is_found_by_words(tmp_path: Path
             ("bob@example", 0, ["bob"], 1),
             ("cleo", 0, [], 0),
         ):
-            page = await member_lists.find_group_members(acme.access, ada, group.id, words, limit=2, offset=offset)
+            page = await people.find_group_members(acme.access, ada, group.id, words, limit=2, offset=offset)
             assert page == (shown, count), words
-        others = await member_lists.find_people(acme.access, ada, "mia", not_in=group.id, limit=2)
+        others = await people.find_people(acme.access, ada, "mia", not_in=group.id, limit=2)
         assert ([one.id for one in others.shown], others.count) == (["m002", "m003"], 9)
-        others = await member_lists.find_people(acme.access, ada, "cle", not_in=group.id, limit=2)
+        others = await people.find_people(acme.access, ada, "cle", not_in=group.id, limit=2)
         assert others.shown[0].id == "cleo"
 
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground import doors
-from flowground.access import flow_files, new_flows
+from flowground.access import flow_files
 from flowground.access.flow_files import make_digest, write_changed, write_shown
 from flowground.asking import PersonChatting
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
@@ -279,9 +279,9 @@ async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tm
         gone = make_draft("Gone", "text", owner="olga")
         await acme.store.write(publications.set_shared, flow_id=gone.id, is_shared=True, by="test")
         with pytest.raises(InvalidRequest, match="There was a flow at gone before"):
-            await new_flows.write_flow(acme.access, olga, gone)
-        await new_flows.write_flow(acme.access, olga, make_draft("New", "text", owner="olga"))
-        await new_flows.write_flow(acme.access, augusta, gone)
+            await flow_files.write_flow(acme.access, olga, gone)
+        await flow_files.write_flow(acme.access, olga, make_draft("New", "text", owner="olga"))
+        await flow_files.write_flow(acme.access, augusta, gone)
         await save(acme, olga, TALK, called)
         await save(acme, augusta, f"{TALK}id: moved\n")
         assert {"moved", "gone", "new"} <= acme.catalogue.list_flows().keys()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowground.access import answered_turns, flow_files
+from flowground.access import flow_files, insides
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import FlowError, InvalidRequest
 from flowground.flow.tests import FlowTest
@@ -51,7 +51,7 @@ async def replace_file(runtime: Runtime, before: bytes, after: bytes) -> None:
     await flow_files.replace_flow_file(*place, before=flow_files.make_digest(before), after=after)
 
 
-async def had_turn(runtime: Runtime, text: str, flow: str = "refunds", **more: Any) -> answered_turns.AnsweredTurn:
+async def had_turn(runtime: Runtime, text: str, flow: str = "refunds", **more: Any) -> insides.AnsweredTurn:
     """A turn that the local owner has in their playground, as *Make it a test* reads it."""
     request = RunRequest(text, session_id="s", stream=True, **more)
     turn = await start_turn(runtime, LOCAL_OWNER, flow, request)
@@ -59,10 +59,10 @@ async def had_turn(runtime: Runtime, text: str, flow: str = "refunds", **more: A
     assert turn.started
     (answer,) = turn.started.answer_ids.values()
     place = {"flow_id": flow, "session_id": "s", "message_id": answer}
-    return await answered_turns.read_turn(runtime.access, LOCAL_OWNER, **place)
+    return await insides.read_turn(runtime.access, LOCAL_OWNER, **place)
 
 
-def made_of(turn: answered_turns.AnsweredTurn) -> MadeTest:
+def made_of(turn: insides.AnsweredTurn) -> MadeTest:
     answer = turn.answer
     return make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
 
@@ -75,7 +75,7 @@ async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime
     assert report.version == runtime.catalogue.list_flows()["refunds"].version
     place = {"flow_id": "refunds", "session_id": "s", "message_id": "m"}
     with pytest.raises(InvalidRequest, match="There is no whole answer here"):
-        await answered_turns.read_turn(runtime.access, LOCAL_OWNER, **place)
+        await insides.read_turn(runtime.access, LOCAL_OWNER, **place)
 
 
 async def test_what_is_switched_off_is_not_tested(runtime: Runtime) -> None:

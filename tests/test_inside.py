@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowground.access import new_flows
+from flowground.access import flow_files
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn, Problem
 from flowground.flow.templates import TEMPLATES, DraftedFlow, choose_address, make_draft, write_flow_file
@@ -186,10 +186,10 @@ def test_an_address_is_made_from_the_name() -> None:
 async def test_what_the_local_owner_writes_can_be_opened_at_once(tmp_path: Path, template: str) -> None:
     async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:
         wanted = make_draft("注文", template, address="orders")
-        await new_flows.write_flow(runtime.access, LOCAL_OWNER, wanted)
+        await flow_files.write_flow(runtime.access, LOCAL_OWNER, wanted)
         assert (await runtime.access.open_flow(LOCAL_OWNER, "orders")).name == "注文"
         with pytest.raises(InvalidRequest, match="There is already a flow at orders"):
-            await new_flows.write_flow(runtime.access, LOCAL_OWNER, wanted)
+            await flow_files.write_flow(runtime.access, LOCAL_OWNER, wanted)
 
 
 def test_no_file_is_written_over_and_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
@@ -215,12 +215,12 @@ async def test_who_adds_flow_files_is_whom_the_settings_let(tmp_path: Path, sett
         for name in ("augusta", "olga", "anton", "bob"):
             caller = await sign_in(acme, name)
             if name in may:
-                await new_flows.write_flow(acme.access, caller, draft(f"Orders of {name}", "../../" + name))
+                await flow_files.write_flow(acme.access, caller, draft(f"Orders of {name}", "../../" + name))
             else:
                 with pytest.raises(NotAllowed):
-                    await new_flows.write_flow(acme.access, caller, draft(f"Orders of {name}", name))
+                    await flow_files.write_flow(acme.access, caller, draft(f"Orders of {name}", name))
         with pytest.raises(NotSignedIn):
-            await new_flows.write_flow(acme.access, LOCAL_OWNER, draft("Orders"))
+            await flow_files.write_flow(acme.access, LOCAL_OWNER, draft("Orders"))
         assert list_flow_files(tmp_path) == {f"flows/{name}.yaml" for name in ("talk", "other", *may)}
 
 
@@ -229,11 +229,11 @@ async def test_on_ones_own_computer_the_owner_adds_flow_files_unless_nobody_may(
     unproven = replace(LOCAL_OWNER, is_proven=False)
     async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:
         with pytest.raises(NotAllowed, match="owner code"):
-            await new_flows.write_flow(runtime.access, unproven, draft("Orders"))
+            await flow_files.write_flow(runtime.access, unproven, draft("Orders"))
     nobody = {"authors": {"may_write": "nobody"}}
     async with running(tmp_path / "closed", {"talk": chat_flow("scripted", "Talk")}, config=nobody) as runtime:
         with pytest.raises(NotAllowed):
-            await new_flows.write_flow(runtime.access, LOCAL_OWNER, draft("Orders"))
+            await flow_files.write_flow(runtime.access, LOCAL_OWNER, draft("Orders"))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_first_and_the_text_is_given(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowground import doors
-from flowground.access import account, member_lists, people
+from flowground.access import account, people
 from flowground.asking import PersonTrying
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import InvalidRequest, NotAllowed
@@ -77,7 +77,7 @@ async def test_names_can_be_swapped(office: Office) -> None:
     await office.add("bob")
     for member, name in (("ann", "x"), ("bob", "ann"), ("ann", "bob")):
         await people.rename(office.runtime.access, office.augusta, member, name)
-    everyone = await member_lists.find_people(office.runtime.access, office.augusta)
+    everyone = await people.find_people(office.runtime.access, office.augusta)
     found = {member.id: member.name for member in everyone.shown}
     assert found == {"augusta": "augusta", "ann": "bob", "bob": "ann"}
     signed_in = await office.runtime.sign_in.check_password("ann", PASSWORD, "here")

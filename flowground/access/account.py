@@ -1,11 +1,12 @@
-"""What members do with their own account: password, sign-ins, and what is kept of them.
+"""What members do with their own account: password, sign-ins, and what is kept of them. Chats that anybody deletes.
 
-Every function raises NotSignedIn once the caller is signed out, and NotAllowed for a caller who is no member.
+Every function raises NotSignedIn once the caller is signed out; all but those of chats raise NotAllowed for a caller
+who is no member.
 """
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -170,3 +171,18 @@ async def delete_conversations(access: Access, caller: Caller) -> int:
     found = await access.store.write(transcripts.begin_deletion, owners=owners, by=str(caller.owner))
     await access.store.erase(erasing.erase_conversations, owners=owners, until=until)
     return found
+
+
+async def delete_conversation(access: Access, caller: Caller, *, flow_id: str, session_id: str) -> None:
+    """One of the caller's own with this flow, if it is there. Raises as `Access.recheck`."""
+    owner = str((await access.recheck(caller)).owner)
+    await access.end_turns([owner], [flow_id], session_id)
+    await access.store.erase(erasing.erase_conversation, flow_id=flow_id, owner=owner, session_id=session_id)
+
+
+async def delete_session(
+    access: Access, *, owners: Collection[str], session_id: str, flows: Collection[str] | None
+) -> None:
+    """These owners' conversations with this id, in these flows; None: in every flow."""
+    await access.end_turns(owners, flows, session_id)
+    await access.store.erase(erasing.erase_conversations, owners=owners, session_id=session_id, flows=flows)

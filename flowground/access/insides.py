@@ -1,10 +1,16 @@
-"""The inside of a flow as who sees it reads it: its file with the mistakes in it, and what is served of it."""
+"""The inside of a flow as who sees it reads it: its file with the mistakes in it, what is served of it, and how one of
+their own answers was made.
+"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import FlowNotFound, Problem
+from flowground.errors import FlowNotFound, InvalidRequest, Problem
+from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
 from flowground.wiring import WiredFlow
 
 
@@ -74,3 +80,26 @@ async def _read(access: Access, file: str) -> FlowInside:
         raise FlowNotFound(file)
     problems = (*(error.problems if error else ()), *catalogue.list_warnings().get(file, ()))
     return FlowInside(file, await catalogue.read_text(file), problems, wired)
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTurn:
+    """`wired` is the flow as it is now."""
+
+    wired: WiredFlow
+    question: str
+    answer: StoredMessage
+    overrides: Mapping[str, Mapping[str, Any]]
+
+
+async def read_turn(access: Access, caller: Caller, *, flow_id: str, session_id: str, message_id: str) -> AnsweredTurn:
+    """The turn with this answer. Raises FlowNotFound for who does not see the inside of the flow, InvalidRequest where
+    there is no such answer of theirs, or it has no end."""
+    caller, wired = await open_inside(access, caller, flow_id)
+    place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
+    answer = await access.store.read(conversations.find_message, **place, message_id=message_id)
+    asked = await access.store.read(conversations.find_question, **place, message_id=message_id)
+    if answer is None or asked is None or asked.id is None or answer.role != "assistant" or answer.state != "complete":
+        raise InvalidRequest("There is no whole answer here.")
+    overrides = await access.store.read(conversations.find_overrides, **place, message_id=asked.id)
+    return AnsweredTurn(wired, asked.text, answer, overrides)

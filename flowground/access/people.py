@@ -1,16 +1,21 @@
-"""What admins do with people, by their ids. Every function asks anew whether the caller still is one.
+"""People of the organization: found by a word and read a few at a time, and what admins do with them, by their ids.
 
-Each raises NotSignedIn once the caller is signed out, and NotAllowed when they may not. What they change is audited.
+Every function that is given a caller asks anew who they are, and raises NotSignedIn once they are signed out, and
+NotAllowed when they may not. What they change is audited.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 
 from flowground.access import Access
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.flows import publications
-from flowground.store.people import members, password_links, sign_ins
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import member_lists, members, password_links, sign_ins
+from flowground.store.people.member_lists import MemberFilter, Opening
+from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs.conversations import list_owners
@@ -141,3 +146,58 @@ async def _change_member(access: Access, caller: Caller, member: str, change: Ca
     await access.sign_in.roster.require_stored(member)
     if not await access.store.write(change, member=member, by=by, keep_admin=True):
         raise InvalidRequest(f"There is no member {member}.")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPeople:
+    """Some of `count` people."""
+
+    shown: tuple[Member, ...]
+    count: int
+
+
+async def find_people(
+    access: Access,
+    caller: Caller,
+    words: str = "",
+    *,
+    is_member_only: bool = False,
+    not_in: str | None = None,
+    limit: int = 20,
+    offset: int = 0,
+) -> FoundPeople:
+    """By name, those in whose names or address all these words stand; the other two as in `MemberFilter`."""
+    await require_author(access, caller)
+    wanted = MemberFilter(words, is_member_only, not_in)
+    found = await access.store.read(member_lists.find_members, wanted=wanted, limit=limit, offset=offset)
+    return FoundPeople(tuple(found), await access.store.read(member_lists.count_members, wanted=wanted))
+
+
+async def find_group_members(
+    access: Access, caller: Caller, group_id: str, words: str = "", *, limit: int, offset: int = 0
+) -> tuple[list[str], int]:
+    """A page of the ids of who is in the group, those that left config.yaml too; and how many all pages have.
+
+    With words, those who have them in a name or their address. For admins.
+    """
+    await require_admin(access, caller)
+    return await access.store.read(
+        member_lists.find_group_members, group_id=group_id, words=words, limit=limit, offset=offset
+    )
+
+
+async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> list[Member]:
+    """Those of these ids that are somebody's."""
+    await require_author(access, caller)
+    return await access.store.read(member_lists.list_by_ids, ids=ids) if ids else []
+
+
+async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> FoundPeople:
+    """Everyone of the organization who could open a flow that is shared like this, counted in the database."""
+    is_shared = sharing.is_shared and not sharing.is_expired
+    opening = Opening(is_shared and sharing.audience != "people")
+    if is_shared and not opening.is_open_to_all:
+        opening = Opening(False, sharing.members, sharing.groups)
+    read = access.store.read
+    shown = await read(member_lists.list_openers, opening=opening, limit=limit)
+    return FoundPeople(tuple(shown), await read(member_lists.count_openers, opening=opening))

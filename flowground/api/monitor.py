@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
-from flowground.access import deleting
+from flowground.access import account
 from flowground.api.agent_steps import write_steps
 from flowground.api.incoming import list_owners, verify_caller
 from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_time
@@ -129,7 +129,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
     """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
     runtime, caller = await verify_caller(request)
     mine = await list_owners(runtime, caller)
-    await deleting.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
+    await account.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
     return Response(status_code=204)
 
 

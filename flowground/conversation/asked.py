@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from flowground import doors, own_runs
-from flowground.access import ratings
-from flowground.access.ratings import RatedPlace
+from flowground.access import feedback
+from flowground.access.feedback import RatedPlace
 from flowground.asking import PersonChatting
 from flowground.caller import InputType, RunRequest
 from flowground.conversation import history
@@ -173,7 +173,7 @@ class AskingPage:
         told: Written = {"session": frame.session, "message": frame.message, "value": frame.value}
         try:
             where = RatedPlace(place.flow_id, place.session_id, frame.message)
-            await ratings.rate(self._runtime.access, self._shown.caller, where, frame.value)
+            await feedback.rate(self._runtime.access, self._shown.caller, where, frame.value)
         except (NotSignedIn, FlowNotFound):
             raise
         except FlowgroundError as error:

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from flowground import runtime, shelving
-from flowground.access.ratings import RatedPlace
+from flowground.access.feedback import RatedPlace
 from flowground.caller import SESSION_ID_CHARS
 from flowground.components.io import InputComponent
 from flowground.errors import FlowgroundError, NoDocuments

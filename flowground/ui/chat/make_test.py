@@ -12,7 +12,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from flowground import runtime
-from flowground.access import answered_turns, flow_files
+from flowground.access import flow_files, insides
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, InvalidRequest
 from flowground.flow.tests import FlowTest
@@ -39,7 +39,7 @@ def open_dialog(place: TurnPlace) -> None:
     """For who sees the inside of the flow."""
     with failure.draw_refusals():
         turn = bridge.ask(
-            answered_turns.read_turn,
+            insides.read_turn,
             require_visitor(),
             flow_id=place.flow_id,
             session_id=place.session_id,
@@ -48,7 +48,7 @@ def open_dialog(place: TurnPlace) -> None:
         st.dialog("Make it a test", width="large")(_draw)(place, turn)
 
 
-def _draw(place: TurnPlace, turn: answered_turns.AnsweredTurn) -> None:
+def _draw(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
     caller, key = require_visitor(), f"test:{place.message_id}"
     answer = turn.answer
     made_test = made.make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)

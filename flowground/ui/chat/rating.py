@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.access.ratings import RatedPlace, explain, find_rating
+from flowground.access.feedback import RatedPlace, explain, find_rating
 from flowground.store.runs.feedback import REASON_CHARS, Rating, RatingLabel
 from flowground.ui.page import bridge, failure
 from flowground.ui.page.caller import require_visitor

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowground.access import deleting
+from flowground.access import account
 from flowground.store.runs import conversations
 from flowground.ui.chat.conversation import begin_new
 from flowground.ui.page import bridge
@@ -49,7 +49,7 @@ def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
     if draw_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
         caller = require_visitor()
         for session_id in sessions:
-            bridge.ask(deleting.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
+            bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
         stop_selecting(flow_id)
         if st.query_params.get("session") in sessions:
             begin_new(flow_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import flow_files, new_flows
+from flowground.access import flow_files
 from flowground.access.insides import FlowInside
 from flowground.caller import Caller
 from flowground.errors import Problem
@@ -83,7 +83,7 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
     with failure.draw_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)
-        is_read_only = not new_flows.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
+        is_read_only = not flow_files.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
         if is_read_only:
             st.warning(f"{READ_ONLY} {_TAKE_IT}", icon=":material/lock:")
         head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="edit:actions")

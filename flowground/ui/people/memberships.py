@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from flowground.access import groups, member_lists
+from flowground.access import groups, people
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
 from flowground.store.people.groups import Group
@@ -55,12 +55,12 @@ def draw_members(group: Group) -> None:
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        ids, count = bridge.ask(member_lists.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
-        known = {one.id: name_person(one) for one in bridge.ask(member_lists.list_people, caller, ids)}
+        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
+        known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
         return ListPage([(key, find_name(known, key)) for key in ids], count)
 
     def find_outside(searched: str) -> NamedPage:
-        found = bridge.ask(member_lists.find_people, caller, searched, not_in=group.id, limit=_OFFERED)
+        found = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_OFFERED)
         return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
 
     _draw_sides(

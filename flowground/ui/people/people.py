@@ -10,7 +10,7 @@ from functools import partial
 import streamlit as st
 
 from flowground.access import Access, groups, people
-from flowground.access.member_lists import find_people
+from flowground.access.people import find_people
 from flowground.caller import Caller, Role
 from flowground.sign_in.roster import NAME_CHARS
 from flowground.store.people.members import Member

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from flowground.access import groups, member_lists
-from flowground.access.member_lists import FoundPeople
+from flowground.access import groups, people
+from flowground.access.people import FoundPeople
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
 from flowground.store.flows.publications import Sharing
@@ -55,11 +55,11 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
     """Authors and admins need not be named; who was named before stays until taken out."""
 
     def find(searched: str, most: int) -> NamedPage:
-        found = bridge.ask(member_lists.find_people, caller, searched, is_member_only=True, limit=most)
+        found = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
         return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
 
     def name(ids: Collection[str]) -> Mapping[str, str]:
-        return {one.id: name_person(one) for one in bridge.ask(member_lists.list_people, caller, ids)}
+        return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
 
     return _Field(
         "People",
@@ -158,7 +158,7 @@ def _add(key: str, chosen: list[str]) -> None:
 
 def draw_openers(draft: Sharing, now: Sharing) -> None:
     """How many people can open it like this, or could; opened, the first of them."""
-    found = bridge.ask(member_lists.find_who_may_open, replace(draft, is_shared=True), limit=_SHOWN)
+    found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_SHOWN)
     who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
     label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")

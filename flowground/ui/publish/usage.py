@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from flowground.access import usage
+from flowground.access import feedback
 from flowground.caller import Caller
 from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
 from flowground.ui.page import bridge, browser, failure, words
@@ -20,7 +20,7 @@ def draw_usage(caller: Caller, wired: WiredFlow) -> None:
     days = _PERIODS[st.selectbox("Time", list(_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
     since = browser.begin_day() - timedelta(days=days - 1)
     with failure.draw_refusals():
-        found = bridge.ask(usage.sum_usage, caller, wired.id, since=since, days=days)
+        found = bridge.ask(feedback.sum_usage, caller, wired.id, since=since, days=days)
         if not found.runs:
             st.caption("No runs in this period.")
             return

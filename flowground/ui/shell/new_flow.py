@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import new_flows
+from flowground.access import flow_files
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.flow.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
@@ -49,7 +49,7 @@ def _open_dialog() -> None:
     running = runtime.get()
     if not running.access.may_write(caller):
         _draw_file(draft)
-    elif not new_flows.may_write_into(running.settings.flows):
+    elif not flow_files.may_write_into(running.settings.flows):
         st.warning(READ_ONLY, icon=":material/lock:")
         _draw_file(draft)
     else:
@@ -64,7 +64,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
     with failure.draw_refusals():
         owner = caller.person if caller.kind == "member" else ""
         draft = make_draft(name, template, address=address, owner=owner or "")
-        new_flows.require_free_address(running.access, draft)
+        flow_files.require_free_address(running.access, draft)
         return draft
     return None
 
@@ -79,7 +79,7 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     if draft is None or not is_wanted:
         return
     try:
-        bridge.ask(new_flows.write_flow, caller, draft)
+        bridge.ask(flow_files.write_flow, caller, draft)
     except FlowgroundError as error:
         failure.draw_refusal(error)
         _draw_file(draft)
