@@ -18,7 +18,6 @@ from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups as stored_groups
 from flowground.store.people import members, removals, tokens
 from flowground.store.people.groups import Group
-from flowground.store.people.member_lists import Opening, count_openers, find_members, list_openers
 from tests.organization import organization, sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.run_rows import eventually
@@ -355,16 +354,15 @@ async def test_who_may_open_is_counted_in_the_database(store: Store) -> None:
     group = await store.write(stored_groups.add, name="Sales", by="tests")
     await store.write(stored_groups.change_members, group_id=group.id, added=["m001", "m002", "m005"], by="tests")
     for opening, names in (
-        (Opening(False), ["ada"]),
-        (Opening(True), ["ada", "m000", "m001", "m002", "m003", "m004"]),
-        (Opening(False, frozenset({"m000", "m005"})), ["ada", "m000"]),
-        (Opening(False, frozenset({"m001"}), frozenset({group.id})), ["ada", "m001", "m002"]),
+        (Sharing(False), ["ada"]),
+        (Sharing(True), ["ada", "m000", "m001", "m002", "m003", "m004"]),
+        (Sharing(True, "people", frozenset({"m000", "m005"})), ["ada", "m000"]),
+        (Sharing(True, "people", frozenset({"m001"}), frozenset({group.id})), ["ada", "m001", "m002"]),
     ):
-        assert await store.read(count_openers, opening=opening) == len(names)
-        assert [one.id for one in await store.read(list_openers, opening=opening, limit=9)] == names
-    (found,) = await store.read(stored_groups.list_by_ids, ids=[group.id, "x"])
-    assert (found.name, found.size) == ("Sales", 3)
-    assert [one.id for one in await store.read(find_members, limit=2, offset=1)] == ["m000", "m001"]
+        found, count = await store.read(members.find_openers, sharing=opening, limit=2)
+        assert ([one.id for one in found], count) == (names[:2], len(names))
+    (sales,) = await store.read(stored_groups.list_by_ids, ids=[group.id, "x"])
+    assert (sales.name, sales.size) == ("Sales", 3)
 
 
 async def test_tokens_of_all_are_found_page_by_page_by_admins_only(acme: Runtime) -> None:

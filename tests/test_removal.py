@@ -127,8 +127,8 @@ async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store,
         await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
     assert find_everywhere(url, tmp_path)
     other = replace(ada, email="ada.k@example.com", fingerprint="another password")
-    (change,), _ = await store.write(config_entries.take_in, entries=[other])
-    assert change.what == "replaced"
+    changes, _ = await store.write(config_entries.take_in, entries=[other])
+    assert changes == {"ada": "replaced"}
     await finish_removals(store)
     await_none(url, tmp_path)
     assert len(await store.read(list_owners_of_runs)) == 30

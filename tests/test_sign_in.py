@@ -11,8 +11,8 @@ import pytest
 
 from flowground.caller import Caller
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
-from flowground.sign_in.config_members import read_config_members
 from flowground.sign_in.passwords import DUMMY_HASH
+from flowground.sign_in.roster import read_config_members
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.people import members, sign_ins, tokens

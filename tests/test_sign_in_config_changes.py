@@ -199,17 +199,6 @@ async def test_a_first_start_gives_no_entry_the_id_of_another_one(open_sign_in: 
         assert (caller and caller.role) == ("member" if left == "renamed" else None)
 
 
-async def test_a_first_start_gives_no_entry_the_id_that_another_says_it_has(open_sign_in: Open, store: Store) -> None:
-    for both in ({"ada": {"password": OTHER}, "lovelace": ADA | {"id": "ada"}},) * 2:
-        sign_in = await serve(open_sign_in, **both)
-        assert await id_of(sign_in, "lovelace") == "ada"
-        assert (await id_of(sign_in, "ada")).startswith("ada~")
-    again = {"eve": {"password": OTHER}, "lovelace": ADA | {"id": "ada"}, "zoe": {"password": HASHED, "id": "eve"}}
-    sign_in = await serve(open_sign_in, **again)  # two who are new at a later start
-    assert await id_of(sign_in, "zoe") == "eve"
-    assert (await id_of(sign_in, "eve")).startswith("eve~")
-
-
 async def test_the_id_of_somebody_who_was_removed_is_refused_in_the_file(open_sign_in: Open, store: Store) -> None:
     sign_in = await serve(open_sign_in)
     gone = await sign_in.roster.add("bob", password=PASSWORD, by="x")
@@ -219,16 +208,6 @@ async def test_the_id_of_somebody_who_was_removed_is_refused_in_the_file(open_si
             await serve(open_sign_in, eve={"password": OTHER, "id": "bob"})
         await finish_removals(store)
     assert await id_of(await serve(open_sign_in, eve={"password": OTHER, "id": "bob2"}), "eve") == "bob2"
-
-
-async def test_an_id_that_a_release_before_gave_again_stays_its_entrys(open_sign_in: Open, store: Store) -> None:
-    """It gave ids again: its member was removed, then stood in config.yaml under the same name."""
-    await serve(open_sign_in, ada=ADA)
-    line = {"at": 1, "actor": "x", "action": "member.removed", "subject": "ada"}
-    await store.write(lambda to: [to.execute(tables.audit.insert(), line)])
-    await store.write(lambda to: [to.execute(tables.identities.delete())])
-    sign_in = await serve(open_sign_in, lovelace=ADA | {"id": "ada"})
-    assert await id_of(sign_in, "lovelace") == "ada"
 
 
 def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path: Path) -> None:

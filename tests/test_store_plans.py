@@ -12,9 +12,9 @@ from flowground.events import ToolCalled, ToolWaits
 from flowground.store import tables
 from flowground.store.database.connections import Database
 from flowground.store.migrations import migrate
-from flowground.store.people import access_requests, groups, member_lists, password_links, sign_ins, tokens
+from flowground.store.people import access_requests, groups, members, password_links, sign_ins, tokens
 from flowground.store.people.access_requests import SearchedWord
-from flowground.store.people.member_lists import MemberFilter
+from flowground.store.people.members import MemberFilter
 from flowground.store.people.tokens import TokenFilter
 from flowground.store.runs import (
     conversations,
@@ -142,8 +142,8 @@ JOBS = [
     *each({"members": ["ada", "bob"]}, password_links.list_links, groups.list_names_of),
     *(one(groups.find_page, **{key: "a"}, limit=25) for key in ("words", "having", "lacking")),
     *(one(groups.list_by_ids, ids=["g", "h"]), one(groups.list_first_members, ids=["g", "h"], most=8)),
-    *(one(member_lists.find_group_members, group_id="g", words=words, limit=25) for words in ("", "a b")),
-    one(member_lists.find_members, wanted=MemberFilter("a", not_in="g"), limit=5),
+    *(one(members.find_group_members, group_id="g", words=words, limit=25) for words in ("", "a b")),
+    one(members.find_page, wanted=MemberFilter("a", not_in="g"), limit=5),
 ]
 SMALL = {"runs_running", "sessions_of_visitors"}
 """Indexes with an entry of running runs, and of visitors' conversations, of which few are kept."""

@@ -13,9 +13,8 @@ from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import member_lists, members, password_links, sign_ins
-from flowground.store.people.member_lists import MemberFilter, Opening
-from flowground.store.people.members import Member
+from flowground.store.people import members, password_links, sign_ins
+from flowground.store.people.members import Member, MemberFilter
 from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs.conversations import list_owners
@@ -169,8 +168,8 @@ async def find_people(
     """By name, those in whose names or address all these words stand; the other two as in `MemberFilter`."""
     await require_author(access, caller)
     wanted = MemberFilter(words, is_member_only, not_in)
-    found = await access.store.read(member_lists.find_members, wanted=wanted, limit=limit, offset=offset)
-    return FoundPeople(tuple(found), await access.store.read(member_lists.count_members, wanted=wanted))
+    shown, count = await access.store.read(members.find_page, wanted=wanted, limit=limit, offset=offset)
+    return FoundPeople(tuple(shown), count)
 
 
 async def find_group_members(
@@ -182,22 +181,17 @@ async def find_group_members(
     """
     await require_admin(access, caller)
     return await access.store.read(
-        member_lists.find_group_members, group_id=group_id, words=words, limit=limit, offset=offset
+        members.find_group_members, group_id=group_id, words=words, limit=limit, offset=offset
     )
 
 
 async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> list[Member]:
     """Those of these ids that are somebody's."""
     await require_author(access, caller)
-    return await access.store.read(member_lists.list_by_ids, ids=ids) if ids else []
+    return await access.store.read(members.list_by_ids, ids=ids) if ids else []
 
 
 async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> FoundPeople:
     """Everyone of the organization who could open a flow that is shared like this, counted in the database."""
-    is_shared = sharing.is_shared and not sharing.is_expired
-    opening = Opening(is_shared and sharing.audience != "people")
-    if is_shared and not opening.is_open_to_all:
-        opening = Opening(False, sharing.members, sharing.groups)
-    read = access.store.read
-    shown = await read(member_lists.list_openers, opening=opening, limit=limit)
-    return FoundPeople(tuple(shown), await read(member_lists.count_openers, opening=opening))
+    shown, count = await access.store.read(members.find_openers, sharing=sharing, limit=limit)
+    return FoundPeople(tuple(shown), count)

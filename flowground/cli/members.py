@@ -119,10 +119,11 @@ async def _show_as(given: argparse.Namespace) -> None:
 
 
 async def _remove(given: argparse.Namespace) -> None:
-    async with _open_member(given.name) as (store, _, member):
+    async with _open_member(given.name) as (store, roster, member):
         owners = await store.read(list_owners, member=member.id)
         # As the page does it: an organization without an admin could be administered by nobody but the command line.
-        await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=True)
+        keep_admin = not roster.has_configured_admin
+        await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
         await _wait_for_ends(store, owners)
         await _erase(store)
         left = await store.read(removals.list_removals)

@@ -1,18 +1,34 @@
-"""Everyone who may sign in, and the one-time links with which somebody chooses the password of one member."""
+"""Everyone who may sign in, the members that config.yaml names, and the one-time links that set a password.
+
+config.yaml has them in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`).
+"""
 
 import asyncio
+import hashlib
+import hmac
 import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowground.caller import Role
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.errors import ConfigError, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.settings import Settings
-from flowground.sign_in.config_members import read_config_members
-from flowground.sign_in.passwords import Bcrypt, Tries, clean_name, clean_password, read_cost
+from flowground.sign_in.passwords import (
+    LEAST_COST,
+    MOST_COST,
+    Bcrypt,
+    Tries,
+    clean_name,
+    clean_password,
+    is_hash,
+    read_cost,
+)
 from flowground.store import Store
 from flowground.store.people import config_entries, members, password_links
 from flowground.store.people.config_entries import ConfigEntry, What
@@ -32,19 +48,13 @@ _SAID: dict[What, str] = {
     "replaced": "config.yaml names %s with another password, and another email or after a time without the name: "
     "taken for somebody else, who inherits nothing",
 }
+_ID = re.compile(r"[a-z0-9][a-z0-9._@+~-]{0,79}\Z")
+_ROLES: tuple[Role, ...] = ("admin", "author", "member")
 NAME_CHARS = 100
 """Of the name that others see."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_@+-]+")
 _PROPOSED_CHARS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What a sign-in is checked against: an active member with a password."""
-
-    member: Member
-    password: str
 
 
 def find_name(names: Mapping[str, str], member: str) -> str:
@@ -68,6 +78,11 @@ class Roster:
         hashes = [entry.password for entry in self._config if entry.password and not entry.is_plain]
         bcrypt.cost = max([bcrypt.cost, *map(read_cost, hashes)])
 
+    @property
+    def has_configured_admin(self) -> bool:
+        """Whether an admin of config.yaml can sign in once the file is taken in."""
+        return any(entry.role == "admin" and entry.password for entry in self._config)
+
     async def start(self) -> None:
         """Makes the members of config.yaml those of the database. Who left the file, or has another password there,
         loses sign-ins, links and tokens; the log says who. Raises ConfigError: a name or id in the file is another's.
@@ -85,9 +100,9 @@ class Roster:
             hashed = {entry.name: entry for entry in await asyncio.gather(*map(self._hash_entry, plain))}
             entries = [hashed.get(entry.name, entry) for entry in entries]
             changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
-        for change in changes:
-            if (sentence := _SAID.get(change.what)) is not None:
-                _log.warning(sentence, change.name)
+        for name, what in sorted(changes.items()):
+            if (sentence := _SAID.get(what)) is not None:
+                _log.warning(sentence, name)
 
     async def _hash_entry(self, entry: ConfigEntry) -> ConfigEntry:
         return replace(entry, password=await self.hash(entry.password or ""), is_plain=False)
@@ -108,12 +123,10 @@ class Roster:
         """By the name they sign in with."""
         return (await self._store.read(members.find_named, name=clean_name(name))).member
 
-    async def find_login(self, name: str) -> Login | None:
-        """None: unknown, deactivated, or without a password. `name` is clean."""
+    async def find_login(self, name: str) -> tuple[Member | None, str | None]:
+        """The active member who signs in by this name, which is clean, and the hash of their password."""
         found = await self._store.read(members.find_named, name=name)
-        if found.member is None or not found.member.is_active or not found.password:
-            return None
-        return Login(found.member, found.password)
+        return (found.member, found.password) if found.member and found.member.is_active else (None, None)
 
     async def add(
         self,
@@ -255,18 +268,10 @@ class PasswordLinks:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
-        if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
+        if link is None or member is None or not member.is_active:
             await self._tries.count_bad_link(address)
             raise _say_not_good()
         return link, member
-
-    async def _is_by_admin(self, link: PasswordLink) -> bool:
-        """Whether who made it may still make links; config.yaml may have taken that from them since."""
-        kind, _, member = link.created_by.partition(":")
-        if kind != "member":
-            return True
-        maker = await self._roster.find(member)
-        return maker is not None and maker.is_active and maker.role == "admin"
 
     async def was_used_by(self, secret: str, member: str) -> bool:
         """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
@@ -288,3 +293,97 @@ class PasswordLinks:
 
 def _say_not_good() -> NotSignedIn:
     return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")
+
+
+class _Entry(BaseModel):
+    """The fields we read; the authenticator knows more and lets people add theirs. `id` is ours."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    id: str | None = None
+    password: str | None = None
+    email: str | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    roles: list[str] | str | None = None
+
+
+def read_config_members(usernames: Mapping[str, Any], key: str) -> list[ConfigEntry]:
+    """Entries by clean names. `key` keeps the fingerprints of plain passwords from being guessed: no database has it.
+
+    Raises ConfigError naming the entry that is wrong.
+    """
+    found: dict[str, ConfigEntry] = {}
+    for written, fields in usernames.items():
+        place = f"credentials.usernames.{written}"
+        name = clean_name(str(written))
+        if not name or any(character.isspace() for character in name):
+            raise ConfigError(f"{place}: a name has no spaces")
+        if name in found:
+            raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
+        entry = _read_member(name, fields, place, key)
+        _require_own_id(entry, found.values(), place)
+        found[name] = entry
+    return list(found.values())
+
+
+def _require_own_id(entry: ConfigEntry, others: Iterable[ConfigEntry], place: str) -> None:
+    same = [other.name for other in others if entry.id and other.id == entry.id]
+    if same:
+        raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
+
+
+def _read_member(name: str, fields: Any, place: str, key: str) -> ConfigEntry:
+    try:
+        entry = _Entry.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in (place, *problem["loc"]))
+        raise ConfigError(f"{where}: {problem['msg']}") from None
+    is_plain = entry.password is not None and not is_hash(entry.password)
+    password = _check_password(entry.password, place) if entry.password is not None else None
+    if entry.id is not None and not _ID.match(entry.id):
+        raise ConfigError(f"{place}.id: an id has 1 to 80 of the characters a–z, 0–9, and . _ @ + ~ - after the first")
+    full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
+    return ConfigEntry(
+        name,
+        display_name=full_name or entry.name or name,
+        role=_choose_role(entry.roles),
+        email=entry.email,
+        fingerprint=_make_fingerprint(entry.id or name, password, key),
+        id=entry.id,
+        password=password,
+        is_plain=is_plain,
+    )
+
+
+def _check_password(password: str, place: str) -> str:
+    """A bcrypt hash, or plain text as it is hashed. Raises ConfigError."""
+    if not is_hash(password):
+        try:
+            return clean_password(password)
+        except InvalidRequest as error:
+            raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
+    if not LEAST_COST <= read_cost(password) <= MOST_COST:
+        raise ConfigError(
+            f"{place}.password: a bcrypt hash of cost {read_cost(password)}; it may be {LEAST_COST} to {MOST_COST}",
+            hint="One step more is twice the work, of every sign-in.",
+        )
+    return password
+
+
+def _make_fingerprint(name: str, password: str | None, key: str) -> str:
+    """Changes with the password."""
+    if password is None:
+        return "none"
+    if is_hash(password):
+        return f"hash {hashlib.sha256(password.encode()).hexdigest()}"
+    return f"plain {hmac.digest(key.encode(), f'{name} {password}'.encode(), hashlib.sha256).hex()}"
+
+
+def _choose_role(roles: list[str] | str | None) -> Role:
+    """The highest we know; the organization's own words for roles are no concern of ours."""
+    said = [roles] if isinstance(roles, str) else roles or []
+    words = {role.lower().strip() for role in said}
+    return next((role for role in _ROLES if role in words), "member")

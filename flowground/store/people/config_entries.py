@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, select
 from flowground.caller import Role
 from flowground.errors import ConfigError
 from flowground.store import audit, tables
-from flowground.store.people import attempts, identities, members
+from flowground.store.people import attempts, identities, members, password_links
 from flowground.store.sql import add_row, has_row, mark_rights_change
 
 _BY = "config.yaml"
@@ -46,14 +46,6 @@ class ConfigEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigChange:
-    """What became of a name since the file was read last; its rights of before have ended."""
-
-    name: str
-    what: What
-
-
-@dataclass(frozen=True, slots=True)
 class _Kept:
     """An entry as the database has it; `id` is its member's."""
 
@@ -79,8 +71,8 @@ class _Pair:
 
 
 @mark_rights_change
-def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[list[ConfigChange], frozenset[str]]:
-    """Makes the file's members those of the database, and ends what no longer holds; what that was.
+def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[dict[str, What], frozenset[str]]:
+    """Makes the file's members those of the database, and ends what no longer holds: of which names, and why.
 
     Where plain passwords are not hashed and have to be, nothing is changed: the second are the names of these entries.
     Processes that start together agree: one of them finds the change. Raises ConfigError: a name or id is another's.
@@ -92,7 +84,7 @@ def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[
     pairs = list(_match_entries(kept, entries))
     wanting = [pair for pair in pairs if pair.what is not None or not _has_password(connection, pair.before)]
     if plain := frozenset(pair.entry.name for pair in wanting if pair.entry.is_plain):
-        return [], plain
+        return {}, plain
     met = {pair.before.id for pair in pairs if pair.before is not None}
     names = {entry.name for entry in entries}
     gone = [entry for entry in kept if entry.id not in met]
@@ -112,9 +104,8 @@ def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[
         _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
     if entries:
         members.mark_account_created(connection)
-    changes = [ConfigChange(entry.name, "gone") for entry in gone if entry.present]
-    changes += [ConfigChange(pair.entry.name, pair.what) for pair in pairs if pair.what is not None]
-    return sorted(changes, key=lambda change: change.name), frozenset()
+    changes: dict[str, What] = {entry.name: "gone" for entry in gone if entry.present}
+    return changes | {pair.entry.name: pair.what for pair in pairs if pair.what is not None}, frozenset()
 
 
 def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> None:
@@ -186,6 +177,8 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
         audit.record(connection, actor=_BY, action="member.added", subject=member)
     else:
         member = before.id
+        if entry.role != "admin":
+            password_links.end_made(connection, by=member)
         if before.name != entry.name:
             attempts.rename(connection, old=before.name, new=entry.name)
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")

@@ -4,16 +4,17 @@ Those of config.yaml are found here too; what they are is changed in the file (`
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, literal_column, or_, select, true, update
 
 from flowground.caller import LOCAL_OWNER, Owner, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from flowground.store.people import (
     access_requests,
     attempts,
@@ -25,13 +26,15 @@ from flowground.store.people import (
     tokens,
 )
 from flowground.store.runs import transcripts
-from flowground.store.sql import add_row, has_row, make_storable, mark_rights_change
+from flowground.store.sql import add_row, has_row, has_words, make_storable, mark_rights_change
 
 MemberSource = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
 _e = identities.everyone.c
+_g = tables.group_members.c
 _p = tables.passwords.c
+_NAMES = (_e.name, _e.display_name, func.coalesce(_e.email, ""))
 MEMBERS = select(identities.everyone, _p.member.label("password_of")).outerjoin_from(
     identities.everyone, tables.passwords, _p.member == _e.id
 )
@@ -53,6 +56,16 @@ class Member:
     has_password: bool
     source: MemberSource
     is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFilter:
+    """Whom a list is of: in whose names or address all these words stand. `is_member_only`: active, and neither author
+    nor admin. `not_in`: who is not in the group of this id."""
+
+    words: str = ""
+    is_member_only: bool = False
+    not_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,65 @@ def find_named(connection: Connection, *, name: str) -> StoredMember:
 def list_members(connection: Connection) -> list[Member]:
     """By name."""
     return [read_member(row) for row in connection.execute(MEMBERS.order_by(_e.name))]
+
+
+def find_page(connection: Connection, *, wanted: MemberFilter, limit: int, offset: int = 0) -> tuple[list[Member], int]:
+    """A page by name, and how many there are on all pages."""
+    return _read_page(connection, and_(*_is_wanted(connection, wanted)), limit, offset)
+
+
+def find_openers(connection: Connection, *, sharing: Sharing, limit: int) -> tuple[list[Member], int]:
+    """The first by name of those who may open a flow that is shared like this, and how many may."""
+    return _read_page(connection, _may_open(sharing), limit, 0)
+
+
+def _read_page(connection: Connection, which: ColumnElement[bool], limit: int, offset: int) -> tuple[list[Member], int]:
+    found = connection.execute(MEMBERS.where(which).order_by(_e.name).limit(limit).offset(offset))
+    count = connection.scalar(select(func.count()).select_from(identities.everyone).where(which))
+    return [read_member(row) for row in found], count or 0
+
+
+def find_group_members(
+    connection: Connection, *, group_id: str, words: str = "", limit: int, offset: int = 0
+) -> tuple[list[str], int]:
+    """A page of the ids of who is in the group and has all these words in a name or the address; and how many those
+    are on all pages.
+
+    Without words, no other row is read than the page's: by id, which an index has in order.
+    """
+    found = select(_g.member).where(_g.group_id == group_id)
+    if words.split():
+        known = found.join_from(tables.group_members, identities.everyone, _e.id == _g.member)
+        found = known.where(has_words(connection, words, *_NAMES))
+    count = connection.scalar(select(func.count()).select_from(found.subquery()))
+    return list(connection.scalars(found.order_by(_g.member).limit(limit).offset(offset))), count or 0
+
+
+def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]:
+    """Those of these ids that are somebody's, by name."""
+    found = connection.execute(MEMBERS.where(_e.id.in_(list(ids))).order_by(_e.name))
+    return [read_member(row) for row in found]
+
+
+def _may_open(sharing: Sharing) -> ColumnElement[bool]:
+    """Whoever sees the inside opens it always."""
+    named: ColumnElement[bool] = or_(
+        _e.id.in_(list(sharing.members)) if sharing.members else false(),
+        _e.id.in_(select(_g.member).where(_g.group_id.in_(list(sharing.groups)))) if sharing.groups else false(),
+    )
+    if not sharing.is_shared or sharing.is_expired:
+        named = false()
+    elif sharing.audience != "people":
+        named = true()
+    return and_(_e.active, or_(_e.role != "member", named))
+
+
+def _is_wanted(connection: Connection, wanted: MemberFilter) -> Iterator[ColumnElement[bool]]:
+    yield has_words(connection, wanted.words, *_NAMES)
+    if wanted.is_member_only:
+        yield and_(_e.active, _e.role == "member")
+    if wanted.not_in is not None:
+        yield ~select(literal_column("1")).where(_g.group_id == wanted.not_in, _g.member == _e.id).exists()
 
 
 def find_display_names(connection: Connection, *, members: Collection[str]) -> dict[str, str]:
