@@ -62,12 +62,13 @@ class _Kept:
 class _Pair:
     """An entry of the file and what was kept of the same person, or of whoever had the name.
 
-    `what` None: nothing that ends a right.
+    `what` None: nothing that ends a right. `sets_password`: the file's is stored; else one of the app may stand there.
     """
 
     entry: ConfigEntry
     before: _Kept | None
     what: What | None
+    sets_password: bool
 
 
 @mark_rights_change
@@ -81,31 +82,24 @@ def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
     kept = _read_kept(connection)
     _refuse_shared(connection, kept, entries)
-    pairs = list(_match_entries(kept, entries))
-    wanting = [pair for pair in pairs if pair.what is not None or not _has_password(connection, pair.before)]
-    if plain := frozenset(pair.entry.name for pair in wanting if pair.entry.is_plain):
+    pairs = list(_match_entries(connection, kept, entries))
+    if plain := frozenset(pair.entry.name for pair in pairs if pair.sets_password and pair.entry.is_plain):
         return {}, plain
     met = {pair.before.id for pair in pairs if pair.before is not None}
-    names = {entry.name for entry in entries}
+    names, claimed = {entry.name for entry in entries}, {entry.id for entry in entries if entry.id}
     gone = [entry for entry in kept if entry.id not in met]
+    changes: dict[str, What] = {pair.entry.name: pair.what for pair in pairs if pair.what is not None}
     for entry in gone:
-        if entry.name in names:  # it is somebody else's now
-            members.forget(connection, member=entry.id, by=_BY)
-        elif entry.present:
-            _end(connection, entry, "gone")
-    claimed = {entry.id for entry in entries if entry.id}
+        if entry.present or entry.name in names:
+            changes[entry.name] = "replaced" if entry.name in names else "gone"
+            _end(connection, entry, changes[entry.name])
     now = [_settle(connection, pair, claimed) for pair in pairs]
-    for pair, entry in zip(pairs, now, strict=True):
-        if pair in wanting and pair.entry.password:
-            connection.execute(delete(tables.passwords).where(_p.member == entry.id))
-            add_row(connection, tables.passwords, member=entry.id, hash=pair.entry.password, changed_at=time.time())
     following = [*now, *(_take_out(entry) for entry in gone if entry.name not in names)]
     if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
         _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
     if entries:
         members.mark_account_created(connection)
-    changes: dict[str, What] = {entry.name: "gone" for entry in gone if entry.present}
-    return changes | {pair.entry.name: pair.what for pair in pairs if pair.what is not None}, frozenset()
+    return changes, frozenset()
 
 
 def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> None:
@@ -138,13 +132,15 @@ def _read_kept(connection: Connection) -> list[_Kept]:
     return [_Kept(ids.get(name, name), name, *others) for name, *others in rows]
 
 
-def _match_entries(kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> Iterator[_Pair]:
+def _match_entries(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> Iterator[_Pair]:
     claimed = {entry.id for entry in entries}
     by_id = {entry.id: entry for entry in kept}
     by_name = {entry.name: entry for entry in kept if entry.id not in claimed}
     for entry in sorted(entries, key=lambda one: one.name):
         before = by_id.get(entry.id) if entry.id else by_name.get(entry.name)
-        yield _Pair(entry, before, _compare(before, entry))
+        what = _compare(before, entry)
+        has_password = before is not None and has_row(connection, _p.member == before.id)
+        yield _Pair(entry, before, what, sets_password=what is not None or not has_password)
 
 
 def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
@@ -159,14 +155,11 @@ def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
     return "replaced" if is_other and not entry.id else "new_password"
 
 
-def _has_password(connection: Connection, before: _Kept | None) -> bool:
-    return before is not None and has_row(connection, _p.member == before.id)
-
-
 def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _Kept:
-    """Ends what ended, and gives the entry as it is kept from now on. `claimed` are ids that entries say they have.
+    """Ends what ended, stores the password, and gives the entry as it is kept from now on.
 
-    One without an email keeps the one of before, unless the name is somebody else's now.
+    `claimed` are ids that entries say they have. An entry without an email keeps the one of before, unless the name is
+    somebody else's now.
     """
     entry, before = pair.entry, pair.before
     if before is not None and pair.what is not None:
@@ -177,11 +170,14 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
         audit.record(connection, actor=_BY, action="member.added", subject=member)
     else:
         member = before.id
-        if entry.role != "admin":
+        if entry.role not in ("admin", before.role):
             password_links.end_made(connection, by=member)
         if before.name != entry.name:
             attempts.rename(connection, old=before.name, new=entry.name)
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")
+    if pair.sets_password and entry.password:
+        connection.execute(delete(tables.passwords).where(_p.member == member))
+        add_row(connection, tables.passwords, member=member, hash=entry.password, changed_at=time.time())
     email = entry.email or (before.email if before else None)
     return _Kept(member, entry.name, entry.fingerprint, email, True, entry.display_name, entry.role)
 
