@@ -29,13 +29,9 @@ pytestmark = pytest.mark.anyio
 
 FLOWS = {name: chat_flow("scripted", name.title()) for name in ("shared", "chat-only", "private")}
 FLOWS["owned"] = "owners: [ada]\n" + chat_flow("scripted", "Owned")
-ALL = set(FLOWS)
 ADMIN = Caller(kind="member", id="root", role="admin")
-ADA = Caller(kind="member", id="ada", role="author")
-BEN = Caller(kind="member", id="ben", role="author")
 MIA = Caller(kind="member", id="mia", role="member")
 TOKEN = Caller(kind="token", id="1", role="admin")
-SCOPED = Caller(kind="token", id="2", role="admin", flows=frozenset({"private"}))
 MIAS = Caller(kind="token", id="3", role="member", flows=frozenset({"private", "shared"}), person="mia")
 UNPROVEN = Caller(kind="local", id="owner", role="admin", is_proven=False)
 PUBLIC = {"sharing": {"allow_public": True}}
@@ -55,37 +51,6 @@ async def opens(runtime: Runtime, caller: Caller) -> bool:
         return False
     assert seen
     return True
-
-
-async def test_what_each_caller_sees_publishes_and_runs_over_the_api(tmp_path: Path) -> None:
-    """What one sees is what one may open."""
-    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
-        await put(runtime, Sharing(True, "public", shares_api=True))
-        await put(runtime, Sharing(True), "chat-only")
-        visitor = await runtime.access.admit_visitor("browser", "shared")
-        assert visitor is not None
-        for caller, sees, publishes, runs in (
-            (LOCAL_OWNER, ALL, ALL, ALL),
-            (ADMIN, ALL, ALL, ALL),
-            (ADA, ALL, ALL, ALL),
-            (BEN, ALL, ALL - {"owned"}, ALL),
-            (MIA, {"shared", "chat-only"}, set(), {"shared"}),
-            (TOKEN, ALL, ALL, ALL),
-            (SCOPED, {"private"}, ALL, {"private"}),
-            (MIAS, {"shared"}, set(), {"shared"}),
-            (visitor, {"shared"}, set(), set()),
-        ):
-            flows, access = runtime.catalogue.list_flows().values(), runtime.access
-            assert {flow.id for flow in await access.list_flows(caller)} == sees, caller
-            assert {flow.id for flow in flows if access.may_publish(caller, flow)} == publishes, caller
-            assert {flow.id for flow in flows if await access.may_run_api(caller, flow)} == runs, caller
-            for name in (*FLOWS, "unknown"):
-                if name in sees:
-                    assert (await access.open_flow(caller, name)).id == name
-                else:
-                    with pytest.raises(FlowNotFound) as refusal:
-                        await access.open_flow(caller, name)
-                    assert refusal.value.message == f"Flow identifier {name} not found"
 
 
 async def test_an_unknown_flow_is_asked_about_as_a_forbidden_one_is(

@@ -160,21 +160,6 @@ async def test_a_sharing_is_kept_whole(store: Store) -> None:
     assert (await actions(store))[-1] == ("x", "flow.unshared", "talk")
 
 
-async def test_who_is_named_by_name_or_group(store: Store) -> None:
-    group = await store.write(groups.add, name="Sales", by="x")
-    await store.write(groups.change_members, group_id=group.id, added=["gus"], by="x")
-    await share(store, Sharing(True, "people", frozenset({"mia"}), frozenset({group.id})))
-    await share(store, Sharing(True, "people", frozenset({"max"})), "other")
-    for person in ("mia", "gus", "max", "", None, group.id):
-        one = await store.read(publications.find, flow_id="talk", person=person)
-        assert (one and one.names_person) is (person in ("mia", "gus"))
-        assert one in await store.read(publications.list_publications, person=person)
-    assert await store.write(groups.remove, group_id=group.id, by="x")
-    one = await store.read(publications.find, flow_id="talk", person="gus")
-    assert (one and one.names_person) is False
-    assert (await store.read(publications.read_sharing, flow_id="talk")).groups == frozenset()
-
-
 async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:
     sales, support = [await store.write(groups.add, name=name, by="x") for name in ("Sales", "Straße")]
     for taken in ("SALES", "STRASSE", " "):
