@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from flowground.caller import Caller, Owner
-from flowground.errors import RunLimitReached
 from flowground.limits import RunLimits
 from flowground.limits.meter import RunsGoing, Spent, StoredBytes
 from flowground.limits.table import Limit
@@ -62,17 +61,6 @@ async def test_stored_bytes_are_read_again_after_a_minute_and_after_a_second_whe
     assert await read(meter, key, store) == 100
     clock.passed = 61
     assert await read(meter, key, store) == 60
-
-
-async def test_a_copy_needs_as_much_room_as_it_takes_up(store: Store) -> None:
-    bounded = limits(store, Clock(), person={"stored_bytes": 10_000})
-    await bounded.take_copy(MIA, 6_000)
-    with pytest.raises(RunLimitReached) as caught:
-        await bounded.take_copy(MIA, 6_000)  # the first one is counted before it is read again
-    assert caught.value.message == "This copy takes up 6 kB; 4 kB of your 10 kB are left."
-    assert caught.value.code == "storage_limit_reached"
-    await bounded.take_copy(MIA, 4_000)
-    await limits(store, Clock()).take_copy(MIA, 10**9)
 
 
 async def test_whoever_was_read_first_is_forgotten_where_there_are_too_many(store: Store) -> None:

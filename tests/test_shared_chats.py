@@ -65,13 +65,6 @@ def look(house: AppServer, who: str | None, key: str) -> bytes:
         return page.visit("shared_chat", f"id={key}")
 
 
-def copy(house: AppServer, who: str, key: str) -> bytes:
-    """What is sent when it is copied."""
-    with open_page(open_browser(house, who)) as page:
-        page.visit("shared_chat", f"id={key}")
-        return page.press(page.widget("button", "reading:copy:"))
-
-
 def is_refused(sent: bytes) -> bool:
     return SAID not in sent and b"You don't have access to this page" in sent
 
@@ -135,27 +128,6 @@ def test_guests_and_strangers_meet_the_sign_in_page(house: AppServer, session: s
     assert (SAID in sent, b"Sign in" in sent) == (False, True)
     with open_page(Browser(house.url), base="/public_flow/talk") as page:
         assert SAID not in page.visit("shared_chat", f"id={key}")
-    end(house, key)
-
-
-def test_a_copy_that_takes_up_more_than_is_left_is_refused(house: AppServer) -> None:
-    house.member("ivy", PASSWORD)
-    with open_page(open_browser(house, "nina")) as page:
-        page.visit("playground", "flow=talk")
-        page.say("Long " * 6_000)  # twice 30,000 characters
-        key = make_link(house, page.chat.session)
-    for words in (b"Message Talk", b"This copy takes up 60 kB; "):
-        assert words in copy(house, "ivy", key)
-    end(house, key)
-
-
-def test_who_copies_one_chat_after_another_is_told_to_wait(house: AppServer, session: str) -> None:
-    house.member("eva", PASSWORD)
-    key = make_link(house, session)
-    assert [b"You have just copied many" in copy(house, "eva", key) for _ in range(21)] == [False] * 20 + [True]
-    assert b"Message Talk" in copy(house, "zoe", key)
-    with open_page(open_browser(house, "zoe")) as page:
-        assert b"Between us" in page.visit("playground", "flow=talk")  # in the list of her own chats
     end(house, key)
 
 

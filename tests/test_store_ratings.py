@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from flowground.store import Store
-from flowground.store.runs import conversations, erasing, feedback, shared_chats, transcripts, turns, versions
-from flowground.store.runs.conversations import AskedQuestion
+from flowground.store.runs import erasing, feedback, transcripts, turns, versions
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
 from flowground.store.runs.traces import TraceStep
 from tests.run_rows import HERE
@@ -157,24 +156,6 @@ async def test_of_an_answer_that_was_put_aside_only_its_question_comes_along(sto
     shared = await read_shared(store, "a2")
     assert shared is not None
     assert ([message.id for message in shared.messages], shared.has_earlier) == (["q2", "a2"], True)
-
-
-async def test_of_a_copied_answer_that_was_put_aside_no_other_question_comes_along(store: Store) -> None:
-    """Messages of a copy belong to no run."""
-    await ask(store, "1", "2", "3")
-    link = await store.write(shared_chats.share, **HERE, expires_at=None)
-    await store.write(shared_chats.copy_into, key=link.id, owner="member:bob", session_id="copy")
-    copy = HERE | {"owner": "member:bob", "session_id": "copy"}
-    shown, _ = await store.read(conversations.list_page, **copy, most=50, most_chars=1_000)
-    answer = shown[3]
-    asked = await store.read(conversations.find_question, **copy, message_id=answer.id)
-    assert asked == AskedQuestion(shown[2].id, "question 2")
-    await rate(store, "bad", **copy, message_id=answer.id)
-    await explain(store, SHARES, **copy, message_id=answer.id)
-    await ask_anew(store, shown[0].id, **copy)
-    shared = await read_shared(store, answer.id)
-    assert shared is not None
-    assert [message.text for message in shared.messages] == ["question 2", "answer 2"]
 
 
 async def test_the_list_is_filtered_and_paged_newest_first(store: Store) -> None:

@@ -1,6 +1,5 @@
 """Links to what was said in a chat until then; on both databases."""
 
-import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -62,8 +61,6 @@ async def test_an_answer_that_was_cut_is_shared_as_such(store: Store) -> None:
     assert [one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)] == wanted
     second = await store.read(shared_chats.read_page, key=link.id, offset=3, limit=2)
     assert ([one.finish_reason for one in second.shown], second.count) == (["length", None], 6)
-    assert await store.write(shared_chats.copy_into, key=link.id, owner="member:bob", session_id="copy")
-    assert [one.finish_reason for one in await read_chat(store, **BOBS, session_id="copy")] == wanted
     await store.write(lambda to: to.exec_driver_sql("UPDATE shared_chats SET ends = NULL"))
     assert {one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)} == {None}
     contents = await store.read(lambda to: to.exec_driver_sql(CONTENTS).scalar())
@@ -120,34 +117,6 @@ async def test_what_is_shared_is_read_in_parts_and_bounded(store: Store, monkeyp
     monkeypatch.setattr(shared_chats, "MOST_MESSAGES", 4)
     link = await share(store)
     assert (link.is_cut, link.messages, (await read(store, link))[0]) == (True, 4, whole[8].text)
-
-
-async def test_two_requests_at_once_make_one_copy(store: Store, url: str) -> None:
-    """Each by a process of its own, which on PostgreSQL write at the same time."""
-    await take(store, "member:ada", "s", "first")
-    link, other = await share(store), Store.open(url)
-    for number in range(20):
-        copy = {"key": link.id, "owner": "member:bob", "session_id": str(number)}
-        made = [each.write(shared_chats.copy_into, **copy) for each in (store, other, other, store)]
-        assert await asyncio.gather(*made) == [True] * 4
-        assert len(await read_chat(store, **BOBS, session_id=str(number))) == 2
-    await asyncio.to_thread(other.close)
-
-
-async def test_a_copy_is_its_owners_and_made_once(store: Store) -> None:
-    await take(store, "member:ada", "s", "first")
-    link = await share(store)
-    copy = {"key": link.id, "owner": "member:bob", "session_id": "copy"}
-    for _ in range(2):
-        assert await store.write(shared_chats.copy_into, **copy)
-    question, answer = await read_chat(store, **BOBS, session_id="copy")
-    for message, role, text in ((question, "user", "first"), (answer, "assistant", "You said first")):
-        assert (message.role, message.text, message.run_id, message.trace) == (role, text, None, ())
-    await take(store, "member:bob", "copy", "more")
-    assert [len(await read_chat(store, **place)) for place in (BOBS | {"session_id": "copy"}, HERE)] == [4, 2]
-    await store.erase(erasing.erase_conversation, **HERE)
-    assert len(await read_chat(store, **BOBS, session_id="copy")) == 4
-    assert not await store.write(shared_chats.copy_into, **(copy | {"session_id": "later"}))
 
 
 NOTES = """\

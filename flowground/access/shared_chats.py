@@ -101,24 +101,3 @@ async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | 
 async def read_page(access: Access, opened: OpenedChat, *, offset: int, limit: int = 25) -> SharedMessages:
     """Some of what the link shares that was opened just now; nothing where it is gone meanwhile."""
     return await access.store.read(shared_chats.read_page, key=opened.chat.id, offset=offset, limit=limit)
-
-
-async def measure_copy(access: Access, opened: OpenedChat) -> int:
-    """Bytes of text that a copy of it holds."""
-    said = await access.store.read(shared_chats.read_messages, key=opened.chat.id)
-    return sum(len(one.text.encode()) for one in said)
-
-
-async def continue_as_copy(access: Access, caller: Caller, key: str, session_id: str) -> WiredFlow | None:
-    """The caller has a conversation of this id that begins with what the link shares. None where it is not good.
-
-    Raises InvalidRequest after too many in a short time: a copy may have a thousand messages.
-    """
-    opened = await open_shared(access, caller, key)
-    if opened is None:
-        return None
-    if await access.sign_in.tries.count_copy(caller.id):
-        raise InvalidRequest("You have just copied many shared chats.", hint="Try again in a few minutes.")
-    owner = str((await access.recheck(caller)).owner)
-    is_there = await access.store.write(shared_chats.copy_into, key=opened.chat.id, owner=owner, session_id=session_id)
-    return opened.wired if is_there else None

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from flowground.caller import Caller
 from flowground.limits.meter import Meter, Remaining, RunsGoing, Spent, StoredBytes
-from flowground.limits.refusals import refuse, refuse_copy
+from flowground.limits.refusals import refuse
 from flowground.limits.table import DAY, MINUTE, Limit, list_limits
 from flowground.limits.tally import Tally
 from flowground.messages import Usage
@@ -85,16 +85,6 @@ class RunLimits:
                 await meter.read(key, self._store)
                 found.append(replace(meter.look(key), flow_id=flow_id))
         return found
-
-    async def take_copy(self, caller: Caller, size: int) -> None:
-        """Counts a conversation of so many bytes, which is about to be stored. Raises RunLimitReached."""
-        for meter, key in self._list_own(caller, at_page=True):
-            if meter.limit.what == "stored_bytes":
-                await meter.read(key, self._store)
-                found = meter.look(key)
-                if size > found.left:
-                    raise refuse_copy(found, size)
-                meter.end(key, Spent(tokens=0, money=0, size=size))
 
     def list_of_flow(self, flow_id: str, caller: Caller) -> list[KeyedMeter]:
         return [(meter, flow_id) for meter in self.list_for_flows(caller)]

@@ -33,16 +33,6 @@ def refuse(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReache
     return _refuse_day(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
 
 
-def refuse_copy(found: Remaining, size: int) -> RunLimitReached:
-    """The error for a copy that takes up more bytes than are left."""
-    return RunLimitReached(
-        f"This copy takes up {write_bytes(size)}; {write_bytes(found.left)} of your {write_bytes(found.limit.most)} "
-        "are left.",
-        code="storage_limit_reached",
-        hint="Delete conversations that you no longer need, then try again.",
-    )
-
-
 def write_bytes(size: float) -> str:
     """In the unit a person would take, powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
     for unit, power in (("GB", 1e9), ("MB", 1e6)):

@@ -173,11 +173,6 @@ class Tries:
         name = clean_attempt_name(f"{attempts.REQUESTS} {member}")
         return await self._store.write(attempts.begin, name=name, address=_ACTS, per_name=None)
 
-    async def count_copy(self, member: str) -> float:
-        """As `count_request`, for a copy of a shared chat."""
-        most, name = attempts.MOST_COPIES, clean_attempt_name(f"{attempts.COPIES} {member}")
-        return await self._store.write(attempts.begin, name=name, address=_ACTS, per_address=most, per_name=None)
-
     async def note_success(self, name: str, address: str) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
         await self._store.write(attempts.note_success, name=clean_attempt_name(name), address=address)

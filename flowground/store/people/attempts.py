@@ -21,9 +21,6 @@ IN_ALL = 30
 """Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
 REQUESTS = "requests of"
 """Access requests are counted under this and the member's id: no name holds a space."""
-COPIES = "copies of"
-"""As `REQUESTS`: shared chats that a member continues as copies, each of many rows."""
-MOST_COPIES = 20
 _KNOWN_SECONDS = 90 * 86_400
 
 _a = tables.attempts.c
@@ -35,13 +32,12 @@ def begin(
     *,
     name: str,
     address: str,
-    per_address: int = PER_ADDRESS,
     per_name: int | None = PER_NAME,
     in_all: int | None = None,
 ) -> float:
     """0 when the password may be looked at (the try is counted), else the seconds to wait."""
     now = time.time()
-    wait = find_wait(connection, name=name, address=address, per_address=per_address, per_name=per_name, in_all=in_all)
+    wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
         add_row(connection, tables.attempts, name=name, address=address, at=now)
     return wait
@@ -64,8 +60,8 @@ def rename(connection: Connection, *, old: str, new: str) -> None:
 
 
 def forget(connection: Connection, *, name: str, member: str) -> None:
-    """Tries for a sign-in name, and what the member whose it is asked for and copied."""
-    names = [name, f"{REQUESTS} {member}", f"{COPIES} {member}"]
+    """Tries for a sign-in name, and what the member whose it is asked for."""
+    names = [name, f"{REQUESTS} {member}"]
     connection.execute(delete(tables.attempts).where(_a.name.in_(names)))
 
 
@@ -78,14 +74,13 @@ def find_wait(
     *,
     name: str,
     address: str,
-    per_address: int = PER_ADDRESS,
     per_name: int | None = PER_NAME,
     in_all: int | None = None,
 ) -> float:
     """How long this name stays shut from this address; 0 when it is open.
 
-    `per_address` bounds the tries for the name from the address, `per_name` those from all addresses, `in_all` those
-    from the address for all names; None: no such bound.
+    `per_name` bounds the tries for the name from all addresses, `in_all` those from the address for all names;
+    None: no such bound.
     """
     now = time.time()
 
@@ -95,7 +90,7 @@ def find_wait(
         return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
 
     of_name = _a.name == name
-    oldest = find_nth(per_address, of_name, _a.address == address)
+    oldest = find_nth(PER_ADDRESS, of_name, _a.address == address)
     if in_all is not None:
         oldest = max(oldest, find_nth(in_all, _a.address == address))
     everywhere = find_nth(per_name, of_name) if per_name is not None else 0.0

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, insert, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, select, true, update
 
 from flowground.citations import Citations, describe_passages, read_passages
 from flowground.errors import InvalidRequest
@@ -26,12 +24,10 @@ from flowground.store.runs.records import (
     StoredMessage,
     find_sender_name,
     list_file_names,
-    make_message_row,
 )
 from flowground.store.sql import (
     add_row,
     has_words,
-    make_storable,
     read_moment,
     read_moment_or_none,
     write_moment_or_none,
@@ -58,10 +54,6 @@ _PARTS: dict[str, tuple[Any, ColumnElement[Any], ColumnElement[Any]]] = {
     "postgresql": (_element, _element.c.number, cast(_element.c.value, Text)),
 }
 """What a link shares as a table: each message's number, from 1, and the message as JSON."""
-_ADD_SESSION = {
-    "sqlite": sqlite.insert(tables.sessions).on_conflict_do_nothing().returning(_s.id),
-    "postgresql": postgresql.insert(tables.sessions).on_conflict_do_nothing().returning(_s.id),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,35 +188,6 @@ def list_of_owner(
     ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
     rows = connection.execute(ordered.offset(offset).limit(limit)).all()
     return SharedChatPage([_read_row(row) for row in rows], _count(connection, wanted))
-
-
-def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) -> bool:
-    """A conversation of the owner's that begins with what the link shares; nothing of it goes back.
-
-    Once for each session id. False where the link is gone.
-    """
-    shared = find(connection, key=key)
-    if shared is None:
-        return False
-    session = make_session_key(shared.flow_id, owner, session_id)
-    said = read_messages(connection, key=key)
-    now = time.time()
-    row: dict[str, Any] = {"id": session, "flow_id": shared.flow_id, "owner": owner}
-    row |= {"session_id": make_storable(session_id), "title": shared.title, "messages": len(said)}
-    row |= {"created_at": now, "updated_at": now}
-    if connection.execute(_ADD_SESSION[connection.dialect.name], row).first() is None:
-        return True  # another request was quicker
-    copies = [
-        StoredMessage(
-            *(str(uuid4()), one.role, one.text, one.state, one.at),
-            finish_reason=one.finish_reason,
-            passages=one.passages,
-        )
-        for one in said
-    ]
-    if copies:
-        connection.execute(insert(tables.messages), [make_message_row(one, session=session) for one in copies])
-    return True
 
 
 def forget_expired(connection: Connection, *, before: float) -> int:

@@ -1,19 +1,16 @@
 """A chat that somebody shared, as its readers see it: drawn as in a conversation, with nothing to write into."""
 
-import uuid
 from typing import Any
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access import shared_chats
-from flowground.access.shared_chats import OpenedChat
 from flowground.assets import find_asset
 from flowground.caller import Caller
 from flowground.citations import describe_kept
 from flowground.messages import mend
 from flowground.store.runs.shared_chats import SharedMessage
-from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.keys import make_key
 from flowground.ui.page.paging import draw_pages, find_in_pages
 from flowground.ui.shell import opening
@@ -91,27 +88,12 @@ def draw_shared(caller: Caller, key: str) -> None:
     st.title(words.escape(title), anchor=False)
     facts = (f"Shared by {words.escape(opened.by)}", browser.write_moment(chat.created_at), words.escape(wired.name))
     st.markdown(f":gray[{words.join(facts)}]")
-    with failure.draw_refusals():
-        if st.button("Continue as my copy", type="primary", icon=":material/forum:", key=f"reading:copy:{key}"):
-            _continue(caller, key, opened)
     if chat.is_cut:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
     said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
     shown = [_write(message) for message in said.shown]
     _draw(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
     draw_pages(_NAME, key, said.count, number)
-
-
-def _continue(caller: Caller, key: str, opened: OpenedChat) -> None:
-    """One copy a visit, however often it is pressed."""
-    size = bridge.ask(shared_chats.measure_copy, opened)
-    bridge.call(runtime.get().run_limits.take_copy(caller, size))
-    session_id: str = st.session_state.setdefault(f"reading:session:{key}", str(uuid.uuid4()))
-    wired = bridge.ask(shared_chats.continue_as_copy, caller, key, session_id)
-    if wired is None:
-        st.rerun()
-    else:
-        st.switch_page(browser.PLAYGROUND, query_params={"flow": wired.id, "session": session_id})
 
 
 def _write(message: SharedMessage) -> dict[str, Any]:
