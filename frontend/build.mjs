@@ -13,6 +13,8 @@ const ENTRIES = ["markdown", "chat", "inside", "knowledge"].filter((name) => exi
 const COMMON = { absWorkingDir: HERE, bundle: true, minify: true, outdir: OUT, metafile: true, write: false, legalComments: "none", logLevel: "warning", target: ["es2022"] };
 /** Of no use here: another layout engine of 1.5 MB. Diagrams that ask for it are shown as their code. */
 const LEFT_OUT = /^elkjs/;
+/** Browsers know entities, whose table markdown-it brings along. */
+const INSTEAD = { entities: "./src/entities.js" };
 
 const sheets = await build({ ...COMMON, entryPoints: { katex: "katex/dist/katex.css" }, entryNames: "[name]-[hash]", assetNames: "[name]-[hash]", loader: { ".woff2": "file" }, plugins: [onlyWoff2()] });
 const katex = sheets.outputFiles.map(({ path }) => relative(OUT, path)).find((name) => name.endsWith(".css"));
@@ -21,7 +23,7 @@ const LIBRARIES = ["katex", "mermaid"];
 const built = new Map();
 for (const name of LIBRARIES) built.set(name, await buildScripts({ [name]: name }, { plugins: [leaveOut(), findBuilt()] }));
 const entries = Object.fromEntries(ENTRIES.map((name) => [name, `src/${name}.js`]));
-const scripts = await buildScripts(entries, { loader: { ".css": "text" }, define: { KATEX_SHEET: JSON.stringify(katex) }, plugins: [textSheets(), findBuilt()] });
+const scripts = await buildScripts(entries, { alias: INSTEAD, loader: { ".css": "text" }, define: { KATEX_SHEET: JSON.stringify(katex) }, plugins: [textSheets(), findBuilt()] });
 const builds = [sheets, ...built.values(), scripts];
 write();
 

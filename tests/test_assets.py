@@ -96,7 +96,7 @@ def test_the_files_are_what_a_build_makes_of_the_sources(sources: Path, tmp_path
 def test_a_change_of_the_chat_renames_no_library(sources: Path, tmp_path: Path) -> None:
     """Browsers keep Mermaid's and KaTeX's files, and a release changes few."""
     src = sources / "src"
-    before = {file: file.read_bytes() for file in (src / "growing.js", src / "chat.js")}
+    before = {file: file.read_bytes() for file in (src / "markdown.js", src / "chat.js")}
     (src / "new.js").write_text('import katex from "katex";\nexport default katex.render;\n', "utf-8")
     for file, text in before.items():
         file.write_bytes(text + b'import("./new.js").then((found) => (globalThis.found = found));\n')

@@ -1,15 +1,15 @@
 // The conversation as a component of the page. Streamlit calls it again whenever its data or the theme changes, and
 // cleans up only when it goes away: so what there is stays with its element.
 
-import { WORDS, adopt, repaint } from "./markdown.js";
+import { adopt, repaint } from "./markdown.js";
 import css from "./chat.css";
 import filesCss from "./files.css";
-import { make } from "./chat/dom.js";
+import { make } from "./dom.js";
 import { View } from "./chat/view.js";
 
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
-  adopt(parentElement, css);
-  adopt(parentElement, filesCss);
+  adopt(css);
+  adopt(filesCss);
   let view = parentElement.fgView;
   if (view && view.data.flow === data.flow && view.data.mode === data.mode) {
     view.trigger = setTriggerValue;
@@ -23,7 +23,7 @@ export default function mount({ parentElement, data: [data], setTriggerValue }) 
   }
   paint(view.root, data.accent);
   paintAround(parentElement);
-  repaint(view.root, WORDS);
+  repaint(view.root);
   return () => {
     view.close();
     view.root.remove();

@@ -1,77 +1,72 @@
+// @ts-check
 /** A block of code: its language, buttons to copy it and to wrap its lines, and its colours once it is finished. */
 
-import { copyText } from "./copy.js";
-import { drawDiagram } from "./diagram.js";
-import { findGrammar, nameLanguage } from "./languages.js";
+import { copyText, make } from "./dom.js";
+import { drawDiagram } from "./pictures.js";
 
 const COPIED_MS = 2_000;
+const FAILED = "Copying did not work. Select the text and copy it by keyboard.";
 const MOST_COLOURED = 60_000;
 const LONGEST_LINE = 2_000;
+const PLAIN = ["", "text", "txt", "plain", "plaintext"];
+/** What people call a language otherwise than by the word after the fence, its first letter large. */
+const NAMES = {
+  "c#": "C#", "c++": "C++", conf: "INI", cpp: "C++", cs: "C#", csharp: "C#", css: "CSS", docker: "Dockerfile", golang: "Go", graphql: "GraphQL", hs: "Haskell",
+  html: "HTML", http: "HTTP", ini: "INI", javascript: "JavaScript", jl: "Julia", js: "JavaScript", json: "JSON", jsx: "JavaScript", kt: "Kotlin", latex: "LaTeX",
+  make: "Makefile", md: "Markdown", mjs: "JavaScript", patch: "Diff", php: "PHP", pl: "Perl", powershell: "PowerShell", ps1: "PowerShell", pwsh: "PowerShell",
+  py: "Python", python3: "Python", rb: "Ruby", rs: "Rust", scss: "SCSS", sh: "Bash", sql: "SQL", svg: "SVG", tex: "LaTeX", toml: "TOML", ts: "TypeScript",
+  tsx: "TypeScript", typescript: "TypeScript", xml: "XML", yaml: "YAML", yml: "YAML", zsh: "Bash",
+};
 
-export function drawCode(drawing, node) {
-  const language = (node.lang ?? "").slice(0, 40);
-  return makeCode(drawing, drawing.lifted.restore(node.value), drawing.lifted.restore(language));
+/** The first word after the fence as people write it; nothing for plain text. */
+function nameLanguage(word) {
+  const written = word.toLowerCase();
+  if (PLAIN.includes(written)) return "";
+  return Object.hasOwn(NAMES, written) ? NAMES[written] : word.charAt(0).toUpperCase() + word.slice(1);
 }
 
-function makeCode(drawing, text, language) {
-  const { messages } = drawing;
-  const code = drawing.make("code", "", text);
-  const scroll = drawing.make("pre", "fg-scroll", code);
-  scroll.setAttribute("tabindex", "0");
-  scroll.setAttribute("role", "group");
-  scroll.dir = "ltr";
-  const shown = nameLanguage(language);
-  scroll.setAttribute("aria-label", shown ? `${messages.code}, ${shown}` : messages.code);
-  const said = drawing.make("span", "fg-said");
-  said.setAttribute("role", "status");
-  const copy = makeButton(drawing, "fg-copy", messages.copy);
-  const wrap = makeButton(drawing, "fg-wrap", messages.wrap);
-  wrap.setAttribute("aria-pressed", "false");
-  const bar = drawing.make("div", "fg-code-bar", drawing.make("span", "fg-code-language", shown), wrap, copy, said);
-  const figure = drawing.make("div", "fg-code", bar, scroll);
-  if (language) figure.dataset.language = language;
-  copy.addEventListener("click", () => answerCopy(copy, said, { text: code.textContent, messages }));
-  wrap.addEventListener("click", () => wrap.setAttribute("aria-pressed", String(figure.classList.toggle("fg-wrapped"))));
+/** @param {string} text  @param {string} language the first word after the fence */
+export function drawCode(text, language) {
+  const shown = nameLanguage(language), code = make("code", {}, text);
+  const scroll = make("pre", { class: "fg-scroll", tabindex: "0", role: "group", dir: "ltr", "aria-label": shown ? `Code, ${shown}` : "Code" }, code);
+  const said = make("span", { class: "fg-said", role: "status" });
+  const copy = make("button", { type: "button", class: "fg-button fg-copy", click: () => answerCopy(copy, said, code.textContent) }, "Copy");
+  const wrap = make("button", { type: "button", class: "fg-button fg-wrap", "aria-pressed": "false", click: () => press() }, "Wrap lines");
+  const press = () => wrap.setAttribute("aria-pressed", String(figure.classList.toggle("fg-wrapped")));
+  const bar = make("div", { class: "fg-code-bar" }, make("span", { class: "fg-code-language" }, shown), wrap, copy, said);
+  const figure = make("div", { class: "fg-code", "data-language": language || null }, bar, scroll);
   return figure;
 }
 
-function makeButton(drawing, name, text) {
-  const button = drawing.make("button", `fg-button ${name}`, text);
-  button.setAttribute("type", "button");
-  return button;
-}
-
-async function answerCopy(button, said, { text, messages }) {
+async function answerCopy(button, said, text) {
   const isCopied = await copyText(text);
-  button.textContent = isCopied ? messages.copied : messages.copy;
-  said.textContent = isCopied ? messages.copied : messages.failed;
+  button.textContent = isCopied ? "Copied" : "Copy";
+  said.textContent = isCopied ? "Copied" : FAILED;
   said.classList.toggle("fg-shown", !isCopied);
   clearTimeout(button.timer);
   button.timer = setTimeout(() => {
-    button.textContent = messages.copy;
+    button.textContent = "Copy";
     said.textContent = "";
     said.classList.remove("fg-shown");
   }, isCopied ? COPIED_MS : 3 * COPIED_MS);
 }
 
 /** The code is whole: colours, or the picture that it describes. Neither can fail the page: the letters stay. */
-export function finishCode(figure, messages) {
+export function finishCode(figure) {
   if (figure.dataset.finished) return;
   figure.dataset.finished = "yes";
   const language = figure.dataset.language ?? "";
-  if (/^mermaid$/i.test(language)) drawDiagram(figure, messages);
-  else if (language) colourCode(figure.querySelector("code"), language);
+  if (/^mermaid$/i.test(language)) drawDiagram(figure);
+  else if (language) colour(figure.querySelector("code"), language);
 }
 
-async function colourCode(code, language) {
+/** By highlight.js, which is loaded when the first code comes. It escapes what it is given, and makes spans alone. */
+export async function colour(code, language, most = MOST_COLOURED) {
   const text = code.textContent;
-  if (text.length > MOST_COLOURED || text.split("\n").some((line) => line.length > LONGEST_LINE)) return;
-  try {
-    const grammar = await findGrammar(language);
-    if (!grammar) return;
-    const { colour } = await import("./colours.js");
-    colour(code, text, grammar);
-  } catch {
-    // The colours could not be loaded: the code is readable without.
-  }
+  if (text.length > most || text.split("\n").some((line) => line.length > LONGEST_LINE)) return;
+  const { default: highlighter } = await import("./grammars.js").catch(() => ({ default: null })); // readable without
+  if (!highlighter?.getLanguage(language)) return;
+  const drawn = make("code");
+  drawn.innerHTML = highlighter.highlight(text, { language, ignoreIllegals: true }).value;
+  if (drawn.textContent === text && !drawn.querySelector(":not(span)")) code.replaceChildren(...drawn.childNodes);
 }

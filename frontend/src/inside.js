@@ -2,13 +2,13 @@
 
 import { adopt, sheet } from "./markdown.js";
 import css from "./inside.css";
-import { make } from "./chat/dom.js";
+import { make } from "./dom.js";
 import { Follower } from "./inside/follower.js";
 import { drawFile } from "./inside/file.js";
 import { drawSteps, lightSteps } from "./inside/steps.js";
 
 export default function mount({ parentElement, data: [data] }) {
-  for (const text of [sheet, css]) adopt(parentElement, text);
+  for (const text of [sheet, css]) adopt(text);
   let shown = parentElement.fgInside;
   const said = JSON.stringify(data);
   if (shown?.said !== said) {

@@ -1,13 +1,12 @@
 // Files that an author adds to a knowledge: a place to drop them on, and those that are on their way.
 
-import { adopt } from "./sheets.js";
 import css from "./knowledge.css";
 import filesCss from "./files.css";
 import { Added } from "./chat/added.js";
-import { icon, make } from "./chat/dom.js";
+import { adopt, icon, make } from "./dom.js";
 
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
-  for (const text of [filesCss, css]) adopt(parentElement, text);
+  for (const text of [filesCss, css]) adopt(text);
   const shown = (parentElement.fgAdding ??= new Adding(parentElement));
   shown.show(data, setTriggerValue);
   return () => {

@@ -1,41 +1,45 @@
-/** Draws one diagram at a time into its figure; what comes back is cleaned once more before it is shown. */
+// @ts-check
+/** Draws diagrams by Mermaid, which is loaded when the first one comes: one at a time into its figure, and cleaned once more
+ * before it is shown. */
+
+import { make } from "./dom.js";
 
 const MOST_TEXT = 20_000;
 const ALLOWED_LINK = /^(?:https?:\/\/|mailto:)/i;
 let last = Promise.resolve(), count = 0;
 
-export function drawPicture(figure, messages) {
-  last = last.then(() => draw(figure, messages));
+/** One that cannot be read stays as its code. */
+export const drawDiagram = (figure) => drawPicture(figure).catch(() => figure.classList.add("fg-failed"));
+
+function drawPicture(figure) {
+  last = last.then(() => draw(figure));
   const mine = last;
   last = last.catch(() => {});
   return mine;
 }
 
 /** Those within `root` whose colours are another theme's, in the colours of this one. */
-export function repaint(root, messages) {
+export function repaint(root) {
   for (const region of root.querySelectorAll(".fg-code > .fg-diagram"))
-    if (region.dataset.ground !== readGround(region)) drawPicture(region.parentElement, messages).catch(() => {});
+    if (region.dataset.ground !== readGround(region)) drawPicture(region.parentElement).catch(() => {});
 }
 
 const readGround = (element) => getComputedStyle(element).getPropertyValue("--st-background-color");
 
-async function draw(figure, messages) {
+async function draw(figure) {
   const ground = readGround(figure);
   const picture = await makePicture(figure.querySelector("code").textContent, figure);
-  const { ownerDocument } = figure;
-  const region = ownerDocument.createElement("div");
-  region.className = "fg-diagram fg-scroll";
-  region.setAttribute("tabindex", "0");
-  region.setAttribute("role", "img");
-  region.setAttribute("aria-label", picture.querySelector("title")?.textContent || messages.diagram);
+  const label = picture.querySelector("title")?.textContent || "Diagram";
   const [, , width] = (picture.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
   if (width > 0) picture.style.minWidth = `min(${Math.ceil(width)}px, 30rem)`;
-  region.append(ownerDocument.importNode(picture, true));
-  region.dataset.ground = ground;
+  const region = make("div", { class: "fg-diagram fg-scroll", tabindex: "0", role: "img", "aria-label": label, "data-ground": ground }, document.importNode(picture, true));
   const before = figure.querySelector(":scope > .fg-diagram");
   if (before) return before.replaceWith(region);
   figure.append(region);
-  return addSwitch(figure, messages);
+  const press = ({ currentTarget }) => currentTarget.setAttribute("aria-pressed", String(!figure.classList.toggle("fg-drawn")));
+  const button = make("button", { type: "button", class: "fg-button fg-source", "aria-pressed": "false", click: press }, "Show the code");
+  figure.classList.add("fg-drawn");
+  return figure.querySelector(".fg-code-bar .fg-button").before(button);
 }
 
 /** The picture that a text describes, in the colours of the theme where `element` stands. */
@@ -53,17 +57,6 @@ export async function makePicture(text, element) {
 function namesImages(db) {
   const actors = [...(db.getActors?.().values?.() ?? [])];
   return !!db.getData?.().nodes?.some(({ img }) => img) || actors.some(({ properties }) => properties?.icon);
-}
-
-function addSwitch(figure, messages) {
-  const button = figure.ownerDocument.createElement("button");
-  button.type = "button";
-  button.className = "fg-button fg-source";
-  button.textContent = messages.source;
-  button.setAttribute("aria-pressed", "false");
-  figure.classList.add("fg-drawn");
-  button.addEventListener("click", () => button.setAttribute("aria-pressed", String(!figure.classList.toggle("fg-drawn"))));
-  figure.querySelector(".fg-code-bar .fg-button").before(button);
 }
 
 /** Colours of the theme, and no way for a text to choose its own settings. */

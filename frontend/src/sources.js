@@ -1,26 +1,36 @@
+// @ts-check
 /** Marks in an answer that cite a passage, `[1]`, `[2, 3]` or `[^1]`, and the passages below it. */
 
-import { WORDS } from "./words.js";
+import { make } from "./dom.js";
+import { render } from "./markdown.js";
 
 /** As flowground/citations.py reads it. */
 const CITED = /\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()/g;
 
-/** The passages of one answer: `{number, text, source, page, title}`. `draw(root, text)` draws the text of a Markdown file. */
+/** @typedef {{number: number, text: string, source: string, page?: number, title?: string}} Passage */
+
+/** The passages of one answer. */
 export class Sources {
-  constructor(document, { messages = WORDS, draw }) {
-    Object.assign(this, { document, messages, draw, passages: new Map(), items: new Map(), others: new Map() });
-    this.element = this._make("div", "fg-sources");
-    this.element.setAttribute("role", "group");
-    this.element.setAttribute("aria-label", messages.sources);
-    this.head = this._make("summary", "");
-    this.fold = this._make("details", "fg-others", this.head);
-    this.element.append(this.fold);
-    this._settle();
+  constructor() {
+    /** @type {Map<number, Passage>} */
+    this.passages = new Map();
+    this.items = new Map();
+    this.others = new Map();
+    this.head = make("summary");
+    this.fold = make("details", { class: "fg-others" }, this.head);
+    this.element = make("div", { class: "fg-sources", role: "group", "aria-label": "Sources" }, this.fold);
+    this.settle();
   }
 
   /** Shows these and no others, folded those that are not cited; whether a mark that is drawn already means the same. */
   show(passages = [], others = []) {
-    const isSame = this._showCited(passages);
+    const isSame = passages.length === this.passages.size && passages.every(({ number }) => this.passages.has(number));
+    if (!isSame) {
+      this.passages.clear();
+      for (const item of this.items.values()) item.remove();
+      this.items.clear();
+      this.add(passages);
+    }
     const numbers = others.map(({ number }) => number);
     for (const [number, item] of this.others) {
       if (numbers.includes(number)) continue;
@@ -31,81 +41,61 @@ export class Sources {
     return isSame;
   }
 
-  _showCited(passages) {
-    const isSame = passages.length === this.passages.size && passages.every(({ number }) => this.passages.has(number));
-    if (!isSame) {
-      this.passages.clear();
-      for (const item of this.items.values()) item.remove();
-      this.items.clear();
-      this.add(passages);
-    }
-    return isSame;
-  }
-
   add(passages) {
     for (const passage of passages) {
       if (this.passages.has(passage.number)) continue;
       this.passages.set(passage.number, passage);
-      const item = this.others.get(passage.number) ?? this._drawItem(passage);
+      const item = this.others.get(passage.number) ?? this.drawItem(passage);
       this.others.delete(passage.number);
       const next = [...this.items].filter(([number]) => number > passage.number).sort(([one], [other]) => one - other)[0];
       this.element.insertBefore(item, next?.[1] ?? this.fold);
       this.items.set(passage.number, item);
     }
-    this._settle();
+    this.settle();
   }
 
   /** What was looked up besides: folded, in the order in which it comes. */
   look(passages) {
     for (const passage of passages) {
       if (this.passages.has(passage.number) || this.others.has(passage.number)) continue;
-      this.others.set(passage.number, this._drawItem(passage));
+      this.others.set(passage.number, this.drawItem(passage));
       this.fold.append(this.others.get(passage.number));
     }
-    this._settle();
+    this.settle();
   }
 
-  _settle() {
-    const cited = this.items.size;
-    const left = this.others.size;
-    if (left) this.head.textContent = this.messages.others(left, cited > 0);
+  settle() {
+    const cited = this.items.size, left = this.others.size;
+    this.head.textContent = `${left} ${cited ? "more " : ""}source${left === 1 ? "" : "s"}`;
     this.fold.hidden = left === 0;
     this.element.hidden = cited + left === 0;
   }
 
-  /** The text into `element`, each number that is a passage as a button that opens it. */
-  write(element, text) {
+  /** The text in parts, each number that is a passage as a button that opens it. */
+  mark(text) {
     let at = 0;
+    const parts = [];
     for (const found of this.passages.size ? text.matchAll(CITED) : []) {
       const numbers = found[1].match(/\d+/g).map(Number);
       if (!numbers.some((number) => this.passages.has(number))) continue;
-      element.append(text.slice(at, found.index));
-      for (const number of numbers) element.append(this.passages.has(number) ? this._drawMark(number) : `[${number}]`);
+      parts.push(text.slice(at, found.index), ...numbers.map((number) => (this.passages.has(number) ? this.drawMark(number) : `[${number}]`)));
       at = found.index + found[0].length;
     }
-    if (at < text.length) element.append(text.slice(at));
+    return [...parts, text.slice(at)];
   }
 
-  _drawMark(number) {
-    const mark = this._make("button", "fg-cite", String(number));
-    mark.setAttribute("type", "button");
-    mark.setAttribute("aria-label", `${this.messages.cited(number)}: ${namePlace(this.passages.get(number), this.messages)}`);
-    mark.addEventListener("click", () => this._open(number, mark));
-    return mark;
+  drawMark(number) {
+    const label = `Source ${number}: ${namePlace(this.passages.get(number))}`;
+    return make("button", { class: "fg-cite", type: "button", "aria-label": label, click: ({ currentTarget }) => this.open(number, currentTarget) }, String(number));
   }
 
-  _drawItem(passage) {
+  drawItem(passage) {
     const { number, source, page, title } = passage;
-    const host = findHost(source);
-    const path = host || source.split("/").slice(-2).join("/");
-    const where = [title ? path : "", page === undefined ? "" : this.messages.page(page)].filter(Boolean).join(" · ");
-    const name = this._make("span", "fg-source", title || (host ? source : path));
-    name.dir = "auto";
-    const place = this._make("span", "fg-where", where);
-    const head = this._make("summary", "", this._make("span", "fg-number", String(number)), name, place);
-    head.title = namePlace(passage, this.messages);
-    const item = this._make("details", "", head);
-    item.addEventListener("toggle", () => this._fill(item, passage));
+    const host = findHost(source), path = host || source.split("/").slice(-2).join("/");
+    const where = [title ? path : "", page === undefined ? "" : `page ${page}`].filter(Boolean).join(" · ");
+    const name = make("span", { class: "fg-source", dir: "auto" }, title || (host ? source : path));
+    const head = make("summary", { title: namePlace(passage) }, make("span", { class: "fg-number" }, String(number)), name, make("span", { class: "fg-where" }, where));
+    const item = make("details", { toggle: () => this.fill(item, passage) }, head);
     item.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !item.from?.isConnected) return;
       event.preventDefault();
@@ -117,43 +107,29 @@ export class Sources {
   }
 
   /** The text of a passage is drawn when it is opened first. */
-  _fill(item, { source, text }) {
+  fill(item, { source, text }) {
     if (!item.open || item.querySelector(".fg-passage")) return;
-    const body = this._make("div", "fg-passage");
-    Object.assign(body, { dir: "auto", tabIndex: 0 });
-    item.append(body);
+    const body = make("div", { class: "fg-passage", dir: "auto", tabindex: "0" });
     const host = findHost(source);
-    if (host) {
-      const link = this._make("a", "fg-address", source);
-      for (const [name, value] of Object.entries({ href: source, target: "_blank", rel: "noreferrer noopener", dir: "ltr" })) link.setAttribute(name, value);
-      item.insertBefore(link, body);
-    }
-    if (/\.(md|markdown)$/i.test(source) && this.draw) this.draw(body, text);
-    else if (host || /\.(html?|docx)$/i.test(source)) body.append(...this._drawHeadings(text));
+    if (host) item.append(make("a", { class: "fg-address", href: source, target: "_blank", rel: "noreferrer noopener", dir: "ltr" }, source));
+    item.append(body);
+    if (/\.(md|markdown)$/i.test(source)) render(body, text);
+    else if (host || /\.(html?|docx)$/i.test(source)) body.append(...drawHeadings(text));
     else body.textContent = text;
   }
 
-  /** Headings of a page or document, which its text writes as Markdown does; all else of it is no Markdown. */
-  _drawHeadings(text) {
-    return text.split(/^(#{1,6} .*)$/m).map((part, at) => (at % 2 ? this._make("strong", "", part.replace(/^#+ /, "")) : part));
-  }
-
-  _open(number, mark) {
+  open(number, mark) {
     const item = this.items.get(number);
     item.from = mark;
     item.open = true;
-    this._fill(item, this.passages.get(number));
+    this.fill(item, this.passages.get(number));
     item.scrollIntoView?.({ block: "nearest" });
     item.querySelector("summary").focus({ preventScroll: true });
   }
-
-  _make(tag, className, ...children) {
-    const element = this.document.createElement(tag);
-    if (className) element.className = className;
-    element.append(...children);
-    return element;
-  }
 }
+
+/** Headings of a page or document, which its text writes as Markdown does; all else of it is no Markdown. */
+const drawHeadings = (text) => text.split(/^(#{1,6} .*)$/m).map((part, at) => (at % 2 ? make("strong", {}, part.replace(/^#+ /, "")) : part));
 
 /** Whose page of the web a passage is of; "" for one of a file, whose path never begins so. */
 function findHost(source) {
@@ -165,4 +141,4 @@ function findHost(source) {
   }
 }
 
-const namePlace = ({ source, page }, messages) => (page === undefined ? source : `${source}, ${messages.page(page)}`);
+const namePlace = ({ source, page }) => (page === undefined ? source : `${source}, page ${page}`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { draw, grow, show } from "./page.js";
+import { Growing, document, draw, grow, render, show } from "./page.js";
 
 const PIECES = [
   "a", "b c", "\n", "\n\n", "- ", "* ", "1. ", "2. ", "> ", "    ", "  ", "`", "```", "```\n", "~~~\n", "$", "$$", "\\[", "\\]", "\\(", "\\)",
@@ -62,8 +62,6 @@ test("finished blocks keep their elements", async () => {
 });
 
 async function growOpen(text) {
-  const { document } = await import("./page.js");
-  const { Growing } = await import("../src/growing.js");
   const root = document.createElement("div");
   document.body.replaceChildren(root);
   const growing = new Growing(root);
@@ -90,24 +88,19 @@ test("finished parts are said once, as plain text", async () => {
 });
 
 test("a large text is drawn over several turns and is whole then", async () => {
-  const text = "A paragraph with `code` and [a link](https://a.b).\n\n".repeat(4_000);
-  const { document } = await import("./page.js");
-  const { Growing } = await import("../src/growing.js");
   const root = document.createElement("div");
-  const growing = new Growing(root);
-  growing.add(text);
-  const done = growing.end();
+  const { done } = render(root, "A paragraph with `code` and [a link](https://a.b).\n\n".repeat(4_000));
   assert.ok(root.childElementCount < 4_000);
   await done;
   assert.equal(root.childElementCount, 4_000);
 });
 
 test("a dropped answer stops", async () => {
-  const { root, growing } = await growOpen("a\n\n");
-  growing.add("b\n\n".repeat(50_000));
-  growing.drop();
+  const root = document.createElement("div");
+  const dropped = render(root, "b\n\n".repeat(10_000));
+  dropped.drop();
   const count = root.childElementCount;
-  await growing.done;
+  await dropped.done;
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(root.childElementCount, count);
 });

@@ -2,20 +2,15 @@
 
 import { register } from "node:module";
 import { parseHTML } from "linkedom";
-import { Growing } from "../src/growing.js";
 
-/** Style sheets are nothing here; what imports one is imported after this. */
+/** Style sheets are nothing here. */
 const NO_SHEETS = `export const load = (url, context, next) =>
   url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
 register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 
 export const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
 globalThis.document ??= document;
-
-/** Turns of the loop until nothing waits. */
-export async function settle(growing) {
-  await growing.done;
-}
+export const { Growing, Sources, render } = await import("../src/markdown.js");
 
 export async function draw(text, options) {
   return (await grow([text], options)).root;
@@ -30,5 +25,6 @@ export async function grow(pieces, options) {
   return { root, growing };
 }
 
-/** Without what colours and formulas add later, and without the numbers of this answer. */
-export const show = (root) => root.innerHTML.replaceAll(/fg-\d+-note/g, "fg-note");
+/** Without what formulas get later and the numbers of this answer, attributes in one order. */
+export const show = (root) =>
+  root.innerHTML.replaceAll(/ data-formula="[^"]*"| fg-failed/g, "").replaceAll(/fg-\d+-note/g, "fg-note").replaceAll(/<(\w+)((?: [\w-]+="[^"]*")+)/g, (_, tag, given) => `<${tag}${given.match(/ [\w-]+="[^"]*"/g).sort().join("")}`);

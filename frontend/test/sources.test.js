@@ -2,14 +2,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { document, grow } from "./page.js";
-import { Sources } from "../src/sources.js";
+import { Sources, document, grow } from "./page.js";
 
 const LEAVE = { number: 1, text: "Thirty days.", source: "handbook/leave.txt", title: "Leave" };
 const TRAVEL = { number: 2, text: "Lyon costs <b>120</b> euros.", source: "handbook/travel.pdf", page: 3 };
 
 async function answer(pieces, passages = [LEAVE, TRAVEL]) {
-  const sources = new Sources(document, {});
+  const sources = new Sources();
   sources.add(passages);
   const { root } = await grow(pieces, { sources });
   return { root, sources, marks: [...root.querySelectorAll(".fg-cite")] };
@@ -46,7 +45,7 @@ test("a mark opens its passage, which is text, and Escape leads back", async () 
 });
 
 test("a row has the headings and the end of the path, the whole of which is its tooltip", () => {
-  const sources = new Sources(document, {});
+  const sources = new Sources();
   sources.add([{ number: 3, text: "", source: "knowledge/handbook/old/leave.html", title: "Leave › Sick leave" }]);
   const row = sources.element.querySelector("summary");
   assert.equal(row.textContent, "3Leave › Sick leaveold/leave.html");
@@ -55,9 +54,9 @@ test("a row has the headings and the end of the path, the whole of which is its 
 
 test("headings of pages and documents have no marks, and nothing else of them is Markdown", () => {
   for (const [name, drawn] of [["a.html", ["Leave", "Sick"]], ["a.docx", ["Leave", "Sick"]], ["a.txt", []]]) {
-    const sources = new Sources(document, {});
+    const sources = new Sources();
     sources.add([{ number: 1, text: "# Leave\n\n5 * 3 #1 <b>x</b>\n## Sick\nCall.", source: name }]);
-    sources._open(1, null);
+    sources.open(1, null);
     const body = sources.element.querySelector(".fg-passage");
     assert.deepEqual([...body.querySelectorAll("strong")].map((one) => one.textContent), drawn);
     assert.equal(body.textContent, drawn.length ? "Leave\n\n5 * 3 #1 <b>x</b>\nSick\nCall." : "# Leave\n\n5 * 3 #1 <b>x</b>\n## Sick\nCall.");
@@ -82,7 +81,7 @@ test("a passage of a page of the web has its title, its host and a link that ope
 });
 
 test("passages stand in the order of their numbers, however they came", () => {
-  const sources = new Sources(document, {});
+  const sources = new Sources();
   assert.equal(sources.element.hidden, true);
   sources.add([TRAVEL]);
   sources.add([LEAVE, TRAVEL]);
@@ -93,7 +92,7 @@ test("passages stand in the order of their numbers, however they came", () => {
 });
 
 test("what is looked up and not cited is folded below, and leaves the fold once it is cited", () => {
-  const sources = new Sources(document, {});
+  const sources = new Sources();
   const read = () => [
     [...sources.items.values()].map((item) => item.querySelector(".fg-number").textContent),
     sources.fold.hidden ? "" : sources.head.textContent,

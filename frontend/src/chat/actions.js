@@ -1,6 +1,6 @@
 // What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens.
 
-import { icon, make } from "./dom.js";
+import { icon, make } from "../dom.js";
 import { drawValue, findValue, isPlain } from "./value.js";
 import { count, join, writeSeconds, writeTokens } from "./words.js";
 

@@ -1,6 +1,6 @@
 // Files that go along with the next message: chosen, dropped or pasted, seen on their way, and taken out again.
 
-import { icon, make, makeIconButton } from "./dom.js";
+import { icon, make, makeIconButton } from "../dom.js";
 import { isShown, nameKind } from "./sent.js";
 import { count, writeSize } from "./words.js";
 

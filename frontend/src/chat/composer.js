@@ -2,7 +2,7 @@
 
 import { Added, NOT_THERE } from "./added.js";
 import { Countdown } from "./countdown.js";
-import { icon, isSending, isTouched, make, writeSentence } from "./dom.js";
+import { icon, isSending, isTouched, make, writeSentence } from "../dom.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
 const SETTLE = 600;

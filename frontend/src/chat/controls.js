@@ -1,6 +1,6 @@
 // What one field is edited with: as its kind asks, by a label, and with what is wrong said below it.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 
 /** Characters of a text: what a message has beside itself is short, for whoever is not signed in it has to be. */
 const LONGEST = 10_000;

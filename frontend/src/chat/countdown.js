@@ -1,6 +1,6 @@
 // Seconds that go by while one waits. A screen reader reads them on demand: it is told when they are over, by who shows them.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 
 export class Countdown {
   /** Shows the seconds that are left, and calls `end` after the last one. */

@@ -1,6 +1,6 @@
 // Files that are dropped anywhere on the page.
 
-import { icon, make } from "./dom.js";
+import { icon, make } from "../dom.js";
 
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 const isElsewhere = () => document.querySelector('[role="dialog"], dialog[open]');

@@ -1,7 +1,7 @@
 // The middle of an empty conversation, below the page's head, which names it; and the ways out of a closed one.
 
 import { render } from "../markdown.js";
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 
 /** Letters of a welcome that is read at a glance: it stands there as a headline. */
 const SHORT = 90;

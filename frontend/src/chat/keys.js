@@ -1,6 +1,6 @@
 // Keys, and the map that shows them.
 
-import { isTouched, make, makeIconButton } from "./dom.js";
+import { isTouched, make, makeIconButton } from "../dom.js";
 
 const SEND = ["Enter", "Send the message"], LINE = ["Shift + Enter", "Begin a new line"];
 const TOUCHED = [["Ctrl + Enter", SEND[1]], ["Enter", LINE[1]]];

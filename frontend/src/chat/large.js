@@ -1,6 +1,6 @@
 // A picture over the whole page. Escape, Back, the cross and a click beside it close it; arrows go to the next one.
 
-import { make, makeIconButton } from "./dom.js";
+import { make, makeIconButton } from "../dom.js";
 
 /** `pictures` are those of one message, `file` the one that is shown first, `from` the element that it was opened from. */
 export function showLarge(pictures, file, { address, from }) {

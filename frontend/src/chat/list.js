@@ -1,6 +1,6 @@
 // The messages in their order: put in once, and kept in their places whatever comes again.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 import { Answer, Question } from "./message.js";
 import { writeDay } from "./words.js";
 

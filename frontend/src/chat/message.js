@@ -2,7 +2,7 @@
 
 import { Growing, Sources, render } from "../markdown.js";
 import { Actions } from "./actions.js";
-import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "./dom.js";
+import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "../dom.js";
 import { drawLack } from "./hero.js";
 import { drawProgress } from "./progress.js";
 import { drawSteps } from "./steps.js";

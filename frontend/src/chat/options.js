@@ -3,7 +3,7 @@
 
 import { copyText } from "../markdown.js";
 import { Control, read, write } from "./controls.js";
-import { icon, make, writeSentence } from "./dom.js";
+import { icon, make, writeSentence } from "../dom.js";
 import { join } from "./words.js";
 
 /** What the address of a page says by itself. */

@@ -1,6 +1,6 @@
 // A model that is being fetched for an answer.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 import { join, roundSeconds, writeSize } from "./words.js";
 
 /** Bytes of the total, and the time left; at the end, that the file is checked and loaded. */

@@ -1,6 +1,6 @@
 // Good or bad, under an answer that is stored: pressed at once, told to the server, and shown as the server has it.
 
-import { make, makeIconButton } from "./dom.js";
+import { make, makeIconButton } from "../dom.js";
 
 const BUTTONS = [["good", "Good answer"], ["bad", "Bad answer"]];
 /** Answers that can be rated: of what failed, the flow's log tells. */

@@ -1,6 +1,6 @@
 // Files as they stand in messages: pictures small, to be opened large; everything else as a link that saves it.
 
-import { icon, make } from "./dom.js";
+import { icon, make } from "../dom.js";
 import { showLarge } from "./large.js";
 import { count, writeSize } from "./words.js";
 

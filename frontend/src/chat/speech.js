@@ -1,6 +1,6 @@
 // What a screen reader hears: finished sentences of the answer that grows, and how it ended.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 
 const MOST = 20;
 

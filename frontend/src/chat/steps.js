@@ -1,7 +1,7 @@
 // The steps that made an answer, for who may see them: a line of time, each with what it took and gave, and the flows
 // that it ran.
 
-import { make } from "./dom.js";
+import { make } from "../dom.js";
 import { drawValue, findValue } from "./value.js";
 import { count, join, writeSeconds, writeTokens } from "./words.js";
 

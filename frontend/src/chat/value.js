@@ -1,6 +1,6 @@
 // A value that is no text: records as a table, data as a tree, files as a list.
 
-import { make, makeCopyButton } from "./dom.js";
+import { make, makeCopyButton } from "../dom.js";
 import { drawSent } from "./sent.js";
 import { count, writeSize } from "./words.js";
 

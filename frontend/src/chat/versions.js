@@ -1,6 +1,6 @@
 // Versions of a question: which one is shown, and the way to the others; and the field in which one is edited.
 
-import { isSending, isTouched, make, makeIconButton } from "./dom.js";
+import { isSending, isTouched, make, makeIconButton } from "../dom.js";
 
 /** `‹ 2/3 ›`: `ids` are the versions in their order, of which `place` is shown; `choose(id, step)`. Null where there is one. */
 export function makeVersions(ids, place, choose) {

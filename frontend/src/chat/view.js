@@ -3,7 +3,7 @@
 import { copyText } from "../markdown.js";
 import { Composer } from "./composer.js";
 import { NOT_THERE } from "./added.js";
-import { isTouched, make, makeIconButton, makeId } from "./dom.js";
+import { isTouched, make, makeIconButton, makeId } from "../dom.js";
 import { listenForDrops } from "./dropping.js";
 import { Drafts } from "./drafts.js";
 import { Options } from "./options.js";

@@ -1,8 +1,8 @@
 // A flow file as text: numbered lines in colours, and each mistake below the line that it is in.
 
-import { icon, make, makeCopyButton, writeSentence } from "../chat/dom.js";
+import { colour } from "../code.js";
+import { icon, make, makeCopyButton, writeSentence } from "../dom.js";
 import { count } from "../chat/words.js";
-import { findGrammar } from "../languages.js";
 
 const MOST_COLOURED = 100_000;
 const TOLD = 6;
@@ -29,7 +29,7 @@ export function drawFile({ name, note, count: lines, parts, mistakes, more }) {
     number ? make("span", { class: "fg-count", "data-kind": kind }, icon("alert"), count(number, kind)) : null);
   const head = make("header", {}, make("div", {}, make("strong", {}, name), ...said, make("span", { class: "fg-figures" }, count(lines, "line"))), copy);
   const element = make("section", { class: "fg-file", "aria-label": name }, head, note ? make("p", { class: "fg-says" }, note) : null, lines > SHORT ? drawMistakes(mistakes, more, goTo) : null, lines ? box : null);
-  colour(parts, rows);
+  colourLines(parts, rows);
   return { element, goTo };
 }
 
@@ -77,23 +77,17 @@ function showLine(box, found) {
 }
 
 /** Each stretch at once, then cut into its lines. */
-async function colour(parts, rows) {
+async function colourLines(parts, rows) {
   const text = parts.map(({ lines }) => lines.join("\n"));
   if (text.reduce((sum, one) => sum + one.length, 0) > MOST_COLOURED) return;
-  try {
-    const grammar = await findGrammar("yaml");
-    const { colour: draw } = await import("../colours.js");
-    parts.forEach(({ start, lines }, at) => {
-      const whole = make("code", {}, text[at]);
-      draw(whole, text[at], grammar);
-      const cut = cutLines(whole);
-      lines.forEach((line, place) => {
-        const { code } = rows.get(start + place);
-        if (cut[place]?.textContent === line) code.replaceChildren(...cut[place].childNodes);
-      });
+  for (const [at, { start, lines }] of parts.entries()) {
+    const whole = make("code", {}, text[at]);
+    await colour(whole, "yaml", MOST_COLOURED);
+    const cut = cutLines(whole);
+    lines.forEach((line, place) => {
+      const { code } = rows.get(start + place);
+      if (cut[place]?.textContent === line) code.replaceChildren(...cut[place].childNodes);
     });
-  } catch {
-    // The colours could not be loaded: the text is readable without.
   }
 }
 

@@ -1,6 +1,6 @@
 // The flow as a picture and as a list; in both is shown what its steps are at.
 
-import { make } from "../chat/dom.js";
+import { make } from "../dom.js";
 import { join, writeMoment, writeSeconds } from "../chat/words.js";
 import { makePicture } from "../pictures.js";
 

@@ -1,6 +1,5 @@
+// @ts-check
 // Making elements, and the few icons that stand in them.
-
-import { copyText } from "../copy.js";
 
 /** An element: `make("button", {class: "fg-icon", "aria-label": "Copy"}, icon("copy"))`. Functions become listeners. */
 export function make(tag, given = {}, ...children) {
@@ -99,4 +98,48 @@ export function makeId() {
   bytes[8] = (bytes[8] & 63) | 128;
   const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/** Whether it worked; also where the page is not served by https and the browser has no clipboard to offer. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyBySelection(text);
+  }
+}
+
+function copyBySelection(text) {
+  const before = document.activeElement;
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.readOnly = true;
+  field.style.cssText = "position:fixed;top:0;opacity:0";
+  document.body.append(field);
+  field.select();
+  try {
+    return document.execCommand("copy");
+  } catch {
+    return false;
+  } finally {
+    field.remove();
+    before?.focus?.({ preventScroll: true });
+  }
+}
+
+/** Put into the document once. */
+const adopted = new Set();
+
+/** The rules of a style sheet, for the whole document. */
+export function adopt(css) {
+  if (!adopted.has(css)) document.head.append(make("style", {}, css));
+  adopted.add(css);
+}
+
+/** KaTeX's sheet with its fonts is a file of its own beside this one, named by the build. */
+export function addFormulaSheet() {
+  if (typeof KATEX_SHEET !== "string" || adopted.has(KATEX_SHEET)) return;
+  adopted.add(KATEX_SHEET);
+  document.head.append(make("link", { rel: "stylesheet", href: new URL(`./${KATEX_SHEET}`, import.meta.url).href }));
 }

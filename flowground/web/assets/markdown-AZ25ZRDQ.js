@@ -1,1 +1,0 @@
-import{a as b,d,e,f,g,h}from"./chunk-U5IFPR7S.js";import{a,b as c}from"./chunk-FW7TWGYK.js";import"./chunk-OOJM4CTU.js";export{f as Growing,h as Sources,d as WORDS,c as adopt,a as copyText,g as render,b as repaint,e as sheet};
