@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from docs.components import components_page
+from docs.frames import frames_page
 from docs.settings import settings_page
 from flowground.schema import write_flow_schema
 
 PAGES = {
+    "../frontend/src/frames.d.ts": frames_page,
     "components.md": components_page,
     "flow.schema.json": write_flow_schema,
     "settings.md": settings_page,

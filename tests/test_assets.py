@@ -118,6 +118,16 @@ def build(sources: Path, folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
+def test_every_source_is_checked_and_its_types_hold(sources: Path) -> None:
+    unchecked = [
+        file.name for file in sources.glob("src/**/*.js") if not file.read_text("utf-8").startswith("// @ts-check")
+    ]
+    assert unchecked == []
+    command = ["npm", "run", "--silent", "check"]
+    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-1_000:]
+
+
 def test_the_sources_own_tests_pass(sources: Path) -> None:
     done = subprocess.run(
         ["node", "--test", "--test-reporter=tap", *sorted(map(str, sources.glob("test/*.test.js")))],

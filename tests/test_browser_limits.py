@@ -1,6 +1,5 @@
 """A message that has to wait or is not taken, as a person meets it: what they wrote is still there."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +55,6 @@ def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None
     say(page, TEXT)
     page.get_by_text("You can send the next message in").wait_for()
     assert typed(page) == TEXT
-    counted = page.get_by_role("timer")
-    before = counted.inner_text()
-    counted.filter(has_not_text=re.compile(f"^{before}$")).wait_for()
-    assert int(counted.inner_text().removesuffix(" s")) < int(before.removesuffix(" s"))
     page.get_by_role("button", name="New chat").click()
     page.get_by_text("Whatever you write comes back.").wait_for()
     assert typed(page) == ""

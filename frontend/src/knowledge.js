@@ -1,8 +1,9 @@
-// Files that an author adds to a knowledge: a place to drop them on, and those that are on their way.
+// @ts-check
+/** Files that an author adds to a knowledge: a place to drop them on, and those that are on their way. */
 
 import css from "./knowledge.css";
 import filesCss from "./files.css";
-import { Added } from "./chat/added.js";
+import { Added } from "./chat/files.js";
 import { adopt, icon, make } from "./dom.js";
 
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
@@ -17,8 +18,9 @@ export default function mount({ parentElement, data: [data], setTriggerValue }) 
 
 class Adding {
   constructor(parent) {
-    const act = { change: () => this.change(), say: (text) => this.speak(text), speak: (text) => this.speak(text), address: (what, asked) => this.write(asked) };
-    this.added = new Added(act, { holder: "knowledge" });
+    this.data = this.trigger = null;
+    const speak = (text) => (this.spoken.textContent = text);
+    this.added = new Added({ changeFiles: () => this.change(), warn: speak, speak, address: (_, asked) => this.write(asked) }, { holder: "knowledge" });
     this.count = 0;
     this.says = make("p", { class: "fg-figures" });
     this.spoken = make("p", { class: "fg-spoken", role: "status" });
@@ -31,11 +33,13 @@ class Adding {
 
   /** `data` has `flow`, `knowledge`, `accept`, `bytes`, `most` and `says`; `trigger` tells the page what came. */
   show(data, trigger) {
-    Object.assign(this, { data, trigger });
+    this.data = data;
+    this.trigger = trigger;
     this.added.describe(data);
     this.says.textContent = data.says;
   }
 
+  /** @param {Record<string, string>} asked */
   write({ name }) {
     const { flow, knowledge } = this.data;
     return `/file/knowledge?${new URLSearchParams({ flow, knowledge, name })}`;
@@ -49,10 +53,6 @@ class Adding {
     if (!this.count || this.added.isBusy) return;
     this.trigger("added", this.count);
     this.count = 0;
-  }
-
-  speak(text) {
-    this.spoken.textContent = text;
   }
 
   hover(event, isOver) {

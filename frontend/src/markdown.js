@@ -148,8 +148,11 @@ export class Growing {
   }
 }
 
-/** Draws a whole text; what it returns has `done`, `text` and `drop()`. */
-export function render(root, text, { isCut = false, sources } = {}) {
+/** Draws a whole text; what it returns has `done`, `text` and `drop()`.
+ * @param {HTMLElement} root
+ * @param {string} text
+ * @param {{isCut?: boolean, sources?: import("./sources.js").Sources}} options */
+export function render(root, text, { isCut, sources } = {}) {
   root.replaceChildren();
   const whole = new Growing(root, { sources });
   whole.text = text;

@@ -59,7 +59,8 @@ function namesImages(db) {
   return !!db.getData?.().nodes?.some(({ img }) => img) || actors.some(({ properties }) => properties?.icon);
 }
 
-/** Colours of the theme, and no way for a text to choose its own settings. */
+/** Colours of the theme, and no way for a text to choose its own settings.
+ * @returns {import("mermaid").MermaidConfig} */
 function chooseSettings(figure) {
   const style = getComputedStyle(figure), pick = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
   const background = pick("--st-background-color", "#ffffff"), text = pick("--st-text-color", "#1b1f2a");

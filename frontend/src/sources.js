@@ -141,4 +141,5 @@ function findHost(source) {
   }
 }
 
+/** @param {Passage} passage */
 const namePlace = ({ source, page }) => (page === undefined ? source : `${source}, page ${page}`);

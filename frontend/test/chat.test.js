@@ -10,17 +10,18 @@ let isTouched = false;
 globalThis.matchMedia ??= () => ({ matches: isTouched });
 
 const { Composer } = await import("../src/chat/composer.js");
-const { Drafts } = await import("../src/chat/drafts.js");
+const { Drafts } = await import("../src/chat/page.js");
 const { hearFrame } = await import("../src/chat/frames.js");
 const { List } = await import("../src/chat/list.js");
 const { Socket } = await import("../src/chat/socket.js");
-const { writeSeconds, writeTokens } = await import("../src/chat/words.js");
+const { writeSeconds, writeTokens } = await import("../src/dom.js");
 
-const CHAT = { name: "Echo", icon: "", offersCode: false, canRetry: true, findQuestion: () => null, choose: () => {}, say: () => {} };
+const CHAT = { data: { title: "Echo", icon: "" }, canRetry: true, ratings: { draw: () => null }, choose() {}, speak() {}, address() {} };
+globalThis.location ??= { origin: "http://here" };
 
 function makeComposer() {
   const did = [];
-  const act = { send: (text) => did.push(["send", text]), stop: () => did.push(["stop"]), changeDraft: () => {}, clearOverrides: () => {} };
+  const act = { send: (text) => did.push(["send", text]), stop: () => did.push(["stop"]), changeDraft() {}, changeFiles() {} };
   const composer = new Composer(act);
   composer.fit = () => {};
   composer.setLink(true);
@@ -92,41 +93,20 @@ test("a field that is switched off keeps its text and takes none", () => {
   assert.match(composer.notice.textContent, /switched off/);
 });
 
-const REFUSED = [
-  ["You can send the next message in 42 s.", "The limit is 2 a minute.", "You can send the next message now. The limit is 2 a minute."],
-  ["Too many runs.", "Wait for one to end, or try again in about 42 s.", "Too many runs. Wait for one to end, or try again now."],
-  ["This token may start 2 runs a minute.", "Try again in 42 s. The limit is set by `limits`.", "This token may start 2 runs a minute. Try again now. The limit is set by limits."],
-];
-
-test("the seconds of a refusal count down, and nothing is announced before they are over", ({ mock }) => {
-  mock.timers.enable({ apis: ["setTimeout"] });
-  let now = 0;
-  mock.method(performance, "now", () => now);
-  const pass = (seconds) => {
-    for (let second = 0; second < seconds; second += 1) {
-      now += 1000;
-      mock.timers.tick(1000);
-    }
-  };
-  for (const [sentence, hint, then] of REFUSED) {
-    const { composer } = makeComposer();
-    composer.say(sentence, { hint, seconds: 42 });
-    assert.equal(composer.notice.textContent, `${sentence} ${hint}`.replaceAll("`", ""));
-    const [paragraph, timer] = [composer.notice.querySelector("p"), composer.notice.querySelector("[role=timer]")];
-    pass(30);
-    assert.equal(timer.textContent, "12 s");
-    assert.equal(composer.notice.querySelector("p"), paragraph);
-    pass(12);
-    assert.notEqual(composer.notice.querySelector("p"), paragraph); // which a role of alert announces
-    assert.equal(composer.notice.textContent, then);
-  }
-});
-
-test("seconds that are no part of the sentence, or of one that is gone, do nothing", ({ mock }) => {
+test("the seconds of a refusal are over at some time, and what has none says nothing anew", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { composer } = makeComposer();
-  composer.say("All messages are used up. There are more at 00:00 UTC, in 5 h.", { seconds: 18000 });
-  assert.equal(composer.notice.querySelector("[role=timer]"), null);
+  for (const [sentence, hint, then] of [
+    ["You can send the next message in 42 s.", "The limit is 2 a minute.", "You can send the next message now. The limit is 2 a minute."],
+    ["Too many runs.", "Wait for one to end, or try again in about 42 s.", "Too many runs. Wait for one to end, or try again now."],
+    ["All are used up. There are more at 00:00 UTC, in 5 h.", "", "All are used up. There are more at 00:00 UTC, in 5 h."],
+  ]) {
+    composer.say(sentence, { hint, seconds: 42 });
+    mock.timers.tick(41_000);
+    assert.equal(composer.notice.textContent, `${sentence} ${hint}`.trim());
+    mock.timers.tick(1_000);
+    assert.equal(composer.notice.textContent, then);
+  }
   composer.say("You can send the next message in 1 s.", { seconds: 1 });
   composer.say("");
   mock.timers.tick(5000);
@@ -137,7 +117,7 @@ const said = (id, text) => ({ id, role: "user", text, state: "complete", at: "20
 const answered = (id, text, more = {}) => ({ id, role: "assistant", text, state: "complete", at: "2026-11-26T10:00:01Z", run: id, ...more });
 
 test("messages that are shown again keep their elements and their order", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   list.show([said("1", "one"), answered("2", "two")], { hasEarlier: false, kept: new Set() });
   const before = list.order().map(({ element }) => element);
   list.show([said("1", "one"), answered("2", "two"), said("3", "three")], { hasEarlier: true, kept: new Set() });
@@ -149,7 +129,7 @@ test("messages that are shown again keep their elements and their order", () => 
 });
 
 test("an answer says how it ended", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   const states = [
     answered("a", "", { by_model: true }),
     answered("b", "", { by_model: false }),
@@ -169,7 +149,7 @@ test("an answer says how it ended", () => {
 
 test("what cannot go better has no Try again", () => {
   const chat = { ...CHAT, canRetry: true };
-  const list = new List(chat, { earlier: () => {} });
+  const list = new List(chat);
   for (const [error, offers] of [[{ text: "Broke.", hint: null }, true], [{ text: "plan.pdf is a damaged PDF.", hint: null, is_final: true }, false]]) {
     list.show([answered("e", "", { state: "failed", error })], { hasEarlier: false, kept: new Set() });
     list.settle();
@@ -178,7 +158,7 @@ test("what cannot go better has no Try again", () => {
 });
 
 test("pieces that overlap are added once, counted in characters as the server counts them", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   const answer = list.addAnswer();
   answer.add(0, "a😀b");
   answer.add(1, "😀bc");
@@ -189,7 +169,7 @@ test("pieces that overlap are added once, counted in characters as the server co
 });
 
 test("what is done stands between what was said before and after it, live and as it is stored", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   const call = (number, after, state = "done", more = {}) => ({ number, kind: "call", within: null, name: `Tool ${number}`, state, ...(after ? { after } : {}), ...more });
   const read = (answer) => [...answer.body.querySelectorAll(".fg-action-name, .fg-text > p")].map((one) => one.textContent);
   const answer = list.addAnswer();
@@ -235,7 +215,7 @@ test("a socket that is cut comes back, and one that was closed for good does not
     links.push(link);
     return link;
   };
-  const socket = new Socket("ws://here/chat", { hear: () => {}, change: (state) => states.push(state), dial });
+  const socket = new Socket("/chat", { hear: () => {}, change: (state) => states.push(state), dial });
   links[0].onopen();
   links[0].onclose();
   context.mock.timers.tick(300);
@@ -257,14 +237,14 @@ test("figures are written as the pages write them", () => {
 });
 
 test("what another version replaces goes, and comes back where that is refused", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   const question = { ...said("3", "three"), versions: [["3", "9"], ["8"]] };
   list.show([said("1", "one"), answered("2", "two"), question, answered("4", "four")], { hasEarlier: false, kept: new Set() });
   list.settle();
   assert.deepEqual(list.find("3").alike, ["3", "9"]);
   const pending = list.addQuestion("pending");
   const removed = list.cut(["3"]);
-  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", undefined]);
+  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", null]);
   list.remove(pending);
   list.restore(removed);
   assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "3", "4"]);
@@ -272,7 +252,7 @@ test("what another version replaces goes, and comes back where that is refused",
 });
 
 test("what was read of earlier pages stays above a path that begins within it", () => {
-  const list = new List(CHAT, { earlier: () => {} });
+  const list = new List(CHAT);
   list.show([said("1", "one"), answered("2", "two"), said("3", "three")], { hasEarlier: false, kept: new Set() });
   list.show([answered("2", "two"), said("5", "five")], { hasEarlier: true, kept: new Set() });
   assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "5"]);
@@ -282,7 +262,7 @@ test("what was read of earlier pages stays above a path that begins within it", 
 test("from the first figures or the first words of an answer on, the field says nothing of a fetch", () => {
   for (const frame of [{ type: "progress", run: "1", received: 1, total: 2 }, { type: "text", answer: "a", at: 0, text: "Hi" }]) {
     const told = [];
-    const view = { turn: { run: "1", first: { showProgress() {} }, add() {} }, describe: () => told.push(view.isFetched) };
+    const view = { turn: { run: "1", answers: new Map(), first: { showProgress() {} } }, describe: () => told.push(view.isFetched) };
     hearFrame(view, frame);
     hearFrame(view, frame);
     assert.deepEqual(told, [true]);

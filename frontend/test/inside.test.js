@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./page.js";
 
-const { Follower } = await import("../src/inside/follower.js");
-const { drawSteps, lightSteps } = await import("../src/inside/steps.js");
+const { Follower } = await import("../src/inside.js");
+const { drawSteps, lightSteps } = await import("../src/inside.js");
 
 const NAMES = ["__proto__", "constructor", "Model"];
 

@@ -1,16 +1,10 @@
 /** What the flow asks beside the message, without a browser. */
 
 import assert from "node:assert/strict";
-import { register } from "node:module";
 import { beforeEach, test } from "node:test";
 import "./page.js";
 
-const NO_SHEETS = `export const load = (url, context, next) =>
-  url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
-register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
-
-const { read, write } = await import("../src/chat/controls.js");
-const { Options } = await import("../src/chat/options.js");
+const { Options, read, write } = await import("../src/chat/options.js");
 
 const field = (title, widget, value, more = {}) => ({ component: title, name: "input_value", address: title, title, help: "", widget, kind: "text", value, min: null, max: null, step: null, choices: [], is_whole: false, is_optional: false, ...more });
 const LANGUAGE = field("Language", "choice", "German", { choices: ["German", "French"].map((value) => ({ value, label: value })) });
@@ -30,7 +24,7 @@ function open(search = "", { key = "new", overrides = {}, fields = FIELDS } = {}
   globalThis.location = { search, origin: "https://example.com", pathname: "/playground" };
   const told = [];
   const drafts = { read: (name) => kept.get(name) ?? "", keep: (name, text) => (text ? kept.set(name, text) : kept.delete(name)) };
-  const options = new Options({ change: () => told.push("change"), focus: () => told.push("focus"), say: () => {} }, drafts);
+  const options = new Options({ shareTweaks: () => told.push("change"), composer: { focus: () => told.push("focus") }, speak() {} }, drafts);
   options.describe(fields, overrides);
   options.open(key);
   const set = (title, value) => {

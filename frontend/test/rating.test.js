@@ -1,13 +1,8 @@
 /** Good or bad under an answer, without a browser. */
 
 import assert from "node:assert/strict";
-import { register } from "node:module";
 import { test } from "node:test";
 import "./page.js";
-
-const NO_SHEETS = `export const load = (url, context, next) =>
-  url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
-register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 
 const { Ratings } = await import("../src/chat/rating.js");
 
@@ -15,12 +10,12 @@ function open({ isOpen = true } = {}) {
   const told = [];
   const answer = { id: "a", stored: { state: "complete" }, redrawRating: () => told.push("redrawn") };
   const ratings = new Ratings({
-    send: (frame) => isOpen && told.push(frame),
-    ask: (id) => told.push(`ask ${id}`),
-    say: (sentence) => told.push(sentence),
-    warn: (sentence) => told.push(`! ${sentence}`),
-    getSession: () => "s",
-    find: () => answer,
+    session: "s",
+    socket: { send: (frame) => isOpen && told.push(frame) },
+    trigger: (_, { message }) => told.push(`ask ${message}`),
+    speak: (sentence) => told.push(sentence),
+    composer: { say: (sentence) => told.push(`! ${sentence}`) },
+    list: { find: () => answer },
   });
   const pressed = () => [...ratings.draw(answer).querySelectorAll("[aria-pressed]")].map((button) => button.getAttribute("aria-pressed"));
   return { told, answer, ratings, pressed };
@@ -75,7 +70,7 @@ test("what was refused or not sent stands as it was before", () => {
 test("after a lost connection the conversation's own word counts", () => {
   const { answer, ratings, pressed } = open();
   ratings.press(answer, "bad");
-  ratings.forget();
+  ratings.pressed.clear();
   ratings.take([{ id: "a", role: "assistant" }], {});
   assert.deepEqual(pressed(), ["false", "false"]);
 });

@@ -1,4 +1,4 @@
-"""Drafts that this browser keeps for people (frontend/src/chat/drafts.js), and when they go."""
+"""Drafts that this browser keeps for people (frontend/src/chat/page.js), and when they go."""
 
 from hashlib import blake2b
 

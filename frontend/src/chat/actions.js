@@ -1,8 +1,8 @@
-// What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens.
+// @ts-check
+/** What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens. */
 
-import { icon, make } from "../dom.js";
+import { count, icon, join, make, writeSeconds, writeTokens } from "../dom.js";
 import { drawValue, findValue, isPlain } from "./value.js";
-import { count, join, writeSeconds, writeTokens } from "./words.js";
 
 const TAKEN = ["Input", "Request"];
 /** Lines that stand for themselves; more are one line once the answer is there. */
@@ -14,7 +14,10 @@ const DECISIONS = [["once", "Allow once"], ["chat", "Allow in this chat"], ["ref
 export class Actions {
   /** `say(sentence)` tells those who listen, `decide(action, decision)` the server what a person says of a call. */
   constructor(say, decide) {
-    Object.assign(this, { say, decide });
+    this.say = say;
+    this.decide = decide;
+    this.fold = null;
+    /** @type {Map<number, Line>} */
     this.lines = new Map();
     this.list = make("div", { class: "fg-actions-list" });
     this.summary = make("summary", {});
@@ -76,7 +79,9 @@ function listNames(calls) {
 /** One call or thought, with those within it. It opens where there is something to see. */
 class Line {
   constructor(kind, decide) {
-    Object.assign(this, { kind, decide });
+    this.kind = kind;
+    this.decide = decide;
+    this.told = this.digest = this.ways = this.drawn = null;
     this.element = make("div", { class: "fg-action-line" });
     this.inner = null;
   }

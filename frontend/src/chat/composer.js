@@ -1,8 +1,8 @@
-// Where one writes: a field that grows, and one button that sends, or stops what was sent.
+// @ts-check
+/** Where one writes: a field that grows, and one button that sends, or stops what was sent. */
 
-import { Added, NOT_THERE } from "./added.js";
-import { Countdown } from "./countdown.js";
 import { icon, isSending, isTouched, make, writeSentence } from "../dom.js";
+import { Added, NOT_THERE } from "./files.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
 const SETTLE = 600;
@@ -10,25 +10,24 @@ const BUSY = "Wait for the end of this answer, or stop it. Your text is kept.";
 const AWAY = "The connection to Flowground is lost, or it is restarting. Your text is kept.";
 
 export class Composer {
-  /** `act` has `send(text)`, `stop()`, `editLast()`, `changeDraft(text)`, `clearOverrides()`; for files `changeFiles()`,
-   * `address(what, asked)` and `speak(sentence)`. */
-  constructor(act, { isForm = false } = {}) {
-    this.act = act;
+  /** @param {import("../chat.js").View} view */
+  constructor(view, { isForm = false } = {}) {
+    this.view = view;
     this.isForm = isForm;
-    this.isRunning = false;
-    this.isOpen = false;
+    this.isRunning = this.isOpen = this.isLost = this.isWanted = false;
+    this.off = "";
     this.sentAt = -Infinity;
     this.notice = make("div", { class: "fg-notice", role: "alert" });
     this.chips = make("div", { class: "fg-chips" });
     this.box = make("textarea", { rows: isForm ? 5 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
     this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
     this.notes = make("div", { class: "fg-notes" });
-    this.added = new Added({ ...act, change: () => this.changeFiles(), say: (sentence) => this.say(sentence, { kind: "files" }) });
+    const [speak, address] = [(sentence) => view.speak(sentence), (what, asked) => view.address(what, asked)];
+    this.added = new Added({ speak, address, warn: (sentence) => this.warn(sentence), changeFiles: () => this.changeFiles() });
     const { element: added, button: attach, picker } = this.added;
-    const field = make("div", { class: "fg-field" }, added, attach, this.box, this.button, picker);
-    field.addEventListener("click", (event) => event.target === field && this.box.focus());
-    this.element = make("form", { class: isForm ? "fg-composer fg-form" : "fg-composer", novalidate: true }, this.notice, this.chips, field, this.notes);
-    this.element.addEventListener("submit", (event) => event.preventDefault());
+    const field = make("div", { class: "fg-field", click: ({ target }) => target === field && this.box.focus() }, added, attach, this.box, this.button, picker);
+    const given = { class: isForm ? "fg-composer fg-form" : "fg-composer", novalidate: true, submit: (event) => event.preventDefault() };
+    this.element = make("form", given, this.notice, this.chips, field, this.notes);
     this.box.addEventListener("input", () => this.change());
     this.box.addEventListener("keydown", (event) => this.hear(event));
     this.box.addEventListener("paste", (event) => this.paste(event));
@@ -36,17 +35,16 @@ export class Composer {
   }
 
   hear(event) {
-    if (event.key === "ArrowUp" && !this.box.value && this.act.editLast()) return event.preventDefault();
-    if (event.isComposing || event.keyCode === 229 || !isSending(event, { isLong: this.isForm })) return undefined;
+    if (event.key === "ArrowUp" && !this.box.value && this.view.editLast()) return event.preventDefault();
+    if (event.isComposing || event.keyCode === 229 || !isSending(event, { isLong: this.isForm })) return;
     event.preventDefault();
     if (!this.isRunning) this.submit();
     else if (this.hasContent) this.say(BUSY, { kind: "busy" });
-    return undefined;
   }
 
   press() {
     if (!this.isRunning) this.submit();
-    else if (!this.isSettling) this.act.stop();
+    else if (!this.isSettling) this.view.stop();
   }
 
   get isSettling() {
@@ -56,10 +54,7 @@ export class Composer {
   submit() {
     const text = this.box.value;
     if (!this.hasContent || this.off) return;
-    if (this.added.isBusy) {
-      this.say(NOT_THERE, { kind: "files" });
-      return;
-    }
+    if (this.added.isBusy) return this.warn(NOT_THERE);
     if (!this.isOpen) {
       this.isWanted = !this.isLost;
       if (this.isLost) this.say(AWAY, { kind: "away" });
@@ -67,14 +62,14 @@ export class Composer {
     }
     this.sentAt = performance.now();
     this.say("");
-    this.act.send(text);
+    this.view.send(text);
   }
 
   change() {
     this.isWanted = false;
     this.fit();
     this.draw();
-    this.act.changeDraft(this.box.value);
+    this.view.changeDraft(this.box.value);
   }
 
   /** A picture or file from the clipboard; what is there as text too is meant as text. */
@@ -88,7 +83,7 @@ export class Composer {
   changeFiles() {
     if (this.notice.dataset.kind === "files" && !this.added.isBusy && this.notice.textContent === NOT_THERE) this.say("");
     this.draw();
-    this.act.changeFiles?.();
+    this.view.changeFiles();
   }
 
   get hasContent() {
@@ -110,7 +105,7 @@ export class Composer {
   restore(text) {
     const since = this.box.value;
     this.text = since && since !== text ? `${text}\n${since}` : text;
-    this.act.changeDraft(this.text);
+    this.view.changeDraft(this.text);
   }
 
   fit() {
@@ -152,24 +147,21 @@ export class Composer {
     this.draw();
   }
 
-  /** A sentence above the field; "" takes it away. `ways` are links and buttons behind it; `seconds` count down in it. */
-  say(sentence, { kind = "", hint = "", ways = [], seconds = null } = {}) {
-    if (!sentence && this.off) return this.say(this.off, { kind: "off" });
-    this.countdown?.stop();
-    this.notice.dataset.kind = kind;
-    const name = { off: "off", away: "wait", busy: "wait" }[kind] ?? "alert";
-    const text = hint ? `${sentence} ${hint}` : sentence;
-    this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...this.write(text, seconds)), ...ways] : []));
-    return undefined;
+  /** About files. */
+  warn(sentence) {
+    this.say(sentence, { kind: "files" });
   }
 
-  /** The sentence, in which "in 42 s" counts down; then it is said once more, with "now". */
-  write(text, seconds) {
-    const [said, before, about] = text.match(`^(.*)\\bin (about )?${seconds} s\\b`) ?? [];
-    if (said === undefined) return writeSentence(text);
-    const after = text.slice(said.length);
-    this.countdown = new Countdown(seconds, () => this.say(`${before}now${after}`));
-    return [...writeSentence(`${before}in ${about ?? ""}`), this.countdown.element, ...writeSentence(after)];
+  /** A sentence above the field; "" takes it away. `ways` are links and buttons behind it; after `seconds` it says "now"
+   * for "in 42 s". */
+  say(sentence, { kind = "", hint = "", ways = [], seconds = 0 } = {}) {
+    if (!sentence && this.off) return this.say(this.off, { kind: "off" });
+    clearTimeout(this.timer);
+    this.notice.dataset.kind = kind;
+    const name = { off: "off", away: "wait", busy: "wait" }[kind] ?? "alert";
+    const text = hint ? `${sentence} ${hint}` : sentence, later = text.replace(new RegExp(`\\bin (?:about )?${seconds} s\\b`), "now");
+    if (later !== text) this.timer = setTimeout(() => this.say(later), 1000 * seconds);
+    this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...writeSentence(text)), ...ways] : []));
   }
 
   draw() {
@@ -195,11 +187,10 @@ export class Composer {
     const chips = [];
     if (chip) {
       const title = `Your messages here run with:\n${chip.lines.join("\n")}`;
-      const click = () => this.act.clearOverrides();
+      const click = () => this.view.trigger("clear", true);
       chips.push(make("button", { type: "button", class: "fg-chip", title, click }, icon("tune"), make("strong", {}, chip.label), " · clear"));
     }
     this.chips.replaceChildren(...chips);
     this.notes.replaceChildren(...notes.map(({ icon: name, text }) => make("p", {}, name ? icon(name) : null, ...writeSentence(text))));
   }
 }
-

@@ -1,11 +1,13 @@
-// What the server says, and what the page makes of it.
+// @ts-check
+/** What the server says, and what the page makes of it. */
 
-import { Turn } from "./turn.js";
-import { focusVersions } from "./versions.js";
+import { focusVersions } from "./message.js";
 
-const HEARD = { conversation, behind, messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, flow, rated };
+/** `behind`: this page read too slowly to be told everything; the stored messages have it. */
+const HEARD = { conversation, behind: (view) => view.ask(), messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, flow, rated: (view, frame) => view.ratings.hear(frame) };
 
-/** One frame; what this page does not know is left out. */
+/** One frame; what this page does not know is left out.
+ * @param {import("../chat.js").View} view */
 export function hearFrame(view, frame) {
   HEARD[frame.type]?.(view, frame);
 }
@@ -43,12 +45,7 @@ function showChosen(view, { id, step, isAtQuestion }) {
   const next = order.findIndex((item, place) => place > at && item.footer);
   const item = isAtQuestion ? order[at] : order[(next < 0 ? order.length : next) - 1];
   focusVersions(item.element, step);
-  view.speech.say(item.element.querySelector(".fg-versions")?.getAttribute("aria-label"));
-}
-
-/** This page read too slowly to be told everything: the stored messages have it. */
-function behind(view) {
-  view.ask();
+  view.speak(item.element.querySelector(".fg-versions")?.getAttribute("aria-label"));
 }
 
 /** After the connection was lost: what was not heard any more goes back to where it was typed. */
@@ -97,7 +94,8 @@ function started(view, frame) {
   for (const item of [question, ...drawn.map(([, answer]) => answer)])
     if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine?.tweaks ?? {} });
   const unnamed = drawn.length ? null : view.list.addAnswer();
-  view.turn = new Turn({ ...frame, unnamed }, new Map(drawn));
+  const { run, number = 0, elsewhere = false } = frame;
+  view.turn = { run, number, elsewhere, unnamed, answers: new Map(drawn), first: unnamed ?? drawn[0][1] };
   view.turn.first.wait(frame.elsewhere ? "Another server is writing this answer." : undefined);
   view.list.markDays();
   if (mine && (view.data.is_new || view.isForm)) keepAddress(view);
@@ -119,7 +117,8 @@ function text(view, { number, more = [], ...first }) {
   hideFetchNote(view);
   for (const piece of [first, ...more]) {
     if (view.turn?.elsewhere) nameAnswer(view, piece.answer);
-    view.turn?.add({ ...piece, number });
+    if (number > view.turn?.number) view.turn.number = number;
+    view.turn?.answers.get(piece.answer)?.add(piece.at, piece.text, piece.citations);
   }
 }
 
@@ -159,10 +158,6 @@ function steps(view, { message, steps: found }) {
   view.list.find(message)?.showSteps(found);
 }
 
-function rated(view, frame) {
-  view.ratings.hear(frame);
-}
-
 function ended(view, { run, messages: stored }) {
   if (view.turn?.run !== run) return;
   const left = new Map(view.turn.answers);
@@ -177,8 +172,8 @@ function ended(view, { run, messages: stored }) {
   for (const item of left.values()) view.list.remove(item);
   if (!stored.length) view.ask();
   const last = stored.at(-1);
-  if (last?.state === "stopped") view.speech.say("Stopped.");
-  if (last?.error) view.speech.say(last.error.text.replaceAll("`", ""));
+  if (last?.state === "stopped") view.speak("Stopped.");
+  if (last?.error) view.speak(last.error.text.replaceAll("`", ""));
   view.list.markDays();
   view.update();
 }
@@ -219,7 +214,7 @@ function off(view, frame) {
 function flow(view, { text: sentence }) {
   if (sentence) {
     view.list.mark(sentence);
-    view.speech.say(sentence);
+    view.speak(sentence);
   }
   if (!view.isElsewhere) view.trigger("changed", Date.now());
 }

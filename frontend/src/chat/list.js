@@ -1,14 +1,16 @@
-// The messages in their order: put in once, and kept in their places whatever comes again.
+// @ts-check
+/** The messages in their order: put in once, and kept in their places whatever comes again. */
 
-import { make } from "../dom.js";
+import { make, writeDay } from "../dom.js";
 import { Answer, Question } from "./message.js";
-import { writeDay } from "./words.js";
 
 export class List {
-  constructor(chat, { earlier }) {
+  /** @param {import("../chat.js").View} chat */
+  constructor(chat) {
     this.chat = chat;
     this.items = new Map();
-    this.earlier = make("button", { type: "button", class: "fg-earlier", hidden: true, click: earlier }, "Show earlier messages");
+    const click = () => chat.socket.send({ type: "earlier", session: chat.session, before: this.oldest });
+    this.earlier = make("button", { type: "button", class: "fg-earlier", hidden: true, click }, "Show earlier messages");
     this.log = make("div", { class: "fg-list", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "-1" });
   }
 

@@ -1,15 +1,12 @@
-// One message: a question in its bubble, or an answer with what it cost and what can be done with it.
+// @ts-check
+/** One message: a question in its bubble, or an answer with what it cost and what can be done with it. */
 
+import { count, icon, isSending, isTouched, join, make, makeCopyButton, makeIconButton, roundSeconds, writeMoment, writeSeconds, writeSentence, writeSize, writeTime, writeTokens } from "../dom.js";
 import { Growing, Sources, render } from "../markdown.js";
 import { Actions } from "./actions.js";
-import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "../dom.js";
-import { drawLack } from "./hero.js";
-import { drawProgress } from "./progress.js";
+import { drawSent } from "./files.js";
 import { drawSteps } from "./steps.js";
 import { drawValue, readValue } from "./value.js";
-import { drawSent } from "./sent.js";
-import { makeEditor, makeVersions } from "./versions.js";
-import { count, join, writeMoment, writeSeconds, writeTime, writeTokens } from "./words.js";
 
 const INTERRUPTED = "Interrupted: the server stopped while it wrote this.";
 const INTERRUPTED_AT_ONCE = "This was interrupted before any of the answer was saved.";
@@ -21,15 +18,22 @@ const CUT = {
 const WENT_ON = "A part of the flow failed; this answer was made without it.";
 const NO_ANSWER = "The flow has no answer to this: none of its outputs ran.";
 
-function makeTime(at) {
-  return at ? make("time", { datetime: at, title: writeMoment(at) }, writeTime(at)) : null;
-}
+const makeTime = (at) => (at ? make("time", { datetime: at, title: writeMoment(at) }, writeTime(at)) : null);
 
-/** `chat` as for answers. `versions` are ids of questions that stand in this one's place, alike texts together. */
+/** @typedef {import("../chat.js").View} View */
+
+/** `versions` are ids of questions that stand in this one's place, alike texts together. */
 export class Question {
+  /** @param {View} chat */
   constructor(chat, text, files = []) {
     this.chat = chat;
+    /** @type {string[][]} */
     this.versions = [];
+    this.id = null;
+    this.draft = null;
+    this.mark = null;
+    this.isUnkept = false;
+    this.tweaks = {};
     this.bubble = make("div", { class: "fg-bubble", dir: "auto" }, text);
     this.footer = make("div", { class: "fg-footer" });
     this.element = make("article", { class: "fg-question", "aria-label": "You" });
@@ -44,10 +48,9 @@ export class Question {
   showFiles(files) {
     if (JSON.stringify(files) === JSON.stringify(this.files)) return;
     this.files = files;
-    const drawn = drawSent(files, this.chat.address);
     this.sent?.remove();
-    if (drawn) this.element.prepend(drawn);
-    this.sent = drawn;
+    this.sent = drawSent(files, (what, asked) => this.chat.address(what, asked));
+    if (this.sent) this.element.prepend(this.sent);
   }
 
   store({ id, text, at, versions = [], files = [] }) {
@@ -69,12 +72,9 @@ export class Question {
     const newest = versions.map((ids) => ids.at(-1));
     const choose = (id, step) => chat.choose(id, { step, isAtQuestion: true });
     const canEdit = this.id && chat.canRetry;
-    this.footer.replaceChildren(
-      makeTime(this.at) ?? "",
-      this.text ? makeCopyButton("Copy the question", () => this.text) : "",
-      (canEdit && makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" })) || "",
-      (canEdit && makeVersions(newest, versions.indexOf(this.alike), choose)) || "",
-    );
+    const left = [makeTime(this.at), this.text && makeCopyButton("Copy the question", () => this.text)];
+    if (canEdit) left.push(makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" }), makeVersions(newest, versions.indexOf(this.alike), choose));
+    this.footer.replaceChildren(...left.filter(Boolean));
   }
 
   /** The bubble becomes a field, with what was typed in it before. */
@@ -104,17 +104,22 @@ export class Question {
   }
 }
 
-/** `chat` says what is offered here and does it: what `View.makeOffer` gives. */
 export class Answer {
+  /** @param {View} chat */
   constructor(chat) {
     this.chat = chat;
+    this.id = this.question = this.waiting = this.steps = this.rating = this.mark = null;
+    this.isUnkept = false;
+    this.tweaks = {};
     this.end = 0;
-    this.stored = this.at = this.value = this.written = null;
+    /** @type {any} */
+    this.stored = null;
+    this.at = this.value = this.written = null;
     this.isEnd = false;
     this.alike = "";
     this.body = make("div", { class: "fg-body" });
-    const avatar = make("div", { class: "fg-avatar", "aria-hidden": "true" }, chat.icon || icon("flow"));
-    this.element = make("article", { class: "fg-answer", "aria-label": chat.name }, avatar, this.body);
+    const avatar = make("div", { class: "fg-avatar", "aria-hidden": "true" }, chat.data.icon || icon("flow"));
+    this.element = make("article", { class: "fg-answer", "aria-label": chat.data.title }, avatar, this.body);
     this.sender = make("p", { class: "fg-sender", hidden: true });
     this.sources = new Sources();
     this.below = make("div", { class: "fg-below" });
@@ -126,7 +131,8 @@ export class Answer {
   /** What was done before the character `from` of the answer, and what it says from there on. */
   beginPart(from) {
     const { chat } = this, text = make("div", { class: "fg-text", dir: "auto" });
-    const actions = new Actions((sentence) => chat.say(sentence), (...decided) => chat.decide(...decided));
+    const decide = (call, digest, decision) => chat.turn && chat.socket.send({ type: "decide", run: chat.turn.run, call, digest, decision });
+    const actions = new Actions((sentence) => chat.speak(sentence), decide);
     this.sources.element.before(actions.element, text);
     return this.parts[this.parts.push({ from, actions, text, growing: null }) - 1];
   }
@@ -175,7 +181,7 @@ export class Answer {
     if (!part.growing) {
       this.below.replaceChildren();
       this.element.dataset.state = "growing";
-      part.growing = new Growing(part.text, { sources: this.sources, onSentence: (sentence) => this.chat.say(sentence) });
+      part.growing = new Growing(part.text, { sources: this.sources, onSentence: (sentence) => this.chat.speak(sentence) });
     }
     part.growing.add(text);
   }
@@ -230,7 +236,7 @@ export class Answer {
     if (written === this.written) return;
     this.written = written;
     this.value?.remove();
-    this.value = written ? drawValue(readValue(written), { name: "answer", address: this.chat.address }) : null;
+    this.value = written ? drawValue(readValue(written), { name: "answer", address: (what, asked) => this.chat.address(what, asked) }) : null;
     if (this.value) this.parts.at(-1).text.after(this.value);
   }
 
@@ -260,7 +266,7 @@ export class Answer {
   }
 
   drawError({ text, hint, lacks_documents: lacks }) {
-    if (lacks) return drawLack(text, this.chat.adding);
+    if (lacks) return drawLack(text, this.chat.data.adds_documents && this.chat.data.flow);
     const said = make("div", {}, make("p", {}, ...writeSentence(text)), hint ? make("p", { class: "fg-hint" }, ...writeSentence(hint)) : null);
     return make("div", { class: "fg-error" }, icon("alert"), said);
   }
@@ -272,31 +278,28 @@ export class Answer {
     const isWanted = stored.state === "complete" || (stored.state === "stopped" && !stored.error);
     const canHelp = !stored.error?.is_final;
     const isBad = !isWanted || (this.isEmpty && this.stored.by_model);
-    if (canRetry && isBad && canHelp) left.push(this.drawRetry());
+    const retry = () => chat.askAgain(this);
+    if (canRetry && isBad && canHelp) left.push(make("button", { type: "button", class: "fg-retry fg-idle", click: retry }, icon("again"), "Try again"));
     if (stored.text.trim()) left.push(makeCopyButton("Copy", () => stored.text));
-    if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", () => chat.retry(this), { class: "fg-icon fg-idle" }));
+    if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", retry, { class: "fg-icon fg-idle" }));
     if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
-    if (chat.offersCode && chat.findQuestion(this)) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
-    if (chat.offersTest && stored.state === "complete" && !this.isUnkept && chat.findQuestion(this))
-      left.push(makeIconButton("test", "Make it a test", () => chat.makeTest(this)));
-    this.rating = chat.drawRating?.(this) ?? null;
+    const { offers_code: offersCode, offers_test: offersTest } = chat.data, hasQuestion = (offersCode || offersTest) && chat.list.findQuestion(this);
+    if (offersCode && hasQuestion) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
+    if (offersTest && hasQuestion && stored.state === "complete" && !this.isUnkept)
+      left.push(makeIconButton("test", "Make it a test", () => chat.trigger("test", { session: chat.session, message: this.id })));
+    this.rating = chat.note ? null : chat.ratings.draw(this);
     const told = make("div", { class: "fg-told" }, this.drawFacts(), makeTime(stored.at));
     return make("div", { class: "fg-footer" }, ...left, this.rating, told);
   }
 
   redrawRating() {
-    if (this.rating) this.rating = this.chat.redrawRating(this, this.rating);
+    if (this.rating) this.rating = this.chat.ratings.redraw(this, this.rating);
   }
 
   drawVersions() {
     const { alike, id } = this.question;
     const choose = (wanted, step) => this.chat.choose(wanted, { step, isAtQuestion: false });
     return makeVersions(alike, alike.indexOf(id), choose);
-  }
-
-  drawRetry() {
-    const click = () => this.chat.retry(this);
-    return make("button", { type: "button", class: "fg-retry fg-idle", click }, icon("again"), "Try again");
   }
 
   /** Model, seconds and tokens; from outside only whether the answer was stopped. */
@@ -321,11 +324,80 @@ export class Answer {
     if (isOpen) return;
     this.steps = make("div", { class: "fg-steps" }, make("p", { class: "fg-wait" }, "Loading the steps"));
     this.below.append(this.steps);
-    this.chat.askSteps(this);
+    this.chat.socket.send({ type: "steps", session: this.chat.session, message: this.id });
   }
 
   showSteps(steps) {
-    const way = this.isUnkept ? null : make("a", { class: "fg-way", href: this.chat.inside, target: "_blank", rel: "noopener" }, icon("flow"), "Show in the flow");
+    const { session, data: { flow } } = this.chat, href = `/inside?${new URLSearchParams({ flow, session })}`;
+    const way = this.isUnkept ? null : make("a", { class: "fg-way", href, target: "_blank", rel: "noopener" }, icon("flow"), "Show in the flow");
     this.steps?.replaceChildren(...drawSteps(steps, this.stored.text), way ?? "");
   }
+}
+
+/** That a flow has no documents to answer from; `adding` is the flow's id for who may add some. */
+export function drawLack(says, adding) {
+  const way = adding && make("a", { class: "fg-way", href: `/knowledge?${new URLSearchParams({ flow: adding })}` }, "Add documents");
+  return make("div", { class: "fg-notice fg-lack", "data-kind": "off" }, make("p", {}, says), way || null);
+}
+
+/** A model that is being fetched for an answer: bytes of the total, and the time left; at the end, that the file is checked and loaded. */
+function drawProgress({ model = "the model", received, total, seconds_left: left }) {
+  const isWhole = total > 0 && received >= total;
+  const amount = total ? `${writeSize(received)} of ${writeSize(total)}` : writeSize(received);
+  const text = isWhole ? `Starting ${model}` : join(`Fetching ${model}`, amount, left == null ? "" : `${roundSeconds(left)} left`);
+  const bar = make("progress", { "aria-label": text, max: total || 1 });
+  if (total) bar.value = Math.min(received, total);
+  return make("div", { class: "fg-progress" }, make("p", { class: "fg-figures" }, text), bar);
+}
+
+/** `‹ 2/3 ›`: `ids` are the versions in their order, of which `place` is shown; `choose(id, step)`. Null where there is one. */
+function makeVersions(ids, place, choose) {
+  if (ids.length < 2) return null;
+  const makeStep = (name, label, step) => {
+    const id = ids[place + step];
+    return makeIconButton(name, label, () => choose(id, step), { disabled: !id, "data-step": step });
+  };
+  const [previous, next] = [makeStep("previous", "Previous version", -1), makeStep("next", "Next version", 1)];
+  const given = { class: "fg-versions fg-idle", role: "group", "aria-label": `Version ${place + 1} of ${ids.length}` };
+  return make("div", given, previous, make("span", { "aria-hidden": "true" }, `${place + 1}/${ids.length}`), next);
+}
+
+/** Where a keyboard goes on after another version was chosen by one of these buttons. */
+export function focusVersions(element, step) {
+  const buttons = [...element.querySelectorAll(".fg-versions button")];
+  const wanted = buttons.find((button) => Number(button.dataset.step) === step && !button.disabled);
+  (wanted ?? buttons.find((button) => !button.disabled))?.focus({ preventScroll: true });
+}
+
+/** A question as a field. `act` has `send(text)`, `keep(text)` and `cancel()`. */
+function makeEditor(text, act) {
+  const box = make("textarea", { dir: "auto", rows: 1, "aria-label": "Edit your message", enterkeyhint: isTouched() ? "enter" : "send", autocomplete: "off" });
+  const send = make("button", { type: "button", class: "fg-way fg-edit-send", click: () => submit() }, "Send");
+  const cancel = make("button", { type: "button", class: "fg-way", click: () => act.cancel() }, "Cancel");
+  const fit = () => {
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight}px`;
+    send.disabled = !box.value.trim();
+  };
+  const submit = () => box.value.trim() && act.send(box.value);
+  box.value = text;
+  box.addEventListener("input", () => {
+    fit();
+    act.keep(box.value);
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229) return;
+    const isSend = isSending(event);
+    if (!isSend && event.key !== "Escape") return;
+    event.preventDefault();
+    if (isSend) submit();
+    else act.cancel();
+  });
+  const element = make("div", { class: "fg-editor" }, box, make("div", { class: "fg-editor-ways" }, cancel, send));
+  const open = () => {
+    fit();
+    box.focus({ preventScroll: true });
+    box.setSelectionRange(box.value.length, box.value.length);
+  };
+  return { element, open };
 }

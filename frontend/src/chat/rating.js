@@ -1,4 +1,5 @@
-// Good or bad, under an answer that is stored: pressed at once, told to the server, and shown as the server has it.
+// @ts-check
+/** Good or bad, under an answer that is stored: pressed at once, told to the server, and shown as the server has it. */
 
 import { make, makeIconButton } from "../dom.js";
 
@@ -7,9 +8,9 @@ const BUTTONS = [["good", "Good answer"], ["bad", "Bad answer"]];
 const FINISHED = ["complete", "stopped"];
 
 export class Ratings {
-  /** `send(frame)` is false where nothing could be sent; `ask(id)` opens the page's dialog; `say` is heard, `warn` seen. */
-  constructor({ send, ask, say, warn, getSession, find }) {
-    Object.assign(this, { send, ask, say, warn, getSession, find });
+  /** @param {import("../chat.js").View} view */
+  constructor(view) {
+    this.view = view;
     this.values = new Map();
     /** Of which answers this person said why. */
     this.explained = new Set();
@@ -19,48 +20,40 @@ export class Ratings {
 
   /** How answers of a conversation were rated, by their ids. */
   take(messages, ratings = {}, explained = []) {
-    for (const { id, role } of messages)
-      if (role === "assistant" && !this.pressed.has(id)) this.set(id, ratings[id] ?? null);
+    for (const { id, role } of messages) if (role === "assistant" && !this.pressed.has(id)) this.values.set(id, ratings[id] ?? null);
     for (const id of explained) this.explained.add(id);
   }
 
   /** The server's word. */
   hear({ session, message, value, error }) {
-    const before = this.pressed.get(message);
-    const isMine = this.pressed.delete(message);
+    const { view, pressed } = this, before = pressed.get(message), isMine = pressed.delete(message);
     if (error) {
-      if (isMine) this.set(message, before);
-      this.warn(error.text, error.hint);
+      if (isMine) this.values.set(message, before);
+      view.composer.say(error.text, { hint: error.hint });
     } else {
-      this.set(message, value);
+      this.values.set(message, value);
       this.explained.delete(message); // it went with the rating before
-      if (isMine) this.say({ good: "Rated as good.", bad: "Rated as bad." }[value] ?? "The rating was taken back.");
-      if (isMine && value === "bad" && session === this.getSession()) this.ask(message);
+      if (isMine) view.speak({ good: "Rated as good.", bad: "Rated as bad." }[value] ?? "The rating was taken back.");
+      if (isMine && value === "bad" && session === view.session) this.ask(message);
     }
-    this.find(message)?.redrawRating?.();
+    view.list.find(message)?.redrawRating?.();
   }
 
-  /** The connection is lost: what was not told back is asked for again with the conversation. */
-  forget() {
-    this.pressed.clear();
-  }
-
-  set(id, value) {
-    if (value) this.values.set(id, value);
-    else this.values.delete(id);
+  /** The page's dialog. */
+  ask(message) {
+    this.view.trigger("why", { session: this.view.session, message });
   }
 
   press(answer, chosen) {
-    const { id } = answer;
+    const { id } = answer, { view } = this;
     if (this.pressed.has(id)) return;
-    const before = this.values.get(id) ?? null;
-    const value = chosen === before ? null : chosen;
-    if (!this.send({ type: "rate", session: this.getSession(), message: id, value })) {
-      this.warn("The server is not reachable just now.", "Rate the answer again in a moment.");
+    const before = this.values.get(id) ?? null, value = chosen === before ? null : chosen;
+    if (!view.socket.send({ type: "rate", session: view.session, message: id, value })) {
+      view.composer.say("The server is not reachable just now.", { hint: "Rate the answer again in a moment." });
       return;
     }
     this.pressed.set(id, before);
-    this.set(id, value);
+    this.values.set(id, value);
     answer.redrawRating();
   }
 
@@ -78,7 +71,7 @@ export class Ratings {
 
   /** In the place of what was drawn before: focus stays on the button that was pressed. */
   redraw(answer, drawn) {
-    const had = drawn.contains(document.activeElement) ? document.activeElement.dataset.rates : null;
+    const had = drawn.contains(document.activeElement) ? document.activeElement.getAttribute("data-rates") : null;
     const fresh = this.draw(answer);
     drawn.replaceWith(fresh ?? "");
     if (had) fresh?.querySelector(`[data-rates="${had}"]`)?.focus({ preventScroll: true });

@@ -1,11 +1,18 @@
-// The one WebSocket of a page: it comes back by itself, and says when it is away.
+// @ts-check
+/** The one WebSocket of a page: it comes back by itself, and says when it is away. */
 
 const SLOWEST = 5000;
 
 export class Socket {
   /** `hear(frame)` gets each frame; `change(state)` is told "open", "away", or the frame that closed it for good. */
   constructor(address, { hear, change, dial = (url) => new WebSocket(url) }) {
-    Object.assign(this, { address, hear, change, dial, tries: 0, isOver: false, link: null, timer: 0 });
+    this.address = `${location.origin.replace(/^http/, "ws")}${address}`;
+    this.hear = hear;
+    this.change = change;
+    this.dial = dial;
+    this.tries = 0;
+    this.isOver = false;
+    this.link = this.timer = null;
     this.comeBack = () => this.isOver || this.isOpen || this.connect();
     addEventListener("online", this.comeBack);
     this.connect();
@@ -37,7 +44,8 @@ export class Socket {
     };
   }
 
-  /** False where it is not open: nothing was sent. */
+  /** False where it is not open: nothing was sent.
+   * @param {import("../frames.js").ClientFrame} frame */
   send(frame) {
     if (!this.isOpen) return false;
     this.link.send(JSON.stringify(frame));

@@ -1,9 +1,9 @@
-// The steps that made an answer, for who may see them: a line of time, each with what it took and gave, and the flows
-// that it ran.
+// @ts-check
+/** The steps that made an answer, for who may see them: a line of time, each with what it took and gave, and the flows
+ * that it ran. */
 
-import { make } from "../dom.js";
+import { count, join, make, writeSeconds, writeTokens } from "../dom.js";
 import { drawValue, findValue } from "./value.js";
-import { count, join, writeSeconds, writeTokens } from "./words.js";
 
 /** Characters that are kept of a step's text, as flowground/store/runs/traces.py says. */
 const KEPT = 2000;

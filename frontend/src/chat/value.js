@@ -1,8 +1,8 @@
-// A value that is no text: records as a table, data as a tree, files as a list.
+// @ts-check
+/** A value that is no text: records as a table, data as a tree, files as a list. */
 
-import { make, makeCopyButton } from "../dom.js";
-import { drawSent } from "./sent.js";
-import { count, writeSize } from "./words.js";
+import { count, make, makeCopyButton, writeSize } from "../dom.js";
+import { drawSent } from "./files.js";
 
 /** Rows and entries that are drawn at first, and at most once all are wanted. */
 const FIRST = 200, MOST = 5_000;
@@ -18,7 +18,8 @@ class Exact {
   }
 
   toJSON() {
-    return JSON.rawJSON ? JSON.rawJSON(this.source) : Number(this.source);
+    const { rawJSON } = /** @type {any} */ (JSON);
+    return rawJSON ? rawJSON(this.source) : Number(this.source);
   }
 }
 

@@ -7,8 +7,7 @@ import "./page.js";
 URL.createObjectURL = () => "blob:picture";
 URL.revokeObjectURL = () => {};
 
-const { Added } = await import("../src/chat/added.js");
-const { drawSent, nameKind } = await import("../src/chat/sent.js");
+const { Added, drawSent, nameKind } = await import("../src/chat/files.js");
 
 const TAKES = { most: 3, bytes: 1000, accept: "image/*", says: "Add images" };
 const file = (name, size = 10, type = "text/plain") => ({ name, size, type });
@@ -17,7 +16,7 @@ const address = (what, asked) => `/file/${what}?${new URLSearchParams(asked)}`;
 function makeAdded(takes = TAKES) {
   const sent = [], said = [];
   const upload = (where, given, told) => sent.push({ where, given, ...told, stop: () => sent.splice(0) }) && (() => said.push("stopped"));
-  const added = new Added({ change() {}, speak() {}, say: (sentence) => said.push(sentence), address }, { upload });
+  const added = new Added({ changeFiles() {}, speak() {}, warn: (sentence) => said.push(sentence), address }, { upload });
   added.describe(takes);
   return { added, sent, said };
 }
