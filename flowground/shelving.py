@@ -101,7 +101,8 @@ async def add_file(
         says = f"The knowledge {name} takes no files here."
         raise FileRefused(says, hint="`uploads: true` below its name lets it take some.")
     offer = FileOffer(name_owner(shelved.address), file_name, by=str(caller.owner))
-    kept = await runtime.files.receive(pieces, offer)
+    with runtime.files.admit(offer.owner):
+        kept = await runtime.files.receive(pieces, offer)
     runtime.library.look_soon()
     return kept
 

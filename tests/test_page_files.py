@@ -152,7 +152,7 @@ def begin_upload(browser: Browser, house: AppServer) -> socket.socket:
 def test_visitors_who_send_slowly_leave_places_to_members(house: AppServer) -> None:
     bob = open_browser(house, "bob")
     with ExitStack() as held:
-        for _ in range(3):
+        for _ in range(5):
             with visitor(house) as browser:
                 for _ in range(5):
                     held.enter_context(begin_upload(browser, house))

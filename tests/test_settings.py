@@ -30,6 +30,12 @@ def refusal(tmp_path: Path, text: str) -> str:
     return caught.value.message
 
 
+def test_a_setting_of_an_earlier_release_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load(tmp_path, "sharing:\n  public:\n    address_file_bytes: 5\n    file_bytes: 6\n")
+    assert settings.sharing.public.file_bytes == 6
+    assert "config.yaml:3: sharing.public.address_file_bytes: is no setting any more." in caplog.text
+
+
 def test_a_missing_file_gives_the_defaults_counted_from_its_folder(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path / "config.yaml")
     assert settings.flows == tmp_path / "flows"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,28 +93,6 @@ def test_what_a_flow_takes_is_a_pattern_and_a_word() -> None:
         wired("chat: {accepts: [image/jpg]}\ncomponents:\n  A: {type: ChatInput}\n")
 
 
-async def test_files_that_arrive_take_turns(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One piece is written at a time, whosever it is; one that fails keeps nobody waiting."""
-    writing, most, write = 0, 0, disk.Arriving.write
-
-    def watch(arriving: disk.Arriving, piece: bytes) -> None:
-        nonlocal writing, most
-        writing += 1
-        most = max(most, writing)
-        time.sleep(0.002)
-        write(arriving, piece)
-        writing -= 1
-        if piece.startswith(b"bad"):
-            raise OSError("no room")
-
-    monkeypatch.setattr(disk.Arriving, "write", watch)
-    sent = [pieces(b"x" * 600_000, b"y" * 300_000), pieces(b"bad"), pieces(b"z"), pieces(b"bad", b"a")]
-    given = (kept.receive(data, FileOffer(Owner("member", f"m{n}"), "a.txt")) for n, data in enumerate(sent))
-    ends = await asyncio.gather(*given, return_exceptions=True)
-    assert [type(end).__name__ for end in ends] == ["StoredFile", "OSError", "StoredFile", "OSError"]
-    assert (most, len(list_bytes(kept))) == (1, 2)
-
-
 async def test_what_is_not_taken_leaves_nothing(kept: Files) -> None:
     with pytest.raises(FileRefused, match="takes images, and it is text/plain"):
         await keep(kept, accepts=["image/*"])
@@ -146,27 +124,6 @@ async def test_visitors_keep_little(kept: Files, monkeypatch: pytest.MonkeyPatch
     await keep(kept, owner=visitor, flow_id="other")
     with pytest.raises(files.FilesFull, match="more than 9 kB"):
         await keep(kept, owner=visitor, flow_id="third")
-
-
-async def test_visitors_of_one_address_add_a_share_of_a_day(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From however many browsers. What was refused does not count, and deleting gives nothing back."""
-    monkeypatch.setattr("flowground.files.daily._MOST_OF_ADDRESS", 10_000)
-
-    def add(owner: str, address: str, data: bytes = b"hello") -> Awaitable[StoredFile]:
-        return keep(kept, data, owner=Owner("visitor", owner), flow_id="talk", address=address)
-
-    with pytest.raises(files.FilesFull):
-        await add("a", "192.0.2.1", b"x" * 10_001)
-    first = await add("a", "192.0.2.1")
-    await add("b", "192.0.2.1")
-    await delete(kept, first)
-    with pytest.raises(files.FilesFull, match="takes no more files at the moment"):
-        await add("c", "192.0.2.1")
-    await add("c", "192.0.2.2")
-    await keep(kept)
-    tomorrow = time.time() + 86_400
-    monkeypatch.setattr(time, "time", lambda: tomorrow)
-    await add("c", "192.0.2.1")
 
 
 async def test_bytes_go_with_their_last_row(kept: Files) -> None:

@@ -8,13 +8,14 @@ values, since a megabyte of `[],` costs fifty times a megabyte of text.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from email.message import Message as Headers
 from functools import partial
 from typing import Any
 
 import orjson
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
@@ -65,9 +66,14 @@ async def read_body(request: Request, *, limit: int, patience: float) -> dict[st
 
     `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too; the whole has ten times that.
     """
+    refuse_compressed(request)
+    return await _parse(request, await _read(request, limit, patience))
+
+
+def refuse_compressed(request: Request) -> None:
+    """Raises BodyCompressed."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
-    return await _parse(request, await _read(request, limit, patience))
 
 
 def read_stream_word(word: str | None) -> bool | None:
@@ -168,22 +174,36 @@ async def _read_piece(request: Request, patience: float, end: float) -> Message:
         raise BodyTooSlow(says) from None
 
 
-async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
-    pieces = iter(range(0, max(len(raw), 1), _FORM_PIECE))
+@asynccontextmanager
+async def open_form(request: Request, pieces: AsyncIterator[bytes], **bounds: int) -> AsyncIterator[FormData]:
+    """The form that comes in `pieces`; its files are gone when the block ends. `bounds` are Starlette's.
 
-    async def replay() -> dict[str, Any]:
-        """The body in pieces, between which the loop serves others: a form is parsed by Python code, byte by byte."""
+    It is parsed by Python code, and the loop serves others between two pieces. Raises InvalidRequest.
+    """
+    sliced = (piece[at : at + _FORM_PIECE] async for piece in pieces for at in range(0, len(piece), _FORM_PIECE))
+
+    async def receive() -> Message:
         await asyncio.sleep(0)
-        start = next(pieces)
-        end = start + _FORM_PIECE
-        return {"type": "http.request", "body": raw[start:end], "more_body": end < len(raw)}
+        piece = await anext(sliced, b"")
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
     try:
         scope = {**request.scope, "headers": [(b"content-type", _write_form_type(request.headers["content-type"]))]}
-        async with Request(scope, replay).form() as form:
-            given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+        form = await Request(scope, receive).form(**bounds)
     except HTTPException as error:
         raise refuse_field("The form cannot be read.", "form_invalid", "body", says=error.detail) from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
+    async def replay() -> AsyncIterator[bytes]:
+        yield raw
+
+    async with open_form(request, replay()) as form:
+        given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
     if isinstance(given.get("tweaks"), str):
         given["tweaks"] = await _read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
     given["stream"] = bool(read_stream_word(given.get("stream")))

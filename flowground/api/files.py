@@ -4,19 +4,22 @@ Those of v1 are for one flow, which the token must reach; those of v2 for every 
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
+from flowground.api.body import find_boundary, open_form, read_pieces, refuse_compressed, refuse_field
 from flowground.api.incoming import list_owners, verify_caller
-from flowground.api.uploads import read_upload
 from flowground.caller import Caller, Owner
 from flowground.errors import FlowNotFound
-from flowground.files import FileOffer
+from flowground.files import FileOffer, say_too_large
 from flowground.files.paths import find_stamped, write_path, write_stamped_name
 from flowground.media_types import IMAGES, UNKNOWN, clean_name
 from flowground.runtime import Runtime
@@ -24,6 +27,11 @@ from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.wiring import WiredFlow
 
+_FIELD = "file"
+"""The field of the form, as Langflow's clients name it."""
+_AROUND, _MOST_PARTS = 65_536, 50
+"""Bytes of a form beside its file, and files and other fields that it may have."""
+_BLOCK = 262_144
 _REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "No valid application token."}}
 _LISTED: dict[int | str, dict[str, Any]] = {404: {"description": "No such flow or file for this token."}}
 _FORM = {
@@ -176,15 +184,39 @@ async def _receive(
     owner = caller.owner
     if caller.has_kept_apart and caller.person is not None:
         owner = Owner("programs", caller.person)
-    patience = runtime.settings.limits.request_seconds
     accepts, of_flow = (wired.flow.chat.accepts, wired.flow.chat.file_bytes) if wired else (None, None)
+    most = runtime.files.find_limit(owner, of_flow)
     try:
-        most, turns = runtime.files.find_limit(owner, of_flow), runtime.files.turns
-        name, pieces = await read_upload(request, most=most, patience=patience, turns=turns)
-        offer = FileOffer(owner, name, wired.id if wired else None, accepts, of_flow, is_apart=wired is None)
-        return await runtime.files.receive(pieces, offer)
+        with runtime.files.admit(owner):
+            async with _open_upload(request, most=most, seconds=runtime.settings.limits.request_seconds) as sent:
+                flow = wired.id if wired else None
+                offer = FileOffer(owner, sent.filename or "", flow, accepts, of_flow, is_apart=wired is None)
+                return await runtime.files.receive(_read_blocks(sent), offer)
     except ClientDisconnect:
         return Response(status_code=499)
+
+
+@asynccontextmanager
+async def _open_upload(request: Request, *, most: int, seconds: float) -> AsyncIterator[UploadFile]:
+    """The first file of the form's field `file`, which has arrived; `seconds` for each piece, ten times that for all.
+
+    Raises InvalidRequest for what is no form with a file, BodyTooLarge, BodyCompressed, BodyTooSlow, ClientDisconnect.
+    """
+    refuse_compressed(request)
+    refused = refuse_field("Send multipart/form-data with a file in the field `file`.", "form_invalid", "body", _FIELD)
+    if not find_boundary(request.headers.get("content-type", "")):
+        raise refused
+    pieces = read_pieces(request, limit=most + _AROUND, patience=seconds, too_large=partial(say_too_large, most))
+    async with open_form(request, pieces, max_files=_MOST_PARTS, max_fields=_MOST_PARTS) as form:
+        sent = next((value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)), None)
+        if sent is None:
+            raise refused
+        yield sent
+
+
+async def _read_blocks(sent: UploadFile) -> AsyncIterator[bytes]:
+    while block := await sent.read(_BLOCK):
+        yield block
 
 
 async def _open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -18,8 +18,6 @@ from flowground.caller import Owner
 from flowground.errors import BodyTooLarge, InvalidRequest, SentFileFailed, ServerBusy
 from flowground.extraction import ENDINGS, READABLE
 from flowground.files import disk
-from flowground.files.daily import DailyBytes
-from flowground.files.turns import Turns
 from flowground.media_types import clean_name, find_media_type, is_accepted, name_accepted
 from flowground.settings import Settings
 from flowground.store import Store
@@ -36,8 +34,8 @@ _BINARY = {
 """Kinds of files that are read -> their media types; those of the others are plain text."""
 _AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
 """Files that arrive at once in this process: of one owner, and of all."""
-_AT_ONCE_OF_ADDRESS, _AT_ONCE_OF_VISITORS = 10, 25
-"""Of the visitors of one address, and of all: a new browser costs nothing, and each may take minutes."""
+_AT_ONCE_OF_VISITORS = 25
+"""Of all visitors: a new browser costs nothing, and each may take minutes."""
 _MOST_OF_VISITOR = 50_000_000
 """Bytes of files that one visitor keeps."""
 _BLOCK = 262_144
@@ -65,8 +63,7 @@ class FileGone(SentFileFailed):
 class FileOffer:
     """Who gives a file for what. `flow_id` None: for every flow. `accepts` None: of every kind. `most`: bytes, where
     its flow takes less than its owner may send. `is_apart`: it gets a name that none of the owner's others has.
-    `no_images`: the sentence by which pictures are refused. `address`: whence a visitor's comes. `by`: who adds it to a
-    knowledge, for the audit trail."""
+    `no_images`: the sentence by which pictures are refused. `by`: who adds it to a knowledge, for the audit trail."""
 
     owner: Owner
     name: str
@@ -75,7 +72,6 @@ class FileOffer:
     most: int | None = None
     is_apart: bool = False
     no_images: str | None = None
-    address: str = ""
     by: str = ""
 
 
@@ -88,11 +84,8 @@ class Files:
     folder: Path = field(init=False)
     on_drop: Callable[[Collection[str]], None] = field(default=lambda _: None)
     """Is told the digests of bytes that this process has just deleted."""
-    turns: Turns = field(default_factory=Turns)
-    """Of all files that arrive."""
     _threads: ThreadPoolExecutor = field(init=False)
     _arriving: Counter[str] = field(default_factory=Counter)
-    _daily: DailyBytes = field(default_factory=DailyBytes)
 
     def __post_init__(self) -> None:
         self.folder = self.settings.data / "files"
@@ -109,17 +102,15 @@ class Files:
         return most if of_flow is None else min(most, of_flow)
 
     async def receive(self, pieces: AsyncIterator[bytes], offer: FileOffer) -> StoredFile:
-        """Keeps what comes. Raises BodyTooLarge, FileRefused, FilesFull, ServerBusy, StoreUnavailable, and what
-        `pieces` raise; nothing is kept then."""
+        """Keeps what comes; call it within `admit`. Raises BodyTooLarge, FileRefused, FilesFull, StoreUnavailable, and
+        what `pieces` raise; nothing is kept then."""
         most = self.find_limit(offer.owner, offer.most)
-        with self._count(offer):
-            arriving = await self._run(disk.Arriving, self.folder)
-            try:
-                await self._write(arriving, pieces, most)
-                with self._count_bytes(offer, arriving.size):
-                    return await self._keep(arriving, offer)
-            finally:
-                await asyncio.shield(self._run(arriving.close))
+        arriving = await self._run(disk.Arriving, self.folder)
+        try:
+            await self._write(arriving, pieces, most)
+            return await self._keep(arriving, offer)
+        finally:
+            await asyncio.shield(self._run(arriving.close))
 
     async def _write(self, arriving: disk.Arriving, pieces: AsyncIterator[bytes], most: int) -> None:
         held, size = bytearray(), 0
@@ -129,13 +120,9 @@ class Files:
             if size > most:
                 raise say_too_large(most)
             if len(held) >= _BLOCK:
-                await self._write_block(arriving, held)
-        await self._write_block(arriving, held)
-
-    async def _write_block(self, arriving: disk.Arriving, held: bytearray) -> None:
-        async with self.turns.take():
-            await self._run(arriving.write, bytes(held))
-        held.clear()
+                await self._run(arriving.write, bytes(held))
+                held.clear()
+        await self._run(arriving.write, bytes(held))
 
     async def _keep(self, arriving: disk.Arriving, offer: FileOffer) -> StoredFile:
         name = clean_name(offer.name)
@@ -147,17 +134,13 @@ class Files:
         refuse_kind(name, kind, offer.accepts)
         if offer.no_images and kind.startswith("image/"):
             raise FileRefused(offer.no_images)
-        async with self.turns.take():
-            digest = await self._run(arriving.finish)
+        digest = await self._run(arriving.finish)
         reference = FileReference(files.make_id(), name, kind, arriving.size, digest)
         file = StoredFile(reference, str(offer.owner), offer.flow_id, None, datetime.now(UTC))
         # Noted first: bytes without a row are found again, whenever the process dies.
-        async with self.turns.take():
-            await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)
-        async with self.turns.take():
-            await self._run(arriving.place)
-        async with self.turns.take():
-            kept = await self._add(file, offer)
+        await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)
+        await self._run(arriving.place)
+        kept = await self._add(file, offer)
         await self._run(arriving.place)  # who deleted the last row before this one may have taken them away
         return kept
 
@@ -176,10 +159,11 @@ class Files:
         return {"most": limits.person.file_bytes}
 
     @contextmanager
-    def _count(self, offer: FileOffer) -> Iterator[None]:
-        most = {str(offer.owner): _AT_ONCE, "": _AT_ONCE_OF_ALL}
-        if offer.owner.kind == "visitor":
-            most |= {f"visitors of {offer.address}": _AT_ONCE_OF_ADDRESS, "visitors": _AT_ONCE_OF_VISITORS}
+    def admit(self, owner: Owner) -> Iterator[None]:
+        """Around all of one file's arrival, from its first byte. Raises ServerBusy where too many arrive at once."""
+        most = {str(owner): _AT_ONCE, "": _AT_ONCE_OF_ALL}
+        if owner.kind == "visitor":
+            most |= {"visitors": _AT_ONCE_OF_VISITORS}
         if any(self._arriving[name] >= limit for name, limit in most.items()):
             raise ServerBusy(2)
         self._arriving.update(most.keys())
@@ -188,11 +172,6 @@ class Files:
         finally:
             self._arriving.subtract(most.keys())
             self._arriving += Counter()
-
-    def _count_bytes(self, offer: FileOffer, size: int) -> AbstractContextManager[None]:
-        if offer.owner.kind != "visitor":
-            return nullcontext()
-        return self._daily.count(offer.address, size)
 
     async def has_bytes(self, reference: FileReference) -> bool:
         """Whether nobody deleted them yet."""

@@ -4,7 +4,7 @@ GONE: dict[str, str] = {
     "outgoing.answer_bytes": "A tool takes answers of 3,000,000 bytes at most.",
     "outgoing.refresh_minutes": "Pages that knowledge names are asked again after an hour.",
     "providers.*.prompt_cache": "Tools and system prompt are always marked for Anthropic's cache.",
-    "sharing.public.address_file_bytes": "Visitors of one address add 200,000,000 bytes a day at most.",
+    "sharing.public.address_file_bytes": "`sharing.public.flow_file_bytes` bounds what visitors add to a flow.",
     "retention.attempts_days": "A password that was tried is forgotten after a day.",
     "limits.value_bytes": "A value has 3,000,000 bytes at most.",
     "limits.flow_bytes": "A flow file has 1,048,576 bytes at most.",

@@ -128,14 +128,14 @@ class Limits(ConfigSection):
         400,
         ge=1,
         description="How many pages people who are not signed in may have open together: the sign-in page and public "
-        "flows. One more closes another: of the network, and there of the address, that has most pages open, and first "
-        "one that nobody used. Fewer may be open where the process may open few files (`ulimit -n`): each page takes "
-        "four, and all of them together get a quarter.",
+        "flows. One more closes the one silent longest of the address that has most pages open. Fewer may be open "
+        "where the process may open few files (`ulimit -n`): each page takes four, and all of them together get a "
+        "quarter.",
     )
     guest_pages_per_address: int = Field(
         100,
         ge=1,
-        description="How many of them may come from one address; beyond it a page that was silent for "
+        description="How many of them may come from one address (IPv6: /64); beyond it a page that was silent for "
         "`request_seconds` is closed, else the new one is refused.",
     )
     store_seconds: float = Field(

@@ -24,7 +24,6 @@ from flowground.runtime import Runtime
 from flowground.store.runs import files
 from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
-from flowground.web.address import name_address
 from flowground.web.origin import find_own_origin, is_own_download
 from flowground.web.refusal import explain_missing
 from flowground.web.sent_files import refuse_file, require_caller
@@ -73,9 +72,9 @@ async def _add_file(runtime: Runtime, request: Request) -> Response:
         offer = FileOffer(
             *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
             no_images=unseen,
-            address=name_address(request.scope),
         )
-        return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
+        with runtime.files.admit(caller.owner):
+            return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
 
     return await _answer_upload(runtime, request, keep)
 
