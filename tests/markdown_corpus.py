@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowground import assets
-from flowground.web.response_headers import add_headers
+from flowground.web.edge import add_headers
 from tests.servers import ROOT, AppServer
 
 CORPUS = ROOT / "tests" / "markdown_corpus.md"

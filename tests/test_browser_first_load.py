@@ -1,4 +1,4 @@
-"""What a browser fetches for a first and a second page, what stands there meanwhile, and that nothing is missing."""
+"""What a browser fetches for a first and a second page, in which colours it begins, and that nothing is missing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from tests.acme import enter_as
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text, go, still, visitor
 from tests.servers import AppServer
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -87,28 +88,34 @@ def test_a_page_is_drawn_before_the_server_said_that_it_is_there(house: AppServe
 
 
 WHITE, NIGHT = "rgb(255, 255, 255)", "rgb(15, 17, 23)"
+WATCH_COLOURS = """
+window.colours = new Set();
+new MutationObserver(() => {
+  const app = document.querySelector('.stApp');
+  if (app) window.colours.add(getComputedStyle(app).backgroundColor);
+}).observe(document, { childList: true, subtree: true, attributes: true });
+"""
+"""All backgrounds that the page has had."""
 
 
 @pytest.mark.parametrize(
     ("scheme", "chosen", "background"),
     [("light", None, WHITE), ("dark", None, NIGHT), ("light", "dark", NIGHT), ("dark", "light", WHITE)],
 )
-def test_the_name_stands_there_until_the_page_is_drawn(
+def test_a_page_has_its_colour_from_the_first_moment(
     house: AppServer, browser: "Browser", scheme: Any, chosen: str | None, background: str
 ) -> None:
     with visitor(browser, color_scheme=scheme) as page:
+        page.add_init_script(WATCH_COLOURS)
         if chosen:
             page.add_init_script(f"localStorage.setItem('flowground-look', '{chosen}')")
         held: list[Route] = []
         page.route("**/static/js/index.*.js", lambda route: held.append(route))  # Streamlit's scripts wait
         page.goto(house.url, wait_until="commit")
-        splash = page.get_by_role("status").filter(has_text="Acme")
-        splash.wait_for()
-        assert splash.evaluate("element => getComputedStyle(element).backgroundColor") == background
-        assert held
+        page.locator("#root").wait_for(state="attached")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == background
+        eventually(lambda: page.evaluate("1") and held)
         for route in held:
             route.continue_()
         still(page).get_by_role("heading", name="Acme").wait_for()
-        assert page.locator("#splash").count() == 0
-        app = page.get_by_test_id("stApp")
-        assert app.evaluate("element => getComputedStyle(element).backgroundColor") == background
+        assert page.evaluate("[...window.colours]") == [background]

@@ -32,7 +32,6 @@ HANDSHAKE = (
     "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
 )
 AT_ONCE, A_SECOND = 120, 10
-BYTES_AT_ONCE, BYTES_A_SECOND = 24_000_000, 16_000_000
 SAY = {"type": "say", "id": "1", "session": "s", "text": "hi"}
 DEEP = "[" * 2_000 + "]" * 2_000
 MANY = {str(number): 0 for number in range(10_000)}
@@ -63,7 +62,7 @@ def test_what_cannot_be_read_ends_the_socket(chat: ChatSocket, name: str) -> Non
 
 def test_bytes_are_not_understood(chat: ChatSocket) -> None:
     chat.send_raw(b"{}")
-    assert chat.closed() == (1003, "only text is understood")
+    assert chat.closed() == (1003, "that kind of message is not understood")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +89,10 @@ def test_the_largest_messages_that_are_taken(house: AppServer, opened: OpenChat,
     assert chat.read_until("refused")["hint"] == "Send it again."  # of another conversation, so nothing was asked
     chat.send_raw(json.dumps(SAY | {"text": "x" * 3_000_000}))
     assert chat.closed()[0] == 1009
-    for who in ("a guest", "bob"):  # an override of every field is for authors
-        visitor = opened("echo", who)
-        assert visitor.ask("🦜" * 200_000) == "🦜" * 200_000
-        visitor.send_raw(json.dumps(SAY | {"text": "x" * (4 * 200_000 + 64_000)}))
-        assert visitor.closed()[0] == 1009
+    visitor = opened("echo", "a guest")
+    assert visitor.ask("🦜" * 200_000) == "🦜" * 200_000
+    visitor.send_raw(json.dumps(SAY | {"text": "x" * (4 * 200_000 + 64_000)}))
+    assert visitor.closed()[0] == 1009
     with open_chat(Browser(house.url), "echo") as stranger:
         assert stranger.read()["reason"] == "signed_out"
         with suppress(ConnectionClosed):  # it was told to leave
@@ -215,30 +213,14 @@ def test_all_sockets_of_a_person_share_one_pace(house: AppServer, opened: OpenCh
         assert {kind["type"] for kind in frames} <= {"messages", "steps", "conversation"}
 
 
-def test_bytes_of_all_sockets_of_a_person_share_one_pace(house: AppServer, opened: OpenChat) -> None:
-    """What is too much stays with its client; somebody else waits for nothing."""
-    house.member("lavish", "correct horse battery", role="author")
-    frame = json.dumps(SAY | {"text": "x" * 2_900_000})
-    chats, other = [opened("echo", "lavish", session=f"s{number}") for number in range(3)], opened("echo", "augusta")
-    began = time.monotonic()
-    for _ in range(5):
-        for chat in chats:
-            chat.send_raw(frame)
-    assert other.ask("Hello") == "Hello"
-    for chat in chats:
-        assert [chat.read_until("refused")["hint"] for _ in range(5)] == ["Send it again."] * 5
-    assert time.monotonic() - began > (15 * len(frame) - BYTES_AT_ONCE) / BYTES_A_SECOND - 0.2
-
-
 def test_nobody_holds_sockets_that_were_refused(house: AppServer) -> None:
-    """Three hundred that hear why and stay: half of them at most stand until they are cut."""
+    """Three hundred that hear why and stay: they are cut a second later."""
     with ExitStack() as stack:
         before = house.descriptors
         for _ in range(300):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port), timeout=20))
             connection.sendall(HANDSHAKE.format(house.port).encode())
             assert connection.recv(12) == b"HTTP/1.1 101"
-        assert house.descriptors <= before + 128 + 3
         eventually(lambda: house.descriptors <= before + 3)
 
 

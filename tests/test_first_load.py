@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from flowground.assets import find_asset
 from flowground.shims import page_files
-from flowground.web.first_load.files import takes_gzip
+from flowground.web.first_load import takes_gzip
 from tests.house import PUBLIC, House
 from tests.servers import ROOT, AppServer
 
@@ -41,9 +41,7 @@ def test_every_page_begins_with_the_same_small_file(house: AppServer, path: str)
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_it_says_the_organizations_name_before_any_script_runs_and_names_scripts_that_are_there(
-    house: AppServer,
-) -> None:
+def test_it_has_the_organizations_name_and_names_scripts_that_are_there(house: AppServer) -> None:
     text = ask(house, "/").text
     named = re.search(r"for \(const href of (\[.*?\])\)", text)
     assert named
@@ -51,8 +49,6 @@ def test_it_says_the_organizations_name_before_any_script_runs_and_names_scripts
     assert find_asset("chat.js") in addresses
     assert [path for path in addresses if ask(house, path).status_code != 200] == []
     assert "<title>Acme &lt;&amp;&gt; Co</title>" in text
-    splash = text[text.index('<div id="splash" role="status">') : text.index('<div id="root">')]
-    assert "<span>Acme &lt;&amp;&gt; Co</span>" in splash
 
 
 def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:

@@ -1,4 +1,4 @@
-"""How many pages people without a sign-in may have open, and whose turn it is: from raw sockets of a running server."""
+"""How many pages people without a sign-in may have open, who gives way, and whose turn it is: from raw sockets."""
 
 import asyncio
 import time
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from flowground.settings import Limits
-from flowground.web.open_pages.pace import GuestQueue, Pace
-from flowground.web.open_pages.sockets import PageSockets
+from flowground.web.open_pages import _BURST, _PAGES_A_SECOND, GuestTurns, OpenSocket, Places
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
 from tests.servers import AppServer
@@ -51,20 +50,22 @@ def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(ha
         use((pages[0], pages[2], pages[3], late))
 
 
-def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> None:
+@pytest.mark.parametrize("network", ["2001:db8:1:{}::1", "203.0.113.{}"])
+def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer, network: str) -> None:
     with ExitStack() as stack:
 
-        def open_from(address: str) -> PageSocket:
-            headers = {"X-Forwarded-For": address}
-            return stack.enter_context(open_page(Browser(house.url), headers=headers))
+        def open_from(number: int, browser: Browser | None = None) -> PageSocket:
+            headers = {"X-Forwarded-For": network.format(number)}
+            return stack.enter_context(open_page(browser or Browser(house.url), headers=headers))
 
-        many = [open_from("203.0.113.1") for _ in range(4)]
-        some = [open_from("203.0.113.2") for _ in range(2)]
+        many = [open_from(1) for _ in range(4)]
+        some = [open_from(2) for _ in range(2)]
         use((*many, *some))
-        assert b"Sign in" in open_from("203.0.113.3").visit()
+        assert b"Sign in" in open_from(3).visit()
         assert many[0].closed()[0] == 1013
-        assert open_from("203.0.113.1").closed()[0] == 1013  # it still has most pages, and none is idle
+        assert open_from(1).closed()[0] == 1013  # it still has most pages, and none is idle
         use((*many[1:], *some))
+        assert b"Sign out" in open_from(1, open_browser(house, "augusta")).visit()
 
 
 def test_one_person_has_two_hundred_pages_open(house: AppServer) -> None:
@@ -97,7 +98,7 @@ def test_visitors_are_guests_too(house: AppServer) -> None:
         pages = [stack.enter_context(open_page(Browser(house.url), base="/public_flow/echo")) for _ in range(4)]
         assert b"hello" in pages[0].visit() + pages[0].say("hello")
         assert stack.enter_context(open_page(Browser(house.url))).closed()[0] == 1013
-        pages[0].begin(say_bytes(4 * 200_000 + 66_000))
+        pages[0].begin(say_bytes(66_000))
         assert pages[0].closed()[0] == 1009
 
 
@@ -116,50 +117,63 @@ def test_a_page_that_asks_for_nothing_is_ended(hasty: AppServer) -> None:
         assert page.closed() == (1008, "nothing was asked")
 
 
-def test_the_process_opens_as_many_files_as_it_can_and_few_are_few_guests(house: AppServer) -> None:
+def test_the_process_opens_as_many_files_as_it_can(house: AppServer) -> None:
     lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
     (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
     assert int(soft) == min(int(hard), 65_536)
-    limits = Limits()
-    assert PageSockets(limits, descriptors=1_024).most == 64
-    assert PageSockets(limits, descriptors=65_536).most == limits.guest_pages
-    assert PageSockets(Limits(guest_pages=5), descriptors=65_536).most_an_address == 5
 
 
-def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
-    pace = Pace(0.5, 3)
-    for wait in (0, 0, 0, 0.5, 1.0):
-        assert pace.wait(100.0) == wait
-        pace.take(100.0)
-    assert pace.wait(102.0) == 0
+def make_socket(address: str) -> OpenSocket:
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    return OpenSocket({"client": (address, 1)}, nothing, nothing, largest=1)
 
 
 @pytest.mark.anyio
-async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, given, now = GuestQueue(), list[str](), [1000.0]
+async def test_a_crowd_from_many_addresses_gives_way_to_who_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of each of thirty addresses, silent for the idle time; none gives way before."""
+    now = [1000.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
+    places = Places(most=30, most_an_address=Limits().guest_pages_per_address, idle=30)
+    with ExitStack() as stack:
+
+        def come(address: str) -> bool:
+            return stack.enter_context(places.hold_for_guest(make_socket(address)))
+
+        assert all(come(f"198.51.{number}.7") for number in range(30))
+        assert not come("203.0.113.1")
+        now[0] += 31
+        assert come("203.0.113.1")
+        assert len(places._guests) == 30
+    assert len(places._guests) == 0
+
+
+@pytest.mark.anyio
+async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, order, now = GuestTurns(_PAGES_A_SECOND), list[str](), [1000.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
 
-    async def ask(address: str) -> None:
-        await queue.take(address)
-        given.append(address)
+    async def ask(socket: OpenSocket) -> None:
+        await turns.wait(socket)
+        if socket.is_open:
+            order.append(socket.address)
 
     async def pass_time(seconds: float) -> None:
         now[0] += seconds
-        for _ in range(5):  # a timer, a turn, who has it
+        for _ in range(700):  # one step for each that waits
             await asyncio.sleep(0)
 
-    flood = [asyncio.create_task(ask("many")) for _ in range(300)]
+    sockets = [make_socket("203.0.113.1") for _ in range(300)]
+    flood = [asyncio.create_task(ask(socket)) for socket in sockets]
     await pass_time(0)
-    assert given == ["many"] * 40  # at once; then six a second
-    await pass_time(0.17)
-    assert given == ["many"] * 41
-    for task in flood[41:291]:
+    assert len(order) == _BURST
+    for socket in sockets[_BURST + 1 : 290]:
+        await socket.close(1000, "")
+    few = asyncio.create_task(ask(make_socket("203.0.113.2")))
+    for _ in range(4):
+        await pass_time(1.01 / _PAGES_A_SECOND)
+    assert order[_BURST:] == ["203.0.113.1", "203.0.113.2", "203.0.113.1", "203.0.113.1"]
+    for task in flood:
         task.cancel()
-    few = asyncio.create_task(ask("few"))
-    await pass_time(0)
-    assert given[41:] == ["few"]
-    for _ in range(9):
-        await pass_time(0.17)
-    assert given[42:] == ["many"] * 9
     await asyncio.gather(few, *flood, return_exceptions=True)
-    assert [task.cancelled() for task in flood] == [False] * 41 + [True] * 250 + [False] * 9

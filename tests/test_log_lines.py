@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from uvicorn.logging import AccessFormatter
 
-from flowground.web.log_lines import LONGEST, escape_log_lines
+from flowground.web.process import LONGEST, escape_log_lines
 
 FORGED = "a\n2026-11-25 12:00:00 The owner code is FAKE\x1b[31m\r\x9b\u2028\u202e"
 

@@ -22,7 +22,7 @@ from flowground.store import Store
 from flowground.store.flows.publications import Sharing
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn
-from flowground.web.open_pages.sockets import OpenPage
+from flowground.web.open_pages import OpenSocket
 from tests.chat_socket import open_chat
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
@@ -32,7 +32,6 @@ from tests.servers import AppServer, shipped_flow
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
-SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
 LONG = "é" * 200_000
 
 
@@ -97,26 +96,6 @@ def remember(server: AppServer, *, messages: int, text: str) -> None:
     asyncio.run(write())
 
 
-def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
-    """36 pages say 2.9 MB each, twice, and stay open; then all forty leave for good.
-
-    Were only each page's last text kept, it would be 52 MB; free memory that is not given back is 18 MB.
-    """
-    with AppServer(tmp_path, config=CREDENTIALS, flows=["echo"], environment=SHORT) as server:
-        browser = open_browser(server, "augusta")
-        with ExitStack() as stack:
-            pages = [stack.enter_context(open_page(browser)) for _ in range(40)]
-            for page in pages:
-                page.visit()
-            before = server.memory
-            for page in pages[:36] * 2:
-                page.run(say_bytes(2_900_000))
-            eventually(lambda: server.memory <= before + 40_000_000, within=60)
-        # Messages on their way, and uvicorn's closed connections, give theirs back some seconds later.
-        eventually(lambda: server.descriptors <= 60)
-        eventually(lambda: server.memory <= before + 8_000_000, within=60)
-
-
 def test_uvicorn_alone_holds_the_same_bounds(tmp_path: Path) -> None:
     with AppServer(tmp_path, config=CREDENTIALS, flows=["echo"], by="uvicorn") as server:
         with open_page(Browser(server.url)) as page:
@@ -146,11 +125,24 @@ def test_frames_that_are_never_finished_hold_no_memory(house: AppServer) -> None
         assert house.memory - before < 24_000_000
 
 
+def test_strangers_pages_that_begin_with_their_largest_message_hold_little(house: AppServer) -> None:
+    message = say_bytes(10_000)
+    message.rerun_script.widget_states.widgets.add(id=f"$$ID-{'b' * 32}-None").int_array_value.data.extend([1] * 50_000)
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(24)]
+        pages[0].visit()
+        before = house.memory
+        for page in pages[1:]:
+            page.run(message)
+        assert house.memory - before < 25_000_000
+        assert b"Sign in" in pages[0].visit()
+
+
 def test_endless_pieces_and_words_are_hung_up_on_without_a_trace_in_the_log(house: AppServer) -> None:
     piece = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
     pieces = Frame(Opcode.BINARY, b"x", fin=False).serialize(mask=True) + piece * 10_000
     words = Frame(Opcode.TEXT, b"hello").serialize(mask=True)
-    told = {(1009, "too many pieces"): pieces, (1003, "only binary messages are understood"): words}
+    told = {(1009, "too many pieces"): pieces, (1003, "that kind of message is not understood"): words}
     for closed, sent in told.items():
         with open_page(Browser(house.url)) as page:
             page.visit()
@@ -174,7 +166,7 @@ async def test_a_client_that_is_gone_while_something_is_sent_is_an_end_like_any_
 
     sent: list[str] = []
     scope = {"type": "websocket", "headers": [], "extensions": {}}
-    page = OpenPage(scope, receive, send, largest=SMALLEST)
+    page = OpenSocket(scope, receive, send, largest=SMALLEST)
     socket = WebSocket(scope, page.receive, page.send)
     await socket.accept()
     for _ in range(2):

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.state.session_state import SessionState
 
-from flowground.shims.kept_pages import OWNER
 from flowground.shims.page_messages import ASKED, drop_unknown_widgets
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
@@ -74,6 +74,7 @@ def forged(**fields: object) -> BackMsg:
     return message
 
 
+FILES = WidgetState(id=f"$$ID-{HEX}-n", file_uploader_state_value=FileUploaderState())
 NONE_OF_OURS = {
     "a line for the log": forged(fragment_id=FORGED),
     "an id that is none": forged(fragment_id=HEX[:-1]),
@@ -88,6 +89,7 @@ NONE_OF_OURS = {
     "many messages": forged(cached_message_hashes=[HEX] * 10_001),
     "a widget that is none": forged(widget_states__widgets=[WidgetState(id="flowground:caller")]),
     "a state of Streamlit's own": forged(widget_states__widgets=[WidgetState(id=OWN_STATE)]),
+    "files": forged(widget_states__widgets=[FILES]),
     "many widgets": forged(widget_states__widgets=[WidgetState(id=f"$$ID-{HEX}-{n}") for n in range(2_001)]),
 }
 
@@ -97,6 +99,16 @@ def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer) -
         require_deaf(page, NONE_OF_OURS)
         assert b"Sign out" in page.visit()
     assert "Publishing asks for the owner code: FAKE" not in ample.log
+
+
+@pytest.mark.parametrize("data", [b"\x5a\x05", b"\x80", b"\x5a\x03\x0a\x01\xff"])
+def test_what_is_no_message_is_refused_in_one_line_of_the_log(house: AppServer, data: bytes) -> None:
+    with open_page(Browser(house.url)) as page:
+        page._connection.send(data)
+        assert page.closed()[0] == 1002
+    eventually(lambda: "Error deserializing back message" in house.log)
+    assert "Traceback" not in house.log
+    assert "DecodeError" not in house.log
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +124,11 @@ def test_a_fragment_that_is_gone_is_named_in_the_log_and_runs_nothing(ample: App
         eventually(lambda: f"The fragment with id {HEX} does not exist anymore" in ample.log)
 
 
-def list_kept(owner: str | None, *widgets: WidgetState, drawn: str = "") -> list[str]:
-    """Ids of the widgets whose values a page of this owner keeps; it drew one at most."""
+def list_kept(*widgets: WidgetState, drawn: str = "") -> list[str]:
+    """Ids of the widgets whose values a page keeps; it drew one at most."""
     session = AppSession.__new__(AppSession)
     session._session_state = SessionState()
     session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
-    session._user_info = {OWNER: owner}
     if drawn:
         session._session_state._new_widget_state.widget_metadata[drawn] = cast(Any, object())
     state = ClientState()
@@ -126,10 +137,7 @@ def list_kept(owner: str | None, *widgets: WidgetState, drawn: str = "") -> list
     return [widget.id for widget in state.widget_states.widgets]
 
 
-def test_a_page_keeps_no_values_of_widgets_it_did_not_draw_and_a_guests_new_one_small_values_only() -> None:
+def test_a_page_keeps_no_values_of_widgets_it_did_not_draw() -> None:
     drawn, unknown = WidgetState(id=f"$$ID-{HEX}-drawn"), WidgetState(id=f"$$ID-{HEX}-unknown")
-    assert list_kept("member-0", drawn, unknown) == [drawn.id, unknown.id]  # it drew none yet
-    assert list_kept("member-0", drawn, unknown, drawn=drawn.id) == [drawn.id]
-    small, large = WidgetState(id="small", string_value="a"), WidgetState(id="large", string_value="a" * 64_000)
-    for owner, kept in ((None, ["small"]), ("visitor-0", ["small"]), ("member-0", ["large", "small"])):
-        assert list_kept(owner, large, small) == kept, owner
+    assert list_kept(drawn, unknown) == [drawn.id, unknown.id]  # it drew none yet
+    assert list_kept(drawn, unknown, drawn=drawn.id) == [drawn.id]

@@ -17,7 +17,6 @@ import uvicorn
 from streamlit import error_util
 from streamlit.commands import execution_control
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.runtime import Runtime
@@ -29,17 +28,15 @@ from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 from streamlit.watcher import polling_path_watcher
 from streamlit.web import bootstrap
 from streamlit.web.server.starlette import starlette_app, starlette_websocket
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.server import ServerProtocol
 
 from bench.watch import Watch
 from flowground.shims import page_files, page_messages
-from flowground.shims.http_connections import BoundedHeads
 from flowground.shims.kept_pages import KeptPages
-from flowground.shims.page_frames import BoundedFrames
-from flowground.web.first_load.modules import ELEMENTS
+from flowground.shims.uvicorn_server import BoundedFrames, BoundedHttp
+from flowground.web.first_load import ELEMENTS
 from tests.servers import ROOT, AppServer, clean_environment
 
 Insides = Mapping[str, Callable[[], object]]
@@ -152,40 +149,34 @@ STREAMLIT: Insides = {
     "page_files.py: the frontend reads where its server is, and both looks": lambda: all(
         count(f"get {name}()") for name in ("BACKEND_BASE_URL", "LIGHT_THEME", "DARK_THEME")
     ),
-    "page_files.py: it opens its socket at once when it is told these two (first_load/head.js)": lambda: (
+    "page_files.py: it opens its socket at once when it is told these two (web/head.js)": lambda: (
         count("let{allowedOrigins:t,useExternalAuthToken:n}=e") == 1 and count("this.args.enableBypass===!0") == 1
     ),
     "page_files.py: it listens to those origins alone": lambda: count("this.allowedOrigins.some(t=>un(t,e.origin))"),
-    "page_files.py: each kind of element has one script of its name (first_load/modules.py)": lambda: all(
+    "page_files.py: each kind of element has one script of its name (web/first_load.py)": lambda: all(
         len(list((page_files.FOLDER / "static" / "js").glob(f"{name}.*.js"))) == 1 for name in ELEMENTS
     ),
     "page_files.py: it asks the server for": lambda: count("`_stcore/health`") and count("`_stcore/host-config`"),
-    "page_files.py: it asks matchMedia whether pages are dark, and listens to it (first_load/head.js)": lambda: (
+    "page_files.py: it asks matchMedia whether pages are dark, and listens to it (web/head.js)": lambda: (
         count("window.matchMedia(`(prefers-color-scheme: dark)`).matches?`dark`:`light`")
         and count("let e=window.matchMedia(`(prefers-color-scheme: dark)`);return e.addEventListener(`change`,p)")
     ),
-    "page_files.py: elements of a page are known by these names (first_load/splash.js)": lambda: (
-        count("`stMain ") + count("`stMain`") and count("`stElementContainer") and count("`stDialog`")
-    ),
     "page_files.py: it keeps whether the sidebar is closed": lambda: count(f"`{page_files.SIDEBAR_KEY}${{e}}`"),
-    "page_files.py: a theme's colours and fonts stand in CustomThemeConfig": lambda: (
-        {"primary_color", "body_font", "sidebar", "base"} <= set(CustomThemeConfig.DESCRIPTOR.fields_by_name)
-    ),
 }
+OWN = {"_wait", "_stop_waiting", "_start_timer", "_stop_timer", "_end_idle", "cut"}
 UVICORN: Insides = {
-    "http_connections.py: BoundedHeads is called": lambda: overridden(BoundedHeads, HttpToolsProtocol) == set(),
-    "http_connections.py: a connection has its client, flow, transport and last request": lambda: (
-        {"client", "flow", "transport", "cycle"} <= names_in(HttpToolsProtocol.__init__)
+    "uvicorn_server.py: BoundedHttp is called": lambda: overridden(BoundedHttp, HttpToolsProtocol) <= OWN,
+    "uvicorn_server.py: a connection has its loop, transport and last request": lambda: (
+        {"loop", "transport", "cycle"} <= names_in(HttpToolsProtocol.__init__)
         and "response_complete" in names_in(RequestResponseCycle.__init__)
-        and "write_paused" in names_in(FlowControl.__init__)
     ),
-    "page_frames.py: BoundedFrames is called": lambda: overridden(BoundedFrames, WebSocketsSansIOProtocol) == set(),
-    "page_frames.py: a socket has its connection, transport, frames and state": lambda: (
+    "uvicorn_server.py: BoundedFrames is called": lambda: overridden(BoundedFrames, WebSocketsSansIOProtocol) == set(),
+    "uvicorn_server.py: a socket has its connection, transport, frames and state": lambda: (
         {"conn", "transport", "frames", "queue", "close_sent", "close_timer", "handshake_initiated"}
         <= names_in(WebSocketsSansIOProtocol.__init__)
         and callable(WebSocketsSansIOProtocol.handle_parser_exception)
     ),
-    "page_frames.py: websockets bounds a message by max_message_size": lambda: (
+    "uvicorn_server.py: websockets bounds a message by max_message_size": lambda: (
         ServerProtocol(max_size=1).max_message_size == 1 and ServerProtocol().handshake_exc is None
     ),
     "uvicorn_server.py: the server handles signals by its method handle_exit": lambda: (
@@ -211,12 +202,12 @@ def test_what_is_replaced_stands_there_once(text: str) -> None:
 
 
 def test_index_has_one_base_and_none_of_streamlits_words() -> None:
-    index = page_files.write_index(head="<title>Acme</title>", body="<p>Wait</p>")
+    index = page_files.write_index(head="<title>Acme</title>")
     assert index.index("<title>Acme") < index.index('<script type="module" crossorigin src="/static/js/index.')
-    assert index.index("<p>Wait</p>") < index.index('<div id="root">')
     shown = index[index.index("<!DOCTYPE") :]
     assert '"./' not in shown
-    for word in (">Streamlit<", "Streamlit app", "SourceSans", "_stcore", "noscript"):
+    assert shown.count("<noscript>This page needs JavaScript.</noscript>") == 1
+    for word in (">Streamlit<", "Streamlit app", "SourceSans", "_stcore"):
         assert word not in shown
 
 

@@ -1,4 +1,4 @@
-"""Strangers' connections that never become a request leave descriptors to everybody else."""
+"""Strangers' connections that never become a request leave descriptors to everybody else: the oldest ones are cut."""
 
 import os
 import resource
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 
-from flowground.web.clients import WaitingConnections
 from tests.house import PUBLIC, share
 from tests.page_socket import Browser, open_page
 from tests.people import CREDENTIALS
@@ -95,34 +94,3 @@ def test_a_refused_page_that_never_answers_is_cut(small: SmallServer) -> None:
         assert b"try again later" in told
         for page in pages:
             assert b"Sign in" in page.visit()
-
-
-class Held:
-    """A connection that was made from an address."""
-
-    def __init__(self, address: str) -> None:
-        self.client, self.transport, self.is_cut = (address, 1), self, False
-
-    def get_extra_info(self, _: str) -> None:
-        return None
-
-    def abort(self) -> None:
-        self.is_cut = True
-
-
-def test_the_address_with_most_loses_the_connection_heard_of_longest_ago() -> None:
-    assert [WaitingConnections(most).most for most in (1, 16, 1_024, 65_536)] == [1, 4, 256, 1_000]
-    waiting = WaitingConnections(16)
-    held: list[Any] = [Held(f"203.0.113.{number}") for number in (1, 1, 1, 2, 2, 2)]
-    for number in (3, 0, 1, 2):
-        waiting.add(held[number])
-    waiting.hear(held[0])
-    waiting.add(held[4])
-    assert [each.is_cut for each in held] == [False, True, False, False, False, False]
-    waiting.remove(held[0])
-    waiting.remove(held[0])
-    waiting.hear(held[0])  # it is at work
-    waiting.add(held[1])
-    assert [number for number, each in enumerate(held) if each.is_cut] == [1]
-    waiting.add(held[5])
-    assert held[3].is_cut

@@ -9,10 +9,9 @@ from starlette.types import Receive, Scope, Send
 
 from flowground.conversation import ConversationDoor
 from flowground.web.cookies import read_xsrf_id
-from flowground.web.edge import Edge
-from flowground.web.first_load.files import FirstLoad
-from flowground.web.open_pages.chats import ChatSockets
-from flowground.web.open_pages.sockets import PageSockets
+from flowground.web.edge import Edge, Started
+from flowground.web.first_load import FirstLoad
+from flowground.web.open_pages import OpenSockets
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
 from flowground.web.paths import API_KEY, hide_secrets, is_api, strip_flow_prefix
 from tests.running import running
@@ -201,14 +200,9 @@ async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp
         await Response("drawn")(scope, receive, send)
 
     async with running(tmp_path, {}) as runtime:
-        edge = Edge(
-            page,
-            runtime=lambda: runtime,
-            api=lambda: page,
-            pages=lambda: PageSockets(runtime.settings.limits, descriptors=1024),
-            files=lambda: FirstLoad("index", pages=(), routes=()),
-            chats=lambda: ChatSockets(ConversationDoor(runtime), runtime.settings.limits, descriptors=1024),
-        )
+        sockets = OpenSockets(ConversationDoor(runtime), runtime.settings.limits, descriptors=1024)
+        started = Started(runtime, page, FirstLoad("index", pages=(), routes=()), sockets)
+        edge = Edge(page, started=lambda: started)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://127.0.0.1") as client:
             answer = await client.get("/media/x", headers={name: "{}", "X-Theirs": "kept"})
     assert (answer.status_code, answer.text) == (200, "drawn")

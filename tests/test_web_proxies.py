@@ -11,7 +11,7 @@ import requests
 import yaml
 from starlette.types import Scope
 
-from flowground.web.address import HERE, UNKNOWN, Proxies, name_address
+from flowground.web.origin import HERE, UNKNOWN, Proxies, name_address
 from tests.forwards import as_nginx, forward
 from tests.page_socket import Browser, open_page
 from tests.people import CREDENTIALS

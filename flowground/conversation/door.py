@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import assert_never
 from weakref import WeakValueDictionary
 
 from starlette.types import Message
@@ -13,18 +12,7 @@ from flowground.caller import Caller
 from flowground.conversation.asked import AskingPage
 from flowground.conversation.elsewhere import RunsElsewhere
 from flowground.conversation.frames import (
-    AgainFrame,
-    ChooseFrame,
-    ClientFrame,
-    DecideFrame,
-    EarlierFrame,
-    EditFrame,
-    OpenFrame,
-    RateFrame,
     SayFrame,
-    StepsFrame,
-    StopFrame,
-    TweaksFrame,
     UnreadableFrame,
     find_id,
     read_frame,
@@ -66,8 +54,7 @@ class SocketEnds:
     close: Callable[[int, str], Awaitable[None]]
     cut: Callable[[], None]
     wait_to_read: Callable[[], Awaitable[None]] = _go_on
-    """Returns when its person may have something read from the store."""
-    wait_to_stop: Callable[[], Awaitable[None]] = _go_on
+    """Returns when its person may have something read from the store, at one pace over all their sockets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +157,8 @@ class ConversationDoor:
         text = message.get("text") or ""
         try:
             frame = read_frame(text)
-            await self._wait_for_turn(opened.socket, frame)
+            if not isinstance(frame, SayFrame):  # what is said has its limits
+                await opened.socket.wait_to_read()
             await opened.page.answer(frame)
         except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
             await _close(opened, error)
@@ -178,27 +166,6 @@ class ConversationDoor:
         except FlowgroundError as error:
             opened.outbox.put(encode("refused", id=find_id(text), **write_refusal(error)))
         return True
-
-    async def _wait_for_turn(self, socket: SocketEnds, frame: ClientFrame) -> None:
-        """What is read from the store has a pace a person; what is said has its limits."""
-        match frame:
-            case (
-                OpenFrame()
-                | EarlierFrame()
-                | StepsFrame()
-                | TweaksFrame()
-                | AgainFrame()
-                | EditFrame()
-                | ChooseFrame()
-                | RateFrame()
-            ):
-                await socket.wait_to_read()
-            case StopFrame() | DecideFrame():
-                await socket.wait_to_stop()
-            case SayFrame():
-                return
-            case _:
-                assert_never(frame)
 
     # Rights
 

@@ -52,7 +52,7 @@ class KeptPages(SessionStorage):
         timer = asyncio.get_running_loop().call_later(self._seconds, self._end, page)
         self._kept[page] = (session_info, timer)
         # Whoever is not signed in has no page kept, so guests' are visitors'.
-        visitors = [page for page, (info, _) in self._kept.items() if is_guests(info.session)]
+        visitors = [page for page, (info, _) in self._kept.items() if _is_guests(info.session)]
         if len(visitors) > _MOST_VISITORS:
             self._end(visitors[0])
         if len(self._kept) > self._most:
@@ -71,7 +71,7 @@ class KeptPages(SessionStorage):
             info.session.shutdown()
 
 
-def is_guests(session: AppSession) -> bool:
+def _is_guests(session: AppSession) -> bool:
     """Whether it is the page of a visitor, or of somebody who is not signed in."""
     owner = session._user_info.get(OWNER)
     return owner is None or str(owner).startswith("visitor-")

@@ -1,23 +1,44 @@
-"""The server of this process, of uvicorn 0.54: its address, its signals, its connections, and what they may send.
+"""The server of this process, of uvicorn 0.54: its address, its signals, and what one connection may hold.
 
-Whoever starts the process (`streamlit run`, `uvicorn app:app`) makes the server and hands it to nobody.
+Whoever starts the process (`streamlit run`, `uvicorn app:app`) makes the server and hands it to nobody. uvicorn bounds
+neither how long a client may take for the head of a request, nor how large a head is, nor how many pieces a WebSocket's
+message has. httptools joins a long line anew with every piece: 100 MB of it would keep the process for twenty seconds.
 """
 
 import asyncio
 import signal
+import socket
+import struct
 import threading
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import uvicorn
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from flowground.shims.http_connections import BoundedHeads, Waiting
-from flowground.shims.page_frames import BoundedFrames
-
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LARGEST_HEAD = 65_536
+"""Bytes, as h11 has it; the longest address and cookies of a browser are a fraction."""
+_MOST_PIECES = 4_096
+"""Frames of one WebSocket message; a browser or proxy that cuts 3 MB makes some hundreds."""
+_MOST_UNREAD = 1_000_000
+"""Bytes of answers to pings that a client may leave unread."""
+_UNSENT = 131_072
+"""Bytes of an answer that the kernel takes before they can be sent."""
+_FAREWELL = 1
+"""Seconds that a client has to answer the close of its WebSocket."""
+_LINGER = 2
+"""Seconds that a client which sent too much has to read why its connection ends."""
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: a reset; the kernel keeps nothing of what was not read."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_CONNECTION = "flowground.connection"
+"""Where in a WebSocket's scope its connection stands."""
 
 
 class UvicornServer:
@@ -35,30 +56,25 @@ class UvicornServer:
         host = "127.0.0.1" if config.host in ("", "0.0.0.0", "::") else config.host  # noqa: S104 - read, not bound
         return f"{'https' if config.is_ssl else 'http'}://{f'[{host}]' if ':' in host else host}:{config.port}"
 
-    @property
-    def connections(self) -> list[Any]:
-        """HTTP's, for the questions of `http_connections`, and websockets."""
-        return list(self._server.server_state.connections)
-
     def believe_no_header(self) -> None:
         """Takes away uvicorn's own reading of `X-Forwarded-*`, which believes every process of this computer, and what
         FORWARDED_ALLOW_IPS names."""
         if isinstance(self._server.config.loaded_app, ProxyHeadersMiddleware):
             self._server.config.loaded_app = self._server.config.loaded_app.app
 
-    def bound_heads(self, waiting: Waiting, *, largest: int) -> None:
-        """`waiting` is told of every connection; a head or trailer has at most `largest` bytes. Where httptools is
-        missing nothing is done: h11 has a bound of its own."""
-        if self._server.config.http_protocol_class is HttpToolsProtocol:
-            BoundedHeads.waiting, BoundedHeads.largest = waiting, largest
-            self._server.config.http_protocol_class = BoundedHeads
+    def bound_connections(self, *, waiting: int, idle: float, frame: int) -> None:
+        """At most `waiting` connections without a whole request, each for `idle` seconds, which is also how long a
+        client may leave an answer unread; a WebSocket's message has at most `frame` bytes until `allow_messages`.
 
-    def bound_frames(self, *, smallest: int, pieces: int, unread: int) -> None:
-        """A socket's message has at most `smallest` bytes until `page_frames.allow_messages` says more, and `pieces`
-        frames; a client may leave `unread` bytes of answers to its pings."""
-        if self._server.config.ws_protocol_class is WebSocketsSansIOProtocol:
-            BoundedFrames.smallest, BoundedFrames.pieces, BoundedFrames.unread = smallest, pieces, unread
-            self._server.config.ws_protocol_class = BoundedFrames
+        Where httptools is missing HTTP stays as it is: h11 has a bound of its own for heads.
+        """
+        config = self._server.config
+        if config.http_protocol_class is HttpToolsProtocol:
+            BoundedHttp.most_waiting, BoundedHttp.idle = waiting, idle
+            config.http_protocol_class = BoundedHttp
+        if config.ws_protocol_class is WebSocketsSansIOProtocol:
+            BoundedFrames.largest = frame
+            config.ws_protocol_class = BoundedFrames
 
     def take_signals(self, on_signal: Callable[[int], None], *, cut_after: int) -> None:
         """`on_signal` gets the number of each signal to end, on the loop, and calls `end`. The server then waits
@@ -86,3 +102,219 @@ def find_server() -> UvicornServer | None:
         return None
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return UvicornServer(server) if isinstance(server, uvicorn.Server) else None
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """An HTTP connection. While it *waits* it has no whole request: it is silent, kept alive, or in the middle of one.
+
+    Of too many that wait the one that began to longest ago is cut, so newcomers always get in.
+    """
+
+    most_waiting: ClassVar[int]
+    idle: ClassVar[float]
+    waiting: ClassVar[dict["BoundedHttp", None]] = {}
+    """In the order in which they began to wait."""
+    _timer: asyncio.TimerHandle | None = None
+    _is_in_head = True
+    _since = 0
+    """Bytes since the last piece of a body: of heads, trailers, and of what frames the pieces."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        _tune(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.cycle.response_complete:
+            self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        self._since += len(data)
+        super().data_received(data)
+        if self._since > _LARGEST_HEAD and not self.transport.is_closing():
+            if self._is_in_head and (self.cycle is None or self.cycle.response_complete):
+                self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._since = False, 0
+        self._stop_timer()  # how long a body may take is the business of who reads it
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._since = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._since = 0
+        super().on_message_complete()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.waiting.pop(self, None)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._start_timer()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self not in self.waiting:
+            self._stop_timer()
+
+    def _wait(self) -> None:
+        self.waiting.pop(self, None)
+        self.waiting[self] = None
+        self._start_timer()
+        if len(self.waiting) > self.most_waiting:
+            next(iter(self.waiting)).cut()
+
+    def _stop_waiting(self) -> None:
+        self.waiting.pop(self, None)
+        self._stop_timer()
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        left = self.transport.get_write_buffer_size()
+        self._timer = self.loop.call_later(self.idle, self._end_idle, left)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end_idle(self, before: int) -> None:
+        """Unless its client has read something of an answer meanwhile."""
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            self.transport.close()
+        elif left < before:
+            self._start_timer()
+        else:
+            self.cut()
+
+    def cut(self) -> None:
+        """Ends the connection at once; what its client has not read is lost."""
+        self._stop_waiting()
+        if (connection := self.transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """`streamlit run` makes its socket without naming TCP, so asyncio leaves Nagle's algorithm on: an answer's head and
+    body meet the peer's delayed acknowledgement, 44 ms a request. uvloop turns it off by itself.
+
+    The kernel holds `_UNSENT` bytes and not megabytes, so that what is left here says whether a client reads.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+
+
+class BoundedFrames(WebSocketsSansIOProtocol):
+    """A WebSocket. Its messages have at most `largest` bytes, until somebody knows who asks (`allow_messages`)."""
+
+    largest: ClassVar[int]
+    scope: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn.max_message_size = self.largest
+        self.is_refused = False
+
+    async def send(self, message: Any) -> None:
+        """A client has a second to answer a close; uvicorn would wait ten with an open descriptor, and for ever for one
+        that does not read."""
+        await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_refused:
+            return
+        super().data_received(data)
+        # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(_UNREADABLE)
+            self.transport.close()
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)  # none when the handshake was refused
+        if scope is not None:
+            scope["extensions"][_CONNECTION] = self
+
+    def handle_text(self, event: Any) -> None:
+        super().handle_text(event)
+        event.data = b""  # websockets holds a connection's last frame until the next comes
+
+    def handle_bytes(self, event: Any) -> None:
+        super().handle_bytes(event)
+        event.data = b""
+
+    def handle_cont(self, event: Any) -> None:
+        if len(self.frames) < _MOST_PIECES:
+            super().handle_cont(event)
+            event.data = b""
+        elif not self.close_sent:
+            self.conn.fail(1009, "too many pieces")
+            self.frames = []
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        if self.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self.transport.abort()
+        elif not self.is_refused:
+            super().handle_ping()
+
+    def handle_parser_exception(self) -> None:
+        """Says why, and drops what still comes. uvicorn closes at once: with bytes unread that resets the connection,
+        and a client that is still sending never reads the reason."""
+        self.is_refused = self.close_sent = True
+        close = self.conn.close_sent
+        if close is not None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+
+
+def allow_messages(scope: Scope, largest: int) -> None:
+    """Messages of this WebSocket may have `largest` bytes from now on."""
+    if connection := _find_connection(scope):
+        connection.conn.max_message_size = largest
+
+
+def is_open(scope: Scope) -> bool:
+    """Whether this WebSocket's client is still there, as far as anybody knows."""
+    connection = _find_connection(scope)
+    return connection is None or not connection.transport.is_closing()
+
+
+def cut(scope: Scope) -> None:
+    """Ends this WebSocket without a word, for clients that do not read."""
+    connection = _find_connection(scope)
+    if connection is not None and not connection.is_refused:
+        connection.transport.abort()
+
+
+def _find_connection(scope: Scope) -> BoundedFrames | None:
+    found = scope.get("extensions", {}).get(_CONNECTION)
+    return found if isinstance(found, BoundedFrames) else None

@@ -5,49 +5,34 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
 
 from flowground.api import create_api
 from flowground.conversation import ConversationDoor
 from flowground.errors import ConfigError, StoreUnavailable
 from flowground.runtime import Runtime, install
-from flowground.settings import Settings, find_config
+from flowground.settings import LocalMode, Settings, find_config
+from flowground.shims.page_messages import SMALLEST
 from flowground.shims.uvicorn_server import find_server
-from flowground.web.chat_files import make_chat_file_routes
-from flowground.web.clients import ClientPatience, bound_clients
-from flowground.web.edge import Edge
-from flowground.web.ending import Ending
-from flowground.web.feedback_files import make_feedback_file_routes
-from flowground.web.first_load.files import FirstLoad
-from flowground.web.first_load.first_screen import apply_colors, compose_index
-from flowground.web.greeting import compose_greeting
-from flowground.web.log_lines import escape_log_lines
-from flowground.web.open_pages.chats import ChatSockets
-from flowground.web.open_pages.sockets import PageSockets
+from flowground.web.edge import Edge, Started
+from flowground.web.first_load import FirstLoad, apply_colors, compose_index
+from flowground.web.open_pages import OpenSockets
 from flowground.web.page_files import make_page_file_routes
-from flowground.web.process import allow_open_files, give_large_pieces_back
-from flowground.web.sent_files import SentFiles
+from flowground.web.process import Ending, allow_open_files, escape_log_lines, give_large_pieces_back
+from flowground.web.sent_files import SentFiles, make_file_routes
 from flowground.web.session_routes import make_session_routes
+from flowground.words import count
 
 _AT_ROOT = frozenset({"router", "home", "sign_in", "owner_code", "public_flow"})
 """Pages without an address of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """What serves requests once the lifespan has begun."""
-
-    runtime: Runtime
-    api: ASGIApp
-    pages: PageSockets
-    files: FirstLoad
-    chats: ChatSockets
+_DESCRIPTORS_A_WAITING, _MOST_WAITING = 4, 1_000
+"""A quarter of the process's descriptors may be connections without a whole request, and no more than so many: they
+hold 64 MB of half heads."""
 
 
 class Web:
@@ -58,31 +43,21 @@ class Web:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: _Started | None = None
+        self._running: Started | None = None
         sent = SentFiles()
         self.routes: Sequence[BaseRoute] = [
             *make_session_routes(self.get_runtime, sent),
-            *make_chat_file_routes(self.get_runtime, sent),
-            *make_feedback_file_routes(self.get_runtime, sent),
+            *make_file_routes(self.get_runtime, sent),
             *make_page_file_routes(self.get_runtime),
         ]
-        self.middleware: Sequence[Middleware] = [
-            Middleware(
-                Edge,
-                runtime=self.get_runtime,
-                api=lambda: self._started.api,
-                pages=lambda: self._started.pages,
-                files=lambda: self._started.files,
-                chats=lambda: self._started.chats,
-            )
-        ]
+        self.middleware: Sequence[Middleware] = [Middleware(Edge, started=lambda: self._started)]
 
     def get_runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
         return self._started.runtime
 
     @property
-    def _started(self) -> _Started:
+    def _started(self) -> Started:
         if self._running is None:
             raise RuntimeError("the server has not started")
         return self._running
@@ -96,15 +71,14 @@ class Web:
         paths = (route.path for route in self.routes if isinstance(route, Route))
         return {path.partition("{")[0] for path in paths if not path.endswith("/")}
 
-    def _make_doors(self, runtime: Runtime, *, descriptors: int) -> _Started:
+    def _start(self, runtime: Runtime, *, descriptors: int) -> Started:
         settings = runtime.settings
         apply_colors(settings.organization)  # before the first page is composed
-        return _Started(
+        return Started(
             runtime,
             api=create_api(self.get_runtime, allows_cors=settings.api.cors),
-            pages=PageSockets(settings.limits, descriptors=descriptors),
             files=FirstLoad(compose_index(settings), pages=self._list_pages(), routes=self._list_routes()),
-            chats=ChatSockets(ConversationDoor(runtime), settings.limits, descriptors=descriptors),
+            sockets=OpenSockets(ConversationDoor(runtime), settings.limits, descriptors=descriptors),
         )
 
     async def _open(self) -> Runtime:
@@ -123,13 +97,14 @@ class Web:
         runtime = await self._open()
         settings = runtime.settings
         descriptors = allow_open_files()
-        self._running = started = self._make_doors(runtime, descriptors=descriptors)
+        self._running = started = self._start(runtime, descriptors=descriptors)
         install(runtime)
         server = find_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
-        patience = ClientPatience(server, seconds=settings.limits.request_seconds)
         if server is not None:
-            bound_clients(server, descriptors=descriptors)
+            server.believe_no_header()
+            most = max(1, min(descriptors // _DESCRIPTORS_A_WAITING, _MOST_WAITING))
+            server.bound_connections(waiting=most, idle=settings.limits.request_seconds, frame=SMALLEST)
         give_large_pieces_back()
         say(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
@@ -140,9 +115,7 @@ class Web:
             yield
         finally:
             await ending.finish()
-            await patience.end()
-            started.pages.end()
-            started.chats.end()
+            started.sockets.end()
             install(None)
             await runtime.close()
             restore_log_records()
@@ -165,3 +138,33 @@ def _give_up(error: ConfigError | StoreUnavailable) -> NoReturn:
         say([error.hint])
     sys.stdout.flush()
     os._exit(1)
+
+
+_LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
+    "open": (
+        "No account was made yet, so only this computer is served (local mode): whoever uses it, and whatever forwards",
+        "to it, sees flows and chats. `local_mode: link` in config.yaml asks each browser for the link below.",
+        "Flow files, sharing, tokens, documents and the first account ask for the owner code once.",
+    ),
+    "link": ("No account was made yet: only this computer is served, and only browsers that opened this link.",),
+    "off": ("No account was made yet: only this computer is served, and only the page that makes the first one.",),
+}
+
+
+async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
+    """Lines for the terminal. The owner's code stands here and nowhere else."""
+    flows, problems = runtime.catalogue.list_flows(), runtime.catalogue.list_problems()
+    lines = [f"Flowground: {count(len(flows), 'flow')}, {len(problems)} with mistakes"]
+    for error in problems.values():
+        lines += [f"  {line}" for line in error.message.splitlines()]
+    is_local, mode = await runtime.sign_in.is_local_mode(), runtime.settings.local_mode
+    if address and not (is_local and mode != "open"):
+        lines.append(f"Open {address}")
+    if is_local:
+        code = runtime.sign_in.owner_code
+        lines += ["", *_LOCAL_MODE[mode], f"The owner code: {code}"]
+        if address:
+            lines.append(f"{'Or open' if mode == 'open' else 'Open'} {address}/?code={quote(code)}")
+    elif not await runtime.sign_in.has_admin():
+        lines.append("No admin can sign in: python -m flowground members add NAME --role admin")
+    return lines

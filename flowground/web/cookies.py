@@ -1,17 +1,25 @@
-"""Our three cookies, all kept from scripts: who signed in, which visitor this is, and who signed in here before.
+"""Our three cookies, all kept from scripts: who signed in, which browser this is, and who signed in here before.
 
 Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
 others. Where nobody can tell whether it is https both spellings count, the one with the prefix first.
+
+Every browser gets a name of its own when it loads its first page. It tells visitors without sign-in apart, and one-time
+tickets are bound to it. Before there was this cookie, a visitor was known by Streamlit's XSRF cookie, which scripts can
+read; before there was https, by one that other hosts can set. What was kept under those moves to a new name, once.
 """
 
 import re
-from collections.abc import Iterator
+import secrets
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Message, Scope, Send
 
+from flowground.caller import Caller
+from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.web.origin import is_https
 
@@ -147,3 +155,87 @@ def _match_needed(name: str) -> re.Pattern[bytes]:
     """Finds our cookies and Streamlit's XSRF cookie among many."""
     ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor)?"
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())
+
+
+_DAYS = 400
+"""The longest that browsers keep a cookie."""
+_GIVEN_WITH = (200, 304)
+"""Answers that give a name: a browser may have kept the page, and lost its cookies."""
+_MOST_MOVING = 1_000
+_MOVING_SECONDS = 10.0
+
+
+class Visitors:
+    """Gives browsers their names. One for the process."""
+
+    def __init__(self, runtime: Callable[[], Runtime]) -> None:
+        self._runtime = runtime
+        self._moving: dict[str, float] = {}
+        """Former name -> until when no other answer gives one for it: several tabs may load at once."""
+
+    async def name_browser(self, scope: Scope, send: Send) -> Send:
+        """`send` that gives the browser its name with the answer, where it loads a page and has none."""
+        if not _loads_a_page(scope):
+            return send
+        settings = self._runtime().settings
+        sent = read_cookies(scope, settings)
+        if sent.visitor:
+            return send
+        given = await self._make_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
+        if given is None:
+            return send
+        answer = Response()
+        is_secure = is_https(scope, settings.public_url)
+        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_DAYS, is_secure=is_secure)
+        cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
+
+        async def send_with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _GIVEN_WITH:
+                message = {**message, "headers": [*message.get("headers", ()), *cookies]}
+            await send(message)
+
+        return send_with_cookies
+
+    async def _make_name(self, *former: str) -> str | None:
+        """One that nobody knows, under which now stands what was said under a former name.
+
+        None while that goes out with another answer: the browser has it then. It is told once, since whoever made the
+        browser send a former name knows that one too.
+        """
+        new = secrets.token_hex(16)
+        for old in former if self._runtime().access.allow_public else ():
+            now = time.monotonic()
+            if self._moving.get(old, 0.0) > now:
+                return None
+            if not old:
+                continue
+            self._moving[old] = now + _MOVING_SECONDS
+            if await self._runtime().access.carry_over(old, new):
+                while len(self._moving) > _MOST_MOVING:
+                    self._moving.pop(next(iter(self._moving)))
+                return new
+            self._moving.pop(old, None)
+        return new
+
+
+def _loads_a_page(scope: Scope) -> bool:
+    """A document, or what Streamlit's frontend asks for before it opens (and opens again) its socket."""
+    if scope["method"] != "GET":
+        return False
+    accepted = b"".join(value for name, value in scope["headers"] if name == b"accept")
+    return scope["path"].endswith("/_stcore/health") or b"text/html" in accepted
+
+
+async def find_caller(
+    runtime: Runtime, sent: SentCookies, *, is_local: bool, shared_flow: str | None = None
+) -> Caller | None:
+    """A member, the local owner where nobody has an account yet, or a visitor of the flow whose shareable playground
+    is asked for; None for nobody. Raises StoreUnavailable."""
+    found = [caller for cookie in sent.sign_ins if (caller := await runtime.sign_in.verify_cookie(cookie)) is not None]
+    if is_local:
+        owner = next((caller for caller in found if caller.kind == "local" and caller.is_proven), None)
+        return owner or Caller(kind="local", id="owner", role="admin", is_proven=False)
+    member = next((caller for caller in found if caller.kind == "member"), None)
+    if member is None and shared_flow is not None:
+        return await runtime.access.admit_visitor(sent.visitor, shared_flow)
+    return member

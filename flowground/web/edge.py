@@ -4,67 +4,65 @@
 - A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
   that a client cannot set (its own copies are dropped).
 - Cookies that are costly to read are dropped before anything reads one, and all of them for the API.
-- A conversation's socket (open_pages/chats.py) goes past Streamlit, as the API does.
+- A conversation's socket (open_pages.py) goes past Streamlit, as the API does.
 - Of what Streamlit would serve only what pages need is served (paths.py), and a page's socket is bounded
-  (open_pages/sockets.py). What a page's first load consists of is served here (first_load/files.py).
+  (open_pages.py). What a page's first load consists of is served here (first_load.py).
 - Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.caller import Caller, PageHeader
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
-from flowground.web.address import Proxies, name_address
-from flowground.web.callers import find_caller
-from flowground.web.cookies import RawHeaders, drop_all_cookies, drop_costly_cookies, take_cookies
-from flowground.web.first_load.files import FirstLoad
-from flowground.web.open_pages.chats import PATH as CHAT_PATH
-from flowground.web.open_pages.chats import ChatSockets, read_address
-from flowground.web.open_pages.sockets import PageSockets, name_page_owner
-from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
+from flowground.web.cookies import (
+    RawHeaders,
+    Visitors,
+    drop_all_cookies,
+    drop_costly_cookies,
+    find_caller,
+    take_cookies,
+)
+from flowground.web.first_load import FirstLoad
+from flowground.web.open_pages import CHAT_PATH, OpenSockets, name_page_owner, read_address
+from flowground.web.origin import Proxies, find_own_origin, is_from_this_computer, is_https, name_address
 from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_prefix
-from flowground.web.response_headers import add_headers
-from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
 """How every PageHeader begins."""
 
 
-class Edge:
-    """ASGI middleware. What it is given beside the app is asked for at each request: the app is built before it."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What serves requests once the process has started."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        runtime: Callable[[], Runtime],
-        api: Callable[[], ASGIApp],
-        pages: Callable[[], PageSockets],
-        files: Callable[[], FirstLoad],
-        chats: Callable[[], ChatSockets],
-    ) -> None:
+    runtime: Runtime
+    api: ASGIApp
+    files: FirstLoad
+    sockets: OpenSockets
+
+
+class Edge:
+    """ASGI middleware. What it needs beside the app is asked for at each request: the app is built before it."""
+
+    def __init__(self, app: ASGIApp, *, started: Callable[[], Started]) -> None:
         self.app = app
-        self.runtime = runtime
-        self.api = api
+        self._started = started
         self._proxies: Proxies | None = None
-        self._visitors = Visitors(runtime)
-        self.pages = pages
-        self._files = files
-        self.chats = chats
+        self._visitors = Visitors(lambda: started().runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             if self._proxies is None:
-                self._proxies = Proxies(self.runtime().settings.trusted_proxies)
+                self._proxies = Proxies(self._started().runtime.settings.trusted_proxies)
             self._proxies.settle(scope)
             self._bound_cookies(scope)
         if scope["type"] == "http":
@@ -86,11 +84,11 @@ class Edge:
         if is_api(scope["path"]):
             scope["headers"] = drop_all_cookies(headers)
         else:
-            scope["headers"] = drop_costly_cookies(headers, self.runtime().settings.cookie.name)
+            scope["headers"] = drop_costly_cookies(headers, self._started().runtime.settings.cookie.name)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
-        runtime = self.runtime()
+        runtime = self._started().runtime
         is_secure = is_https(scope, runtime.settings.public_url)
         send = add_headers(send, is_for_api=is_api(scope["path"]), is_secure=is_secure)
         sign_in = runtime.sign_in
@@ -99,7 +97,7 @@ class Edge:
             return
         if is_api(scope["path"]):
             # Past Streamlit's own middleware: its sessions and compression would cost a run a tenth of its time.
-            await self.api()(scope, receive, send)
+            await self._started().api(scope, receive, send)
             return
         inner, _ = strip_flow_prefix(scope)
         if not is_served(inner["path"]):
@@ -111,7 +109,7 @@ class Edge:
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _drop_ours(scope)}
         send = await self._visitors.name_browser(inner, send)
-        files = self._files()
+        files = self._started().files
         answer = await files.find_answer(inner)
         if answer is None and files.is_nowhere(inner["path"]):
             answer = refusal.explain_missing(scope)
@@ -119,7 +117,7 @@ class Edge:
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
-        runtime = self.runtime()
+        runtime = self._started().runtime
         origin = find_own_origin(scope, runtime.settings.public_url)
         is_local = origin is not None and await runtime.sign_in.is_local_mode()
         if origin is None or (is_local and not is_from_this_computer(scope)):
@@ -135,7 +133,7 @@ class Edge:
         sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, is_secure=is_secure)
         caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=flow)
         if is_chat:
-            await self.chats().serve(scope, receive, send, caller=caller)
+            await self._started().sockets.serve_chat(scope, receive, send, caller=caller)
             return
         told = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
         if caller is not None:
@@ -143,20 +141,20 @@ class Edge:
         if flow is not None:
             told[PageHeader.FLOW] = flow.encode()
         inner = {**inner, "headers": _tell_page(headers, told, origin)}
-        await self.pages().serve(self.app, inner, receive, send, caller=caller)
+        await self._started().sockets.serve_page(self.app, inner, receive, send, caller=caller)
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
         """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
         if scope["path"] == CHAT_PATH:
-            await self.chats().show_outage(error, scope, receive, send)
+            await self._started().sockets.show_outage(error, scope, receive, send)
             return
-        settings = self.runtime().settings
+        settings = self._started().runtime.settings
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = strip_flow_prefix(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
         told = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
         inner = {**inner, "headers": _tell_page(headers, told, origin or "")}
-        await self.pages().serve(self.app, inner, receive, send, caller=None)
+        await self._started().sockets.serve_page(self.app, inner, receive, send, caller=None)
 
 
 def _drop_ours(scope: Scope) -> RawHeaders:
@@ -175,3 +173,51 @@ def _write_header(caller: Caller) -> bytes:
     known: dict[str, Any] = asdict(caller)
     known.pop("flows")  # a token's scope; tokens do not open pages
     return json.dumps(known).encode("ascii")
+
+
+ResponseHeader = tuple[bytes, bytes]
+
+_EVERYWHERE: list[ResponseHeader] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
+_API: list[ResponseHeader] = [*_EVERYWHERE, (b"content-security-policy", b"frame-ancestors 'none'")]
+_SENSORS = (
+    "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
+    "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get", "serial", "usb",
+)  # fmt: skip
+"""What no page of ours uses. Fullscreen and the clipboard it does."""
+# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there, nor by
+# a link whose host's name is looked up ahead. Streamlit needs inline styles, its charts and st.html need inline scripts
+# and eval.
+_PAGES: list[ResponseHeader] = [
+    *_EVERYWHERE,
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-dns-prefetch-control", b"off"),
+    (b"permissions-policy", ", ".join(f"{name}=()" for name in _SENSORS).encode()),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+        b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        b"frame-ancestors 'self'",
+    ),
+]
+# This host only, and a year: subdomains are somebody else's to promise.
+_SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
+
+
+def add_headers(send: Send, *, is_for_api: bool, is_secure: bool) -> Send:
+    """`send` that adds what belongs to an answer of the API, or of a page. What the answer says itself stays."""
+    extra = _API if is_for_api else _PAGES
+    if is_secure:
+        extra = [*extra, _SECURE]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            named = {name.lower() for name, _ in message.get("headers", ())}
+            message = {**message, "headers": [*message.get("headers", ()), *(h for h in extra if h[0] not in named)]}
+        await send(message)
+
+    return send_with_headers

@@ -1,4 +1,4 @@
-"""What is set for the whole process: how many files it may have open, and that free memory goes back to the system.
+"""What is set for the whole process: open files, memory, lines of the log, and how the process ends.
 
 Measured with glibc 2.41 and Python 3.11: after nine messages of 24 MB, a process that does nothing of this keeps 550 MB
 for good, since glibc keeps what it once got in large pieces. Some of what belonged to a page that ended is held by
@@ -8,8 +8,15 @@ reference cycles until Python collects.
 import asyncio
 import ctypes
 import gc
+import logging
+import re
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from flowground.runtime import Runtime
+from flowground.shims.uvicorn_server import UvicornServer
 
 _ENOUGH = 65_536
 """Files. No process of ours needs more, and children that look at each possible descriptor inherit the number."""
@@ -50,22 +57,25 @@ def give_large_pieces_back() -> None:
 
 
 class Tidying:
-    """Gives free memory back once many pages have ended and it is quiet again. On one loop."""
+    """Gives free memory back once pages have ended and it is quiet again. On one loop."""
 
     def __init__(self) -> None:
         self._open = 0
         self._ended = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def note_start(self) -> None:
+    @contextmanager
+    def note_page(self) -> Iterator[None]:
+        """Around a page, while it is open."""
         self._open += 1
-
-    def note_end(self) -> None:
-        self._open -= 1
-        self._ended += 1
-        if self._ended >= _ENDED:
-            self.end()
-            self._timer = asyncio.get_running_loop().call_later(_QUIET, self._tidy)
+        try:
+            yield
+        finally:
+            self._open -= 1
+            self._ended += 1
+            if self._ended >= _ENDED:
+                self.end()
+                self._timer = asyncio.get_running_loop().call_later(_QUIET, self._tidy)
 
     def end(self) -> None:
         if self._timer:
@@ -88,3 +98,87 @@ def _load_libc() -> ctypes.CDLL:
     if sys.platform == "win32":
         raise OSError("no libc")
     return ctypes.CDLL(None)
+
+
+LONGEST = 2_000
+"""Characters of one message."""
+_MOST_LINES = 100
+"""Lines of a traceback, counted from its end."""
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters (line ends and escape sequences of terminals among them), and what turns the direction of text."""
+_SESSION = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+"""Streamlit's id of a page, by which its owner comes back to it; eight digits are enough to tell pages apart."""
+
+
+def escape_log_lines() -> Callable[[], None]:
+    """From now on, for every logger; returns what ends it."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(_OneLine)
+    return lambda: logging.setLogRecordFactory(before)
+
+
+class _OneLine(logging.LogRecord):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if self.name == "uvicorn.access" and isinstance(self.args, tuple):
+            # uvicorn 0.54 formats these itself, past getMessage.
+            self.args = tuple(_escape(part) if isinstance(part, str) else part for part in self.args)
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's own name
+        said = super().getMessage().rstrip("\r\n")
+        if self.name.startswith("streamlit"):
+            said = _SESSION.sub(r"\1…", said)
+        return _escape(said)
+
+    @property
+    def exc_text(self) -> str | None:
+        """A traceback keeps its lines, and none of them begins where a line of the log begins."""
+        return self.__dict__.get("exc_text")
+
+    @exc_text.setter
+    def exc_text(self, text: str | None) -> None:
+        if text:
+            text = "\n".join(f"  {_escape(line)}" for line in text.split("\n")[-_MOST_LINES:])
+        self.__dict__["exc_text"] = text
+
+
+def _escape(said: str) -> str:
+    escaped = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), said[:LONGEST])
+    return escaped[:LONGEST] + (f"… ({len(said):,} characters)" if len(said) > LONGEST else "")
+
+
+_AFTER_GRACE = 3
+"""Seconds that ended answers have to reach their readers before uvicorn cuts the connections."""
+
+
+class Ending:
+    """Made while the loop runs, on its thread; takes the signals over from uvicorn and passes them on."""
+
+    def __init__(self, runtime: Runtime, *, server: UvicornServer | None, grace: float) -> None:
+        self._runtime = runtime
+        self._grace = grace
+        self._loop = asyncio.get_running_loop()
+        self._stopping: asyncio.Task[None] | None = None
+        self._server = server
+        if server is not None:
+            server.take_signals(self._end_by, cut_after=_AFTER_GRACE)
+
+    async def finish(self) -> None:
+        """Waits for what a signal began; without a signal running answers get their grace now."""
+        if self._stopping is None:
+            self._stop(self._grace)
+        while (stopping := self._stopping) is not None and not stopping.done():
+            await asyncio.wait({stopping})
+
+    def _end_by(self, number: int) -> None:
+        """The first signal begins the grace, the second ends it."""
+        server = self._server
+        assert server is not None  # noqa: S101 - without a server no signal is taken over
+        server.stop_listening()
+        stopping = self._stop(self._grace if self._stopping is None else 0)
+        stopping.add_done_callback(lambda _: server.end(number))
+
+    def _stop(self, grace: float) -> asyncio.Task[None]:
+        self._stopping = self._loop.create_task(self._runtime.stop_runs(grace))
+        return self._stopping

@@ -8,7 +8,7 @@ import streamlit as st
 from flowground.ui.page.caller import read_shared_flow
 
 _ADDRESS = "/export/chat"
-"""The route in flowground/web/chat_files.py."""
+"""The route in flowground/web/sent_files.py."""
 _FORMATS: Mapping[str, tuple[str, str]] = {
     "markdown": ("Markdown", "To read, print, or paste into a document."),
     "json": ("JSON", "For programs: each message with its time and state."),

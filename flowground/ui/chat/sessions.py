@@ -168,7 +168,7 @@ def _draw_row(
 
 
 def _draw_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
-    """To a conversation, at an address of this page; pressed, it does what the button does (web/first_load/head.js).
+    """To a conversation, at an address of this page; pressed, it does what the button does (web/head.js).
 
     Streamlit's own link to the page where it stands leaves the address as it was.
     """

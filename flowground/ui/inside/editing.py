@@ -110,7 +110,7 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
 
 
 def _draw_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
-    """Of what is not saved flowground/web/first_load/head.js tells who leaves the page."""
+    """Of what is not saved flowground/web/head.js tells who leaves the page."""
     with st.container(width="content", key="edit:unsaved" if is_changed else "edit:saved"):
         if wired is None:
             st.caption(f":red[{words.count(len(problems), 'mistake')}, so it can be neither saved nor tried.]")

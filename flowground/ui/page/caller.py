@@ -101,7 +101,7 @@ def read_browser_id() -> str:
 
 
 def read_address() -> str:
-    """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
+    """Where the visitor comes from, for counting: what flowground/web/origin.py settled when the socket opened."""
     return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
 
 

@@ -35,7 +35,7 @@ from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 _ADDRESS = "/export/feedback"
-"""The route in flowground/web/feedback_files.py."""
+"""The route in flowground/web/sent_files.py."""
 _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
 _DAYS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}

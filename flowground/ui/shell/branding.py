@@ -46,5 +46,5 @@ _draw_choice = st.components.v2.component(
 
 
 def draw_look() -> None:
-    """System, light or dark; kept in the browser, for all pages (flowground/web/first_load/head.js)."""
+    """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
     _draw_choice(key="look")

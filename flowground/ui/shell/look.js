@@ -1,4 +1,4 @@
-// What is chosen, and how it is kept, is `flowground.look` of flowground/web/first_load/head.js.
+// What is chosen, and how it is kept, is `flowground.look` of flowground/web/head.js.
 export default ({ parentElement }) => {
   const buttons = [...parentElement.querySelectorAll("button")];
   const show = () => {

@@ -1,4 +1,4 @@
-// Runs before Streamlit's scripts. What stands in capitals is filled in by first_screen.py.
+// Runs before Streamlit's scripts. What stands in capitals is filled in by first_load.py.
 (() => {
   const shared = location.pathname.match(/^\/public_flow\/[^/]+/);
   window.__streamlit = {

@@ -1,0 +1,203 @@
+"""What a browser is sent before the first message of a page: index.html, and Streamlit's scripts and styles.
+
+Streamlit sends 2.7 MB of them uncompressed, and again below each `/public_flow/…`. Here they are sent once for all
+pages, compressed, and kept by browsers: 1.2 MB at most. Each file is compressed when it is first asked for and kept for
+the process: 8 MB if all of them are, 0.6 MB for those that our pages need. So are the files built from `frontend/`, at
+`/assets/…`.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import json
+import re
+from base64 import b64encode
+from collections.abc import Collection, Mapping
+from html import escape
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
+
+from flowground.assets import find_asset, list_assets
+from flowground.settings import Settings
+from flowground.settings.organization import OrganizationSettings
+from flowground.shims import page_files
+from flowground.web import paths
+from flowground.yaml_file.colors import make_lighter
+
+_LEVEL = 9
+_FOR_GOOD = "public, immutable, max-age=31536000"
+"""Their names hold a digest of what they are."""
+_ASK_AGAIN = "private, no-cache"
+"""Not by caches that people share: the answer may give a browser its name."""
+_KINDS = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".txt": "text/plain",
+    ".webp": "image/webp",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+}
+_AT_ROOT = frozenset({"/home", "/sign_in"})
+"""Pages that stand at `/`; somebody may type their names."""
+_ICON = "/app/static/icon.svg"
+_FONT = "/app/static/inter-latin.woff2"
+_OPTIONS = {
+    "primary": "primaryColor",
+    "background": "backgroundColor",
+    "sidebar": "sidebar.backgroundColor",
+    "text": "textColor",
+}
+"""What Streamlit calls the colours of config.yaml."""
+ELEMENTS = ("BidiComponent", "Button", "Html", "PageLink")
+"""What Streamlit's scripts fetch when the first of the kind is drawn."""
+_IMPORT = re.compile(r'(?:from|import)\s*"\./([^"]+\.js)"')
+
+
+class FirstLoad:
+    """Answers for one process. `index` is what stands at each of `pages`, which are named by the first and only part
+    of their address; `routes` is what else we serve."""
+
+    def __init__(self, index: str, *, pages: Collection[str], routes: Collection[str]) -> None:
+        self._pages = pages
+        self._routes = routes
+        self._files: Mapping[str, Path] = page_files.find_files() | list_assets()
+        self._compressed: dict[str, bytes] = {}
+        self._index = index.encode()
+        self._small_index = gzip.compress(self._index, _LEVEL)
+        self._index_tag = f'W/"{hashlib.sha256(self._index).hexdigest()[:20]}"'
+
+    async def find_answer(self, scope: Scope) -> Response | None:
+        """None for what somebody else serves."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return None
+        path: str = scope["path"]
+        headers = Headers(scope=scope)
+        if path in self._files:
+            return await self._answer_file(path, headers)
+        if paths.is_page(path, self._pages):
+            return self._answer_index(headers)
+        return RedirectResponse("/") if path in _AT_ROOT else None
+
+    def is_nowhere(self, path: str) -> bool:
+        """Whether nobody else serves it either."""
+        return paths.is_nowhere(path, self._routes)
+
+    def _answer_index(self, headers: Headers) -> Response:
+        is_small = takes_gzip(headers)
+        about = _describe(self._index_tag, _ASK_AGAIN, is_small=is_small)
+        if _has_already(headers, self._index_tag):
+            return Response(status_code=304, headers=about)
+        body = self._small_index if is_small else self._index
+        return Response(body, headers=about, media_type="text/html")
+
+    async def _answer_file(self, path: str, headers: Headers) -> Response:
+        tag = f'W/"{path.rpartition("/")[2]}"'
+        is_small = page_files.is_text(self._files[path]) and takes_gzip(headers)
+        about = _describe(tag, _FOR_GOOD, is_small=is_small)
+        if _has_already(headers, tag):
+            return Response(status_code=304, headers=about)
+        if is_small:
+            body = self._compressed.get(path) or await asyncio.to_thread(self._make_small, path)
+        else:
+            body = await asyncio.to_thread(page_files.read_file, self._files[path])
+        return Response(body, headers=about, media_type=_KINDS[self._files[path].suffix])
+
+    def _make_small(self, path: str) -> bytes:
+        """Two at once for the same file do the same."""
+        self._compressed[path] = gzip.compress(page_files.read_file(self._files[path]), _LEVEL)
+        return self._compressed[path]
+
+
+def takes_gzip(headers: Headers) -> bool:
+    """Whether the client said so; `gzip;q=0` says no."""
+    for part in headers.get("accept-encoding", "").lower().split(","):
+        name, _, options = part.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return options.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def _has_already(headers: Headers, tag: str) -> bool:
+    return tag in headers.get("if-none-match", "")
+
+
+def _describe(tag: str, kept: str, *, is_small: bool) -> dict[str, str]:
+    """`tag` is weak: it is the same file, compressed or not."""
+    about = {"cache-control": kept, "etag": tag, "vary": "Accept-Encoding"}
+    return about | {"content-encoding": "gzip"} if is_small else about
+
+
+def apply_colors(organization: OrganizationSettings) -> None:
+    """The organization's, in place of those of .streamlit/config.toml, for the process."""
+    for kind, colors in (("light", organization.colors.light), ("dark", organization.colors.dark)):
+        for name, option in _OPTIONS.items():
+            if color := getattr(colors, name):
+                page_files.set_color(kind, option, color)
+        if colors.primary:
+            link = colors.primary if kind == "light" else make_lighter(colors.primary)
+            page_files.set_color(kind, "linkColor", link)
+
+
+def compose_index(settings: Settings) -> str:
+    """index.html, the same for every page and caller: with the organization's name and icon, and its background from
+    the first moment, light or dark."""
+    organization = settings.organization
+    modules = find_chat_modules(page_files.write_index(head=""))
+    script = _read("head.js").replace("SIDEBAR_KEY", page_files.SIDEBAR_KEY)
+    for word, value in (("LOOKS", page_files.describe_looks()), ("CHAT_MODULES", modules)):
+        script = script.replace(word, json.dumps(value).replace("</", "<\\/"))
+    return page_files.write_index(
+        head=f"""<title>{escape(organization.name)}</title>
+    <link rel="icon" href="{_find_icon(organization)}">
+    <link rel="preload" href="{_FONT}" as="font" type="font/woff2" crossorigin>
+    <style>{_write_styles(organization)}</style>
+    <script>{script}</script>"""
+    )
+
+
+def _find_icon(organization: OrganizationSettings) -> str:
+    """Its own one in the page itself, so that nobody has to ask for it."""
+    if organization.icon is None:
+        return _ICON
+    kind = _KINDS[organization.icon.suffix.lower()]
+    return f"data:{kind};base64,{b64encode(organization.icon.read_bytes()).decode()}"
+
+
+def _write_styles(organization: OrganizationSettings) -> str:
+    """With the organization's name, for the places where it stands beside the icon; without where a logo says it."""
+    styles = _read("head.css")
+    for kind in ("light", "dark"):
+        for word, name in (("PAPER", "backgroundColor"), ("ACCENT", "primaryColor")):
+            styles = styles.replace(f"{kind.upper()}_{word}", page_files.read_color(kind, name))
+    if organization.logo:
+        return styles
+    letters = (letter if letter.isalnum() else f"\\{ord(letter):x} " for letter in organization.name)
+    return styles + f':root {{ --fg-name: "{"".join(letters)}" }}'
+
+
+def _read(file: str) -> str:
+    """Without its lines of comment: every page begins with it."""
+    return re.sub(r"^ *//.*\n", "", (Path(__file__).parent / file).read_text("utf-8"), flags=re.MULTILINE)
+
+
+def find_chat_modules(index: str) -> list[str]:
+    """The scripts that a page with a conversation comes to need, fetched at once and not one after the other: their
+    addresses, with those of all that they import; without what `index` names."""
+    files: Mapping[str, Path] = page_files.find_files() | list_assets()
+    wanted = [page_files.find_script(name) for name in ELEMENTS] + [find_asset("chat.js")]
+    found: list[str] = []
+    while wanted:
+        address = wanted.pop(0)
+        if address in found or address in index:
+            continue
+        found.append(address)
+        folder = address.rpartition("/")[0]
+        wanted += [f"{folder}/{name}" for name in _IMPORT.findall(files[address].read_text("utf-8"))]
+    return found

@@ -1,1 +1,0 @@
-"""What a browser is sent before the first message of a page: index.html, and Streamlit's scripts and styles."""

@@ -1,0 +1,336 @@
+"""The WebSockets of pages and of their conversations: how many there may be, and what each may send.
+
+A *guest* here is whoever has not signed in: somebody at the sign-in page, or a visitor of a flow that is shared in
+public. Guests share what this file gives them: so many of one address, so many in all, one idle time, one size of a
+page's message, and turns. People who are signed in are never refused because of guests; each has many, and no more.
+What a proxy in front does better (how often one address may come) docs/proxies.md says.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowground.caller import Caller, Owner
+from flowground.conversation import ConversationDoor
+from flowground.conversation.door import SocketEnds, TooManyOpen, refuse_socket
+from flowground.errors import FlowgroundError, NotSignedIn, StoreUnavailable
+from flowground.settings import Limits
+from flowground.shims.page_messages import SMALLEST
+from flowground.shims.uvicorn_server import allow_messages, cut, is_open
+from flowground.web.origin import name_address
+from flowground.web.process import Tidying
+
+CHAT_PATH = "/chat"
+_BYTES_A_CHARACTER = 4
+"""UTF-8 has no longer ones."""
+_BESIDE_THE_MESSAGE = 64_000
+"""Bytes of everything a chat page says with a message."""
+_LARGEST = 3_000_000
+"""Bytes of a message of somebody who is signed in: an override of every text field of a flow goes along with each."""
+_DESCRIPTORS_A_GUEST = 16
+"""Guests get a quarter of the process's descriptors: each page takes four."""
+_MOST_A_PERSON = 200
+"""Pages of somebody who is signed in that are open at once, on all devices; also their conversations' sockets."""
+_PAGES_A_SECOND, _FRAMES_A_SECOND = 12, 80
+"""Messages of all guests together: a page takes 20 ms to draw, a conversation's frame 3 ms to answer, so that guests
+get a quarter of one core for each."""
+_READS_A_SECOND = 10
+"""Frames of one person, on all their sockets, for which the store is read."""
+_BURST = 120
+"""How many need not wait after a quiet time: ten tabs come back at once after a restart."""
+_TAKE_IN = 2
+"""Seconds a client has to take in that its page is closed."""
+_LONGEST_ZONE = 100
+_TOO_MANY_YOURS = "you have too many pages open; close some of them"
+_TOO_MANY = "too many people who are not signed in have a page open; try again later"
+
+
+class Pace:
+    """So many a second, and `_BURST` at once after a quiet time."""
+
+    def __init__(self, a_second: float) -> None:
+        self._pause = 1 / a_second
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Takes the next turn, and returns when it is due."""
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next, now - _BURST * self._pause) + self._pause
+        if (left := self._next - now) > 0:
+            await asyncio.sleep(left)
+
+
+class GuestTurns:
+    """Guests' messages, at one pace. Addresses take turns: one message of each waits for the pace, the others behind
+    it, so that many pages of one address do not keep somebody at another one waiting."""
+
+    def __init__(self, a_second: float) -> None:
+        self._pace = Pace(a_second)
+        self._addresses: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def wait(self, socket: "OpenSocket") -> None:
+        """Returns when it is the turn of this socket's message, or the socket is closed."""
+        async with self._addresses.setdefault(socket.address, asyncio.Lock()):
+            if socket.is_open:
+                await self._pace.wait()
+
+
+class OpenSocket:
+    """One WebSocket as the app behind the edge sees it: bounded, and closable from outside. `turns`: a guest's."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        largest: int,
+        kind: Literal["bytes", "text"] = "bytes",
+        turns: GuestTurns | None = None,
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._kind = kind
+        self._largest = largest
+        self._turns = turns
+        self._has_ended = False
+        self._closing: asyncio.Task[None] | None = None
+        self.address = name_address(scope)
+        self.has_asked = False
+        self.active_at = asyncio.get_running_loop().time()
+        """When its client last said something, by the loop's clock."""
+        allow_messages(scope, largest)
+
+    @property
+    def is_open(self) -> bool:
+        return not self._has_ended and is_open(self._scope)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "websocket.receive" or self._has_ended:
+            return message
+        data = message.get(self._kind)
+        if data is None:
+            return await self._refuse(1003, "that kind of message is not understood")
+        if len(data) > self._largest:  # in bytes the connection has counted a text
+            return await self._refuse(1009, "the message is too large")
+        self.has_asked, self.active_at = True, asyncio.get_running_loop().time()
+        if self._turns is not None:
+            await self._turns.wait(self)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What comes after the end goes nowhere: for an error Streamlit 1.67 and Starlette log two tracebacks."""
+        if self._has_ended:
+            return
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError):  # of uvicorn 0.54: the client is gone, or did not answer its pings
+            if message["type"] != "websocket.send":
+                raise
+            self._has_ended = True
+            self.cut()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Says why, or cuts the connection when its client does not read."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        with suppress(Exception):  # it may be gone by itself
+            async with asyncio.timeout(_TAKE_IN):
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+        self.cut()
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """As `close`; returns at once."""
+        self._closing = asyncio.get_running_loop().create_task(self.close(code, reason))
+
+    def cut(self) -> None:
+        """Ends the connection without a word."""
+        cut(self._scope)
+
+    async def _refuse(self, code: int, reason: str) -> Message:
+        await self.close(code, reason)
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+class Places:
+    """Of all sockets of one kind, pages or conversations: who has how many. On one loop.
+
+    A guest's socket that asks for nothing within `idle` seconds is closed.
+    """
+
+    def __init__(self, *, most: int, most_an_address: int, idle: float) -> None:
+        """`most` of all guests together."""
+        self.most = most
+        self.most_an_address = min(most, most_an_address)
+        self._idle = idle
+        self._guests: dict[OpenSocket, None] = {}
+        self._people = Counter[Owner]()
+
+    @contextmanager
+    def hold_for_person(self, owner: Owner) -> Iterator[bool]:
+        """One place while the block runs; False where this person has as many as anybody may."""
+        self._people[owner] += 1
+        try:
+            yield self._people[owner] <= _MOST_A_PERSON
+        finally:
+            self._people[owner] -= 1
+            self._people += Counter()
+
+    @contextmanager
+    def hold_for_guest(self, socket: OpenSocket) -> Iterator[bool]:
+        """One place while the block runs, unless somebody else needs it more; False where there is none."""
+        if not self._make_room(socket.address):
+            yield False
+            return
+        self._guests[socket] = None
+        silence = asyncio.get_running_loop().call_later(self._idle, _close_silent, socket)
+        try:
+            yield True
+        finally:
+            silence.cancel()
+            self._guests.pop(socket, None)
+
+    def _make_room(self, address: str) -> bool:
+        """Where all places are taken the address with most pages loses the one that was silent longest, if it keeps as
+        many as the newcomer's has then; else one goes that was silent for the idle time. An address that has its share
+        gets nobody else's place."""
+        counts = Counter(socket.address for socket in self._guests)
+        if counts[address] < self.most_an_address and len(self._guests) < self.most:
+            return True
+        idle = asyncio.get_running_loop().time() - self._idle
+        if counts[address] >= self.most_an_address:
+            going = [socket for socket in self._guests if socket.address == address and socket.active_at <= idle]
+        elif (fullest := max(counts.values())) > counts[address] + 1:
+            going = [socket for socket in self._guests if counts[socket.address] == fullest]
+        else:
+            going = [socket for socket in self._guests if socket.active_at <= idle]
+        if not going:
+            return False
+        gone = min(going, key=lambda socket: socket.active_at)
+        del self._guests[gone]
+        gone.close_soon(1013, _TOO_MANY)
+        return True
+
+
+def _close_silent(socket: OpenSocket) -> None:
+    """A browser asks at once; whoever does not holds a place for nothing."""
+    if not socket.has_asked:
+        socket.close_soon(1008, "nothing was asked")
+
+
+class OpenSockets:
+    """All of this process. `descriptors` is how many files it may have open."""
+
+    def __init__(self, conversations: ConversationDoor, limits: Limits, *, descriptors: int) -> None:
+        self._conversations = conversations
+        self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
+        self._largest = max(_LARGEST, self._message_bytes)
+        bounds = {
+            "most": max(1, min(limits.guest_pages, descriptors // _DESCRIPTORS_A_GUEST)),
+            "most_an_address": limits.guest_pages_per_address,
+        }
+        self.pages = Places(**bounds, idle=limits.request_seconds)
+        self._chats = Places(**bounds, idle=limits.request_seconds)
+        self._page_turns, self._chat_turns = GuestTurns(_PAGES_A_SECOND), GuestTurns(_FRAMES_A_SECOND)
+        self._reads: WeakValueDictionary[Owner, Pace] = WeakValueDictionary()
+        self._tidying = Tidying()
+
+    def end(self) -> None:
+        """Cancels what would be done later by itself."""
+        self._tidying.end()
+        self._conversations.close()
+
+    async def serve_page(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None
+    ) -> None:
+        """Runs `app` for one page until it is closed."""
+        with self._tidying.note_page():
+            if caller is None or caller.kind == "visitor":
+                page = OpenSocket(scope, receive, send, largest=SMALLEST, turns=self._page_turns)
+                place, why = self.pages.hold_for_guest(page), _TOO_MANY
+            else:
+                page = OpenSocket(scope, receive, send, largest=self._largest)
+                place, why = self.pages.hold_for_person(caller.owner), _TOO_MANY_YOURS
+            with place as has_place:
+                if has_place:
+                    await app(scope, page.receive, page.send)
+                else:
+                    await _accept(receive, send)
+                    await page.close(1013, why)
+
+    async def serve_chat(self, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
+        """The socket of one conversation, until it is closed."""
+        await _accept(receive, send)
+        make = partial(OpenSocket, scope, receive, send, kind="text")
+        if caller is None:
+            await _refuse(make(largest=SMALLEST), NotSignedIn("Sign in first."))
+            return
+        if caller.kind == "visitor":
+            chat = make(largest=self._message_bytes, turns=self._chat_turns)
+            place = self._chats.hold_for_guest(chat)
+        else:
+            chat = make(largest=self._largest)
+            place = self._chats.hold_for_person(caller.owner)
+        with place as has_place:
+            if has_place:
+                await self._converse(scope, chat, caller)
+            else:
+                await _refuse(chat, TooManyOpen())
+
+    async def show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
+        """Says why no conversation is served: who asks could not be found out."""
+        await _accept(receive, send)
+        await _refuse(OpenSocket(scope, receive, send, largest=SMALLEST, kind="text"), error)
+
+    async def _converse(self, scope: Scope, chat: OpenSocket, caller: Caller) -> None:
+        flow, is_public = read_address(scope)
+        ends = _make_ends(chat)
+        if caller.kind != "visitor":  # whose frames have waited for their address's turn
+            ends = replace(ends, wait_to_read=self._reads.setdefault(caller.owner, Pace(_READS_A_SECOND)).wait)
+        zone = _read_query(scope).get("zone", "")[:_LONGEST_ZONE]
+        await self._conversations.serve(
+            ends, caller=caller, flow=flow, came_from=chat.address, is_public=is_public, time_zone=zone
+        )
+
+
+async def _accept(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def _refuse(chat: OpenSocket, error: FlowgroundError) -> None:
+    """Nothing that such a socket sends is read."""
+    await refuse_socket(_make_ends(chat), error)
+
+
+def _make_ends(chat: OpenSocket) -> SocketEnds:
+    return SocketEnds(chat.receive, chat.send, chat.close, chat.cut)
+
+
+def read_address(scope: Scope) -> tuple[str, bool]:
+    """Which flow's conversation a socket is for, and whether its page is the shareable playground."""
+    query = _read_query(scope)
+    return query.get("flow", ""), query.get("at") == "public"
+
+
+def _read_query(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=1_000))
+
+
+def name_page_owner(caller: Caller, browser: str) -> bytes:
+    """Whose page it is, for Streamlit to compare when a page comes back: the same person, sign-in and browser."""
+    who = "\n".join((str(caller.owner), caller.sign_in_id or "", browser))
+    return f"{caller.kind}-{hashlib.sha256(who.encode()).hexdigest()}".encode()
