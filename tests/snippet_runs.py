@@ -6,20 +6,17 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pytest
 
 from flowground.snippets import LANGUAGES
+from flowground.snippets.request import Mode
 from tests.servers import clean_environment
 
-_PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"], "powershell": ["pwsh"]}
+_PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"]}
 
-RUNNABLE = [language for language in LANGUAGES if language != "powershell" or shutil.which("pwsh")]
-"""PowerShell is run where it is; its text is parsed everywhere (tests/test_snippets_powershell.py)."""
-MODES: dict[str, dict[str, Any]] = {"plain": {}, "stream": {"stream": True}, "simple": {"shape": "simple"}}
-VARIANTS = MODES | {f"short {mode}": {**fields, "handles_errors": False} for mode, fields in MODES.items()}
-"""Fields of a request: full and short code of each mode."""
+MODES: tuple[Mode, ...] = get_args(Mode)
 HOSTILE = {
     "apostrophe": "what's up?",
     "double quote": 'say "hi"',
@@ -34,7 +31,7 @@ HOSTILE = {
     "separators": "\u2028\u2029\x85\x0b\x7f\x1b[31m\ufeff",
     "words": "None True construed nullable",
     "script": "</script><!--<script>",
-    "gap": "«message» «payload» {message} {{x}}",
+    "gap": "«message» «body» {message} {{x}}\n«stream?»x\n",
     "20 kB": "aé'\"\\\n$`" * 2_000,
 }
 EVERYTHING = "".join(HOSTILE.values())

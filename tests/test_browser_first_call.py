@@ -55,8 +55,8 @@ def test_a_flow_chosen_in_the_list_stays_when_the_owner_gives_the_code_and_so_do
     assert page.url == f"{server.url}/api_access?flow=echo"
     page.get_by_text("Advanced (scope, expiry, permissions)").click()
     page.get_by_text(SEES_INSIDE).wait_for()
-    page.get_by_text("With error handling").click()
-    page.get_by_text("No answer from").locator("visible=true").wait_for()
+    page.get_by_text("Continue a conversation").click()
+    page.get_by_text("my-conversation").locator("visible=true").first.wait_for()
     assert still(page).get_by_text(SEES_INSIDE).is_visible()
 
 

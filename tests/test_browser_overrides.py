@@ -94,7 +94,7 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     pane.get_by_text("Stopped").wait_for()
     pane.get_by_text("word1").first.wait_for()
     assert "word200" not in pane.inner_text()
-    pane.get_by_role("radio", name="Plain").click()
+    pane.get_by_role("radio", name="Langflow").click()
     pane.get_by_role("button", name="Try it").click()
     pane.get_by_text("Running", exact=True).wait_for()
     pane.get_by_text(re.compile("^[1-9][0-9]? s$")).wait_for()

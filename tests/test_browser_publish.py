@@ -65,16 +65,17 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     fill(ada, Name="from the page")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("from the page").first.wait_for()
-    assert "stream=true" not in code.inner_text()
-    for shape, query in (("Plain", ""), ("Stream", "?stream=true"), ("Simple", "?shape=simple")):
+    assert "stream=sse" not in code.inner_text()
+    modes = (("Langflow", ""), ("Stream", "?stream=sse&shape=simple"), ("Simple", "?shape=simple"))
+    for shape, query in modes:
         ada.get_by_role("radio", name=shape).click()
         address = f"{house.url}/api/v1/run/echo{query}"
         ada.get_by_role("code").filter(has_text=re.compile(f"^{re.escape(address)}$")).wait_for()  # above the snippets
         assert copied(ada, still(ada).get_by_role("button", name="Copy the address")) == address
-    assert len(code.inner_text().splitlines()) <= 10
+    assert len(code.inner_text().splitlines()) <= 20
     assert "shape=simple" in code.inner_text()
-    ada.get_by_text("With error handling").click()
-    code.get_by_text("No answer from").wait_for()
+    ada.get_by_text("Continue a conversation").click()
+    code.get_by_text("my-conversation").wait_for()
 
 
 def test_a_member_opens_the_link_signs_in_and_chats_from_outside(house: AppServer, ada: "Page", page: "Page") -> None:

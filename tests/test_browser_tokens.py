@@ -75,9 +75,9 @@ def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServe
     held: list[Route] = []
     page.route(re.compile(r"/(Slider|TextArea|NumberInput|Selectbox)\.[^/]*\.js"), lambda route: held.append(route))
     go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")
-    handles_errors = page.get_by_text("With error handling")
-    code = page.get_by_text("No answer from").locator("visible=true")
-    handles_errors.click()
+    continues = page.get_by_text("Continue a conversation")
+    code = page.get_by_role("tabpanel").get_by_text("my-conversation").locator("visible=true")
+    continues.click()
     code.wait_for()
     still(page)
     assert held
@@ -87,6 +87,6 @@ def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServe
     page.get_by_role("tab", name="Temporary overrides").click()
     page.get_by_role("slider", name="Temperature").wait_for()
     page.get_by_role("tab", name="Python").click()
-    handles_errors.click()
+    continues.click()
     code.wait_for(state="detached")
     assert still(page).get_by_role("tab", name="Temporary overrides", exact=True).count() == 1

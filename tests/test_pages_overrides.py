@@ -257,9 +257,9 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
     find_by_label(at.button_group, "Answer").set_value("stream").run()
     assert "200 OK" not in read_plain(at)  # another request by now
     press(at, "try:talk:run")
-    assert '{"event": "add_message"' in answer(at, "talk")
-    assert '{"event": "end"' in answer(at, "talk")
-    for mode in ("plain", "stream", "simple"):
+    assert "event: token\ndata: " in answer(at, "talk")
+    assert "event: end\ndata: " in answer(at, "talk")
+    for mode in ("langflow", "stream", "simple"):
         find_by_label(at.button_group, "Answer").set_value(mode).run()
         find_by_label(at.text_input, "Message to try").set_value(f"asked {mode}")
         press(at, "try:talk:run")

@@ -7,7 +7,7 @@ import pytest
 
 from flowground.caller import RunRequest
 from flowground.errors import OptionMissing
-from flowground.snippets import SnippetRequest
+from flowground.snippets.request import SnippetRequest
 from flowground.tweaks import apply_tweaks, list_missing, refuse_missing
 from tests.api.serving import serving
 from tests.asking import NEEDING

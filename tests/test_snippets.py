@@ -1,206 +1,181 @@
-"""Snippets are saved and run, and what arrived is compared with what was typed."""
+"""What snippets say, parsed: the request that fits a flow, and every value as one literal of its language."""
 
-import os
-import pty
-import shutil
+import ast
+import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import tree_sitter_powershell
+from tree_sitter import Language, Node, Parser
 
-from flowground.snippets import LANGUAGES, SnippetRequest, write_snippets
-from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
+from flowground.snippets import LANGUAGES, write_markdown, write_snippets
+from flowground.snippets.request import CONVERSATION, DEFAULT_MESSAGE, SnippetRequest, remembers
+from flowground.snippets.texts import write_answer, write_curl, write_export_line
+from tests.flow_texts import wired
 from tests.servers import clean_environment
-from tests.snippet_runs import AS_A_WHOLE, EVERYTHING, HOSTILE, VARIANTS, program, run_snippet
+from tests.snippet_runs import AS_A_WHOLE, EVERYTHING, HOSTILE, MODES
 
-IN_A_SHELL = ["python", "javascript", "curl"]
-SCRIPTS = ["python", "javascript"]
-ENV = {"FLOWGROUND_API_KEY": TOKEN}
-WRONG = {"FLOWGROUND_API_KEY": "wrong"}
-TWEAKS = {
-    "Prompt": {f"field {name}": value for name, value in HOSTILE.items()},
-    'it\'s a "name"': {"yes": True, "no": False, "none": None, "float": 0.1, "int": -7, "list": ["a", {}, []]},
-    "__proto__": {"constructor": "x"},
-    "temperature": 0.4,
-}
-in_a_shell = pytest.mark.parametrize("language", IN_A_SHELL)
-scripts = pytest.mark.parametrize("language", SCRIPTS)
-streamed_or_not = pytest.mark.parametrize("stream", [False, True])
-short_and_full = pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
-
-
-@pytest.fixture
-def endpoint() -> Iterator[FakeRunEndpoint]:
-    with FakeRunEndpoint() as running:
-        yield running
-
-
-def write(endpoint: FakeRunEndpoint, language: str, **fields: Any) -> str:
-    return write_snippets(SnippetRequest(**{"base_url": endpoint.url, "flow_id": "echo"} | fields))[language]
+CHAT = """\
+name: Chat
+components:
+  In: {type: ChatInput}
+  Topic: {type: TextInput, input_value: tea}
+  Out: {type: ChatOutput, input_value: "${In} ${Topic}"}
+"""
+TEXT = """\
+name: Text
+components:
+  In: {type: TextInput, input_value: a long story}
+  Out: {type: TextOutput, input_value: "${In}"}
+"""
+DATA = """\
+name: Data
+components:
+  In: {type: ChatInput}
+  Facts: {type: StructuredOutput, input_value: "${In}", output_schema: {type: object, properties: {n: {type: number}}}}
+  Out: {type: ChatOutput, input_value: "${Facts}"}
+"""
+POWERSHELL = Parser(Language(tree_sitter_powershell.language()))
 
 
-def run(
-    endpoint: FakeRunEndpoint, language: str, *, env: Mapping[str, str] = ENV, args: Sequence[str] = (), **fields: Any
-) -> tuple[int, str, str]:
-    """How it ended, and what it printed on stdout and stderr."""
-    done = run_snippet(language, write(endpoint, language, **fields), env=env, args=args)
-    return done.returncode, done.stdout, done.stderr
+def fit(text: str, message: str | None = None, **fields: Any) -> SnippetRequest:
+    return SnippetRequest("http://x", "flow", **fields).fit(wired(text), message)
 
 
-@in_a_shell
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_everything_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, variant: str) -> None:
-    asked: dict[str, Any] = {"message": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}
-    code, out, err = run(endpoint, language, **asked, **VARIANTS[variant])
-    assert (code, err) == (0, "")
-    assert endpoint.bodies == [{"input_value": EVERYTHING, "session_id": "it's mine", "tweaks": TWEAKS}]
-    assert endpoint.bodies[0]["tweaks"]['it\'s a "name"']["yes"] is True
-    assert language == "curl" or out == f"You said: {EVERYTHING}\n"
+def asking(text: str, message: str | None = None, **fields: Any) -> dict[str, Any]:
+    request = fit(text, message, **fields)
+    return request.write_body(request.message)
 
 
-@short_and_full
-@in_a_shell
-def test_a_text_is_taken_for_nothing_else(endpoint: FakeRunEndpoint, language: str, handles_errors: bool) -> None:
-    for message in AS_A_WHOLE:
-        code, out, err = run(endpoint, language, message=message, handles_errors=handles_errors)
-        assert (code, err) == (0, "")
-        assert endpoint.bodies.pop() == {"input_value": message}
-        assert language == "curl" or out == f"You said: {message}\n"
+def test_the_request_fits_the_flow() -> None:
+    assert asking(CHAT) == {"input_value": DEFAULT_MESSAGE}
+    assert asking(CHAT, message="hi", session_id="s") == {"input_value": "hi", "session_id": "s"}
+    starters = CHAT + "chat: {starters: [How many days of leave?, And sick leave?]}\n"
+    assert asking(starters) == {"input_value": "How many days of leave?"}
+    own = starters.replace("In: {type: ChatInput}", "In: {type: ChatInput, input_value: mine}")
+    assert asking(own) == {"input_value": "mine"}
+    assert asking(TEXT) == {"input_value": "a long story", "input_type": "text", "output_type": "text"}
+    assert asking(TEXT, message="hi")["input_value"] == "hi"
 
 
-@short_and_full
-@scripts
-def test_a_message_given_as_argument_takes_its_place(
-    endpoint: FakeRunEndpoint, language: str, handles_errors: bool
-) -> None:
-    for message in (EVERYTHING, "", "--message=-x"):
-        argument = f"--message={message}" if language == "python" else message
-        code, _, err = run(endpoint, language, args=[argument], handles_errors=handles_errors)
-        assert (code, err) == (0, "")
-        assert endpoint.bodies.pop() == {"input_value": message}
+@pytest.mark.parametrize("name", ["In", "Chat Input"])
+@pytest.mark.parametrize("value", ["what's up?", {"value": "what's up?"}])
+def test_a_changed_chat_input_is_the_message(name: str, value: object) -> None:
+    tweaks = {name: {"input_value": value}}
+    assert asking(CHAT, message="hi", tweaks=tweaks) == {"input_value": "what's up?"}
+    assert tweaks == {name: {"input_value": value}}
 
 
-def test_curl_prints_what_the_server_sends(endpoint: FakeRunEndpoint) -> None:
-    plain = run(endpoint, "curl", message="hi", shape="simple")
-    assert plain[1] == '{"text": "You said: hi", "session_id": "s"}\n'
-    streamed = run(endpoint, "curl", message="hi", stream=True)
-    assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed[1]
-    refused = run(endpoint, "curl", env=WRONG)
-    assert (refused[0], '"Invalid or missing API key"' in refused[1]) == (22, True)
+def test_other_tweaks_stay() -> None:
+    tweaks = {"In": {"input_value": "hi", "sender_name": "Ada"}, "Topic": {"input_value": "coffee"}, "temperature": 1}
+    assert asking(CHAT, tweaks=tweaks) == {
+        "input_value": "hi",
+        "tweaks": {"In": {"sender_name": "Ada"}, "Topic": {"input_value": "coffee"}, "temperature": 1},
+    }
+    assert asking(CHAT, tweaks={"In": {"input_value": None}, "Chat Input": 3}) == {
+        "input_value": DEFAULT_MESSAGE,
+        "tweaks": {"In": {"input_value": None}, "Chat Input": 3},
+    }
 
 
-@in_a_shell
-def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str, tmp_path: Path) -> None:
-    script = tmp_path / LANGUAGES[language].file_name
-    script.write_text(write(endpoint, language, message="hi", stream=True), "utf-8")
-    endpoint.go_on.clear()
-    with subprocess.Popen(
-        [program(language), str(script)], env=clean_environment(**ENV), stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        shown = b""
-        while b"You s" not in shown:
-            piece = os.read(process.stdout.fileno(), 65_536)
-            assert piece, shown  # else it has ended
-            shown += piece
-        assert b"id: hi" not in shown
-        endpoint.go_on.set()
-        assert b"id: hi" in process.stdout.read()
+def test_code_is_short_and_says_nothing_of_what_the_flow_has_not() -> None:
+    for mode in MODES:
+        longest = 32 if mode == "stream" else 20
+        texts = write_snippets(replace(fit(CHAT), mode=mode))
+        for code in texts.values():
+            assert len(code.splitlines()) <= longest
+            assert max(map(len, code.splitlines())) < 100
+            assert not any(word in code for word in ("202", "waiting", "citations", "file", "first", "data?"))
+    assert 'answer.get("data", answer["text"])' in write_snippets(fit(DATA))["python"]
+    assert '"data"' in write_answer(fit(DATA))
+    assert "--file" in write_snippets(fit(CHAT + "chat: {accepts: [text/*]}\n"))["python"]
+    memory = CHAT.replace("  Topic", "  Said: {type: MessageHistory}\n  Topic").replace("${Topic}", "${Said}")
+    assert (remembers(wired(memory)), remembers(wired(CHAT))) == (True, False)
+    for code in write_snippets(fit(CHAT, session_id=CONVERSATION)).values():
+        assert [CONVERSATION in line for line in code.splitlines() if "session_id" in line] == [True]
 
 
-@short_and_full
-@scripts
-def test_a_flow_that_does_not_stream_is_answered_at_once(
-    endpoint: FakeRunEndpoint, language: str, handles_errors: bool
-) -> None:
-    endpoint.tokens = False
-    told = run(endpoint, language, message="hi", stream=True, handles_errors=handles_errors)
-    assert told == (0, "You said: hi\n", "")
+@pytest.mark.parametrize("mode", MODES)
+def test_every_value_is_one_literal_in_every_language(mode: Any) -> None:
+    tweaks = {"Prompt": dict(HOSTILE), "__proto__": {"constructor": "x"}, "Model": {"seed": 2**60, "list": ["a", {}]}}
+    for message in (EVERYTHING, *AS_A_WHOLE):
+        asked = SnippetRequest("http://x", "f", message, "it's mine", tweaks, mode, token="it's «url»")
+        texts = write_snippets(asked)
+        written = {node.value for node in ast.walk(ast.parse(texts["python"])) if isinstance(node, ast.Constant)}
+        assert {message, "it's mine", "it's «url»", 2**60, *HOSTILE.values()} <= written
+        first = texts["javascript"].splitlines()[0]
+        assert json.loads(first.removeprefix("const message = process.argv[2] ?? ").removesuffix(";")) == message
+        assert json.loads(texts["curl"].partition("<<'JSON'\n")[2].removesuffix("JSON\n")) == asked.write_body(message)
+        powershell = write_curl(replace(asked, shell="powershell"))
+        [body] = literals(powershell, "verbatim_here_string_characters")
+        assert json.loads(body.removeprefix("@'\n").removesuffix("\n'@")) == asked.write_body(message)
+        assert body.isascii()  # PowerShell pipes it in an old code page
+        assert "'x-api-key: it''s «url»'" in literals(powershell, "verbatim_string_characters")
 
 
-@streamed_or_not
-@in_a_shell
-def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    code, out, err = run(endpoint, language, env={}, stream=stream)
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "FLOWGROUND_API_KEY" in err
-    assert err.endswith("to an application token.\n")
-    if language in SCRIPTS:
-        short = run(endpoint, language, env={}, stream=stream, handles_errors=False)
-        assert short == (1, "", "Set FLOWGROUND_API_KEY to a token first.\n")
-    assert endpoint.paths == []
+def literals(code: str, kind: str) -> list[str]:
+    """Of a text for PowerShell without a mistake."""
+
+    def walk(node: Node) -> Iterator[Node]:
+        yield node
+        for child in node.children:
+            yield from walk(child)
+
+    root = POWERSHELL.parse(code.encode()).root_node
+    assert not root.has_error
+    return [(node.text or b"").decode() for node in walk(root) if node.type == kind]
 
 
-@streamed_or_not
-@scripts
-def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    wrong = run(endpoint, language, env=WRONG, stream=stream)
-    assert wrong == (1, "", "Invalid or missing API key\nMake one in API access.\n")
-    assert run(endpoint, language, env=WRONG, stream=stream, handles_errors=False)[:2] == (1, "")
-    endpoint.refusal = (422, {"detail": {"code": "TWEAKS_REFUSED", "message": "temperature is at most 2."}})
-    assert run(endpoint, language, stream=stream)[2] == "temperature is at most 2.\n"
-    endpoint.refusal = (422, {"detail": [{"loc": ["body", "input_type"], "msg": "should be chat or text"}]})
-    assert "should be chat or text" in run(endpoint, language, stream=stream)[2]
+def test_what_json_cannot_say_is_refused() -> None:
+    for value in (float("nan"), {1, 2}, object()):
+        with pytest.raises(ValueError, match="JSON"):
+            write_snippets(SnippetRequest("http://x", "f", tweaks={"Model": {"seed": value}}))
 
 
-@scripts
-def test_a_failure_inside_a_stream_ends_it_with_the_sentence(endpoint: FakeRunEndpoint, language: str) -> None:
-    endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
-    code, out, err = run(endpoint, language, message="hi", stream=True)
-    assert (code, out.strip(), err) == (1, "You said: hi", "The model is busy.\nTry again in 5 s.\n")
-    short = run(endpoint, language, message="hi", stream=True, handles_errors=False)
-    assert (short[0], "The model is busy." in short[2]) == (1, True)
+def test_code_can_stand_in_a_page_and_the_address_is_one_word_in_every_shell() -> None:
+    """zsh takes a bare ? for a pattern."""
+    hostile = "</script><!--<SCRIPT>\u2028\u202e"
+    code = write_snippets(SnippetRequest("http://x", "f", hostile, tweaks={hostile: {hostile: hostile}}))["javascript"]
+    assert not any(word in code.lower() for word in ("</script", "<!--", "<script", "\u2028", "\u202e"))
+    request = SnippetRequest("http://x/", "a/../b?c#d")
+    assert request.url == "http://x/api/v1/run/a%2F..%2Fb%3Fc%23d?shape=simple"
+    assert f"'{request.url}'" in write_snippets(request)["curl"].splitlines()[0]
 
 
-@streamed_or_not
-@scripts
-def test_no_server_is_one_sentence(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    code, out, err = run(endpoint, language, base_url="http://127.0.0.1:1", stream=stream)
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("No answer from http://127.0.0.1:1/api/v1/run/echo")
+def test_the_command_that_runs_it_carries_the_codes_own_message() -> None:
+    commands = [language.write_command("Write a haiku?") for language in LANGUAGES.values()]
+    assert commands[0] == 'python3 python-test-script.py --message="Write a haiku?"'
+    assert commands[1:] == ['node test-script.js "Write a haiku?"', "bash test-script.sh"]
+    for hostile in ('"', "$HOME", "`x`", "a\\", "!!", "%PATH%", "a\nb", "long " * 20, ""):
+        assert LANGUAGES["python"].write_command(hostile) == "python3 python-test-script.py"
 
 
-@streamed_or_not
-def test_javascript_runs_as_a_module_too(endpoint: FakeRunEndpoint, stream: bool) -> None:
-    code = write(endpoint, "javascript", message="hi", stream=stream)
-    done = run_snippet("javascript", code, env=ENV, file_name="test-script.mjs")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
+def test_the_token_comes_from_the_environment_or_stands_in_the_code() -> None:
+    request = SnippetRequest("http://x", "f", token="fg_secret")
+    assert all("fg_secret" in code and "FLOWGROUND_API_KEY" not in code for code in write_snippets(request).values())
+    assert "FLOWGROUND_API_KEY" not in write_markdown(request, title="f")
+    assert "fg_secret" not in repr(request)
+    line = write_export_line("fg_x'y", shell="powershell")
+    assert line == "$env:FLOWGROUND_API_KEY = 'fg_x''y'"
+    assert literals(line, "verbatim_string_characters") == ["'fg_x''y'"]
+    for token in ("fg_abc-_123", "it's $HOME `x`"):
+        done = subprocess.run(
+            ["bash", "-c", f'{write_export_line(token)}\nprintf %s "$FLOWGROUND_API_KEY"'],
+            capture_output=True, text=True, check=True, env=clean_environment(),
+        )  # fmt: skip
+        assert done.stdout == token
 
 
-def test_a_message_in_short_curl_may_be_edited_and_may_be_long(endpoint: FakeRunEndpoint) -> None:
-    code = write(endpoint, "curl", message="How are you?", handles_errors=False)
-    done = run_snippet("curl", code.replace("How are you?", "What's up, $HOME?"), env=ENV)
-    assert (done.returncode, done.stderr) == (0, "")
-    message = "it's long " * 15_000  # longer than an argument may be
-    assert run(endpoint, "curl", message=message, handles_errors=False)[0] == 0
-    assert endpoint.bodies == [{"input_value": "What's up, $HOME?"}, {"input_value": message}]
-
-
-def test_curl_can_be_pasted_at_a_prompt(endpoint: FakeRunEndpoint) -> None:
-    if not (shutil.which("bash") and shutil.which("curl")):
-        pytest.skip("needs bash and curl")
-    message = "".join(HOSTILE[name] for name in ("apostrophe", "home", "backticks", "newline", "emoji"))
-    code = write(endpoint, "curl", message=message)
-    said = paste(f"{code}unset FLOWGROUND_API_KEY\n{code}echo still-$((1+1))-here\nexit\n")
-    assert endpoint.bodies == [{"input_value": message}]
-    assert "FLOWGROUND_API_KEY: Set this" in said
-    assert "still-2-here" in said
-
-
-def paste(text: str) -> str:
-    """What an interactive bash shows when `text` is typed into it."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], os.environ | ENV | {"TERM": "dumb"})
-    os.write(terminal, text.encode())
-    shown = b""
-    try:
-        while piece := os.read(terminal, 65_536):
-            shown += piece
-    except OSError:  # Linux reports the closed terminal so
-        pass
-    os.waitpid(child, 0)
-    os.close(terminal)
-    return shown.decode("utf-8", errors="replace")
+def test_markdown_has_a_section_for_every_language_which_survives_its_fence() -> None:
+    request = SnippetRequest("http://x", "f", "```\n````` `x`")
+    text = write_markdown(request, title="Talk *now* [x](y)")
+    export = "```bash\nexport FLOWGROUND_API_KEY=YOUR_TOKEN\n```"
+    assert text.startswith(f"# Talk \\*now\\* \\[x\\](y)\n\n{export}\n\n## Python\n\n``````python\n")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Python", "## JavaScript", "## cURL", "## Answer",
+    ]  # fmt: skip
+    assert all(f"\n{code}``````\n" in text for code in write_snippets(request).values())
+    assert text.endswith("\n\nFor programs, the API is described at http://x/api/openapi.json (OpenAPI).\n")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from flowground.api.incoming import verify_caller
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
-from flowground.snippets import find_types
+from flowground.snippets.request import find_types
 from flowground.wiring import WiredFlow
 
 router = APIRouter(

@@ -35,8 +35,7 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.runtime import Runtime
-from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, find_types
-from flowground.snippets.request import write_flow_url, write_run_body, write_run_url
+from flowground.snippets.request import VARIABLE, SnippetRequest, find_types
 
 _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
@@ -115,21 +114,20 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
     """As any client of the run API does. Raises RequestError with the server's own sentence, or RunError."""
     token = os.environ.get(VARIABLE)
     if not token:
-        raise NotSignedIn(NO_TOKEN)
-    url = write_run_url(base_url, flow)
+        raise NotSignedIn(f"Set the environment variable {VARIABLE} to an application token.")
+    session, tweaks = request.session_id, request.tweaks
+    asked = SnippetRequest(base_url, flow, session_id=session, tweaks=tweaks, mode="langflow")
     headers = {"x-api-key": token}
     printer = AnswerPrinter()
     try:
         input_type = request.input_type
         if request.input_value is not None and not is_type_given:
-            input_type = _ask_input_type(write_flow_url(base_url, flow), headers)
-        body = write_run_body(
-            request.input_value, input_type=input_type, session_id=request.session_id, tweaks=request.tweaks
-        )
+            input_type = _ask_input_type(asked.flow_url, headers)
+        asked = replace(asked, input_type=input_type)
         with requests.post(
-            url,
+            asked.url,
             params={"stream": "true"} if request.stream else None,
-            json=body,
+            json=asked.write_body(request.input_value),
             headers=headers,
             timeout=_TIMEOUT,
             stream=True,
@@ -143,7 +141,7 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
     except requests.exceptions.InvalidURL:
         raise InvalidRequest(f"{base_url} is not an address.") from None
     except requests.RequestException as error:
-        raise RunError(f"No usable answer from {url}: {_find_reason(error)}") from None
+        raise RunError(f"No usable answer from {asked.url}: {_find_reason(error)}") from None
 
 
 def _ask_input_type(url: str, headers: dict[str, str]) -> InputType:
@@ -156,13 +154,13 @@ def _ask_input_type(url: str, headers: dict[str, str]) -> InputType:
 def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
     for line in filter(None, response.iter_lines()):
         event = json.loads(line)
-        kind, data = event[WORDS.event], event[WORDS.data]
-        if kind == WORDS.token:
-            printer.show(data[WORDS.id], data[WORDS.chunk])
-        elif kind == WORDS.failed and data[WORDS.error]:
-            raise RunError(str(data[WORDS.error]), hint=data.get(WORDS.hint))
-        elif kind == WORDS.end:
-            _print_result(data[WORDS.result], printer)
+        kind, data = event["event"], event["data"]
+        if kind == "token":
+            printer.show(data["id"], data["chunk"])
+        elif kind == "error" and data["error"]:
+            raise RunError(str(data["error"]), hint=data.get("hint"))
+        elif kind == "end":
+            _print_result(data["result"], printer)
 
 
 def _print_result(result: Any, printer: AnswerPrinter) -> None:
@@ -171,26 +169,26 @@ def _print_result(result: Any, printer: AnswerPrinter) -> None:
 
 def _read_citations(result: Any) -> Iterator[NumberedPassage]:
     """What the outputs cite, without the texts; of a server that is newer, what is known here."""
-    for output in find(WORDS.outputs, result):
+    for output in result["outputs"][0]["outputs"]:
         artifacts = output.get("artifacts", {})  # of a Chat Output it is one, else they stand in it by name
         for artifact in (artifacts, *artifacts.values()):
-            for one in artifact.get(WORDS.citations, ()) if isinstance(artifact, dict) else ():
-                yield NumberedPassage(one[WORDS.number], "", one[WORDS.source], one.get("page"), one.get("title", ""))
+            for one in artifact.get("citations", ()) if isinstance(artifact, dict) else ():
+                yield NumberedPassage(one["number"], "", one["source"], one.get("page"), one.get("title", ""))
 
 
 def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
     """Of each output its message's id, where it has one, and its text."""
-    for output in find(WORDS.outputs, result):
-        [message] = output[WORDS.results].values()
-        yield message[WORDS.data].get(WORDS.id), message[WORDS.text]
+    for output in result["outputs"][0]["outputs"]:
+        [message] = output["results"].values()
+        yield message["data"].get("id"), message["text"]
 
 
 def _read_refusal(body: Any) -> RequestError:
-    detail = body.get(WORDS.detail)
-    sentence = detail.get(WORDS.message) if isinstance(detail, dict) else detail
+    detail = body.get("detail")
+    sentence = detail.get("message") if isinstance(detail, dict) else detail
     if isinstance(detail, list):  # one for each part of the body that does not fit
         sentence = " ".join(problem["msg"] for problem in detail)
-    return RequestError(str(sentence), hint=body.get(WORDS.hint))
+    return RequestError(str(sentence), hint=body.get("hint"))
 
 
 def _find_reason(error: requests.RequestException) -> str:

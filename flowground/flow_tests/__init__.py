@@ -27,7 +27,7 @@ from flowground.flow_tests.seen import SeenTurn
 from flowground.loader.inner_names import list_asking, list_components, list_replied
 from flowground.running import RunningRuns
 from flowground.settings import Settings
-from flowground.snippets import find_types
+from flowground.snippets.request import find_types
 from flowground.store import Store
 from flowground.turns import take_turn
 from flowground.turns.terms import TurnTerms

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
-from urllib.parse import quote, urlencode
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
-from flowground.caller import InputType, OutputType, RunRequest, Shape
+from flowground.caller import InputType, OutputType, RunRequest
 from flowground.components.base import INPUT
 from flowground.components.io import InputComponent, input_kind, output_kind
 from flowground.components.knowledge import Retrieve
@@ -16,18 +16,28 @@ from flowground.fields.policy import FieldPolicy
 from flowground.tweaks import apply_tweaks, list_missing, name_option
 from flowground.wiring import WiredFlow
 
+VARIABLE = "FLOWGROUND_API_KEY"
+"""Of the environment, from which code takes the application token."""
 DEFAULT_MESSAGE = "tell me about something interesting"
+CONVERSATION = "my-conversation"
+"""An example of a session's id."""
+
+Mode = Literal["simple", "stream", "langflow"]
+"""What comes back: one flat object, server-sent events, or the body that Langflow sends."""
+Shell = Literal["bash", "powershell"]
+"""`bash` stands for zsh, fish and sh too."""
+
+_QUERIES: Mapping[Mode, str] = {"simple": "?shape=simple", "stream": "?stream=sse&shape=simple", "langflow": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class SnippetRequest:
     """`base_url` is the address as the visitor sees it, `flow_id` an id or endpoint name.
 
-    `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only. `token` is written
-    into the code; without it the code reads `FLOWGROUND_API_KEY`. `handles_errors` False asks for short code, which
-    leaves it to its language to say that something went wrong. `files` are names of files beside the script, which it
-    uploads and sends with the message. `may_wait`: the answer may be that a person must decide first; `cites`: it may
-    name its sources.
+    `token` is written into the code; without it the code reads `FLOWGROUND_API_KEY`. `files` are names of files beside
+    the script, which it uploads and sends with the message; one that `takes_files` may be given names when it is
+    started. `shell` is where cURL is called. What `fit` finds: `may_wait`, the answer may be that a person must decide
+    first; `cites`, it may name its sources; `gives_data`, it may be data; `has_several` answers.
     """
 
     base_url: str
@@ -35,15 +45,17 @@ class SnippetRequest:
     message: str = DEFAULT_MESSAGE
     session_id: str | None = None
     tweaks: Mapping[str, Any] = field(default_factory=dict)
-    stream: bool = False
-    shape: Shape = "langflow"
+    mode: Mode = "simple"
     input_type: InputType = "chat"
     output_type: OutputType = "chat"
     token: str | None = field(default=None, repr=False)
-    handles_errors: bool = True
+    shell: Shell = "bash"
     files: Sequence[str] = ()
+    takes_files: bool = False
     may_wait: bool = False
     cites: bool = False
+    gives_data: bool = False
+    has_several: bool = False
 
     def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
         """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.
@@ -62,23 +74,30 @@ class SnippetRequest:
         own = next(filter(None, inputs.values()), None)
         said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
         kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
-        cites = any(isinstance(item, Retrieve) for item in wired.components.values())
+        answers = [name for name in wired.outputs if output_kind(wired.components[name]) == output_type]
+        shown = [reference for name in answers for reference in wired.shows.get(name, ())]
         return replace(
             self,
             message=said,
             tweaks=kept,
             input_type=input_type,
             output_type=output_type,
-            may_wait=wired.asks_people and not self.stream,
-            cites=cites,
+            takes_files=bool(wired.flow.chat.accepts),
+            may_wait=wired.asks_people,
+            cites=any(isinstance(item, Retrieve) for item in wired.components.values()),
+            gives_data=any(wired.ports[one.component][wired.find_port(one)] in ("data", "records") for one in shown),
+            has_several=len(answers) > 1,
         )
 
     @property
     def url(self) -> str:
         """The run endpoint's address with its query."""
-        path = write_run_url(self.base_url, self.flow_id)
-        query = {"stream": "true"} if self.stream else {"shape": "simple"} if self.shape == "simple" else {}
-        return f"{path}?{urlencode(query)}" if query else path
+        return f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}{_QUERIES[self.mode]}"
+
+    @property
+    def flow_url(self) -> str:
+        """Where the server says what the flow is called and takes."""
+        return f"{self.base_url.rstrip('/')}/api/v1/flows/{quote(self.flow_id, safe='')}"
 
     @property
     def runs_url(self) -> str:
@@ -91,15 +110,24 @@ class SnippetRequest:
         return f"{self.base_url.rstrip('/')}/api/v2/files/"
 
     def write_body(self, message: object, files: object = None) -> dict[str, Any]:
-        """The JSON body with `message` and `files` in their places; fields that say the API's default are left out.
-
-        Raises ValueError where a tweak is no JSON value.
+        """The JSON body with `message` and `files` in their places; fields that say the API's default are left out, and
+        a message of None: the flow has its own. Raises ValueError where a tweak is no JSON value.
         """
-        tweaks = _copy_as_json(self.tweaks)
-        body = write_run_body(
-            message, input_type=self.input_type, output_type=self.output_type, session_id=self.session_id, tweaks=tweaks
-        )
-        return body if files is None else body | {"files": files}
+        fields = {
+            "input_value": message,
+            "input_type": None if self.input_type == "chat" else self.input_type,
+            "output_type": None if self.output_type == "chat" else self.output_type,
+            "session_id": self.session_id or None,
+            "tweaks": _copy_as_json(self.tweaks) or None,
+            "files": files,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def remembers(wired: WiredFlow) -> bool:
+    """Whether the flow, or one that it runs, is told earlier messages of its conversation."""
+    flows = (wired, *wired.inner_flows.values())
+    return any(getattr(item, "n_messages", 0) for one in flows for item in one.components.values())
 
 
 def find_starter(wired: WiredFlow) -> str:
@@ -107,38 +135,9 @@ def find_starter(wired: WiredFlow) -> str:
     return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
 
 
-def write_run_url(base_url: str, flow_id: str) -> str:
-    """The run endpoint's address, without a query."""
-    return f"{base_url.rstrip('/')}/api/v1/run/{quote(flow_id, safe='')}"
-
-
-def write_flow_url(base_url: str, flow_id: str) -> str:
-    """Where a server says what a flow is called and takes."""
-    return f"{base_url.rstrip('/')}/api/v1/flows/{quote(flow_id, safe='')}"
-
-
 def write_description_url(base_url: str) -> str:
     """Where the API is described for programs, as OpenAPI."""
     return f"{base_url.rstrip('/')}/api/openapi.json"
-
-
-def write_run_body(
-    message: object,
-    *,
-    input_type: InputType,
-    output_type: OutputType = "chat",
-    session_id: str | None,
-    tweaks: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The JSON body of a run; what says the API's default is left out, and a message of None: the flow has its own."""
-    fields = {
-        "input_value": message,
-        "input_type": None if input_type == "chat" else input_type,
-        "output_type": None if output_type == "chat" else output_type,
-        "session_id": session_id or None,
-        "tweaks": dict(tweaks) or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:

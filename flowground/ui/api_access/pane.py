@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -15,15 +15,17 @@ from flowground.asking import PersonTrying
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.overrides import FieldValues
-from flowground.snippets import (
-    LANGUAGES,
+from flowground.snippets import LANGUAGES, write_markdown
+from flowground.snippets.request import (
+    CONVERSATION,
+    Mode,
     Shell,
     SnippetRequest,
     find_starter,
+    remembers,
     write_description_url,
-    write_export_line,
-    write_markdown,
 )
+from flowground.snippets.texts import write_answer, write_export_line
 from flowground.store.runs import usage
 from flowground.store.runs.usage import RunNumbers
 from flowground.ui.api_access import tokens, try_it
@@ -33,9 +35,8 @@ from flowground.ui.page import bridge, browser, copying, model_notes, switched_o
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
 from flowground.values import FileReference
-from flowground.wiring import WiredFlow
+from flowground.wiring import WiredFlow, keeps_messages
 
-Mode = Literal["plain", "stream", "simple"]
 Option = TypeVar("Option", bound=str)
 
 _WIDTH = 680
@@ -47,10 +48,13 @@ _MOST = 30
 """Flows that are listed at once."""
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
-_MODES: Sequence[Mode] = ("plain", "stream", "simple")
-_MODES_SAID = "Plain: Langflow's full response. Stream: as it is written. Simple: text, session, usage, what is cited."
+_MODES: Mapping[Mode, str] = {"simple": "Simple", "stream": "Stream", "langflow": "Langflow"}
+_ABOUT: Mapping[Mode, str] = {
+    "simple": "One flat object.",
+    "stream": "Server-sent events: pieces as they are written, then the whole.",
+    "langflow": "The body that Langflow sends, for clients written for it.",
+}
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
-_TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +131,12 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     _draw_call(wired, call)
     # The author's own example is a part of the inside.
     message = call.message if call else None if caller.sees_inside else find_starter(wired)
-    mode: Mode = st.session_state.get(f"api:mode:{wired.id}") or "plain"
     asked = SnippetRequest(
         browser.find_base_url(),
         wired.id,
-        session_id=call.session_id if call else None,
+        session_id=call.session_id if call else CONVERSATION if _goes_on(wired) else None,
         tweaks=values,
-        stream=mode == "stream",
-        shape="simple" if mode == "simple" else "langflow",
+        mode=st.session_state.get(f"api:mode:{wired.id}") or "simple",
         files=[file.name for file in call.files] if call else (),
     ).fit(wired, message)
     fresh = tokens.find_fresh(wired)
@@ -145,10 +147,11 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     caller = tokens.draw_step(caller, wired, fresh)
     first_line = st.container()
     st.header("2 · Code", anchor=False)
-    request = _draw_ways(asked, fresh)
+    request = _draw_options(wired, asked, fresh, is_past=call is not None)
     with first_line:
         _draw_first_line(request, fresh)
     tabs = _draw_codes(wired, request, None if call else values)
+    _draw_answer(request)
     if not call:
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
@@ -179,11 +182,16 @@ def _draw_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> No
 def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """The code in each tab; returns all tabs, of which the last one is free where there are `values` to change."""
     tabs = _draw_tabs(wired, values)
-    shell: Shell = st.session_state.get(f"api:shell:{wired.id}") or "bash"
-    for name, place in zip(_TITLES, tabs, strict=False):
+    for name, place in zip(LANGUAGES, tabs, strict=False):
         with place:
-            _draw_code(request, "powershell" if name == "curl" and shell == "powershell" else name)
+            _draw_code(request, name)
     return tabs
+
+
+def _draw_answer(request: SnippetRequest) -> None:
+    """What comes back, below the code."""
+    st.caption(f"**Answer.** {_ABOUT[request.mode]} An error has a `detail`, mostly a `code` and a `hint`.")
+    st.code(write_answer(request), language=None if request.mode == "stream" else "json", wrap_lines=True)
 
 
 def _draw_address(request: SnippetRequest) -> None:
@@ -195,15 +203,33 @@ def _draw_address(request: SnippetRequest) -> None:
         copying.draw_copy(request.url, what="the address", key=f"address:{request.flow_id}")
 
 
-def _draw_ways(asked: SnippetRequest, fresh: tokens.FreshToken | None) -> SnippetRequest:
-    """Which kind of answer is wanted, and how much the code says; returns the request as its code is to be written."""
+def _goes_on(wired: WiredFlow) -> bool:
+    """Whether the code names its conversation: as was chosen, else where the flow is told what was said before."""
+    return bool(st.session_state.get(f"api:session:{wired.id}", remembers(wired))) and keeps_messages(wired)
+
+
+def _draw_options(
+    wired: WiredFlow, asked: SnippetRequest, fresh: tokens.FreshToken | None, *, is_past: bool
+) -> SnippetRequest:
+    """Which kind of answer is wanted, and what the code says; returns the request as its code is to be written."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _choose("Answer", {mode: mode.capitalize() for mode in _MODES}, key=f"api:mode:{asked.flow_id}")
+        _choose("Answer", _MODES, key=f"api:mode:{wired.id}")
         st.space("stretch")
-        handles_errors = st.toggle("With error handling", key=f"api:errors:{asked.flow_id}")
-        is_written = fresh and st.toggle("Write the token into the code", key=f"api:write:{asked.flow_id}")
-    st.caption(f"{_MODES_SAID} The code holds the token: share it with nobody." if is_written else _MODES_SAID)
-    return replace(asked, token=fresh.secret if fresh and is_written else None, handles_errors=handles_errors)
+        if not is_past and keeps_messages(wired):
+            helps = "What is sent with one `session_id` is one conversation."
+            key = f"api:session:{wired.id}"
+            st.toggle("Continue a conversation", value=remembers(wired), help=helps, key=key)
+        is_written = fresh and st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
+    if is_written:
+        st.caption("The code holds the token: share it with nobody.")
+    if asked.takes_files and not asked.files:
+        says = (
+            "Files are named behind `--file` in Python, behind the message in JavaScript. With cURL, add "
+            f'`--form file=@NAME` to a call of `{asked.upload_url}`, and its `id` to the body: `"files": ["ID"]`.'
+        )
+        st.caption(f":material/attach_file: {says}")
+    shell: Shell = st.session_state.get(f"api:shell:{wired.id}") or "bash"
+    return replace(asked, token=fresh.secret if fresh and is_written else None, shell=shell)
 
 
 def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
@@ -248,9 +274,8 @@ def _draw_numbers(found: RunNumbers) -> None:
 def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
     """Which call it is."""
     if call is None:
-        if wired.policy.asked or wired.flow.chat.accepts:
-            says = "To get code with a chat's options and files, use *Copy as code* under an answer."
-            st.caption(says)
+        if wired.policy.asked:
+            st.caption("To get code with a chat's options, use *Copy as code* under an answer.")
         return
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
     text = words.escape(words.cut(call.message, _SHOWN))
@@ -297,7 +322,7 @@ def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> Non
 
 def _draw_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """A tab a language, and one for the overrides `values`, where they may be changed."""
-    labels = list(_TITLES.values())
+    labels = [language.title for language in LANGUAGES.values()]
     if values is None:
         return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
     labels.append(tab.write_title(values))
@@ -310,14 +335,18 @@ def _make_before_key(wired: WiredFlow) -> str:
     return f"api:before:{wired.id}"
 
 
-def _draw_code(request: SnippetRequest, language: str) -> None:
-    known = LANGUAGES[language]
-    with copying.hide_other_button(f"{language}:{request.flow_id}"):
+def _draw_code(request: SnippetRequest, name: str) -> None:
+    """The code, to be saved and run, or for cURL to be pasted."""
+    language = LANGUAGES[name]
+    is_script = language.argument is not None
+    with copying.hide_other_button(f"{name}:{request.flow_id}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-            st.caption(words.escape(known.file_name))
+            st.caption(words.escape(language.file_name) if is_script else f"Paste it into {_SHELLS[request.shell]}")
             st.space("stretch")
-            copying.draw_copy(text := known.write(request), what=f"the {known.title} code", key=f"code:{language}")
-        st.code(text, language=known.highlight, wrap_lines=True)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-            st.caption(f"Saved under that name, it runs as `{(command := known.write_command(request.message))}`")
-            copying.draw_copy(command, what=f"the {known.title} command", key=f"command:{language}")
+            copying.draw_copy(text := language.write(request), what=f"the {language.title} code", key=f"code:{name}")
+        st.code(text, language=language.highlight if is_script else request.shell, wrap_lines=True)
+        if is_script:
+            command = language.write_command(request.message)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+                st.caption(f"Saved under that name, it runs as `{command}`")
+                copying.draw_copy(command, what=f"the {language.title} command", key=f"command:{name}")

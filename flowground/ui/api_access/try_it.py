@@ -22,12 +22,14 @@ from flowground.api.incoming import ApiRequest, RunBody
 from flowground.api.stream import Frames
 from flowground.api.wire import write_body
 from flowground.asking import PersonTrying
+from flowground.caller import Shape
 from flowground.errors import ComponentFailed, FlowgroundError, explain_failure
 from flowground.events import Event, Token, TurnFinished
 from flowground.files import FileGone
 from flowground.files.taken import take_files
+from flowground.runtime import NumberedEvent
 from flowground.shims.page_scripts import redraw_part
-from flowground.snippets import SnippetRequest
+from flowground.snippets.request import SnippetRequest
 from flowground.store.runs import files as stored_files
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.page import words
@@ -171,7 +173,7 @@ def _draw_end(trial: Trial) -> None:
     _draw_text(trial.text)
     if trial.said:
         with st.expander("Raw answer", type="compact") if trial.text else st.container():
-            _draw_text(trial.said, None if trial.request.stream and not trial.said.startswith("{\n") else "json")
+            _draw_text(trial.said, "json" if trial.said.startswith("{\n") else None)
 
 
 async def _run(flow_id: str, trial: Trial) -> None:
@@ -198,17 +200,19 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
     """What the API would send, as text. Raises what it would answer with an error status."""
     request = trial.request
     body = RunBody.model_validate(request.write_body(trial.message))
-    asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
+    is_stream = request.mode == "stream"
+    shape: Shape = "langflow" if request.mode == "langflow" else "simple"
+    asked = body.make_request(framing="sse" if is_stream else None, shape=shape)
     ask = partial(_send_again, trial, flow_id, asked)
     answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=ask)
-    finished = None if request.stream else await answer.finish()
+    finished = None if is_stream else await answer.finish()
     if isinstance(finished, TurnFinished):
         _note_answer(trial, finished)
         body_sent = write_body(answer.wired, asked, finished, sees_inside=answer.caller.sees_inside)
         yield _indent(body_sent)
         return
     frames = Frames(answer.wired, asked, answer.caller.sees_inside)
-    stream = answer.follow(lambda events: frames.encode(_note_end(events, trial)), cut_off=frames.cut_off)
+    stream = answer.follow(lambda events: frames.encode_numbered(_number(events, trial)), cut_off=frames.cut_off)
     async with aclosing(stream) as sent:
         async for frame in sent:
             yield frame.decode()
@@ -229,9 +233,9 @@ async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiReque
     return replace(asked, tweaks=taken.tweaks, taken_files=taken.taken_files, sent_files=taken.sent_files)
 
 
-async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
-    """The events as they are; what they say and cost, and why they ended, is noted."""
-    first = ""
+async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[NumberedEvent, None]:
+    """The events, counted; what they say and cost, and why they ended, is noted."""
+    first, number = "", 0
     try:
         async with aclosing(events):
             async for event in events:
@@ -240,7 +244,8 @@ async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncG
                     trial.text = (trial.text + event.text * (event.component_id == first))[:_MOST]
                 elif isinstance(event, TurnFinished):
                     _note_answer(trial, event)
-                yield event
+                number += 1
+                yield NumberedEvent(number, event)
     except FlowgroundError as error:
         trial.error = error
         raise
