@@ -147,7 +147,8 @@ def show_playground(page: "Page", server: AppServer) -> None:
 
 
 def show_api_access(page: "Page", server: AppServer) -> None:
-    open_pane(go(enter_as(page, server, "olga"), f"{server.url}/playground?flow=support"), "Python")
+    pane = open_pane(go(enter_as(page, server, "olga"), f"{server.url}/playground?flow=support"), "Python")
+    pane.get_by_text("2 · Code").evaluate("heading => heading.scrollIntoView()")
 
 
 def show_knowledge(page: "Page", server: AppServer) -> None:

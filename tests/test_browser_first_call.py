@@ -130,7 +130,7 @@ def test_the_pane_knows_the_flow_that_one_was_looking_at(house: AppServer, brows
         page.get_by_role("link", name="Other 5").click()
         address = page.get_by_role("button", name="Copy the address")
         address.wait_for()
-        assert copied(still(page), address) == f"{house.url}/api/v1/run/other-5"
+        assert copied(still(page), address) == f"{house.url}/api/v1/run/other-5?shape=simple"
         side = page.get_by_test_id("stSidebar")
         side.get_by_role("link", name="All flows").click()
         page.wait_for_url(f"{house.url}/")

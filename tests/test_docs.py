@@ -71,7 +71,7 @@ def run_block(documented: AppServer, home: Path, block: Block) -> str:
 def test_the_request_of_the_readme_is_answered(documented: AppServer, tmp_path: Path) -> None:
     (block,) = (block for block in blocks("bash") if block.file == "README.md" and "curl" in block.text)
     answer = json.loads(run_block(documented, tmp_path, block))
-    assert answer["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "The sea at night"
+    assert answer["text"] == "The sea at night"
 
 
 def test_the_readme_begins_in_an_environment_of_its_own_with_two_commands(tmp_path: Path) -> None:

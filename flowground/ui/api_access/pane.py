@@ -190,7 +190,8 @@ def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues |
 
 def _draw_answer(request: SnippetRequest) -> None:
     """What comes back, below the code."""
-    st.caption(f"**Answer.** {_ABOUT[request.mode]} An error has a `detail`, mostly a `code` and a `hint`.")
+    session = "What is sent with one `session_id` is one conversation."
+    st.caption(f"**Answer.** {_ABOUT[request.mode]} {session} An error has a `detail`, mostly a `code` and a `hint`.")
     st.code(write_answer(request), language=None if request.mode == "stream" else "json", wrap_lines=True)
 
 
@@ -216,9 +217,7 @@ def _draw_options(
         _choose("Answer", _MODES, key=f"api:mode:{wired.id}")
         st.space("stretch")
         if not is_past and keeps_messages(wired):
-            helps = "What is sent with one `session_id` is one conversation."
-            key = f"api:session:{wired.id}"
-            st.toggle("Continue a conversation", value=remembers(wired), help=helps, key=key)
+            st.toggle("Continue a conversation", value=remembers(wired), key=f"api:session:{wired.id}")
         is_written = fresh and st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
     if is_written:
         st.caption("The code holds the token: share it with nobody.")
