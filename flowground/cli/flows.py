@@ -1,124 +1,181 @@
-"""`validate` and `schema`: what an author asks before committing a flow file."""
+"""`validate`, `test` and `schema`: what an author asks before committing a flow file."""
 
-import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-from flowground.cli.commands import Commands
-from flowground.cli.output import show_path, tell
-from flowground.cli.resources import find_flow, load_settings, read_catalogue, read_flow
+from flowground.cli.output import DownloadBar, echo, note, show_path
+from flowground.cli.resources import find_flow, load_settings, read_catalogue
 from flowground.components.connectors import MCP
+from flowground.components.knowledge import Retrieve
 from flowground.components.web import APIRequest
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
+from flowground.flow.parse import parse_flow
+from flowground.flow.tested import FlowTestOutcome
+from flowground.flow_tests import open_tester
+from flowground.flow_tests.report import sum_up, write_junit, write_lines
 from flowground.functions import Functions
+from flowground.knowledge import IndexHomes, KnowledgeBusy, KnowledgeMissing
+from flowground.library import Library, Shelved
+from flowground.loader import Catalogue
 from flowground.loader.links import find_doubts, link_flow
 from flowground.loader.shelf import list_by_address
-from flowground.loader.unmeant import ConfigNames
+from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.providers import Providers, find_fault
+from flowground.runtime import make_models
 from flowground.schema import write_flow_schema
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow
+from flowground.wiring import WiredFlow, wire
 from flowground.words import count, list_names
 
-
-def add_to(commands: Commands) -> None:
-    validate = commands.add_parser("validate", help="find mistakes in flow files, and words that should be changed")
-    validate.add_argument(
-        "flows", nargs="*", metavar="FLOW", help="id, endpoint name or file; default: all files of the flows folder"
-    )
-    validate.add_argument("--strict", action="store_true", help="end with 1 where there are warnings, too")
-    validate.set_defaults(command=_validate)
-    schema = commands.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
-    schema.set_defaults(command=_print_schema)
+_Loaded = dict[Path, WiredFlow]
+"""Flows by their files."""
 
 
-def _validate(given: argparse.Namespace) -> int:
+def print_schema() -> None:
+    """On stdout."""
+    echo(write_flow_schema(), end="")
+
+
+def validate(flows: Sequence[str], strict: bool) -> int:
     """Each mistake and each warning as `file:line:column: sentence` on stdout; 1 when there is a mistake.
 
-    A model whose provider another config.yaml may have is no mistake of the file: it is told on stderr.
+    A model whose provider another config.yaml may have is no mistake of the file: it is a note on stderr.
     """
     settings = load_settings()
-    files = [_find_file(flow, settings) for flow in given.flows]
-    loaded, found = _check_files(files, settings) if files else _check_folder(settings)
+    loaded, found = _load(flows, settings, _list_names(settings))
+    if not loaded and not found:
+        raise InvalidRequest(f"There are no flow files in {show_path(settings.flows)}.", hint="`new NAME` writes one.")
     right: list[Path] = []
+    models = make_models(settings)
     for path, wired in loaded.items():
-        certain, others = _check_models(path, wired, settings)
+        faults = list(_check_models(path, wired, settings))
+        certain = [problem for problem, is_certain in faults if is_certain]
         found += certain
         right += [] if certain else [path]
-        for problem in others:
-            tell(f"{problem} The flow loads, and what asks for it fails.")
+        doubts = [problem for problem, is_certain in faults if not is_certain]
+        for problem in (*doubts, *_check_config(path, wired, settings, models)):
+            note(f"{problem} The flow loads, and what asks for it fails.")
     for problem in found:
-        print(problem)
+        echo(str(problem))
     problems = [problem for problem in found if not problem.is_warning]
     warnings = len(found) - len(problems)
     if problems:
-        tell(f"{count(len(problems), 'mistake')} in {count(len({problem.file for problem in problems}), 'file')}.")
+        note(f"{count(len(problems), 'mistake')} in {count(len({problem.file for problem in problems}), 'file')}.")
         if right:
-            tell(f"No mistakes in {list_names(map(show_path, right))}.")
+            note(f"No mistakes in {list_names(map(show_path, right))}.")
         return 1
     also = f", {count(warnings, 'warning')}" if warnings else ""
-    tell(f"{count(len(right), 'flow')}, no mistakes{also}: {list_names(map(show_path, right))}.")
-    return 1 if warnings and given.strict else 0
+    note(f"{count(len(right), 'flow')}, no mistakes{also}: {list_names(map(show_path, right))}.")
+    return 1 if warnings and strict else 0
 
 
-def _print_schema(_: argparse.Namespace) -> None:
-    print(write_flow_schema(), end="")
+async def test(flows: Sequence[str], model: str | None, junit: Path | None) -> int:
+    """A line for each test on stdout, below it what was not as expected; 1 where anything failed, or there is none."""
+    settings = load_settings()
+    if model and (fault := find_fault(model, settings.providers)):
+        raise InvalidRequest(fault.sentence)
+    loaded, found = _load(flows, settings)
+    broken: dict[str, str] = {}
+    for problem in found:
+        if not problem.is_warning:
+            broken[problem.file] = "\n".join(filter(None, (broken.get(problem.file), str(problem))))
+    for problems in broken.values():
+        echo(problems)
+    outcomes = await _run_tests({show_path(path): wired for path, wired in loaded.items()}, settings, model)
+    if junit:
+        _save(junit, write_junit(outcomes, broken))
+    untested = [wired.id for wired in loaded.values() if not wired.flow.tests]
+    return _sum_up(outcomes, broken, untested)
 
 
-_Loaded = dict[Path, WiredFlow]
+def _save(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InvalidRequest(f"{show_path(path)}: {error.strerror}") from None
 
 
-def _check_folder(settings: Settings) -> tuple[_Loaded, list[Problem]]:
-    """As a server would load it, with mistakes and warnings: two flows with one address are a mistake too."""
-    if not settings.flows.is_dir():
-        raise InvalidRequest(
-            f"There is no folder {show_path(settings.flows)}.", hint="`flows` in config.yaml names it."
-        )
-    catalogue = read_catalogue(settings, _list_names(settings))
-    right = {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}
+def _sum_up(outcomes: Sequence[FlowTestOutcome], broken: Iterable[str], untested: Iterable[str]) -> int:
+    """Says how it went; the exit code."""
+    if untested:
+        note(f"Without tests: {list_names(untested)}.")
+    if broken:
+        note(f"Not tested, since there are mistakes in it: {list_names(broken)}.")
+    if outcomes:
+        note(sum_up(outcomes))
+    elif not broken:
+        note("There are no tests: a flow's stand under `tests:` in its file.")
+    return 0 if outcomes and not broken and all(outcome.is_passed for outcome in outcomes) else 1
+
+
+def _load(named: Sequence[str], settings: Settings, names: ConfigNames | None = None) -> tuple[_Loaded, list[Problem]]:
+    """The named flows, or without any all of the folder, as a server would load them; mistakes and warnings.
+
+    Two flows with one address are a mistake too. Raises InvalidRequest for a flow that is not there.
+    """
+    if not settings.flows.is_dir() and not named:
+        shown = show_path(settings.flows)
+        raise InvalidRequest(f"There is no folder {shown}.", hint="`flows` in config.yaml names it.")
+    catalogue = read_catalogue(settings, names)
+    if named:
+        return _load_files([_find_file(flow, catalogue) for flow in named], catalogue, settings, names)
     wrong = catalogue.list_problems()
-    if not right and not wrong:
-        raise InvalidRequest(f"There are no flow files in {show_path(settings.flows)}.", hint="`new NAME` writes one.")
     found = {file: error.problems for file, error in wrong.items()}
     for file, warnings in catalogue.list_warnings().items():
         found[file] = (*found.get(file, ()), *warnings)
-    return right, [problem for file, problems in found.items() for problem in _place(settings.flows / file, problems)]
+    placed = [problem for file, problems in found.items() for problem in _place(settings.flows / file, problems)]
+    return {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}, placed
 
 
-def _find_file(flow: str, settings: Settings) -> Path:
+def _find_file(flow: str, catalogue: Catalogue) -> Path:
     """Of a path as it is; of an id or endpoint name the file in the flows folder. Raises InvalidRequest."""
     path = Path(flow)
     if path.suffix or path.name != flow:
         return path
-    catalogue = read_catalogue(settings)
     broken = catalogue.find_broken_file(flow)
-    return settings.flows / (broken[0] if broken else find_flow(catalogue, flow).flow.file)
+    return catalogue.folder / (broken[0] if broken else find_flow(catalogue, flow).flow.file)
 
 
-def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[Problem]]:
+def _load_files(
+    files: Iterable[Path], catalogue: Catalogue, settings: Settings, names: ConfigNames | None
+) -> tuple[_Loaded, list[Problem]]:
     right: _Loaded = {}
     found: list[Problem] = []
-    names = _list_names(settings)
     for path in files:
         try:
-            right[path] = read_flow(path, settings, names)
-            found += _place(path, right[path].flow.warnings)
+            wired = _read_flow(path, settings, names)
+            is_served = path.resolve().parent == settings.flows.resolve()
+            if is_served and (conflict := catalogue.list_problems().get(path.name)):  # another file has its address
+                raise conflict
         except FlowError as error:
             found += _place(path, error.problems)
-    served = [path for path in right if path.resolve().parent == settings.flows.resolve()]
-    catalogue = read_catalogue(settings)
-    for path in served:
-        if conflict := catalogue.list_problems().get(path.name):  # another file has its address
-            found += _place(path, conflict.problems)
-            del right[path]
+        else:
+            right[path] = wired
+            found += _place(path, wired.flow.warnings)
     if any(wired.runs for wired in right.values()):
         known = list_by_address([*catalogue.list_flows().values(), *right.values()])
+        right = {path: link_flow(wired, known) for path, wired in right.items()}
         for path, wired in right.items():
-            found += _place(path, find_doubts(link_flow(wired, known), known))
+            found += _place(path, find_doubts(wired, known))
     return right, found
+
+
+def _read_flow(path: Path, settings: Settings, names: ConfigNames | None) -> WiredFlow:
+    """Raises FlowError, InvalidRequest."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror}") from None
+    flow = parse_flow(content, path.name)
+    return add_warnings(wire(flow, servers=settings.mcp_servers), names)
+
+
+def _place(path: Path, problems: Iterable[Problem]) -> list[Problem]:
+    """What was found in a file, which is named from the working directory, as terminals and editors open it."""
+    return [replace(problem, file=show_path(path.with_name(problem.file))) for problem in problems]
 
 
 def _list_names(settings: Settings) -> ConfigNames:
@@ -127,51 +184,89 @@ def _list_names(settings: Settings) -> ConfigNames:
     return ConfigNames(settings.knowledge, settings.databases, lambda name: load().find(name))
 
 
-def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[list[Problem], list[Problem]]:
-    """Models that cannot answer: by the file alone, and by this config.yaml."""
-    found: dict[bool, list[Problem]] = {True: [], False: []}
+def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> Iterator[tuple[Problem, bool]]:
+    """Models that cannot answer, and whether that is certain by the file alone, whatever config.yaml has."""
     for name, component in wired.components.items():
-        spec = wired.flow.components[name]
         for model in filter(None, component.list_models()):
             if fault := find_fault(model, settings.providers):
-                at = spec.places["model"].value if "model" in spec.places else spec.position
-                problem = Problem(show_path(path), at.line, at.column, fault.sentence, model)
-                found[fault.is_certain].append(problem)
-    for check in (_check_tools, _check_servers, _check_addresses):
-        found[False] += check(path, wired, settings)
-    return found[True], found[False]
+                yield _find_problem(path, wired, name, "model", fault.sentence, model), fault.is_certain
 
 
-def _check_tools(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
-    """Agents whose models call no tools."""
-    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data)
-    for name in wired.tools:
-        for wanted in wired.components[name].list_models():
+def _check_config(path: Path, wired: WiredFlow, settings: Settings, models: Providers) -> Iterator[Problem]:
+    """What this config.yaml has not: models that call tools, MCP servers, and addresses that flows may ask."""
+    for name, component in wired.components.items():
+        for wanted in component.list_models() if name in wired.tools else ():
             with suppress(ProviderError):
                 provider, model = models.resolve(wanted)
                 if not provider.takes(model).tools:
-                    at = wired.flow.components[name].places["tools"].value
                     says = f"The model {wanted or settings.default_model} calls no tools."
-                    yield Problem(show_path(path), at.line, at.column, says, wanted)
-
-
-def _check_servers(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
-    """MCP servers that config.yaml does not name."""
-    for name, component in wired.components.items():
+                    yield _find_problem(path, wired, name, "tools", says, wanted)
         if isinstance(component, MCP) and component.server not in settings.mcp_servers:
-            at = wired.flow.components[name].places["server"].value
             says = f"There is no MCP server `{component.server}` under `mcp_servers:` of config.yaml."
-            yield Problem(show_path(path), at.line, at.column, says, component.server)
+            yield _find_problem(path, wired, name, "server", says, component.server)
+        if isinstance(component, APIRequest) and (bar := settings.outgoing.find_bar(component.url_input)):
+            yield _find_problem(path, wired, name, "url_input", bar, component.url_input)
 
 
-def _check_addresses(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
-    """Addresses of API Requests that this config.yaml does not let a flow ask, as far as the file alone says it."""
-    for name, component in wired.components.items():
-        if isinstance(component, APIRequest) and (says := settings.outgoing.find_bar(component.url_input)):
-            at = wired.flow.components[name].places["url_input"].value
-            yield Problem(show_path(path), at.line, at.column, says, component.url_input)
+def _find_problem(path: Path, wired: WiredFlow, name: str, field: str, says: str, value: str | None) -> Problem:
+    """With the place of a component's field, or of the component where the file does not have the field."""
+    spec = wired.flow.components[name]
+    at = spec.places[field].value if field in spec.places else spec.position
+    return Problem(show_path(path), at.line, at.column, says, value)
 
 
-def _place(path: Path, problems: Iterable[Problem]) -> list[Problem]:
-    """What was found in a file, which is named from the working directory, as terminals and editors open it."""
-    return [replace(problem, file=show_path(path.with_name(problem.file))) for problem in problems]
+async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: str | None) -> list[FlowTestOutcome]:
+    """Prints each outcome; the files are named from the working directory."""
+    outcomes: list[FlowTestOutcome] = []
+    bar = DownloadBar()
+    models = make_models(settings)
+    homes = IndexHomes(settings.data / "knowledge")
+    served = Catalogue(settings.flows)
+    library = Library(served, settings.knowledge, homes, find_embeddings=models.find_embeddings)
+    try:
+        async with open_tester(
+            settings,
+            models,
+            model=model,
+            on_progress=lambda event: bar.show(event.received, event.total),
+            look_ups=partial(library.make_look_up, words_only=True),
+        ) as tester:
+            await _index(library, flows.values())
+            for file, wired in flows.items():
+                for outcome in await tester.run_tests(wired):
+                    bar.end()
+                    outcomes.append(replace(outcome, file=file))
+                    echo("\n".join(write_lines(outcomes[-1])))
+    finally:
+        bar.end()
+        await library.close()
+        await models.close()
+    return outcomes
+
+
+async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
+    """Reads what changed in the files that these flows look things up in.
+
+    What takes uploads, names pages or has vectors is as the app left it; before there is an app, its files alone.
+    """
+    if not any(isinstance(component, Retrieve) for wired in flows for component in wired.components.values()):
+        return
+    tested = {wired.id for wired in flows}
+    for shelved in library.list_all():
+        owner, slash, _ = shelved.address.partition("/")
+        if slash and owner not in tested:
+            continue
+        section, words = shelved.section, shelved.keep_words()
+        if (section.uploads or section.urls or section.embeddings) and await _is_indexed(shelved):
+            continue
+        if await library.is_outdated(words):
+            with suppress(KnowledgeBusy):  # the app does it, and a question waits for it
+                await library.index(words)
+
+
+async def _is_indexed(shelved: Shelved) -> bool:
+    try:
+        await shelved.knowledge.list_files()
+    except KnowledgeMissing:
+        return False
+    return True

@@ -1,17 +1,14 @@
 """`knowledge`: what flows look things up in, indexed and searched from the command line."""
 
-import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from flowground.cli.commands import Commands, add_group
-from flowground.cli.output import print_table, tell
-from flowground.cli.resources import load_settings, open_store, read_catalogue, say_no_such
+from flowground.cli.output import echo, note, print_table
+from flowground.cli.resources import explain_unknown, load_settings, open_store, read_catalogue
 from flowground.errors import InvalidRequest, ProviderError
 from flowground.knowledge import Filters, KnowledgeMissing
 from flowground.library import Library, Shelved
-from flowground.providers import Providers
-from flowground.runtime import make_library
+from flowground.runtime import make_library, make_models
 from flowground.store import Store
 from flowground.store.runs import knowledge_files
 from flowground.words import count, cut
@@ -20,25 +17,10 @@ _SHOWN = 300
 _NOTES = 20
 
 
-def add_to(commands: Commands) -> None:
-    knowledge = add_group(commands, "knowledge", "the files and pages in which flows look things up")
-    listed = knowledge.add_parser("list", help="what there is, and whether it is indexed")
-    listed.set_defaults(command=_list)
-    index = knowledge.add_parser("index", help="read what changed now, instead of waiting for the app to do it")
-    index.add_argument("names", nargs="*", metavar="NAME", help="as `list` writes it; default: all")
-    index.set_defaults(command=_index)
-    search = knowledge.add_parser("search", help="show the passages that are found")
-    search.add_argument("name", metavar="NAME", help="as `list` writes it")
-    search.add_argument("question", metavar="QUESTION")
-    search.add_argument("--top-k", type=int, default=5, metavar="N", help="how many passages (default: 5)")
-    search.add_argument("--source", default="", metavar="PATTERN", help="of these files only, such as '**/*.pdf'")
-    search.set_defaults(command=_search)
-
-
 @asynccontextmanager
 async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
     settings = load_settings()
-    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data / "models")
+    models = make_models(settings)
     async with open_store(settings) as store:
         library = make_library(settings, store, read_catalogue(settings), models)
         try:
@@ -48,7 +30,7 @@ async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
             await models.close()
 
 
-async def _list(_: argparse.Namespace) -> None:
+async def list_all() -> None:
     """A row each; what is wrong with files, and with filters of flows, on stderr."""
     rows: list[tuple[str, ...]] = []
     async with _open_library() as (library, store):
@@ -67,54 +49,54 @@ async def _list(_: argparse.Namespace) -> None:
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
             rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
-            _tell_notes(shelved, [*notes, *missing, *await library.list_unmet(shelved, indexed)])
+            _write_notes(shelved, [*notes, *missing, *await library.list_unmet(shelved, indexed)])
         added = await store.read(knowledge_files.list_added)
         unnamed = library.find_unnamed([one.address for one in added])
         left = [one for one in added if one.address in unnamed]
     rows += [(one.address, f"{one.count}", "", "", "no flow names it") for one in left]
     if left:
-        tell("What was added to a knowledge that no flow names stays until an admin deletes it on the page Knowledge.")
+        note("What was added to a knowledge that no flow names stays until an admin deletes it on the page Knowledge.")
     if not rows:
-        tell("No flow and not config.yaml has `knowledge:`.")
+        note("No flow and not config.yaml has `knowledge:`.")
     print_table(("NAME", "FILES", "NOT READ", "PASSAGES", "INDEX"), rows)
 
 
-async def _index(given: argparse.Namespace) -> int:
+async def index(names: Sequence[str]) -> int:
     """A line each; 1 where a file could not be read, or not wholly, or no vectors be made: the rest is indexed."""
     is_whole = True
     async with _open_library() as (library, _):
-        for shelved in [_find(library, name) for name in given.names] or library.list_all():
+        for shelved in [_find(library, name) for name in names] or library.list_all():
             report = await library.index(shelved, asks_all=True)
             changes = f"{count(report.read, 'file')} read, {report.removed} removed"
             indexed = await shelved.knowledge.list_files()
             unread = sum(file.is_unread for file in indexed.values())
             held = f"{count(report.passages, 'passage')} of {count(report.files - unread, 'file')}"
             lacks = f", {count(unread, 'file')} could not be read" if unread else ""
-            print(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
+            echo(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
             lacking = shelved.refused or report.vectors
             wrong = [*report.notes.values(), *([lacking] if lacking else [])]
-            _tell_notes(shelved, [*wrong, *await library.list_unmet(shelved, indexed)])
+            _write_notes(shelved, [*wrong, *await library.list_unmet(shelved, indexed)])
             is_whole &= not wrong
     return 0 if is_whole else 1
 
 
-async def _search(given: argparse.Namespace) -> None:
+async def search(name: str, question: str, top_k: int, source: str) -> None:
     """Each passage: its place, score and headings on a line, then its text."""
     async with _open_library() as (library, _):
-        shelved = _find(library, given.name)
-        filters = Filters((given.source,) if given.source else ())
-        embeddings, top_k = shelved.sources.embeddings, max(1, given.top_k)
+        shelved = _find(library, name)
+        filters = Filters((source,) if source else ())
         missing = await _explain_words(shelved)
-        hits = await shelved.knowledge.search(given.question, top_k=top_k, filters=filters, embeddings=embeddings)
+        embeddings = shelved.sources.embeddings
+        hits = await shelved.knowledge.search(question, top_k=max(1, top_k), filters=filters, embeddings=embeddings)
     for hit in hits:
         page = f", page {hit.page}" if hit.page else ""
         title = f": {hit.title}" if hit.title else ""
-        print(f"{hit.source}{page}, characters {hit.start}-{hit.end}, score {hit.score:.2f}{title}")
-        print(f"    {cut(' '.join(hit.text.split()), _SHOWN)}")
+        echo(f"{hit.source}{page}, characters {hit.start}-{hit.end}, score {hit.score:.2f}{title}")
+        echo(f"    {cut(' '.join(hit.text.split()), _SHOWN)}")
     if not hits:
-        tell("Nothing was found.")
+        note("Nothing was found.")
     if missing:
-        tell(f"{shelved.address}: {missing}")
+        note(f"{shelved.address}: {missing}")
 
 
 async def _explain_words(shelved: Shelved) -> str:
@@ -137,13 +119,15 @@ def _find(library: Library, name: str) -> Shelved:
     if name not in known:
         meant = [address for address in known if address.endswith(f"/{name}")]
         if len(meant) != 1:
-            raise InvalidRequest(say_no_such("knowledge", name, known), hint="`knowledge list` shows what there is.")
+            raise InvalidRequest(
+                explain_unknown("knowledge", name, known), hint="`knowledge list` shows what there is."
+            )
         name = meant[0]
     return known[name]
 
 
-def _tell_notes(shelved: Shelved, notes: list[str]) -> None:
-    for note in notes[:_NOTES]:
-        tell(f"{shelved.address}: {note}")
+def _write_notes(shelved: Shelved, notes: list[str]) -> None:
+    for text in notes[:_NOTES]:
+        note(f"{shelved.address}: {text}")
     if len(notes) > _NOTES:
-        tell(f"{shelved.address}: {count(len(notes) - _NOTES, 'more file')} like these.")
+        note(f"{shelved.address}: {count(len(notes) - _NOTES, 'more file')} like these.")

@@ -1,13 +1,12 @@
 """`run FLOW`: one message, the answer and what it cites on stdout: in this process, or by a running server's API."""
 
-import argparse
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, assert_never, get_args
+from typing import Any, get_args
 
 import requests
 
@@ -15,25 +14,10 @@ from flowground import doors
 from flowground.asking import CommandLine
 from flowground.caller import InputType, RunRequest
 from flowground.citations import NumberedPassage
-from flowground.cli.commands import Commands
-from flowground.cli.output import AnswerPrinter, ProgressBar
+from flowground.cli.output import AnswerPrinter, DownloadBar
 from flowground.cli.resources import find_flow, load_settings
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
-from flowground.events import (
-    ComponentFinished,
-    ComponentStarted,
-    Event,
-    ModelProgress,
-    ModelThought,
-    PassagesFound,
-    ThinkingBegan,
-    Token,
-    ToolCalled,
-    ToolReturned,
-    ToolWaits,
-    TurnFinished,
-    TurnStarted,
-)
+from flowground.events import Event, ModelProgress, Token, TurnFinished
 from flowground.runtime import Runtime
 from flowground.snippets.request import VARIABLE, SnippetRequest, find_types
 
@@ -41,57 +25,48 @@ _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
 
 
-def add_to(commands: Commands) -> None:
-    run = commands.add_parser("run", help="send one message to a flow and print its answer")
-    run.add_argument("flow", metavar="FLOW", help="id or endpoint name")
-    run.add_argument("--message", metavar="TEXT", help="default: the flow's own input")
-    run.add_argument("--session", metavar="ID", help="continue this conversation; default: a new one")
-    run.add_argument(
-        "--tweak",
-        action="append",
-        type=_read_tweak,
-        default=[],
-        metavar="COMPONENT.FIELD=VALUE",
-        help="change a field for this run; `:=` takes JSON, as in Model.temperature:=0.2",
-    )
-    run.add_argument("--stream", action="store_true", help="print the answer as it comes")
-    run.add_argument(
-        "--input-type",
-        choices=get_args(InputType),
-        help="which inputs get the message; default: chat where the flow has a Chat Input, else text",
-    )
-    run.add_argument("--server", metavar="URL", help="ask this server, with the token in FLOWGROUND_API_KEY")
-    run.set_defaults(command=_run)
-
-
-def _run(given: argparse.Namespace) -> Coroutine[Any, Any, None] | None:
+def run(
+    flow: str,
+    message: str | None,
+    session: str | None,
+    tweaks: Sequence[tuple[str, str, Any]],
+    stream: bool,
+    input_type: InputType | None,
+    server: str | None,
+) -> Coroutine[Any, Any, None] | None:
     """Prints the answer's text, and below it the passages that it cites, to stdout; nothing else."""
-    if not given.server:
-        return _run_here(given)
-    _ask_server(given.server, given.flow, _build_request(given), is_type_given=given.input_type is not None)
+    changes: dict[str, Any] = {}
+    for component, field, value in tweaks:
+        if component:
+            changes.setdefault(component, {})[field] = value
+        else:
+            changes[field] = value
+    request = RunRequest(message, input_type or "chat", tweaks=changes, session_id=session, stream=stream)
+    if not server:
+        return _run_here(flow, request, input_type)
+    _ask_server(server, flow, request, is_type_given=input_type is not None)
     return None
 
 
-async def _run_here(given: argparse.Namespace) -> None:
+async def _run_here(flow: str, asked: RunRequest, input_type: InputType | None) -> None:
     runtime = await asyncio.to_thread(Runtime, load_settings())
-    bar, printer = ProgressBar(), AnswerPrinter()
+    bar, printer = DownloadBar(), AnswerPrinter()
     try:
         await runtime.start()
-        wired = find_flow(runtime.catalogue, given.flow)
+        wired = find_flow(runtime.catalogue, flow)
         # It streams in any case: only a stream waits for a model that is being fetched.
-        request = _build_request(given)
-        request = replace(request, input_type=given.input_type or find_types(wired)[0], stream=True)
+        request = replace(asked, input_type=input_type or find_types(wired)[0], stream=True)
         answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.stream_events()) as events:
             async for event in events:
-                if given.stream or not isinstance(event, Token):
+                if asked.stream or not isinstance(event, Token):
                     _show(event, bar, printer)
     finally:
         bar.end()
         await runtime.close()
 
 
-def _show(event: Event, bar: ProgressBar, printer: AnswerPrinter) -> None:
+def _show(event: Event, bar: DownloadBar, printer: AnswerPrinter) -> None:
     match event:
         case Token():
             bar.end()
@@ -102,12 +77,8 @@ def _show(event: Event, bar: ProgressBar, printer: AnswerPrinter) -> None:
             bar.end()
             texts = [(output.component_id, output.text) for output in event.outputs]
             printer.end(texts, [passage for output in event.outputs for passage in output.citations])
-        case TurnStarted() | ComponentStarted() | ComponentFinished() | PassagesFound():
+        case _:  # what happens on the way to an answer
             pass
-        case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
-            pass
-        case _:
-            assert_never(event)
 
 
 def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given: bool) -> None:
@@ -202,33 +173,3 @@ def _find_reason(error: requests.RequestException) -> str:
             return "nothing answers there."
         case _:
             return str(error)
-
-
-def _build_request(given: argparse.Namespace) -> RunRequest:
-    tweaks: dict[str, Any] = {}
-    for component, field, value in given.tweak:
-        if component:
-            tweaks.setdefault(component, {})[field] = value
-        else:
-            tweaks[field] = value
-    return RunRequest(
-        input_value=given.message,
-        input_type=given.input_type or "chat",
-        tweaks=tweaks,
-        session_id=given.session,
-        stream=given.stream,
-    )
-
-
-def _read_tweak(text: str) -> tuple[str, str, Any]:
-    """`Component.field=text` or `Component.field:=JSON` -> component ("" for every component), field, value."""
-    place, equals, value = text.partition("=")
-    component, _, field = place.removesuffix(":").rpartition(".")
-    if not equals or not field:
-        raise argparse.ArgumentTypeError(f"{text!r} does not look like Component.field=value")
-    if not place.endswith(":"):
-        return component, field, value
-    try:
-        return component, field, json.loads(value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} after := is not JSON") from None

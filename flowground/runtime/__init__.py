@@ -69,12 +69,7 @@ class Runtime:
         functions = Functions(settings.functions, settings.root)
         names = ConfigNames(settings.knowledge, settings.databases, functions.find)
         self.catalogue = Catalogue(settings.flows, servers=settings.mcp_servers, names=names)
-        self.models = Providers(
-            settings.providers,
-            default_model=settings.default_model,
-            folder=settings.data / "models",
-            egress=settings.outgoing.egress,
-        )
+        self.models = make_models(settings)
         self.library = make_library(settings, self.store, self.catalogue, self.models)
         self.files = Files(self.store, settings)
         self.reach = RunReach(settings, self.library.make_look_up, self.files, functions)
@@ -228,6 +223,16 @@ class Runtime:
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5)
+
+
+def make_models(settings: Settings) -> Providers:
+    """The providers of models that config.yaml has."""
+    return Providers(
+        settings.providers,
+        default_model=settings.default_model,
+        folder=settings.data / "models",
+        egress=settings.outgoing.egress,
+    )
 
 
 def make_library(settings: Settings, store: Store, catalogue: Catalogue, models: Providers) -> Library:

@@ -9,6 +9,8 @@ import pytest
 
 from flowground.settings import Settings
 from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from tests.command_line import Here
 from tests.run_rows import begin
 
@@ -34,6 +36,21 @@ def test_flows_are_switched_off_and_on(here: Here) -> None:
     assert here("flows", "on", "shout").code == 0
     assert here("run", "shout", "--message", "hi").out == "calm hi\n"
     assert list_audit(here.folder) == [("cli", "flow.switched_off", "shout"), ("cli", "flow.switched_on", "shout")]
+
+
+def test_flows_are_listed_with_whom_they_are_shared_and_with_mistakes(here: Here) -> None:
+    store = Store.open(Settings.load(here.folder / "config.yaml").database)
+    try:
+        sharing = Sharing(is_shared=True, audience="people")
+        asyncio.run(store.write(publications.change, flow_id="echo", sharing=sharing, by="tests"))
+    finally:
+        store.close()
+    (here.folder / "flows" / "wrong.yaml").write_text("name: Wrong\ncomponents: {In: {type: Nothing}}\n", "utf-8")
+    said = here("flows", "list")
+    rows = {line.split()[0]: line.split()[1:] for line in said.out.splitlines()[1:]}
+    assert rows["echo"] == ["Echo", "/api/v1/run/echo", "people", "on"]
+    assert rows["wrong.yaml"] == ["-", "-", "-", "1", "mistake"]
+    assert said.err == "`validate` says what is wrong.\n"
 
 
 def test_providers_are_switched_off_and_on(here: Here) -> None:
