@@ -110,7 +110,7 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
     if not await access.store.write(
         access_requests.approve, request_id=request_id, flow_id=wired.id, by=str(caller.owner)
     ):
-        raise _say_decided()
+        raise _make_decided_error()
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
@@ -120,7 +120,7 @@ async def deny(access: Access, caller: Caller, request_id: str) -> None:
         access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)
     )
     if done is None:
-        raise _say_decided()
+        raise _make_decided_error()
 
 
 async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest, WiredFlow]:
@@ -129,9 +129,9 @@ async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller
     wired = access.catalogue.find(request.flow_id) if request else None
     # Whoever may not decide learns no more than of a request that is not there.
     if request is None or wired is None or not access.may_publish(caller, wired):
-        raise _say_decided()
+        raise _make_decided_error()
     return caller, request, wired
 
 
-def _say_decided() -> InvalidRequest:
+def _make_decided_error() -> InvalidRequest:
     return InvalidRequest("This request no longer exists.", hint="Somebody else may have decided it already.")

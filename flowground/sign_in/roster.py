@@ -268,10 +268,16 @@ class PasswordLinks:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
-        if link is None or member is None or not member.is_active:
+        if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
             await self._tries.count_bad_link(address)
-            raise _say_not_good()
+            raise _make_link_error()
         return link, member
+
+    async def _is_by_admin(self, link: PasswordLink) -> bool:
+        """Whether who made it may still make links."""
+        kind, _, member = link.created_by.partition(":")
+        maker = await self._roster.find(member) if kind == "member" else None
+        return kind != "member" or (maker is not None and maker.is_active and maker.role == "admin")
 
     async def was_used_by(self, secret: str, member: str) -> bool:
         """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
@@ -287,11 +293,11 @@ class PasswordLinks:
         _, member = await self.find(secret, address)
         hashed = await self._roster.hash(password)
         if not await self._store.write(members.set_password_by_link, link=hash_secret(secret), password=hashed):
-            raise _say_not_good()
+            raise _make_link_error()
         return member
 
 
-def _say_not_good() -> NotSignedIn:
+def _make_link_error() -> NotSignedIn:
     return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")
 
 

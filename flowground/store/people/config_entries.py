@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, select
 from flowground.caller import Role
 from flowground.errors import ConfigError
 from flowground.store import audit, tables
-from flowground.store.people import attempts, identities, members, password_links
+from flowground.store.people import attempts, identities, members
 from flowground.store.sql import add_row, has_row, mark_rights_change
 
 _BY = "config.yaml"
@@ -170,8 +170,6 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
         audit.record(connection, actor=_BY, action="member.added", subject=member)
     else:
         member = before.id
-        if entry.role not in ("admin", before.role):
-            password_links.end_made(connection, by=member)
         if before.name != entry.name:
             attempts.rename(connection, old=before.name, new=entry.name)
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")

@@ -90,9 +90,8 @@ def find_name(connection: Connection, *, member: str) -> str:
 
 
 def list_names(connection: Connection) -> dict[str, str]:
-    """Id -> the name that they sign in with, of everybody for whom the two may differ."""
-    named = select(_i.member, _i.subject).where(_i.provider.in_(get_args(IdentityProvider)))
-    return {row.member: row.subject for row in connection.execute(named)}
+    """Id -> the name that they sign in with."""
+    return {row.id: row.name for row in connection.execute(select(_e.id, _e.name))}
 
 
 def set_name(connection: Connection, provider: IdentityProvider, *, member: str, name: str) -> None:
