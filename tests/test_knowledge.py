@@ -14,9 +14,16 @@ from unittest.mock import Mock
 import pytest
 
 from flowground.errors import RunError
-from flowground.knowledge import BuildReport, Filters, Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
-from flowground.knowledge.homes import IndexHomes
-from flowground.knowledge.index_folder import IndexFolder
+from flowground.knowledge import (
+    BuildReport,
+    Filters,
+    IndexHomes,
+    Knowledge,
+    KnowledgeBusy,
+    KnowledgeMissing,
+    KnowledgeSources,
+)
+from flowground.knowledge.index_file import IndexFolder
 from flowground.knowledge.sources import find_sources
 from flowground.path_patterns import explain_pattern, match_path
 from tests.documents_of_all_kinds import make_pdf

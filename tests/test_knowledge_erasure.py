@@ -9,8 +9,7 @@ import pytest
 
 from flowground.knowledge import Knowledge, KnowledgeSources
 from flowground.knowledge.index import IndexedFile, IndexedPassage
-from flowground.knowledge.index_file import FileIndexWriter
-from flowground.knowledge.index_folder import IndexFolder
+from flowground.knowledge.index_file import FileIndexWriter, IndexFolder
 from tests.canary import WORD, find_in_files
 
 _MARK = re.compile(rb"qq\d+x\d+qq")

@@ -17,8 +17,7 @@ from flowground.events import TurnFinished
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import BuildReport, Hit, IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
 from flowground.library import LibraryPace
-from flowground.outgoing import OutgoingSettings
-from flowground.outgoing.pages import WebPages
+from flowground.outgoing import OutgoingSettings, WebPages
 from tests.documents_of_all_kinds import make_pdf
 from tests.knowledge_homes import open_homes
 from tests.run_rows import eventually

@@ -133,7 +133,7 @@ def test_rows_that_serve_no_more_are_removed_and_words_counted_anew(computers: C
 
 def test_what_was_cancelled_or_left_by_a_killed_process_is_removed(computers: Computers, folder: Path) -> None:
     from flowground.knowledge.index import IndexedFile, IndexedPassage  # noqa: PLC0415 - beside its writer
-    from flowground.knowledge.table_writer import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
+    from flowground.knowledge.tables import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
 
     home = computers.open_homes().open("handbook")
     release = home.take()

@@ -10,7 +10,7 @@ import pytest
 
 from flowground.knowledge import IndexFolder, Knowledge, KnowledgeSources
 from flowground.knowledge.index import FoundPassage
-from flowground.knowledge.table_words import TableWords
+from flowground.knowledge.tables import TableWords
 from flowground.knowledge.terms import Term
 from tests.knowledge_homes import open_homes
 from tests.store_databases import DATABASES

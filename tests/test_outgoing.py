@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from flowground.errors import RunError
 from flowground.outgoing import Hosts, Outgoing, OutgoingCall, OutgoingSettings, read_url
-from flowground.outgoing.hosts import choose_addresses, explain_entry
+from flowground.outgoing.settings import choose_addresses, explain_entry
 from flowground.providers import ProviderEntry, Providers
 from flowground.settings import Settings
 from tests.chat_answers import ANSWER, CALL, WANTED

@@ -28,9 +28,8 @@ from flowground.components.template import (
     write_value,
 )
 from flowground.errors import RunError
-from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall, read_url
-from flowground.outgoing.hosts import explain_entry
-from flowground.outgoing.pages import find_document, find_title
+from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall, find_document, find_title, read_url
+from flowground.outgoing.settings import explain_entry
 from flowground.values import ValueKind
 from flowground.words import Schema, cut, end_sentence
 

@@ -1,13 +1,15 @@
-"""Python functions of the operator's that flows may call, by the modules that config.yaml names.
+"""Python functions of the operator's that flows may call, by the modules that `functions:` of config.yaml names.
 
-Nothing of a flow file is ever run as Python: it names a function that is there. A function runs in this process with
-all its rights; one that is no coroutine runs in a thread of this room's.
+Nothing of a flow file is ever run as Python: it names a function that is there, whose signature says its arguments and
+whose docstring says what it does. A function runs in this process with all its rights; one that is no coroutine runs in
+a thread of this package's.
 """
 
 import asyncio
 import importlib
 import inspect
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,15 +17,69 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from flowground.errors import ConfigError, RunError
-from flowground.functions.settings import FunctionSettings
-from flowground.functions.signature import NoTool, ToolSignature, read_signature
 from flowground.words import suggest
+from flowground.yaml_file.section import ConfigSection, check_pattern
+
+_Module = Annotated[
+    str, check_pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", "must be names of modules, like ours.orders")
+]
+
+
+class FunctionSettings(ConfigSection):
+    """Functions of the operator's own."""
+
+    modules: tuple[_Module, ...] = Field(
+        (),
+        description="Modules, installed or beside this file, whose public functions the Python Functions of flows may "
+        "call, as `module.function`. They are imported at the start and run in this process, with all its rights.",
+    )
+    seconds: float = Field(30, gt=0, le=600, description="Longest call of a function.")
+
+
+_SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class NoTool(Exception):
+    """Why a function cannot be called by flows, as the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSignature:
+    """`arguments` validates them; `parameters` is their JSON Schema, an object."""
+
+    description: str
+    arguments: type[BaseModel]
+    parameters: Mapping[str, Any]
+
+
+def read_signature(function: Callable[..., Any]) -> ToolSignature:
+    """What a model is told of it. Raises NoTool."""
+    doc = inspect.getdoc(function) or ""
+    said = dict(_SAID.findall(doc))
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        fields: dict[str, Any] = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in _PLAIN or name.startswith("_"):
+                raise NoTool(f"has an argument that has no plain name: `{parameter}`")
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (hints.get(name, str), Field(default, description=said.get(name)))
+        arguments = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        schema = arguments.model_json_schema()
+    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+        raise NoTool(f"has arguments that no JSON describes: {str(error).splitlines()[0]}") from None
+    description = " ".join(doc.split("\n\n")[0].split())
+    parameters = {"type": "object", "required": [], **schema, "additionalProperties": False}
+    return ToolSignature(description, arguments, {key: part for key, part in parameters.items() if key != "title"})
+
 
 __all__ = ["FunctionSettings", "Functions", "OwnFunction"]
 

@@ -1,18 +1,48 @@
-"""Makes a new index: of the old one what did not change, and of the files what did."""
+"""Makes a new index: of the old one what did not change, and of the files what did.
 
+Computers that share an index have the same files, written at other times: they compare what files hold.
+"""
+
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
 from flowground.extraction.extractors import Extractor
-from flowground.knowledge.contents import ContentSignatures
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter
 from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
+
+
+class ContentSignatures:
+    """Reads each file again only where it was written since."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def sign(self, files: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
+        """The files with signatures by content; one that cannot be read keeps its own."""
+        known, self._known = self._known, {}
+        signed = {}
+        for source, file in files.items():
+            place = (str(file.path), file.signature)
+            digest = known.get(place, "") if file.signature else ""
+            with suppress(OSError):
+                digest = digest or _digest(file)
+            self._known[place] = digest
+            signed[source] = replace(file, signature=digest or file.signature)
+        return signed
+
+
+def _digest(file: SourceFile) -> str:
+    with file.path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
 
 _FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
 """What a Markdown file may begin with: lines between two of dashes."""
@@ -103,7 +133,7 @@ async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
 
 def _open_writer(job: BuildJob) -> IndexWriter:
     if job.place.database:
-        from flowground.knowledge.table_writer import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
+        from flowground.knowledge.tables import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
 
         return TableIndexWriter(job.place, about=job.describe())
     old = Path(job.place.old) if job.place.old else None

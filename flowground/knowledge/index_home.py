@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, IndexReader
-from flowground.knowledge.pages import PageStates
-from flowground.knowledge.sources import SourceFile
+from flowground.knowledge.sources import PageStates, SourceFile
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader

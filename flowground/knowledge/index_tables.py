@@ -17,15 +17,13 @@ from uuid import uuid4
 import psycopg
 
 from flowground.errors import RunError
-from flowground.knowledge.contents import ContentSignatures
+from flowground.knowledge.building import ContentSignatures
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.index_home import KEPT_SECONDS
-from flowground.knowledge.pages import PageStates, read_states, write_states
 from flowground.knowledge.postgresql_lines import Line, PostgresqlLines, connect, explain
-from flowground.knowledge.sources import SourceFile
-from flowground.knowledge.table_reader import TableIndexReader
-from flowground.knowledge.table_writer import publish_build, remove_leftovers
+from flowground.knowledge.sources import PageStates, SourceFile, read_states, write_states
+from flowground.knowledge.tables import TableIndexReader, publish_build, remove_leftovers
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader

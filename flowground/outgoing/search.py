@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from flowground.errors import RunError
 from flowground.outgoing import Outgoing, OutgoingAnswer, OutgoingCall
-from flowground.outgoing.hosts import Hosts
+from flowground.outgoing.settings import Hosts
 from flowground.values import Record
 from flowground.yaml_file.section import ConfigSection, check_http_address
 

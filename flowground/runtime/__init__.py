@@ -37,7 +37,7 @@ from flowground.limits import RunLimits
 from flowground.limits.admission import Admission
 from flowground.loader import Catalogue
 from flowground.loader.unmeant import ConfigNames
-from flowground.outgoing.pages import WebPages
+from flowground.outgoing import WebPages
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn

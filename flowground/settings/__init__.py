@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_valida
 from flowground.databases.settings import DatabaseSettings
 from flowground.errors import ConfigError
 from flowground.flow.knowledge import KnowledgeSections
-from flowground.functions.settings import FunctionSettings
+from flowground.functions import FunctionSettings
 from flowground.mcp_servers.settings import McpServerEntries
 from flowground.outgoing.search import SearchSettings
 from flowground.outgoing.settings import OutgoingSettings, require_networks

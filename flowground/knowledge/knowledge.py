@@ -16,9 +16,8 @@ from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexReader
 from flowground.knowledge.index_home import IndexHome
-from flowground.knowledge.pages import FetchedPages, PageSources, fetch_pages, note_failures
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
-from flowground.knowledge.sources import GivenFile, find_sources
+from flowground.knowledge.sources import FetchedPages, GivenFile, PageSources, fetch_pages, find_sources, note_failures
 
 _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))

@@ -1,0 +1,296 @@
+"""An index in tables of PostgreSQL: questions to it, and the making of the next one beside the rows that serve.
+
+`publish_build` lets the next one serve. All words of an index stay in memory while it serves: a question looks up many.
+"""
+
+import json
+import re
+import threading
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from heapq import nsmallest
+from itertools import chain, islice
+from typing import Any
+
+from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexedPassage
+from flowground.knowledge.postgresql_lines import Line, PassageWords, PostgresqlLines, connect, cut_word, write_queries
+from flowground.knowledge.terms import Term
+
+_READ_WORDS = """
+    SELECT string_agg(word, E'\\n' ORDER BY word COLLATE "C"), string_agg(passages::text, ' ' ORDER BY word COLLATE "C")
+    FROM knowledge_words WHERE index_id = %s AND build = ''
+"""
+_END, _NUMBER = re.compile("\n"), re.compile(r"\d+")
+_SHORTEST, _LONGEST = 4, 60
+"""Letters of words that others are looked for in, as in SQLite."""
+
+
+class TableWords:
+    """One text of all words in order, with where each begins: some 20 bytes a word, where Python's objects take 100."""
+
+    def __init__(self, words: str, counts: str) -> None:
+        """Of words in lines, in the order of their letters' numbers, and counts between blanks."""
+        self._text = f"{words}\n" if words else ""
+        self._starts = array("Q", chain((0,), (found.end() for found in _END.finditer(self._text))))
+        self._counts = array("Q", (int(found[0]) for found in _NUMBER.finditer(counts)))
+
+    def count(self, word: str) -> int:
+        """In how many passages it stands."""
+        at = self._find(word)
+        return self._counts[at] if at < len(self._counts) and self._read(at) == word else 0
+
+    def count_from(self, begin: str, most: int) -> dict[str, int]:
+        """Words that begin so, in order, and in how many passages each stands."""
+        words = ((self._read(at), self._counts[at]) for at in range(self._find(begin), len(self._counts)))
+        return {word: count for word, count in islice(words, most) if word.startswith(begin)}
+
+    def list_with(self, part: str, most: int) -> list[str]:
+        """Words with the part inside, the shortest first."""
+        return nsmallest(most, self._walk(part), key=lambda word: (len(word), word))
+
+    def _walk(self, part: str) -> Iterator[str]:
+        at = self._text.find(part)
+        while at >= 0:
+            begin, end = self._text.rfind("\n", 0, at) + 1, self._text.find("\n", at)
+            if _SHORTEST <= end - begin <= _LONGEST:
+                yield self._text[begin:end]
+            at = self._text.find(part, end)
+
+    def _find(self, word: str) -> int:
+        return bisect_left(range(len(self._counts)), word, key=self._read)
+
+    def _read(self, at: int) -> str:
+        return self._text[self._starts[at] : self._starts[at + 1] - 1]
+
+
+def read_words(lines: PostgresqlLines, index: int) -> TableWords:
+    """Those of the index that serves. Raises RunError."""
+    ((words, counts),) = lines.ask(_READ_WORDS, (index,))
+    return TableWords(words or "", counts or "")
+
+
+_FOUND = "SELECT p.id, source, text, first, last, page, trail, keys"
+_JOINED = "knowledge_passages p JOIN knowledge_files f ON f.id = file_id"
+_SEARCH = f"""
+    WITH asked AS (
+        SELECT * FROM unnest(%(queries)s::text[], %(terms)s::int[], %(counts)s::float8[], %(before)s::float8[])
+        AS a (query, term, n, before)
+    ),
+    met AS MATERIALIZED (
+        SELECT term, n, before, p.id, file_id, 1.2::float8 * (0.25::float8 + length / %(mean)s::float8) AS k
+        FROM asked, LATERAL (SELECT * FROM knowledge_passages WHERE words @@ query::tsquery OFFSET 0) p
+        WHERE file_id IN (SELECT id FROM knowledge_files WHERE index_id = %(index)s AND build = '')
+    ),
+    weighed AS (
+        SELECT term, greatest(1e-6, ln((greatest(%(all)s - count(*)::float8, 0) + 0.5) / (count(*)::float8 + 0.5)))
+        AS weight FROM met WHERE before = 0 GROUP BY term
+    ),
+    scored AS (
+        SELECT id, sum(weight * 2.2::float8 * (n / (n + k) - before / (before + k))) AS score
+        FROM met JOIN weighed USING (term) WHERE %(ids)s::bigint[] IS NULL OR file_id = ANY (%(ids)s)
+        GROUP BY id ORDER BY score DESC, id LIMIT %(most)s
+    )
+    {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
+    ORDER BY score DESC, id
+"""  # noqa: S608 - ours
+"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75), with fewer degrees: what is found is ordered anew by its text. A word
+that counts several times adds what each level (of those that `lexemes` asks for) is worth more than the one before.
+OFFSET keeps each word's own look-up from being joined to the others."""
+_READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
+_FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
+_SHORTEST = 3
+"""Letters by which words with them inside are looked for, as in SQLite."""
+
+
+class TableIndexReader:
+    """An `IndexReader` of what the rows say now: where the next index takes its place, it reads that."""
+
+    def __init__(self, lines: PostgresqlLines, index: int, about: str, passages: int, words: int) -> None:
+        self._lines, self._index = lines, index
+        self.about: Mapping[str, str] = json.loads(about)
+        self.count = passages
+        self._mean = max(1, words) / max(1, passages) / 0.75
+        self.is_retired = False
+        self._words: TableWords | None = None
+        self._lock = threading.Lock()
+
+    def list_files(self) -> dict[str, IndexedFile]:
+        columns = "source, signature, digest, kind, keys, note, passages"
+        return {
+            source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
+            for source, signature, digest, kind, keys, note, count in self._lines.ask(
+                f"SELECT {columns} {_FILES} ORDER BY source", (self._index,)
+            )
+        }
+
+    def count_words(self, words: Iterable[str]) -> dict[str, int]:
+        known = self._open_words()
+        counted = {word: known.count(cut_word(word)) for word in words}
+        return {word: number for word, number in counted.items() if number}
+
+    def list_words_with(self, part: str, *, most: int) -> list[str]:
+        return self._open_words().list_with(part, most) if len(part) >= _SHORTEST else []
+
+    def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
+        return self._open_words().count_from(begin, most)
+
+    def _open_words(self) -> TableWords:
+        with self._lock:
+            if self._words is None:
+                self._words = read_words(self._lines, self._index)
+            return self._words
+
+    def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
+        asked = [(query, at, *n) for at, term in enumerate(terms) for query, *n in write_queries(self._index, term)]
+        queries, numbers, counts, before = (list(column) for column in zip(*asked, strict=True))
+        values: dict[str, Any] = {"queries": queries, "terms": numbers, "counts": counts, "before": before}
+        values |= {"index": self._index, "all": self.count, "mean": self._mean, "most": most}
+        values["ids"] = None if ids is None else list(ids)
+        return [_make_found(row) for row in self._lines.ask(_SEARCH, values)]
+
+    def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
+        return {row[0]: _make_found(row) for row in self._lines.ask(_READ, (list(ids),))}
+
+    def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
+        asked = f"SELECT p.id FROM {_JOINED} WHERE index_id = %s AND build = ''"  # noqa: S608 - ours
+        given = None if files is None else list(files)
+        asked = f"{asked} AND (%s::bigint[] IS NULL OR file_id = ANY (%s)) ORDER BY p.id"
+        return [number for (number,) in self._lines.ask(asked, (self._index, given, given))]
+
+    def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
+        rows = self._lines.ask(f"SELECT source, keys, id {_FILES}", (self._index,))
+        return [(source, json.loads(keys), number) for source, keys, number in rows]
+
+
+def _make_found(row: tuple[Any, ...]) -> FoundPassage:
+    number, source, text, first, last, page, trail, keys, rank = row
+    return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), float(rank))
+
+
+_ADD_FILE = (
+    "INSERT INTO knowledge_files (index_id, build, source, signature, digest, kind, keys, note, passages) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+)
+_ADD_PASSAGES = "COPY knowledge_passages (file_id, page, first, last, length, trail, text, words) FROM STDIN"
+_COUNT_GONE = """
+    SELECT split_part(lexeme, ':', 2), count(*) FROM knowledge_passages, unnest(words)
+    WHERE file_id = ANY (%s) AND lexeme !~ '[~+]' GROUP BY 1
+"""
+_ADD_COUNTS = """
+    INSERT INTO knowledge_words AS w (index_id, build, word, passages)
+    SELECT index_id, '', word, passages FROM knowledge_words WHERE index_id = %s AND build = %s
+    ON CONFLICT (index_id, build, word) DO UPDATE SET passages = w.passages + excluded.passages
+"""
+_TABLES = ("knowledge_files", "knowledge_passages", "knowledge_words")
+GONE = "gone"
+"""The build of files that serve no more."""
+
+
+class TableIndexWriter:
+    """An `IndexWriter`. What it writes belongs to the build `place.new`; the index says what the build changes."""
+
+    def __init__(self, place: BuildPlace, *, about: Mapping[str, str]) -> None:
+        self._place, self._about = place, about
+        self._line = connect(place.database, "synchronous_commit=off")
+        self._lines = PostgresqlLines(place.database)
+        reader = TableIndexReader(self._lines, place.index, "{}", 0, 0)
+        self._served = {source: number for source, _, number in reader.list_ids()}
+        self._files = reader.list_files() if place.old else {}
+        self._gone: set[int] = set() if place.old else set(self._served.values())
+        self._signed: dict[int, str] = {}
+        self._words: Counter[str] = Counter()
+
+    def list_files(self) -> dict[str, IndexedFile]:
+        return dict(sorted(self._files.items()))
+
+    def put_file(self, file: IndexedFile, passages: Sequence[IndexedPassage]) -> None:
+        self.remove(file.source)
+        place, keys = self._place, json.dumps(dict(file.keys))
+        row = (file.source, file.signature, file.digest, file.kind, keys, file.note, len(passages))
+        with self._line.transaction(), self._line.cursor() as cursor:
+            (made,) = cursor.execute(_ADD_FILE, (place.index, place.new, *row)).fetchone() or (0,)
+            with cursor.copy(_ADD_PASSAGES) as copy:
+                for one in passages:
+                    words = PassageWords(one.trail, one.text)
+                    self._words.update(words.counts.keys())
+                    texts = (_store(one.trail), _store(one.text), words.write(place.index))
+                    copy.write_row((made, one.page, one.first, one.last, words.length, *texts))
+        self._files[file.source] = replace(file, passages=len(passages))
+
+    def sign(self, source: str, signature: str) -> None:
+        self._signed[self._served[source]] = signature
+        self._files[source] = replace(self._files[source], signature=signature)
+
+    def remove(self, source: str) -> None:
+        self._files.pop(source, None)
+        if source in self._served:
+            self._gone.add(self._served[source])
+
+    def finish(self) -> int:
+        if self._place.old:
+            gone = self._line.execute(_COUNT_GONE, (list(self._gone),))
+            self._words.subtract(dict(gone))
+        index, build = self._place.index, self._place.new
+        changes = {"build": build, "gone": sorted(self._gone), "signed": self._signed, "about": dict(self._about)}
+        with self._line.transaction(), self._line.cursor() as cursor:
+            with cursor.copy("COPY knowledge_words (index_id, build, word, passages) FROM STDIN") as copy:
+                for word, count in sorted(self._words.items()):
+                    if count:
+                        copy.write_row((index, build, word, count))
+            cursor.execute("UPDATE knowledge_indexes SET changes = %s WHERE id = %s", (json.dumps(changes), index))
+        self._line.execute("SELECT gin_clean_pending_list('knowledge_passages_by_words')")
+        self._line.execute(f"ANALYZE {', '.join(_TABLES)}")
+        return sum(file.passages for file in self._files.values())
+
+    def close(self) -> None:
+        self._line.close()
+        self._lines.close()
+
+
+def publish_build(line: Line, place: BuildPlace) -> None:
+    """In one transaction: the build serves, and what it takes the place of does not. Raises psycopg.Error."""
+    index, build = place.index, place.new
+    with line.transaction():
+        row = line.execute("SELECT changes FROM knowledge_indexes WHERE id = %s FOR UPDATE", (index,)).fetchone()
+        changes: dict[str, Any] = json.loads(row[0]) if row else {}
+        if changes.get("build") != build:
+            raise LookupError("the build is not finished")
+        line.execute("UPDATE knowledge_files SET build = %s WHERE id = ANY (%s)", (GONE, changes["gone"]))
+        for number, signature in changes["signed"].items():
+            line.execute("UPDATE knowledge_files SET signature = %s WHERE id = %s", (signature, int(number)))
+        line.execute("UPDATE knowledge_files SET build = '' WHERE index_id = %s AND build = %s", (index, build))
+        if place.old is None:
+            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = ''", (index,))
+            line.execute("UPDATE knowledge_words SET build = '' WHERE index_id = %s AND build = %s", (index, build))
+        else:
+            line.execute(_ADD_COUNTS, (index, build))
+            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = %s", (index, build))
+            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND passages <= 0", (index,))
+        vectors = (changes.get("model", ""), changes.get("vectors", ""))
+        counted = line.execute(
+            "SELECT count(*), coalesce(sum(length), 0) FROM knowledge_passages p JOIN knowledge_files f "
+            "ON f.id = file_id WHERE index_id = %s AND build = ''",
+            (index,),
+        ).fetchone()
+        line.execute(
+            "UPDATE knowledge_indexes SET version = version + 1, about = %s, passages = %s, words = %s, model = %s, "
+            "vectors = %s, changes = '{}' WHERE id = %s",
+            (json.dumps(changes["about"]), *(counted or (0, 0)), *vectors, index),
+        )
+
+
+def remove_leftovers(line: Line, index: int, build: str | None = None) -> None:
+    """Rows of an index that do not serve, of one build or of all; a few files at a time. Raises psycopg.Error."""
+    asked = "index_id = %s AND build <> '' AND (%s::text IS NULL OR build = %s)"
+    few = f"DELETE FROM knowledge_files WHERE id IN (SELECT id FROM knowledge_files WHERE {asked} LIMIT 50)"  # noqa: S608 - ours
+    while line.execute(few, (index, build, build)).rowcount:
+        pass
+    line.execute(f"DELETE FROM knowledge_words WHERE {asked}", (index, build, build))  # noqa: S608 - ours
+
+
+def _store(text: str) -> str:
+    """PostgreSQL refuses NUL."""
+    return text.replace("\x00", "\ufffd")
