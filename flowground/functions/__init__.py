@@ -30,6 +30,12 @@ from flowground.yaml_file.section import ConfigSection, check_pattern
 _Module = Annotated[
     str, check_pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", "must be names of modules, like ours.orders")
 ]
+_SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_log = logging.getLogger(__name__)
+_MOST_LEFT = 64
+"""Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
+_SHOWN = 300
 
 
 class FunctionSettings(ConfigSection):
@@ -41,10 +47,6 @@ class FunctionSettings(ConfigSection):
         "call, as `module.function`. They are imported at the start and run in this process, with all its rights.",
     )
     seconds: float = Field(30, gt=0, le=600, description="Longest call of a function.")
-
-
-_SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
-_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class NoTool(Exception):
@@ -83,12 +85,8 @@ def read_signature(function: Callable[..., Any]) -> ToolSignature:
 
 __all__ = ["FunctionSettings", "Functions", "OwnFunction"]
 
-_log = logging.getLogger(__name__)
 _AT_ONCE = 8
 """Functions in threads at once; more wait their turn, and that counts in their time."""
-_MOST_LEFT = 64
-"""Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
-_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,14 @@ from flowground.knowledge.index_file import FileIndexWriter
 from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
 
+_FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
+"""What a Markdown file may begin with: lines between two of dashes."""
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,49}):[ \t]+(.{1,200}?)[ \t]*$")
+"""Such a line that is a key of the file and its value, by which filters find it."""
+_MOST_KEYS = 20
+MOST_PASSAGES = 500_000
+"""Of one knowledge: some 500 MB of text."""
+
 
 class ContentSignatures:
     """Reads each file again only where it was written since."""
@@ -42,15 +50,6 @@ class ContentSignatures:
 def _digest(file: SourceFile) -> str:
     with file.path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-_FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
-"""What a Markdown file may begin with: lines between two of dashes."""
-_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,49}):[ \t]+(.{1,200}?)[ \t]*$")
-"""Such a line that is a key of the file and its value, by which filters find it."""
-_MOST_KEYS = 20
-MOST_PASSAGES = 500_000
-"""Of one knowledge: some 500 MB of text."""
 
 
 @dataclass(frozen=True, slots=True)

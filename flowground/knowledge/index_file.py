@@ -57,6 +57,10 @@ _READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE passages.id IN (SELECT value FROM j
 _READERS = 4
 _COMMON = 500
 """Passages of a word that is counted once: SQLite walks through all of them."""
+_CURRENT = "current"
+_PAGES = "pages.json"
+_ENDING = ".index"
+_WANTED = "wanted"
 
 
 class FileIndexWriter:
@@ -274,12 +278,6 @@ def _read_found(database: sqlite3.Connection, asked: str, values: Mapping[str, A
         FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), rank)
         for number, source, text, first, last, page, trail, keys, rank in database.execute(asked, values)
     ]
-
-
-_CURRENT = "current"
-_PAGES = "pages.json"
-_ENDING = ".index"
-_WANTED = "wanted"
 
 
 class IndexFolder:

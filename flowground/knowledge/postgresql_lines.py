@@ -28,6 +28,16 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _MARKS = re.compile("[\u0300-\u1fff]+")
 """What divides the letters of one word, such as the vowel signs of Hindi."""
 _WORD_CHARS = 120
+_READERS = 4
+_CONNECT_SECONDS = 5
+_READS = (
+    f"statement_timeout={int(SEARCH_SECONDS * 1000)}",
+    "default_transaction_read_only=on",
+    "jit=off",
+    "enable_seqscan=off",
+)
+"""Everything that is asked for has an index; PostgreSQL takes reading all texts for cheaper than it is."""
+Line = psycopg.Connection[tuple[Any, ...]]
 
 
 class PassageWords:
@@ -81,22 +91,12 @@ def _read(text: str) -> tuple[Sequence[str], Sequence[str]]:
     return [cut_word(one[0]) for one in found], pairs
 
 
-_READERS = 4
-_CONNECT_SECONDS = 5
 _LINE: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-_READS = (
-    f"statement_timeout={int(SEARCH_SECONDS * 1000)}",
-    "default_transaction_read_only=on",
-    "jit=off",
-    "enable_seqscan=off",
-)
-"""Everything that is asked for has an index; PostgreSQL takes reading all texts for cheaper than it is."""
-Line = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(url: str, *options: str) -> Line:

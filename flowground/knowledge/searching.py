@@ -38,6 +38,31 @@ LEAST_SCORE = 0.02
 Score = tuple[FoundPassage, float]
 _Met = tuple[int, int, float]
 """A word of the question in a text: the number of the word there and in the question, and how far it stands for it."""
+MOST_HITS = 100
+_FUSED = 30
+"""Passages that words and vectors each find at least, where both are asked."""
+_OF_VECTORS = 0.6
+"""How much vectors have to say where there are some."""
+_RANKED = 50
+"""Passages that an index gives for a question at least, the best of which are ordered anew."""
+_BUDGET, _BUDGET_SHARE = 2_000, 0.1
+"""Passages, and the share of a large knowledge's, that a question's words may stand in together: beyond, its most
+common words are not looked up."""
+_TELLING = 0.25
+"""How rare a word must be, of what the rarest of the question is, to be looked up where others find enough."""
+_STANDS_IN = 0.8
+"""How far a word that holds one of the question, or is a part of it, stands for it at most."""
+_STAND_INS = 8
+"""Longer words that may stand for one of the question."""
+_SHORTEST = 4
+"""Letters of the shortest word that has other forms, or words that stand for it."""
+_LOOKED_AT, _FORMS = 200, 10
+"""Words of the same beginning that are looked at for other forms; and forms that are asked for."""
+_ENDING = 2
+"""Letters by which another form may be longer."""
+_MOST_VALUES = 50
+"""Of one filter."""
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,32 +198,6 @@ def _matches(words: Sequence[str], term: Term) -> bool:
 
 def _weigh_count(count: float) -> float:
     return count / (count + _SATURATION)
-
-
-MOST_HITS = 100
-_FUSED = 30
-"""Passages that words and vectors each find at least, where both are asked."""
-_OF_VECTORS = 0.6
-"""How much vectors have to say where there are some."""
-_RANKED = 50
-"""Passages that an index gives for a question at least, the best of which are ordered anew."""
-_BUDGET, _BUDGET_SHARE = 2_000, 0.1
-"""Passages, and the share of a large knowledge's, that a question's words may stand in together: beyond, its most
-common words are not looked up."""
-_TELLING = 0.25
-"""How rare a word must be, of what the rarest of the question is, to be looked up where others find enough."""
-_STANDS_IN = 0.8
-"""How far a word that holds one of the question, or is a part of it, stands for it at most."""
-_STAND_INS = 8
-"""Longer words that may stand for one of the question."""
-_SHORTEST = 4
-"""Letters of the shortest word that has other forms, or words that stand for it."""
-_LOOKED_AT, _FORMS = 200, 10
-"""Words of the same beginning that are looked at for other forms; and forms that are asked for."""
-_ENDING = 2
-"""Letters by which another form may be longer."""
-_MOST_VALUES = 50
-"""Of one filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,9 +430,6 @@ def fits_page(found: FoundPassage, filters: Filters) -> bool:
         return True
     first, last = (filters.page, filters.page) if isinstance(filters.page, int) else filters.page
     return found.passage.page is not None and first <= found.passage.page <= last
-
-
-_MOST_NAMED = 10
 
 
 def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:

@@ -20,6 +20,10 @@ _MOST_ENTRIES = 200_000
 _DEPTH = 32
 _FRESH_NS = 2_000_000_000
 """A file that is written twice within this time may look the same: clocks are coarse."""
+_States = list[tuple[PathPattern, set[int]]]
+_RETRY_SECONDS = 120.0
+"""Before a page that could not be read is asked again."""
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,6 @@ def _take_given(given: GivenFile, found: SourceList) -> None:
         found.left_out[given.source] = "it is not there"
 
 
-_States = list[tuple[PathPattern, set[int]]]
-
-
 def _walk(
     folder: Path, path: str, states: _States, left: list[int], found: SourceList
 ) -> "Iterator[tuple[str, os.DirEntry[str]]]":
@@ -124,11 +125,6 @@ def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -
     is_fresh = time.time_ns() - about.st_mtime_ns < _FRESH_NS
     signature = "" if is_fresh else f"{about.st_mtime_ns}-{about.st_size}-{about.st_ino}"
     found.files[path] = SourceFile(real, signature, path)
-
-
-_RETRY_SECONDS = 120.0
-"""Before a page that could not be read is asked again."""
-_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)

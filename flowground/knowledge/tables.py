@@ -26,6 +26,54 @@ _READ_WORDS = """
 _END, _NUMBER = re.compile("\n"), re.compile(r"\d+")
 _SHORTEST, _LONGEST = 4, 60
 """Letters of words that others are looked for in, as in SQLite."""
+_FOUND = "SELECT p.id, source, text, first, last, page, trail, keys"
+_JOINED = "knowledge_passages p JOIN knowledge_files f ON f.id = file_id"
+_SEARCH = f"""
+    WITH asked AS (
+        SELECT * FROM unnest(%(queries)s::text[], %(terms)s::int[], %(counts)s::float8[], %(before)s::float8[])
+        AS a (query, term, n, before)
+    ),
+    met AS MATERIALIZED (
+        SELECT term, n, before, p.id, file_id, 1.2::float8 * (0.25::float8 + length / %(mean)s::float8) AS k
+        FROM asked, LATERAL (SELECT * FROM knowledge_passages WHERE words @@ query::tsquery OFFSET 0) p
+        WHERE file_id IN (SELECT id FROM knowledge_files WHERE index_id = %(index)s AND build = '')
+    ),
+    weighed AS (
+        SELECT term, greatest(1e-6, ln((greatest(%(all)s - count(*)::float8, 0) + 0.5) / (count(*)::float8 + 0.5)))
+        AS weight FROM met WHERE before = 0 GROUP BY term
+    ),
+    scored AS (
+        SELECT id, sum(weight * 2.2::float8 * (n / (n + k) - before / (before + k))) AS score
+        FROM met JOIN weighed USING (term) WHERE %(ids)s::bigint[] IS NULL OR file_id = ANY (%(ids)s)
+        GROUP BY id ORDER BY score DESC, id LIMIT %(most)s
+    )
+    {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
+    ORDER BY score DESC, id
+"""  # noqa: S608 - ours
+"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75), with fewer degrees: what is found is ordered anew by its text. A word
+that counts several times adds what each level (of those that `lexemes` asks for) is worth more than the one before.
+OFFSET keeps each word's own look-up from being joined to the others."""
+_READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
+_FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
+_SHORTEST_PART = 3
+"""Letters by which words with them inside are looked for, as in SQLite."""
+_ADD_FILE = (
+    "INSERT INTO knowledge_files (index_id, build, source, signature, digest, kind, keys, note, passages) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+)
+_ADD_PASSAGES = "COPY knowledge_passages (file_id, page, first, last, length, trail, text, words) FROM STDIN"
+_COUNT_GONE = """
+    SELECT split_part(lexeme, ':', 2), count(*) FROM knowledge_passages, unnest(words)
+    WHERE file_id = ANY (%s) AND lexeme !~ '[~+]' GROUP BY 1
+"""
+_ADD_COUNTS = """
+    INSERT INTO knowledge_words AS w (index_id, build, word, passages)
+    SELECT index_id, '', word, passages FROM knowledge_words WHERE index_id = %s AND build = %s
+    ON CONFLICT (index_id, build, word) DO UPDATE SET passages = w.passages + excluded.passages
+"""
+_TABLES = ("knowledge_files", "knowledge_passages", "knowledge_words")
+GONE = "gone"
+"""The build of files that serve no more."""
 
 
 class TableWords:
@@ -72,39 +120,6 @@ def read_words(lines: PostgresqlLines, index: int) -> TableWords:
     return TableWords(words or "", counts or "")
 
 
-_FOUND = "SELECT p.id, source, text, first, last, page, trail, keys"
-_JOINED = "knowledge_passages p JOIN knowledge_files f ON f.id = file_id"
-_SEARCH = f"""
-    WITH asked AS (
-        SELECT * FROM unnest(%(queries)s::text[], %(terms)s::int[], %(counts)s::float8[], %(before)s::float8[])
-        AS a (query, term, n, before)
-    ),
-    met AS MATERIALIZED (
-        SELECT term, n, before, p.id, file_id, 1.2::float8 * (0.25::float8 + length / %(mean)s::float8) AS k
-        FROM asked, LATERAL (SELECT * FROM knowledge_passages WHERE words @@ query::tsquery OFFSET 0) p
-        WHERE file_id IN (SELECT id FROM knowledge_files WHERE index_id = %(index)s AND build = '')
-    ),
-    weighed AS (
-        SELECT term, greatest(1e-6, ln((greatest(%(all)s - count(*)::float8, 0) + 0.5) / (count(*)::float8 + 0.5)))
-        AS weight FROM met WHERE before = 0 GROUP BY term
-    ),
-    scored AS (
-        SELECT id, sum(weight * 2.2::float8 * (n / (n + k) - before / (before + k))) AS score
-        FROM met JOIN weighed USING (term) WHERE %(ids)s::bigint[] IS NULL OR file_id = ANY (%(ids)s)
-        GROUP BY id ORDER BY score DESC, id LIMIT %(most)s
-    )
-    {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
-    ORDER BY score DESC, id
-"""  # noqa: S608 - ours
-"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75), with fewer degrees: what is found is ordered anew by its text. A word
-that counts several times adds what each level (of those that `lexemes` asks for) is worth more than the one before.
-OFFSET keeps each word's own look-up from being joined to the others."""
-_READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
-_FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
-_SHORTEST = 3
-"""Letters by which words with them inside are looked for, as in SQLite."""
-
-
 class TableIndexReader:
     """An `IndexReader` of what the rows say now: where the next index takes its place, it reads that."""
 
@@ -132,7 +147,7 @@ class TableIndexReader:
         return {word: number for word, number in counted.items() if number}
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
-        return self._open_words().list_with(part, most) if len(part) >= _SHORTEST else []
+        return self._open_words().list_with(part, most) if len(part) >= _SHORTEST_PART else []
 
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
         return self._open_words().count_from(begin, most)
@@ -168,25 +183,6 @@ class TableIndexReader:
 def _make_found(row: tuple[Any, ...]) -> FoundPassage:
     number, source, text, first, last, page, trail, keys, rank = row
     return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), float(rank))
-
-
-_ADD_FILE = (
-    "INSERT INTO knowledge_files (index_id, build, source, signature, digest, kind, keys, note, passages) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
-)
-_ADD_PASSAGES = "COPY knowledge_passages (file_id, page, first, last, length, trail, text, words) FROM STDIN"
-_COUNT_GONE = """
-    SELECT split_part(lexeme, ':', 2), count(*) FROM knowledge_passages, unnest(words)
-    WHERE file_id = ANY (%s) AND lexeme !~ '[~+]' GROUP BY 1
-"""
-_ADD_COUNTS = """
-    INSERT INTO knowledge_words AS w (index_id, build, word, passages)
-    SELECT index_id, '', word, passages FROM knowledge_words WHERE index_id = %s AND build = %s
-    ON CONFLICT (index_id, build, word) DO UPDATE SET passages = w.passages + excluded.passages
-"""
-_TABLES = ("knowledge_files", "knowledge_passages", "knowledge_words")
-GONE = "gone"
-"""The build of files that serve no more."""
 
 
 class TableIndexWriter:

@@ -47,6 +47,9 @@ _FORGET_EVERY = 600.0
 """Seconds between two looks for indexes that no flow names any more."""
 _PAUSE = 60.0
 """Seconds before a model of embeddings or a page that failed is asked again."""
+_WAIT_STEP = 0.25
+ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
+"""The files that authors added to the knowledge at an address."""
 
 
 def explain(error: BaseException) -> str:
@@ -153,11 +156,6 @@ class Watching:
             _log.warning("The knowledge %s could not be indexed: %s", address, said)
 
 
-_log = logging.getLogger(__name__)
-
-_WAIT_STEP = 0.25
-
-
 @dataclass(frozen=True, slots=True)
 class Shelved:
     """One knowledge. `address` is its name, of a flow's own with the flow's id before it: `travel/handbook`. `sources`
@@ -190,8 +188,6 @@ class LibraryPace:
 
 
 _USUAL = LibraryPace()
-ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
-"""The files that authors added to the knowledge at an address."""
 
 
 async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's

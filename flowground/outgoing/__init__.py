@@ -26,22 +26,17 @@ from flowground.outgoing.settings import Hosts, IPNetwork, OutgoingSettings, cho
 from flowground.providers.connection import AsyncioBackend, SocketAddress
 from flowground.providers.egress import convert_url, read_proxy
 
-
-class GuardedBackend(AsyncioBackend):
-    """`private` are networks that may be reached although they are not public; None: every address may."""
-
-    def __init__(self, private: Sequence[IPNetwork] | None) -> None:
-        self._private = private
-
-    async def resolve(self, host: str, port: int) -> list[SocketAddress]:
-        """Those addresses of the host that may be asked."""
-        found = await super().resolve(host, port)
-        if self._private is None:
-            return found
-        may = set(choose_addresses((address[-1][0] for address in found), self._private))
-        return [address for address in found if address[-1][0] in may]
-
-
+__all__ = [
+    "Hosts",
+    "Outgoing",
+    "OutgoingAnswer",
+    "OutgoingCall",
+    "OutgoingSettings",
+    "WebPages",
+    "find_document",
+    "find_title",
+    "read_url",
+]
 _AT_ONCE = 64
 """Connections of all tools of a process; more calls wait their turn."""
 _KEPT = 16
@@ -63,6 +58,29 @@ _BROKEN = (
     httpcore2.TimeoutException,
     OSError,
 )
+_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,500})</title>", re.IGNORECASE)
+_DOCUMENTS = {
+    "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+}  # fmt: skip
+_TEXTS = {"text/csv": ".csv", "application/json": ".json", "text/markdown": ".md", "text/x-markdown": ".md"}
+_UNSAID = ("", "text/plain", "application/octet-stream", "binary/octet-stream")
+"""Types by which servers send what they know no other of: the address says more."""
+
+
+class GuardedBackend(AsyncioBackend):
+    """`private` are networks that may be reached although they are not public; None: every address may."""
+
+    def __init__(self, private: Sequence[IPNetwork] | None) -> None:
+        self._private = private
+
+    async def resolve(self, host: str, port: int) -> list[SocketAddress]:
+        """Those addresses of the host that may be asked."""
+        found = await super().resolve(host, port)
+        if self._private is None:
+            return found
+        may = set(choose_addresses((address[-1][0] for address in found), self._private))
+        return [address for address in found if address[-1][0] in may]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,19 +273,6 @@ def _explain(error: BaseException, host: str) -> str:
         own = "(`outgoing.private_networks` names those of your own)"
         return f"`{host}` cannot be reached, or has no address that may be asked {own}."
     return f"The connection to `{host}` broke."
-
-
-__all__ = ["Hosts", "Outgoing", "OutgoingAnswer", "OutgoingCall", "OutgoingSettings", "read_url"]
-
-
-_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,500})</title>", re.IGNORECASE)
-_DOCUMENTS = {
-    "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
-}  # fmt: skip
-_TEXTS = {"text/csv": ".csv", "application/json": ".json", "text/markdown": ".md", "text/x-markdown": ".md"}
-_UNSAID = ("", "text/plain", "application/octet-stream", "binary/octet-stream")
-"""Types by which servers send what they know no other of: the address says more."""
 
 
 def find_title(answer: OutgoingAnswer) -> str:

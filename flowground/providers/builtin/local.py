@@ -43,6 +43,14 @@ or no tool gives it, reply with {{"answer": your answer}}."""
 _NEXT = {True: "Reply with the answer, or call another tool.", False: "Reply with the answer."}
 _ANSWER_BEGINS = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
 _LONGEST_ESCAPE = 6
+_PROGRESS_SECONDS = 0.3
+_IDLE_SECONDS = 600.0
+_PASSAGE_BYTES = 3_500
+"""Some 1,000 tokens, and hardly ever over 1,500: two cores read a hundred a second."""
+_USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
+_DEFAULTS = {"max_tokens": 1024}
+_QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
+"""What the model's makers advise, for what the flow does not set."""
 
 
 def put_tools_into_words(call: ModelCall) -> ModelCall:
@@ -120,17 +128,6 @@ def _make_schema(tools: list[ToolSpec], *, may_answer: bool) -> dict[str, Any]:
 
 def _close(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-_PROGRESS_SECONDS = 0.3
-_IDLE_SECONDS = 600.0
-
-_PASSAGE_BYTES = 3_500
-"""Some 1,000 tokens, and hardly ever over 1,500: two cores read a hundred a second."""
-_USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
-_DEFAULTS = {"max_tokens": 1024}
-_QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
-"""What the model's makers advise, for what the flow does not set."""
 
 
 class LocalSettings(ProviderSettings):

