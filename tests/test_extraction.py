@@ -111,6 +111,19 @@ def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
     assert read.list_pages() == [(None, 0, len(read.text))]
 
 
+def test_a_docx_is_read_with_the_names_of_its_styles_and_all_that_stands_in_it() -> None:
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    styles = (
+        f'<w:styles xmlns:w="{space}"><w:style w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style></w:styles>'
+    )
+    inserted = "<w:p><w:ins><w:r><w:t>Inserted</w:t></w:r></w:ins></w:p>"
+    controlled = f"<w:sdt><w:sdtContent>{write_paragraph('Chosen')}</w:sdtContent></w:sdt>"
+    body = write_paragraph("Reisen", "berschrift2") + inserted + controlled
+    document = f'<w:document xmlns:w="{space}"><w:body>{body}</w:body></w:document>'
+    docx = pack({"word/document.xml": document.encode(), "word/styles.xml": styles.encode()})
+    assert extract(docx, "reisen.docx").text == "## Reisen\n\nInserted\n\nChosen"
+
+
 def test_drawings_are_no_part_of_the_text() -> None:
     drawing = '<a:p xmlns:a="urn:drawing"><a:r><a:t>no</a:t></a:r></a:p>'
     one = f"<w:p><w:r><w:t>One </w:t></w:r><w:r><w:drawing>{drawing}</w:drawing></w:r><w:r><w:t>line.</w:t></w:r></w:p>"
@@ -121,9 +134,12 @@ def test_drawings_are_no_part_of_the_text() -> None:
 
 def test_html_is_read_as_people_see_it() -> None:
     head = "<!doctype html><head><title>Travel desk</title><style>p {color: red}</style></head>"
-    page = "<script>var x = 'no';</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One<li>Two</ul>"
+    page = "<script>var x = 'no';</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One</li>\n<li>Two</ul>"
+    page += "<table><tr><th>City<th>Price\n<tr><td>Lyon<td>120</table>After."
     text = extract(f"{head}<body>{page}</body>".encode(), "page.html").text
-    assert text.split("\n") == ["# Travel desk", "", "## Hotels", "", "Lyon is fine.", "", "- One", "- Two"]
+    lines = ["# Travel desk", "## Hotels", "Lyon is fine.", "- One", "- Two", "City Price", "Lyon 120", "After."]
+    assert [line for line in text.split("\n") if line] == lines
+    assert "- One\n- Two\n\nCity Price\nLyon 120\n\nAfter." in text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from ctypes import byref, c_double
 from typing import Any
@@ -34,10 +33,18 @@ _FIRST_RANK = re.compile(r"^# (.+)$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{2,20})""", re.IGNORECASE)
 _WORD = (
-    "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
-    "http://purl.oclc.org/ooxml/wordprocessingml/main",
+    "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}",
+    "{http://purl.oclc.org/ooxml/wordprocessingml/main}",
 )
 """Where the text of a DOCX document stands, the strict form too; drawings beside it have tags like `p` and `t` too."""
+_LINES = tuple(space + name for space in _WORD for name in ("p", "tr"))
+_CELLS = tuple(space + "tc" for space in _WORD)
+_TEXTS = frozenset(space + "t" for space in _WORD)
+_STYLES = frozenset(space + "pStyle" for space in _WORD)
+_BLANKS_OF = {
+    space + name: sign for space in _WORD for name, sign in (("p", " "), ("tab", "\t"), ("br", "\n"), ("cr", "\n"))
+}
+_PIECES = (*_TEXTS, *_STYLES, *_BLANKS_OF)
 _HEADING = re.compile(r"heading ?([1-6])", re.IGNORECASE)
 """A style of headings: Word stores the English name of its own styles, whatever language it speaks."""
 _LINE_END = re.compile("\r\n")
@@ -99,10 +106,8 @@ def read_docx(data: bytes, name: str, *, most_chars: int) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("word/document.xml") as document:
             styles = _read_styles(archive)
-            for _, element in etree.iterparse(
-                document, tag=_name_tags("p", "tr"), resolve_entities=False, huge_tree=True
-            ):
-                if next(element.iterancestors(*_name_tags("tc")), None) is not None:
+            for _, element in etree.iterparse(document, tag=_LINES, resolve_entities=False, huge_tree=True):
+                if next(element.iterancestors(*_CELLS), None) is not None:
                     continue  # it is a part of a row
                 if line := _read_line(element, styles):
                     lines.append(line)
@@ -115,40 +120,42 @@ def read_docx(data: bytes, name: str, *, most_chars: int) -> str:
     return "\n\n".join(lines)
 
 
-def _name_tags(*names: str) -> tuple[str, ...]:
-    return tuple(f"{{{space}}}{name}" for space in _WORD for name in names)
-
-
 def _read_styles(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Names of the document's styles, by id; an id without one is its own name."""
+    """Names of the document's styles, by id."""
     with suppress(KeyError), archive.open("word/styles.xml") as file:
-        found = etree.parse(file, etree.XMLParser(resolve_entities=False)).iterfind("//{*}style/{*}name/..")
+        found = etree.parse(file, etree.XMLParser(resolve_entities=False)).iterfind(".//{*}style")
         return {_read_value(style, "styleId"): _read_value(style.find("{*}name"), "val") for style in found}
     return {}
 
 
 def _read_value(element: Any, name: str) -> str:
-    return next((element.get(tag) for tag in _name_tags(name) if element.get(tag)), "")
+    return next((value for space in _WORD if element is not None and (value := element.get(space + name))), "")
 
 
 def _read_line(element: Any, styles: dict[str, str]) -> str:
     """A paragraph with the mark of its heading, or a row with its cells."""
     if element.tag.endswith("}tr"):
-        cells = (" ".join("".join(_list_pieces(cell)).split()) for cell in element.iterchildren(*_name_tags("tc")))
+        cells = (" ".join(_read_runs(cell)[0].split()) for cell in element.iterchildren(*_CELLS))
         return " | ".join(cell for cell in cells if cell)
-    text = "".join(_list_pieces(element)).strip()
-    style = next(element.iter(*_name_tags("pStyle")), None)
-    named = "" if style is None else _read_value(style, "val")
-    named = styles.get(named, named)
+    text, style = _read_runs(element)
+    named = styles.get(style, style)
     heading = _HEADING.fullmatch(named)
     mark = "#" * int(heading[1]) + " " if heading else "# " if named.lower() == "title" else ""
-    return mark + text if text else ""
+    return mark + text.strip() if text.strip() else ""
 
 
-def _list_pieces(element: Any) -> Iterator[str]:
-    for part in element.iter(*_name_tags("t", "tab", "br", "cr", "p")):
-        tag = part.tag.rpartition("}")[2]
-        yield part.text or "" if tag == "t" else {"tab": "\t", "p": " "}.get(tag, "\n")
+def _read_runs(element: Any) -> tuple[str, str]:
+    """What stands in it, and the style that is named in it first."""
+    parts: list[str] = []
+    style = ""
+    for piece in element.iter(*_PIECES):
+        if piece.tag in _TEXTS:
+            parts.append(piece.text or "")
+        elif piece.tag in _STYLES:
+            style = style or _read_value(piece, "val")
+        else:
+            parts.append(_BLANKS_OF[piece.tag])
+    return "".join(parts), style
 
 
 def read_pdf(data: bytes, name: str, *, most_chars: int) -> tuple[str, list[int]]:
