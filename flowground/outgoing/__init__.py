@@ -8,9 +8,8 @@ No redirect leads to another host, nothing is remembered between calls (no cooki
 import asyncio
 import html
 import re
-import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath

@@ -25,7 +25,7 @@ from flowground.components.base import (
     Tool,
 )
 from flowground.components.flows import ForEach
-from flowground.components.io import input_kind, output_kind
+from flowground.components.io import InputComponent, OutputComponent
 from flowground.components.models import spread_value
 from flowground.errors import (
     AnswerTooLong,
@@ -214,7 +214,7 @@ class _Run:
         try:
             component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
-            if output_kind(component):
+            if isinstance(component, OutputComponent):
                 output = self._tell_thought(name, output)
             text = self._check_output(name, component, output)
         except RunOverBudget:
@@ -328,21 +328,22 @@ class _Run:
                     text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
-        if len(text) > LONGEST_ANSWER and (component.streams or output_kind(component)):
-            for target in (name,) if output_kind(component) else self.wired.streams_to.get(name, ()):
+        is_output = isinstance(component, OutputComponent)
+        if len(text) > LONGEST_ANSWER and (component.streams or is_output):
+            for target in (name,) if is_output else self.wired.streams_to.get(name, ()):
                 self._put_token(target, text[:LONGEST_ANSWER])
             raise AnswerTooLong(LONGEST_ANSWER)
         return text
 
     def _make_context(self, name: str, component: Component, within: Within | None = None) -> Context:
+        message = self.request.find_message(component.kind) if isinstance(component, InputComponent) else None
         if not component.waits:  # it reaches for nothing but what it was sent
-            said, files = self.request.find_message(input_kind(component)), self.request.taken_files.get(name, ())
-            zone = self.scope.time_zone
-            return Context(name, said, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
+            files, zone = self.request.taken_files.get(name, ()), self.scope.time_zone
+            return Context(name, message, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
         within = within or Within(self.actions.within)
         return Context(
             component_id=name,
-            input_value=self.request.find_message(input_kind(component)),
+            input_value=message,
             history=self.scope.history,
             models=self.scope.models,
             emit=self._make_emit(name) if self.request.stream and component.calls_out else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flowground.caller import RunRequest
 from flowground.citations import NumberedPassage, find_cited
-from flowground.components.io import output_kind
+from flowground.components.io import OutputComponent
 from flowground.events import OutputResult, RunFinished
 from flowground.graph import Reference
 from flowground.messages import Usage
@@ -81,7 +81,7 @@ def _find_value(given: Given, name: str) -> tuple[ValueKind, Value]:
 
 def _find_source(given: Given, name: str) -> str | None:
     """The component whose text an output shows: the first one it refers to, of those that ran."""
-    if not output_kind(given.wired.components[name]):
+    if not isinstance(given.wired.components[name], OutputComponent):
         return None
     for text in given.wired.connections.get(name, {}).values():
         for part in text.parts:
