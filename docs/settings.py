@@ -22,6 +22,7 @@ the app starts. Relative paths count from the config file's folder.
 `${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`,
 `databases.*.url`, and in `environment` and `headers` of `mcp_servers`, and refused elsewhere. A setting that does not
 exist stops the start with its line and the nearest right name; so does a value that does not fit, with what would.
+One of an earlier release is left out, with a warning that says what holds in its place.
 Texts need quotes where YAML would read something else: colours (`"#4f46e5"`), numbers, `null`.
 
 PostgreSQL needs its driver, which `requirements.txt` leaves out: `pip install "psycopg[binary]~=3.3.0"`, then

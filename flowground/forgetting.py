@@ -21,7 +21,6 @@ from flowground.store.people import removals
 from flowground.store.people.removals import Removal
 from flowground.store.runs import erasing, idempotency_keys, shared_chats
 from flowground.store.runs import files as stored_files
-from flowground.store.runs.erasing import Expiring
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +101,7 @@ class Forgetting:
             self._repeat(idempotency_keys.forget),
         )
         yield _Kind("shared chats that expired", _SHARED_DAYS, self._repeat(shared_chats.forget_expired))
-        rows: tuple[tuple[str, Expiring, float], ...] = (
+        rows: tuple[tuple[str, str, float], ...] = (
             ("lines of the audit trail", "audit", keep.audit_days),
             ("access requests that were decided", "access_requests", keep.audit_days),
             ("passwords that were tried", "attempts", 1),

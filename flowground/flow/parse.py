@@ -16,6 +16,7 @@ from flowground.yaml_file.reader import Dialect, read_document
 
 FLOW_FILE = Dialect("flow file", most_values=20_000)
 MOST_BYTES = 1_048_576
+"""Of a flow file."""
 MOST_COMPONENTS = 500
 """A run steps through all of them on the event loop."""
 

@@ -42,6 +42,7 @@ _KEPT = 16
 _KEPT_SECONDS = 15
 _MOST_REDIRECTS = 5
 _MOST_BYTES = 3_000_000
+"""Of an answer."""
 REFRESH_SECONDS = 3_600.0
 """For so long a page is not asked again; its server pays for each."""
 _LONGEST_URL = 8_000

@@ -213,7 +213,7 @@ def _leave_out_gone(file: ConfigFile) -> None:
             holder: Any = file.data
             for key in place[:-1]:
                 holder = holder[key]
-            del holder[place[-1]]
+            holder.pop(place[-1], None)  # an alias of YAML stands in two places
             _log.warning("%s", file.say(place, f"is no setting any more. {instead}"))
 
 

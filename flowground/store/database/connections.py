@@ -45,6 +45,7 @@ _FULL = (
 )
 _OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
 """Of every engine. An error names its statement, and not the values: what people said stays out of the log."""
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +262,6 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
         raise ConfigError(
             "database: PostgreSQL needs a driver that is not installed", hint="pip install 'psycopg[binary]~=3.3.0'"
         ) from None
-
-
-_SQLITE = "sqlite:///"
 
 
 def find_sqlite_file(url: str) -> Path | None:

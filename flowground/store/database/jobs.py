@@ -17,6 +17,7 @@ from flowground.store.database.connections import ThreadConnection
 from flowground.store.sql import PLAIN_JOB, JobKind
 
 _log = logging.getLogger(__name__)
+_CLOSE_SECONDS = 4.0
 
 
 @dataclass(slots=True, eq=False)
@@ -124,9 +125,6 @@ def _resolve(jobs: list[Job]) -> None:
             job.future.set_result(job.result)
         else:
             job.future.set_exception(job.error)
-
-
-_CLOSE_SECONDS = 4.0
 
 
 def start_thread(work: Callable[..., None], *arguments: ThreadConnection, name: str) -> Thread:

@@ -8,7 +8,7 @@ and small rows that are worth nothing after some time.
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -60,19 +60,17 @@ _CLEAR = Statement(
 )
 _EXPIRED_AT_ONCE = 200
 """Rows that one step deletes at most."""
-Expiring = Literal[
-    "audit",
-    "access_requests",
-    "attempts",
-    "known_addresses",
-    "tickets",
-    "sign_ins",
-    "ended_sign_ins",
-    "password_links",
-]
-_audit, _attempts, _known = tables.audit.c, tables.attempts.c, tables.known_addresses.c
-_requests = tables.access_requests.c
-_tickets, _sign_ins, _links = tables.tickets.c, tables.sign_ins.c, tables.password_links.c
+_EXPIRING: Mapping[str, Column[Any]] = {
+    "audit": tables.audit.c.at,
+    "access_requests": tables.access_requests.c.decided_at,
+    "attempts": tables.attempts.c.at,
+    "known_addresses": tables.known_addresses.c.at,
+    "tickets": tables.tickets.c.expires_at,
+    "sign_ins": tables.sign_ins.c.expires_at,
+    "ended_sign_ins": tables.sign_ins.c.revoked_at,
+    "password_links": tables.password_links.c.expires_at,
+}
+"""The moments from which rows grow old, in seconds since 1970; each has an index."""
 
 
 def take_in_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
@@ -245,29 +243,10 @@ def forget_contents(connection: Connection, *, before: float) -> int:
     return len(done)
 
 
-@dataclass(frozen=True, slots=True)
-class _ExpiringRows:
-    """`at` counts: the moment from which a row grows old, in seconds since 1970. It has an index."""
-
-    key: tuple[Column[Any], ...]
-    at: Column[Any]
-
-
-_EXPIRING: Mapping[Expiring, _ExpiringRows] = {
-    "audit": _ExpiringRows((_audit.id,), _audit.at),
-    "access_requests": _ExpiringRows((_requests.id,), _requests.decided_at),
-    "attempts": _ExpiringRows((_attempts.id,), _attempts.at),
-    "known_addresses": _ExpiringRows((_known.name, _known.address), _known.at),
-    "tickets": _ExpiringRows((_tickets.hash,), _tickets.expires_at),
-    "sign_ins": _ExpiringRows((_sign_ins.id,), _sign_ins.expires_at),
-    "ended_sign_ins": _ExpiringRows((_sign_ins.id,), _sign_ins.revoked_at),
-    "password_links": _ExpiringRows((_links.id,), _links.expires_at),
-}
-
-
-def delete_expired(connection: Connection, *, kind: Expiring, before: float) -> int:
-    """Deletes the oldest of them from before then (seconds since 1970); how many. 0: there is none left."""
-    rows = _EXPIRING[kind]
-    oldest = select(*rows.key).where(rows.at < before).order_by(rows.at).limit(_EXPIRED_AT_ONCE)
-    meant = delete(rows.at.table).where(tuple_(*rows.key).in_(connection.execute(oldest).all()))
+def delete_expired(connection: Connection, *, kind: str, before: float) -> int:
+    """Deletes the oldest rows of a kind of `_EXPIRING` from before then; how many. 0: there is none left."""
+    at = _EXPIRING[kind]
+    key = list(at.table.primary_key)
+    oldest = select(*key).where(at < before).order_by(at).limit(_EXPIRED_AT_ONCE)
+    meant = delete(at.table).where(tuple_(*key).in_(connection.execute(oldest).all()))
     return connection.execute(meant).rowcount
