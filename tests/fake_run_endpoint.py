@@ -18,25 +18,21 @@ class _QuietServer(ThreadingHTTPServer):
 
 @dataclass
 class FakeRunEndpoint:
-    """Answers `POST /api/v1/run/…` with `You said: …`, plain, simple or streamed.
+    """Answers `POST /api/v1/run/…` with `You said: …`, plain or streamed.
 
     Set `refusal` to (status, body) to have every call refused, `failure` to the data of an error event that ends a
-    stream, `tokens` to False for a flow that does not stream, `described` to what `GET /api/v1/flows/…` says of the
-    flow, `artifacts` to those of the output; clear `go_on` to make streams wait after half the text.
+    stream, `described` to what `GET /api/v1/flows/…` says of the flow, `artifacts` to those of the output.
     """
 
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     refusal: tuple[int, Any] | None = None
     failure: dict[str, Any] | None = None
-    tokens: bool = True
     described: dict[str, Any] | None = None
     artifacts: dict[str, Any] = field(default_factory=dict)
-    go_on: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         endpoint = self
-        self.go_on.set()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -76,18 +72,14 @@ class FakeRunEndpoint:
         text = f"You said: {body['input_value']}"
         if "stream=true" in call.path:
             return _stream(call, self._events(text))
-        if "shape=simple" in call.path:
-            return _send(call, 200, {"text": text, "session_id": "s"})
         return _send(call, 200, _result(text, self.artifacts))
 
     def _events(self, text: str) -> Iterator[dict[str, Any]]:
         yield {"event": "add_message", "data": {"text": "hello", "sender": "User", "error": False}}
-        if self.tokens:
-            yield {"event": "token", "data": {"chunk": "", "id": "1"}}
-            half = len(text) // 2
-            yield {"event": "token", "data": {"chunk": text[:half], "id": "1"}}
-            self.go_on.wait(20)
-            yield {"event": "token", "data": {"chunk": text[half:], "id": "1"}}
+        yield {"event": "token", "data": {"chunk": "", "id": "1"}}
+        half = len(text) // 2
+        for piece in (text[:half], text[half:]):
+            yield {"event": "token", "data": {"chunk": piece, "id": "1"}}
         if self.failure:
             yield {"event": "error", "data": {"text": "a message about it", "category": "error", "error": False}}
             yield {"event": "error", "data": self.failure}

@@ -71,8 +71,12 @@ def _read_tweak(text: str) -> tuple[str, str, Any]:
     component, _, field = place.removesuffix(":").rpartition(".")
     if not equals or not field:
         raise click.BadParameter(f"{text!r} does not look like Component.field=value.")
+    if not place.endswith(":"):
+        return component, field, value
     try:
-        return component, field, json.loads(value) if place.endswith(":") else value
+        read = json.loads(value)
+        json.dumps(read, allow_nan=False)  # `NaN` is read, and no JSON
+        return component, field, read
     except ValueError:
         raise click.BadParameter(f"{value!r} after := is not JSON.") from None
 

@@ -125,7 +125,7 @@ class SnippetRequest:
 
 
 def remembers(wired: WiredFlow) -> bool:
-    """Whether the flow, or one that it runs, is told earlier messages of its conversation."""
+    """Whether the flow, or one that it runs, reads earlier messages of its conversation."""
     flows = (wired, *wired.inner_flows.values())
     return any(getattr(item, "n_messages", 0) for one in flows for item in one.components.values())
 

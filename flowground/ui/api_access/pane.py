@@ -205,7 +205,7 @@ def _draw_address(request: SnippetRequest) -> None:
 
 
 def _goes_on(wired: WiredFlow) -> bool:
-    """Whether the code names its conversation: as was chosen, else where the flow is told what was said before."""
+    """Whether the code names its conversation: as was chosen, else where the flow reads earlier messages."""
     return bool(st.session_state.get(f"api:session:{wired.id}", remembers(wired))) and keeps_messages(wired)
 
 
@@ -223,11 +223,12 @@ def _draw_options(
         st.caption("The code holds the token: share it with nobody.")
     if asked.takes_files and not asked.files:
         says = (
-            "Files are named behind `--file` in Python, behind the message in JavaScript. With cURL, add "
-            f'`--form file=@NAME` to a call of `{asked.upload_url}`, and its `id` to the body: `"files": ["ID"]`.'
+            "This flow takes files: `--file NAME` in Python, the name behind the message in JavaScript. For cURL, "
+            f'upload one with `--form file=@NAME` to `{asked.upload_url}`, and send its `id` as `"files": ["ID"]`.'
         )
         st.caption(f":material/attach_file: {says}")
-    shell: Shell = st.session_state.get(f"api:shell:{wired.id}") or "bash"
+    # No text for PowerShell uploads files.
+    shell: Shell = "bash" if asked.files else st.session_state.get(f"api:shell:{wired.id}") or "bash"
     return replace(asked, token=fresh.secret if fresh and is_written else None, shell=shell)
 
 
