@@ -1,10 +1,7 @@
-"""The contract of a component type: one pydantic model whose fields are the single source for validation, the JSON
-Schema, tweak checks, override widgets and the docs page (`fields` reads it).
+"""The contract of a component type: `Component`, and what a run hands to one, `Context`.
 
 A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the flags `secret`, `literal`, `protected`, `fixed`, `multiline`, `template`, `url` and the kind of value (see
-`FieldRules`). Connected fields are separated before validation; the runner gives `run` a copy of the component with
-them filled.
+the marks of `FieldRules`. Connected fields are separated before validation (`fields` reads the model).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
