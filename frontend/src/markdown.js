@@ -89,12 +89,18 @@ export class Growing {
     this.lastRead = pending.length - start;
   }
 
-  /** Draws a block in the place of what it was; what is the same keeps its elements. */
-  put({ tokens }, before) {
+  /** Draws a block in the place of what it was; what is the same keeps its elements. Of one that still grows the first
+   * parts are not even drawn again, but for the last one: it may end otherwise now. */
+  put({ tokens, parts }, before) {
+    const known = this.isEnded || before?.type !== tokens[0].type ? [] : before.parts;
+    let same = 0;
+    while (same < Math.min(known.length, parts.length) - 1 && known[same] === parts[same].source) same += 1;
     this.work.drawn += 1;
-    const fresh = draw(tokens, this);
+    const fresh = draw(same ? [...tokens.slice(0, parts[0].place), ...tokens.slice(parts[same].place)] : tokens, this);
     if (!before) this.root.append(fresh);
-    const element = before ? morph(before, fresh) : fresh;
+    if (same) morphChildren(findBody(before), findBody(fresh), same);
+    const element = same ? before : before ? morph(before, fresh) : fresh;
+    Object.assign(element, { className: same ? fresh.className : element.className, type: tokens[0].type, parts: parts.map(({ source }) => source) });
     for (const formula of element.querySelectorAll("[data-formula]")) setFormula(formula);
     return element;
   }
@@ -179,11 +185,19 @@ function morph(old, fresh) {
   for (const { name, value } of [...fresh.attributes]) if (!isCode || name !== "class") old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   old.key = fresh.key;
-  const [kept, wanted] = [[...old.childNodes], [...fresh.childNodes]];
-  wanted.forEach((child, place) => (kept[place] ? morph(kept[place], child) : old.append(child)));
-  for (const left of kept.slice(wanted.length)) left.remove();
+  morphChildren(old, fresh);
   return old;
 }
+
+/** From the child of this number on. */
+function morphChildren(old, fresh, from = 0) {
+  const kept = [...old.childNodes].slice(from), wanted = [...fresh.childNodes];
+  wanted.forEach((child, place) => (kept[place] ? morph(kept[place], child) : old.append(child)));
+  for (const left of kept.slice(wanted.length)) left.remove();
+}
+
+/** Where the items of a list or the rows of a table are. */
+const findBody = (element) => (element.matches(".fg-table") ? element.querySelector("tbody") : element);
 
 /** Also code in its colours and a formula that is set show what they did before. */
 function isKept(old, fresh) {

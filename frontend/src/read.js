@@ -10,6 +10,9 @@ const DEEPEST = 40;
 /** A mark that begins something, and has no end in what is left of its text. */
 const OPEN_MARK = /(^|[\s([{"'“‘])(?:\*{1,3}|`+)(?=\S|$)([^*`]*)$/;
 
+/** What is drawn one by one of a long block, by the level of its first token: items of a list, rows of a table. */
+const PARTS = { list_item_open: 1, tr_open: 2 };
+
 const whole = makeReader();
 /** Notes stand at the end, and are left out as long as that may come. */
 const growing = makeReader();
@@ -35,7 +38,7 @@ function makeReader() {
   return reader;
 }
 
-/** Blocks in order, as tokens with the place of their first line.
+/** Blocks in order, as tokens with the place of their first line, and of `parts` where each begins.
  * @param {string} text
  * @param {{isGrowing?: boolean, isCut?: boolean, references?: object}} env `isGrowing`: what has no end may still get one;
  * `isCut`: it would have; `references` are addresses by their names, and get those of this text */
@@ -49,8 +52,9 @@ export function readMarkdown(text, env) {
     if (level === 0) first = at;
     level += token.nesting;
     if (level > 0 || tokens[first].type === "footnote_reference_open") return;
-    const [from, to] = tokens[first].map ?? [lines.length, lines.length];
-    blocks.push({ tokens: tokens.slice(first, at + 1), start: starts[from], source: text.slice(starts[from], starts[to]) });
+    const [from, to] = tokens[first].map ?? [lines.length, lines.length], block = tokens.slice(first, at + 1);
+    const parts = block.flatMap(({ type, level: depth, map }, place) => (PARTS[type] === depth && block[place - 1].type !== "thead_open" ? { place, source: text.slice(starts[map[0]], starts[map[1]]) } : []));
+    blocks.push({ tokens: block, parts, start: starts[from], source: text.slice(starts[from], starts[to]) });
   });
   return blocks;
 }
