@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from flowground.settings import Limits
-from flowground.web.open_pages import _BURST, _PAGES_A_SECOND, GuestTurns, OpenSocket, Places
+from flowground.web.open_pages import GUEST_PAGES, GuestTurns, OpenSocket, OpenSockets, Places
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
 from tests.servers import AppServer
@@ -18,6 +18,7 @@ from tests.tickets import open_browser
 from tests.waiting import eventually
 
 LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4}
+A_SECOND, AT_ONCE = GUEST_PAGES
 CONFIG: dict[str, Any] = {"sharing": {"allow_public": True}, "trusted_proxies": ["127.0.0.1"]}
 HOUSE = House(config=CONFIG | {"limits": LIMITS}, flows=["echo"], shared={"echo": PUBLIC})
 
@@ -117,10 +118,13 @@ def test_a_page_that_asks_for_nothing_is_ended(hasty: AppServer) -> None:
         assert page.closed() == (1008, "nothing was asked")
 
 
-def test_the_process_opens_as_many_files_as_it_can(house: AppServer) -> None:
+def test_the_process_opens_as_many_files_as_it_can_and_few_are_few_guests(house: AppServer) -> None:
     lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
     (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
     assert int(soft) == min(int(hard), 65_536)
+    of_descriptors = {1_024: 64, 65_536: Limits().guest_pages}
+    for descriptors, most in of_descriptors.items():
+        assert OpenSockets(cast(Any, None), Limits(), descriptors=descriptors).pages.most == most
 
 
 def make_socket(address: str) -> OpenSocket:
@@ -151,7 +155,7 @@ async def test_a_crowd_from_many_addresses_gives_way_to_who_comes_later(monkeypa
 
 @pytest.mark.anyio
 async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns, order, now = GuestTurns(_PAGES_A_SECOND), list[str](), [1000.0]
+    turns, order, now = GuestTurns(*GUEST_PAGES), list[str](), [1000.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
 
     async def ask(socket: OpenSocket) -> None:
@@ -167,13 +171,13 @@ async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeyp
     sockets = [make_socket("203.0.113.1") for _ in range(300)]
     flood = [asyncio.create_task(ask(socket)) for socket in sockets]
     await pass_time(0)
-    assert len(order) == _BURST
-    for socket in sockets[_BURST + 1 : 290]:
+    assert len(order) == AT_ONCE
+    for socket in sockets[AT_ONCE + 1 : 290]:
         await socket.close(1000, "")
     few = asyncio.create_task(ask(make_socket("203.0.113.2")))
     for _ in range(4):
-        await pass_time(1.01 / _PAGES_A_SECOND)
-    assert order[_BURST:] == ["203.0.113.1", "203.0.113.2", "203.0.113.1", "203.0.113.1"]
+        await pass_time(1.01 / A_SECOND)
+    assert order[AT_ONCE:] == ["203.0.113.1", "203.0.113.2", "203.0.113.1", "203.0.113.1"]
     for task in flood:
         task.cancel()
     await asyncio.gather(few, *flood, return_exceptions=True)

@@ -40,13 +40,12 @@ _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
 _MOST_A_PERSON = 200
 """Pages of somebody who is signed in that are open at once, on all devices; also their conversations' sockets."""
-_PAGES_A_SECOND, _FRAMES_A_SECOND = 12, 80
-"""Messages of all guests together: a page takes 20 ms to draw, a conversation's frame 3 ms to answer, so that guests
-get a quarter of one core for each."""
-_READS_A_SECOND = 10
-"""Frames of one person, on all their sockets, for which the store is read."""
-_BURST = 120
-"""How many need not wait after a quiet time: ten tabs come back at once after a restart."""
+GUEST_PAGES, _GUEST_FRAMES = (12, 60), (80, 160)
+"""Messages of all guests together in a second, and how many need not wait after a quiet time: a page takes 20 ms to
+draw, a conversation's frame 3 ms to answer, so that guests get a quarter of one core for each."""
+_READS = (10, 120)
+"""Frames of one person, on all their sockets, for which the store is read: ten tabs come back at once after a
+restart."""
 _TAKE_IN = 2
 """Seconds a client has to take in that its page is closed."""
 _LONGEST_ZONE = 100
@@ -55,16 +54,17 @@ _TOO_MANY = "too many people who are not signed in have a page open; try again l
 
 
 class Pace:
-    """So many a second, and `_BURST` at once after a quiet time."""
+    """So many a second, and so many `at_once` after a quiet time."""
 
-    def __init__(self, a_second: float) -> None:
+    def __init__(self, a_second: float, at_once: int) -> None:
         self._pause = 1 / a_second
+        self._ahead = self._pause * at_once
         self._next = 0.0
 
     async def wait(self) -> None:
         """Takes the next turn, and returns when it is due."""
         now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now - _BURST * self._pause) + self._pause
+        self._next = max(self._next, now - self._ahead) + self._pause
         if (left := self._next - now) > 0:
             await asyncio.sleep(left)
 
@@ -73,8 +73,8 @@ class GuestTurns:
     """Guests' messages, at one pace. Addresses take turns: one message of each waits for the pace, the others behind
     it, so that many pages of one address do not keep somebody at another one waiting."""
 
-    def __init__(self, a_second: float) -> None:
-        self._pace = Pace(a_second)
+    def __init__(self, a_second: float, at_once: int) -> None:
+        self._pace = Pace(a_second, at_once)
         self._addresses: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def wait(self, socket: "OpenSocket") -> None:
@@ -174,7 +174,7 @@ class Places:
     def __init__(self, *, most: int, most_an_address: int, idle: float) -> None:
         """`most` of all guests together."""
         self.most = most
-        self.most_an_address = min(most, most_an_address)
+        self._most_an_address = min(most, most_an_address)
         self._idle = idle
         self._guests: dict[OpenSocket, None] = {}
         self._people = Counter[Owner]()
@@ -208,10 +208,10 @@ class Places:
         many as the newcomer's has then; else one goes that was silent for the idle time. An address that has its share
         gets nobody else's place."""
         counts = Counter(socket.address for socket in self._guests)
-        if counts[address] < self.most_an_address and len(self._guests) < self.most:
+        if counts[address] < self._most_an_address and len(self._guests) < self.most:
             return True
         idle = asyncio.get_running_loop().time() - self._idle
-        if counts[address] >= self.most_an_address:
+        if counts[address] >= self._most_an_address:
             going = [socket for socket in self._guests if socket.address == address and socket.active_at <= idle]
         elif (fullest := max(counts.values())) > counts[address] + 1:
             going = [socket for socket in self._guests if counts[socket.address] == fullest]
@@ -244,7 +244,7 @@ class OpenSockets:
         }
         self.pages = Places(**bounds, idle=limits.request_seconds)
         self._chats = Places(**bounds, idle=limits.request_seconds)
-        self._page_turns, self._chat_turns = GuestTurns(_PAGES_A_SECOND), GuestTurns(_FRAMES_A_SECOND)
+        self._page_turns, self._chat_turns = GuestTurns(*GUEST_PAGES), GuestTurns(*_GUEST_FRAMES)
         self._reads: WeakValueDictionary[Owner, Pace] = WeakValueDictionary()
         self._tidying = Tidying()
 
@@ -299,7 +299,7 @@ class OpenSockets:
         flow, is_public = read_address(scope)
         ends = _make_ends(chat)
         if caller.kind != "visitor":  # whose frames have waited for their address's turn
-            ends = replace(ends, wait_to_read=self._reads.setdefault(caller.owner, Pace(_READS_A_SECOND)).wait)
+            ends = replace(ends, wait_to_read=self._reads.setdefault(caller.owner, Pace(*_READS)).wait)
         zone = _read_query(scope).get("zone", "")[:_LONGEST_ZONE]
         await self._conversations.serve(
             ends, caller=caller, flow=flow, came_from=chat.address, is_public=is_public, time_zone=zone
