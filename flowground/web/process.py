@@ -27,7 +27,7 @@ _MMAP_THRESHOLD = -3
 _ENDED = 32
 """Pages after whose end it is worth giving memory back."""
 _QUIET = 15.0
-"""Seconds in which no page ended: many end together, and uvicorn holds a closed connection for ten."""
+"""Seconds in which no page ended: many end together, and memory is given back once."""
 _FEW = 50
 """Open pages up to which a full collection takes some milliseconds; with more, Python's own comes soon enough."""
 
@@ -112,7 +112,11 @@ _SESSION = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-
 
 
 def escape_log_lines() -> Callable[[], None]:
-    """From now on, for every logger; returns what ends it."""
+    """From now on, for every logger, one message is one line of bounded length; returns what ends it.
+
+    Streamlit and uvicorn log words of strangers as they came: these cannot forge, flood or colour the log. All loggers
+    of the process make their records here, so no handler needs to know.
+    """
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(_OneLine)
     return lambda: logging.setLogRecordFactory(before)
@@ -153,7 +157,12 @@ _AFTER_GRACE = 3
 
 
 class Ending:
-    """Made while the loop runs, on its thread; takes the signals over from uvicorn and passes them on."""
+    """How the process ends: running answers get their grace, then everything stops, so that it really ends.
+
+    Made while the loop runs, on its thread; takes the signals over from uvicorn and passes them on when the grace is
+    over. During the grace nobody new is let in, and who is in goes on: uvicorn would close every page's websocket at
+    once, and their readers would not see the rest of an answer that is still written.
+    """
 
     def __init__(self, runtime: Runtime, *, server: UvicornServer | None, grace: float) -> None:
         self._runtime = runtime
