@@ -156,6 +156,8 @@ async def test_members_of_config_yaml_keep_what_they_had_there_and_go_back(url: 
             assert [(*row[:3], bool(row[3])) for row in rows] == entries
             shown = [(one.name, one.is_active) for one in await room.roster.list_members()]
             assert shown == [("ada", True), ("eve", False)]
+        with database.writer.begin() as connection:  # as it leaves its rows after a start of its own
+            connection.execute(tables.config_entries.update().values(display_name=None, role=None))
 
 
 async def test_sign_ins_count_on_both_sides(both: Both) -> None:
