@@ -253,7 +253,10 @@ class Component(BaseModel):
     An instance is frozen, and serves many runs: the runner gives `run` a copy whose connected fields are filled.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT)
+    # `defer_build`: a type is built once a flow has it, not at each start.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT, defer_build=True
+    )
 
     type_name: ClassVar[str]
     """The word after `type:` in a flow file; Langflow's name."""

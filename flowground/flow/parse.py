@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,8 +31,6 @@ ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 """A secret's place: the name of an environment variable."""
 _LIKE_COMPONENTS = {"steps", "nodes"}
 """What other tools call them."""
-
-_SCHEMA = Header.model_json_schema()
 
 
 def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS) -> Flow:
@@ -189,9 +188,14 @@ def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDeta
         problems.add(document.place(path).value, message, value=value)
 
 
+@cache
+def _describe_header() -> Schema:
+    return Header.model_json_schema()
+
+
 def _find_schema(path: KeyPath) -> Schema:
     """The schema of the value at `path` of the header."""
-    schema = _resolve(_SCHEMA)
+    schema = _resolve(_describe_header())
     for part in path:
         inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
         inner = inner or schema.get("additionalProperties")  # a mapping of names that are free
@@ -203,12 +207,12 @@ def _resolve(schema: Schema) -> Schema:
     if "anyOf" in schema:
         schema = next((part for part in schema["anyOf"] if part.get("type") != "null"), schema)
     if "$ref" in schema:
-        schema = _SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = _describe_header()["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
 
 
 def _say_bounded(schema: Schema) -> str:
-    kind = describe_kind(schema, _SCHEMA["$defs"])
+    kind = describe_kind(schema, _describe_header()["$defs"])
     if schema.get("type") == "string" and "maxLength" in schema:
         return f"{kind} of 1 to {schema['maxLength']} characters"
     if schema.get("type") == "array" and "maxItems" in schema:

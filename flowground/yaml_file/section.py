@@ -12,7 +12,8 @@ _SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 class Section(BaseModel):
     """A mapping of known names. A name with nothing behind it (`chat:` above comments only) means the default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # `defer_build`: built once it is first read, not at each start.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
     forgives_empty: ClassVar[bool] = False
     """Whether an unknown name with nothing behind it is no mistake."""
 
