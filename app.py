@@ -9,16 +9,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowground.errors import StoreUnavailable
-from flowground.shims import page_scripts, streamlit_process
-from flowground.ui.page.failure import draw_script_failure
-from flowground.web import Web
+from flowground.core.errors import StoreUnavailable
+from flowground.ui.page.bridge import draw_script_failure
+from flowground.ui.shims import streamlit_process
+from flowground.web.app import Web
 
 ROOT = Path(__file__).resolve().parent
 ROUTER = ROOT / "pages" / "router.py"
 
-if not page_scripts.find_this_page():
-    streamlit_process.put_in_place(logged_elsewhere=StoreUnavailable)  # the store says an outage once
+if not streamlit_process.find_this_page():
+    streamlit_process.patch_streamlit(logged_elsewhere=StoreUnavailable)  # the store says an outage once
     web = Web(ROOT)
     app = st.App(
         ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_script_failure

@@ -16,7 +16,7 @@ from bench.report import Measured
 from bench.rows import ANSWER, Conversation, fill
 from bench.screen import chromium, first_tokens, opening
 from bench.watch import Watch
-from flowground.caller import LOCAL_OWNER
+from flowground.core.caller import LOCAL_OWNER
 from tests.servers import ROOT
 
 

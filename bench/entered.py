@@ -23,8 +23,8 @@ from unittest.mock import patch
 
 import httpx2
 
-from flowground import loader
-from flowground.api import create_api
+from flowground.api.app import create_api
+from flowground.flows import folder as loader
 from flowground.store.people import tokens
 from tests.chat_socket import TalkHere
 from tests.in_process import runtime_of

@@ -30,7 +30,10 @@ import yaml
 from sqlalchemy import text as sql_text
 
 from bench.faults.stored import open_engine
-from flowground.knowledge import Embeddings, Hit, IndexFolder, IndexHomes, Knowledge, KnowledgeSources
+from flowground.knowledge import IndexHomes, Knowledge, KnowledgeSources
+from flowground.knowledge.embeddings import Embeddings
+from flowground.knowledge.index_file import IndexFolder
+from flowground.knowledge.searching import Hit
 from flowground.store import Store
 from tests.store_databases import empty_database
 

@@ -19,7 +19,7 @@ import httpx2
 import uvloop
 
 from bench.processes import process
-from flowground.messages import Message
+from flowground.core.messages import Message
 from flowground.providers.base import ModelCall
 from flowground.providers.openai import OpenAI
 

@@ -5,11 +5,11 @@ from inspect import getdoc
 from docs.tables import field_rows, field_table
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, ToolComponent
-from flowground.fields.types import takes_variables
-from flowground.flow import ApiSection, ChatSection, Header, Overridable, StepSection
-from flowground.flow.knowledge import KnowledgeSection, SplitSection
-from flowground.flow.old_words import OLD_WORDS
-from flowground.yaml_file.section import Section
+from flowground.core.yaml_file import Section
+from flowground.flows.fields import takes_variables
+from flowground.flows.flow import ApiSection, ChatSection, Header, Overridable, StepSection
+from flowground.flows.parse import OLD_WORDS
+from flowground.knowledge.section import KnowledgeSection, SplitSection
 
 _SECTIONS: dict[str, type[Section]] = {
     "The file": Header,

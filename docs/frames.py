@@ -4,9 +4,9 @@ import inspect
 import json
 from typing import Any, get_args
 
-from flowground.conversation.frames import ClientFrame, ResumePoint
+from flowground.ui.conversation.frames import ClientFrame, ResumePoint
 
-_HEAD = "/** What a page may send: made by `python -m docs.generate` of flowground/conversation/frames.py. */"
+_HEAD = "/** What a page may send: made by `python -m docs.generate` of flowground/ui/conversation/frames.py. */"
 _NAMES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 

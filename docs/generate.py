@@ -5,7 +5,7 @@ from pathlib import Path
 from docs.components import components_page
 from docs.frames import frames_page
 from docs.settings import settings_page
-from flowground.schema import write_flow_schema
+from flowground.flows.schema import write_flow_schema
 
 PAGES = {
     "../frontend/src/frames.d.ts": frames_page,

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from docs.tables import field_rows, field_table
-from flowground.databases.settings import DatabaseSettings
-from flowground.mcp_servers.settings import McpServerEntry
+from flowground.core.words import list_names
+from flowground.core.yaml_file import ConfigSection
 from flowground.providers import KINDS
 from flowground.providers.base import ProviderSettings
 from flowground.providers.scripted import SCRIPTS
 from flowground.settings import Settings
-from flowground.words import list_names
-from flowground.yaml_file.section import ConfigSection
+from flowground.tools.settings import DatabaseSettings, McpServerEntry
 
 _INTRODUCTION = """# Settings
 

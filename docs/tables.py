@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flowground.words import describe_kind
+from flowground.core.words import describe_kind
 
 _MARKS = {"secret": " *Secret.*", "protected": " *Protected.*", "fixed": " *Fixed.*"}
 

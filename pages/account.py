@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from flowground.ui.chat.chat_links import draw_own_links
-from flowground.ui.page import limits_left
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.chat.chat_menu import draw_own_links
+from flowground.ui.page import parts
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.people import account
 from flowground.ui.shell import opening
 
@@ -22,6 +22,6 @@ st.header("Files", anchor=False)
 account.draw_files(caller)
 st.header("Shared chats", anchor=False)
 draw_own_links(caller)
-limits_left.draw_left(caller)
+parts.draw_left(caller)
 st.header("Your data", anchor=False)
 account.draw_data()

@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.access import Access
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.shell import opening
 
 # A link from this page to itself changes what is drawn, but not the browser's address: that is said here.

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.ui.page.caller import find_visitor
+from flowground.app import runtime
+from flowground.ui.page.bridge import find_visitor
 from flowground.ui.shell import opening
 from flowground.ui.sign_in.sign_in import draw_first_account
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.app import runtime
 from flowground.ui.page import words
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.shell import access_requests, gallery, new_flow
 
 caller = require_visitor()

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.paging import PAGE
-from flowground.ui.people import groups, people, running_now, tokens_of_all
+from flowground.ui import people as running_now
+from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.parts import PAGE
+from flowground.ui.people import account, groups, people
 from flowground.ui.shell import access_requests, opening
 
 caller = require_visitor()
@@ -23,7 +24,7 @@ if groups_tab.open:
         groups.draw_groups(caller)
 if tokens_tab.open:
     with tokens_tab:
-        tokens_of_all.draw_all_tokens(caller)
+        account.draw_all_tokens(caller)
 if now_tab.open:
     with now_tab:
         running_now.draw_now(caller)

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.app import runtime
 from flowground.ui.chat.chat import draw_playground
-from flowground.ui.chat.conversation import Conversation, find_session
+from flowground.ui.chat.chat_menu import Conversation, find_session
 from flowground.ui.inside import editing
 from flowground.ui.overrides.links import draw_arrived
 from flowground.ui.overrides.state import find_overrides_state
@@ -12,7 +12,7 @@ from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
 
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
-publish.fulfil_wish(caller, wired)
+publish.resume_pending_share(caller, wired)
 may_run_api = header.draw_header(caller, wired)
 draw_arrived(caller, wired)
 header.draw_stale(caller, wired)

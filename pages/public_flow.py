@@ -1,14 +1,14 @@
 """The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn."""
 
 from flowground.ui.chat.chat import draw_playground
-from flowground.ui.chat.conversation import Conversation, find_session
-from flowground.ui.page.caller import read_shared_flow, require_visitor
-from flowground.ui.publish import header, preview
+from flowground.ui.chat.chat_menu import Conversation, find_session
+from flowground.ui.page.bridge import read_shared_flow, require_visitor
+from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
 from flowground.ui.shell.navigation import draw_sidebar
 
 address = read_shared_flow() or ""
-preview.draw_preview(require_visitor(), address)
+publish.draw_preview(require_visitor(), address)
 caller, wired = opening.open_flow(address)
 header.draw_branding(caller, wired)
 draw_sidebar(caller)

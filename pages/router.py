@@ -6,13 +6,13 @@ without this one, until somebody opened `/`.
 
 import streamlit as st
 
+from flowground.ui.page.bridge import find_visitor, needs_owner, read_shared_flow
 from flowground.ui.page.browser import LOOKS
-from flowground.ui.page.caller import find_visitor, needs_owner, read_shared_flow
-from flowground.ui.shell import branding
+from flowground.ui.shell import navigation
 from flowground.ui.shell.navigation import draw_sidebar, list_pages
 from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
-st.set_page_config(page_icon=branding.find_icon())
+st.set_page_config(page_icon=navigation.find_icon())
 
 caller = find_visitor()
 flow = read_shared_flow()
@@ -24,7 +24,7 @@ page = st.navigation(pages, position="hidden")
 is_wide = has_sidebar and (page is pages[0] or page.url_path == "inside")
 st.set_page_config(layout="wide" if is_wide else "centered")
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
-st.logo(branding.find_logo(), icon_image=branding.find_icon() if has_sidebar else None, size="large")
+st.logo(navigation.find_logo(), icon_image=navigation.find_icon() if has_sidebar else None, size="large")
 for style in LOOKS:
     st.html(style)
 # `local_mode: link`: this browser opened the terminal's link.

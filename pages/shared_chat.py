@@ -3,6 +3,6 @@
 import streamlit as st
 
 from flowground.ui.chat.reading import draw_shared
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.bridge import require_visitor
 
 draw_shared(require_visitor(), st.query_params.get("id", ""))

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.ui.page.caller import was_member
-from flowground.ui.shell import branding
-from flowground.ui.sign_in.sign_in_form import draw_sign_in
+from flowground.app import runtime
+from flowground.ui.page.bridge import was_member
+from flowground.ui.shell import navigation
+from flowground.ui.sign_in.sign_in import draw_sign_in
 
 # A page that was somebody's until now has a sidebar still, with nothing in it.
 st.html('<style>[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }</style>')
@@ -14,4 +14,4 @@ with st.container(horizontal_alignment="center"), st.container(width=400):
     if was_member():
         st.info("You were signed out.", icon=":material/logout:")
     draw_sign_in()
-    branding.draw_links(runtime.get().settings)
+    navigation.draw_links(runtime.get().settings)

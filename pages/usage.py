@@ -1,6 +1,6 @@
 """How a flow is used, for its owners: `/usage?flow=ID`."""
 
-from flowground.ui.publish import feedback, usage
+from flowground.ui.publish import feedback
 
 caller, wired = feedback.open_own("Usage")
-usage.draw_usage(caller, wired)
+feedback.draw_usage(caller, wired)

@@ -7,11 +7,11 @@ tests/test_access_websocket.py asks a running server: its pages, its WebSockets 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from flowground.caller import Role
-from flowground.sign_in import SignIn
+from flowground.access.sign_in import SignIn
+from flowground.core.caller import Role
 from flowground.store import Store
-from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
+from flowground.store.publications import Sharing
 from tests.running import chat_flow
 
 OUTER = """

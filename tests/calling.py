@@ -3,19 +3,19 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, ToolComponent, declare
-from flowground.errors import ProviderUnreachable
-from flowground.events import RunFinished
-from flowground.flow.parse import parse_flow
-from flowground.messages import Reasoning, ToolCall, ToolResult, Usage
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ProviderUnreachable
+from flowground.core.events import RunFinished
+from flowground.core.messages import Reasoning, ToolCall, ToolResult, Usage
+from flowground.core.values import ValueKind
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
-from flowground.runner import run_flow
-from flowground.runner.budget import RunBudget
-from flowground.settings import Limits
-from flowground.values import ValueKind
-from flowground.wiring import WiredFlow, wire
+from flowground.runs.inner import RunBudget
+from flowground.runs.runner import run_flow
+from flowground.settings.limits import Limits
 from tests.flow_runs import nothing_said, read_into
 
 FLOW = """

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from flowground.forgetting import REMOVED, Forgetting
-from flowground.settings import PublicSettings, RetentionSettings
+from flowground.app.retention import REMOVED, Forgetting
+from flowground.settings import RetentionSettings
+from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.runs import feedback, progress, turns
 from flowground.store.runs.progress import TextsSoFar
-from flowground.store.runs.records import RunRecord, StoredMessage
-from flowground.store.runs.traces import TraceStep
+from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.waiting import eventually
 
 WORD = "qcanaryz"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from flowground.messages import Message, Usage
+from flowground.core.messages import Message, Usage
 from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.providers.openai import OpenAI
 from tests.model_calls import hear

@@ -21,10 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.conversation import ConversationDoor
-from flowground.conversation.door import SocketEnds
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.ui.conversation.socket import ConversationEndpoint, SocketEnds
 from tests.browser import Browser
 
 Told = dict[str, Any]
@@ -215,7 +214,7 @@ class TalkHere(Talk):
 
     async def _serve(self, caller: Caller, flow: str, *, is_public: bool) -> None:
         if self._app not in _DOORS:
-            _DOORS[self._app] = ConversationDoor(self._app)
+            _DOORS[self._app] = ConversationEndpoint(self._app)
         door = _DOORS[self._app]
         ends = SocketEnds(self._asked.get, self._send, self._close, self._was_cut.set)
         await door.serve(ends, caller=caller, flow=flow, came_from="this computer", is_public=is_public)
@@ -246,7 +245,7 @@ class TalkHere(Talk):
         """Nobody listens for it: what is told before says as much."""
 
 
-_DOORS: WeakKeyDictionary[Runtime, ConversationDoor] = WeakKeyDictionary()
+_DOORS: WeakKeyDictionary[Runtime, ConversationEndpoint] = WeakKeyDictionary()
 _SERVING: WeakKeyDictionary[Runtime, list[Future[None]]] = WeakKeyDictionary()
 """Held as long as the runtime: a loop alone holds no task."""
 

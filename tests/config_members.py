@@ -4,9 +4,9 @@ from typing import Any
 
 import bcrypt
 
-from flowground.caller import Caller
-from flowground.errors import NotSignedIn
-from flowground.sign_in import SignIn
+from flowground.access.sign_in import SignIn
+from flowground.core.caller import Caller
+from flowground.core.errors import NotSignedIn
 from flowground.store import Store, tables
 from flowground.store.people import tokens
 from flowground.store.runs import conversations

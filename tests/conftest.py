@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowground.runtime import Runtime
+from flowground.access import passwords
+from flowground.access.sign_in import SignIn
+from flowground.app.runtime import Runtime
 from flowground.settings import Settings
-from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
 from tests import kinds, servers
 from tests.axe import fetch_axe

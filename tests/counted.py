@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import Caller
-from flowground.errors import RunLimitReached
-from flowground.limits import Allowance, RunLimits
+from flowground.core.caller import Caller
+from flowground.core.errors import RunLimitReached
+from flowground.runs.limits import Allowance, RunLimits
 from flowground.settings import Settings
 from flowground.store import Store
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flowground.loader import Catalogue
+from flowground.flows.folder import Catalogue
 
 
 def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:

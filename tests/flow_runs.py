@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from flowground.caller import OutputType, RunRequest
-from flowground.events import RunEvent
-from flowground.flow.parse import parse_flow
-from flowground.runner import run_flow
-from flowground.values import AddedMessage, SaidMessage
-from flowground.wiring import WiredFlow, wire
+from flowground.core.caller import OutputType, RunRequest
+from flowground.core.events import RunEvent
+from flowground.core.values import AddedMessage, SaidMessage
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.runs.runner import run_flow
 from tests.meeting import Meeting
 
 

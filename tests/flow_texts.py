@@ -2,10 +2,10 @@
 
 from textwrap import dedent
 
-from flowground.errors import FlowError
-from flowground.flow import Flow
-from flowground.flow.parse import parse_flow
-from flowground.wiring import WiredFlow, wire
+from flowground.core.errors import FlowError
+from flowground.flows.flow import Flow
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
 
 LIMIT = 1_048_576
 

@@ -39,10 +39,10 @@ _IMPORTED = (
     "flowground.cli.people",
     "flowground.cli.project",
     "flowground.cli.run",
-    "flowground.shims.streamlit_process",
-    "flowground.shims.uvicorn_server",
+    "flowground.ui.shims.streamlit_process",
+    "flowground.ui.shims.uvicorn_server",
     "flowground.ui.shell.navigation",
-    "flowground.ui.page.failure",
+    "flowground.ui.page.bridge",
 )
 """With what they import: what a started app has loaded."""
 

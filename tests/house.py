@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from flowground.settings import Settings
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing
 from tests.people import PEOPLE, make_credentials
 from tests.servers import AppServer
 from tests.store_databases import empty_database

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flowground import runtime
-from flowground.runtime import Runtime
+from flowground.app import runtime
+from flowground.app.runtime import Runtime
 from flowground.settings import Settings
 
 

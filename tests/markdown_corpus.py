@@ -10,7 +10,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flowground import assets
+from flowground.ui import assets
 from flowground.web.edge import add_headers
 from tests.servers import ROOT, AppServer
 

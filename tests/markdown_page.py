@@ -1,7 +1,7 @@
 """A page that draws a text of the corpus. `?way=ours&block=table`: by our module; `native`: as `st.markdown` does;
 `chat`: as a chat of Streamlit's own, where the text is the answer."""
 
-from flowground.assets import find_asset
+from flowground.ui.assets import find_asset
 from tests.markdown_corpus import QUESTION, read_corpus
 
 import streamlit as st  # isort: skip

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from flowground.components.schemas import find_wrong_schema
-from flowground.errors import RunError
-from flowground.mcp_servers import McpServers
-from flowground.mcp_servers.settings import McpServerEntry
+from flowground.core.errors import RunError
 from flowground.providers.egress import USUAL_EGRESS
+from flowground.tools.mcp import McpServers
+from flowground.tools.settings import McpServerEntry
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from flowground.errors import ProviderRefused
-from flowground.messages import Usage
+from flowground.core.errors import ProviderRefused
+from flowground.core.messages import Usage
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 
 

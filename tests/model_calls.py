@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from flowground.errors import FlowgroundError
-from flowground.messages import FilePart
+from flowground.core.errors import FlowgroundError
+from flowground.core.messages import FilePart
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderContext, ProviderSettings
 from tests.wire import Part, Wire, wire
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx2
 
-from flowground import doors
-from flowground.access import access_requests, account, application_tokens, groups, people
+from flowground.access import account, application_tokens, groups, people, sharing
 from flowground.access.sharing import share
-from flowground.api import create_api
-from flowground.caller import Caller, Owner, RunRequest
-from flowground.events import TurnFinished
-from flowground.runtime import Runtime
-from flowground.store.flows.publications import Sharing
+from flowground.api.app import create_api
+from flowground.app import endpoint
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Owner, RunRequest
+from flowground.core.events import TurnFinished
 from flowground.store.people import members
+from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats
 from tests.organization import FLOWS, sign_in
 from tests.people import HASHED
@@ -66,10 +66,10 @@ async def give_everything(office: Office, bob: Caller) -> tuple[str, str, str, s
     group = await groups.add(access, office.augusta, "Sales")
     await groups.change_members(access, office.augusta, group.id, added=[bob.id])
     await share(access, office.augusta, "talk", Sharing(True, "people", frozenset({bob.id}), shares_api=True))
-    await access_requests.ask(access, bob, "other", "For the report")
+    await sharing.ask(access, bob, "other", "For the report")
     await store.write(keep_preset, owner=str(bob.owner))
     wired = await access.open_flow(bob, "talk")
-    finished = await doors.Answer(office.runtime, bob, wired, RunRequest("hi", session_id="s")).finish()
+    finished = await endpoint.Answer(office.runtime, bob, wired, RunRequest("hi", session_id="s")).finish()
     _, token = await application_tokens.make(access, bob, "talk", name="laptop")
     assert [await office.run(token) for _ in range(3)] == [200, 200, 429]
     _, link = await people.reset_password(access, office.augusta, bob.id)
@@ -94,9 +94,7 @@ async def count_everything(office: Office, somebody: Caller) -> dict[str, int]:
         "flows": len(await access.list_flows(somebody)),
         "other sign-ins": (await account.find_sign_ins(access, somebody, limit=9))[1] - 1,
         "links": sum(link.member == somebody.id for link in await people.list_links(access, office.augusta)),
-        "requests": sum(
-            item.member == somebody.id for item in (await access_requests.find_waiting(access, office.augusta))[0]
-        ),
+        "requests": sum(item.member == somebody.id for item in (await sharing.find_waiting(access, office.augusta))[0]),
         "audit": sum(
             str(somebody.owner) in (entry.actor, entry.subject) and entry.action != "signed_in"
             for entry in await read(list_entries)

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from flowground.caller import Caller
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller
 from flowground.store.people import members
 from tests.people import HASHED, ROLES, make_cookie
 from tests.running import chat_flow, running

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from flowground import runtime
+from flowground.app import runtime
 from tests.app_page import read_chat
 from tests.chat_socket import TalkHere
 

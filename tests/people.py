@@ -5,8 +5,8 @@ from typing import Any
 
 import bcrypt
 
-from flowground.caller import Role
-from flowground.sign_in import SignIn
+from flowground.access.sign_in import SignIn
+from flowground.core.caller import Role
 
 PASSWORD = "correct horse battery"
 HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import Component, Context, Output, declare
-from flowground.values import ValueKind
+from flowground.core.values import ValueKind
 
 
 class Shout(Component):
@@ -34,7 +34,7 @@ from typing import Literal
 import httpx2
 from pydantic import Field
 
-from flowground.errors import ProviderRefused
+from flowground.core.errors import ProviderRefused
 from flowground.providers.base import (
     Capabilities,
     Completion,

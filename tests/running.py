@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from flowground import doors, loader
-from flowground.asking import PersonChatting
-from flowground.caller import Caller, RunRequest
-from flowground.errors import RunStopped, ShuttingDown
-from flowground.events import Event
-from flowground.runtime import LiveTurn, Runtime
+from flowground.app import endpoint
+from flowground.app.authorize import PersonChatting
+from flowground.app.live_turns import LiveTurn
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.errors import RunStopped, ShuttingDown
+from flowground.core.events import Event
+from flowground.flows import folder as loader
+from flowground.flows.wiring import WiredFlow
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow
 from tests.servers import write_folder
 
 
@@ -44,12 +46,12 @@ def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def start_turn(runtime: Runtime, caller: Caller, address: str, request: RunRequest) -> LiveTurn:
     """A turn as a playground starts it."""
     person = PersonChatting(caller, request.session_id or "")
-    return (await doors.answer(runtime, person, address=address, ask=request)).start()
+    return (await endpoint.answer(runtime, person, address=address, ask=request)).start()
 
 
 def take_turn(runtime: Runtime, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
     """A turn that ends when its reader stops, as the API's do."""
-    return doors.Answer(runtime, caller, wired, request).stream_events()
+    return endpoint.Answer(runtime, caller, wired, request).stream_events()
 
 
 async def watch(turn: LiveTurn) -> AsyncGenerator[Event, None]:

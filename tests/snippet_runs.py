@@ -10,8 +10,7 @@ from typing import get_args
 
 import pytest
 
-from flowground.snippets import LANGUAGES
-from flowground.snippets.request import Mode
+from flowground.api.snippets import LANGUAGES, Mode
 from tests.servers import clean_environment
 
 _PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"]}

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import InterfaceError
 
-from flowground.errors import StoreUnavailable
+from flowground.core.errors import StoreUnavailable
 from flowground.store import Store
-from flowground.store.database.connections import Database
-from flowground.store.database.jobs import Job
+from flowground.store.connections import Database
 from flowground.store.migrations import migrate
+from flowground.store.writer import Job
 from tests.store_writes import note
 from tests.stored import list_entries
 

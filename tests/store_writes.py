@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from flowground.errors import StoreUnavailable
+from flowground.core.errors import StoreUnavailable
 from flowground.store import Store, audit
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.stored import list_entries

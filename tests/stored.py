@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from flowground.access import Access, account
-from flowground.caller import Caller
+from flowground.core.caller import Caller
 from flowground.store import tables
 from flowground.store.runs import transcripts
 from flowground.store.runs.conversations import IS_SHOWN, make_session_key

@@ -1,6 +1,6 @@
 """Flows that run and can be switched off."""
 
-from flowground.store.flows.switches import SwitchKind
+from flowground.store.publications import SwitchKind
 from flowground.store.runs.records import StoredMessage
 from tests.api.calls import Api
 from tests.run_rows import eventually

@@ -1,6 +1,6 @@
 """A flow of every kind of field, for the tests of fields, tweaks and overrides: as it is, and with fields opened."""
 
-from flowground.caller import Caller
+from flowground.core.caller import Caller
 from tests.flow_texts import wired
 
 MEMBER = Caller(kind="member", id="mia", role="member")

@@ -13,13 +13,12 @@ import pytest
 
 from flowground.access.people import find_who_may_open
 from flowground.access.sharing import look_as, publish, read_sharing, share
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.runtime import Runtime
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.store import Store, publications
 from flowground.store.people import groups, members, sign_ins
+from flowground.store.publications import Sharing
 from flowground.store.runs import transcripts
 from tests.organization import organization, sign_in
 from tests.running import chat_flow, look_at_once, running, take_turn

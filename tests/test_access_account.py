@@ -10,18 +10,16 @@ from sqlalchemy import Connection, insert, select
 
 from flowground.access import account, feedback, shared_chats
 from flowground.access.feedback import RatedPlace
-from flowground.caller import Caller, Owner, RunRequest
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.runtime import Runtime
-from flowground.store import tables
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Owner, RunRequest
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.store import publications, tables
 from flowground.store.people import groups, tokens
+from flowground.store.publications import Sharing
 from flowground.store.runs import erasing, transcripts, turns
 from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs.feedback import FeedbackFilter
-from flowground.store.runs.records import StoredMessage
-from flowground.store.runs.traces import TraceStep
+from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie

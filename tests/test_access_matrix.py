@@ -10,18 +10,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground import shelving
 from flowground.access import feedback, flow_files, insides, shared_chats
-from flowground.api import create_api
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.flow.tests import FlowTest
-from flowground.flow_tests import pages
+from flowground.api.app import create_api
+from flowground.app import flow_tests, knowledge_admin
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.flows.flow import FlowTest
 from flowground.knowledge import KnowledgeMissing
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.store import publications
 from flowground.store.people import members, tokens
+from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats as store_shared_chats
 from flowground.store.runs import turns
 from flowground.store.runs.feedback import FeedbackFilter
@@ -107,7 +106,7 @@ async def adds_file(runtime: Runtime, caller: Caller, chat: str) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"kept"
 
-    await shelving.add_file(runtime, caller, "talk", "handbook", file_name="a.txt", pieces=pieces())
+    await knowledge_admin.add_file(runtime, caller, "talk", "handbook", file_name="a.txt", pieces=pieces())
 
 
 DRAFT: dict[str, Any] = {"before": "", "content": FLOWS["talk"].encode()}
@@ -121,13 +120,13 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         lambda runtime, caller, _: insides.read_file(runtime.access, caller, "talk.yaml"),
         lambda runtime, caller, _: flow_files.read_flow_file(runtime.access, caller, "talk"),
         lambda runtime, caller, _: insides.read_turn(runtime.access, caller, **TURN),
-        lambda runtime, caller, _: pages.run_tests(runtime, caller, "talk"),
-        lambda runtime, caller, _: pages.try_test(runtime, caller, "talk", FlowTest(message="hi")),
-        lambda runtime, caller, _: pages.find_report(runtime, caller, "talk"),
-        lambda runtime, caller, _: shelving.list_knowledge(runtime, caller, "talk"),
-        lambda runtime, caller, _: shelving.list_knowledge(runtime, caller, ""),
-        lambda runtime, caller, _: shelving.read_knowledge(runtime, caller, "talk", "handbook"),
-        lambda runtime, caller, _: shelving.find_passages(runtime, caller, "talk", "handbook", "what?"),
+        lambda runtime, caller, _: flow_tests.run_tests(runtime, caller, "talk"),
+        lambda runtime, caller, _: flow_tests.try_test(runtime, caller, "talk", FlowTest(message="hi")),
+        lambda runtime, caller, _: flow_tests.find_report(runtime, caller, "talk"),
+        lambda runtime, caller, _: knowledge_admin.list_knowledge(runtime, caller, "talk"),
+        lambda runtime, caller, _: knowledge_admin.list_knowledge(runtime, caller, ""),
+        lambda runtime, caller, _: knowledge_admin.read_knowledge(runtime, caller, "talk", "handbook"),
+        lambda runtime, caller, _: knowledge_admin.find_passages(runtime, caller, "talk", "handbook", "what?"),
     ),
     "own": (
         adds_file,
@@ -135,7 +134,7 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         lambda runtime, caller, _: flow_files.check_flow_file(runtime.access, caller, "talk.yaml", b""),
         lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),
         lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),
-        lambda runtime, caller, _: shelving.remove_file(runtime, caller, "talk", "handbook", "nothing"),
+        lambda runtime, caller, _: knowledge_admin.remove_file(runtime, caller, "talk", "handbook", "nothing"),
         lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
         lambda runtime, caller, _: feedback.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),
     ),

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from flowground.access import Access, application_tokens, groups, people
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.runtime import Runtime
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.store import Store, publications
 from flowground.store.people import groups as stored_groups
 from flowground.store.people import members, removals, tokens
 from flowground.store.people.groups import Group
+from flowground.store.publications import Sharing
 from tests.organization import organization, sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.run_rows import eventually

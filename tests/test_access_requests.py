@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from flowground.access import access_requests, account
-from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.access import account
+from flowground.access import sharing as access_requests
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.store import publications
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import members
+from flowground.store.publications import Sharing
 from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
 from tests.running import look_at_once

@@ -11,8 +11,8 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
+from flowground.access.sign_in import SignIn
 from flowground.settings import Settings
-from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.people import members, tokens
 from flowground.store.runs import shared_chats

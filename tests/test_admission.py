@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from flowground.errors import ServerBusy, ShuttingDown
-from flowground.limits.admission import Admission, AskerLeft
+from flowground.core.errors import ServerBusy, ShuttingDown
+from flowground.runs.admission import Admission, ClientDisconnected
 from tests.raw_client import RawClient, reset
 from tests.running import chat_flow
 from tests.servers import AppServer, shipped_flow
@@ -193,7 +193,7 @@ async def test_a_line_that_is_closed_or_left_is_empty() -> None:
     waiting = asyncio.create_task(admission.take(leave))
     await asyncio.sleep(0)
     gone.set()
-    with pytest.raises(AskerLeft):
+    with pytest.raises(ClientDisconnected):
         await waiting
     waiting = asyncio.create_task(admission.take(leave))
     gone.clear()

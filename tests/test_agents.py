@@ -9,22 +9,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Context, Output, ToolComponent
-from flowground.errors import ComponentFailed, FlowError, RunOverBudget
-from flowground.events import ComponentFinished, ModelThought, ThinkingBegan, Token, ToolCalled, ToolReturned
-from flowground.fields.types import list_types
-from flowground.flow.parse import parse_flow
-from flowground.loader.links import link_flow
-from flowground.messages import Reasoning, ToolCall, Usage
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ComponentFailed, FlowError, RunOverBudget
+from flowground.core.events import ComponentFinished, ModelThought, ThinkingBegan, Token, ToolCalled, ToolReturned
+from flowground.core.messages import Reasoning, ToolCall, Usage
+from flowground.core.values import SaidMessage, ValueKind
+from flowground.flows.checks import link_flow
+from flowground.flows.fields import list_types
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.runner import run_flow
-from flowground.runner.budget import RunBudget
-from flowground.runner.tools import LONGEST_RESULT
-from flowground.settings import Limits
-from flowground.values import SaidMessage, ValueKind
-from flowground.wiring import wire
+from flowground.runs.inner import RunBudget
+from flowground.runs.outputs import LONGEST_RESULT
+from flowground.runs.runner import run_flow
+from flowground.settings.limits import Limits
 from tests.calling import FLOW, TYPES, Calling, Note, find_answer, find_results, run, use, wired
 from tests.flow_runs import SaidBefore, nothing_said, read_into
 from tests.one_step import make_flow, offer

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components.base import Outside
-from flowground.events import ComponentFinished, RunFinished, ToolCalled
-from flowground.loader import Catalogue
-from flowground.messages import ToolCall, ToolResult, Usage
+from flowground.core.caller import RunRequest
+from flowground.core.events import ComponentFinished, RunFinished, ToolCalled
+from flowground.core.messages import ToolCall, ToolResult, Usage
+from flowground.core.values import SaidMessage
+from flowground.flows.folder import Catalogue
+from flowground.flows.wiring import WiredFlow
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
-from flowground.runner import run_flow
-from flowground.values import SaidMessage
-from flowground.wiring import WiredFlow
+from flowground.runs.runner import run_flow
 from tests.calling import Calling, find_answer, find_results, use
 from tests.flow_runs import SaidBefore, read_into
 from tests.servers import SHIPPED_FLOWS

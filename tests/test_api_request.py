@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components.base import NO_OUTSIDE
 from flowground.components.web import APIRequest
-from flowground.errors import FlowError, FlowgroundError, TweaksRefused
-from flowground.flow.parse import parse_flow
-from flowground.runner.tools import set_arguments
-from flowground.tweaks import apply_tweaks
-from flowground.wiring import WiredFlow, wire
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import FlowError, FlowgroundError, TweaksRefused
+from flowground.flows.parse import parse_flow
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.runs.outputs import set_arguments
 from tests.canary import WORD, find_in_files
 from tests.documents import blocks
 from tests.running import running, take_turn

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from flowground.access import application_tokens
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.store import publications
 from flowground.store.people import members, tokens
+from flowground.store.publications import Sharing
 from tests.organization import sign_in
 from tests.people import HASHED, ROLES
 from tests.running import chat_flow, running

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from flowground.assets import FOLDER, find_asset, list_assets
+from flowground.ui.assets import FOLDER, find_asset, list_assets
 from tests.house import House
 from tests.servers import ROOT, AppServer
 

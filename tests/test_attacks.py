@@ -8,13 +8,12 @@ import pytest
 from sqlalchemy import Connection
 
 from flowground.access import account, people
-from flowground.errors import InvalidRequest, NotSignedIn
-from flowground.runtime import Runtime
-from flowground.sign_in.passwords import MIN_CHARS, clean_password
-from flowground.store import tables
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.access.passwords import MIN_CHARS, clean_password
+from flowground.app.runtime import Runtime
+from flowground.core.errors import InvalidRequest, NotSignedIn
+from flowground.store import publications, tables
 from flowground.store.people import tokens
+from flowground.store.publications import Sharing
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.running import running

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowgroundError, InvalidRequest, TweaksRefused
-from flowground.overrides import find_changes
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import FlowgroundError, InvalidRequest, TweaksRefused
+from flowground.flows.tweaks import apply_tweaks, find_changes
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.flow_texts import wired

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowground.components.base import Component, Context, LookedUp, Outside
-from flowground.databases import Parameter, SqlParts
-from flowground.errors import RunError
-from flowground.flow.parse import parse_flow
-from flowground.outgoing import OutgoingAnswer, OutgoingCall, read_url
-from flowground.runner.tools import set_arguments
-from flowground.values import Record
-from flowground.wiring import wire
-from flowground.wiring.tools import WiredTool
+from flowground.core.errors import RunError
+from flowground.core.values import Record
+from flowground.flows.parse import parse_flow
+from flowground.flows.tools import WiredTool
+from flowground.flows.wiring import wire
+from flowground.runs.outputs import set_arguments
+from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall, read_url
+from flowground.tools.settings import Parameter, SqlParts
 from tests.flow_runs import nothing_said
 from tests.test_components import ScriptedModels
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from flowground.caller import RunRequest
-from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
-from flowground.flow.parse import parse_flow
+from flowground.core.caller import RunRequest
+from flowground.core.events import ComponentFinished, RunEvent, RunFinished, Token
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.runner import run_flow
-from flowground.wiring import wire
+from flowground.runs.runner import run_flow
 from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 

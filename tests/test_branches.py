@@ -6,17 +6,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
-from flowground.conversation.steps import write_steps
-from flowground.errors import ComponentFailed
-from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
-from flowground.flow.parse import parse_flow
-from flowground.runner import run_flow
-from flowground.settings import Limits
-from flowground.values import ValueKind, check_size
-from flowground.wiring import WiredFlow, wire
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ComponentFailed
+from flowground.core.events import ComponentFinished, RunEvent, RunFinished, Token
+from flowground.core.values import ValueKind, check_size
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.runs.runner import run_flow
+from flowground.settings.limits import Limits
+from flowground.ui.conversation.messages import write_steps
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import mistakes
 from tests.meeting import Meeting
@@ -154,10 +154,10 @@ components:
 async def test_a_value_over_the_limit_fails_the_component_that_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = 'components:\n  T: {type: Table, facts: [LONG]}\n  Out: {type: TextOutput, input_value: "${T.facts}"}\n'
     flow = flow.replace("LONG", "a" * 2000)
-    monkeypatch.setattr("flowground.runner.check_size", partial(check_size, most=1_024))
+    monkeypatch.setattr("flowground.core.values.check_size", partial(check_size, most=1_024))
     with pytest.raises(ComponentFailed, match=r"'T' failed: The component makes a value of over 1,024 bytes\."):
         await run(flow)
-    monkeypatch.setattr("flowground.runner.check_size", partial(check_size, most=3_000))
+    monkeypatch.setattr("flowground.core.values.check_size", partial(check_size, most=3_000))
     await run(flow)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowground.assets import find_asset
+from flowground.ui.assets import find_asset
 from tests.acme import enter_as
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text, go, still, visitor

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert
 
 from flowground.settings import Settings
 from flowground.store import tables
-from flowground.store.database.connections import Database
+from flowground.store.connections import Database
 from flowground.store.people import access_requests, groups, members, tokens
 from tests.acme import enter_as, switch
 from tests.axe import check_looks

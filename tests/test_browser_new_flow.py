@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowground.flow.parse import parse_flow
+from flowground.flows.parse import parse_flow
 from tests.acme import enter_as
 from tests.house import SHARED, House
 from tests.open_page import answers, fill, flow_text, go, say, still

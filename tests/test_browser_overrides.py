@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowground.store.flows.publications import Sharing
+from flowground.store.publications import Sharing
 from tests.api_pane import FLOW, change, code_of, copied, copied_code, copied_line, open_pane
 from tests.house import House
 from tests.open_page import ask, fill, flow_text, go, open_menu, sign_in, still, visitor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowground.settings import Settings
-from flowground.store.database.connections import Database
+from flowground.store.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.house import House

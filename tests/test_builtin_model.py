@@ -24,8 +24,8 @@ CHAT = """
 import asyncio, sys
 from contextlib import aclosing
 from pathlib import Path
-from flowground.errors import ProviderUnreachable
-from flowground.messages import Message, ToolResult
+from flowground.core.errors import ProviderUnreachable
+from flowground.core.messages import Message, ToolResult
 from flowground.providers.base import ModelCall, ToolSpec
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.weights import fetch

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flowground.components.text import work_out
-from flowground.errors import RunError
+from flowground.components.template import work_out
+from flowground.core.errors import RunError
 
 
 @pytest.mark.parametrize("said", ["1+2*3=7", "(1+2)*3=9", "7/2=3.5", "2**10=1024", "-3%5=2", "sqrt(16)=4", "pi=3.14"])

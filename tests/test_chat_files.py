@@ -12,13 +12,13 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from flowground.conversation import files
-from flowground.messages import Usage
+from flowground.core.messages import Usage
 from flowground.settings import Settings
 from flowground.store import tables
-from flowground.store.database.connections import Database
+from flowground.store.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
+from flowground.web import sent_files
 from tests.chat_socket import open_chat
 from tests.heartbeat import stays_responsive
 from tests.house import PUBLIC, House
@@ -114,7 +114,7 @@ async def test_line_ends_are_found_in_time_that_grows_with_the_text() -> None:
     for text in ("`" * 200_000, "~~~\n" + "~" * 200_000 + "x", "- " * 100_000, "> " * 100_000):
 
         async def find(text: str = text) -> None:
-            assert files._LINE_END.sub("", text) is not None
+            assert sent_files._LINE_END.sub("", text) is not None
 
         await stays_responsive(find)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flowground.child_processes import ChildProcess, end_child, make_environment
+from flowground.core.processes import ChildProcess, end_child, make_environment
 
 pytestmark = pytest.mark.anyio
 SAYS_MUCH = "import sys, time\nwhile True: sys.stdout.write('much' * 10_000)"

@@ -10,9 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground.api import create_api
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.citations import (
+from flowground.api.app import create_api
+from flowground.app.library import LibraryTimes
+from flowground.app.runtime import Runtime
+from flowground.components.base import LookedUp
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.citations import (
     MOST_CITED,
     MOST_KEPT,
     NumberedPassage,
@@ -23,11 +26,8 @@ from flowground.citations import (
     split_cited,
     write_citations,
 )
-from flowground.components.base import LookedUp
-from flowground.events import PassagesFound, TurnFinished
-from flowground.library import LibraryPace
-from flowground.runner.passages import RunPassages
-from flowground.runtime import Runtime
+from flowground.core.events import PassagesFound, TurnFinished
+from flowground.runs.inner import RunPassages
 from flowground.store.runs import conversations, shared_chats, transcripts
 from tests.api.calls import Api
 from tests.running import running, start_turn, take_turn, watch
@@ -75,7 +75,7 @@ async def answering(folder: Path, flows: Mapping[str, str] = FLOWS) -> AsyncIter
     for path in files.iterdir():
         os.utime(path, (1_600_000_000, 1_600_000_000))
     async with running(folder, flows) as runtime:
-        runtime.library.pace = LibraryPace(settle=0.0, wait=120)  # however long a busy machine takes to index
+        runtime.library.pace = LibraryTimes(settle=0.0, wait=120)  # however long a busy machine takes to index
         yield runtime
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from flowground import components
-from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, InnerAnswer, Output
 from flowground.components.template import parse_template
-from flowground.errors import ModelNotReady, ProviderBusy, RunError
-from flowground.events import ModelProgress, TurnFinished
-from flowground.fields.types import list_types
-from flowground.messages import Usage
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import ModelNotReady, ProviderBusy, RunError
+from flowground.core.events import ModelProgress, TurnFinished
+from flowground.core.messages import Usage
+from flowground.core.values import LONGEST, SaidMessage
+from flowground.flows.fields import list_types
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from flowground.values import LONGEST, SaidMessage
 from tests.flow_runs import SaidBefore
 from tests.running import running, take_turn
 from tests.servers import ROOT

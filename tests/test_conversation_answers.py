@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Sees
-from flowground.conversation.written import write_failure
-from flowground.errors import ComponentFailed, ProviderBusy, ProviderError, StoppedByAdmin
-from flowground.files import FileOffer
-from flowground.forgetting import Forgetting
+from flowground.app.retention import Forgetting
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Sees
+from flowground.core.errors import ComponentFailed, ProviderBusy, ProviderError, StoppedByAdmin
 from flowground.providers.scripted import Scripted
-from flowground.runtime import Runtime
-from flowground.settings import PublicSettings, RetentionSettings
+from flowground.runs.files import FileOffer
+from flowground.settings import RetentionSettings
+from flowground.settings.limits import PublicSettings
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
-from flowground.ui.page import switched_off
+from flowground.ui.conversation.messages import write_failure
+from flowground.ui.page import parts
 from tests.app_page import open_script, read
 from tests.chat_socket import TalkHere, Told
 from tests.in_process import runtime_of
@@ -223,7 +224,7 @@ def test_a_model_that_is_off_is_told_unless_an_override_asks_another(app: Runtim
     page.send("tweaks", tweaks={})
     assert page.read_until("off")["text"] == MODEL_OFF
     wired = app.catalogue.list_flows()["choice"]
-    assert [switched_off.find_sentence(LOCAL_OWNER, wired, tweaks) for tweaks in (OTHER, {})] == ["", MODEL_OFF]
+    assert [parts.find_sentence(LOCAL_OWNER, wired, tweaks) for tweaks in (OTHER, {})] == ["", MODEL_OFF]
 
 
 def test_an_answer_that_an_admin_stopped_says_so_when_it_is_opened_again(app: Runtime) -> None:

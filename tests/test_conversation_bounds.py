@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from flowground.shims.page_messages import SMALLEST
-from flowground.store.flows.publications import Sharing
+from flowground.store.publications import Sharing
+from flowground.ui.shims.page_messages import SMALLEST
 from tests.chat_socket import ChatSocket, open_chat
 from tests.chats import OpenChat
 from tests.house import PUBLIC, SHARED, House, share

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from flowground.conversation import outbox
-from flowground.conversation.outbox import Outbox, UnsentFrames
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
+from flowground.ui.conversation import shown as outbox
+from flowground.ui.conversation.shown import Outbox, UnsentFrames
 from tests.chat_socket import TalkHere, Told, join_texts, read_text
 from tests.in_process import runtime_of
 from tests.servers import write_folder

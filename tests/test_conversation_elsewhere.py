@@ -13,17 +13,17 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
-from flowground import own_runs
-from flowground.api import create_api
-from flowground.caller import LOCAL_OWNER
-from flowground.conversation import elsewhere
-from flowground.runtime import Runtime
+from flowground.api.app import create_api
+from flowground.app import own_runs
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER
+from flowground.core.values import FileReference
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
-from flowground.values import FileReference
+from flowground.ui.conversation import broadcast
 from tests.acting import ASKING_FIRST, SUM
 from tests.api.serving import serving
 from tests.browser import Browser
@@ -149,7 +149,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, mon
         return look(*args, **given)
 
     monkeypatch.setattr(progress, "look_at_runs", count)
-    monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "_SECONDS", 0.2)
     begin(idle)
     pages = [TalkHere(app, "talk") for _ in range(50)]
     for page in pages:
@@ -195,7 +195,7 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
 
 
 def test_who_sent_a_damaged_file_reads_so_elsewhere(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "_SECONDS", 0.2)
     run = begin(idle, value=(FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64),), kind="files")
     page = TalkHere(app, "talk", caller=replace(LOCAL_OWNER, sees="answers"))
     page.show("elsewhere")
@@ -208,7 +208,7 @@ def test_who_sent_a_damaged_file_reads_so_elsewhere(app: Runtime, idle: Store, m
 
 
 def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "_SECONDS", 0.02)
+    monkeypatch.setattr(broadcast, "_SECONDS", 0.02)
     page = TalkHere(app, "talk")
     begin(idle)
     page.show("new")

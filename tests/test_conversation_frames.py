@@ -7,16 +7,21 @@ from typing import Any
 
 import pytest
 
-from flowground.conversation.acted import Sight
-from flowground.conversation.frames import SayFrame, UnreadableFrame, find_id, read_frame
-from flowground.conversation.held_overrides import hold_short
-from flowground.conversation.steps import write_steps
-from flowground.conversation.written import OUTSIDE, write_failure, write_message, write_messages, write_refusal
-from flowground.errors import InvalidRequest, ProviderBusy, ProviderRefused, StoppedByAdmin
-from flowground.events import InnerRun
-from flowground.messages import Usage
-from flowground.store.runs.records import VALUE_MOST, StoredMessage
-from flowground.store.runs.traces import TraceStep
+from flowground.core.errors import InvalidRequest, ProviderBusy, ProviderRefused, StoppedByAdmin
+from flowground.core.events import InnerRun
+from flowground.core.messages import Usage
+from flowground.store.runs.records import VALUE_MOST, StoredMessage, TraceStep
+from flowground.ui.conversation.frames import SayFrame, UnreadableFrame, find_id, read_frame
+from flowground.ui.conversation.messages import (
+    OUTSIDE,
+    Visibility,
+    write_failure,
+    write_message,
+    write_messages,
+    write_refusal,
+    write_steps,
+)
+from flowground.ui.conversation.shown import hold_short
 from tests.flow_texts import components, wired
 
 SAY: dict[str, Any] = {"type": "say", "id": "1", "session": "s", "text": "hi"}
@@ -131,7 +136,7 @@ def test_of_many_overrides_the_shortest_are_held() -> None:
     assert hold_short(short | {"C": {"text": "x" * (rest - frame + 1)}}) == short
 
 
-SEES = Sight(inside=True, tools=True)
+SEES = Visibility(inside=True, tools=True)
 AT = datetime(2026, 12, 3, 12, tzinfo=UTC)
 QUESTION = StoredMessage("q", "user", "Why?", "complete", AT, run_id="r")
 ANSWER = StoredMessage("a", "assistant", "So.", "complete", AT, run_id="r", model="m", usage=Usage(3, 4), seconds=1.5)
@@ -143,7 +148,7 @@ def list_ids(*messages: StoredMessage, **more: Any) -> list[str]:
 
 
 def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
-    [asked, nothing] = write_messages([QUESTION], sight=Sight())
+    [asked, nothing] = write_messages([QUESTION], sight=Visibility())
     assert (asked["text"], asked["state"]) == ("Why?", "complete")
     assert nothing == {
         "id": "q:none", "role": "assistant", "text": "", "state": "interrupted", "at": AT.isoformat(), "run": "r",
@@ -168,20 +173,20 @@ def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
 
 
 def test_outsiders_get_no_fact_and_no_reason() -> None:
-    seen, unseen = (write_message(ANSWER, sight=sight) for sight in (SEES, Sight()))
+    seen, unseen = (write_message(ANSWER, sight=sight) for sight in (SEES, Visibility()))
     assert seen == unseen | {"facts": {"model": "m", "seconds": 1.5, "tokens": {"input": 3, "output": 4}, "steps": 0}}
     assert unseen["by_model"] is True
     assert write_message(replace(ANSWER, model=None, usage=None), sight=SEES)["facts"]["tokens"] is None
-    assert write_message(replace(ANSWER, model=None), sight=Sight())["by_model"] is False
+    assert write_message(replace(ANSWER, model=None), sight=Visibility())["by_model"] is False
     failed = replace(ANSWER, state="failed", text="", error="The key is wrong.")
-    assert write_message(failed, sight=Sight())["error"] == HIDDEN
+    assert write_message(failed, sight=Visibility())["error"] == HIDDEN
     assert write_message(failed, sight=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
     placed = replace(failed, error="Component 'Model' failed: No key.")
     told = {"text": "No key. This happened in the component `Model`.", "hint": None}
     assert write_message(placed, sight=SEES)["error"] == told
     assert "error" not in write_message(failed, sight=SEES, says_why=False)
     stopped = replace(failed, state="stopped", error=StoppedByAdmin().message)  # which is for everybody
-    told = write_message(stopped, sight=Sight())["error"]
+    told = write_message(stopped, sight=Visibility())["error"]
     assert told == write_failure(StoppedByAdmin(), sees_inside=False) == {"text": stopped.error, "hint": None}
 
 
@@ -263,7 +268,7 @@ def test_what_fields_hold_is_bounded() -> None:
 
 def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
     answer = StoredMessage("a", "assistant", "A", "complete", AT, value=[{"text": "A", "n": 1}], kind="records")
-    for sight in (SEES, Sight()):
+    for sight in (SEES, Visibility()):
         told = write_message(answer, sight=sight)
         assert (told["text"], told["value"]) == ("A", '{"records":[{"text":"A","n":1}]}')
     assert "value" not in write_message(replace(answer, value=None, kind="text"), sight=SEES)
@@ -273,7 +278,7 @@ def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
 def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_name() -> None:
     trace = (TraceStep("Secret", "LanguageModel", 0, "No.", status="failed"),)
     answer = StoredMessage("a", "assistant", "A", "complete", AT, trace=trace)
-    told = write_message(answer, sight=Sight())
+    told = write_message(answer, sight=Visibility())
     assert told["went_on"]
     assert "Secret" not in str(told)
     assert write_message(answer, sight=SEES)["went_on"]
@@ -282,10 +287,10 @@ def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_n
 
 
 def test_an_answer_that_was_cut_or_skipped_says_so() -> None:
-    assert write_message(replace(ANSWER, finish_reason="length"), sight=Sight())["finish_reason"] == "length"
+    assert write_message(replace(ANSWER, finish_reason="length"), sight=Visibility())["finish_reason"] == "length"
     done = TraceStep("Out", "ChatOutput", 0, "")
     step = replace(done, status="skipped")
-    told = write_message(replace(ANSWER, text="", trace=(step, step)), sight=Sight())
+    told = write_message(replace(ANSWER, text="", trace=(step, step)), sight=Visibility())
     assert (told["is_skipped"], "finish_reason" in told) == (True, False)
     for other in (replace(ANSWER, trace=(step,)), replace(ANSWER, text="", trace=(step, done)), ANSWER):
-        assert "is_skipped" not in write_message(other, sight=Sight())
+        assert "is_skipped" not in write_message(other, sight=Visibility())

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from starlette.types import Message
 
-from flowground.conversation.outbox import Outbox, UnsentFrames
+from flowground.ui.conversation.shown import Outbox, UnsentFrames
 
 pytestmark = pytest.mark.anyio
 MOST = 64_000

@@ -15,8 +15,8 @@ from flowground.components import COMPONENTS
 from flowground.components.base import Context, Output
 from flowground.components.records import drop_duplicates, make_filter, rename_keys, select_path, sort_records
 from flowground.components.schemas import read_json_text
-from flowground.errors import RunError
-from flowground.values import LONGEST, MOST_RECORDS, check_size
+from flowground.core.errors import RunError
+from flowground.core.values import LONGEST, MOST_RECORDS, check_size
 from tests.flow_runs import nothing_said
 from tests.flow_texts import components, mistakes, wired
 from tests.heartbeat import stays_responsive

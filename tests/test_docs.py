@@ -16,9 +16,9 @@ from typing import NoReturn
 import pytest
 
 from docs.generate import stale
-from flowground.api import create_api
-from flowground.flow_picture import draw_picture
-from flowground.loader import Catalogue
+from flowground.api.app import create_api
+from flowground.flows.folder import Catalogue
+from flowground.ui.inside.inside import draw_picture
 from tests.documents import Block, blocks, links, pages
 from tests.servers import ROOT, SHIPPED_FLOWS, AppServer, clean_environment
 

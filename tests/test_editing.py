@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from flowground import doors
 from flowground.access import flow_files
 from flowground.access.flow_files import make_digest, write_changed, write_shown
-from flowground.asking import PersonChatting
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowError, FlowNotFound, InvalidRequest, NotAllowed
-from flowground.events import TurnFinished
-from flowground.flow.templates import make_draft
-from flowground.loader import drafts
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
+from flowground.app import endpoint
+from flowground.app.authorize import PersonChatting
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import FlowError, FlowNotFound, InvalidRequest, NotAllowed
+from flowground.core.events import TurnFinished
+from flowground.flows import folder
+from flowground.flows.templates import make_draft
+from flowground.store import publications
 from tests.app_page import find_by_key, open_script, press, read
 from tests.in_process import runtime_of
 from tests.organization import FLOWS, organization, sign_in
@@ -191,7 +191,7 @@ def saying(words: str) -> str:
 
 async def ask(runtime: Runtime, caller: Caller, *, tries_draft: bool = True) -> str:
     person = PersonChatting(caller, "s", tries_draft=tries_draft)
-    answer = await doors.answer(runtime, person, address="says", ask=RunRequest("hi", session_id="s", stream=True))
+    answer = await endpoint.answer(runtime, person, address="says", ask=RunRequest("hi", session_id="s", stream=True))
     finished = await answer.finish()
     assert isinstance(finished, TurnFinished)
     return finished.outputs[0].text
@@ -242,14 +242,14 @@ async def test_a_draft_is_gone_when_it_is_saved_after_an_hour_and_when_there_are
 ) -> None:
     olga, text = await sign_in(says, "olga"), saying("drafted")
     await try_draft(says, olga, text)
-    for number in range(drafts._MOST):
+    for number in range(folder._MOST):
         assert await ask(says, olga) == "drafted", number
         wired = says.access.find_draft(olga, says.catalogue.list_flows()["says"])
-        says.access.drafts.put(f"member:{number}", drafts.FlowDraft(wired, b"", ""))
+        says.access.drafts.put(f"member:{number}", folder.FlowDraft(wired, b"", ""))
     assert await ask(says, olga) == "saved"
     await try_draft(says, olga, text)
     with monkeypatch.context() as later:
-        later.setattr(drafts, "_SECONDS", -1)
+        later.setattr(folder, "_SECONDS", -1)
         assert await ask(says, olga) == "saved"
     before = make_digest(saying("saved").encode())
     await flow_files.replace_flow_file(says.access, olga, "says.yaml", before=before, after=saying("new").encode())

@@ -10,11 +10,11 @@ import requests
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from flowground.errors import StoreUnavailable
+from flowground.core.errors import StoreUnavailable
 from flowground.store import Store, tables
 from flowground.store.people import tokens
 from flowground.store.runs import conversations, erasing
-from flowground.ui.page.actions import mark_gone
+from flowground.ui.page.parts import mark_gone
 from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, take
 from tests.house import PUBLIC, House

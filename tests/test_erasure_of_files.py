@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from flowground.store.runs import shared_chats
-from flowground.ui.page.actions import mark_gone
+from flowground.ui.page.parts import mark_gone
 from tests.canary import WORD, find_in_files
 from tests.chat_socket import open_chat
 from tests.house import SHARED, House

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components.base import LookedUp, LookUp, Outside
-from flowground.events import RunFinished
-from flowground.loader import Catalogue
+from flowground.core.caller import RunRequest
+from flowground.core.events import RunFinished
+from flowground.core.values import SaidMessage
+from flowground.flows.folder import Catalogue
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from flowground.runner import run_flow
-from flowground.tweaks import apply_tweaks
-from flowground.values import SaidMessage
-from flowground.wiring import WiredFlow
+from flowground.runs.runner import run_flow
 from tests.flow_runs import SaidBefore
 from tests.servers import SHIPPED_FLOWS
 

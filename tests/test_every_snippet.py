@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from flowground.flow.parse import parse_flow
-from flowground.snippets import LANGUAGES, write_snippets
-from flowground.snippets.request import CONVERSATION, SnippetRequest, remembers
-from flowground.snippets.texts import write_answer
-from flowground.wiring import WiredFlow, wire
+from flowground.api.snippets import CONVERSATION, LANGUAGES, SnippetRequest, remembers, write_answer, write_snippets
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
 from tests.acting import ASKING_FIRST, SUM
 from tests.running import chat_flow
 from tests.servers import SHIPPED_FLOWS, AppServer, clean_environment

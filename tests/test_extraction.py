@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable, extractors
-from flowground.extraction.extractors import Extractor, Extractors, FileTooSlow
+from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnreadable, extractors
+from flowground.knowledge.extraction.extractors import Extractor, Extractors, FileTooSlow
 from tests.documents_of_all_kinds import join_objects, make_docx, make_pdf, pack, write_paragraph
 
 ENCRYPTED = (
@@ -290,7 +290,7 @@ def test_the_child_knows_no_environment_and_ends_with_who_asks(monkeypatch: pyte
 def test_who_asks_imports_no_reader() -> None:
     """A mistake in a reader of PDF or XML cannot reach the process that serves."""
     readers = {"pypdfium2", "lxml", "zipfile", "xml.parsers.expat"}
-    code = f"import sys, flowground.extraction.extractors; print({readers} & {{*sys.modules}})"
+    code = f"import sys, flowground.knowledge.extraction.extractors; print({readers} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowground.messages import Usage
+from flowground.core.messages import Usage
 from flowground.providers import fallback, server
 from tests.acting import SUM
 from tests.api.calls import Api
@@ -246,7 +246,7 @@ async def test_what_a_fallback_used_counts_as_its_own(tmp_path: Path) -> None:
 
 
 async def test_calls_side_by_side_find_an_outage_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.runner.budget._MOST_RETRIES", 0)
+    monkeypatch.setattr("flowground.runs.inner._MOST_RETRIES", 0)
     async with house(tmp_path, [DOWN], [say("From spare.")]) as (api, wires):
         body = await ask(api, "each")
         assert read_message(body)["text"].count("From spare.") == 40
@@ -258,7 +258,7 @@ async def test_calls_side_by_side_find_an_outage_once(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("most", [0, 5])
 async def test_all_calls_of_a_run_share_its_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(server, "_FIRST_WAIT", 0.001)
-    monkeypatch.setattr("flowground.runner.budget._MOST_RETRIES", most)
+    monkeypatch.setattr("flowground.runs.inner._MOST_RETRIES", most)
     entries = {"mine": {"retries": 10}}
     async with house(tmp_path, [DOWN], entries=entries) as (api, wires):
         body = await ask(api, "each")

@@ -10,9 +10,9 @@ import requests
 
 from flowground.access import feedback as access_feedback
 from flowground.access.feedback import list_all
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
 from flowground.settings import Settings
-from flowground.store.database.connections import Database
+from flowground.store.connections import Database
 from flowground.store.runs import feedback, turns
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import Component, declare
-from flowground.fields.types import list_types
-from flowground.values import ValueKind
+from flowground.core.values import ValueKind
+from flowground.flows.fields import list_types
 
 
 class Split(Component):

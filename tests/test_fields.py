@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field
 
-from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import declare
 from flowground.components.io import TextInput
-from flowground.errors import TweaksRefused
-from flowground.fields.policy import FieldPolicy
-from flowground.fields.types import list_types
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import TweaksRefused
+from flowground.flows.fields import FieldPolicy, list_types
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.store import publications
 from flowground.store.people import members
-from flowground.tweaks import apply_tweaks
-from flowground.wiring import WiredFlow, wire
+from flowground.store.publications import Sharing
 from tests.api.serving import serving
 from tests.flow_texts import mistakes, parsed, wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER as OWNER
-from flowground.caller import Caller
-from flowground.wiring import WiredFlow
+from flowground.core.caller import LOCAL_OWNER as OWNER
+from flowground.core.caller import Caller
+from flowground.flows.wiring import WiredFlow
 from tests.flow_texts import wired
 from tests.talk import FLOW, MEMBER, OPENED, TALK
 

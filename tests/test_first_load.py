@@ -8,8 +8,8 @@ import pytest
 import requests
 from starlette.datastructures import Headers
 
-from flowground.assets import find_asset
-from flowground.shims import page_files
+from flowground.ui.assets import find_asset
+from flowground.ui.shims import page_messages
 from flowground.web.first_load import takes_gzip
 from tests.house import PUBLIC, House
 from tests.servers import ROOT, AppServer
@@ -67,22 +67,22 @@ def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:
     assert head.headers["content-length"] == answer.headers["content-length"]
     plain = ask(house, path, Accept_Encoding="identity")
     assert "content-encoding" not in plain.headers
-    assert plain.content == answer.content == page_files.read_file(page_files.find_files()[path])
+    assert plain.content == answer.content == page_messages.read_file(page_messages.find_files()[path])
 
 
 def test_a_font_is_sent_as_it_is(house: AppServer) -> None:
-    path = next(path for path in page_files.find_files() if path.endswith(".woff2"))
+    path = next(path for path in page_messages.find_files() if path.endswith(".woff2"))
     answer = ask(house, path)
     assert "content-encoding" not in answer.headers
-    assert answer.content == (page_files.FOLDER / path[1:]).read_bytes()
+    assert answer.content == (page_messages.FOLDER / path[1:]).read_bytes()
     assert answer.headers["content-type"] == "font/woff2"
 
 
 def test_all_files_compressed_are_few_megabytes() -> None:
     """What the process keeps when every file has been asked for."""
-    texts = [file for file in page_files.find_files().values() if page_files.is_text(file)]
+    texts = [file for file in page_messages.find_files().values() if page_messages.is_text(file)]
     assert len(texts) > 300
-    assert sum(len(gzip.compress(page_files.read_file(file), 6)) for file in texts) < 8_000_000
+    assert sum(len(gzip.compress(page_messages.read_file(file), 6)) for file in texts) < 8_000_000
 
 
 @pytest.mark.parametrize("base", ["/playground", "/account", "/static", "/nowhere", "/public_flow/a/b"])

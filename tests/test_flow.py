@@ -4,9 +4,9 @@ import codecs
 
 import pytest
 
-from flowground.errors import FlowError
-from flowground.flow.parse import parse_flow
-from flowground.yaml_file.document import Place, Position
+from flowground.core.errors import FlowError
+from flowground.core.yaml_file import Position, SourceLocation
+from flowground.flows.parse import parse_flow
 from tests.flow_texts import components, mistakes, parsed, reads, wired
 
 MODEL = "OpenAIModel-a1b2c"
@@ -208,8 +208,8 @@ def test_a_hostile_file_is_one_mistake_soon(text: str | bytes, expected: str) ->
 
 
 def test_a_place_follows_a_text() -> None:
-    line = Place(Position(1, 1), Position(1, 7), Position(1, 8))
+    line = SourceLocation(Position(1, 1), Position(1, 7), Position(1, 8))
     assert line.find_position("abc", 2) == Position(1, 10)
-    block = Place(Position(1, 1), Position(1, 7), Position(2, 3), is_block=True)
+    block = SourceLocation(Position(1, 1), Position(1, 7), Position(2, 3), is_block=True)
     assert block.find_position("ab\ncd", 4) == Position(3, 4)
-    assert Place(Position(1, 1), Position(1, 7)).find_position("abc", 2) == Position(1, 7)
+    assert SourceLocation(Position(1, 1), Position(1, 7)).find_position("abc", 2) == Position(1, 7)

@@ -1,6 +1,6 @@
 """A flow as a picture: Mermaid's text, made from its references."""
 
-from flowground.flow_picture import MOST_DRAWN, draw_picture, name_component
+from flowground.ui.inside.inside import MOST_DRAWN, draw_picture, name_component
 from tests.flow_files import LARGEST
 from tests.flow_texts import components, wired
 

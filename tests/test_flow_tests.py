@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowground.flow.tests import Expectation
+from flowground.flows.flow import Expectation
 from tests.flow_texts import mistakes, wired
 
 FLOW = """\

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from flowground.access import flow_files, insides
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import FlowError, InvalidRequest
-from flowground.flow.tests import FlowTest
-from flowground.flow_tests import pages
-from flowground.flow_tests.made import MadeTest, add_to_file, make_test, write_patch
-from flowground.runtime import Runtime
+from flowground.app import flow_tests
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import FlowError, InvalidRequest
+from flowground.flows.flow import FlowTest
+from flowground.ui.chat.make_test import MadeTest, add_to_file, make_test, write_patch
 from tests.running import look_at_once, running, start_turn
 from tests.test_citations import answering
 
@@ -68,10 +68,10 @@ def made_of(turn: insides.AnsweredTurn) -> MadeTest:
 
 
 async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime: Runtime) -> None:
-    assert await pages.find_report(runtime, LOCAL_OWNER, "refunds") is None
-    report = await pages.run_tests(runtime, LOCAL_OWNER, "refunds")
+    assert await flow_tests.find_report(runtime, LOCAL_OWNER, "refunds") is None
+    report = await flow_tests.run_tests(runtime, LOCAL_OWNER, "refunds")
     assert [(outcome.line, outcome.is_passed) for outcome in report.outcomes] == [(10, True), (11, False)]
-    assert await pages.find_report(runtime, LOCAL_OWNER, "refunds") == report
+    assert await flow_tests.find_report(runtime, LOCAL_OWNER, "refunds") == report
     assert report.version == runtime.catalogue.list_flows()["refunds"].version
     place = {"flow_id": "refunds", "session_id": "s", "message_id": "m"}
     with pytest.raises(InvalidRequest, match="There is no whole answer here"):
@@ -81,10 +81,10 @@ async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime
 async def test_what_is_switched_off_is_not_tested(runtime: Runtime) -> None:
     test = FlowTest(message="a refund", model="openai:gpt-5-mini", replies={"Route": {"route": "refund"}})
     await runtime.switches.switch_off("provider", "openai", says="Back at three.", by="member:ada")
-    told = (await pages.try_test(runtime, LOCAL_OWNER, "refunds", test)).turns[-1].differences[0].says
+    told = (await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", test)).turns[-1].differences[0].says
     assert told.endswith("Back at three.")
     await runtime.switches.switch_off("flow", "refunds", says="Gone.", by="member:ada")
-    outcome = await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest(message="a refund"))
+    outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest(message="a refund"))
     assert outcome.turns[-1].differences[0].says == "This flow is switched off. Gone."
 
 
@@ -103,7 +103,7 @@ async def test_a_turn_becomes_a_test_that_passes_without_its_models(
         },
         (),
     )
-    outcome = await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))
+    outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))
     assert outcome.is_passed, outcome
 
 
@@ -111,7 +111,7 @@ async def test_what_an_answer_cites_is_expected_of_it(tmp_path: Path) -> None:
     async with answering(tmp_path) as runtime:
         made = made_of(await had_turn(runtime, "So [2], and again [2, 1].", "it"))
         assert made.entry["expect"]["cites"] == ["knowledge/hotels.md", "knowledge/badges.md"]
-        outcome = await pages.try_test(runtime, LOCAL_OWNER, "it", FlowTest.model_validate(made.entry))
+        outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "it", FlowTest.model_validate(made.entry))
         assert outcome.is_passed, outcome
 
 
@@ -119,7 +119,7 @@ async def test_a_reply_longer_than_what_is_kept_is_that_of_the_answer(runtime: R
     text = "refund " * 1_000
     made = made_of(await had_turn(runtime, text))
     assert made.entry["replies"]["Refund"].strip() == f"You said: {text}".strip()
-    assert (await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))).is_passed
+    assert (await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))).is_passed
 
 
 async def test_the_file_gets_one_more_test_and_is_else_as_it_was(runtime: Runtime, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ async def test_the_file_gets_one_more_test_and_is_else_as_it_was(runtime: Runtim
     head, tail = FLOW.encode().split(b"chat:")
     assert after.startswith(head)
     assert after.endswith(b"chat:" + tail)
-    report = await pages.run_tests(runtime, LOCAL_OWNER, "refunds")
+    report = await flow_tests.run_tests(runtime, LOCAL_OWNER, "refunds")
     assert [outcome.is_passed for outcome in report.outcomes] == [True, False, True]
 
 

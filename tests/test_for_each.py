@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.conversation.steps import write_steps
-from flowground.errors import ComponentFailed, RunOverBudget
-from flowground.messages import Usage
-from flowground.runner import run_flow
-from flowground.settings import Limits
-from flowground.store.runs.traces import read_trace, write_timeline, write_trace
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ComponentFailed, RunOverBudget
+from flowground.core.messages import Usage
+from flowground.runs.runner import run_flow
+from flowground.settings.limits import Limits
+from flowground.store.runs.records import read_trace, write_timeline, write_trace
+from flowground.ui.conversation.messages import write_steps
 from tests.calling import Calling
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import wired

@@ -4,9 +4,9 @@ import pytest
 
 from flowground.access import application_tokens, people
 from flowground.access.sharing import share
-from flowground.errors import NotSignedIn
+from flowground.core.errors import NotSignedIn
 from flowground.store import tables
-from flowground.store.flows.publications import Sharing
+from flowground.store.publications import Sharing
 from tests.canary import finish_removals
 from tests.office import DESK, Office, count_everything, give_everything
 from tests.organization import sign_in

@@ -9,7 +9,7 @@ import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
-from flowground.api import create_api
+from flowground.api.app import create_api
 from flowground.web.app import Web
 from tests.chat_socket import open_chat
 from tests.house import House

@@ -3,7 +3,7 @@
 import pytest
 
 from flowground.components.template import parse_template
-from flowground.graph import Reference, Text, find_circles, parse_text, run_order
+from flowground.flows.graph import Reference, Text, find_circles, parse_text, run_order
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from flowground.settings import Limits
+from flowground.settings.limits import Limits
 from flowground.web.open_pages import GUEST_PAGES, GuestTurns, OpenSocket, OpenSockets, Places
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.events import ToolReturned, TurnFinished
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.events import ToolReturned, TurnFinished
 from tests.canary import WORD
 from tests.running import running, take_turn
 from tests.servers import shipped_flow

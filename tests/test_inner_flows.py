@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import ComponentFailed, FlowgroundError, RunOverBudget, RunTimeout
-from flowground.events import ComponentFinished, Event, RunEvent, RunFinished, Token, TurnFinished
-from flowground.flow.parse import parse_flow
-from flowground.loader.links import link_flow
-from flowground.runner import run_flow
-from flowground.runner.budget import RunBudget
-from flowground.runtime import Runtime
-from flowground.settings import Limits
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import ComponentFailed, FlowgroundError, RunOverBudget, RunTimeout
+from flowground.core.events import ComponentFinished, Event, RunEvent, RunFinished, Token, TurnFinished
+from flowground.flows.checks import link_flow
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.runs.inner import RunBudget
+from flowground.runs.runner import run_flow
+from flowground.settings.limits import Limits
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
-from flowground.wiring import WiredFlow, wire
 from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 from tests.running import running, take_turn

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from flowground.access import flow_files
-from flowground.caller import LOCAL_OWNER
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn, Problem
-from flowground.flow.templates import TEMPLATES, DraftedFlow, choose_address, make_draft, write_flow_file
-from flowground.ui.inside.file_lines import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
+from flowground.core.caller import LOCAL_OWNER
+from flowground.core.errors import InvalidRequest, NotAllowed, NotSignedIn, Problem
+from flowground.flows.templates import TEMPLATES, DraftedFlow, choose_address, make_draft, write_flow_file
+from flowground.ui.inside.inside import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
 from flowground.ui.shell.new_flow import READ_ONLY
 from tests.acting import ALWAYS
 from tests.app_page import find_by_key, open_script, press, read

@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Connection
 
-from flowground.interruptions import Interruptions
+from flowground import store as process_locks
+from flowground.runs.running import Interruptions
 from flowground.store import Store
-from flowground.store.database import process_locks
 from flowground.store.runs import conversations, erasing, progress
 from tests.database_line import DatabaseLine
 from tests.run_rows import HERE, begin, contents, eventually, has_status, keep, said, statuses

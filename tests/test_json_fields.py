@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components.base import LONGEST_TEXT
-from flowground.errors import TweaksRefused
-from flowground.overrides import find_changes
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import TweaksRefused
+from flowground.flows.tweaks import apply_tweaks, find_changes
 from tests.flow_texts import mistakes, wired
 from tests.heartbeat import stays_responsive
 from tests.talk import MEMBER

@@ -13,19 +13,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from flowground.errors import RunError
-from flowground.knowledge import (
-    BuildReport,
-    Filters,
-    IndexHomes,
-    Knowledge,
-    KnowledgeBusy,
-    KnowledgeMissing,
-    KnowledgeSources,
-)
+from flowground.core.errors import RunError
+from flowground.core.media_types import explain_pattern, match_path
+from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge.building import BuildReport
 from flowground.knowledge.index_file import IndexFolder
+from flowground.knowledge.searching import Filters
 from flowground.knowledge.sources import find_sources
-from flowground.path_patterns import explain_pattern, match_path
 from tests.documents_of_all_kinds import make_pdf
 from tests.heartbeat import stays_responsive
 from tests.knowledge_homes import cancel_index, open_homes

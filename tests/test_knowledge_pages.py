@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flowground import shelving
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import RunError
-from flowground.events import TurnFinished
-from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import BuildReport, Hit, IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
-from flowground.library import LibraryPace
-from flowground.outgoing import OutgoingSettings, WebPages
+from flowground.app import knowledge_admin
+from flowground.app.library import LibraryTimes
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import RunError
+from flowground.core.events import TurnFinished
+from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
+from flowground.knowledge.building import BuildReport
+from flowground.knowledge.searching import Hit
+from flowground.knowledge.section import KnowledgeSection
+from flowground.tools.outgoing import WebPages
+from flowground.tools.settings import OutgoingSettings
 from tests.documents_of_all_kinds import make_pdf
 from tests.knowledge_homes import open_homes
 from tests.run_rows import eventually
@@ -215,14 +218,14 @@ knowledge:
 async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:
-        runtime.library.pace = LibraryPace(0.05, 0.0)
+        runtime.library.pace = LibraryTimes(0.05, 0.0)
         runtime.library.look_soon()
         wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
         end = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest("So [1]."))][-1]
         assert isinstance(end, TurnFinished)
         ((passage,),) = (output.citations for output in end.outputs)
         assert (passage.source, passage.title) == (f"{site.url}/hotels", "Travel & more › Hotels")
-        shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "it", "web")
+        shown = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it", "web")
         assert shown.indexed is not None
         says = f"{site.url}/no cannot be read: `127.0.0.1` answered with status 404."
         assert shown.indexed[f"{site.url}/no"].note == says

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import RunError
+from flowground.core.errors import RunError
 from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
 from flowground.store import Store
 from tests.knowledge_homes import cancel_index

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import requests
 
-from flowground import shelving
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowgroundError, FlowNotFound, NoDocuments
-from flowground.forgetting import FILES
+from flowground.app import knowledge_admin
+from flowground.app.retention import FILES
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.errors import FlowgroundError, FlowNotFound, NoDocuments
 from flowground.knowledge import KnowledgeMissing
-from flowground.runtime import Runtime
 from flowground.store.runs import files
-from flowground.store.runs.knowledge_files import AddedFiles
+from flowground.store.runs.files import AddedFiles
 from tests.chat_socket import open_chat
 from tests.house import SHARED, House
 from tests.page_socket import Browser, open_page
@@ -151,11 +151,11 @@ async def pieces(data: bytes) -> Any:
 
 async def add_here(runtime: Runtime, name: str, data: bytes = LYON) -> str:
     asked: dict[str, Any] = {"file_name": name, "pieces": pieces(data)}
-    return (await shelving.add_file(runtime, LOCAL_OWNER, "travel", "handbook", **asked)).reference.id
+    return (await knowledge_admin.add_file(runtime, LOCAL_OWNER, "travel", "handbook", **asked)).reference.id
 
 
 async def find(runtime: Runtime, question: str) -> list[str]:
-    hits, _ = await shelving.find_passages(runtime, LOCAL_OWNER, "travel", "handbook", question)
+    hits, _ = await knowledge_admin.find_passages(runtime, LOCAL_OWNER, "travel", "handbook", question)
     return [hit.source for hit in hits]
 
 
@@ -177,14 +177,14 @@ async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
         await runtime.library.index(shelved)
         assert set(await find(runtime, "xylocarp")) == {"uploads/secret.md"}
         assert holds(runtime.settings.data, b"xylocarp")
-        await shelving.remove_file(runtime, LOCAL_OWNER, "travel", "handbook", key)
+        await knowledge_admin.remove_file(runtime, LOCAL_OWNER, "travel", "handbook", key)
         await runtime.library.index(shelved)
         assert "uploads/secret.md" not in await find(runtime, "xylocarp")
         runtime.forgetting.look_soon(FILES)
         await runtime.files.sweep(time.time())
         await asyncio.to_thread(eventually, lambda: not holds(runtime.settings.data, b"xylocarp"))
         assert await find(runtime, "something")
-        shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
+        shown = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
         assert len(shown.uploads) == len(shown.indexed or ()) == 40
 
 
@@ -192,15 +192,15 @@ async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
 async def test_a_page_is_told_what_is_there_and_what_could_not_be_read(tmp_path: Path) -> None:
     async with running(tmp_path, {"travel": FLOW}, config={"knowledge": RULES}) as runtime:
         await runtime.library.close()  # the app would index by itself
-        first = await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
+        first = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
         assert (first.indexed, first.is_outdated, first.may_change) == (None, True, True)
         await add_here(runtime, "hotels.md")
         await add_here(runtime, "old.pdf", b"%PDF-1.7 broken")
         await runtime.library.index(runtime.library.find("travel", "handbook"))
         names = [("travel", "handbook"), ("travel", "folder"), ("", "rules")]
-        assert await shelving.list_knowledge(runtime, LOCAL_OWNER, "travel") == names
-        assert await shelving.list_knowledge(runtime, LOCAL_OWNER, "") == [("", "rules")]
-        handbook = await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
+        assert await knowledge_admin.list_knowledge(runtime, LOCAL_OWNER, "travel") == names
+        assert await knowledge_admin.list_knowledge(runtime, LOCAL_OWNER, "") == [("", "rules")]
+        handbook = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
         assert {source: (file.passages, file.note) for source, file in (handbook.indexed or {}).items()} == {
             "uploads/hotels.md": (1, ""),
             "uploads/old.pdf": (0, "uploads/old.pdf is a damaged PDF."),
@@ -215,10 +215,10 @@ async def test_files_of_a_knowledge_stay_when_those_of_no_conversation_go(tmp_pa
         later = time.time() + 1
         assert await runtime.store.write(files.delete_old, before=later) == 0
         assert await runtime.store.write(files.delete_unsent, before=later) == 0
-        first = await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
+        first = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")
         assert [one.reference.name for one in first.uploads] == ["hotels.md"]
         with pytest.raises(FlowNotFound):
-            await shelving.remove_file(runtime, LOCAL_OWNER, "travel", "nothing", first.uploads[0].reference.id)
+            await knowledge_admin.remove_file(runtime, LOCAL_OWNER, "travel", "nothing", first.uploads[0].reference.id)
 
 
 @pytest.mark.anyio
@@ -233,22 +233,25 @@ async def test_what_no_flow_names_any_more_stays_until_an_admin_deletes_it(tmp_p
             file.unlink() if text is None else file.write_text(text)
             for _ in range(2):  # a file that is saved may be away at one look
                 await runtime.catalogue.read_now()
-            return list(await shelving.list_left(runtime, LOCAL_OWNER))
+            return list(await knowledge_admin.list_left(runtime, LOCAL_OWNER))
 
         await add_here(runtime, "hotels.md")
-        assert await shelving.list_left(runtime, LOCAL_OWNER) == []
+        assert await knowledge_admin.list_left(runtime, LOCAL_OWNER) == []
         with pytest.raises(FlowNotFound):
-            await shelving.remove_left(runtime, LOCAL_OWNER, "travel/handbook")
+            await knowledge_admin.remove_left(runtime, LOCAL_OWNER, "travel/handbook")
         assert await list_left("components: [") == []
         (left,) = await list_left(None)
         assert (left.address, left.count, left.size) == ("travel/handbook", 1, len(LYON))
-        for asked in (shelving.list_left(runtime, author), shelving.remove_left(runtime, author, left.address)):
+        for asked in (
+            knowledge_admin.list_left(runtime, author),
+            knowledge_admin.remove_left(runtime, author, left.address),
+        ):
             with pytest.raises(FlowgroundError):
                 await asked
         assert await list_left(FLOW) == []
-        assert len((await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")).uploads) == 1
+        assert len((await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")).uploads) == 1
         assert await list_left(None) == [left]
-        await shelving.remove_left(runtime, LOCAL_OWNER, left.address)
-        assert await shelving.list_left(runtime, LOCAL_OWNER) == []
+        await knowledge_admin.remove_left(runtime, LOCAL_OWNER, left.address)
+        assert await knowledge_admin.list_left(runtime, LOCAL_OWNER) == []
         await runtime.files.sweep(time.time())
         assert holds(runtime.settings.data / "files", b"lyon") == []

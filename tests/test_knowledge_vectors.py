@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowground.errors import ProviderRefused
-from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import Filters, IndexHomes, Knowledge, KnowledgeMissing, KnowledgeSources
-from flowground.knowledge.searching import fuse
+from flowground.app.library import Library, LibraryTimes
+from flowground.core.errors import ProviderRefused
+from flowground.flows.folder import Catalogue
+from flowground.knowledge import IndexHomes, Knowledge, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge.searching import Filters, fuse
+from flowground.knowledge.section import KnowledgeSection
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter
-from flowground.library import Library, LibraryPace
-from flowground.loader import Catalogue
 from flowground.providers import ProviderEntry, Providers
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from tests.knowledge_homes import open_homes
@@ -187,7 +187,7 @@ def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
 @asynccontextmanager
 async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Library]:
     section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
-    homes, pace = IndexHomes(folder.parent / "data"), LibraryPace(0.05, 0.0)
+    homes, pace = IndexHomes(folder.parent / "data"), LibraryTimes(0.05, 0.0)
     library = Library(Catalogue(folder), {"all": section}, homes, find_embeddings=find, pace=pace)
     library.start()
     yield library

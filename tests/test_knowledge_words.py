@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from flowground.knowledge import IndexFolder, Knowledge, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeSources
 from flowground.knowledge.index import FoundPassage
+from flowground.knowledge.index_file import IndexFolder
 from flowground.knowledge.tables import TableWords
 from flowground.knowledge.terms import Term
 from tests.knowledge_homes import open_homes

@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output
-from flowground.errors import FlowgroundError
-from flowground.events import RunFinished
-from flowground.flow.parse import parse_flow
-from flowground.loader.links import link_flow
-from flowground.runner import run_flow
-from flowground.values import LONGEST, ValueKind, measure
-from flowground.wiring import wire
+from flowground.core.caller import RunRequest
+from flowground.core.errors import FlowgroundError
+from flowground.core.events import RunFinished
+from flowground.core.values import LONGEST, ValueKind, measure
+from flowground.flows.checks import link_flow
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
+from flowground.runs.runner import run_flow
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import wired
 from tests.heartbeat import stays_responsive

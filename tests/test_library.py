@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import RunError
-from flowground.flow.knowledge import KnowledgeSection
-from flowground.knowledge import IndexedFile, IndexHomes, KnowledgeMissing
-from flowground.library import Library, LibraryPace
-from flowground.loader import Catalogue
+from flowground.app.library import Library, LibraryTimes
+from flowground.core.errors import RunError
+from flowground.flows.folder import Catalogue
+from flowground.knowledge import IndexHomes, KnowledgeMissing
+from flowground.knowledge.index import IndexedFile
+from flowground.knowledge.section import KnowledgeSection
 from tests.flow_texts import mistakes, parsed
 from tests.heartbeat import stays_responsive
 from tests.run_rows import eventually
@@ -78,12 +79,12 @@ class Shelf:
         shared = {"rules": KnowledgeSection(files=("knowledge/rules.md",))}
         catalogue = Catalogue(folder)
         data = folder.parent / "data"
-        self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryPace(0.05, 0.05))
+        self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryTimes(0.05, 0.05))
 
     def open_elsewhere(self, wait: float) -> Library:
         """One that has indexed nothing and looks at nothing, and whose questions wait so long."""
         homes = IndexHomes(self.folder.parent / "other")
-        return Library(Catalogue(self.folder), {}, homes, pace=LibraryPace(wait=wait))
+        return Library(Catalogue(self.folder), {}, homes, pace=LibraryTimes(wait=wait))
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
         path = self.folder / "knowledge" / name
@@ -140,7 +141,7 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
         library = shelf.library
         assert (await library.index(library.find("travel", "handbook"))).passages == 0
         assert await shelf.find("Lyon") == []  # there is nothing to wait for
-        library.pace = LibraryPace(60, 0.05)  # the question itself has it looked at
+        library.pace = LibraryTimes(60, 0.05)  # the question itself has it looked at
         library.start()
         await asyncio.sleep(0)
         shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import Caller, Owner
-from flowground.limits import RunLimits
-from flowground.limits.meter import RunsGoing, Spent, StoredBytes
-from flowground.limits.table import Limit
-from flowground.limits.tally import Tally
-from flowground.messages import Usage
+from flowground.core.caller import Caller, Owner
+from flowground.core.messages import Usage
+from flowground.runs.limits import RunLimits, Tally
+from flowground.runs.meter import ConcurrentRuns, Limit, RunUsage, StoredBytes
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import turns
@@ -55,7 +53,7 @@ async def test_stored_bytes_are_read_again_after_a_minute_and_after_a_second_whe
     assert await read(meter, key, store) == 0
     clock.passed = 60
     assert await read(meter, key, store) == 60
-    meter.end(key, Spent(tokens=0, money=0, size=40))
+    meter.end(key, RunUsage(tokens=0, money=0, size=40))
     assert meter.look(key).left == 0
     clock.passed = 60.9
     assert await read(meter, key, store) == 100
@@ -75,13 +73,13 @@ async def test_whoever_was_read_first_is_forgotten_where_there_are_too_many(stor
     assert [meter.look(f"visitor:{name}").used for name in "abc"] == [7, 7, 0]
     await meter.read("visitor:c", store)
     assert [meter.look(f"visitor:{name}").used for name in "abc"] == [0, 7, 7]
-    meter.end("visitor:a", Spent(tokens=0, money=0, size=1))
+    meter.end("visitor:a", RunUsage(tokens=0, money=0, size=1))
     assert meter.look("visitor:a").used == 0  # read anew when it is asked for
 
 
 def test_who_waits_for_a_run_is_told_as_long_as_the_oldest_goes_on() -> None:
     clock = Clock()
-    meter = RunsGoing(GOING, clock.monotonic)
+    meter = ConcurrentRuns(GOING, clock.monotonic)
     assert (meter.look("mia").used, meter.look("mia").resets_in) == (0, None)
     meter.count("mia", "first")
     assert meter.look("mia").resets_in == 1
@@ -211,7 +209,7 @@ async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -
         await tally.read(KEY, store)
         assert tally.look(KEY).used == 133
     tally.count(KEY, None)
-    tally.end(KEY, Spent(tokens=7, money=1, size=1))
+    tally.end(KEY, RunUsage(tokens=7, money=1, size=1))
     tally.take_back(KEY, None)
     assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from flowground.caller import Caller
-from flowground.limits.meter import Remaining
-from flowground.limits.refusals import refuse, write_bytes, write_reset
-from flowground.limits.table import Limit, LimitedOne, LimitedUse, list_limits
+from flowground.core.caller import Caller
+from flowground.runs.limits import refuse, write_bytes, write_reset
+from flowground.runs.meter import Limit, LimitedOne, LimitedUse, Remaining, list_limits
 from flowground.settings import Settings
 
 MIA = Caller("member", "mia", "member")

@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import RunLimitReached
-from flowground.limits import Allowance
-from flowground.limits.table import Limit
-from flowground.limits.tally import Tally
-from flowground.runtime import Runtime
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import RunLimitReached
+from flowground.runs.limits import Allowance, Tally
+from flowground.runs.meter import Limit
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing
 from flowground.store.runs import transcripts, turns
 from flowground.store.runs.records import RunCounts, RunRecord
 from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor

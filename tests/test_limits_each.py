@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import requests
 
-from flowground import doors
-from flowground.asking import PersonChatting
-from flowground.caller import Caller, RunRequest
-from flowground.errors import RunLimitReached
-from flowground.limits import meter
-from flowground.limits.meter import Remaining
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app import endpoint
+from flowground.app.authorize import PersonChatting
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.errors import RunLimitReached
+from flowground.runs import meter
+from flowground.runs.meter import Remaining
+from flowground.store import publications
+from flowground.store.publications import Sharing
 from flowground.store.runs import erasing
 from tests.running import chat_flow, running, watch
 from tests.servers import AppServer, shipped_flow
@@ -50,7 +50,7 @@ async def pick(runtime: Runtime, who: str, number: int = 0) -> Caller:
 async def say(runtime: Runtime, caller: Caller, *, flow: str = "talk", session: str = "s", text: str = "hi") -> None:
     request = RunRequest(input_value=text, session_id=session, stream=True)
     asker = PersonChatting(caller, session, "203.0.113.9")
-    turn = (await doors.answer(runtime, asker, address=flow, ask=request)).start()
+    turn = (await endpoint.answer(runtime, asker, address=flow, ask=request)).start()
     if flow == "silent":
         await anext(watch(turn))
     else:
@@ -102,12 +102,12 @@ async def test_what_is_used_up_is_refused(tmp_path: Path, who: str, what: str, m
         # Nobody else is bound by it.
         other = PersonChatting(Caller("member", "max", "member"), "s", "203.0.113.10")
         if who != "flow":
-            await doors.answer(runtime, other, address="talk", ask=RunRequest(input_value="hi", stream=True))
+            await endpoint.answer(runtime, other, address="talk", ask=RunRequest(input_value="hi", stream=True))
 
 
 @pytest.mark.parametrize("who", ["person", "address", "flow"])
 async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.limits.table._ADDRESS_RUNS_AT_ONCE", 2 if who == "address" else 50)
+    monkeypatch.setattr("flowground.runs.meter._ADDRESS_RUNS_AT_ONCE", 2 if who == "address" else 50)
     bounds = {} if who == "address" else {who: {"runs_at_once": 2}}
     async with running(tmp_path, FLOWS, config=configure(**bounds)) as runtime:
         await open_everything(runtime)

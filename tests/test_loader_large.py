@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import FlowError
-from flowground.flow.parse import parse_flow
-from flowground.loader import Catalogue
-from flowground.wiring import wire
+from flowground.core.errors import FlowError
+from flowground.flows.folder import Catalogue
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
 from tests.api.serving import serving
 from tests.flow_files import LARGEST, MOST, references
 from tests.flow_folder import read_said

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import FlowError
-from flowground.flow.parse import parse_flow
-from flowground.wiring import wire
+from flowground.core.errors import FlowError
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
 from tests.flow_folder import Folder, text
 from tests.flow_texts import LIMIT
 from tests.test_loader import folder as folder

@@ -16,14 +16,14 @@ import pytest
 import yaml
 from mcp.client import stdio as mcp_stdio
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import RunError
-from flowground.events import ToolReturned, ToolWaits, TurnFinished, TurnStarted
-from flowground.mcp_servers import McpServers
-from flowground.mcp_servers import session as mcp_session
-from flowground.mcp_servers.settings import McpServerEntry
-from flowground.messages import Decision
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import RunError
+from flowground.core.events import ToolReturned, ToolWaits, TurnFinished, TurnStarted
+from flowground.core.messages import Decision
+from flowground.tools.mcp import McpServers
+from flowground.tools.mcp import session as mcp_session
+from flowground.tools.settings import McpServerEntry
 from tests.mcp_calls import call_again, list_children, serving
 from tests.mcp_calls import opened as open_server
 from tests.running import running, start_turn, take_turn, watch
@@ -299,14 +299,16 @@ async def test_a_server_over_http_is_reconnected_when_it_comes_back(monkeypatch:
 
 
 async def test_without_the_package_a_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.mcp_servers.find_spec", lambda _: None)
+    monkeypatch.setattr("flowground.tools.mcp.find_spec", lambda _: None)
     async with opened() as servers:
         with pytest.raises(RunError, match=r"pip install -r requirements-mcp\.txt"):
             await servers.call("orders", "find_order", {})
 
 
 def test_the_package_is_never_imported_by_default() -> None:
-    says = "import sys, flowground.runtime; print(sorted(name for name in sys.modules if name.split('.')[0] == 'mcp'))"
+    says = (
+        "import sys, flowground.app.runtime; print(sorted(name for name in sys.modules if name.split('.')[0] == 'mcp'))"
+    )
     found = subprocess.run([sys.executable, "-c", says], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

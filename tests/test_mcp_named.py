@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import FlowError
-from flowground.flow.parse import parse_flow
-from flowground.mcp_servers.settings import McpServerEntry
+from flowground.core.errors import FlowError
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow, wire
+from flowground.tools.settings import McpServerEntry
 
 FLOW = """
 components:

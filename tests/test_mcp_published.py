@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import RunError
-from flowground.mcp_servers import McpServers
-from flowground.mcp_servers import session as mcp_session
-from flowground.mcp_servers.settings import McpServerEntry
+from flowground.core.errors import RunError
+from flowground.tools.mcp import McpServers
+from flowground.tools.mcp import session as mcp_session
+from flowground.tools.settings import McpServerEntry
 from tests.mcp_calls import call_again, list_children, opened, serving
 from tests.npm_packages import install
 from tests.servers import free_port

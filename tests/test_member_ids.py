@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from flowground import doors
 from flowground.access import account, people
-from flowground.asking import PersonTrying
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.app import endpoint
+from flowground.app.authorize import PersonTrying
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.store import tables
 from tests.office import Office, give_everything, open_office
 from tests.organization import FLOWS, sign_in
@@ -147,7 +147,7 @@ async def test_a_member_of_the_release_before_signs_in_by_their_id_until_renamed
 
 async def test_the_first_account_gets_what_the_local_owner_tried(url: str, tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"database": url}) as runtime:
-        trial = await doors.answer(
+        trial = await endpoint.answer(
             runtime, PersonTrying(LOCAL_OWNER), address="talk", ask=RunRequest("hi", session_id="s")
         )
         assert await trial.finish() is not None

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, inspect
 
-from flowground.errors import ConfigError
-from flowground.store.database.connections import Database
-from flowground.store.migrations import migrate
-from flowground.store.migrations.additions import ADDITIONS
-from flowground.store.migrations.steps import MIGRATIONS
+from flowground.core.errors import ConfigError
+from flowground.store.connections import Database
+from flowground.store.migration_steps import MIGRATIONS
+from flowground.store.migrations import ADDITIONS, migrate
 from flowground.store.people import identities
 from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database

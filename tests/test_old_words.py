@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
-from flowground.fields.types import list_types, takes_variables
-from flowground.flow import Flow
-from flowground.flow.old_words import OLD_WORDS, OldWords
-from flowground.flow.parse import parse_flow
-from flowground.tweaks import apply_tweaks
-from flowground.wiring import wire
-from flowground.yaml_file.document import MAX_PROBLEMS, Position, Problems
+from flowground.core.caller import RunRequest
+from flowground.core.yaml_file import MAX_PROBLEMS, Position, Problems
+from flowground.flows.fields import list_types, takes_variables
+from flowground.flows.flow import Flow
+from flowground.flows.parse import OLD_WORDS, OldWords, parse_flow
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import wire
 from tests.flow_folder import Folder
 from tests.flow_texts import components, mistakes, wired
 

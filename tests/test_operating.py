@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from flowground import operating
-from flowground.asking import PersonTrying, TokenHolder
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.doors import answer
-from flowground.errors import FlowgroundError, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.messages import Usage
-from flowground.runtime import Runtime
-from flowground.store import tables
-from flowground.store.flows import switches
+from flowground.app import operating
+from flowground.app.authorize import PersonTrying, TokenHolder
+from flowground.app.endpoint import answer
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import FlowgroundError, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.core.messages import Usage
+from flowground.store import publications, tables
 from flowground.store.people import tokens
 from flowground.store.runs.records import make_run_row
 from tests.organization import organization, sign_in
@@ -150,7 +149,7 @@ async def test_nobody_but_admins_sees_or_ends_anything(acme: Runtime, olga: Call
                 await deed
             refused.add(error.value.message)
         assert len(refused) == 1
-    assert await acme.store.read(switches.list_switches) == []
+    assert await acme.store.read(publications.list_switches) == []
     assert len(await acme.store.read(list_running)) == 1
 
 

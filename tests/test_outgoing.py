@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from flowground.errors import RunError
-from flowground.outgoing import Hosts, Outgoing, OutgoingCall, OutgoingSettings, read_url
-from flowground.outgoing.settings import choose_addresses, explain_entry
+from flowground.core.errors import RunError
 from flowground.providers import ProviderEntry, Providers
 from flowground.settings import Settings
+from flowground.tools.outgoing import Outgoing, OutgoingCall, read_url
+from flowground.tools.settings import Hosts, OutgoingSettings, choose_addresses, explain_entry
 from tests.chat_answers import ANSWER, CALL, WANTED
 from tests.heartbeat import MOST
 from tests.test_providers_ways import certificate, tunnels
@@ -175,7 +175,7 @@ async def test_a_redirect_is_followed_on_the_same_host_only() -> None:
 
 
 async def test_an_answer_is_bounded_in_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.outgoing._MOST_BYTES", 1_024)
+    monkeypatch.setattr("flowground.tools.outgoing._MOST_BYTES", 1_024)
     async with wire([whole(b"a" * 1_025)], [whole(b"a" * 1_024)]) as server:
         assert "more than 1,024 bytes" in await refuse(server.url, host_of(server))
         assert len((await ask(server.url, host_of(server))).data) == 1_024

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import InvalidRequest, TweaksRefused
-from flowground.overrides import LONGEST_LINK, drop_inputs, find_changes, read_link, write_link
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import InvalidRequest, TweaksRefused
+from flowground.flows.tweaks import LONGEST_LINK, apply_tweaks, drop_inputs, find_changes, read_link, write_link
 from tests.flow_texts import wired
 from tests.talk import FLOW, MEMBER, OPENED, PLAIN, SEEING, SETTING, TALK
 

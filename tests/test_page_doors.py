@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flowground.overrides import write_link
-from flowground.store.flows.publications import Sharing
-from flowground.ui.page.actions import mark_gone
+from flowground.flows.tweaks import write_link
+from flowground.store.publications import Sharing
+from flowground.ui.page.parts import mark_gone
 from tests.house import House, share
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.people import CREDENTIALS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from flowground.sign_in import SignIn
+from flowground.access.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, transcripts
 from tests.chats import OpenChat

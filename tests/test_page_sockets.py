@@ -17,11 +17,11 @@ from uvicorn.protocols.utils import ClientDisconnected
 from websockets.frames import Frame, Opcode
 
 from flowground.settings import Settings
-from flowground.shims.page_messages import SMALLEST
 from flowground.store import Store
-from flowground.store.flows.publications import Sharing
+from flowground.store.publications import Sharing
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn
+from flowground.ui.shims.page_messages import SMALLEST
 from flowground.web.open_pages import OpenSocket
 from tests.chat_socket import open_chat
 from tests.house import House

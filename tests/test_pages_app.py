@@ -17,14 +17,14 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from streamlit.testing.v1 import AppTest
 
-from flowground import runtime
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.messages import Usage
-from flowground.runtime import Runtime
+from flowground.app import runtime
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.messages import Usage
+from flowground.core.words import write_size
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_token_facts
-from flowground.ui.page import bridge, caller, model_notes, words
-from flowground.words import write_size
+from flowground.ui.page import bridge, parts, words
 from tests.app_page import find_by_label, only, open_script, read, read_chat
 from tests.asking import ASKING
 from tests.in_process import runtime_of
@@ -119,7 +119,7 @@ def test_the_built_in_model_is_announced_before_it_is_fetched() -> None:
     said = read(open_script("playground", flow="small"))
     assert "The first message fetches the built-in model, Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0." in said
     assert "built-in model" not in read(open_script("playground", flow="talk"))
-    unseen = model_notes.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False)
+    unseen = parts.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False)
     assert unseen == "The first answer takes a minute or more."
 
 
@@ -305,13 +305,13 @@ def list_adding(page: Any) -> list[Any]:
 
 
 def test_the_owner_code_is_asked_for_where_files_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "LOCAL_OWNER", replace(LOCAL_OWNER, is_proven=False))
+    monkeypatch.setattr(bridge, "LOCAL_OWNER", replace(LOCAL_OWNER, is_proven=False))
     with runtime_of(write_folder(tmp_path, config={}, flows={"travel": KNOWS})) as app:
         page = open_script("knowledge", flow="travel")
         assert list_adding(page) == []
         assert "Adding files asks for the owner code" in read(page)
         find_by_label(page.text_input, "Owner code").input(app.sign_in.owner_code)
-        monkeypatch.setattr(caller, "LOCAL_OWNER", LOCAL_OWNER)  # as the served page keeps it
+        monkeypatch.setattr(bridge, "LOCAL_OWNER", LOCAL_OWNER)  # as the served page keeps it
         find_by_label(page.button, "Continue").click().run()
         assert len(list_adding(page)) == 1
         assert "owner code" not in read(page)

@@ -12,9 +12,9 @@ from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.testing.v1 import AppTest
 
-from flowground.caller import LOCAL_OWNER
-from flowground.shims.kept_pages import OWNER, KeptPages
-from flowground.sign_in import passwords
+from flowground.access import passwords
+from flowground.core.caller import LOCAL_OWNER
+from flowground.ui.shims.streamlit_process import OWNER, KeptPages
 from tests.app_page import find_by_label, open_script, read
 from tests.house import SHARED, House
 from tests.in_process import runtime_of
@@ -252,8 +252,8 @@ def here(tmp_path: Path) -> Iterator[None]:
 CALLBACKS = """
 import streamlit as st
 
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.ui.page.caller import bind_to_caller
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.ui.page.bridge import bind_to_caller
 
 @bind_to_caller
 def act(caller, what):
@@ -297,7 +297,7 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
 ALL_THAT_IS_KEPT = """
 import streamlit as st
 
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.bridge import require_visitor
 
 require_visitor()
 st.text(str(st.session_state.to_dict()))

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from flowground.caller import LOCAL_OWNER
+from flowground.core.caller import LOCAL_OWNER
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.heartbeat import MOST, TRIES, Hold, heartbeat

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from flowground import runtime
-from flowground.limits import RunLimits
-from flowground.overrides import write_link
-from flowground.settings import Limits, Settings
+from flowground.app import runtime
+from flowground.flows.tweaks import write_link
+from flowground.runs.limits import RunLimits
+from flowground.settings import Settings
+from flowground.settings.limits import Limits
 from flowground.store.people import tokens
-from flowground.ui.api_access import try_it
+from flowground.ui.api_access import pane as try_it
 from flowground.ui.page import bridge, browser
 from tests.acting import ASKING_FIRST, SUM
 from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, read_chat

@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 from docs.components import components_page
 from docs.settings import settings_page
 from flowground.components import COMPONENTS
-from flowground.errors import ConfigError
+from flowground.core.errors import ConfigError
+from flowground.flows.schema import build_flow_schema
 from flowground.providers import KINDS
-from flowground.schema import build_flow_schema
 from flowground.settings import Settings
 from tests.api.serving import serving
 from tests.in_process import runtime_of
@@ -99,7 +99,7 @@ async def test_what_cannot_be_used_is_a_sentence_and_takes_nothing_else_down(
         assert await api.text("soft", {"input_value": "HEY"}) == "hey… hey…"
         (problem,) = api.runtime.catalogue.list_problems().values()
         assert "There is no component type 'Broken'" in problem.message
-    said = [record.getMessage() for record in caplog.records if record.name == "flowground.plugins"]
+    said = [record.getMessage() for record in caplog.records if record.name == "flowground.core.plugins"]
     group = "to flowground.components"
     assert said == [
         f"The package broken adds no 'Broken' {group}: No module named 'there_is_no_such_module'.",

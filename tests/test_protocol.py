@@ -11,7 +11,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.state.session_state import SessionState
 
-from flowground.shims.page_messages import ASKED, drop_unknown_widgets
+from flowground.ui.shims.page_messages import ASKED, drop_unknown_widgets
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.people import CREDENTIALS

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import pytest
 
 from flowground import providers
-from flowground.errors import ConfigError, ProviderRefused
-from flowground.messages import FilePart, Message, ToolCall
+from flowground.core.errors import ConfigError, ProviderRefused
+from flowground.core.messages import FilePart, Message, ToolCall
+from flowground.core.words import join_words
 from flowground.providers import KINDS
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, ToolSpec
-from flowground.providers.builtin import child
+from flowground.providers.builtin import local
 from flowground.settings import Settings
-from flowground.words import join_words
 from tests import anthropic_answers, google_answers
 from tests.chat_answers import ANSWER
 from tests.model_calls import faults_of
@@ -47,7 +47,7 @@ def server_says(answer: bytes, text: str) -> Callable[[Path], AbstractAsyncConte
 async def own_process(folder: Path) -> AsyncIterator[tuple[Entry, str]]:
     (folder / "mine.gguf").write_text(json.dumps({}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(child, "PROGRAM", TINY)
+        patch.setattr(local, "PROGRAM", TINY)
         yield {"path": "mine.gguf"}, "tiny: Hi"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.messages import Usage
+from flowground.core.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.messages import Usage
 from flowground.providers.base import Completion
 from flowground.providers.connection import AT_ONCE
 from flowground.providers.openai import OpenAI

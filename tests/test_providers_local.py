@@ -12,12 +12,19 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.events import ModelProgress
-from flowground.messages import Message, Reasoning, ToolCall, ToolResult, Usage
+from flowground.core.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.core.events import ModelProgress
+from flowground.core.messages import Message, Reasoning, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Piece, ToolSpec
-from flowground.providers.builtin.child import CannotStart, check_memory, find_available_memory
-from flowground.providers.builtin.local import Local, LocalSettings, put_tools_into_words, read_choice
+from flowground.providers.builtin.local import (
+    CannotStart,
+    Local,
+    LocalSettings,
+    check_memory,
+    find_available_memory,
+    put_tools_into_words,
+    read_choice,
+)
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights, fetch
 from flowground.providers.scripted import ScriptedSettings

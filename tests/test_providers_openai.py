@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import ProviderRefused
-from flowground.messages import Message
+from flowground.core.errors import ProviderRefused
+from flowground.core.messages import Message
+from flowground.core.values import LONGEST
 from flowground.providers.base import Completion, ModelCall
-from flowground.providers.chat_completions import write_call
-from flowground.providers.openai import AzureSettings
-from flowground.values import LONGEST
+from flowground.providers.openai import AzureSettings, write_call
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive
 from tests.model_calls import Opened, fault_of, opening

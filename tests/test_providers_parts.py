@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import AnswerTooLong, ProviderRefused, RunError
-from flowground.messages import FilePart, LeadingThought, Message, Reasoning, TextPart, Usage
+from flowground.core.errors import AnswerTooLong, ProviderRefused, RunError
+from flowground.core.messages import FilePart, LeadingThought, Message, Reasoning, TextPart, Usage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
-from flowground.providers.chat_completions import write_call
 from flowground.providers.model_server import encode_files
-from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings
+from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings, write_call
 from flowground.settings import Settings
 from tests.chat_answers import ANSWER, CALL, DONE, all_of, delta, model
 from tests.heartbeat import stays_responsive
@@ -240,7 +239,7 @@ async def test_reasoning_that_is_no_text_is_none(field: str, value: Any) -> None
 
 
 async def test_reasoning_without_end_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.providers.event_stream.LONGEST_ANSWER", 10_000)
+    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 10_000)
     many = thinking("reasoning", *["x" * 90] * 200)
     async with model([chunked(*many, end=False), 60.0], seconds=30) as (provider, _):
         await fault_of(all_of(provider), AnswerTooLong)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable
-from flowground.events import ModelProgress
-from flowground.messages import FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
+from flowground.core.errors import ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable
+from flowground.core.events import ModelProgress
+from flowground.core.messages import FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Provider, ToolSpec
 from flowground.providers.scripted import Scripted, ScriptedSettings
 from flowground.settings import Settings

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import AnswerTooLong, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
+from flowground.core.errors import AnswerTooLong, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers import event_stream
 from flowground.providers.base import Completion, ModelCall, ToolSpec
-from flowground.providers.chat_completions import write_call
 from flowground.providers.event_stream import MOST_CALL_CHARS, MOST_CALLS
+from flowground.providers.openai import write_call
 from tests.chat_answers import DONE, delta, model
 from tests.model_calls import fault_of, hear, hear_end
 from tests.wire import HANG_UP, chunked, event, whole

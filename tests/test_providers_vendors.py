@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
+from flowground.core.errors import AnswerTooLong, ProviderBusy, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.anthropic import AnthropicSettings
 from flowground.providers.base import Completion, ModelCall, ToolSpec
 from tests import anthropic_answers, google_answers

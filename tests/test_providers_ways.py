@@ -14,7 +14,7 @@ from pathlib import Path
 import httpcore2
 import pytest
 
-from flowground.errors import ProviderError, ProviderUnreachable
+from flowground.core.errors import ProviderError, ProviderUnreachable
 from flowground.providers.connection import AsyncioBackend, Connection, Stream, Timeouts, connect_first
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import ProviderRefused, ProviderUnreachable
+from flowground.core.errors import ProviderRefused, ProviderUnreachable
 from flowground.providers.builtin.sources import HubFile, PackagePart, PackageParts, Source
 from flowground.providers.builtin.weights import QWEN, Weights, distrust, fetch, find_verified
 from tests.model_calls import fault_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowground.store.flows.publications import Sharing
+from flowground.store.publications import Sharing
 from tests.house import PUBLIC, House, share
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer

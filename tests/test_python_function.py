@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import ConfigError, FlowgroundError, TweaksRefused
-from flowground.functions import Functions, FunctionSettings
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ConfigError, FlowgroundError, TweaksRefused
+from flowground.flows.tweaks import apply_tweaks
+from flowground.tools.functions import Functions, FunctionSettings
 from tests.canary import WORD
 from tests.one_step import make_flow, offer, show
 from tests.own_functions import Line, called, released

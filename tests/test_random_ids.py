@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
-from flowground.random_ids import make_id
+from flowground.core.caller import make_id
 
 
 def _make(count: int) -> list[str]:

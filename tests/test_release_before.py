@@ -16,14 +16,12 @@ import httpx2
 import pytest
 from sqlalchemy import Connection, text
 
-from flowground.api import create_api
-from flowground.caller import Owner
-from flowground.runtime import Runtime
-from flowground.store import tables
-from flowground.store.database.connections import Database
-from flowground.store.flows import publications
-from flowground.store.migrations import migrate
-from flowground.store.migrations.additions import ADDITIONS
+from flowground.api.app import create_api
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Owner
+from flowground.store import publications, tables
+from flowground.store.connections import Database
+from flowground.store.migrations import ADDITIONS, migrate
 from flowground.store.people import members, tokens
 from flowground.store.runs.conversations import make_session_key
 from tests import statements_before as before

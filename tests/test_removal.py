@@ -8,23 +8,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowground.forgetting import REMOVED, Forgetting
-from flowground.settings import PublicSettings, RetentionSettings
-from flowground.store import Store, audit, tables
-from flowground.store.flows import publications, switches
-from flowground.store.flows.publications import Sharing
-from flowground.store.people import (
-    access_requests,
-    attempts,
-    config_entries,
-    groups,
-    members,
-    password_links,
-    removals,
-    sign_ins,
-    tokens,
-)
+from flowground.app.retention import REMOVED, Forgetting
+from flowground.settings import RetentionSettings
+from flowground.settings.limits import PublicSettings
+from flowground.store import Store, audit, publications, tables
+from flowground.store.people import access_requests, config_entries, groups, members, removals, sign_ins, tokens
 from flowground.store.people.config_entries import ConfigEntry
+from flowground.store.publications import Sharing
 from flowground.store.runs import erasing
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
 from tests.organization import organization
@@ -54,13 +44,13 @@ async def make_member(store: Store, name: str) -> str:
     await write(groups.change_members, group_id=group.id, added={member}, by=by)
     sharing = Sharing(is_shared=True, audience="people", members=frozenset({member}))
     await write(publications.change, flow_id=f"flow {name[:1]}", sharing=sharing, by=by)
-    await write(switches.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
-    for tried, address in ((name, f"from {name}"), (f"{attempts.REQUESTS} {member}", "access")):
-        await write(attempts.begin, name=tried, address=address)
-    await write(attempts.note_success, name=name, address="203.0.113.7")
+    await write(publications.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
+    for tried, address in ((name, f"from {name}"), (f"{sign_ins.REQUESTS} {member}", "access")):
+        await write(sign_ins.begin, name=tried, address=address)
+    await write(sign_ins.note_success, name=name, address="203.0.113.7")
     for whom in (member, "somebody"):
         link: dict[str, Any] = {"kind": "reset", "member": whom, "hashed": uuid4().hex, "expires_at": 9e9, "by": by}
-        await write(password_links.add, **link)
+        await write(sign_ins.add, **link)
     for ticket in (f"t {name}", f"u {name}"):
         await write(sign_ins.add_ticket, ticket=ticket, member=member, browser="b", expires_at=9e9)
     used: dict[str, Any] = {"ticket": f"t {name}", "browser": "b", "agent": f"Browser of {name}", "expires_at": 9e9}

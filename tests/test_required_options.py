@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import OptionMissing
-from flowground.snippets.request import SnippetRequest
-from flowground.tweaks import apply_tweaks, list_missing, refuse_missing
+from flowground.api.snippets import SnippetRequest
+from flowground.core.caller import RunRequest
+from flowground.core.errors import OptionMissing
+from flowground.flows.tweaks import apply_tweaks, list_missing, refuse_missing
 from tests.api.serving import serving
 from tests.asking import NEEDING
 from tests.flow_texts import mistakes, wired

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from flowground.forgetting import VISITORS, Forgetting
-from flowground.settings import PublicSettings, RetentionSettings
+from flowground.app.retention import VISITORS, Forgetting
+from flowground.settings import RetentionSettings
+from flowground.settings.limits import PublicSettings
 from flowground.store import Store, audit, tables
-from flowground.store.people import access_requests, attempts, password_links, sign_ins
+from flowground.store.people import access_requests, sign_ins
 from flowground.store.runs import conversations, erasing, progress, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.sql import add_row
@@ -143,7 +144,7 @@ async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_p
     for number in range(450):
         subject = f"{WORD} {number}"
         await store.write(audit.record, actor="cli", action="member.added", subject=subject)
-    await store.write(attempts.begin, name=f"{WORD}@example.com", address="203.0.113.7")
+    await store.write(sign_ins.begin, name=f"{WORD}@example.com", address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
     assert await forgetting(store, in_days=0.5, audit_days=3).forget() == {}
     assert await forgetting(store, in_days=4).forget() == {"passwords that were tried": 1}
@@ -178,11 +179,11 @@ async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path)
             ticket |= {"sign_in_id": f"{number}", "agent": WORD, "expires_at": now + 86_400 * (1 if number else 300)}
             await store.write(sign_ins.redeem, **ticket)
         link: dict[str, Any] = {"member": WORD, "hashed": f"h{number}", "expires_at": now + 60, "by": "cli"}
-        await store.write(password_links.add, kind="reset", **link)
+        await store.write(sign_ins.add, kind="reset", **link)
     await store.write(sign_ins.revoke, sign_in_id="0")
     key = {"id": "k", "digest": "d", "run_id": WORD, "made_at": now}
     await store.write(add_row, tables.idempotency_keys, **key)
-    await store.write(attempts.note_success, name=WORD, address="203.0.113.7")
+    await store.write(sign_ins.note_success, name=WORD, address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
     for days, gone in (
         (0, {}),

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from flowground import shelving
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.citations import NumberedPassage
+from flowground.app import knowledge_admin
+from flowground.app.library import LibraryTimes
+from flowground.app.runtime import Runtime
 from flowground.components import COMPONENTS
 from flowground.components.base import Output
 from flowground.components.knowledge import Retrieve
-from flowground.errors import ComponentFailed, NoDocuments, RunError
-from flowground.events import ComponentFinished, Event, PassagesFound, TurnFinished
-from flowground.flow.parse import parse_flow
-from flowground.library import LibraryPace
-from flowground.runner.tools import set_arguments, write_result
-from flowground.runtime import Runtime
-from flowground.wiring import wire
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.citations import NumberedPassage
+from flowground.core.errors import ComponentFailed, NoDocuments, RunError
+from flowground.core.events import ComponentFinished, Event, PassagesFound, TurnFinished
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
+from flowground.runs.outputs import set_arguments, write_result
 from tests.flow_texts import components, mistakes
 from tests.running import running, take_turn
 
@@ -69,7 +69,7 @@ async def answering(
     flows |= {flow: FLOW.format(name=name, more="") for flow, name in named.items()}
     flows |= also or {}
     async with running(folder, flows, config={"knowledge": shared}) as runtime:
-        runtime.library.pace = LibraryPace(settle=0.0, wait=120)  # however long a busy machine takes to index
+        runtime.library.pace = LibraryTimes(settle=0.0, wait=120)  # however long a busy machine takes to index
         yield runtime
 
 
@@ -169,7 +169,7 @@ async def test_the_built_in_model_alone_is_sent_few_passages(tmp_path: Path) -> 
     (files / "whole.md").write_text("Lyon ä. " * 900)
     providers = {"local": {"download": "off"}, "own": {"type": "local", "path": "none.gguf"}}
     async with running(tmp_path, flows, config={"providers": providers}) as runtime:
-        runtime.library.pace = LibraryPace(settle=0.0, wait=120)
+        runtime.library.pace = LibraryTimes(settle=0.0, wait=120)
         given = {flow: await find_given(runtime, flow) for flow in flows}
     sizes = {flow: sum(len(one.text.encode()) for one in passages) for flow, passages in given.items()}
     assert [len(given[flow]) for flow in ("local", "twice", "own", "other", "both")] == [4, 2, 12, 12, 12]
@@ -198,7 +198,7 @@ async def test_a_reference_gives_the_value_of_a_filter_and_never_a_pattern(tmp_p
         found = {"travel": {"hotels.md"}, "": set(FILES)}
         for said in ("travel", "", "hotels", "*", "t{r}avel", "{asked}"):
             assert await find(runtime, said, "it0") == found.get(said, set()), said
-        assert (await shelving.read_knowledge(runtime, LOCAL_OWNER, "it0", "handbook")).unmet == []
+        assert (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it0", "handbook")).unmet == []
 
 
 def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
@@ -234,7 +234,7 @@ async def test_a_filter_that_no_file_fits_is_told(tmp_path: Path) -> None:
             events = await run(runtime, "hotels", flow)
             notes = [event.note for event in events if isinstance(event, ComponentFinished) and event.note]
             assert [note.startswith(says) for note in notes] == [True]
-        unmet = (await shelving.read_knowledge(runtime, LOCAL_OWNER, "", "all")).unmet
+        unmet = (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "", "all")).unmet
     expected = [f"`Found` of the flow it{number}: {says}" for number, says in enumerate(filters.values())]
     assert [text.startswith(says) for text, says in zip(unmet, expected, strict=True)] == [True] * 5
 
@@ -243,7 +243,7 @@ async def test_who_adds_files_is_told_what_filters(tmp_path: Path) -> None:
     by_reference = ", filters: '${Api}'}\n  Api: {type: APIRequest, url_input: 'https://api.example.com/'"
     async with answering(tmp_path, "", ", filters: {team: travel}", by_reference) as runtime:
         for flow, has in (("it0", False), ("it1", True), ("it2", True)):
-            shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, flow, "handbook")
+            shown = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, flow, "handbook")
             assert shown.filtering == [f"`Found` of the flow {flow}"] * has
 
 

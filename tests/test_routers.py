@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import RunError
+from flowground.core.errors import RunError
 from tests.heartbeat import MOST
 from tests.test_components import read, run
 

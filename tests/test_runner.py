@@ -7,14 +7,14 @@ from contextlib import aclosing
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import ComponentFailed, ProviderRefused
-from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
-from flowground.flow.parse import parse_flow
-from flowground.messages import Usage
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ComponentFailed, ProviderRefused
+from flowground.core.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
+from flowground.core.messages import Usage
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
 from flowground.providers.base import Completion, ModelCall
-from flowground.runner import run_flow
-from flowground.wiring import WiredFlow, wire
+from flowground.runs.runner import run_flow
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
 from tests.running import chat_flow

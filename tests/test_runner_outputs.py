@@ -4,14 +4,14 @@ from contextlib import nullcontext
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import RunError
-from flowground.events import RunFinished
-from flowground.flow.parse import parse_flow
-from flowground.runner import run_flow
-from flowground.runner.selection import read_input, select_outputs
-from flowground.values import LONGEST
-from flowground.wiring import WiredFlow, wire
+from flowground.core.caller import RunRequest
+from flowground.core.errors import RunError
+from flowground.core.events import RunFinished
+from flowground.core.values import LONGEST
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import WiredFlow, wire
+from flowground.runs.outputs import read_input, select_outputs
+from flowground.runs.runner import run_flow
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
 
@@ -76,7 +76,7 @@ async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> 
 async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowground.runner.LONGEST_ANSWER", LONGEST)
+    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", LONGEST)
     said = "x" * (LONGEST // 2)
     for text, is_refused in ((said, False), (f"{said}x", True)):
         request = RunRequest(input_value=text, output_type="any")

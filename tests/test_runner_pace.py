@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import RunTimeout
-from flowground.events import ComponentFinished, ModelProgress, RunEvent, RunFinished, Token, ToolCalled
-from flowground.flow.parse import parse_flow
+from flowground.core.caller import RunRequest
+from flowground.core.errors import RunTimeout
+from flowground.core.events import ComponentFinished, ModelProgress, RunEvent, RunFinished, Token, ToolCalled
+from flowground.flows.parse import parse_flow
+from flowground.flows.wiring import wire
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.runner import run_flow
-from flowground.runner.approvals import Approvals
-from flowground.settings import Limits
-from flowground.wiring import wire
+from flowground.runs.runner import run_flow
+from flowground.runs.scope import Approvals
+from flowground.settings.limits import Limits
 from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 from tests.running import chat_flow

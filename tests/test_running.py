@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from flowground import running as running_runs
-from flowground.errors import StoreUnavailable
-from flowground.events import ToolCalled, ToolWaits
-from flowground.running import RunningRuns
+from flowground.core.errors import StoreUnavailable
+from flowground.core.events import ToolCalled, ToolWaits
+from flowground.runs import running as running_runs
+from flowground.runs.running import RunningRuns
 from flowground.store import Store
-from flowground.store.runs import passed_decisions, progress, turns
+from flowground.store.runs import progress, requests, turns
 from tests.run_rows import HERE, begin, eventually, has_status, statuses
 
 pytestmark = pytest.mark.anyio
@@ -65,8 +65,8 @@ async def test_calls_that_wait_are_told_of_runs_that_go_on(store: Store) -> None
     calls = [ToolWaits(ToolCalled("", "", "", "Pay", {}, 0, number), "{}", "d", 9.0, sends="me") for number in (1, 2)]
 
     async def note(waiting: dict[str, list[ToolWaits]]) -> list[list[ToolWaits]]:
-        await store.write(passed_decisions.note_waiting, waiting=waiting)
-        return [await store.read(passed_decisions.list_waiting, run_id=run) for run in ("r", "s", "gone")]
+        await store.write(requests.note_waiting, waiting=waiting)
+        return [await store.read(requests.list_waiting, run_id=run) for run in ("r", "s", "gone")]
 
     for run in ("r", "s"):
         await begin(store, run, holder="h")

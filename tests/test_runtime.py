@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn, RunStopped
-from flowground.events import Token, TurnFinished
-from flowground.runtime import LiveTurn, Runtime
+from flowground.app.live_turns import LiveTurn
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import ComponentFailed, InvalidRequest, NotSignedIn, RunStopped
+from flowground.core.events import Token, TurnFinished
 from tests.flow_texts import wired
 from tests.people import PASSWORD
 from tests.running import chat_flow, running, start_turn, watch

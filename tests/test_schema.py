@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from docs.components import components_page
-from flowground.caller import RunRequest
-from flowground.flow.old_words import OLD_WORDS
-from flowground.schema import build_flow_schema, write_flow_schema
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import RunRequest
+from flowground.flows.parse import OLD_WORDS
+from flowground.flows.schema import build_flow_schema, write_flow_schema
+from flowground.flows.tweaks import apply_tweaks
 from tests import documents
 from tests.flow_texts import components, mistakes, wired
 

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from flowground import runtime
+from flowground.app import runtime
 from flowground.components import COMPONENTS
 from flowground.components.base import Context, Output, declare
 from flowground.components.io import Kind, OutputComponent
-from flowground.overrides import read_link
-from flowground.values import ValueKind
+from flowground.core.values import ValueKind
+from flowground.flows.tweaks import read_link
 from tests.app_page import find_by_label, go, read
 from tests.chat_socket import TalkHere
 from tests.in_process import runtime_of

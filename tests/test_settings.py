@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from docs.settings import settings_page
-from flowground.errors import ConfigError
+from flowground.core.errors import ConfigError
 from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.providers.scripted import ScriptedSettings
-from flowground.settings import Settings, find_config
-from flowground.settings.gone import GONE
+from flowground.settings import GONE, Settings, find_config
 from tests.servers import ROOT
 
 every_setting = pytest.mark.parametrize("setting", re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flowground.errors import ConfigError
+from flowground.core.errors import ConfigError
 from flowground.settings import Settings
 from flowground.settings.organization import OrganizationLink
 from tests.servers import write_folder

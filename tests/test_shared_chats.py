@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from flowground.sign_in import SignIn
+from flowground.access.sign_in import SignIn
 from flowground.store import Store
-from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
+from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats
 from tests.house import PUBLIC, SHARED, House, share
 from tests.open_page import flow_text

@@ -33,16 +33,16 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.server import ServerProtocol
 
 from bench.watch import Watch
-from flowground.shims import page_files, page_messages
-from flowground.shims.kept_pages import KeptPages
-from flowground.shims.uvicorn_server import BoundedFrames, BoundedHttp
+from flowground.ui.shims import page_messages
+from flowground.ui.shims.streamlit_process import KeptPages
+from flowground.ui.shims.uvicorn_server import BoundedFrames, BoundedHttp
 from flowground.web.first_load import ELEMENTS
 from tests.servers import ROOT, AppServer, clean_environment
 
 Insides = Mapping[str, Callable[[], object]]
 """`FILE: what is so` -> whether it is."""
-SCRIPTS = [file.read_text("utf-8") for file in page_files.find_files().values() if file.suffix == ".js"]
-INDEX = (page_files.FOLDER / "index.html").read_text("utf-8")
+SCRIPTS = [file.read_text("utf-8") for file in page_messages.find_files().values() if file.suffix == ".js"]
+INDEX = (page_messages.FOLDER / "index.html").read_text("utf-8")
 
 
 KEPT = {"_user_info", "_client_state", "_scriptrunner", "_session_state"}
@@ -141,7 +141,8 @@ STREAMLIT: Insides = {
         len(re.findall(r'(?:src|href)="\./static/', INDEX)) > 50 and 'src="/' not in INDEX
     ),
     "page_files.py: its files have these endings": lambda: (
-        {file.suffix for file in (page_files.FOLDER / "static").rglob("*") if file.is_file()} == page_files.ENDINGS
+        {file.suffix for file in (page_messages.FOLDER / "static").rglob("*") if file.is_file()}
+        == page_messages.ENDINGS
     ),
     "page_files.py: its first script is a module, its only place is `root`": lambda: (
         INDEX.count('<script type="module"') == 1 and INDEX.count('<div id="root">') == 1
@@ -154,14 +155,14 @@ STREAMLIT: Insides = {
     ),
     "page_files.py: it listens to those origins alone": lambda: count("this.allowedOrigins.some(t=>un(t,e.origin))"),
     "page_files.py: each kind of element has one script of its name (web/first_load.py)": lambda: all(
-        len(list((page_files.FOLDER / "static" / "js").glob(f"{name}.*.js"))) == 1 for name in ELEMENTS
+        len(list((page_messages.FOLDER / "static" / "js").glob(f"{name}.*.js"))) == 1 for name in ELEMENTS
     ),
     "page_files.py: it asks the server for": lambda: count("`_stcore/health`") and count("`_stcore/host-config`"),
     "page_files.py: it asks matchMedia whether pages are dark, and listens to it (web/head.js)": lambda: (
         count("window.matchMedia(`(prefers-color-scheme: dark)`).matches?`dark`:`light`")
         and count("let e=window.matchMedia(`(prefers-color-scheme: dark)`);return e.addEventListener(`change`,p)")
     ),
-    "page_files.py: it keeps whether the sidebar is closed": lambda: count(f"`{page_files.SIDEBAR_KEY}${{e}}`"),
+    "page_files.py: it keeps whether the sidebar is closed": lambda: count(f"`{page_messages.SIDEBAR_KEY}${{e}}`"),
 }
 OWN = {"_wait", "_stop_waiting", "_start_timer", "_stop_timer", "_end_idle", "cut"}
 UVICORN: Insides = {
@@ -196,13 +197,13 @@ def test_the_inside_of_uvicorn_is_what_we_think(expected: str) -> None:
     require(UVICORN, expected, {"uvicorn": "0.54", "websockets": "17"})
 
 
-@pytest.mark.parametrize("text", page_files.REPLACED)
+@pytest.mark.parametrize("text", page_messages.REPLACED)
 def test_what_is_replaced_stands_there_once(text: str) -> None:
     assert count(text) == 1, f"Not in the scripts of Streamlit {version('streamlit')}: see page_files.py"
 
 
 def test_index_has_one_base_and_none_of_streamlits_words() -> None:
-    index = page_files.write_index(head="<title>Acme</title>")
+    index = page_messages.write_index(head="<title>Acme</title>")
     assert index.index("<title>Acme") < index.index('<script type="module" crossorigin src="/static/js/index.')
     shown = index[index.index("<!DOCTYPE") :]
     assert '"./' not in shown

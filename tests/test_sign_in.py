@@ -9,12 +9,11 @@ from typing import Any
 import jwt
 import pytest
 
-from flowground.caller import Caller
-from flowground.errors import ConfigError, InvalidRequest, NotAllowed
-from flowground.sign_in.passwords import DUMMY_HASH
-from flowground.sign_in.roster import read_config_members
-from flowground.store import Store
-from flowground.store.flows import publications
+from flowground.access.passwords import DUMMY_HASH
+from flowground.access.roster import read_config_members
+from flowground.core.caller import Caller
+from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed
+from flowground.store import Store, publications
 from flowground.store.people import members, sign_ins, tokens
 from flowground.store.people.members import Member
 from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials

@@ -7,7 +7,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from flowground.errors import ConfigError, InvalidRequest, NotSignedIn
+from flowground.core.errors import ConfigError, InvalidRequest, NotSignedIn
 from flowground.store import Store, tables
 from flowground.store.people import members, tokens
 from tests.canary import finish_removals

@@ -8,9 +8,10 @@ import bcrypt
 import pytest
 from sqlalchemy import func, select
 
-from flowground.errors import NotSignedIn
-from flowground.sign_in import SignIn, passwords
-from flowground.sign_in.passwords import Compare, compare_by_bcrypt
+from flowground.access import passwords
+from flowground.access.passwords import Compare, compare_by_bcrypt
+from flowground.access.sign_in import SignIn
+from flowground.core.errors import NotSignedIn
 from flowground.store import Store, tables
 from flowground.store.people import members
 from tests.people import HASHED, PASSWORD, Open, make_credentials

@@ -11,9 +11,18 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-from flowground.snippets import LANGUAGES, write_markdown, write_snippets
-from flowground.snippets.request import CONVERSATION, DEFAULT_MESSAGE, SnippetRequest, remembers
-from flowground.snippets.texts import write_answer, write_curl, write_export_line
+from flowground.api.snippets import (
+    CONVERSATION,
+    DEFAULT_MESSAGE,
+    LANGUAGES,
+    SnippetRequest,
+    remembers,
+    write_answer,
+    write_curl,
+    write_export_line,
+    write_markdown,
+    write_snippets,
+)
 from tests.flow_texts import wired
 from tests.servers import clean_environment
 from tests.snippet_runs import AS_A_WHOLE, EVERYTHING, HOSTILE, MODES

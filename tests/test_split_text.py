@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flowground.components.records import SplitText
-from flowground.errors import RunError
+from flowground.core.errors import RunError
 from tests.flow_texts import mistakes
 from tests.heartbeat import stays_responsive
 

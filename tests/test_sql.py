@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from flowground.caller import RunRequest
-from flowground.databases import Databases, DatabaseSettings, postgresql
-from flowground.databases.postgresql import PostgresConnections, PostgresQuery
-from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import RunRequest
+from flowground.core.errors import FlowError, FlowgroundError, RunError, TweaksRefused
+from flowground.flows.tweaks import apply_tweaks
+from flowground.tools import databases as postgresql
+from flowground.tools.databases import Databases, PostgresConnections, PostgresQuery
+from flowground.tools.settings import DatabaseSettings
 from tests.canary import WORD
 from tests.forwards import forward
 from tests.one_step import make_flow, offer, show

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flowground import own_runs
-from flowground.api import create_api
-from flowground.runtime import Runtime
+from flowground.api.app import create_api
+from flowground.app import own_runs
+from flowground.app.runtime import Runtime
 from flowground.settings import Settings
-from flowground.store.runs import stop_requests
+from flowground.store.runs import requests
 from tests.api.calls import Api
 from tests.stored import list_entries, list_running
 from tests.switched import find_speaking, read_messages
@@ -35,7 +35,7 @@ async def test_an_admin_stops_one_run_of_another_process(api: Api) -> None:
     reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
     await find_speaking(api, "word1")
     [run] = await api.runtime.store.read(list_running)
-    assert await api.runtime.store.write(stop_requests.ask_stop, run_id=run.id, kind="admin", by="cli")
+    assert await api.runtime.store.write(requests.ask_stop, run_id=run.id, kind="admin", by="cli")
     response = await reading
     assert '"stopped_by_admin"' in response.text
     assert "An administrator stopped this answer." in response.text
@@ -44,7 +44,7 @@ async def test_an_admin_stops_one_run_of_another_process(api: Api) -> None:
     assert answer.text.startswith("word1")
     [entry, *_] = await api.runtime.store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == ("cli", "run.stopped", run.id)
-    assert not await api.runtime.store.write(stop_requests.ask_stop, run_id=run.id, kind="admin", by="cli")
+    assert not await api.runtime.store.write(requests.ask_stop, run_id=run.id, kind="admin", by="cli")
 
 
 async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, other: httpx2.AsyncClient) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import Store, tables
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
-from flowground.store.people import access_requests, groups, members, password_links, sign_ins, tokens
+from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.store import Store, publications, tables
+from flowground.store.people import access_requests, groups, members, sign_ins, tokens
 from flowground.store.people.groups import Group
+from flowground.store.publications import Sharing
 from tests.run_rows import eventually
 from tests.stored import list_entries
 
@@ -120,20 +119,20 @@ async def test_a_ticket_works_once_in_one_browser_for_thirty_seconds_and_its_sig
     assert [await store.read(sign_ins.check, sign_in_id=name) for name in ("good", "old")] == [None, None]
 
 
-async def add_link(store: Store, hashed: str, *, seconds: float = 60) -> password_links.PasswordLink:
+async def add_link(store: Store, hashed: str, *, seconds: float = 60) -> sign_ins.PasswordLink:
     options: dict[str, Any] = {"kind": "reset", "member": "mia", "by": "member:ada"}
-    return await store.write(password_links.add, hashed=hashed, expires_at=time.time() + seconds, **options)
+    return await store.write(sign_ins.add, hashed=hashed, expires_at=time.time() + seconds, **options)
 
 
 async def test_a_link_works_once_and_of_many_at_once_for_one(store: Store) -> None:
     await add_link(store, "late", seconds=-1)
-    assert await store.read(password_links.find, hashed="late") is None
+    assert await store.read(sign_ins.find, hashed="late") is None
     assert not await store.write(members.set_password_by_link, link="late", password="h")
     link = await add_link(store, "good")
-    assert await store.read(password_links.list_links) == [link]
+    assert await store.read(sign_ins.list_links) == [link]
     tries = [store.write(members.set_password_by_link, link="good", password=f"h{number}") for number in range(10)]
     assert sorted(await asyncio.gather(*tries)) == [False] * 9 + [True]
-    assert await store.read(password_links.list_links) == []
+    assert await store.read(sign_ins.list_links) == []
     assert [action for _, action, _ in await actions(store)].count("reset.used") == 1
 
 

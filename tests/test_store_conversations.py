@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert
 
-from flowground.events import InnerRun
-from flowground.messages import Usage
+from flowground.core.events import InnerRun
+from flowground.core.messages import Usage
+from flowground.core.values import SaidMessage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, transcripts, turns, versions
-from flowground.store.runs.records import VALUE_MOST
-from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
-from flowground.values import SaidMessage
+from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST, TraceStep
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_messages, list_runs
 from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn

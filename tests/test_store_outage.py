@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 
-from flowground.errors import ConfigError
+from flowground.core.errors import ConfigError
 from flowground.store import Store
-from flowground.store.database.writer import MOST_WRITES
+from flowground.store.writer import MOST_WRITES
 from tests.store_jobs import Hold
 from tests.store_writes import HERE, note, noted, open_store, outcome
 from tests.stored import list_messages

@@ -8,11 +8,11 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Connection, inspect
 
-from flowground.events import ToolCalled, ToolWaits
+from flowground.core.events import ToolCalled, ToolWaits
 from flowground.store import tables
-from flowground.store.database.connections import Database
+from flowground.store.connections import Database
 from flowground.store.migrations import migrate
-from flowground.store.people import access_requests, groups, members, password_links, sign_ins, tokens
+from flowground.store.people import access_requests, groups, members, sign_ins, tokens
 from flowground.store.people.access_requests import SearchedWord
 from flowground.store.people.members import MemberFilter
 from flowground.store.people.tokens import TokenFilter
@@ -21,12 +21,11 @@ from flowground.store.runs import (
     erasing,
     feedback,
     files,
-    idempotency_keys,
-    passed_decisions,
     progress,
+    receipts,
+    requests,
     session_lists,
     shared_chats,
-    stop_requests,
     transcripts,
     turns,
     usage,
@@ -52,7 +51,7 @@ RATED: dict[str, Any] = {**THERE, "message_id": "b"}
 EXPLAINED: dict[str, Any] = {"labels": ["wrong"], "reason": "No", "shares_conversation": True}
 OWNERS = {"owners": ["member:ada", "person:ada"]}
 FLOWS = ["echo", "talk"]
-DECISION = passed_decisions.PassedDecision("r", 1, "digest", "once")
+DECISION = requests.PassedDecision("r", 1, "digest", "once")
 WAITS = ToolWaits(ToolCalled("Agent", "c", "Sums", "Sums", {}, 0, 1), "{}", "digest", 9.0)
 RATINGS = (
     *(FeedbackFilter(), FeedbackFilter("bad", since=1.0)),
@@ -79,13 +78,13 @@ JOBS = [
     *(one(progress.list_places_elsewhere, holder="another"), one(progress.interrupt_runs, holders=["dead"])),
     one(progress.look_at_runs, sizes={"r": 0, "k": 0}, most_chars=9),
     one(progress.end_lost_runs, holder="h", before=2e9, known=["k"]),
-    *(one(idempotency_keys.forget, before=2e9), one(idempotency_keys.find_first_request, key_id="k")),
-    *(one(idempotency_keys.find_kept_run, run_id="r"), one(usage.list_running, most=50)),
-    *(one(usage.find_ids, begin="r"), one(stop_requests.ask_stop, run_id="r", kind="own", by="member:ada")),
-    *(one(stop_requests.ask_stops, **OWNERS), one(stop_requests.read_orders, holder="h")),
-    *each({"passed": DECISION}, passed_decisions.pass_on, passed_decisions.read_outcome, passed_decisions.drop),
-    one(passed_decisions.note_outcomes, outcomes={DECISION: "taken"}),
-    *(one(passed_decisions.note_waiting, waiting={"r": [WAITS]}), one(passed_decisions.list_waiting, run_id="r")),
+    *(one(receipts.forget, before=2e9), one(receipts.find_first_request, key_id="k")),
+    *(one(receipts.find_kept_run, run_id="r"), one(usage.list_running, most=50)),
+    *(one(usage.find_ids, begin="r"), one(requests.ask_stop, run_id="r", kind="own", by="member:ada")),
+    *(one(requests.ask_stops, **OWNERS), one(requests.read_orders, holder="h")),
+    *each({"passed": DECISION}, requests.pass_on, requests.read_outcome, requests.drop),
+    one(requests.note_outcomes, outcomes={DECISION: "taken"}),
+    *(one(requests.note_waiting, waiting={"r": [WAITS]}), one(requests.list_waiting, run_id="r")),
     *(one(usage.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
     # Files
     one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),
@@ -138,8 +137,8 @@ JOBS = [
     *(one(sign_ins.find_page, member="ada", limit=25), one(sign_ins.check, sign_in_id="s")),
     *(one(tokens.find_page, only=TokenFilter("ada"), limit=25), one(tokens.find_any, secret="fg_" + "x" * 43)),
     one(tokens.find_page, only=TokenFilter("ada", words="a", flow_id="echo", sets="opened"), limit=3),
-    *(one(tokens.count_in_force, owner="ada"), one(password_links.was_used_by, hashed="x", member="ada")),
-    *each({"members": ["ada", "bob"]}, password_links.list_links, groups.list_names_of),
+    *(one(tokens.count_in_force, owner="ada"), one(sign_ins.was_used_by, hashed="x", member="ada")),
+    *each({"members": ["ada", "bob"]}, sign_ins.list_links, groups.list_names_of),
     *(one(groups.find_page, **{key: "a"}, limit=25) for key in ("words", "having", "lacking")),
     *(one(groups.list_by_ids, ids=["g", "h"]), one(groups.list_first_members, ids=["g", "h"], most=8)),
     *(one(members.find_group_members, group_id="g", words=words, limit=25) for words in ("", "a b")),
@@ -203,7 +202,7 @@ OF_REQUESTS = "SEARCH access_requests USING INDEX access_requests_by_state (stat
 FEW_ROWS: dict[Callable[..., object], str] = {
     transcripts.read_messages: "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)",
     **dict.fromkeys((progress.find_running, erasing.erase_unused, erasing.find_unused), OF_RUNNING),
-    **dict.fromkeys((stop_requests.ask_stop, usage.list_running), "SCAN runs USING INDEX runs_running"),
+    **dict.fromkeys((requests.ask_stop, usage.list_running), "SCAN runs USING INDEX runs_running"),
     **dict.fromkeys((access_requests.list_open, access_requests.count_open), OF_REQUESTS),
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
     conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_begun (owner=? AND flow_id>?)",

@@ -10,7 +10,7 @@ import pytest
 from flowground.store import Store
 from flowground.store.runs import erasing, feedback, transcripts, turns, versions
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
-from flowground.store.runs.traces import TraceStep
+from flowground.store.runs.records import TraceStep
 from tests.run_rows import HERE
 from tests.stored import export_conversations
 from tests.stored_chats import ran, said

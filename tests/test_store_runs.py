@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.events import Token
-from flowground.messages import Usage
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.events import Token
+from flowground.core.messages import Usage
 from flowground.store import Store, tables
-from flowground.store.database.jobs import Job
 from flowground.store.runs import conversations, progress, turns, usage
-from flowground.store.runs.receipts import ToldEvents
-from flowground.store.runs.records import RunRecord
-from flowground.store.runs.traces import TraceStep
+from flowground.store.runs.receipts import ReplayedEvents
+from flowground.store.runs.records import RunRecord, TraceStep
 from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
+from flowground.store.writer import Job
 from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
 from tests.stored import list_messages
 from tests.stored_chats import find_sessions, here, ran
@@ -212,7 +211,7 @@ async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None
 
 
 async def test_pieces_after_very_many_are_kept_as_one() -> None:
-    told = ToldEvents()
+    told = ReplayedEvents()
     for component in (*["Out"] * 20_003, "Other"):
         told.add(Token(component, "ab"))
     assert told.parts == [["Out", *[2] * 19_999, [8, 4]], ["Other", 2]]

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.conversation.files import ChatFile, FileFormat
-from flowground.errors import InvalidRequest
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import InvalidRequest
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, transcripts
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.shared_chats import SharedChat
+from flowground.web.sent_files import ChatFile, FileFormat
 from tests.canary import WORD, await_none, find_everywhere, take
 from tests.running import running
 from tests.running import take_turn as run_turn

@@ -12,13 +12,10 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from flowground.errors import StoreUnavailable
-from flowground.store import Store
-from flowground.store.database import jobs
-from flowground.store.database.checkpoints import Checkpoints
-from flowground.store.database.connections import Database
-from flowground.store.database.jobs import Job, join_threads
-from flowground.store.database.readers import Readers
+from flowground.core.errors import StoreUnavailable
+from flowground.store import Checkpoints, Store, writer
+from flowground.store.connections import Database
+from flowground.store.writer import Job, Readers, join_threads
 from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
 from tests.waiting import eventually
 
@@ -198,7 +195,7 @@ def test_the_end_waits_for_a_thread_at_work(monkeypatch: pytest.MonkeyPatch, cap
     ]
     for looks, work, seconds in ends:
         thread: Any = Working(looks, work)
-        monkeypatch.setattr(jobs, "time", thread)
+        monkeypatch.setattr(writer, "time", thread)
         caplog.clear()
         join_threads([thread], thread.count_work)
         assert thread.now - 100 == seconds

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import InvalidRequest
+from flowground.core.errors import InvalidRequest
 from flowground.store import Store
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns
+from flowground.store.runs.records import TraceStep
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
-from flowground.store.runs.traces import TraceStep
 from tests.stored import count_presets, export_conversations, keep_preset, list_entries, list_runs
 from tests.stored_chats import START, here, ran, said, say, take_turn
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from flowground.errors import InvalidRequest
+from flowground.core.errors import InvalidRequest
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns, versions
 from flowground.store.runs.records import StoredMessage

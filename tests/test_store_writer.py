@@ -14,14 +14,12 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Connection, RootTransaction
 
-from flowground.errors import StoreUnavailable
-from flowground.store import Store
-from flowground.store.database import connections
-from flowground.store.database.connections import Database
-from flowground.store.database.jobs import Job
-from flowground.store.database.writer import Writer
+from flowground.core.errors import StoreUnavailable
+from flowground.store import Store, connections
+from flowground.store.connections import Database
 from flowground.store.runs import turns
-from flowground.store.sql import mark_one_way
+from flowground.store.sql import mark_write
+from flowground.store.writer import Job, Writer
 from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
 from tests.store_writes import HERE, message, note, noted, open_store
 from tests.stored import list_entries
@@ -75,7 +73,7 @@ async def test_what_waits_is_committed_together_and_no_more_than_256_at_once(sto
 
 @pytest.mark.parametrize("lands", [None, lambda *_: False])
 async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Callable[..., bool] | None) -> None:
-    mark = mark_one_way(landed=lands)
+    mark = mark_write(landed=lands)
     jobs = [note, mark(note_one_way), mark(failing(9)), mark(note_one_way), note]
     found = await write_together(store, *(store.write(job, name) for job, name in zip(jobs, "abxcd", strict=True)))
     assert found == ["a", "b", "LookupError('x')", "c", "d"]
@@ -86,7 +84,7 @@ async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Calla
 
 
 async def test_a_write_that_succeeds_when_its_batch_is_repeated_is_told_so(store: Store) -> None:
-    found = await write_together(store, store.write(failing(1), "a"), store.write(mark_one_way()(failing(9)), "b"))
+    found = await write_together(store, store.write(failing(1), "a"), store.write(mark_write()(failing(9)), "b"))
     assert found == ["a", "LookupError('b')"]
     assert await noted(store) == ["a"]
 
@@ -109,7 +107,7 @@ async def test_an_outage_among_writes_that_are_done_one_by_one_is_that_of_the_re
         note(connection, "not kept")
         file.rename(file.with_name("away"))
 
-    one_way = store.write(mark_one_way()(failing(9)), "x")
+    one_way = store.write(mark_write()(failing(9)), "x")
     found = await write_together(store, one_way, store.write(note, "a"), store.write(move), store.write(note, "b"))
     assert found == ["LookupError('x')", "a", "store_moved", "store_moved"]
     file.with_name("away").rename(file)
@@ -125,7 +123,7 @@ async def test_a_disk_that_cannot_be_written_is_an_outage_and_its_connection_is_
         assert await write_together(store, store.write(shut)) == ["store_unavailable"]
         together = store.write(note, "not kept"), store.write(shut), store.write(note, "nor this")
         assert await write_together(store, *together) == ["store_unavailable"] * 3
-        one_way, after = store.write(mark_one_way()(failing(9)), "x"), store.write(note, "nor this")
+        one_way, after = store.write(mark_write()(failing(9)), "x"), store.write(note, "nor this")
         found = await write_together(store, one_way, store.write(shut), after)
         assert found == ["LookupError('x')", "store_unavailable", "store_unavailable"]
     assert await store.write(note, "kept") == "kept"
@@ -215,7 +213,7 @@ async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: W
 
 async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(writer: Writer, database: Database) -> None:
     begun = await keep_busy(writer, hold := Hold())
-    writer.put(staying := job(mark_one_way(stays=True)(note_one_way), "stays"))
+    writer.put(staying := job(mark_write(stays=True)(note_one_way), "stays"))
     assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
     hold.may_end.set()
     assert [await answer(begun), await answer(staying)] == ["held", "stays"]

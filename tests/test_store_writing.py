@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from flowground.errors import ConfigError, InvalidRequest
+from flowground.core.errors import ConfigError, InvalidRequest
 from flowground.store import Store
 from tests.store_jobs import Hold
 from tests.store_writes import note, noted

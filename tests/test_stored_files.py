@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import Owner
-from flowground.errors import BodyTooLarge, FlowError
-from flowground.files import FileGone, FileOffer, FileRefused, Files, disk
-from flowground.files.reading import FileReading
-from flowground.forgetting import Forgetting
-from flowground.media_types import clean_name, find_media_type, is_accepted, name_accepted
-from flowground.settings import PublicSettings, RetentionSettings, Settings
+from flowground.app.retention import Forgetting
+from flowground.core.caller import Owner
+from flowground.core.errors import BodyTooLarge, FlowError
+from flowground.core.media_types import clean_name, find_media_type, is_accepted, name_accepted
+from flowground.runs import files as disk
+from flowground.runs.files import FileGone, FileOffer, FileReading, FileRefused, Files
+from flowground.settings import RetentionSettings, Settings
+from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import members, removals
 from flowground.store.runs import files
@@ -113,7 +114,7 @@ async def test_visitors_keep_little(kept: Files, monkeypatch: pytest.MonkeyPatch
     visitor = Owner("visitor", "v")
     with pytest.raises(BodyTooLarge, match="over 5 MB"):
         await keep(kept, b"x" * 5_000_001, owner=visitor)
-    monkeypatch.setattr("flowground.files._MOST_OF_VISITOR", 9_000)
+    monkeypatch.setattr("flowground.runs.files._MOST_OF_VISITOR", 9_000)
     public = kept.settings.sharing.public.model_copy(update={"flow_file_bytes": 10_000})
     sharing = kept.settings.sharing.model_copy(update={"public": public})
     kept.settings = kept.settings.model_copy(update={"sharing": sharing})

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
 from flowground.components import schemas
-from flowground.errors import ComponentFailed, ProviderRefused, ProviderUnreachable
-from flowground.events import ComponentFinished, RunFinished
-from flowground.messages import Usage
+from flowground.core.caller import RunRequest
+from flowground.core.errors import ComponentFailed, ProviderRefused, ProviderUnreachable
+from flowground.core.events import ComponentFinished, RunFinished
+from flowground.core.messages import Usage
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
-from flowground.runner import run_flow
+from flowground.runs.runner import run_flow
 from tests.calling import Calling
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import mistakes, wired

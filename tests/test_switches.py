@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.errors import FlowSwitchedOff, StoppedByAdmin, StoreUnavailable
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import FlowSwitchedOff, StoppedByAdmin, StoreUnavailable
 from flowground.providers import connection
-from flowground.runtime import Runtime
 from flowground.settings import Settings
-from flowground.store.flows import switches
-from flowground.store.flows.switches import SwitchKind
+from flowground.store import publications
+from flowground.store.publications import SwitchKind
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.run_rows import eventually
@@ -156,7 +156,7 @@ async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
     await again.start()
     await again.switches.refresh()
     assert str(again.switches.find_off(await again.access.open_flow(LOCAL_OWNER, "echo"))).endswith("Later.")
-    found = await api.runtime.store.read(switches.list_switches)
+    found = await api.runtime.store.read(publications.list_switches)
     listed = [(switch.kind, switch.name, switch.says) for switch in found]
     assert listed == [("flow", "echo", "Later."), ("provider", "other", SAYS)]
     assert await again.switches.switch_on("flow", "echo", by="cli") is True

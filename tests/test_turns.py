@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flowground import asking
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import ComponentFailed, FlowNotFound, InvalidRequest, NotSignedIn, TweaksRefused
-from flowground.events import Event, Token, TurnFinished, TurnStarted
-from flowground.runtime import Runtime
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.app import authorize
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import ComponentFailed, FlowNotFound, InvalidRequest, NotSignedIn, TweaksRefused
+from flowground.core.events import Event, Token, TurnFinished, TurnStarted
+from flowground.store import publications
 from flowground.store.people import members
+from flowground.store.publications import Sharing
 from flowground.store.runs.records import StoredMessage
 from tests.people import PASSWORD, make_cookie
 from tests.run_rows import eventually
@@ -163,7 +163,7 @@ async def test_sessions_of_two_callers_with_one_id_never_meet(runtime: Runtime) 
 async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    monkeypatch.setattr(asking, "_GOOD_FOR", 0)  # who waited for longer than that is looked at again
+    monkeypatch.setattr(authorize, "_GOOD_FOR", 0)  # who waited for longer than that is looked at again
     config = {"limits": {"runs_at_once": 1}, "sharing": {"allow_public": True}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
         write = runtime.store.write

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import InputConflict, TweaksRefused
-from flowground.tweaks import Tweaked, apply_tweaks
-from flowground.wiring import WiredFlow
+from flowground.core.caller import RunRequest
+from flowground.core.errors import InputConflict, TweaksRefused
+from flowground.flows.tweaks import Tweaked, apply_tweaks
+from flowground.flows.wiring import WiredFlow
 from tests.flow_texts import wired
 from tests.talk import MEMBER
 from tests.tweaking import FLOW, OPENED, TALK, fields, refused, tweak

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowground.caller import Caller, RunRequest
-from flowground.errors import FlowgroundError, InputConflict, TweaksRefused
-from flowground.tweaks import apply_tweaks
-from flowground.wiring import WiredFlow
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.errors import FlowgroundError, InputConflict, TweaksRefused
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow
 from tests.flow_texts import wired
 from tests.talk import OPENED, PLAIN, SEEING, SETTING
 from tests.tweaking import fields

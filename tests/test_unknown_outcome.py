@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground.runtime.stream_turns import StreamTurns
+from flowground.app.live_turns import StreamTurns
 from flowground.store.runs import progress
 from tests.api.api_flows import FLOWS as API_FLOWS
 from tests.api.calls import Api

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import FlowError, FlowgroundError, TweaksRefused
-from flowground.tweaks import apply_tweaks
+from flowground.core.caller import RunRequest
+from flowground.core.errors import FlowError, FlowgroundError, TweaksRefused
+from flowground.flows.tweaks import apply_tweaks
 from tests.one_step import make_flow, offer
 from tests.test_api_request import HERE, load, talk
 from tests.wire import Wire, whole

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import RunError
-from flowground.values import KINDS, FileReference, ValueKind, check_size, convert, explain_no_way
+from flowground.core.errors import RunError
+from flowground.core.values import KINDS, FileReference, ValueKind, check_size, convert, explain_no_way
 
 FILE = FileReference("f1", "plan.pdf", "application/pdf", 7, "00")
 ROWS = [{"text": "one", "source": "a"}, {"page": 2, "of": {"b": [1, None]}}]

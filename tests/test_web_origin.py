@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from flowground.conversation import ConversationDoor
+from flowground.ui.conversation.socket import ConversationEndpoint
 from flowground.web.cookies import read_xsrf_id
 from flowground.web.edge import Edge, Started
 from flowground.web.first_load import FirstLoad
@@ -200,7 +200,7 @@ async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp
         await Response("drawn")(scope, receive, send)
 
     async with running(tmp_path, {}) as runtime:
-        sockets = OpenSockets(ConversationDoor(runtime), runtime.settings.limits, descriptors=1024)
+        sockets = OpenSockets(ConversationEndpoint(runtime), runtime.settings.limits, descriptors=1024)
         started = Started(runtime, page, FirstLoad("index", pages=(), routes=()), sockets)
         edge = Edge(page, started=lambda: started)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://127.0.0.1") as client:

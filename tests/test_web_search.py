@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowground.errors import FlowgroundError
+from flowground.core.errors import FlowgroundError
 from tests.canary import WORD, find_in_files
 from tests.test_api_request import talk
 from tests.test_settings import refusal

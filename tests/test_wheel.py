@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from flowground import __version__
-from flowground.assets import find_asset
+from flowground.ui.assets import find_asset
 from tests.servers import ROOT, clean_environment, free_port
 from tests.waiting import eventually
 

@@ -10,11 +10,11 @@ from flowground.components import COMPONENTS
 from flowground.components.base import Component, declare
 from flowground.components.io import ChatOutput, Kind, OutputComponent
 from flowground.components.models import LanguageModel
-from flowground.errors import FlowError
-from flowground.fields.values import change_component
-from flowground.graph import Reference, Text
-from flowground.values import ValueKind
-from flowground.wiring import replace_components, wire
+from flowground.core.errors import FlowError
+from flowground.core.values import ValueKind
+from flowground.flows.field_values import change_component
+from flowground.flows.graph import Reference, Text
+from flowground.flows.wiring import replace_components, wire
 from tests.flow_texts import components, mistakes, parsed, reads, wired
 
 TALK = """\

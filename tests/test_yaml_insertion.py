@@ -2,10 +2,10 @@
 
 import pytest
 
-from flowground.errors import FlowError, InvalidRequest
-from flowground.flow.parse import FLOW_FILE
-from flowground.yaml_file.insertion import append_item
-from flowground.yaml_file.reader import read_document
+from flowground.core.errors import FlowError, InvalidRequest
+from flowground.core.yaml_file import read_document
+from flowground.flows.parse import FLOW_FILE
+from flowground.ui.chat.make_test import append_item
 
 ITEM = {"message": "a: b", "expect": {"takes": ["M"], "equals": "one\n\n  two # x"}}
 LINES = '- message: "a: b"\n  expect:\n    takes: [M]\n    equals: |-\n      one\n\n        two # x\n'

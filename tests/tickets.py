@@ -2,8 +2,8 @@
 
 import asyncio
 
+from flowground.access.sign_in import SignIn
 from flowground.settings import Settings
-from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.web.cookies import take_cookies
 from tests.page_socket import Browser

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-from flowground.messages import Message
+from flowground.core.messages import Message
 from flowground.providers.base import ModelCall, Piece
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile

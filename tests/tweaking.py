@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import RunRequest
-from flowground.errors import TweaksRefused
-from flowground.tweaks import apply_tweaks
-from flowground.wiring import WiredFlow
+from flowground.core.caller import RunRequest
+from flowground.core.errors import TweaksRefused
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow
 from tests.flow_texts import wired
 from tests.talk import HEAD
 

@@ -5,17 +5,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
-from flowground.loader import Catalogue
-from flowground.loader.drafts import Drafts
+from flowground.access.sign_in import SignIn
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.flows.folder import Catalogue, Drafts
+from flowground.flows.wiring import WiredFlow
 from flowground.settings import LocalMode, MayWrite
-from flowground.sign_in import SignIn
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Publication
+from flowground.store import Store, publications
+from flowground.store.publications import Publication
 from flowground.store.runs import transcripts
-from flowground.wiring import WiredFlow
 
 _NOWHERE = "nowhere"
 EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from flowground.access import Access
-from flowground.caller import Caller
-from flowground.errors import InvalidRequest
+from flowground.core.caller import Caller
+from flowground.core.errors import InvalidRequest
 from flowground.store import Store
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.sign_ins import BrowserSignIn
@@ -20,7 +20,7 @@ from flowground.store.runs import erasing, files, shared_chats, transcripts
 from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
 from flowground.store.runs.transcripts import ExportPlace
-from flowground.store.sql import spell_json
+from flowground.store.sql import encode_json
 
 _MOST_SIGN_INS = _MOST_FILES = 10_000
 """Of the newest, in a file of one's data."""
@@ -105,9 +105,9 @@ async def _write_data(store: Store, head: str, owners: Sequence[str], until: flo
             for chat in part.chats:
                 if chat.begins:
                     told = {"flow": chat.flow, "session": chat.session, "title": chat.title}
-                    yield f'{end}{before}{spell_json(told)[:-1]},"messages":[\n'
+                    yield f'{end}{before}{encode_json(told)[:-1]},"messages":[\n'
                     before, end = ",\n", "\n]}"
-                yield ("" if chat.begins else ",\n") + ",\n".join(map(spell_json, chat.messages))
+                yield ("" if chat.begins else ",\n") + ",\n".join(map(encode_json, chat.messages))
             place = part.end
         keys = await store.read(transcripts.list_keys, owners=owners, until=until, after=keys[-1])
     yield f"{end}\n ]\n}}\n"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from flowground.access import Access
-from flowground.caller import Caller, Sees, Sets
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.core.caller import Caller, Sees, Sets
+from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.core.words import read_name
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenFilter
-from flowground.words import read_name
 
 LONGEST_NAME = 60
 _LONGEST_LIFE = timedelta(days=3660)

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import get_args
 
 from flowground.access import Access
-from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.core.caller import Caller
+from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import feedback, usage
 from flowground.store.runs.feedback import (
     REASON_CHARS,
@@ -28,7 +29,6 @@ from flowground.store.runs.feedback import (
     SharedConversation,
 )
 from flowground.store.runs.usage import FlowUsage
-from flowground.wiring import WiredFlow
 
 WEEK = 7 * 86_400.0
 MOST_LISTED = 10_000

@@ -19,14 +19,12 @@ from pathlib import Path
 
 from flowground.access import Access
 from flowground.access.insides import open_inside, read_file
-from flowground.caller import Caller
-from flowground.errors import FlowError, InvalidRequest, Problem
-from flowground.flow.templates import DraftedFlow, write_flow_file
-from flowground.loader.drafts import FlowDraft
-from flowground.loader.shelf import list_addresses
-from flowground.store import audit
-from flowground.store.flows import publications
-from flowground.wiring import WiredFlow
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowError, InvalidRequest, Problem
+from flowground.flows.folder import FlowDraft, list_addresses
+from flowground.flows.templates import DraftedFlow, write_flow_file
+from flowground.flows.wiring import WiredFlow
+from flowground.store import audit, publications
 
 _BOM = b"\xef\xbb\xbf"
 _END = re.compile(rb"\r\n?|\n")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flowground.access import Access
-from flowground.caller import Caller
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Publication
+from flowground.core.caller import Caller
+from flowground.flows.wiring import WiredFlow
+from flowground.store import publications
+from flowground.store.publications import Publication
 from flowground.store.runs import session_lists
 from flowground.store.runs.session_lists import RecentSession
-from flowground.wiring import WiredFlow
 
 _FLOWS_OF_RECENT = 6
 """The newest conversations are looked for in so many flows at least, the ones used last."""

@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 from flowground.access import Access
 from flowground.access.people import require_admin, require_author
-from flowground.caller import Caller
-from flowground.errors import InvalidRequest
+from flowground.core.caller import Caller
+from flowground.core.errors import InvalidRequest
 from flowground.store.people import groups
 from flowground.store.people.groups import Group
 

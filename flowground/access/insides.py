@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowground.access import Access
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound, InvalidRequest, Problem
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound, InvalidRequest, Problem
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
-from flowground.wiring import WiredFlow
 
 
 @dataclass(frozen=True, slots=True)

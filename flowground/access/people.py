@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from flowground.access import Access
-from flowground.caller import Caller, Role
-from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
-from flowground.store.people import members, password_links, sign_ins
+from flowground.core.caller import Caller, Role
+from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.store import publications
+from flowground.store.people import members, sign_ins
 from flowground.store.people.members import Member, MemberFilter
-from flowground.store.people.password_links import PasswordLink
-from flowground.store.people.sign_ins import BrowserSignIn
+from flowground.store.people.sign_ins import BrowserSignIn, PasswordLink
+from flowground.store.publications import Sharing
 from flowground.store.runs.conversations import list_owners
 
 
@@ -78,13 +77,13 @@ async def reset_password(access: Access, caller: Caller, member: str) -> tuple[P
 async def list_links(access: Access, caller: Caller, *, ids: Collection[str] | None = None) -> list[PasswordLink]:
     """Invitations and resets that are still good, newest first; of these members, where they are given."""
     await require_admin(access, caller)
-    return await access.store.read(password_links.list_links, members=ids)
+    return await access.store.read(sign_ins.list_links, members=ids)
 
 
 async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
     """False when it was not good any more."""
     by = await require_admin(access, caller)
-    return await access.store.write(password_links.revoke, link_id=link_id, by=by)
+    return await access.store.write(sign_ins.revoke_link, link_id=link_id, by=by)
 
 
 async def set_role(access: Access, caller: Caller, member: str, role: Role) -> None:

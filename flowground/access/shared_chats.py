@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowground.access import Access
-from flowground.caller import Caller, Owner
-from flowground.errors import FlowNotFound, InvalidRequest
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import FlowNotFound, InvalidRequest
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import shared_chats
 from flowground.store.runs.shared_chats import SharedChat, SharedChatPage, SharedMessages
 from flowground.store.sql import make_storable
-from flowground.wiring import WiredFlow
 
 _NOWHERE = "nowhere"
 _SAYS = "Sharing a chat needs an account."

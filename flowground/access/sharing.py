@@ -1,18 +1,28 @@
 """With whom its owners share a flow. What they change acts at everybody's next action.
 
 Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
+
+Asking to open a flow, and what its owners answer.
+
+Who asks learns nothing by it until somebody answers: unknown and forbidden flows are met alike.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 from flowground.access import Access
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Publication, Sharing
-from flowground.store.people import groups
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed
+from flowground.core.words import fold, has_words
+from flowground.flows.parse import is_uuid
+from flowground.flows.wiring import WiredFlow
+from flowground.store import publications
+from flowground.store.people import access_requests, groups
+from flowground.store.people.access_requests import AccessRequest, LastAsked, SearchedWord
+from flowground.store.publications import Publication, Sharing
 from flowground.store.runs import usage
+from flowground.store.sql import make_storable
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
@@ -91,3 +101,125 @@ async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> N
     new = sharing.groups - before.groups
     if len(await access.store.read(groups.list_by_ids, ids=new)) < len(new):
         raise InvalidRequest("One of these groups no longer exists.")
+
+
+_MOST_WORDS = 5
+_ADDRESS_CHARS = 200
+
+
+async def ask(access: Access, caller: Caller, address: str, note: str = "") -> None:
+    """Does alike whether or not there is such a flow: the request waits, once, for whoever owns a flow of this address.
+
+    Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many, in a short time or at once.
+    """
+    caller = await access.require_member(caller, says="Only members can ask for access.")
+    wait = await access.sign_in.tries.count_request(caller.id)
+    if wait:
+        raise InvalidRequest("You have just asked for access to several flows.", hint="Try again in a few minutes.")
+    if len(address) > _ADDRESS_CHARS:
+        raise InvalidRequest("No flow has so long an address.")
+    if await access.find_open_to(caller, address) is not None:
+        return
+    asked = {"flow_id": _spell(address), "member": caller.id}
+    is_kept = await access.store.write(access_requests.ask, **asked, note=note.strip())
+    if is_kept:
+        return
+    last = await access.store.read(access_requests.find_last, **asked)
+    if last is None or last.is_denied:
+        raise InvalidRequest("You wait for as many flows as one may.", hint="Ask again once some are answered.")
+
+
+async def find_last(access: Access, caller: Caller, address: str) -> LastAsked | None:
+    """What this member asked last of the address, and what became of it. The address is taken as it stands:
+    that two lead to one flow is nobody's to learn who may not open it."""
+    caller = await access.recheck(caller)
+    if caller.kind != "member":
+        return None
+    return await access.store.read(access_requests.find_last, flow_id=_spell(address), member=caller.id)
+
+
+async def find_waiting(
+    access: Access, caller: Caller, words: str = "", *, flow_id: str | None = None, limit: int = 25, offset: int = 0
+) -> tuple[list[AccessRequest], int]:
+    """A page of the requests for the flows this caller may publish (`flow_id`: for that one), oldest first, and how
+    many there are on all pages; none for others.
+
+    With words, those that have all of them in the note, the name of who asks, or the flow's.
+    """
+    mine = await _list_mine(access, caller, flow_id)
+    if not mine:
+        return [], 0
+    searched = [
+        SearchedWord(
+            word, _list_addresses(wired for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)]))
+        )
+        for word in words.split()[:_MOST_WORDS]
+    ]
+    flows, read = _list_addresses(mine), access.store.read
+    found = await read(access_requests.list_open, flows=flows, words=searched, limit=limit, offset=offset)
+    is_whole = not offset and len(found) < limit
+    return found, len(found) if is_whole else await read(access_requests.count_open, flows=flows, words=searched)
+
+
+async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
+    """How many `find_waiting` finds without words."""
+    mine = await _list_mine(access, caller, flow_id)
+    flows = _list_addresses(mine)
+    return await access.store.read(access_requests.count_open, flows=flows) if flows else 0
+
+
+async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> list[WiredFlow]:
+    """The flows that this caller may publish; of them the one of this id, where one is given."""
+    caller = await access.recheck(caller)
+    every = access.catalogue.list_flows()
+    asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
+    return [wired for wired in asked if access.may_publish(caller, wired)]
+
+
+def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:
+    """Ids and endpoint names: somebody may have asked by either."""
+    return [address for wired in flows for address in (wired.id, wired.flow.api.endpoint_name) if address]
+
+
+def _spell(address: str) -> str:
+    """The address as the catalogue reads it, where there is such a flow and where there is none, and as it is kept."""
+    return make_storable(address.lower() if is_uuid(address) else address)
+
+
+async def approve(access: Access, caller: Caller, request_id: str) -> None:
+    """Adds the person to the flow's audience. A flow that is off, or expired, is then shared with them alone.
+
+    Raises InvalidRequest when somebody decided before, or the caller may not publish the flow.
+    """
+    caller, request, wired = await _find(access, caller, request_id)
+    member = await access.sign_in.roster.find(request.member)
+    if member is None or not member.is_active:
+        raise InvalidRequest(f"{member.display_name if member else 'The person who asked'} is no longer active.")
+    if not await access.store.write(
+        access_requests.approve, request_id=request_id, flow_id=wired.id, by=str(caller.owner)
+    ):
+        raise _make_decided_error()
+
+
+async def deny(access: Access, caller: Caller, request_id: str) -> None:
+    """The person is told. Raises like `approve`."""
+    caller, *_ = await _find(access, caller, request_id)
+    done = await access.store.write(
+        access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)
+    )
+    if done is None:
+        raise _make_decided_error()
+
+
+async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest, WiredFlow]:
+    caller = await access.recheck(caller)
+    request = await access.store.read(access_requests.find_open, request_id=request_id)
+    wired = access.catalogue.find(request.flow_id) if request else None
+    # Whoever may not decide learns no more than of a request that is not there.
+    if request is None or wired is None or not access.may_publish(caller, wired):
+        raise _make_decided_error()
+    return caller, request, wired
+
+
+def _make_decided_error() -> InvalidRequest:
+    return InvalidRequest("This request no longer exists.", hint="Somebody else may have decided it already.")

@@ -1,6 +1,10 @@
 """Builds the one FastAPI application, and answers what needs no token: is it alive, which version, what can it do.
 
 Paths are whole, so that the OpenAPI document and the routes are one thing.
+
+`/api/v1/flows/`: the flows a caller may run. Prompts and graph are for authors only.
+
+`GET /api/v1/me`: who a token is, and what is left of its limits.
 """
 
 from collections.abc import Callable
@@ -12,12 +16,126 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
-from flowground.api import files, flows, me, monitor, run, runs
+from flowground.api import files, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
-from flowground.api.incoming import verify_caller
+from flowground.api.incoming import read_token, verify_caller
 from flowground.api.run import REPLAYED, RUN_ID
-from flowground.errors import StoreUnavailable
-from flowground.runtime import Runtime
+from flowground.api.wire import write_time
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound, StoreUnavailable
+from flowground.flows.wiring import WiredFlow, find_types
+from flowground.runs.meter import Remaining
+from flowground.store.people import tokens
+
+flows_router = APIRouter(
+    prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
+)
+
+
+@flows_router.get("", include_in_schema=False)
+@flows_router.get("/")
+async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
+    """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
+    runtime, caller = await verify_caller(request)
+    return [
+        _describe_flows(wired, caller, shows_components=not header_flows)
+        for wired in await runtime.access.list_flows(caller)
+    ]
+
+
+@flows_router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
+async def flow(request: Request, flow_id: str) -> dict[str, Any]:
+    """One flow by id or endpoint name."""
+    runtime, caller = await verify_caller(request)
+    try:
+        wired = await runtime.access.open_flow(caller, flow_id)
+    except FlowNotFound as error:
+        error.message = "Flow not found"  # Langflow's sentence here
+        raise
+    return _describe_flows(wired, caller, shows_components=True)
+
+
+def _describe_flows(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
+    input_type, output_type = find_types(wired)
+    return {
+        "id": wired.id,
+        "name": wired.name,
+        "endpoint_name": wired.flow.api.endpoint_name,
+        "description": wired.flow.description,
+        "version": wired.version,
+        "input_type": input_type,
+        "output_type": output_type,
+        "data": _list_components(wired) if shows_components and caller.sees_inside else None,
+    }
+
+
+def _list_components(wired: WiredFlow) -> dict[str, Any]:
+    """Components as the file has them; secret fields are left out, whatever they hold."""
+    return {
+        "components": {
+            name: {
+                "type": spec.type,
+                "display_name": wired.display_names[name],
+                "fields": {key: value for key, value in spec.fields.items() if not wired.policy.is_secret(name, key)},
+            }
+            for name, spec in wired.flow.components.items()
+        }
+    }
+
+
+me_router = APIRouter(tags=["me"], responses={403: {"description": "No valid application token."}})
+
+
+@me_router.get("/api/v1/me")
+async def me(request: Request) -> dict[str, Any]:
+    """Who the token is, what it reaches, and what is left of its limits; asking counts as no run."""
+    runtime, caller = await verify_caller(request)
+    secret = read_token(request, takes_query=runtime.settings.api.key_in_query)
+    token = await runtime.store.read(tokens.find_any, secret=secret or "")
+    member = await runtime.sign_in.roster.find(caller.person) if caller.person else None
+    expires_at = token.expires_at if token else None
+    left = await runtime.run_limits.look(caller, await _list_open_flows(runtime, caller))
+    return {
+        "kind": "organization" if caller.person is None else "member",
+        "role": caller.role,
+        "member": member and {"id": member.id, "name": member.name, "display_name": member.display_name},
+        "token": {
+            "id": caller.id,
+            "name": token.name if token else "",
+            "flows": None if caller.flows is None else sorted(caller.flows),
+            "sees": "inside" if caller.sees_inside else "answers",
+            "sets": "unprotected" if caller.sets_unprotected else "opened",
+            "expires_at": None if expires_at is None else write_time(expires_at),
+        },
+        "limits": [_write_limit(found, caller, currency=runtime.run_limits.currency) for found in left],
+    }
+
+
+async def _list_open_flows(runtime: Runtime, caller: Caller) -> list[str]:
+    """Of the flows that a token is made for, those that it may run now."""
+    found = []
+    for flow_id in sorted(caller.flows or ()):
+        try:
+            found.append((await runtime.access.open_flow(caller, flow_id)).id)
+        except FlowNotFound:
+            continue
+    return found
+
+
+def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str, Any]:
+    limit = found.limit
+    is_money = limit.measure.unit == "money"
+    body: dict[str, Any] = {
+        "of": "token" if limit.of == "person" and caller.person is None else limit.of,
+        "what": limit.what,
+        "limit": limit.most if is_money else int(limit.most),
+        "left": round(found.left, 6) if is_money else int(found.left),
+        "resets_in": found.resets_in,
+    }
+    more = {"flow_id": found.flow_id} if found.flow_id else {}
+    return body | more | ({"currency": currency} if is_money else {})
+
 
 _NEEDS_TOKEN = (
     *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
@@ -93,8 +211,9 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     api.state.runtime = runtime
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
-    for module in (flows, files, me, monitor, runs):  # FastAPI reads a body that a route declares first: none does
-        api.include_router(module.router, dependencies=[Depends(verify_caller)])
+    routers = flows_router, files.router, me_router, monitor.router, runs.router
+    for one in routers:  # FastAPI reads a body that a route declares first: none does
+        api.include_router(one, dependencies=[Depends(verify_caller)])
     api.include_router(router)
 
     @api.get("/api/openapi.json", include_in_schema=False)

@@ -11,13 +11,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from flowground import errors
-from flowground.api.body import BodyCompressed, BodyIsForm, BodyTooSlow
-from flowground.asking import KeyInvalid, KeyMissing
+from flowground.api.incoming import BodyCompressed, BodyIsForm, BodyTooSlow
+from flowground.app.authorize import KeyInvalid, KeyMissing
+from flowground.core import errors
 from flowground.knowledge import KnowledgeBusy, KnowledgeMissing
-from flowground.limits import Allowance
-from flowground.repeatable_run import AnswerGone, RunUnfinished
-from flowground.runner.approvals import NothingWaits
+from flowground.runs.limits import Allowance
+from flowground.runs.repeatable_run import AnswerGone, RunUnfinished
+from flowground.runs.scope import NothingWaits
 
 _log = logging.getLogger("flowground.api")
 

@@ -15,17 +15,23 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
-from flowground.api.body import find_boundary, open_form, read_pieces, refuse_compressed, refuse_field
-from flowground.api.incoming import list_owners, verify_caller
-from flowground.caller import Caller, Owner
-from flowground.errors import FlowNotFound
-from flowground.files import FileOffer, say_too_large
-from flowground.files.paths import find_stamped, write_path, write_stamped_name
-from flowground.media_types import IMAGES, UNKNOWN, clean_name
-from flowground.runtime import Runtime
+from flowground.api.incoming import (
+    find_boundary,
+    list_owners,
+    open_form,
+    read_pieces,
+    refuse_compressed,
+    refuse_field,
+    verify_caller,
+)
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import FlowNotFound
+from flowground.core.media_types import IMAGES, UNKNOWN, clean_name
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.files import FileOffer, find_stamped, too_large_error, write_path, write_stamped_name
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
-from flowground.wiring import WiredFlow
 
 _FIELD = "file"
 """The field of the form, as Langflow's clients name it."""
@@ -206,7 +212,7 @@ async def _open_upload(request: Request, *, most: int, seconds: float) -> AsyncI
     refused = refuse_field("Send multipart/form-data with a file in the field `file`.", "form_invalid", "body", _FIELD)
     if not find_boundary(request.headers.get("content-type", "")):
         raise refused
-    pieces = read_pieces(request, limit=most + _AROUND, patience=seconds, too_large=partial(say_too_large, most))
+    pieces = read_pieces(request, limit=most + _AROUND, patience=seconds, too_large=partial(too_large_error, most))
     async with open_form(request, pieces, max_files=_MOST_PARTS, max_fields=_MOST_PARTS) as form:
         sent = next((value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)), None)
         if sent is None:

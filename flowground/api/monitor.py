@@ -16,17 +16,16 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from flowground.access import account
-from flowground.api.agent_steps import write_steps
 from flowground.api.incoming import list_owners, verify_caller
-from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_time
-from flowground.errors import hide_component
-from flowground.events import ComponentFinished
-from flowground.files.paths import write_sent_path
-from flowground.messages import SENDERS
-from flowground.runtime import Runtime
+from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_steps, write_time
+from flowground.app.runtime import Runtime
+from flowground.core.errors import hide_component
+from flowground.core.events import ComponentFinished
+from flowground.core.messages import SENDERS
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.files import write_sent_path
 from flowground.store.runs import transcripts
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
-from flowground.wiring import WiredFlow
 
 _READ_AT_ONCE = 50
 """Messages; each may have some 200,000 characters."""

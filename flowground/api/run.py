@@ -11,16 +11,17 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from flowground import doors
 from flowground.api.errors import write_limits
 from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
 from flowground.api.stream import Frames, write_waiting
 from flowground.api.wire import write_body, write_json
-from flowground.asking import TokenHolder
-from flowground.doors import Answer, RunWaits
-from flowground.events import TurnFinished
-from flowground.limits.admission import AskerLeft
-from flowground.runtime import LiveTurn, Runtime
+from flowground.app import endpoint
+from flowground.app.authorize import TokenHolder
+from flowground.app.endpoint import Answer, RunWaits
+from flowground.app.live_turns import LiveTurn
+from flowground.app.runtime import Runtime
+from flowground.core.events import TurnFinished
+from flowground.runs.admission import ClientDisconnected
 
 _TEXT = {"type": "string"}
 _WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
@@ -115,7 +116,7 @@ async def run(request: Request) -> Response:
     request.state.run_limit = told
     token = read_token(request, takes_query=runtime.settings.api.key_in_query)
     try:
-        answer = await doors.answer(
+        answer = await endpoint.answer(
             runtime,
             TokenHolder(
                 token,
@@ -125,7 +126,7 @@ async def run(request: Request) -> Response:
             address=request.path_params["flow_id"],
             ask=partial(read_request, request, limit=limits.body_bytes, patience=limits.request_seconds),
         )
-    except (ClientDisconnect, AskerLeft):
+    except (ClientDisconnect, ClientDisconnected):
         return Response(status_code=_CLIENT_LEFT)
     told[RUN_ID] = answer.run_id
     if answer.is_repeat:
@@ -147,7 +148,7 @@ async def run(request: Request) -> Response:
         turn = answer.turn or answer.start_for_stream()
         if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
             raise error  # known before anything ran, as it would be of a plain run
-        pieces = doors.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
+        pieces = endpoint.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
         return open_stream(pieces, told)
     return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.leave)
 

@@ -8,16 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from flowground import doors, own_runs
-from flowground.api.body import read_body
-from flowground.api.incoming import ApiRequest, list_owners, refuse_body, verify_caller
+from flowground.api.incoming import ApiRequest, list_owners, read_body, refuse_body, verify_caller
 from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
-from flowground.caller import Caller, Shape
-from flowground.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
-from flowground.messages import Decision
-from flowground.runtime import Runtime
+from flowground.app import endpoint, own_runs
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Shape
+from flowground.core.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
+from flowground.core.messages import Decision
 from flowground.store.runs import progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
@@ -83,7 +82,7 @@ async def read_events(
         )
     request_now = turn.request if shape is None else replace(turn.request, shape=shape)
     frames = Frames(turn.wired, request_now, caller.sees_inside)
-    pieces = doors.follow_turn(
+    pieces = endpoint.follow_turn(
         runtime,
         turn,
         lambda events: frames.encode_numbered(events, after=place),

@@ -11,9 +11,11 @@ from typing import Any, assert_never
 from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
+from flowground.app.live_turns import NumberedEvent, ReplayedFlow
+from flowground.app.runtime import Runtime
 from flowground.components.io import output_kind
-from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
-from flowground.events import (
+from flowground.core.errors import ComponentFailed, FlowgroundError, TweaksRefused
+from flowground.core.events import (
     ActionLog,
     ComponentFinished,
     ComponentStarted,
@@ -29,8 +31,7 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.runtime import NumberedEvent, Runtime, ToldFlow
-from flowground.wiring import WiredFlow
+from flowground.flows.wiring import WiredFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Frames:
     `start`, which names the run.
     """
 
-    wired: WiredFlow | ToldFlow
+    wired: WiredFlow | ReplayedFlow
     request: ApiRequest
     sees_inside: bool
     _wire: Wire | None = None

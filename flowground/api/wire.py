@@ -1,21 +1,90 @@
-"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them, and our short one."""
+"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them, and our short one.
+
+What models did, as Langflow's clients read it: the block "Agent Steps" among a message's `content_blocks`.
+"""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, AnyStr
 
-from flowground.api.agent_steps import Json, write_steps
 from flowground.api.incoming import ApiRequest
-from flowground.caller import RunRequest
-from flowground.citations import Citations, describe_passages
+from flowground.app.live_turns import ReplayedFlow
 from flowground.components.io import input_kind, output_kind
-from flowground.events import ActionEvent, OutputResult, TurnFinished, TurnStarted
-from flowground.files.paths import write_sent_path
-from flowground.messages import SENDERS, Usage
-from flowground.runtime import ToldFlow
-from flowground.wiring import WiredFlow
+from flowground.core.caller import RunRequest
+from flowground.core.citations import Citations, describe_passages
+from flowground.core.events import (
+    ActionEvent,
+    OutputResult,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+    spell_arguments,
+)
+from flowground.core.messages import SENDERS, Usage
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.files import write_sent_path
+
+Json = dict[str, Any]
+_HEADERS = {"done": "Executed", "failed": "Error using", "refused": "Refused", "stopped": "Stopped"}
+
+
+def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Json]:
+    """One block, or none where no tool was called. Who does not see what tools do is told names, and `is_hidden`.
+
+    The other shapes are those of Langflow's `schema/content_types.py`: durations are whole milliseconds.
+    """
+    begun = (action.called if isinstance(action, ToolWaits) else action for action in actions)
+    calls = [action for action in begun if isinstance(action, ToolCalled | ToolReturned)]
+    if not calls:
+        return []
+    known = [call.called if isinstance(call, ToolReturned) else call for call in calls]
+    by_number = {called.number: called for called in known}
+    contents = [
+        _write_call(call, _write_way(called, by_number), sees_tools=sees_tools)
+        for call, called in zip(calls, known, strict=True)
+    ]
+    return [{"title": "Agent Steps", "contents": contents, "allow_markdown": True, "media_url": None}]
+
+
+def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
+    """Its name, with those of the calls within which it was made before it: Langflow's list has no levels."""
+    names = [called.name]
+    while called.within is not None and (outer := by_number.get(called.within)):
+        names.append(outer.name)
+        called = outer
+    return " › ".join(reversed(names))
+
+
+def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
+    called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
+    told = _write_content(called, f"{word} **{way}**")
+    if not sees_tools:
+        return told | {"is_hidden": True}
+    told["tool_input"] = _read_input(called)
+    if isinstance(action, ToolReturned):
+        told["error" if action.status in ("failed", "refused") else "output"] = action.text
+        told["duration"] = round(action.seconds * 1000)
+    return told
+
+
+def _write_content(called: ToolCalled, title: str) -> Json:
+    header = {"title": title, "icon": "Hammer"}
+    return {
+        "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
+        "error": None,
+    }  # fmt: skip
+
+
+def _read_input(called: ToolCalled) -> Json:
+    """Very long arguments are cut, and are a text then."""
+    if called.arguments.keys() == {""}:
+        return {"input": spell_arguments(called.arguments)}
+    return dict(called.arguments)
+
 
 _USER, _MACHINE = SENDERS["user"], SENDERS["assistant"]
 
@@ -25,14 +94,14 @@ _SHORT = 1_000
 """Characters of one text up to which it is not encoded apart."""
 
 
-def write_body(wired: WiredFlow | ToldFlow, request: ApiRequest, end: TurnFinished, *, sees_inside: bool) -> Json:
+def write_body(wired: WiredFlow | ReplayedFlow, request: ApiRequest, end: TurnFinished, *, sees_inside: bool) -> Json:
     """The body of a plain run, in the shape that was asked for."""
     if request.shape == "simple":
         return write_simple(wired, end)
     return Wire(wired, request, end.turn, sees_inside).write_result(end)
 
 
-def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
+def write_simple(wired: WiredFlow | ReplayedFlow, end: TurnFinished) -> Json:
     """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
 
     `{text, run_id, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
@@ -86,7 +155,7 @@ def _write_warnings(turn: TurnStarted) -> Json:
 class Wire:
     """Writes one turn's messages and result. To who sees no inside no answer names the component or model it is of."""
 
-    wired: WiredFlow | ToldFlow
+    wired: WiredFlow | ReplayedFlow
     request: RunRequest
     turn: TurnStarted
     sees_inside: bool
@@ -323,7 +392,7 @@ def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
     """
     mark = secrets.token_hex(16)
     texts: list[str] = []
-    pieces = encode(_hollow_out(body, mark, texts)).split(encode(mark))
+    pieces = encode(_replace_long_texts(body, mark, texts)).split(encode(mark))
     known = {text: encode(text) for text in dict.fromkeys(texts)}
     said = [pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
@@ -331,13 +400,13 @@ def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
     return said
 
 
-def _hollow_out(value: Any, mark: str, texts: list[str]) -> Any:
+def _replace_long_texts(value: Any, mark: str, texts: list[str]) -> Any:
     """The value with `mark` in place of each long text, which `texts` then holds in their order."""
     if isinstance(value, str) and len(value) > _SHORT:
         texts.append(value)
         return mark
     if isinstance(value, dict):
-        return {key: _hollow_out(inner, mark, texts) for key, inner in value.items()}
+        return {key: _replace_long_texts(inner, mark, texts) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_hollow_out(inner, mark, texts) for inner in value]
+        return [_replace_long_texts(inner, mark, texts) for inner in value]
     return value

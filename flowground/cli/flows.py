@@ -6,29 +6,27 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+from flowground.app.expectations import sum_up, write_junit, write_lines
+from flowground.app.flow_tests import open_tester
+from flowground.app.library import KnowledgeEntry, Library
+from flowground.app.runtime import make_models
 from flowground.cli.output import DownloadBar, echo, note, show_path
 from flowground.cli.resources import find_flow, load_settings, read_catalogue
 from flowground.components.connectors import MCP
 from flowground.components.knowledge import Retrieve
 from flowground.components.web import APIRequest
-from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
-from flowground.flow.parse import parse_flow
-from flowground.flow.tested import FlowTestOutcome
-from flowground.flow_tests import open_tester
-from flowground.flow_tests.report import sum_up, write_junit, write_lines
-from flowground.functions import Functions
+from flowground.core.errors import FlowError, InvalidRequest, Problem, ProviderError
+from flowground.core.words import count, list_names
+from flowground.flows.checks import ConfigNames, add_warnings, find_doubts, link_flow
+from flowground.flows.flow import FlowTestOutcome
+from flowground.flows.folder import Catalogue, list_by_address
+from flowground.flows.parse import parse_flow
+from flowground.flows.schema import write_flow_schema
+from flowground.flows.wiring import WiredFlow, wire
 from flowground.knowledge import IndexHomes, KnowledgeBusy, KnowledgeMissing
-from flowground.library import Library, Shelved
-from flowground.loader import Catalogue
-from flowground.loader.links import find_doubts, link_flow
-from flowground.loader.shelf import list_by_address
-from flowground.loader.unmeant import ConfigNames, add_warnings
 from flowground.providers import Providers, find_fault
-from flowground.runtime import make_models
-from flowground.schema import write_flow_schema
 from flowground.settings import Settings
-from flowground.wiring import WiredFlow, wire
-from flowground.words import count, list_names
+from flowground.tools.functions import Functions
 
 _Loaded = dict[Path, WiredFlow]
 """Flows by their files."""
@@ -264,7 +262,7 @@ async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
                 await library.index(words)
 
 
-async def _is_indexed(shelved: Shelved) -> bool:
+async def _is_indexed(shelved: KnowledgeEntry) -> bool:
     try:
         await shelved.knowledge.list_files()
     except KnowledgeMissing:

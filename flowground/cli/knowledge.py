@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from flowground.app.library import KnowledgeEntry, Library
+from flowground.app.runtime import make_library, make_models
 from flowground.cli.output import echo, note, print_table
 from flowground.cli.resources import explain_unknown, load_settings, open_store, read_catalogue
-from flowground.errors import InvalidRequest, ProviderError
-from flowground.knowledge import Filters, KnowledgeMissing
-from flowground.library import Library, Shelved
-from flowground.runtime import make_library, make_models
+from flowground.core.errors import InvalidRequest, ProviderError
+from flowground.core.words import count, cut
+from flowground.knowledge import KnowledgeMissing
+from flowground.knowledge.searching import Filters
 from flowground.store import Store
-from flowground.store.runs import knowledge_files
-from flowground.words import count, cut
+from flowground.store.runs import files as knowledge_files
 
 _SHOWN = 300
 _NOTES = 20
@@ -99,7 +100,7 @@ async def search(name: str, question: str, top_k: int, source: str) -> None:
         note(f"{shelved.address}: {missing}")
 
 
-async def _explain_words(shelved: Shelved) -> str:
+async def _explain_words(shelved: KnowledgeEntry) -> str:
     """Why only words are found, "" where meaning counts too, or nobody asked for that. Asks the model of vectors."""
     embeddings = shelved.sources.embeddings
     if embeddings is None:
@@ -113,7 +114,7 @@ async def _explain_words(shelved: Shelved) -> str:
     return ""
 
 
-def _find(library: Library, name: str) -> Shelved:
+def _find(library: Library, name: str) -> KnowledgeEntry:
     """`name` is an address, or its end where no other has the same. Raises InvalidRequest with the nearest name."""
     known = {shelved.address: shelved for shelved in library.list_all()}
     if name not in known:
@@ -126,7 +127,7 @@ def _find(library: Library, name: str) -> Shelved:
     return known[name]
 
 
-def _write_notes(shelved: Shelved, notes: list[str]) -> None:
+def _write_notes(shelved: KnowledgeEntry, notes: list[str]) -> None:
     for text in notes[:_NOTES]:
         note(f"{shelved.address}: {text}")
     if len(notes) > _NOTES:

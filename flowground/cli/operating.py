@@ -2,28 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
-from flowground import operating, own_runs
-from flowground.caller import Owner
+from flowground.access.roster import find_name
+from flowground.app import operating, own_runs
 from flowground.cli.output import note, print_table, write_minute
-from flowground.cli.resources import (
-    ACTOR,
-    explain_unknown,
-    find_flow,
-    load_settings,
-    open_store,
-    read_catalogue,
-)
-from flowground.errors import InvalidRequest, RunElsewhere
-from flowground.interruptions import Interruptions
+from flowground.cli.resources import ACTOR, explain_unknown, find_flow, load_settings, open_store, read_catalogue
+from flowground.core.caller import Owner
+from flowground.core.errors import InvalidRequest, RunElsewhere
+from flowground.core.words import count
 from flowground.providers import KINDS
-from flowground.sign_in.roster import find_name
-from flowground.store import Store
-from flowground.store.flows import publications, switches
-from flowground.store.flows.publications import Publication
-from flowground.store.flows.switches import Switch, SwitchKind
+from flowground.runs.running import Interruptions
+from flowground.store import Store, publications
 from flowground.store.people import members
-from flowground.store.runs import stop_requests, usage
-from flowground.words import count
+from flowground.store.publications import Publication, Switch, SwitchKind
+from flowground.store.runs import requests, usage
 
 
 async def list_runs() -> None:
@@ -46,7 +37,7 @@ async def stop_run(id: str) -> None:  # noqa: A002 - as help names it
         if len(found) != 1:
             problem = f"Several runs begin with {id!r}." if found else "No such run is running."
             raise InvalidRequest(problem, hint="`runs list` shows their ids.")
-        await store.write(stop_requests.ask_stop, run_id=found[0], kind="admin", by=ACTOR)
+        await store.write(requests.ask_stop, run_id=found[0], kind="admin", by=ACTOR)
         if not await own_runs.wait_for_end(store, found[0]):
             await Interruptions(store).end_left_runs()
             if not await own_runs.wait_for_end(store, found[0]):
@@ -63,15 +54,15 @@ async def switch_off(name: str, say: str, kind: SwitchKind) -> None:
         raise InvalidRequest(explain_unknown("provider", name, known))
     says = operating.clean_sentence(say)
     async with open_store(settings) as store:
-        await store.write(switches.switch_off, kind=kind, name=name, says=says, by=ACTOR)
+        await store.write(publications.switch_off, kind=kind, name=name, says=says, by=ACTOR)
     note(f"{name} is off. Its runs end within seconds, and no new ones begin.")
 
 
 async def switch_on(name: str, kind: SwitchKind) -> None:
     """Raises InvalidRequest for what is not off."""
     async with open_store(load_settings()) as store:
-        if not await store.write(switches.switch_on, kind=kind, name=name, by=ACTOR):
-            off = [switch.name for switch in await store.read(switches.list_switches) if switch.kind == kind]
+        if not await store.write(publications.switch_on, kind=kind, name=name, by=ACTOR):
+            off = [switch.name for switch in await store.read(publications.list_switches) if switch.kind == kind]
             raise InvalidRequest(explain_unknown(f"switched-off {kind}", name, off))
     note(f"{name} is on.")
 
@@ -82,7 +73,7 @@ async def list_flows() -> None:
     catalogue = read_catalogue(settings)
     async with open_store(settings) as store:
         shared = {item.flow_id: item for item in await store.read(publications.list_publications) if item.is_in_force}
-        off = {item.name: item for item in await store.read(switches.list_switches) if item.kind == "flow"}
+        off = {item.name: item for item in await store.read(publications.list_switches) if item.kind == "flow"}
         names = await _find_names(store, off.values())
     rows = []
     for wired in catalogue.list_flows().values():
@@ -109,7 +100,7 @@ async def list_providers() -> None:
     """Those that are off."""
     settings = load_settings()
     async with open_store(settings) as store:
-        found = [switch for switch in await store.read(switches.list_switches) if switch.kind == "provider"]
+        found = [switch for switch in await store.read(publications.list_switches) if switch.kind == "provider"]
         names = await _find_names(store, found)
     print_table(
         ("NAME", "SINCE", "BY", "TOLD"),

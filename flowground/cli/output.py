@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from flowground.citations import NumberedPassage, write_source
+from flowground.core.citations import NumberedPassage, write_source
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """C0, DEL and C1, as Python writes them; a line's end and a tab stay."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from flowground.caller import Role, Sees, Sets
+from flowground.access.passwords import clean_name
+from flowground.access.roster import Roster
+from flowground.app.retention import REMOVED, Forgetting
 from flowground.cli.output import echo, note, print_table, write_minute
 from flowground.cli.resources import (
     ACTOR,
@@ -20,16 +22,15 @@ from flowground.cli.resources import (
     open_store,
     read_catalogue,
 )
-from flowground.errors import InvalidRequest
-from flowground.files import Files
-from flowground.forgetting import REMOVED, Forgetting
-from flowground.settings import PublicSettings, RetentionSettings
-from flowground.sign_in.passwords import clean_name
-from flowground.sign_in.roster import Roster
+from flowground.core.caller import Role, Sees, Sets
+from flowground.core.errors import InvalidRequest
+from flowground.runs.files import Files
+from flowground.settings import RetentionSettings
+from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import identities, members, removals, tokens
 from flowground.store.people.members import Member
-from flowground.store.runs import stop_requests
+from flowground.store.runs import requests
 from flowground.store.runs.conversations import list_owners
 
 _STOP_LOOKS = 30
@@ -127,7 +128,7 @@ async def remove_member(name: str) -> None:
 async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
     """Until nothing runs of these owners that a server was asked to stop, or it takes too long."""
     for _ in range(_STOP_LOOKS):
-        if not await store.read(stop_requests.find_running, owners=owners):
+        if not await store.read(requests.find_running, owners=owners):
             return
         await asyncio.sleep(0.2)
 

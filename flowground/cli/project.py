@@ -8,15 +8,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from flowground.app.runtime import APP_FOLDER
 from flowground.cli.output import DownloadBar, echo, note, show_path
 from flowground.cli.resources import load_settings
-from flowground.errors import InvalidRequest
-from flowground.flow.templates import make_draft, write_flow_file
+from flowground.core.errors import InvalidRequest
+from flowground.flows.templates import make_draft, write_flow_file
 from flowground.providers import find_own_weights
 from flowground.providers.builtin import weights
-from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
-from flowground.store.database.connections import copy_database, find_sqlite_file
+from flowground.store.connections import copy_database, find_sqlite_file
 
 _PACKAGE = Path(__file__).parents[1]
 _PROJECT = (

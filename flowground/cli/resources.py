@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
+from flowground.access.sign_in import SignIn
+from flowground.app.runtime import APP_FOLDER
 from flowground.cli.output import show_path
-from flowground.errors import FlowError, InvalidRequest
-from flowground.loader import Catalogue
-from flowground.loader.unmeant import ConfigNames
-from flowground.runtime import APP_FOLDER
+from flowground.core.errors import FlowError, InvalidRequest
+from flowground.core.words import suggest
+from flowground.flows.checks import ConfigNames
+from flowground.flows.folder import Catalogue
+from flowground.flows.wiring import WiredFlow
 from flowground.settings import Settings, find_config
-from flowground.sign_in import SignIn
 from flowground.store import Store
-from flowground.wiring import WiredFlow
-from flowground.words import suggest
 
 ACTOR = "cli"
 """Who did it, in the audit trail."""

@@ -10,16 +10,17 @@ from typing import Any, get_args
 
 import requests
 
-from flowground import doors
-from flowground.asking import CommandLine
-from flowground.caller import InputType, RunRequest
-from flowground.citations import NumberedPassage
+from flowground.api.snippets import VARIABLE, SnippetRequest
+from flowground.app import endpoint
+from flowground.app.authorize import CommandLine
+from flowground.app.runtime import Runtime
 from flowground.cli.output import AnswerPrinter, DownloadBar
 from flowground.cli.resources import find_flow, load_settings
-from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
-from flowground.events import Event, ModelProgress, Token, TurnFinished
-from flowground.runtime import Runtime
-from flowground.snippets.request import VARIABLE, SnippetRequest, find_types
+from flowground.core.caller import InputType, RunRequest
+from flowground.core.citations import NumberedPassage
+from flowground.core.errors import InvalidRequest, NotSignedIn, RequestError, RunError
+from flowground.core.events import Event, ModelProgress, Token, TurnFinished
+from flowground.flows.wiring import find_types
 
 _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
@@ -56,7 +57,7 @@ async def _run_here(flow: str, asked: RunRequest, input_type: InputType | None) 
         wired = find_flow(runtime.catalogue, flow)
         # It streams in any case: only a stream waits for a model that is being fetched.
         request = replace(asked, input_type=input_type or find_types(wired)[0], stream=True)
-        answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
+        answer = await endpoint.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.stream_events()) as events:
             async for event in events:
                 if asked.stream or not isinstance(event, Token):

@@ -10,10 +10,10 @@ from flowground.components.memory import MessageHistory, Recall, StoreMessage
 from flowground.components.models import LanguageModel, StructuredOutput
 from flowground.components.records import DataOperations, Parser, SplitText, TypeConverter
 from flowground.components.routers import ConditionalRouter, SmartRouter
-from flowground.components.text import Calculator, CombineText, CurrentDate, Prompt
+from flowground.components.template import Calculator, CombineText, CurrentDate, Prompt
 from flowground.components.web import URL, APIRequest, WebSearch
-from flowground.plugins import TypeTable
-from flowground.words import show
+from flowground.core.plugins import TypeTable
+from flowground.core.words import show
 
 _OWN: dict[str, type[Component]] = {
     kind.type_name: kind

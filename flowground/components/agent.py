@@ -13,9 +13,9 @@ from flowground.components.base import Context, Mistake, Output, Tool, ToolCompo
 from flowground.components.connectors import CANNOT_BE_USED
 from flowground.components.models import ask_for_json, ask_model, find_schema_mistake, read_json, read_schema
 from flowground.components.shown_files import ShownMessage, declare_files, show_files
-from flowground.messages import Message, ToolCall, ToolResult, Usage, sum_usage
+from flowground.core.messages import Message, ToolCall, ToolResult, Usage, sum_usage
+from flowground.core.values import FileReference, ValueKind
 from flowground.providers.base import Completion, ModelCall
-from flowground.values import FileReference, ValueKind
 
 _OPTIONS = ("temperature", "max_tokens")
 _MOST_FAILURES = 3

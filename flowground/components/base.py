@@ -11,16 +11,16 @@ from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 
-from flowground.databases import SqlParts
-from flowground.errors import RunError
-from flowground.events import ModelProgress, OutputResult
-from flowground.extraction import Extracted
-from flowground.functions import OwnFunction
-from flowground.mcp_servers import ServerTool
-from flowground.messages import Reasoning, ToolCall, Usage
-from flowground.outgoing import OutgoingAnswer, OutgoingCall
+from flowground.core.errors import RunError
+from flowground.core.events import ModelProgress, OutputResult
+from flowground.core.messages import Reasoning, ToolCall, Usage
+from flowground.core.values import AddedMessage, FileReference, Record, SaidMessage, Value, ValueKind
+from flowground.knowledge.extraction import Extracted
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
-from flowground.values import AddedMessage, FileReference, Record, SaidMessage, Value, ValueKind
+from flowground.tools.functions import OwnFunction
+from flowground.tools.mcp import ServerTool
+from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall
+from flowground.tools.settings import SqlParts
 
 INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
@@ -151,7 +151,7 @@ class Outside:
     look_ups: Callable[[str], LookUp] = lambda _: _refuse
     """What the flow of an id finds passages by."""
     ask: Callable[[OutgoingCall], Awaitable[OutgoingAnswer]] = _refuse
-    """Asks another server, guarded as `flowground.outgoing` says."""
+    """Asks another server, guarded as `flowground.tools.outgoing` says."""
     extract: Callable[[bytes, str], Awaitable[Extracted]] = _refuse
     """The text of a file that came from elsewhere, by its bytes and a name with its ending, read in another process.
     Raises FileUnreadable."""

@@ -22,11 +22,11 @@ from flowground.components.template import (
     read_typed,
     write_typed,
 )
-from flowground.databases import Parameter
-from flowground.errors import RunError
+from flowground.core.errors import RunError
+from flowground.core.values import ValueKind
+from flowground.core.words import Schema
 from flowground.providers.base import ToolSpec
-from flowground.values import ValueKind
-from flowground.words import Schema
+from flowground.tools.settings import Parameter
 
 
 class SQL(VariablesTool):

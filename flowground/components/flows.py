@@ -15,9 +15,9 @@ from flowground.components.template import (
     find_template_mistake,
     parse_template,
 )
-from flowground.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
-from flowground.messages import Usage, sum_usage
-from flowground.values import LONGEST, Record, ValueKind, measure, write_text
+from flowground.core.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
+from flowground.core.messages import Usage, sum_usage
+from flowground.core.values import LONGEST, Record, ValueKind, measure, write_text
 
 
 class RunFlow(ToolComponent):

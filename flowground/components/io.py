@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from flowground.components.base import DO_NOT_STORE, NAMES_SENDER, Component, Context, Output, declare
-from flowground.values import Value, ValueKind
+from flowground.core.values import Value, ValueKind
 
 Kind = Literal["chat", "text"]
 """Of inputs and outputs; a request's `input_type` and `output_type` name them."""

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from flowground.citations import NumberedPassage, write_source
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import (
     VariablesTool,
@@ -14,12 +13,13 @@ from flowground.components.template import (
     find_variable_mistakes,
     list_variable_names,
 )
-from flowground.errors import RunError
-from flowground.extraction import Extracted
-from flowground.knowledge import read_filters
-from flowground.path_patterns import explain_pattern
-from flowground.values import FileReference, Record, ValueKind
-from flowground.words import Schema
+from flowground.core.citations import NumberedPassage, write_source
+from flowground.core.errors import RunError
+from flowground.core.media_types import explain_pattern
+from flowground.core.values import FileReference, Record, ValueKind
+from flowground.core.words import Schema
+from flowground.knowledge.extraction import Extracted
+from flowground.knowledge.searching import read_filters
 
 _REFERENCE = re.compile(r"\$\{[^{}]+\}")
 _NO_KEYS = ("source", "page")

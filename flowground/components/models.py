@@ -13,11 +13,11 @@ from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, 
 from flowground.components.records import RecordsComponent
 from flowground.components.schemas import find_misfit, find_wrong_schema
 from flowground.components.shown_files import declare_files, show_files
-from flowground.errors import ModelNotReady, ProviderError, ProviderRefused
-from flowground.events import ModelProgress
-from flowground.messages import Message, Usage, sum_usage
+from flowground.core.errors import ModelNotReady, ProviderError, ProviderRefused
+from flowground.core.events import ModelProgress
+from flowground.core.messages import Message, Usage, sum_usage
+from flowground.core.values import FileReference, Value, ValueKind
 from flowground.providers.base import Completion, ModelCall, Provider
-from flowground.values import FileReference, Value, ValueKind
 
 _OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
 

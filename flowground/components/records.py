@@ -17,10 +17,10 @@ from flowground.components.template import (
     find_template_mistake,
     parse_template,
 )
-from flowground.errors import RunError
+from flowground.core.errors import RunError
+from flowground.core.values import LONGEST, MOST_RECORDS, Record, ValueKind, check_length, measure, write_text
+from flowground.core.words import list_names, show
 from flowground.knowledge.split import split_text
-from flowground.values import LONGEST, MOST_RECORDS, Record, ValueKind, check_length, measure, write_text
-from flowground.words import list_names, show
 
 
 class RecordsComponent(Component):
@@ -66,7 +66,7 @@ def select_path(value: Any, path: str) -> Any:
     """What stands at a path, such as `.orders[0].id`. Raises RunError with the part that leads nowhere."""
     steps = read_path(path)
     if not steps:
-        raise RunError(say_no_path(path))
+        raise RunError(describe_bad_path(path))
     for step in steps:
         is_there = (
             isinstance(value, Mapping) and step in value
@@ -164,7 +164,7 @@ def read_path(path: str) -> list[str | int]:
     return steps if end == len(path) else []
 
 
-def say_no_path(path: str) -> str:
+def describe_bad_path(path: str) -> str:
     """The sentence that refuses what `read_path` cannot read."""
     return f"{show(path)} is no path: write `.key`, `.list[0]`, or several of them."
 
@@ -268,7 +268,7 @@ class DataOperations(RecordsComponent):
         if needed in _TEXTS and getattr(self, needed) is None:
             yield Mistake("operation", f"`{self.operation}` needs `{needed}`.", missing=needed)
         if self.operation == "Path Selection" and self.selected_key and not read_path(self.selected_key):
-            yield Mistake("selected_key", say_no_path(self.selected_key))
+            yield Mistake("selected_key", describe_bad_path(self.selected_key))
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         needed = _NEEDS.get(self.operation)

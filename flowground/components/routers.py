@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
 from flowground.components.models import ask_for_json
 from flowground.components.schemas import WrongPattern, matches
-from flowground.errors import RunError
-from flowground.messages import Message
-from flowground.values import ValueKind
+from flowground.core.errors import RunError
+from flowground.core.messages import Message
+from flowground.core.values import ValueKind
 
 _Operator = Literal[
     "equals",

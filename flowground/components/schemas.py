@@ -13,9 +13,9 @@ import orjson
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
-from flowground.errors import RunError
-from flowground.messages import mend
-from flowground.words import show
+from flowground.core.errors import RunError
+from flowground.core.messages import join_surrogates
+from flowground.core.words import show
 
 _FENCE = "```"
 _EMPTY = "The text is no JSON: it is empty."
@@ -25,7 +25,7 @@ MOST_PARTS = 200_000
 
 def read_json_text(text: str) -> Any:
     """The value that a text says in JSON. Raises RunError, with line and column of the text, where it says none."""
-    text = mend(text)
+    text = join_surrogates(text)
     begin, end = _find_json(text)
     said = text[begin:end]
     if said.count("[") + said.count("{") > MOST_PARTS:

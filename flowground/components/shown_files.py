@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from flowground.components.base import Context, declare
-from flowground.errors import RunError, SentFileFailed
-from flowground.media_types import IMAGES
-from flowground.messages import FilePart, Message, MessagePart, TextPart
+from flowground.core.errors import RunError, SentFileFailed
+from flowground.core.media_types import IMAGES
+from flowground.core.messages import FilePart, Message, MessagePart, TextPart
+from flowground.core.values import FileReference, SaidMessage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
-from flowground.values import FileReference, SaidMessage
 
 _PDF = "application/pdf"
 _CHARS_A_TOKEN = 3

@@ -27,11 +27,11 @@ from flowground.components.template import (
     write_typed,
     write_value,
 )
-from flowground.errors import RunError
-from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall, find_document, find_title, read_url
-from flowground.outgoing.settings import explain_entry
-from flowground.values import ValueKind
-from flowground.words import Schema, cut, end_sentence
+from flowground.core.errors import RunError
+from flowground.core.values import ValueKind
+from flowground.core.words import Schema, cut, end_sentence
+from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall, find_document, find_title, read_url
+from flowground.tools.settings import Hosts, explain_entry
 
 _BEGINNING = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?#]|$)")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade", "expect"}

@@ -3,34 +3,321 @@
 Its index has a home (`IndexHomes`): a folder, or tables of the app's PostgreSQL database. In a folder it is a file that
 never changes: the next one is made beside it, in another process (`worker`), and serves once the small file `current`
 names it. Whoever searches meanwhile reads the one before. One process makes an index at a time (`KnowledgeBusy`).
+
+One knowledge: the index that serves, the search in it, and the making of the next one.
 """
 
-from collections.abc import Collection
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
 
-from flowground.knowledge.building import BuildReport as BuildReport
+from flowground.core.errors import ProviderError, RunError
+from flowground.core.processes import ChildProcess
+from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.building import IndexState as IndexState
-from flowground.knowledge.embeddings import Embeddings as Embeddings
-from flowground.knowledge.index import IndexedFile as IndexedFile
+from flowground.knowledge.embeddings import Embeddings
+from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexReader
 from flowground.knowledge.index_file import IndexFolder as IndexFolder
 from flowground.knowledge.index_file import forget_folders
 from flowground.knowledge.index_home import IndexHome
-from flowground.knowledge.knowledge import Knowledge as Knowledge
-from flowground.knowledge.knowledge import KnowledgeBusy as KnowledgeBusy
-from flowground.knowledge.knowledge import KnowledgeMissing as KnowledgeMissing
-from flowground.knowledge.knowledge import KnowledgeSources as KnowledgeSources
-from flowground.knowledge.searching import Filters as Filters
-from flowground.knowledge.searching import Hit as Hit
+from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
 from flowground.knowledge.searching import explain_unmet as explain_unmet
 from flowground.knowledge.searching import read_filters as read_filters
+from flowground.knowledge.sources import FetchedPages, GivenFile, PageSources, fetch_pages, find_sources, note_failures
 from flowground.knowledge.sources import FetchPage as FetchPage
-from flowground.knowledge.sources import GivenFile as GivenFile
 from flowground.knowledge.sources import Page as Page
-from flowground.knowledge.sources import PageSources as PageSources
 
 if TYPE_CHECKING:
     from flowground.knowledge.postgresql_lines import PostgresqlLines
+
+_T = TypeVar("_T")
+_PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
+_QUESTION_CHARS = 8_000
+_LINE_BYTES = 16_000_000
+"""Of the worker's report, which names every file that could not be read."""
+
+
+class KnowledgeBusy(RunError):
+    """Another process, or another task of this one, is making the index."""
+
+    code = "knowledge_busy"
+
+
+class KnowledgeMissing(RunError):
+    """There is no index yet."""
+
+    code = "knowledge_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSources:
+    """What is indexed: `files` are patterns below `root`, `given` lie elsewhere; passages of `size` characters that
+    overlap by `overlap`."""
+
+    root: Path
+    files: tuple[str, ...]
+    size: int = 1000
+    overlap: int = 200
+    embeddings: Embeddings | None = None
+    """Finds passages by their meaning too."""
+    given: tuple[GivenFile, ...] = ()
+    pages: PageSources | None = None
+    """Of the web."""
+
+
+class Knowledge:
+    """Its index lives in `home`; `name` is what messages call it. Its coroutines may be called on any loop, several at
+    once."""
+
+    def __init__(self, name: str, home: IndexHome) -> None:
+        self.name = name
+        self.lacked = ""
+        """Why the last question was looked up by its words alone, although its model of vectors was asked."""
+        self._home = home
+
+    async def search(
+        self,
+        question: str,
+        *,
+        top_k: int = 5,
+        filters: Filters | None = None,
+        threshold: float = 0.0,
+        embeddings: Embeddings | None = None,
+    ) -> list[Hit]:
+        """The passages that fit best, none below the threshold; by vectors too where the index has those of the model.
+
+        Where the model does not answer, words alone count. Raises KnowledgeMissing, and RunError.
+        """
+        asked = None
+        if embeddings is not None and await asyncio.to_thread(self._has_vectors, embeddings.model):
+            try:
+                asked, self.lacked = (embeddings.model, (await embeddings.embed([question[:_QUESTION_CHARS]]))[0]), ""
+            except ProviderError as error:
+                self.lacked = f"Only words are found: {error.full_message}"
+        top_k, filters = min(top_k, MOST_HITS), filters or Filters()
+        found = await asyncio.to_thread(self._search, question, asked, top_k, filters)
+        return [_make_hit(one, score) for one, score in found if score >= threshold]
+
+    async def list_files(self) -> Mapping[str, IndexedFile]:
+        """What is indexed, by source; also what could not be read. Raises KnowledgeMissing."""
+        return await asyncio.to_thread(self._list_files)
+
+    async def is_empty(self) -> bool:
+        """Whether the index that serves has no passages. Raises KnowledgeMissing."""
+        return await asyncio.to_thread(self._read, lambda reader: reader.count == 0)
+
+    async def has_any(self, sources: KnowledgeSources) -> bool:
+        """Whether there is something to index, as far as patterns and addresses tell."""
+        found = await asyncio.to_thread(find_sources, sources.root, sources.files, sources.given)
+        return bool(found.files or (sources.pages and sources.pages.urls))
+
+    async def is_outdated(self, sources: KnowledgeSources) -> bool:
+        """Whether files came, changed or went since the index was made, pages are to be asked again, or it was made in
+        another way."""
+        return await asyncio.to_thread(self._is_outdated, sources, self._is_behind)
+
+    async def is_without_vectors(self, sources: KnowledgeSources) -> bool:
+        """Whether the index that serves finds words only, although there is a model of vectors."""
+        return await asyncio.to_thread(self._is_outdated, sources, self._is_without_vectors)
+
+    async def index(
+        self,
+        sources: KnowledgeSources,
+        tell: Callable[[int, int], None] = lambda _done, _total: None,
+        *,
+        asks_all: bool = False,
+    ) -> BuildReport:
+        """Makes the index anew where files changed; readers keep the one before until it is done.
+
+        `tell` is told how many of how many changed files are read; `asks_all`: pages of the web that are not due too.
+        Raises KnowledgeBusy, and RunError where it fails.
+        """
+        try:
+            release = await asyncio.to_thread(self._home.take)
+            try:
+                if sources.pages is None:
+                    report = await self._make(sources, tell, FetchedPages({}))
+                    await asyncio.to_thread(self._forget_pages)
+                    return report
+                with TemporaryDirectory(prefix="flowground-pages-") as room:
+                    return await self._make_with_pages(sources, sources.pages, tell, Path(room), asks_all=asks_all)
+            finally:
+                release()
+        except BlockingIOError:
+            raise KnowledgeBusy(f"The knowledge {self.name!r} is being indexed already.", retry_after=5) from None
+        except OSError as error:
+            raise RunError(f"The knowledge {self.name!r} cannot be stored: {error.strerror or error}.") from None
+
+    async def _make_with_pages(
+        self,
+        sources: KnowledgeSources,
+        pages: PageSources,
+        tell: Callable[[int, int], None],
+        room: Path,
+        *,
+        asks_all: bool,
+    ) -> BuildReport:
+        """Makes no other index where neither files nor pages changed."""
+        now, states = time.time(), await asyncio.to_thread(self._home.read_pages)
+        served, fits = await asyncio.to_thread(self._list_served, sources)
+        indexed = served if fits else {}
+        due = pages.urls if asks_all else pages.list_due(states, indexed, now=now)
+        fetched = await fetch_pages(pages, due, states, room, indexed=indexed, now=now)
+        if not fits:
+            for url, state in fetched.states.items():
+                if state.failure and url in served:
+                    raise RunError(f"{state.failure} Until it can, or is taken out, the index before is used.")
+        if bool(fetched.files) or await asyncio.to_thread(self._is_outdated, sources, self._has_other_files):
+            report = await self._make(sources, tell, fetched)
+        else:
+            report = BuildReport(len(served), sum(file.passages for file in served.values()))
+        await asyncio.to_thread(self._home.write_pages, fetched.states)
+        files = await self.list_files()
+        notes = {source: file.note for source, file in files.items() if file.note}
+        return replace(report, files=len(files), notes=notes)
+
+    async def _make(
+        self, sources: KnowledgeSources, tell: Callable[[int, int], None], fetched: FetchedPages
+    ) -> BuildReport:
+        job = await asyncio.to_thread(self._plan, sources)
+        kept = fetched.states.keys() - {file.source for file in fetched.files}
+        job = replace(job, pages=tuple(fetched.files), kept=tuple(kept))
+        try:
+            report = await _work(job, tell)
+            if sources.embeddings is not None:
+                try:
+                    await self._home.embed(job.place, sources.embeddings)
+                except ProviderError as error:
+                    report = replace(report, vectors=f"Only words are found: {error.full_message}")
+            await asyncio.to_thread(self._home.publish, job.place)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._home.remove, job.place))
+            raise
+        return report
+
+    def close(self) -> None:
+        """Gives back what it holds."""
+        self._home.close()
+
+    def _read(self, job: Callable[[IndexReader], _T]) -> _T:
+        """What a job reads of the index that serves; all of it of the next one where that takes its place meanwhile."""
+        while True:
+            reader = self._open()
+            try:
+                return job(reader)
+            except RunError:
+                if not reader.is_retired:
+                    raise
+
+    def _search(
+        self, question: str, asked: tuple[str, Sequence[float]] | None, top_k: int, filters: Filters
+    ) -> list[tuple[FoundPassage, float]]:
+        def search(reader: IndexReader) -> list[tuple[FoundPassage, float]]:
+            vectors = None if asked is None else self._home.open_vectors(asked[0])
+            if asked is not None and vectors is not None and not reader.is_retired:  # else they are of the next one
+                with suppress(ValueError):  # the model gives other dimensions now
+                    return search_both(reader, vectors, question, asked[1], top_k=top_k, filters=filters)
+            return search_words(reader, question, top_k=top_k, filters=filters)
+
+        return self._read(search)
+
+    def _has_vectors(self, model: str) -> bool:
+        self._open()  # an index that came a moment later would be searched by its words alone
+        return self._home.open_vectors(model) is not None
+
+    def _open(self) -> IndexReader:
+        """The index that serves now."""
+        reader = self._home.open()
+        if reader is None:
+            raise KnowledgeMissing(f"The knowledge {self.name!r} is not indexed yet.", retry_after=5)
+        return reader
+
+    def _forget_pages(self) -> None:
+        if self._home.read_pages():
+            self._home.write_pages({})
+
+    def _list_files(self) -> Mapping[str, IndexedFile]:
+        return note_failures(self._read(lambda reader: reader.list_files()), self._home.read_pages())
+
+    def _list_served(self, sources: KnowledgeSources) -> tuple[Mapping[str, IndexedFile], bool]:
+        """What the index has that serves, and whether the next one begins with it."""
+        try:
+            return self._read(lambda reader: (reader.list_files(), _fits(reader, sources)))
+        except KnowledgeMissing:
+            return {}, False
+
+    def _is_outdated(self, sources: KnowledgeSources, look: Callable[[IndexReader, KnowledgeSources], bool]) -> bool:
+        try:
+            return self._read(lambda reader: look(reader, sources))
+        except KnowledgeMissing:
+            return True
+
+    def _is_behind(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        pages, states = sources.pages, self._home.read_pages()
+        if self._has_other_files(reader, sources) or states.keys() - set(pages.urls if pages else ()):
+            return True
+        return pages is not None and bool(pages.list_due(states, reader.list_files(), now=time.time()))
+
+    def _has_other_files(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        """Pages aside that are still named."""
+        if not _fits(reader, sources):
+            return True
+        if self._is_without_vectors(reader, sources):
+            return True
+        known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.given)
+        pages = set(sources.pages.urls if sources.pages else ())
+        return known.keys() - pages != found.files.keys() | found.left_out.keys() or any(
+            not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items()
+        )
+
+    def _is_without_vectors(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        model = sources.embeddings.model if sources.embeddings else None
+        return model is not None and reader.count > 0 and self._home.open_vectors(model) is None
+
+    def _plan(self, sources: KnowledgeSources) -> BuildJob:
+        reader = self._home.open()
+        is_copy = reader is not None and _fits(reader, sources)
+        return _make_job(sources, self._home.plan(is_copy=is_copy))
+
+
+def _make_hit(found: FoundPassage, score: float) -> Hit:
+    one, title = found.passage, found.passage.trail or found.keys.get("title", "")
+    return Hit(one.text, found.source, one.page, one.first, one.last, round(score, 4), title, found.keys)
+
+
+def _fits(reader: IndexReader, sources: KnowledgeSources) -> bool:
+    """Whether the index was made as it would be made now."""
+    return reader.about == _make_job(sources, BuildPlace("")).describe()
+
+
+def _make_job(sources: KnowledgeSources, place: BuildPlace) -> BuildJob:
+    return BuildJob(str(sources.root), sources.files, sources.size, sources.overlap, place, sources.given)
+
+
+async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
+    """Has the worker do a job. Raises RunError; cancelling it ends the worker."""
+    worker = await ChildProcess.start(*_PROGRAM, longest_line=_LINE_BYTES)
+    try:
+        await worker.send(asdict(job))
+        while True:
+            message = await worker.receive()
+            if "report" in message:
+                return BuildReport(**message["report"])
+            if "failed" in message:
+                raise RunError(f"The files could not be indexed: {message['failed']}.")
+            tell(message["done"], message["total"])
+    except EOFError:
+        raise RunError("The files could not be indexed: the process that did it ended.") from None
+    except ValueError as error:
+        raise RunError(f"The files could not be indexed: {error}.") from None
+    finally:
+        await worker.kill()
 
 
 class IndexHomes:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
-from flowground.extraction.extractors import Extractor
+from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnreadable
+from flowground.knowledge.extraction.extractors import Extractor
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter
 from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources

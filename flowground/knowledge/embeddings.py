@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from flowground.errors import ProviderRefused
+from flowground.core.errors import ProviderRefused
 from flowground.knowledge.index import FoundPassage, IndexReader
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from flowground.errors import ProviderError, RunError
-from flowground.file_lock import try_lock
+from flowground.core.errors import ProviderError, RunError
+from flowground.core.processes import try_lock
 from flowground.knowledge.embeddings import Embeddings, embed_passages
 from flowground.knowledge.index import FORMAT, SEARCH_SECONDS, BuildPlace, FoundPassage, IndexedFile, IndexedPassage
 from flowground.knowledge.index_home import KEPT_SECONDS

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from flowground.errors import RunError
+from flowground.core.errors import RunError
 from flowground.knowledge.index import SEARCH_SECONDS
 from flowground.knowledge.terms import Term, fold_word, is_alone, spread
 

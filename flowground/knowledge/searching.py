@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from flowground.errors import RunError
+from flowground.core.errors import RunError
+from flowground.core.media_types import match_path
+from flowground.core.words import list_names, show, suggest
 from flowground.knowledge.index import FoundPassage, IndexedFile, IndexReader
 from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms, list_words
-from flowground.path_patterns import match_path
-from flowground.words import list_names, show, suggest
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from flowground.errors import RunError
+from flowground.core.errors import RunError
+from flowground.core.media_types import PathPattern, add_empty, compile_path, expand_braces, follow_part
 from flowground.knowledge.index import IndexedFile
-from flowground.path_patterns import PathPattern, add_empty, compile_path, expand_braces, follow_part
 
 MOST_FILES = 20_000
 """Of one knowledge. More are not indexed, and that is said."""

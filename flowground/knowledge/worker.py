@@ -18,8 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from flowground.extraction import ExtractionLimits
 from flowground.knowledge.building import BuildJob, build
+from flowground.knowledge.extraction import ExtractionLimits
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.sources import GivenFile
 

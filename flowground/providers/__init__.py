@@ -8,9 +8,10 @@ from typing import Annotated, Any, Union, get_args
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-from flowground.errors import ProviderRefused
+from flowground.core.errors import ProviderRefused
+from flowground.core.plugins import TypeTable
+from flowground.core.words import list_names, show, suggest
 from flowground.knowledge.embeddings import Embeddings
-from flowground.plugins import TypeTable
 from flowground.providers.anthropic import AnthropicSettings
 from flowground.providers.base import Provider, ProviderContext, ProviderSettings
 from flowground.providers.builtin.local import Local, LocalSettings
@@ -20,7 +21,6 @@ from flowground.providers.fallback import Fallback, Outages, ProviderWithFallbac
 from flowground.providers.google import GoogleSettings
 from flowground.providers.openai import AzureSettings, OllamaSettings, OpenAISettings
 from flowground.providers.scripted import SCRIPTS, ScriptedSettings
-from flowground.words import list_names, show, suggest
 
 _OWN: dict[str, type[ProviderSettings]] = {
     kind.model_fields["type"].default: kind

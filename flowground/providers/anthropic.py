@@ -10,7 +10,16 @@ from typing import Any, Literal, assert_never
 import orjson
 from pydantic import Field
 
-from flowground.messages import FilePart, MessagePart, Reasoning, TextPart, ToolCall, ToolResult, Usage, mend
+from flowground.core.messages import (
+    FilePart,
+    MessagePart,
+    Reasoning,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    Usage,
+    join_surrogates,
+)
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.event_stream import EventReader, Unreadable, count_tokens, read_object, read_word
 from flowground.providers.model_server import (
@@ -222,7 +231,7 @@ class BlockReader(EventReader):
             if block["type"] == "redacted_thinking":
                 blocks.append(block)
             elif signature := "".join(block["signature"]):
-                thought = mend("".join(block["thinking"]))
+                thought = join_surrogates("".join(block["thinking"]))
                 blocks.append({"type": "thinking", "thinking": thought, "signature": signature})
         return orjson.dumps(blocks).decode() if blocks else ""
 
@@ -233,7 +242,7 @@ class BlockReader(EventReader):
     def _read_end(self, reason: Any, usage: Any) -> None:
         self._count(usage)
         if isinstance(reason, str):
-            self.has_ended, self.reason = True, _REASONS.get(reason, mend(reason)[:40])
+            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40])
 
     def _count(self, usage: Any) -> None:
         """Counts of the end go on from those of the beginning; the input's are three, of which one is of the cache."""
@@ -254,7 +263,7 @@ class BlockReader(EventReader):
                 self._add_thought(block.get("thinking") or "", block.get("signature") or "", pieces)
             case "redacted_thinking":
                 self.weigh_thought(100 + len(block["data"]))
-                self._thought_blocks.append({"type": "redacted_thinking", "data": mend(block["data"])})
+                self._thought_blocks.append({"type": "redacted_thinking", "data": join_surrogates(block["data"])})
             case "tool_use":
                 function = {"name": block["name"], "arguments": block.get("input") or ""}
                 self.calls.feed([{"index": index, "id": block["id"], "function": function}])
@@ -277,6 +286,6 @@ class BlockReader(EventReader):
     def _add_thought(self, text: str, signature: str, pieces: list[str | Reasoning]) -> None:
         """A block ends before the next one begins, so what comes belongs to the last."""
         self.weigh_thought(len(signature))
-        self._thought_blocks[-1]["signature"].append(mend(signature))
+        self._thought_blocks[-1]["signature"].append(join_surrogates(signature))
         self._thought_blocks[-1]["thinking"].append(text)
         self.add_thought(text, pieces)

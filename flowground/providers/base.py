@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from flowground.errors import ProviderRefused
-from flowground.events import ModelProgress
-from flowground.messages import FilePart, Message, MessagePart, Reasoning, StandIn, TextPart, ToolCall, Usage
+from flowground.core.errors import ProviderRefused
+from flowground.core.events import ModelProgress
+from flowground.core.messages import FilePart, Message, MessagePart, Reasoning, StandIn, TextPart, ToolCall, Usage
+from flowground.core.yaml_file import ConfigSection, check_http_address
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
-from flowground.yaml_file.section import ConfigSection, check_http_address
 
 if TYPE_CHECKING:
     from flowground.knowledge.embeddings import Embeddings

@@ -5,7 +5,7 @@ aiohttp, and several times that with httpx2's client; aiohttp also prints a prox
 757 MB of extensions of a chunk, where this reads 4. `python -m bench.model_call` measures it (docs/decisions.md).
 
 httptools parses the answers, in C. The errors are httpcore2's, whose connections stand on the same `AsyncioBackend` for
-the calls that tools make (`flowground.outgoing`): through anyio a call costs a third more CPU time.
+the calls that tools make (`flowground.tools.outgoing`): through anyio a call costs a third more CPU time.
 """
 
 import asyncio

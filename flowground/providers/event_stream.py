@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import orjson
 
-from flowground.errors import AnswerTooLong
-from flowground.messages import MOST_TOKENS, LeadingThought, Reasoning, ToolCall, Usage, mend
+from flowground.core.errors import AnswerTooLong
+from flowground.core.messages import MOST_TOKENS, LeadingThought, Reasoning, ToolCall, Usage, join_surrogates
+from flowground.core.values import LONGEST_ANSWER, has_too_many_levels
 from flowground.providers.base import Completion
-from flowground.values import LONGEST_ANSWER, has_too_many_levels
 
 MOST_CALLS = 64
 """Calls of one answer."""
@@ -90,11 +90,11 @@ class ToolCallReader:
 
     def _make_call(self, begun: _BegunCall, number: int, used: set[str]) -> ToolCall:
         """Two calls never have the same id: by it the results are told apart."""
-        key, name = mend(begun.id), mend(begun.name)
+        key, name = join_surrogates(begun.id), join_surrogates(begun.name)
         while not key or key in used:
             key, number = f"call_{number}", number + MOST_CALLS
         used.add(key)
-        arguments, misfit = _read_arguments(mend("".join(begun.arguments)))
+        arguments, misfit = _read_arguments(join_surrogates("".join(begun.arguments)))
         return ToolCall(key, name, arguments, misfit, self._provider if begun.opaque else "", begun.opaque)
 
 
@@ -153,7 +153,7 @@ def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
         return None, None
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
-        return mend(error), None
+        return join_surrogates(error), None
     if not isinstance(error, dict):
         return None, None
     return read_word(error.get("message")) or read_word(error.get("detail")), read_word(error.get("code"))
@@ -163,7 +163,7 @@ def list_filtered(data: bytes | bytearray) -> list[str]:
     """What Azure's content filter found in what was asked: hate, violence, jailbreak, …"""
     try:
         found = json.loads(data)["error"]["innererror"]["content_filter_result"]
-        return [mend(name) for name, result in found.items() if result.get("filtered")]
+        return [join_surrogates(name) for name, result in found.items() if result.get("filtered")]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return []
 
@@ -293,7 +293,7 @@ class _Spoken:
             text, self._half = self._half + text, ""
             if "\ud800" <= text[-1:] <= "\udbff":
                 text, self._half = text[:-1], text[-1]
-            text = mend(text)
+            text = join_surrogates(text)
         if text:
             self._pieces.append(text)
         return text
@@ -338,7 +338,7 @@ def _read_json(data: bytes | bytearray) -> Any:
 
 
 def read_word(value: Any) -> str | None:
-    return mend(value) if isinstance(value, str) and value else None
+    return join_surrogates(value) if isinstance(value, str) and value else None
 
 
 def name_reason(reason: str | None, *, has_calls: bool) -> str | None:

@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
-from flowground.events import ModelProgress
-from flowground.messages import Message, StandIn
+from flowground.core.errors import ModelNotReady, ProviderError, ProviderUnreachable
+from flowground.core.events import ModelProgress
+from flowground.core.messages import Message, StandIn
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.model_server import ModelServer
 from flowground.providers.server import is_outage

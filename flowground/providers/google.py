@@ -11,7 +11,16 @@ from typing import Any, Literal, assert_never
 import orjson
 from pydantic import Field
 
-from flowground.messages import FilePart, MessagePart, Reasoning, TextPart, ToolCall, ToolResult, Usage, mend
+from flowground.core.messages import (
+    FilePart,
+    MessagePart,
+    Reasoning,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    Usage,
+    join_surrogates,
+)
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.event_stream import EventReader, Unreadable, count_tokens, read_object, read_word
 from flowground.providers.model_server import (
@@ -186,7 +195,7 @@ class PartReader(EventReader):
         for part in (candidate.get("content") or {}).get("parts") or ():
             self._read_part(part, pieces)
         if isinstance(reason := candidate.get("finishReason"), str):
-            self.has_ended, self.reason = True, _REASONS.get(reason, mend(reason)[:40].lower())
+            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40].lower())
 
     def sign_thought(self) -> str:
         return ""

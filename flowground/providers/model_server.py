@@ -14,8 +14,8 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.messages import FilePart
+from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.core.messages import FilePart
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.providers.event_stream import EventReader, Unreadable, count_most_bytes
 from flowground.providers.server import BUSY, RetryPolicy, Server, ServerAnswer, is_outage

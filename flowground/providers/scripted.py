@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.events import ModelProgress
-from flowground.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
+from flowground.core.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.core.events import ModelProgress
+from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
+from flowground.core.words import suggest
 from flowground.providers.base import (
     Capabilities,
     Completion,
@@ -25,7 +26,6 @@ from flowground.providers.base import (
     ProviderContext,
     ProviderSettings,
 )
-from flowground.words import suggest
 
 
 @dataclass(frozen=True, slots=True)

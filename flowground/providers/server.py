@@ -15,11 +15,11 @@ from contextlib import asynccontextmanager
 import httpcore2
 import httpx2
 
-from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.words import cut, end_sentence
 from flowground.providers.connection import AT_ONCE, Connection, ConnectionPool, Timeouts
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.event_stream import list_filtered, read_error
-from flowground.words import cut, end_sentence
 
 _BROKEN = (
     httpcore2.NetworkError,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from flowground.messages import Usage
-from flowground.yaml_file.section import ConfigSection
+from flowground.core.messages import Usage
+from flowground.core.yaml_file import ConfigSection
 
 
 class RunBounds(ConfigSection):

@@ -6,10 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from flowground.values import find_zone
-from flowground.yaml_file.colors import Color
-from flowground.yaml_file.document import KeyPath
-from flowground.yaml_file.section import ConfigSection, check_pattern
+from flowground.core.values import find_zone
+from flowground.core.yaml_file import Color, ConfigSection, KeyPath, check_pattern
 
 _ENDINGS = frozenset({".svg", ".png", ".webp", ".jpg", ".jpeg"})
 _MOST_BYTES = 200_000

@@ -30,8 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-from flowground.messages import mend
-from flowground.words import fold
+from flowground.core.messages import join_surrogates
+from flowground.core.words import fold
 
 BoundValues = dict[str, Any]
 _MOST_WORDS = 5
@@ -40,10 +40,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def make_storable(text: str) -> str:
     """The text with what cannot be stored replaced by U+FFFD."""
-    return mend(text.replace("\x00", "\ufffd") if "\x00" in text else text)
+    return join_surrogates(text.replace("\x00", "\ufffd") if "\x00" in text else text)
 
 
-def spell_json(value: Any, *, is_sorted: bool = False) -> str:
+def encode_json(value: Any, *, is_sorted: bool = False) -> str:
     """JSON of it, by the quick encoder; texts with half a surrogate pair and numbers of any size by Python's own."""
     try:
         return orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS if is_sorted else None).decode()
@@ -165,7 +165,7 @@ def mark_rights_change(job: Function) -> Function:
     return job
 
 
-def mark_one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
+def mark_write(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
     """Makes a function a one-way job, as `JobKind` has it."""
 
     def mark(job: Function) -> Function:

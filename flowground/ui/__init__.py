@@ -1,1 +1,1 @@
-"""Glue between the pages and the core: with pages/ and shims/ all that knows Streamlit."""
+"""What pages draw, and the conversation's socket. The only package that knows Streamlit."""

@@ -12,21 +12,20 @@ from urllib.parse import quote
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from flowground.api import create_api
-from flowground.conversation import ConversationDoor
-from flowground.errors import ConfigError, StoreUnavailable
-from flowground.runtime import Runtime, install
+from flowground.api.app import create_api
+from flowground.app.runtime import Runtime, install
+from flowground.core.errors import ConfigError, StoreUnavailable
+from flowground.core.words import count
 from flowground.settings import LocalMode, Settings, find_config
-from flowground.shims.page_messages import SMALLEST
-from flowground.shims.uvicorn_server import find_server
+from flowground.ui.conversation.socket import ConversationEndpoint
+from flowground.ui.shims.page_messages import SMALLEST
+from flowground.ui.shims.uvicorn_server import find_server
 from flowground.web.edge import Edge, Started
 from flowground.web.first_load import FirstLoad, apply_colors, compose_index
 from flowground.web.open_pages import OpenSockets
-from flowground.web.page_files import make_page_file_routes
-from flowground.web.process import Ending, allow_open_files, escape_log_lines, give_large_pieces_back
+from flowground.web.process import Ending, allow_open_files, enable_malloc_trim, escape_log_lines
+from flowground.web.routes import make_page_file_routes, make_session_routes
 from flowground.web.sent_files import SentFiles, make_file_routes
-from flowground.web.session_routes import make_session_routes
-from flowground.words import count
 
 _AT_ROOT = frozenset({"router", "home", "sign_in", "owner_code", "public_flow"})
 """Pages without an address of their own."""
@@ -78,7 +77,7 @@ class Web:
             runtime,
             api=create_api(self.get_runtime, allows_cors=settings.api.cors),
             files=FirstLoad(compose_index(settings), pages=self._list_pages(), routes=self._list_routes()),
-            sockets=OpenSockets(ConversationDoor(runtime), settings.limits, descriptors=descriptors),
+            sockets=OpenSockets(ConversationEndpoint(runtime), settings.limits, descriptors=descriptors),
         )
 
     async def _open(self) -> Runtime:
@@ -105,7 +104,7 @@ class Web:
             server.believe_no_header()
             most = max(1, min(descriptors // _DESCRIPTORS_A_WAITING, _MOST_WAITING))
             server.bound_connections(waiting=most, idle=settings.limits.request_seconds, frame=SMALLEST)
-        give_large_pieces_back()
+        enable_malloc_trim()
         say(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
         gc.collect()

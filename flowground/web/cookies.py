@@ -18,8 +18,8 @@ from functools import lru_cache
 from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
-from flowground.caller import Caller
-from flowground.runtime import Runtime
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller
 from flowground.settings import Settings
 from flowground.web.origin import is_https
 

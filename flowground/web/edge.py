@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowground.caller import Caller, PageHeader
-from flowground.errors import StoreUnavailable
-from flowground.runtime import Runtime
-from flowground.shims.page_messages import LONGEST_QUERY
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, PageHeader
+from flowground.core.errors import StoreUnavailable
+from flowground.ui.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
 from flowground.web.cookies import (
     RawHeaders,

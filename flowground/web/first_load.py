@@ -20,12 +20,12 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from flowground.assets import find_asset, list_assets
+from flowground.core.yaml_file import make_lighter
 from flowground.settings import Settings
 from flowground.settings.organization import OrganizationSettings
-from flowground.shims import page_files
+from flowground.ui.assets import find_asset, list_assets
+from flowground.ui.shims import page_messages
 from flowground.web import paths
-from flowground.yaml_file.colors import make_lighter
 
 _LEVEL = 9
 _FOR_GOOD = "public, immutable, max-age=31536000"
@@ -67,7 +67,7 @@ class FirstLoad:
     def __init__(self, index: str, *, pages: Collection[str], routes: Collection[str]) -> None:
         self._pages = pages
         self._routes = routes
-        self._files: Mapping[str, Path] = page_files.find_files() | list_assets()
+        self._files: Mapping[str, Path] = page_messages.find_files() | list_assets()
         self._compressed: dict[str, bytes] = {}
         self._index = index.encode()
         self._small_index = gzip.compress(self._index, _LEVEL)
@@ -99,19 +99,19 @@ class FirstLoad:
 
     async def _answer_file(self, path: str, headers: Headers) -> Response:
         tag = f'W/"{path.rpartition("/")[2]}"'
-        is_small = page_files.is_text(self._files[path]) and takes_gzip(headers)
+        is_small = page_messages.is_text(self._files[path]) and takes_gzip(headers)
         about = _describe(tag, _FOR_GOOD, is_small=is_small)
         if _has_already(headers, tag):
             return Response(status_code=304, headers=about)
         if is_small:
             body = self._compressed.get(path) or await asyncio.to_thread(self._make_small, path)
         else:
-            body = await asyncio.to_thread(page_files.read_file, self._files[path])
+            body = await asyncio.to_thread(page_messages.read_file, self._files[path])
         return Response(body, headers=about, media_type=_KINDS[self._files[path].suffix])
 
     def _make_small(self, path: str) -> bytes:
         """Two at once for the same file do the same."""
-        self._compressed[path] = gzip.compress(page_files.read_file(self._files[path]), _LEVEL)
+        self._compressed[path] = gzip.compress(page_messages.read_file(self._files[path]), _LEVEL)
         return self._compressed[path]
 
 
@@ -139,21 +139,21 @@ def apply_colors(organization: OrganizationSettings) -> None:
     for kind, colors in (("light", organization.colors.light), ("dark", organization.colors.dark)):
         for name, option in _OPTIONS.items():
             if color := getattr(colors, name):
-                page_files.set_color(kind, option, color)
+                page_messages.set_color(kind, option, color)
         if colors.primary:
             link = colors.primary if kind == "light" else make_lighter(colors.primary)
-            page_files.set_color(kind, "linkColor", link)
+            page_messages.set_color(kind, "linkColor", link)
 
 
 def compose_index(settings: Settings) -> str:
     """index.html, the same for every page and caller: with the organization's name and icon, and its background from
     the first moment, light or dark."""
     organization = settings.organization
-    modules = find_chat_modules(page_files.write_index(head=""))
-    script = _read("head.js").replace("SIDEBAR_KEY", page_files.SIDEBAR_KEY)
-    for word, value in (("LOOKS", page_files.describe_looks()), ("CHAT_MODULES", modules)):
+    modules = find_chat_modules(page_messages.write_index(head=""))
+    script = _read("head.js").replace("SIDEBAR_KEY", page_messages.SIDEBAR_KEY)
+    for word, value in (("LOOKS", page_messages.describe_looks()), ("CHAT_MODULES", modules)):
         script = script.replace(word, json.dumps(value).replace("</", "<\\/"))
-    return page_files.write_index(
+    return page_messages.write_index(
         head=f"""<title>{escape(organization.name)}</title>
     <link rel="icon" href="{_find_icon(organization)}">
     <link rel="preload" href="{_FONT}" as="font" type="font/woff2" crossorigin>
@@ -175,7 +175,7 @@ def _write_styles(organization: OrganizationSettings) -> str:
     styles = _read("head.css")
     for kind in ("light", "dark"):
         for word, name in (("PAPER", "backgroundColor"), ("ACCENT", "primaryColor")):
-            styles = styles.replace(f"{kind.upper()}_{word}", page_files.read_color(kind, name))
+            styles = styles.replace(f"{kind.upper()}_{word}", page_messages.read_color(kind, name))
     if organization.logo:
         return styles
     letters = (letter if letter.isalnum() else f"\\{ord(letter):x} " for letter in organization.name)
@@ -190,8 +190,8 @@ def _read(file: str) -> str:
 def find_chat_modules(index: str) -> list[str]:
     """The scripts that a page with a conversation comes to need, fetched at once and not one after the other: their
     addresses, with those of all that they import; without what `index` names."""
-    files: Mapping[str, Path] = page_files.find_files() | list_assets()
-    wanted = [page_files.find_script(name) for name in ELEMENTS] + [find_asset("chat.js")]
+    files: Mapping[str, Path] = page_messages.find_files() | list_assets()
+    wanted = [page_messages.find_script(name) for name in ELEMENTS] + [find_asset("chat.js")]
     found: list[str] = []
     while wanted:
         address = wanted.pop(0)

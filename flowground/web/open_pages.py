@@ -19,15 +19,14 @@ from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowground.caller import Caller, Owner
-from flowground.conversation import ConversationDoor
-from flowground.conversation.door import SocketEnds, TooManyOpen, refuse_socket
-from flowground.errors import FlowgroundError, NotSignedIn, StoreUnavailable
-from flowground.settings import Limits
-from flowground.shims.page_messages import SMALLEST
-from flowground.shims.uvicorn_server import allow_messages, cut, is_open
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import FlowgroundError, NotSignedIn, StoreUnavailable
+from flowground.settings.limits import Limits
+from flowground.ui.conversation.socket import ConversationEndpoint, SocketEnds, TooManyOpen, refuse_socket
+from flowground.ui.shims.page_messages import SMALLEST
+from flowground.ui.shims.uvicorn_server import allow_messages, cut, is_open
 from flowground.web.origin import name_address
-from flowground.web.process import Tidying
+from flowground.web.process import MemoryTrimmer
 
 CHAT_PATH = "/chat"
 _BYTES_A_CHARACTER = 4
@@ -234,7 +233,7 @@ def _close_silent(socket: OpenSocket) -> None:
 class OpenSockets:
     """All of this process. `descriptors` is how many files it may have open."""
 
-    def __init__(self, conversations: ConversationDoor, limits: Limits, *, descriptors: int) -> None:
+    def __init__(self, conversations: ConversationEndpoint, limits: Limits, *, descriptors: int) -> None:
         self._conversations = conversations
         self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
         self._largest = max(_LARGEST, self._message_bytes)
@@ -246,7 +245,7 @@ class OpenSockets:
         self._chats = Places(**bounds, idle=limits.request_seconds)
         self._page_turns, self._chat_turns = GuestTurns(*GUEST_PAGES), GuestTurns(*_GUEST_FRAMES)
         self._reads: WeakValueDictionary[Owner, Pace] = WeakValueDictionary()
-        self._tidying = Tidying()
+        self._tidying = MemoryTrimmer()
 
     def end(self) -> None:
         """Cancels what would be done later by itself."""

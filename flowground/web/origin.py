@@ -93,7 +93,7 @@ class Proxies:
 def name_address(scope: Scope) -> str:
     """The name under which tries and limits count somebody: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
 
-    At most 43 characters; the same text in the pages (`flowground.ui.page.caller.read_address`).
+    At most 43 characters; the same text in the pages (`flowground.ui.page.bridge.read_address`).
     """
     client = scope.get("client")
     return _name(str(client[0])) if client else UNKNOWN

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from starlette.types import Scope
 
-from flowground.flow.parse import RESERVED
+from flowground.flows.parse import RESERVED
 
 _API = frozenset({"api", "v1", "lf", "mcp", "health", "health_check", "healthz"}) | frozenset(
     # What clients of Langflow or FastAPI ask for: a page there would be read as logs, or as a document.

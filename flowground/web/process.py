@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from flowground.runtime import Runtime
-from flowground.shims.uvicorn_server import UvicornServer
+from flowground.app.runtime import Runtime
+from flowground.ui.shims.uvicorn_server import UvicornServer
 
 _ENOUGH = 65_536
 """Files. No process of ours needs more, and children that look at each possible descriptor inherit the number."""
@@ -50,13 +50,13 @@ def allow_open_files() -> int:
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
-def give_large_pieces_back() -> None:
+def enable_malloc_trim() -> None:
     """For the process; systems without glibc do as they always do."""
     with suppress(AttributeError, OSError):
         _load_libc().mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
-class Tidying:
+class MemoryTrimmer:
     """Gives free memory back once pages have ended and it is quiet again. On one loop."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
 from flowground.api.errors import answer_error
-from flowground.errors import StoreUnavailable
-from flowground.shims import page_files
+from flowground.core.errors import StoreUnavailable
+from flowground.ui.shims import page_messages
 from flowground.web.paths import is_api
 
 _TITLE = "This Flowground is not open yet"
@@ -84,7 +84,7 @@ def _wants_page(scope: Scope) -> bool:
 def _write_page(title: str, sentence: str, *, way_out: str = "") -> str:
     """In the organization's colours, as all pages."""
     paints = {
-        word: f"light-dark({page_files.read_color('light', name)}, {page_files.read_color('dark', name)})"
+        word: f"light-dark({page_messages.read_color('light', name)}, {page_messages.read_color('dark', name)})"
         for word, name in _PAINTS.items()
     }
     return _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out, **paints)

@@ -1,4 +1,4 @@
-/** What a page may send: made by `python -m docs.generate` of flowground/conversation/frames.py. */
+/** What a page may send: made by `python -m docs.generate` of flowground/ui/conversation/frames.py. */
 
 /** The last event of a running answer that the page has. */
 export interface ResumePoint {

@@ -4,7 +4,7 @@
 import { make } from "./dom.js";
 import { render } from "./markdown.js";
 
-/** As flowground/citations.py reads it. */
+/** As flowground/core/citations.py reads it. */
 const CITED = /\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()/g;
 
 /** @typedef {{number: number, text: string, source: string, page?: number, title?: string}} Passage */

@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx2
 
-from flowground.api import create_api
-from flowground.caller import Caller, Role
-from flowground.runtime import Runtime
-from flowground.runtime.stream_turns import StreamTurns
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.api.app import create_api
+from flowground.app.live_turns import StreamTurns
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Role
+from flowground.store import publications
 from flowground.store.people import members, tokens
 from flowground.store.people.tokens import StoredToken
+from flowground.store.publications import Sharing
 from tests.stored import list_running, list_runs
 
 Headers = Mapping[str, str] | None

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from flowground.api import create_api
+from flowground.api.app import create_api
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.running import running

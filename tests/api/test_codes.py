@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import flowground
 from flowground.api.errors import find_status
-from flowground.conversation.door import TooManyOpen
-from flowground.errors import ComponentFailed, ConfigError, EndedByAdmin, FlowError, FlowgroundError, RequestError
+from flowground.core.errors import ComponentFailed, ConfigError, EndedByAdmin, FlowError, FlowgroundError, RequestError
+from flowground.ui.conversation.socket import TooManyOpen
 from tests.servers import ROOT
 
 NEVER_ANSWERED = (ConfigError, FlowError, TooManyOpen)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from flowground import shelving
-from flowground.caller import LOCAL_OWNER
+from flowground.app import knowledge_admin
+from flowground.core.caller import LOCAL_OWNER
 from flowground.store.people import members
-from flowground.store.runs import knowledge_files
+from flowground.store.runs import files
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.canary import WORD, find_in_files, find_in_tables, finish_removals
@@ -40,7 +40,7 @@ async def take_in(api: Api) -> None:
     """Puts the word wherever a file may leave it."""
     runtime = api.runtime
     for name, data in (("kept.txt", b"Another lighthouse."), ("gone.txt", TEXT)):  # the audit trail has their names
-        await shelving.add_file(runtime, LOCAL_OWNER, "reads", "handbook", file_name=name, pieces=read(data))
+        await knowledge_admin.add_file(runtime, LOCAL_OWNER, "reads", "handbook", file_name=name, pieces=read(data))
     await runtime.library.index(runtime.library.find("reads", "handbook"))
     form = {"file": (f"{WORD}.txt", TEXT, "text/plain")}
     path = (await api.client.post("/api/v1/files/upload/reads", files=form)).json()["file_path"]
@@ -55,10 +55,10 @@ async def delete_all(api: Api) -> None:
         assert (await api.client.delete(address)).status_code in {200, 204}
     for file in (await api.client.get("/api/v1/files/list/reads")).json()["files"]:
         assert (await api.client.delete(f"/api/v1/files/delete/reads/{file}")).status_code == 200
-    shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "reads", "handbook")
+    shown = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "reads", "handbook")
     for upload in shown.uploads:
         if upload.reference.name == "gone.txt":
-            await shelving.remove_file(runtime, LOCAL_OWNER, "reads", "handbook", upload.reference.id)
+            await knowledge_admin.remove_file(runtime, LOCAL_OWNER, "reads", "handbook", upload.reference.id)
     await runtime.library.index(runtime.library.find("reads", "handbook"))
 
 
@@ -84,4 +84,4 @@ async def test_nothing_is_left_in_any_table(kind: str, tmp_path: Path) -> None:
             assert await store.write(members.remove, member=ada.id, by="cli")
             await finish_removals(store)
             await await_clean()
-            assert [one.count for one in await store.read(knowledge_files.list_added)] == [1]
+            assert [one.count for one in await store.read(files.list_added)] == [1]

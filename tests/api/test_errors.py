@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from flowground.api import body
+from flowground.api import incoming
 from tests.api.calls import Api, until
 from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
@@ -132,7 +132,7 @@ async def test_a_body_over_the_limit_is_too_large(api: Api) -> None:
 
 
 async def test_nobody_fills_the_memory_with_bodies_that_come_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "_MOST_COMING", 1_000)
+    monkeypatch.setattr(incoming, "_MOST_COMING", 1_000)
     goes_on = asyncio.Event()
 
     async def send() -> AsyncIterator[bytes]:
@@ -141,7 +141,7 @@ async def test_nobody_fills_the_memory_with_bodies_that_come_at_once(api: Api, m
         yield b"}"
 
     first = [asyncio.create_task(api.client.post(RUN, content=send())) for _ in range(2)]
-    await until(lambda: asyncio.sleep(0, sum(body._coming.values()) > 6_000_000))
+    await until(lambda: asyncio.sleep(0, sum(incoming._coming.values()) > 6_000_000))
     (refused,) = [await api.client.post(RUN, content=send())]
     assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "server_busy", "5")
     _, others = await api.token()
@@ -150,7 +150,7 @@ async def test_nobody_fills_the_memory_with_bodies_that_come_at_once(api: Api, m
     assert (mine.status_code, theirs.status_code) == (503, 200)
     goes_on.set()
     assert [answer.status_code for answer in await asyncio.gather(*first)] == [200, 200]
-    assert not body._coming
+    assert not incoming._coming
 
 
 async def test_unknown_paths_and_methods_answer_json(api: Api) -> None:

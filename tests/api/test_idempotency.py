@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import Connection, update
 
 from flowground.api.run import RUN_ID
-from flowground.mcp_servers import ServerTool
-from flowground.runtime import repeats
+from flowground.app import live_turns
 from flowground.store import tables
-from flowground.store.runs import idempotency_keys
+from flowground.store.runs import receipts
+from flowground.tools.mcp import ServerTool
 from tests.acting import ACTING, SUM, WRONG
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
@@ -298,7 +298,7 @@ async def test_a_key_is_free_after_a_day(kept: Api) -> None:
     assert await kept.count_runs("echo") == 2
     await kept.runtime.store.write(age)
     for before, forgotten in ((0.0, 0), (2e9 * 2, 1), (2e9 * 2, 0)):
-        assert await kept.runtime.store.write(idempotency_keys.forget, before=before) == forgotten
+        assert await kept.runtime.store.write(receipts.forget, before=before) == forgotten
 
 
 async def test_a_repeat_counts_as_a_request_of_the_minute(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ async def test_a_repeat_takes_no_place_and_is_no_run_at_once_and_none_of_the_day
 async def test_few_repeats_of_one_person_wait_for_a_run_that_cannot_be_followed(
     kept: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeats, "_MOST_WAITING", 2)
+    monkeypatch.setattr(live_turns, "_MOST_WAITING", 2)
     _, theirs = await kept.token()
     first = asyncio.create_task(ask(kept, "long"))
     run = await kept.find_running("")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, RunRequest
-from flowground.events import Token
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.events import Token
 from flowground.store.people import members
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api

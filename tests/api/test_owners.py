@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from flowground import doors
-from flowground.asking import PersonTrying
-from flowground.caller import Caller, Owner, RunRequest
-from flowground.events import TurnFinished
+from flowground.app import endpoint
+from flowground.app.authorize import PersonTrying
+from flowground.core.caller import Caller, Owner, RunRequest
+from flowground.core.events import TurnFinished
 from tests.api.calls import Api
 from tests.people import make_cookie
 from tests.stored import list_messages
@@ -49,7 +49,7 @@ async def keep_as_before(api: Api, owner: str, *texts: str, session: str = "s") 
     caller = Caller("token", Owner.read(owner).id, "author")
     wired = await api.runtime.access.open_flow(caller, "remember")
     for text in texts:
-        answer = doors.Answer(api.runtime, caller, wired, RunRequest(text, session_id=session))
+        answer = endpoint.Answer(api.runtime, caller, wired, RunRequest(text, session_id=session))
         assert await answer.finish() is not None
 
 
@@ -93,7 +93,7 @@ async def test_somebody_elses_token_meets_a_run_that_is_not_there(api: Api) -> N
 async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversation_is_not(api: Api) -> None:
     olga = await person(api, "olga")
     wired = await api.runtime.access.open_flow(olga, "remember")
-    answer = doors.Answer(api.runtime, olga, wired, RunRequest("on a page", session_id="s"))
+    answer = endpoint.Answer(api.runtime, olga, wired, RunRequest("on a page", session_id="s"))
     finished = await answer.finish()
     assert isinstance(finished, TurnFinished)
     (headers,) = await list_tokens(api, "olga")
@@ -108,7 +108,7 @@ async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversat
 async def test_a_persons_trials_are_their_programs(api: Api) -> None:
     olga = await person(api, "olga")
     request = RunRequest("tried", session_id="s")
-    trial = await doors.answer(api.runtime, PersonTrying(olga), address="remember", ask=request)
+    trial = await endpoint.answer(api.runtime, PersonTrying(olga), address="remember", ask=request)
     assert await trial.finish() is not None
     (headers,) = await list_tokens(api, "olga")
     assert await read_texts(api, headers) == ["tried"]

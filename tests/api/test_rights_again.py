@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground import asking
+from flowground.app import authorize
 from flowground.store.people import members, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
@@ -84,7 +84,7 @@ async def opened(folder: Path, **limits: Any) -> AsyncIterator[tuple[Api, str, d
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights that were read are good for no time, instead of a second."""
-    monkeypatch.setattr(asking, "_GOOD_FOR", 0)
+    monkeypatch.setattr(authorize, "_GOOD_FOR", 0)
 
 
 def send(api: Api, flow: str, headers: dict[str, str] | None = None, content: Any = BODY) -> asyncio.Task[Any]:

@@ -11,9 +11,10 @@ import pytest
 
 from flowground.api.incoming import ApiRequest
 from flowground.api.run import RUN_ID
-from flowground.caller import LOCAL_OWNER
-from flowground.doors import Answer
-from flowground.runtime import LiveTurn, stream_turns
+from flowground.app import live_turns
+from flowground.app.endpoint import Answer
+from flowground.app.live_turns import LiveTurn
+from flowground.core.caller import LOCAL_OWNER
 from flowground.store.runs import progress
 from tests.api.calls import Api, until
 from tests.api.langflow_shapes import Frame, frames, join
@@ -157,7 +158,7 @@ async def test_many_or_long_answers_push_out_those_of_who_keeps_most(
     api: Api, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, length: int, kept: list[int] | None
 ) -> None:
     """Their oldest, and nobody else's."""
-    monkeypatch.setattr(stream_turns, bound, most)
+    monkeypatch.setattr(live_turns, bound, most)
     _, other = await api.token()
     theirs = await find_run(api, "x", headers=other)
     mine = [await find_run(api, "x" * length) for _ in range(6 if kept else 12)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowground.caller import Role, Sees, Sets
+from flowground.core.caller import Role, Sees, Sets
 from tests.access_matrix import token_rights
 from tests.api.calls import Api
 from tests.api.serving import serving

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from flowground.cli import PROGRAM
-from flowground.cli.commands import MAIN, Command
-from flowground.flow.templates import TEMPLATES
+from flowground.cli import MAIN, PROGRAM, Command
+from flowground.flows.templates import TEMPLATES
 from tests.command_line import Here
 from tests.servers import ROOT
 
@@ -96,7 +95,7 @@ def test_help_needs_nothing_of_the_app() -> None:
     for line in lines:
         assert f"Usage: {PROGRAM} {line.removesuffix('-h')}".rstrip() in shown.stdout
     loaded = set(shown.stdout.splitlines()[-1].split())
-    assert loaded & {"pydantic", "sqlalchemy", "streamlit", "yaml", "requests", "flowground.runtime"} == set()
+    assert loaded & {"pydantic", "sqlalchemy", "streamlit", "yaml", "requests", "flowground.app.runtime"} == set()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`keys create`, `list`, `revoke`."""
+"""`keys create`, `list`, `revoke_link`."""
 
 import sqlite3
 from contextlib import closing

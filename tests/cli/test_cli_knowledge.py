@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from flowground.files import FileOffer, Files
-from flowground.files.of_knowledge import name_owner
+from flowground.runs.files import FileOffer, Files, name_owner
 from flowground.settings import Settings
 from flowground.store import Store
 from tests.command_line import ECHO, Here

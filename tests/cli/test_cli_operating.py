@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowground.settings import Settings
-from flowground.store import Store
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing
 from tests.command_line import Here
 from tests.run_rows import begin
 

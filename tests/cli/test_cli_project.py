@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from flowground.cli import main, project, resources
-from flowground.flow.templates import TEMPLATES
+from flowground.flows.templates import TEMPLATES
 from flowground.providers.builtin import weights
 from tests.command_line import Here
 from tests.servers import ROOT, clean_environment, write_folder

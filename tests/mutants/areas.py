@@ -31,27 +31,27 @@ class Area:
 
 AREAS: Mapping[str, Area] = {
     "runner": Area(
-        ("flowground/runner/*.py",),
+        tuple(f"flowground/runs/{name}.py" for name in ("runner", "scope", "outputs", "inner")),
         (
             *("test_run", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
             *("fallbacks", "conversation_actions", "decisions", "token_rights"),
         ),
     ),
     "fields": Area(
-        ("flowground/fields/*.py",),
+        ("flowground/flows/field*.py",),
         ("test_fields", "secret_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
     ),
     "access": Area(
-        ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"),
+        ("flowground/access/__init__.py", "flowground/access/account.py", "flowground/access/[p-s]*.py"),
         ("test_access", "test_shared_chats", "test_rights_again", "test_owners", "test_removal", "pages_each"),
     ),
     "tokens": Area(
         ("flowground/access/application_tokens.py", "flowground/store/people/tokens.py"),
         ("application_tokens", "store_access", "test_token"),
     ),
-    "limits": Area(("flowground/limits/[_mrt]*.py",), ("test_limit",)),
+    "limits": Area(("flowground/runs/limits.py", "flowground/runs/meter.py"), ("test_limit",)),
     "conversation": Area(
-        tuple(f"flowground/conversation/{name}.py" for name in ("frames", "held_overrides", "outbox", "written")),
+        tuple(f"flowground/ui/conversation/{name}.py" for name in ("frames", "messages")),
         ("conversation_frames", "conversation_outbox"),
     ),
     "runs": Area(
@@ -66,7 +66,7 @@ AREAS: Mapping[str, Area] = {
         ),
     ),
     "writer": Area(
-        tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "jobs")),
+        ("flowground/store/__init__.py", "flowground/store/writer.py"),
         ("store_writ", "store_threads", "store_outage", "store_vacuum", "unknown_outcome", "test_retention"),
     ),
 }

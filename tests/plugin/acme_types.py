@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowground.components.base import Context, Output, ToolComponent, declare
+from flowground.core.values import ValueKind
 from flowground.providers.base import (
     Capabilities,
     Completion,
@@ -15,7 +16,6 @@ from flowground.providers.base import (
     ProviderContext,
     ProviderSettings,
 )
-from flowground.values import ValueKind
 
 
 class Whisper(ToolComponent):

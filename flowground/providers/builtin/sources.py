@@ -20,7 +20,7 @@ from typing import IO, ClassVar, Protocol, TypeVar
 
 import httpx2
 
-from flowground.child_processes import end_child
+from flowground.core.processes import end_child
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
-from flowground.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.file_lock import try_lock
+from flowground.core.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.core.processes import try_lock
 from flowground.providers.builtin.sources import (
     HubFile,
     NoAnswer,

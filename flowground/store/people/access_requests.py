@@ -9,11 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
-from flowground.caller import Owner
-from flowground.store import audit, tables
-from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.core.caller import Owner
+from flowground.store import audit, publications, tables
 from flowground.store.people.identities import everyone
+from flowground.store.publications import Sharing
 from flowground.store.sql import add_row, has_words, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]

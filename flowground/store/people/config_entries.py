@@ -13,10 +13,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, select
 
-from flowground.caller import Role
-from flowground.errors import ConfigError
+from flowground.core.caller import Role
+from flowground.core.errors import ConfigError
 from flowground.store import audit, tables
-from flowground.store.people import attempts, identities, members
+from flowground.store.people import identities, members, sign_ins
 from flowground.store.sql import add_row, has_row, mark_rights_change
 
 _BY = "config.yaml"
@@ -171,7 +171,7 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
     else:
         member = before.id
         if before.name != entry.name:
-            attempts.rename(connection, old=before.name, new=entry.name)
+            sign_ins.rename(connection, old=before.name, new=entry.name)
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")
     if pair.sets_password and entry.password:
         connection.execute(delete(tables.passwords).where(_p.member == member))

@@ -8,11 +8,10 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flowground.errors import InvalidRequest
-from flowground.store import audit, tables
-from flowground.store.flows import publications
+from flowground.core.errors import InvalidRequest
+from flowground.core.words import read_name
+from flowground.store import audit, publications, tables
 from flowground.store.sql import add_row, has_row, has_words, mark_rights_change
-from flowground.words import read_name
 
 NAME_CHARS = 60
 _g = tables.member_groups.c

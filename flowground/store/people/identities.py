@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from flowground.caller import Owner
+from flowground.core.caller import Owner
 from flowground.store import tables
 from flowground.store.sql import add_row, has_row
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, delete, select, update
 
-from flowground.caller import Owner
+from flowground.core.caller import Owner
 from flowground.store import tables
-from flowground.store.people import attempts, identities
-from flowground.store.runs import stop_requests
+from flowground.store.people import identities, sign_ins
+from flowground.store.runs import requests
 from flowground.store.runs.conversations import list_owners
 from flowground.store.sql import add_row
 
@@ -52,10 +52,10 @@ def begin_removal(connection: Connection, *, member: str) -> None:
     `members.end_rights` has ended. Before their identities are given up."""
     pseudonym = str(Owner("removed", secrets.token_hex(8)))
     owners = list_owners(connection, member=member)
-    stop_requests.ask_stops(connection, owners=owners)
+    requests.ask_stops(connection, owners=owners)
     row = {"pseudonym": pseudonym, "owners": json.dumps(owners), "words": json.dumps([member])}
     add_row(connection, tables.removals, **row, made_at=time.time())
-    attempts.forget(connection, name=identities.find_name(connection, member=member), member=member)
+    sign_ins.forget(connection, name=identities.find_name(connection, member=member), member=member)
     for table in (tables.sign_ins, tables.password_links):
         connection.execute(delete(table).where(table.c.member == member))
     mine = update(tables.tokens).where(tables.tokens.c.owner == member)

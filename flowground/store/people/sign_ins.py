@@ -1,18 +1,32 @@
 """Sign-in sessions, and the one-time tickets that begin them.
 
 A page cannot set an HttpOnly cookie; it gives the browser a ticket, and the browser fetches the cookie with it.
+
+Passwords that were tried: what keeps guessing slow without shutting a colleague out.
+
+A try is counted before the password is looked at, so that many at once cannot pass the count together, and taken
+back when it was right. Refused tries are not counted: a lockout ends by itself, however long somebody keeps trying.
+Tries from elsewhere never shut out an address from which the member signed in before.
+
+One-time links that set a password: an invitation for somebody new, a reset for somebody who forgot theirs.
+
+A link is 256 random bits, kept as a hash. Whoever has it may choose the member's password, once, for as long as it
+is good; a new link ends the member's earlier ones.
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, literal_column, select, update
 
-from flowground.caller import LOCAL_OWNER, Owner, Role
+from flowground.core.caller import LOCAL_OWNER, Owner, Role
 from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
-from flowground.store.sql import Statement, add_row, has_words, mark_rights_change, read_moment
+from flowground.store.sql import Statement, add_row, has_row, has_words, mark_rights_change, read_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -126,3 +140,195 @@ def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
 def _name_actor(member: str | None) -> str:
     """As the audit trail has them; None: the local owner."""
     return str(LOCAL_OWNER.owner if member is None else Owner("member", member))
+
+
+WINDOW_SECONDS = 300.0
+PER_ADDRESS = 5
+"""Wrong passwords for one name from one address within the window."""
+PER_NAME = 50
+"""Wrong passwords for one name from all addresses; known addresses are exempt."""
+IN_ALL = 30
+"""Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
+REQUESTS = "requests of"
+"""Access requests are counted under this and the member's id: no name holds a space."""
+_KNOWN_SECONDS = 90 * 86_400
+
+_a = tables.attempts.c
+_k = tables.known_addresses.c
+
+
+def begin(
+    connection: Connection,
+    *,
+    name: str,
+    address: str,
+    per_name: int | None = PER_NAME,
+    in_all: int | None = None,
+) -> float:
+    """0 when the password may be looked at (the try is counted), else the seconds to wait."""
+    now = time.time()
+    wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
+    if wait == 0:
+        add_row(connection, tables.attempts, name=name, address=address, at=now)
+    return wait
+
+
+def note_success(connection: Connection, *, name: str, address: str) -> None:
+    """The password was right: the tries of this name from this address are forgotten, the address is known."""
+    now = time.time()
+    connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == address))
+    outdated = (_k.address == address) | (_k.at < now - _KNOWN_SECONDS)
+    connection.execute(delete(tables.known_addresses).where(_k.name == name, outdated))
+    add_row(connection, tables.known_addresses, name=name, address=address, at=now)
+
+
+def rename(connection: Connection, *, old: str, new: str) -> None:
+    """A member has another name: what is known of them goes along, so that whoever gets the old one begins anew."""
+    forget_addresses(connection, name=new)
+    connection.execute(update(tables.known_addresses).where(_k.name == old).values(name=new))
+    connection.execute(delete(tables.attempts).where(_a.name == old))
+
+
+def forget(connection: Connection, *, name: str, member: str) -> None:
+    """Tries for a sign-in name, and what the member whose it is asked for."""
+    names = [name, f"{REQUESTS} {member}"]
+    connection.execute(delete(tables.attempts).where(_a.name.in_(names)))
+
+
+def forget_addresses(connection: Connection, *, name: str) -> None:
+    connection.execute(delete(tables.known_addresses).where(_k.name == name))
+
+
+def find_wait(
+    connection: Connection,
+    *,
+    name: str,
+    address: str,
+    per_name: int | None = PER_NAME,
+    in_all: int | None = None,
+) -> float:
+    """How long this name stays shut from this address; 0 when it is open.
+
+    `per_name` bounds the tries for the name from all addresses, `in_all` those from the address for all names;
+    None: no such bound.
+    """
+    now = time.time()
+
+    def find_nth(most: int, *where: ColumnElement[bool]) -> float:
+        """When the try was that must leave the window before there is room for another; 0: there is room."""
+        counted = select(_a.at).where(_a.at > now - WINDOW_SECONDS, *where).order_by(_a.at.desc())
+        return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
+
+    of_name = _a.name == name
+    oldest = find_nth(PER_ADDRESS, of_name, _a.address == address)
+    if in_all is not None:
+        oldest = max(oldest, find_nth(in_all, _a.address == address))
+    everywhere = find_nth(per_name, of_name) if per_name is not None else 0.0
+    if everywhere > oldest and not _is_known(connection, name=name, address=address, now=now):
+        oldest = everywhere
+    return max(0.0, oldest + WINDOW_SECONDS - now)
+
+
+def _is_known(connection: Connection, *, name: str, address: str, now: float) -> bool:
+    return has_row(connection, _k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)
+
+
+LinkKind = Literal["invitation", "reset"]
+_l = tables.password_links.c
+_COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordLink:
+    """A link without its secret. `member` is whose password it sets; `created_by` is an `Owner`."""
+
+    id: str
+    kind: LinkKind
+    member: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def add(
+    connection: Connection, *, kind: LinkKind, member: str, hashed: str, expires_at: float, by: str
+) -> PasswordLink:
+    """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
+    end_all(connection, member=member)
+    made = insert(tables.password_links).values(
+        id=str(uuid4()),
+        hash=hashed,
+        kind=kind,
+        member=member,
+        created_by=by,
+        created_at=time.time(),
+        expires_at=expires_at,
+    )
+    link = _read_link(connection.execute(made.returning(*_COLUMNS)).one())
+    audit.record(connection, actor=by, action=f"{kind}.created", subject=member)
+    return link
+
+
+def find(connection: Connection, *, hashed: str) -> PasswordLink | None:
+    """The link that is still good; None when unknown, expired, used or revoked."""
+    row = connection.execute(select(*_COLUMNS).where(_is_good(), _l.hash == hashed)).first()
+    return _read_link(row) if row else None
+
+
+def was_used_by(connection: Connection, *, hashed: str, member: str) -> bool:
+    """Whether this was a link of this member's that is over."""
+    return has_row(connection, _l.hash == hashed, _l.member == member, _l.ended_at.is_not(None))
+
+
+def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
+    """As `find`, and the link is over: of several tries at once, one gets it."""
+    link = _end(connection, _l.hash == hashed)
+    if link is not None:
+        audit.record(
+            connection, actor=str(Owner("member", link.member)), action=f"{link.kind}.used", subject=link.member
+        )
+    return link
+
+
+def list_links(connection: Connection, *, members: Collection[str] | None = None) -> list[PasswordLink]:
+    """Those that are still good, newest first; of these members, where they are given."""
+    wanted = select(*_COLUMNS).where(_is_good()).order_by(_l.created_at.desc(), _l.id)
+    if members is not None:
+        wanted = wanted.where(_l.member.in_(list(members)))
+    return [_read_link(row) for row in connection.execute(wanted)]
+
+
+def revoke_link(connection: Connection, *, link_id: str, by: str) -> bool:
+    """False when there is no such link that is still good."""
+    link = _end(connection, _l.id == link_id)
+    if link is not None:
+        audit.record(connection, actor=by, action=f"{link.kind}.revoked", subject=link.member)
+    return link is not None
+
+
+def end_all(connection: Connection, *, member: str) -> None:
+    """Ends every link of a member."""
+    ended = update(tables.password_links).where(_l.member == member, _l.ended_at.is_(None))
+    connection.execute(ended.values(ended_at=time.time()))
+
+
+def end_made(connection: Connection, *, by: str) -> None:
+    """Ends every link that this member made, for whomever: who may administer no more has kept no way in."""
+    ended = update(tables.password_links).where(_l.created_by == str(Owner("member", by)), _is_good())
+    connection.execute(ended.values(ended_at=time.time()))
+
+
+def _end(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
+    """The link, which was good until now; None where it was not."""
+    ended = update(tables.password_links).where(which, _is_good()).values(ended_at=time.time())
+    row = connection.execute(ended.returning(*_COLUMNS)).first()
+    return _read_link(row) if row else None
+
+
+def _is_good() -> ColumnElement[bool]:
+    return _l.ended_at.is_(None) & (_l.expires_at > time.time())
+
+
+def _read_link(row: Any) -> PasswordLink:
+    key, kind, member, created_by, created_at, expires_at = row
+    return PasswordLink(key, kind, member, created_by, read_moment(created_at), read_moment(expires_at))

@@ -18,14 +18,14 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, select, update
 
-from flowground.caller import Owner, Role, Sees, Sets
+from flowground.core.caller import Owner, Role, Sees, Sets
 from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
 from flowground.store.sql import (
     Statement,
     has_row,
     has_words,
-    mark_one_way,
+    mark_write,
     read_moment,
     read_moment_or_none,
     write_moment_or_none,
@@ -226,7 +226,7 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
         revoke(connection, token_id=token.id, by=by)
 
 
-@mark_one_way()
+@mark_write()
 def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
     """Adds buffered uses, by token id."""
     for token_id, use in uses.items():

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, func, literal_column, or_, select, update
 
-from flowground.caller import Owner
-from flowground.messages import Versions
+from flowground.core.caller import Owner
+from flowground.core.messages import Versions
+from flowground.core.values import FileReference, SaidMessage
+from flowground.core.words import cut, strip_markdown
 from flowground.store import tables
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
 from flowground.store.sql import Statement, make_storable
-from flowground.values import FileReference, SaidMessage
-from flowground.words import cut, strip_markdown
 
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000

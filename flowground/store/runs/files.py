@@ -1,5 +1,8 @@
 """Whose files there are. Bytes lie beside the database: whatever deletes a row notes them as loose in the same
-transaction, so that they go with their last row, also where the process dies between."""
+transaction, so that they go with their last row, also where the process dies between.
+
+The files that authors added to a knowledge: its own, whoever added them, one of each name.
+"""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,11 +14,11 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flowground.errors import InvalidRequest
-from flowground.store import tables
+from flowground.core.errors import InvalidRequest
+from flowground.core.values import FileReference, SentFile
+from flowground.core.words import write_size
+from flowground.store import audit, tables
 from flowground.store.sql import Statement, has_words, make_storable, read_moment
-from flowground.values import FileReference, SentFile
-from flowground.words import write_size
 
 _STEP = 200
 """Rows that one step looks at."""
@@ -36,7 +39,7 @@ class FilesFull(InvalidRequest):
     code = "files_full"
 
 
-def say_no_more() -> FilesFull:
+def storage_full_error() -> FilesFull:
     """What a visitor reads, whatever others have used up."""
     return FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
 
@@ -114,7 +117,7 @@ def add_file(
         )
     visitors = (_f.flow_id == file.flow_id, _f.owner.startswith("visitor:"))
     if most_of_flow and _sum(connection, *visitors) + size > most_of_flow:
-        raise say_no_more()
+        raise storage_full_error()
     if is_apart:
         file = _name_apart(connection, file)
     one = file.reference
@@ -274,3 +277,69 @@ def make_id() -> str:
 def _read_row(row: Any) -> StoredFile:
     key, name, media_type, size, sha256, owner, flow_id, message, at = row
     return StoredFile(FileReference(key, name, media_type, size, sha256), owner, flow_id, message, read_moment(at))
+
+
+MOST = 5_000
+"""Files of one knowledge that are added on its page."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFiles:
+    """What authors added to the knowledge at an address: `size` in bytes, and when the newest came."""
+
+    address: str
+    count: int
+    size: int
+    newest: datetime
+
+
+def list_added(connection: Connection) -> Sequence[AddedFiles]:
+    """Of every knowledge that has some, whether a flow names it or not, by address."""
+    figures = (func.count(), func.sum(_f.size), func.max(_f.created_at))
+    mine = _f.owner.startswith(OF_KNOWLEDGE)
+    rows = connection.execute(select(_f.owner, *figures).where(mine).group_by(_f.owner).order_by(_f.owner))
+    return [
+        AddedFiles(owner.removeprefix(OF_KNOWLEDGE), number, int(size), read_moment(newest))
+        for owner, number, size, newest in rows
+    ]
+
+
+def add_knowledge_file(connection: Connection, *, file: StoredFile, most: int, by: str) -> StoredFile:
+    """Keeps the row in place of an older one of its name, where the knowledge then has `most` bytes at most; 0: no
+    limit. `by` is an `Owner`. Raises FilesFull.
+    """
+    mine = (_f.owner == file.owner, _f.name == file.reference.name)
+    while delete_rows(connection, *mine):
+        pass
+    if (connection.scalar(select(func.count()).where(_f.owner == file.owner)) or 0) >= MOST:
+        raise FilesFull(f"This knowledge has {MOST:,} files, the most that it takes.", hint="Remove some first.")
+    if most and measure(connection, owners=[file.owner]) + file.reference.size > most:
+        says = f"The files of this knowledge would take more than {write_size(most)} together."
+        raise FilesFull(says, hint="Remove some first.")
+    kept = add_file(connection, file=file, most=0)
+    audit.record(connection, actor=by, action="knowledge.file_added", subject=_write_subject(file))
+    return kept
+
+
+def remove_file(connection: Connection, *, key: str, owner: str, by: str) -> bool:
+    """False where the knowledge has no file of this id."""
+    file = find_file(connection, key=key, owners=[owner])
+    if file is None or not delete_file(connection, key=key, owners=[owner]):
+        return False
+    audit.record(connection, actor=by, action="knowledge.file_removed", subject=_write_subject(file))
+    return True
+
+
+def remove_all(connection: Connection, *, owner: str, by: str) -> int:
+    """All files of a knowledge; how many there were."""
+    number = 0
+    while gone := delete_of_owners(connection, owners=[owner]):
+        number += gone
+    if number:
+        subject = f"{owner.removeprefix(OF_KNOWLEDGE)}: all {number}"
+        audit.record(connection, actor=by, action="knowledge.file_removed", subject=subject)
+    return number
+
+
+def _write_subject(file: StoredFile) -> str:
+    return f"{file.owner.removeprefix(OF_KNOWLEDGE)}: {file.reference.name}"

@@ -13,7 +13,7 @@ from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.runs.turns import insert_in_session
-from flowground.store.sql import Statement, make_storable, mark_one_way
+from flowground.store.sql import Statement, make_storable, mark_write
 
 _r = tables.runs.c
 _c = tables.run_contents.c
@@ -44,7 +44,7 @@ class TextsSoFar:
     answers: Mapping[str, str]
 
 
-@mark_one_way()
+@mark_write()
 def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
     """Keeps what runs have said so far. A run that has ended meanwhile keeps its end."""
     for said in texts:

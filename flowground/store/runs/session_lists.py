@@ -25,7 +25,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from flowground.errors import InvalidRequest
+from flowground.core.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, read_run_row

@@ -13,25 +13,14 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, select, true, update
 
-from flowground.citations import Citations, describe_passages, read_passages
-from flowground.errors import InvalidRequest
-from flowground.messages import MessageRole
+from flowground.core.citations import Citations, describe_passages, read_passages
+from flowground.core.errors import InvalidRequest
+from flowground.core.messages import MessageRole
 from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key, make_title
-from flowground.store.runs.records import (
-    MessageState,
-    StoredMessage,
-    find_sender_name,
-    list_file_names,
-)
-from flowground.store.sql import (
-    add_row,
-    has_words,
-    read_moment,
-    read_moment_or_none,
-    write_moment_or_none,
-)
+from flowground.store.runs.records import MessageState, StoredMessage, find_sender_name, list_file_names
+from flowground.store.sql import add_row, has_words, read_moment, read_moment_or_none, write_moment_or_none
 
 MOST_MESSAGES = 1_000
 """Of a conversation, the newest of them, that one link shares."""

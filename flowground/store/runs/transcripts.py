@@ -27,14 +27,14 @@ from sqlalchemy import (
     update,
 )
 
-from flowground.citations import describe_kept, read_citations
-from flowground.errors import InvalidRequest
-from flowground.messages import Usage
+from flowground.core.citations import describe_kept, read_citations
+from flowground.core.errors import InvalidRequest
+from flowground.core.messages import Usage
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
 from flowground.store.sql import Statement, has_row, make_storable, read_moment
-from flowground.store.tables.conversations import LASTING_SECONDS
+from flowground.store.tables import LASTING_SECONDS
 
 _s = tables.sessions.c
 _m = tables.messages.c

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flowground.core.values import SentFile
 from flowground.store import tables
 from flowground.store.runs.conversations import make_first_title, make_session_key
 from flowground.store.runs.files import send_files
@@ -32,8 +33,7 @@ from flowground.store.runs.records import (
     make_message_row,
     make_run_row,
 )
-from flowground.store.sql import Statement, make_storable, mark_one_way
-from flowground.values import SentFile
+from flowground.store.sql import Statement, make_storable, mark_write
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -152,7 +152,7 @@ def has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
     return any(status not in ("running", "interrupted") or code == "finished_late" for status, code in found)
 
 
-@mark_one_way(landed=has_begun)
+@mark_write(landed=has_begun)
 def begin_turn(
     connection: Connection,
     *,
@@ -193,13 +193,13 @@ def begin_turn(
         _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
 
 
-@mark_one_way(landed=has_begun)
+@mark_write(landed=has_begun)
 def begin_run(connection: Connection, *, run: RunRecord) -> None:
     """Stores a run that begins, and nothing of what is said: for turns of which nothing is kept."""
     _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
 
 
-@mark_one_way(landed=has_ended, stays=True)
+@mark_write(landed=has_ended, stays=True)
 def finish_turn(
     connection: Connection,
     *,

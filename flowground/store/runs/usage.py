@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Subquery
 
-from flowground.caller import LOCAL_OWNER, Owner
+from flowground.core.caller import LOCAL_OWNER, Owner
 from flowground.store import tables
 from flowground.store.runs.erasing import is_visitors
 from flowground.store.sql import read_moment

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from flowground.errors import AnswerUnfinished, InvalidRequest
-from flowground.messages import Versions
+from flowground.core.errors import AnswerUnfinished, InvalidRequest
+from flowground.core.messages import Versions
 from flowground.store import tables
 from flowground.store.runs.conversations import IS_SHOWN, find_versions, make_session_key
 from flowground.store.runs.progress import find_running

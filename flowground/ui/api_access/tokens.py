@@ -8,19 +8,18 @@ import streamlit as st
 
 from flowground.access import application_tokens
 from flowground.access.application_tokens import Reach
-from flowground.caller import Caller, Sees, Sets
-from flowground.overrides import FieldValues
-from flowground.sign_in.roster import find_name
+from flowground.access.roster import find_name
+from flowground.core.caller import Caller, Sees, Sets
+from flowground.core.words import join_words
+from flowground.flows.tweaks import FieldValues
+from flowground.flows.wiring import WiredFlow
 from flowground.store.people import tokens as stored_tokens
 from flowground.store.people.tokens import StoredToken
-from flowground.ui.page import bridge, browser, copying, failure, limits_left, words
-from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.paging import ListPage, draw_list
+from flowground.ui.page.parts import ListPage, draw_action, draw_list
 from flowground.ui.sign_in import sign_in
-from flowground.wiring import WiredFlow
-from flowground.words import join_words
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
 _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
@@ -121,7 +120,7 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
         caller = require_visitor()
     with st.container():  # what comes and goes in it makes nothing of what follows anew, where somebody writes
         _draw_form(caller, wired)
-        failure.draw_kept(_REFUSED)
+        bridge.draw_kept(_REFUSED)
         if fresh:
             with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
                 said = "**Your new token.** Copy it now. You won't be able to see it again."
@@ -129,7 +128,7 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
                 with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                     st.markdown(f"`{fresh.secret}`")
                     st.space("stretch")
-                    copying.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
+                    parts.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
                 facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
                 st.caption(facts)
     return caller
@@ -140,7 +139,7 @@ def draw_tokens(caller: Caller, wired: WiredFlow) -> None:
     if not caller.is_proven:
         return
     st.markdown("**Application tokens**")
-    limits_left.draw_left_for_tokens(caller, wired)
+    parts.draw_left_for_tokens(caller, wired)
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:
         page = bridge.ask(application_tokens.find_page, caller, searched, flow_id=wired.id, limit=_ROWS, offset=offset)
@@ -213,7 +212,7 @@ def _make(caller: Caller, wired: WiredFlow) -> None:
     """For a button. The form is narrow again afterwards, but for what the overrides need."""
     sees, sets = choose_rights(caller, wired)
     name, reach, expires = (st.session_state[f"tokens:{part}:{wired.id}"] for part in ("name", "reach", "expires"))
-    with failure.keep_refusals(_REFUSED):
+    with bridge.keep_refusals(_REFUSED):
         _, secret = bridge.ask(
             application_tokens.make,
             caller,
@@ -255,7 +254,7 @@ def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -
 
 @bind_to_caller
 def _revoke(caller: Caller, token_id: str, refused: str) -> None:
-    with failure.keep_refusals(refused):
+    with bridge.keep_refusals(refused):
         bridge.ask(application_tokens.revoke, caller, token_id)
         st.toast("Revoked.", icon=":material/check:")
 

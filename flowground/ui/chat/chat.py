@@ -2,35 +2,323 @@
 
 Its code is in frontend/src/chat, the server's side in flowground/conversation. No message runs a page's script. What
 needs the page's own dialogs or its address comes back as a trigger.
+
+Which files a page takes with a message, as its composer is told.
+
+What the playground asks people for beside their message: the opened fields of which the flow's author says so.
+
+The page's component draws them (frontend/src/chat/options.js); what is chosen goes along with each message as tweaks.
+
+The list of a person's conversations with a flow, in the sidebar: links, by day, searched, a page at a time.
+
+The list is a fragment: searching and ticking draw it alone; opening one draws the page. It asks who is here each time.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from html import escape
+from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground import runtime, shelving
+from flowground.access import gallery
 from flowground.access.feedback import RatedPlace
-from flowground.caller import SESSION_ID_CHARS
-from flowground.components.io import InputComponent
-from flowground.errors import FlowgroundError, NoDocuments
-from flowground.overrides import FieldValues, drop_secrets, find_changes
-from flowground.store.runs import conversations
+from flowground.app import knowledge_admin, runtime
+from flowground.components.base import INPUT
+from flowground.components.io import InputComponent, input_kind
+from flowground.core.caller import SESSION_ID_CHARS, Caller
+from flowground.core.errors import FlowgroundError, NoDocuments
+from flowground.core.media_types import list_endings, name_accepted
+from flowground.core.words import describe_kind
+from flowground.core.yaml_file import write_link_color
+from flowground.flows.fields import FieldPolicy
+from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, name_option
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.request_files import NO_IMAGES, is_image, may_see_images
+from flowground.store.runs import conversations, session_lists
+from flowground.store.runs.session_lists import ListedSession, SessionPage, SessionPlace
 from flowground.ui.api_access import pane
-from flowground.ui.chat import make_test, rating
-from flowground.ui.chat.added_files import describe_files
-from flowground.ui.chat.asked_fields import describe_asked_fields
-from flowground.ui.chat.conversation import Conversation, begin_new, keep_in_address, name_flow
-from flowground.ui.chat.sessions import draw_sessions
-from flowground.ui.overrides.state import describe_chip, find_overrides_state
-from flowground.ui.page import bridge, drafts, model_notes
-from flowground.ui.page.actions import schedule_dialog
-from flowground.ui.page.caller import bind_to_caller, read_shared_flow
-from flowground.ui.page.keys import make_component, make_key
-from flowground.wiring import WiredFlow
-from flowground.yaml_file.colors import write_link_color
+from flowground.ui.chat import chat_menu, make_test, rating
+from flowground.ui.chat.chat_menu import Conversation, begin_new, find_session, keep_in_address, name_flow
+from flowground.ui.overrides.state import describe_chip, find_overrides_state, write_value
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
+from flowground.ui.page.parts import draw_action, make_component, make_key, mark_gone, schedule_dialog
+from flowground.ui.shell.navigation import find_page_part
+
+
+def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> dict[str, Any]:
+    """`most` files a message, of `bytes` each; `accept` is for the browser's own dialog. Where `most` is 0, `says` says
+    why."""
+    accepts = wired.flow.chat.accepts if wired.chat_input else ()
+    is_blind = bool(accepts) and not may_see_images(wired, runtime.get().models)
+    if is_blind and all(map(is_image, accepts)):
+        return {"most": 0, "bytes": 0, "accept": "", "says": NO_IMAGES}
+    if not accepts:
+        why = " `accepts` in `chat` of its file lets it." if sees_inside and wired.chat_input else ""
+        return {"most": 0, "bytes": 0, "accept": "", "says": f"This flow takes no files.{why}"}
+    return {
+        "most": runtime.get().settings.limits.message_files,
+        "bytes": runtime.get().files.find_limit(caller.owner, wired.flow.chat.file_bytes),
+        "accept": ",".join(list_endings(accepts)),
+        "says": f"Add {name_accepted(accepts)}",
+        "no_images": NO_IMAGES if is_blind else "",
+    }
+
+
+_PAGES_OWN = ("flow", "session", "overrides", "embed", "embed_options")
+"""What the address of a page says by itself, in small letters."""
+_NOT_CHOSEN = "Please choose"
+"""The first of a choice that begins with none."""
+_EXACT = 2**53 - 1
+"""The largest number that a browser can hold to the last digit; what is larger is told as text."""
+
+
+def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, Any]]:
+    """In the author's order; `address` is the name by which the page's address fills a field."""
+    asked = [field for field in wired.policy.asked if wired.policy.may_set(field, caller)]
+    titles = Counter(name_option(wired, field) for field in asked)
+    return [_describe(wired, field, is_alone=titles[name_option(wired, field)] == 1) for field in asked]
+
+
+def _describe(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> dict[str, Any]:
+    is_own_input = _is_own_input(wired, field)
+    title = name_option(wired, field)
+    kind = "integer" if field.type.is_whole else "number"
+    bounds = {"minimum": field.min, "maximum": field.max}
+    schema = {"type": kind} | {name: bound for name, bound in bounds.items() if bound is not None}
+    return {
+        "component": field.component,
+        "name": field.name,
+        "address": field.component if is_own_input and field.component.lower() not in _PAGES_OWN else field.key,
+        "title": title if is_alone else f"{_name_component(wired, field)} · {title}",
+        "help": "" if is_own_input else field.type.description,
+        "widget": "text" if field.widget == "area" and field.is_short else field.widget,
+        "kind": describe_kind(schema) if field.type.is_number else field.type.kind,
+        "value": _make_exact(field.value),
+        "min": field.min,
+        "max": field.max,
+        "step": field.step,
+        "choices": [{"value": _make_exact(one), "label": _name_choice(one, field)} for one in _list_choices(field)],
+        "is_whole": field.type.is_whole,
+        "is_optional": field.type.is_optional,
+        "is_required": field.is_required,
+    }
+
+
+def _name_component(wired: WiredFlow, field: FieldPolicy) -> str:
+    """As its author calls it: the id says more than a type's title."""
+    return wired.flow.components[field.component].display_name or field.component
+
+
+def _is_own_input(wired: WiredFlow, field: FieldPolicy) -> bool:
+    return field.name == INPUT and input_kind(wired.components[field.component]) is not None
+
+
+def _list_choices(field: FieldPolicy) -> list[Any]:
+    return field.list_choices() if field.widget == "choice" else []
+
+
+def _name_choice(choice: Any, field: FieldPolicy) -> str:
+    is_none = choice == "" or (choice is None and field.is_required)
+    return _NOT_CHOSEN if is_none else write_value(choice)
+
+
+def _make_exact(value: Any) -> Any:
+    is_large = isinstance(value, int | float) and abs(value) > _EXACT
+    return str(value) if is_large else value
+
+
+_PAGE = 40
+_TITLE_CHARS = 60
+_REFUSED = "sessions:refused"
+
+
+@dataclass(slots=True)
+class _ListState:
+    """Where the page of the list begins, behind which others were shown; and what is ticked, while one ticks."""
+
+    places: list[SessionPlace] = field(default_factory=list)
+    is_selecting: bool = False
+    ticked: set[str] = field(default_factory=set)
+
+
+def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
+    """The person's conversations with the flow; `noun` is what one of them is called."""
+    flow_id = conversation.wired.id
+    with find_page_part():
+        st.button(
+            f"New {noun}",
+            icon=":material/edit_square:",
+            key=f"sessions:new:{flow_id}",
+            width="stretch",
+            on_click=lambda: begin_new(flow_id),
+        )
+        _draw_list(flow_id, conversation.session_id, noun, name_flow(conversation.wired))
+
+
+@st.fragment
+def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
+    if find_session(flow_id) != shown:
+        st.rerun(scope="app")  # another one was chosen in the list
+    caller = require_visitor()
+    state: _ListState = st.session_state.setdefault(chat_menu.make_state_key(flow_id), _ListState())
+    searched = str(st.session_state.get(_make_search_key(flow_id)) or "").strip()
+    page = _read_page(caller, flow_id, searched, state)
+    is_empty = not page.sessions and not page.pinned and not searched and not state.places
+    if is_empty:
+        return
+    _draw_head(flow_id, noun, state)
+    bridge.draw_kept(_REFUSED)
+    with st.container(gap=None, key="sessions:rows"):
+        for day, sessions in _split_by_day(page):
+            st.caption(day)
+            for session in sessions:
+                _draw_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
+        if searched and not page.sessions and not page.end:
+            st.caption(f"No results in {noun}s with {words.escape(name)}.")
+        if searched and not state.places:
+            _draw_found_elsewhere(caller, flow_id, searched)
+        _draw_foot(flow_id, page, state, is_searching=bool(searched))
+
+
+def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -> SessionPage:
+    owner, after = str(caller.owner), state.places[-1] if state.places else None
+    if searched:
+        return bridge.read(session_lists.search, flow_id=flow_id, owner=owner, words=searched, after=after, limit=_PAGE)
+    return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_PAGE)
+
+
+def _draw_head(flow_id: str, noun: str, state: _ListState) -> None:
+    st.text_input(
+        f"Search {noun}s",
+        key=_make_search_key(flow_id),
+        type="search",
+        placeholder=f"Search {noun}s",
+        label_visibility="collapsed",
+        icon=":material/search:",
+        max_chars=session_lists.SEARCHED_CHARS,
+        live="400ms",
+        on_change=_begin_anew,
+        args=(state,),
+    )
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", key="sessions:head"):
+        st.markdown(f":small[**Your {noun}s**]", width="stretch")
+        word = "Cancel" if state.is_selecting else "Select"
+        draw_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
+    if state.is_selecting:
+        count = len(state.ticked)
+        label = f"Delete {words.count(count, noun)}" if count else f"Delete {noun}s"
+        if st.button(label, key=f"sessions:delete_ticked:{flow_id}", icon=":material/delete:", disabled=not count):
+            chat_menu.delete(flow_id, tuple(sorted(state.ticked)), noun)
+
+
+def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
+    """Other flows' conversations that have the words, where there are pages to lead to."""
+    if caller.kind == "visitor" or read_shared_flow() is not None:
+        return
+    found, _ = bridge.ask(gallery.search_chats, caller, words=searched, without=flow_id)
+    flows = runtime.get().catalogue.list_flows()
+    there = [session for session in found if session.flow_id in flows]  # a file may have gone meanwhile
+    if there:
+        st.caption("With other flows")
+    for session in there:
+        query = {"flow": session.flow_id, "session": session.session_id}
+        key = f"{session.flow_id}:{session.session_id}"  # ids may come again with another flow
+        with st.container(key=f"sessions:row:else:{key}"):
+            _draw_link(key, session.title, query, flow=flows[session.flow_id].name)
+
+
+def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+    """How far a search has read, and the ways to older ones and back."""
+    if page.read_to:
+        st.caption(f"Searched back to {browser.write_day(page.read_to)}.")
+    if page.end:
+        word = "Search further back" if is_searching else "Show older"
+        draw_action(word, state.places.append, page.end, key=f"sessions:older:{flow_id}", icon="expand_more")
+    if state.places:
+        draw_action(
+            "Back to the newest", _begin_anew, state, key=f"sessions:newest:{flow_id}", icon="vertical_align_top"
+        )
+
+
+def _draw_row(
+    caller: Caller, flow_id: str, session: ListedSession, state: _ListState, noun: str, *, is_shown: bool
+) -> None:
+    key, title = session.session_id, words.cut(session.title or "Untitled", _TITLE_CHARS)
+    if state.is_selecting:
+        st.checkbox(
+            words.escape(title),
+            value=key in state.ticked,
+            key=f"sessions:tick:{key}",
+            width="stretch",
+            on_change=_mark,
+            args=(state, key),
+        )
+        return
+    mark = "on" if is_shown else "off"
+    with st.container(
+        horizontal=True, wrap=False, vertical_alignment="center", gap=None, key=f"sessions:row:{mark}:{key}"
+    ):
+        _draw_link(key, session.title, st.query_params.to_dict() | {"session": key}, is_shown=is_shown)
+        chosen = st.menu_button(
+            f"More about {words.escape(title)}",
+            chat_menu.list_entries(caller, is_pinned=session.is_pinned),
+            key=f"sessions:more:{key}",
+            type="tertiary",
+            icon=":material/more_horiz:",
+            format_func=mark_gone,
+        )
+    chat_menu.follow_entry(caller, flow_id, key, chosen, title=session.title, noun=noun, refused=_REFUSED)
+
+
+def _draw_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
+    """To a conversation, at an address of this page; pressed, it does what the button does (web/head.js).
+
+    Streamlit's own link to the page where it stands leaves the address as it was.
+    """
+    current = ' aria-current="page"' if is_shown else ""
+    said = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
+    st.html(f'<a class="fg-nav"{current} href="?{escape(urlencode(query))}">{said}</a>', width="stretch")
+    if not is_shown:
+        draw_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
+
+
+def _begin_anew(state: _ListState) -> None:
+    state.places.clear()
+
+
+def _select(state: _ListState, is_selecting: bool) -> None:
+    state.is_selecting = is_selecting
+    state.ticked.clear()
+
+
+def _mark(state: _ListState, session_id: str) -> None:
+    state.ticked ^= {session_id}
+
+
+def _make_search_key(flow_id: str) -> str:
+    return f"sessions:search:{flow_id}"
+
+
+def _split_by_day(page: SessionPage) -> Iterator[tuple[str, Iterable[ListedSession]]]:
+    """Pinned ones first, then by the visitor's days."""
+    if page.pinned:
+        yield "Pinned", page.pinned
+    yield from groupby(page.sessions, key=lambda session: _name_day(session.updated_at))
+
+
+def _name_day(moment: datetime) -> str:
+    days = (browser.find_today() - browser.find_day(moment)).days
+    names = ((0, "Today"), (1, "Yesterday"), (7, "Last 7 days"), (30, "Last 30 days"))
+    return next((name for most, name in names if days <= most), "Older")
+
 
 _draw_component = make_component("chat")
 
@@ -66,14 +354,14 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "session": conversation.session_id,
         "is_new": is_new,
         "is_public": is_public,
-        "person": drafts.name_person(conversation.caller.owner),
+        "person": browser.name_person(conversation.caller.owner),
         "title": title,
         "icon": chat.icon or "",
         "accent": _write_accent(chat.accent),
         "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
         "starters": [] if is_form else list(chat.starters),
         "lacks_documents": NoDocuments.says if is_new and _lacks_documents(wired) else "",
-        "adds_documents": not is_public and shelving.may_add(runtime.get(), conversation.caller, wired),
+        "adds_documents": not is_public and knowledge_admin.may_add(runtime.get(), conversation.caller, wired),
         "label": "Text" if is_form else "Message",
         "placeholder": "Paste or type a text" if is_form else f"Message {title}",
         "example": _find_example(wired) if is_form else "",
@@ -101,8 +389,8 @@ def _write_accent(color: str | None) -> dict[str, str] | None:
 def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
     """Quiet lines at the field. Those for "empty" stand there until something was said."""
     wired = conversation.wired
-    fetch = model_notes.announce_fetch(wired, sees_inside=conversation.sees_inside)
-    limits = model_notes.warn_of_limits(wired)
+    fetch = parts.announce_fetch(wired, sees_inside=conversation.sees_inside)
+    limits = parts.warn_of_limits(wired)
     notes = [{"icon": "test", "text": "Your draft answers. Only you can see it."}] if conversation.is_draft else []
     notes += [{"icon": "fetch", "text": fetch}] if fetch else []
     return notes + ([{"when": "empty", "text": limits}] if limits else [])

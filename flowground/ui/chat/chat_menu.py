@@ -1,14 +1,299 @@
 """What can be done with a conversation of one's own: the menu of the one that a page shows, in the page's head, and of
-each line of the list. There is none before something is stored."""
+each line of the list. There is none before something is stored.
+
+The dialog by which a conversation becomes a file.
+
+The dialog in which a chat is shared: what, with whom and until when; and the links there are.
+
+Dialogs that change conversations of one's own: another title, or gone for good.
+
+Which conversation a page shows.
+
+The address names it (`?session=…`), so that a refresh and a link find it again.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground.caller import Caller
-from flowground.store.runs import session_lists, transcripts
-from flowground.ui.chat import chat_files, chat_links, session_changes
-from flowground.ui.page import bridge, failure
-from flowground.ui.page.actions import mark_gone
-from flowground.wiring import WiredFlow
+from flowground.access import account, shared_chats
+from flowground.core.caller import SESSION_ID_CHARS, Caller
+from flowground.flows.tweaks import FieldValues
+from flowground.flows.wiring import WiredFlow
+from flowground.store.runs import conversations, session_lists, transcripts
+from flowground.store.runs.shared_chats import SharedChat
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
+from flowground.ui.page.parts import PAGE, ListPage, draw_action, draw_last_question, draw_list, mark_gone
+
+_ADDRESS = "/export/chat"
+"""The route in flowground/web/sent_files.py."""
+_FORMATS: Mapping[str, tuple[str, str]] = {
+    "markdown": ("Markdown", "To read, print, or paste into a document."),
+    "json": ("JSON", "For programs: each message with its time and state."),
+}
+
+
+def open_export(flow_id: str, session_id: str, noun: str = "chat") -> None:
+    """Closed, the page is drawn anew: the other menu's dialog would else be taken for this one, which is closed."""
+    draw = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_draw_formats)
+    draw(flow_id, session_id)
+
+
+def _draw_formats(flow_id: str, session_id: str) -> None:
+    st.write("The file has what was said until now: questions and answers, with their times.")
+    for how, (label, says) in _FORMATS.items():
+        asked = {"flow": flow_id, "session": session_id, "as": how}
+        if read_shared_flow() is not None:
+            asked["at"] = "public"
+        address = f"{_ADDRESS}?{urlencode(asked, errors='replace')}"
+        st.link_button(f"Export as {label}", address, icon=":material/download:", width="stretch", key=f"export:{how}")
+        st.caption(says)
+
+
+_DAYS = 30
+"""From today to the last day that is offered at first."""
+_REFUSED_chat_links = "shared:refused"
+_REVOKED = "shared:revoked"
+"""Set for the run in which it is said."""
+_NAME = "shared"
+PATH = "/shared_chat"
+
+
+def open_sharing(flow_id: str, session_id: str) -> None:
+    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    draw = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_draw_dialog)
+    draw(flow_id, session_id)
+
+
+def write_link(key: str) -> str:
+    """The full address of what is shared."""
+    return f"{browser.find_base_url()}{PATH}?id={key}"
+
+
+def _draw_dialog(flow_id: str, session_id: str) -> None:
+    caller = require_visitor()
+    if caller.kind != "member":
+        st.write(
+            "Colleagues sign in to open the link, so sharing a chat needs accounts. Make the first one for yourself."
+        )
+        st.html('<a class="fg-way-out" href="/first_account">Create the first account</a>', width="content")
+        return
+    st.markdown(
+        "Colleagues who can open this flow read **the questions and answers as they are now**, and can go on in a copy "
+        "of their own. What you write later is shared once you press *Update* at the link."
+    )
+    _tell_changes()
+    expires_at = _draw_end(session_id)
+    links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
+    draw_action(
+        "Create another link" if links else "Create link",
+        _create,
+        caller,
+        flow_id,
+        session_id,
+        expires_at,
+        key=f"shared:create:{session_id}",
+        icon="link",
+        kind="secondary" if links else "primary",
+    )
+    for number, link in enumerate(links):
+        _draw_link(caller, link, is_newest=number == 0)
+
+
+@bind_to_caller
+def _create(caller: Caller, flow_id: str, session_id: str, expires_at: datetime | None) -> None:
+    with bridge.keep_refusals(_REFUSED_chat_links):
+        place = {"flow_id": flow_id, "session_id": session_id}
+        bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
+
+
+def _draw_end(session_id: str) -> datetime | None:
+    if not st.checkbox("Stop sharing on a date", value=True, key=f"shared:ends:{session_id}"):
+        return None
+    today = browser.find_today()
+    last = today + timedelta(_DAYS)
+    key = f"shared:until:{session_id}"
+    chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
+    day, zone = browser.spell_day(chosen), browser.name_zone()
+    st.caption(f"A link that you create now works until midnight at the end of {day}, your time ({zone}).")
+    return browser.end_day(chosen)
+
+
+def _draw_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
+    address = write_link(link.id)
+    with st.container(border=True, key=f"shared:link:{link.id}"):
+        with parts.hide_other_button(f"shared:{link.id}"):
+            st.code(address, language=None, wrap_lines=True)
+        st.caption(_describe(link))
+        browser.draw_reach(is_admin=caller.role == "admin")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            parts.draw_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
+            draw_action("Update", _renew, caller, link.id, key=f"shared:update:{link.id}", kind="secondary")
+            _draw_revoke(caller, link)
+
+
+def _draw_revoke(caller: Caller, link: SharedChat) -> None:
+    draw_action("Revoke", _revoke, caller, link.id, key=f"shared:revoke:{link.id}", kind="secondary")
+
+
+@bind_to_caller
+def _revoke(caller: Caller, key: str) -> None:
+    with bridge.keep_refusals(_REFUSED_chat_links):
+        bridge.ask(shared_chats.revoke_link, caller, key)
+        st.session_state[_REVOKED] = True
+
+
+def _tell_changes() -> None:
+    """What came of the button that was pressed last."""
+    bridge.draw_kept(_REFUSED_chat_links)
+    if st.session_state.pop(_REVOKED, False):
+        st.success("The link no longer works.", icon=":material/link_off:")
+
+
+@bind_to_caller
+def _renew(caller: Caller, key: str) -> None:
+    with bridge.keep_refusals(_REFUSED_chat_links):
+        bridge.ask(shared_chats.renew_link, caller, key)
+
+
+def _describe(link: SharedChat) -> str:
+    end = link.expires_at
+    until = "no expiry" if end is None else f"until {browser.spell_day(browser.find_last_day(end))}"
+    if link.is_expired:
+        until = "expired"
+    size = words.count(link.messages, "message")
+    newest = f"the newest {size}" if link.is_cut else size
+    return words.join((newest, f"as of {browser.write_moment(link.created_at)}", until))
+
+
+def draw_own_links(caller: Caller) -> None:
+    """All that this person shares, a page at a time."""
+    _tell_changes()
+
+    def find(searched: str, offset: int) -> ListPage[SharedChat]:
+        found = bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset)
+        return ListPage(found.shown, found.count)
+
+    empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
+    draw_list(_NAME, "Search shared chats", find, partial(_draw_own, caller), empty=empty)
+
+
+def _draw_own(caller: Caller, links: Sequence[SharedChat]) -> None:
+    for link in links:
+        with st.container(border=True, key=f"shared:own:{link.id}"):
+            title = words.escape(link.title or "Untitled")
+            st.markdown(f"**{title}**  \n:small[:gray[{words.escape(link.flow_id)} · {_describe(link)}]]")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                parts.draw_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
+                _draw_revoke(caller, link)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
+
+    `overrides` apply to what is said here. `is_draft`: `wired` is the caller's draft, and not what is saved.
+    """
+
+    caller: Caller
+    wired: WiredFlow
+    session_id: str
+    sees_inside: bool = False
+    overrides: FieldValues = field(default_factory=dict)
+    offers_code: bool = False
+    is_draft: bool = False
+
+
+def name_flow(wired: WiredFlow) -> str:
+    """The flow's name on this page: the shareable playground may have a title of its own."""
+    return (wired.flow.chat.title if read_shared_flow() is not None else None) or wired.name
+
+
+def find_session(flow_id: str) -> str:
+    """The id in the address, else a new one that is kept once something is said in it."""
+    named = st.query_params.get("session", "")
+    if named and len(named) <= SESSION_ID_CHARS:
+        return named
+    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), str(uuid.uuid4()))
+    return fresh
+
+
+def keep_in_address(conversation: Conversation, session_id: str) -> None:
+    """Puts what was begun on the page into the address; the next new conversation gets another id."""
+    if st.query_params.get("session") != session_id:
+        st.query_params["session"] = session_id
+    st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
+
+
+def begin_new(flow_id: str) -> None:
+    """The next thing said is the first of a conversation of its own."""
+    st.query_params.pop("session", None)
+    st.session_state.pop(_make_fresh_key(flow_id), None)
+
+
+def _make_fresh_key(flow_id: str) -> str:
+    return f"chat:draft:{flow_id}"
+
+
+def rename(flow_id: str, session_id: str, title: str) -> None:
+    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    st.dialog("Rename", on_dismiss="rerun")(_draw_title)(flow_id, session_id, title)
+
+
+def _draw_title(flow_id: str, session_id: str, before: str) -> None:
+    with st.form(f"sessions:rename:{session_id}", border=False):
+        title = st.text_input(
+            "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
+        )
+        with st.container(horizontal=True):
+            is_wanted = st.form_submit_button("Save", type="primary")
+            if st.form_submit_button("Cancel", key="rename:no"):
+                st.rerun()
+        if is_wanted and title.strip():
+            bridge.write(
+                require_visitor(),
+                conversations.rename_session,
+                flow_id=flow_id,
+                session_id=session_id,
+                title=title,
+            )
+            st.rerun()
+
+
+def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
+    """Asks before these go, by their ids."""
+    title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
+    st.dialog(title, on_dismiss="rerun")(_ask_before_deleting)(flow_id, sessions)
+
+
+def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
+    them = "Its messages are" if len(sessions) == 1 else "Their messages are"
+    st.write(f"{them} deleted for good.")
+    if draw_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
+        caller = require_visitor()
+        for session_id in sessions:
+            bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
+        stop_selecting(flow_id)
+        if st.query_params.get("session") in sessions:
+            begin_new(flow_id)
+        st.rerun()
+
+
+def stop_selecting(flow_id: str) -> None:
+    """The list shows lines again, none of them ticked."""
+    st.session_state.pop(make_state_key(flow_id), None)
+
+
+def make_state_key(flow_id: str) -> str:
+    """Where the list of this flow keeps what it shows."""
+    return f"sessions:state:{flow_id}"
+
 
 _REFUSED = "chat:menu:refused"
 
@@ -29,7 +314,7 @@ def draw_chat_menu(caller: Caller, wired: WiredFlow) -> None:
         format_func=mark_gone,
     )
     follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_REFUSED)
-    failure.draw_kept(_REFUSED)
+    bridge.draw_kept(_REFUSED)
 
 
 def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
@@ -43,15 +328,15 @@ def follow_entry(
 ) -> None:
     """Does what was chosen, None for nothing; what was refused is kept for `failure.draw_kept`, under that key."""
     if chosen == "Rename":
-        session_changes.rename(flow_id, session_id, title)
+        rename(flow_id, session_id, title)
     elif chosen == "Delete":
-        session_changes.delete(flow_id, (session_id,), noun)
+        delete(flow_id, (session_id,), noun)
     elif chosen == "Export":
-        chat_files.open_export(flow_id, session_id, noun)
+        open_export(flow_id, session_id, noun)
     elif chosen == "Share":
-        chat_links.open_sharing(flow_id, session_id)
+        open_sharing(flow_id, session_id)
     elif chosen:
         is_pinned = chosen == "Pin"
-        with failure.keep_refusals(refused):
+        with bridge.keep_refusals(refused):
             bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
         st.rerun()

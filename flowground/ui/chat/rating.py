@@ -4,8 +4,8 @@ import streamlit as st
 
 from flowground.access.feedback import RatedPlace, explain, find_rating
 from flowground.store.runs.feedback import REASON_CHARS, Rating, RatingLabel
-from flowground.ui.page import bridge, failure
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page import bridge
+from flowground.ui.page.bridge import require_visitor
 
 LABELS: dict[RatingLabel, str] = {
     "wrong": "Wrong",
@@ -24,7 +24,7 @@ _TOLD = (
 
 def open_reason(place: RatedPlace) -> None:
     """For an answer that was rated just now, or before."""
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         found = bridge.ask(find_rating, require_visitor(), place)
         if found is not None:  # else it was taken back before this was drawn
             title = "What was good about this answer?" if found.value == "good" else "What was wrong with this answer?"
@@ -56,7 +56,7 @@ def _draw_reason(place: RatedPlace, found: Rating) -> None:
         is_sent = st.form_submit_button("Send", type="primary")
     if is_sent:
         caller = require_visitor()
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             bridge.ask(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
             st.toast("Thank you.", icon=":material/check:", duration=2)
             if chosen or reason:

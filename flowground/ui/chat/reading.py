@@ -5,14 +5,13 @@ from typing import Any
 import streamlit as st
 
 from flowground.access import shared_chats
-from flowground.assets import find_asset
-from flowground.caller import Caller
-from flowground.citations import describe_kept
-from flowground.messages import mend
+from flowground.core.caller import Caller
+from flowground.core.citations import describe_kept
+from flowground.core.messages import join_surrogates
 from flowground.store.runs.shared_chats import SharedMessage
+from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.keys import make_key
-from flowground.ui.page.paging import draw_pages, find_in_pages
+from flowground.ui.page.parts import draw_pages, find_in_pages, make_key
 from flowground.ui.shell import opening
 
 _MARKS = {
@@ -100,4 +99,4 @@ def _write(message: SharedMessage) -> dict[str, Any]:
     empty = "" if message.text.strip() else "The answer is empty."
     mark = "" if message.role == "user" else _MARKS.get(message.state) or _CUT.get(message.finish_reason or "", empty)
     kept = describe_kept(message.text, message.passages)
-    return {"role": message.role, "text": mend(message.text), "mark": mark} | kept
+    return {"role": message.role, "text": join_surrogates(message.text), "mark": mark} | kept

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access import flow_files
 from flowground.access.insides import FlowInside
-from flowground.caller import Caller
-from flowground.errors import Problem
-from flowground.ui.page import bridge, browser, copying, failure, words
-from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import Problem
+from flowground.flows.wiring import WiredFlow
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.parts import draw_action
 from flowground.ui.shell.new_flow import READ_ONLY
 from flowground.ui.sign_in import sign_in
-from flowground.wiring import WiredFlow
 
 _MODE = "edit"
 _HEIGHT = 460
@@ -80,7 +80,7 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
         if not sign_in.ask_owner_code(key="edit:code"):
             return
         caller = require_visitor()
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)
         is_read_only = not flow_files.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
@@ -105,7 +105,7 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
             draw_action("Close", _close, key="edit:close")
             _draw_state(wired, problems, is_changed=is_changed)
             if is_read_only:
-                copying.draw_copy(editing.content.decode(), what="the text", key="edit")
+                parts.draw_copy(editing.content.decode(), what="the text", key="edit")
                 st.download_button("Download", editing.content, inside.file, "application/yaml", on_click="ignore")
 
 

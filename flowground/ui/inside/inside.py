@@ -3,27 +3,300 @@ that file in a field, for who may write it.
 
 Its code is in frontend/src/inside.js. The steps come over the socket of the person's own conversation. The file is read
 anew while the page is open.
+
+A flow file's text as it is shown: its lines, or of a long one the beginning and what stands around its mistakes.
+
+The tests of a flow, for its authors: what came of them last, and a button that runs them.
+
+A flow as a picture: Mermaid's text, made from its references.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from flowground.access import insides
 from flowground.access.insides import FlowInside
-from flowground.caller import SESSION_ID_CHARS, Caller
-from flowground.errors import FlowNotFound, Problem
-from flowground.flow_picture import MOST_DRAWN, draw_picture, name_component
+from flowground.app import flow_tests, runtime
+from flowground.app.expectations import write_differences
+from flowground.components.base import Component
+from flowground.components.io import input_kind, output_kind
+from flowground.core.caller import SESSION_ID_CHARS, Caller
+from flowground.core.errors import FlowNotFound, Problem
+from flowground.core.words import cut, fold
+from flowground.flows.flow import FlowTestOutcome, FlowTestReport
+from flowground.flows.graph import Reference
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import session_lists
 from flowground.ui.inside import editing
-from flowground.ui.inside.file_lines import write_file
-from flowground.ui.inside.tests import draw_tests
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.keys import make_component, make_key
+from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.parts import make_component, make_key
 from flowground.ui.shell import opening
-from flowground.wiring import WiredFlow
+
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""As YAML counts lines."""
+MOST_LINES = 2_000
+MOST_CHARS = 300_000
+"""Of a file that is shown whole; a longer one begins with as much of it."""
+_LINE_CHARS = 1_000
+_AROUND = 4
+"""Lines before and after a mistake behind that."""
+MOST_MISTAKES = 100
+_WORD = re.compile(r"\$\{[^{}]*\}|[^\s,:\]}]*")
+_NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
+    """`parts` are stretches of lines, each from its `start` on, of `count` lines in all; `mistakes` by their places."""
+    lines = _BREAK.split(text)
+    if lines[-1] == "":
+        lines.pop()
+    shown = problems[:MOST_MISTAKES]
+    wanted = {*range(_count_whole(lines)), *_list_around(shown, len(lines))}
+    return {
+        "count": len(lines),
+        "parts": [
+            {"start": first + 1, "lines": [_write_line(line) for line in lines[first:end]]}
+            for first, end in _find_stretches(wanted)
+        ],
+        "mistakes": [_write_mistake(problem, lines) for problem in shown],
+        "more": len(problems) - len(shown),
+    }
+
+
+def _count_whole(lines: Sequence[str]) -> int:
+    """How many are shown from the beginning on."""
+    left = MOST_CHARS
+    for number, line in enumerate(lines[:MOST_LINES]):
+        left -= min(len(line), _LINE_CHARS) + 1
+        if left < 0:
+            return number
+    return min(len(lines), MOST_LINES)
+
+
+def _list_around(problems: Iterable[Problem], count: int) -> Iterable[int]:
+    for line in {problem.line - 1 for problem in problems}:
+        yield from range(max(0, line - _AROUND), min(count, line + _AROUND + 1))
+
+
+def _find_stretches(wanted: Iterable[int]) -> list[tuple[int, int]]:
+    """Begin and end of each row of numbers without a gap."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(wanted):
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def _write_line(line: str) -> str:
+    short = line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]} …"
+    return _NO_CHARACTER.sub("\ufffd", short)
+
+
+def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
+    """`length` is that of the words which it is about, as far as they stand there."""
+    line = lines[problem.line - 1] if problem.line <= len(lines) else ""
+    here = line[problem.column - 1 :]
+    value = problem.value or ""
+    found = None if value and here.startswith(value) else _WORD.match(here)
+    word = found.group() if found else value
+    hint = f"Did you mean `{problem.suggestion}`?" if problem.suggestion else ""
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "length": max(1, min(len(word), _LINE_CHARS)),
+        "text": problem.message,
+        "hint": hint,
+        "is_warning": problem.is_warning,
+    }
+
+
+_NONE = "No tests yet. Use *Make it a test* under an answer in the playground."
+
+_MOST_FAILED = 20
+"""Of which the differences are shown."""
+
+
+@st.fragment
+def draw_tests(wired: WiredFlow) -> None:
+    """For who sees the inside of the flow; nothing for others."""
+    caller = require_visitor()
+    if not caller.sees_inside:
+        return
+    with st.container(key="tests", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.header("Tests", anchor=False, width="content")
+            label = "Run the tests" if len(wired.flow.tests) > 1 else "Run the test"
+            is_wanted = bool(wired.flow.tests) and st.button(label, icon=":material/play_arrow:", key="tests:run")
+        if not wired.flow.tests:
+            st.caption(_NONE)
+            return
+        with bridge.draw_refusals():
+            report = _find_tests(caller, wired, is_wanted=is_wanted)
+            _draw_report(wired, report)
+
+
+def _find_tests(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTestReport | None:
+    running = runtime.get()
+    if not is_wanted:
+        return bridge.call(flow_tests.find_report(running, caller, wired.id))
+    with st.spinner("Running the tests"):
+        return bridge.call(flow_tests.run_tests(running, caller, wired.id))
+
+
+def _draw_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
+    if report is None or report.version != wired.version:
+        says = "Not run since the server started." if report is None else "The flow has changed since they were run."
+        st.caption(f"{words.count(len(wired.flow.tests), 'test')}. {says}")
+        st.markdown("\n".join(f"- :gray[{_write_title(test.title)}]" for test in wired.flow.tests))
+        return
+    failed = [outcome for outcome in report.outcomes if not outcome.is_passed]
+    said = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
+    st.markdown(f":{'red' if failed else 'green'}[**{said}**]")
+    for outcome in failed[:_MOST_FAILED]:
+        draw_outcome(outcome)
+    if len(failed) > _MOST_FAILED:
+        st.caption(f"And {len(failed) - _MOST_FAILED} more that failed.")
+    if passed := [outcome for outcome in report.outcomes if outcome.is_passed]:
+        st.markdown("  \n".join(map(_write_outcome, passed)))
+
+
+def draw_outcome(outcome: FlowTestOutcome) -> None:
+    """One test and, where it failed, what was not as expected."""
+    st.markdown(_write_outcome(outcome))
+    if not outcome.is_passed:
+        st.code("\n".join(write_differences(outcome)), language="diff", wrap_lines=True)
+
+
+def _write_outcome(outcome: FlowTestOutcome) -> str:
+    icon = ":green[:material/check:]" if outcome.is_passed else ":red[:material/close:]"
+    place = f"line {outcome.line} · " if outcome.line else ""
+    return f"{icon} {_write_title(outcome.title)} :gray[· {place}{outcome.seconds:.2f} s]"
+
+
+def _write_title(title: str) -> str:
+    return words.escape(words.cut(" ".join(title.split())))
+
+
+MOST_DRAWN = 100
+"""Components of a picture: with more of them nobody finds anything in it."""
+_MOST_ARROWS = 250
+_MOST_TEXT = 20_000
+"""Characters; what draws takes no more (frontend/src/pictures.js)."""
+_LABEL_CHARS = 40
+_SHAPES = {"input": '[/"{}"/]', "output": '(["{}"])', "branch": '{{{{"{}"}}}}', "flow": '[["{}"]]', "": '["{}"]'}
+"""How the kinds of components look, with the label in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPicture:
+    """`mermaid` is empty where the flow is too large to be drawn; `nodes` are the components' names in it, by id."""
+
+    mermaid: str
+    nodes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrow:
+    source: str
+    port: str
+    target: str
+
+
+def draw_picture(wired: WiredFlow) -> FlowPicture:
+    """Components in the file's order and what goes from one to the next, from above to below.
+
+    An arrow with dashes is an optional reference; it has the output's name where its component gives several. A line
+    with a circle leads from an agent to its tool.
+    """
+    nodes = {name: f"n{number}" for number, name in enumerate(wired.components)}
+    arrows = _find_arrows(wired)
+    uses = dict.fromkeys((agent, tool.component) for agent, used in wired.tools.items() for tool in used)
+    tools = [f"{nodes[agent]} --o {nodes[used]}" for agent, used in uses]
+    if len(nodes) > MOST_DRAWN or len(arrows) + len(tools) > _MOST_ARROWS:
+        return FlowPicture("", nodes)
+    lines = ["flowchart TB"]
+    lines += [f"{nodes[name]}{_write_shape(wired, name)}" for name in wired.components]
+    lines += [_write_arrow(wired, nodes, arrow, is_optional=dashed) for arrow, dashed in arrows.items()]
+    lines += tools
+    text = "\n".join(lines)
+    return FlowPicture(text if len(text) <= _MOST_TEXT else "", nodes)
+
+
+def name_component(wired: WiredFlow, name: str) -> str:
+    """As pages show it, with its id where that says more: "Language Model (Refund)"."""
+    shown = wired.display_names[name]
+    return f"{shown} ({name})" if _has_other_words(name, shown) else shown
+
+
+def _find_arrows(wired: WiredFlow) -> dict[_Arrow, bool]:
+    """Each once, and whether all references that it stands for are optional."""
+    arrows: dict[_Arrow, bool] = {}
+    for target, reference in _list_references(wired):
+        arrow = _Arrow(reference.component, wired.find_port(reference), target)
+        arrows[arrow] = arrows.get(arrow, True) and reference.is_optional
+    return arrows
+
+
+def _list_references(wired: WiredFlow) -> Iterator[tuple[str, Reference]]:
+    for target in wired.components:
+        for reference in wired.list_references(target):
+            yield target, reference
+
+
+def _write_arrow(wired: WiredFlow, nodes: Mapping[str, str], arrow: _Arrow, *, is_optional: bool) -> str:
+    line = "-.->" if is_optional else "-->"
+    label = f'|"{_escape_port(arrow.port)}"|' if _is_named(wired, arrow.source, arrow.port) else ""
+    return f"{nodes[arrow.source]} {line}{label} {nodes[arrow.target]}"
+
+
+def _write_shape(wired: WiredFlow, name: str) -> str:
+    component, shown = wired.components[name], wired.display_names[name]
+    lines = [shown, *([name] if _has_other_words(name, shown) else []), *component.list_flows()]
+    return _SHAPES[_choose_shape(component)].format("<br/>".join(map(_escape, lines)))
+
+
+def _choose_shape(component: Component) -> str:
+    if input_kind(component):
+        return "input"
+    if output_kind(component):
+        return "output"
+    if component.list_flows():
+        return "flow"
+    return "branch" if component.branches else ""
+
+
+def _has_other_words(name: str, shown: str) -> bool:
+    """Whether the id has another word than what is shown: of "ChatInput" and "Chat Input" one is enough."""
+    return _fold_letters(name) != _fold_letters(shown)
+
+
+def _fold_letters(text: str) -> str:
+    return "".join(filter(str.isalnum, fold(text)))
+
+
+def _is_named(wired: WiredFlow, source: str, port: str) -> bool:
+    """Whether the output is one of several, and not what everybody takes of an input: its text."""
+    ports = list(wired.ports[source])
+    return len(ports) > 1 and not (input_kind(wired.components[source]) and port == ports[0])
+
+
+def _escape_port(text: str) -> str:
+    """On arrows Mermaid shows numbers of letters as they are written: what could mean something is left out there."""
+    return "".join(letter if letter.isalnum() or letter in " _-," else "·" for letter in cut(text, _LABEL_CHARS))
+
+
+def _escape(text: str) -> str:
+    """Letters, digits and blanks as they are, all else by its number: nothing of it means anything to Mermaid."""
+    shown = cut(" ".join(text.split()), _LABEL_CHARS)
+    return "".join(letter if letter.isalnum() or letter == " " else f"#{ord(letter)};" for letter in shown)
+
 
 _LOOK_AGAIN = 3
 """Seconds between two looks at the file."""

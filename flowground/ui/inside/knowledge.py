@@ -10,26 +10,24 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from flowground import runtime, shelving
 from flowground.access.insides import may_look
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound
-from flowground.extraction import ENDINGS, READABLE
-from flowground.files.of_knowledge import FOLDER
-from flowground.knowledge import Filters, Hit, IndexedFile, explain_unmet
-from flowground.shelving import ShownKnowledge
-from flowground.store.runs import knowledge_files
+from flowground.app import knowledge_admin, runtime
+from flowground.app.knowledge_admin import ShownKnowledge
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowNotFound
+from flowground.core.words import write_size
+from flowground.knowledge.extraction import ENDINGS, READABLE
+from flowground.knowledge.index import IndexedFile
+from flowground.knowledge.searching import Filters, Hit, explain_unmet
+from flowground.runs.files import FOLDER
+from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
-from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_last_question
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.keys import make_component, make_key
-from flowground.ui.page.paging import ListPage, draw_list
-from flowground.ui.page.reach import begin_sentence
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.parts import ListPage, begin_sentence, draw_last_question, draw_list, make_component, make_key
 from flowground.ui.people import open_row
 from flowground.ui.shell import opening
 from flowground.ui.sign_in import sign_in
-from flowground.words import write_size
 
 _LOOK_AGAIN = 2
 """Seconds between two looks at an index that is being made."""
@@ -82,7 +80,7 @@ def draw_page() -> None:
 
 def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
     try:
-        return bridge.call(shelving.list_knowledge(runtime.get(), caller, flow_id))
+        return bridge.call(knowledge_admin.list_knowledge(runtime.get(), caller, flow_id))
     except FlowNotFound:
         return None
 
@@ -107,8 +105,8 @@ def _draw_nothing(*, is_of_flow: bool) -> None:
 
 
 def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
-    with failure.draw_refusals():
-        shown = bridge.call(shelving.read_knowledge(runtime.get(), caller, *place))
+    with bridge.draw_refusals():
+        shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), caller, *place))
         st.header(words.escape(shown.name), anchor=False)
         _draw_sources(shown, is_shared=not place[0])
         _draw_state(shown)
@@ -172,7 +170,7 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     limits = runtime.get().settings.limits
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
     told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
-    told |= {"accept": ",".join(ENDINGS), "most": knowledge_files.MOST}
+    told |= {"accept": ",".join(ENDINGS), "most": files.MOST}
     key = make_key(f"knowledge:adding:{flow_id}/{name}")
     _draw_adding(key=key, data=[told], on_added_change=lambda: None)
     if filtering:
@@ -289,8 +287,8 @@ def _remove(place: tuple[str, str], file: StoredFile) -> None:
         f"**{name}**, {write_size(file.reference.size)}, is deleted, and flows find it no more. This cannot be undone."
     )
     if draw_last_question("Remove", key="knowledge:remove:yes"):
-        with failure.draw_refusals():
-            bridge.call(shelving.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
+        with bridge.draw_refusals():
+            bridge.call(knowledge_admin.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
             st.rerun()
 
 
@@ -310,8 +308,10 @@ def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[Ind
             st.caption("Enter a question first.")
         return
     pattern = (source or "").strip()
-    with failure.draw_refusals():
-        hits, words_only = bridge.call(shelving.find_passages(runtime.get(), caller, *place, question, source=pattern))
+    with bridge.draw_refusals():
+        hits, words_only = bridge.call(
+            knowledge_admin.find_passages(runtime.get(), caller, *place, question, source=pattern)
+        )
         if words_only:
             st.caption(f":orange[:material/warning: {words.write_sentence(words_only)}]")
         if not hits:
@@ -332,7 +332,7 @@ def _write_plain(hit: Hit) -> str:
 
 def _draw_left(caller: Caller) -> None:
     """For admins: what was added to a knowledge whose flow is gone, or calls it otherwise."""
-    left = bridge.call(shelving.list_left(runtime.get(), caller))
+    left = bridge.call(knowledge_admin.list_left(runtime.get(), caller))
     if not left:
         return
     st.subheader("Files that no flow reads", anchor=False)
@@ -354,8 +354,8 @@ def _delete_left(address: str, says: str) -> None:
         return
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
     if draw_last_question("Delete", key="knowledge:delete:yes"):
-        with failure.draw_refusals():
-            bridge.call(shelving.remove_left(runtime.get(), require_visitor(), address))
+        with bridge.draw_refusals():
+            bridge.call(knowledge_admin.remove_left(runtime.get(), require_visitor(), address))
             st.rerun()
 
 
@@ -370,6 +370,6 @@ def _sign(shown: ShownKnowledge) -> tuple[object, ...]:
 @st.fragment(run_every=_LOOK_AGAIN)
 def _watch(place: tuple[str, str], drawn: tuple[object, ...]) -> None:
     """Looks whether the index is further than it was drawn, and draws the page anew where it is."""
-    shown = bridge.call(shelving.read_knowledge(runtime.get(), require_visitor(), *place))
+    shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), require_visitor(), *place))
     if _sign(shown) != drawn:
         st.rerun(scope="app")

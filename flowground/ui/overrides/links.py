@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground.caller import Caller
-from flowground.errors import FlowgroundError
-from flowground.overrides import FieldValues, drop_secrets, find_changes, read_link, write_link
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowgroundError
+from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, read_link, write_link
+from flowground.flows.wiring import WiredFlow
 from flowground.ui.overrides.state import count, find_overrides_state, write_count, write_value
-from flowground.ui.page import browser, copying, failure, words
-from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller
-from flowground.wiring import WiredFlow
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller
+from flowground.ui.page.parts import draw_action
 
 _PARAMETER = "overrides"
 """What a link to the playground calls them in its address."""
@@ -24,12 +24,12 @@ _LONG = 80
 def draw_link(wired: WiredFlow, values: FieldValues) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
-    with menu, failure.draw_refusals():
+    with menu, bridge.draw_refusals():
         query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
         st.caption("For authors: whoever opens the link sees these overrides, and accepts them before they apply.")
         link = f"{browser.find_base_url()}/playground?{query}"
-        with copying.hide_other_button(f"link:{wired.id}"):
-            copying.draw_copy(link, what="the link", key=f"overrides:{wired.id}")
+        with parts.hide_other_button(f"link:{wired.id}"):
+            parts.draw_copy(link, what="the link", key=f"overrides:{wired.id}")
             st.code(link, language=None, wrap_lines=True)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from flowground.caller import Caller
-from flowground.errors import FlowgroundError
-from flowground.fields.policy import FieldPolicy
-from flowground.fields.values import read_typed
-from flowground.overrides import FieldValues, find_changes
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowgroundError
+from flowground.core.words import show
+from flowground.flows.field_values import read_typed
+from flowground.flows.fields import FieldPolicy
+from flowground.flows.tweaks import FieldValues, find_changes
+from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import words
-from flowground.wiring import WiredFlow
-from flowground.words import show
 
 _SHOWN = 160
 

@@ -6,14 +6,14 @@ from typing import Any, Literal, assert_never
 
 import streamlit as st
 
-from flowground.caller import Caller
-from flowground.fields.policy import FieldPolicy, Widget
-from flowground.overrides import FieldValues
+from flowground.core.caller import Caller
+from flowground.flows.fields import FieldPolicy, Widget
+from flowground.flows.tweaks import FieldValues
+from flowground.flows.wiring import WiredFlow
 from flowground.ui.overrides import links
 from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
-from flowground.ui.page.actions import draw_action
-from flowground.wiring import WiredFlow
+from flowground.ui.page.parts import draw_action
 
 _EXACT = 2**53 - 1
 """The largest number that a browser can hold to the last digit."""

@@ -1,15 +1,20 @@
-"""What the visitor's browser tells: where it found the app, its clock, its own name."""
+"""What the visitor's browser tells: where it found the app, its clock, its own name.
+
+Drafts that this browser keeps for people (frontend/src/chat/page.js), and when they go.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.app import runtime
+from flowground.core.caller import Owner
+from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import words
-from flowground.wiring import WiredFlow
 
 PAGES = runtime.APP_FOLDER / "pages"
 """For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
@@ -130,3 +135,21 @@ def write_name(agent: str | None) -> str:
     if browser is None:
         return words.cut(agent, _CHARS)
     return f"{browser} on {system}" if system else browser
+
+
+_PREFIX = "flowground:draft:"
+
+
+def name_person(owner: Owner) -> str:
+    """Whose drafts they are, in the browser: tells nothing of them."""
+    return blake2b(str(owner).encode(), digest_size=8).hexdigest()
+
+
+def write_forgetting(keep: Owner | None = None) -> str:
+    """JavaScript, one expression, that deletes all drafts but those of `keep`. It never fails."""
+    kept = f"{_PREFIX}{name_person(keep)}:" if keep else ""
+    is_other = f'name.startsWith("{_PREFIX}")' + (f' && !name.startsWith("{kept}")' if kept else "")
+    return (
+        "(() => { try { for (const name of Object.keys(localStorage)) "
+        f"if ({is_other}) localStorage.removeItem(name); }} catch {{ /* it keeps nothing */ }} }})()"
+    )

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from flowground import runtime
-from flowground.errors import FlowgroundError
-from flowground.sign_in.roster import find_name
+from flowground.access.roster import find_name
+from flowground.app import runtime
+from flowground.core.errors import FlowgroundError
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge
 

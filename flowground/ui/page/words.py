@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from flowground.messages import Usage, mend
-from flowground.words import count as count
-from flowground.words import cut as cut
-from flowground.words import fold as fold
-from flowground.words import has_words as has_words
-from flowground.words import round_seconds as round_seconds
+from flowground.core.messages import Usage, join_surrogates
+from flowground.core.words import count as count
+from flowground.core.words import cut as cut
+from flowground.core.words import fold as fold
+from flowground.core.words import has_words as has_words
+from flowground.core.words import round_seconds as round_seconds
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
 _BARE_ADDRESS = re.compile(r"(https?:|www)(?=//|\.)", re.IGNORECASE)
@@ -17,7 +17,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 
 def escape(text: str) -> str:
     """The text with all Markdown taken as it stands, and no address in it a link."""
-    return _escape_line(" ".join(mend(text).split()))
+    return _escape_line(" ".join(join_surrogates(text).split()))
 
 
 def _escape_line(text: str) -> str:
@@ -26,7 +26,7 @@ def _escape_line(text: str) -> str:
 
 def write_sentence(text: str) -> str:
     """What an error says: what stands in backticks is code, all else is plain."""
-    parts = _CODE.split(" ".join(mend(text).split()))
+    parts = _CODE.split(" ".join(join_surrogates(text).split()))
     return "".join(f"`{part}`" if number % 2 else _escape_line(part) for number, part in enumerate(parts))
 
 

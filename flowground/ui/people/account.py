@@ -1,30 +1,34 @@
-"""A member's own account: password, sign-ins, tokens, and what is kept of them."""
+"""A member's own account: password, sign-ins, tokens, and what is kept of them.
+
+Every application token in force, for admins: people's own, and the organization's, which nobody else sees.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access import account, application_tokens
-from flowground.caller import Caller
-from flowground.sign_in.roster import NAME_CHARS
+from flowground.access.roster import NAME_CHARS, find_name
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.words import write_size
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.people.tokens import StoredToken
+from flowground.store.people.tokens import ORGANIZATION, StoredToken
 from flowground.store.runs.files import StoredFile
 from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
-from flowground.ui.page import bridge, browser, drafts, failure, words
-from flowground.ui.page.actions import draw_action, draw_last_question
-from flowground.ui.page.caller import bind_to_caller, read_address, require_visitor
-from flowground.ui.page.paging import PAGE, ListPage, draw_list
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import bind_to_caller, read_address, require_visitor
+from flowground.ui.page.names import read_names
+from flowground.ui.page.parts import PAGE, ListPage, draw_action, draw_last_question, draw_list
 from flowground.ui.people import open_row
-from flowground.ui.sign_in import session
+from flowground.ui.sign_in import sign_in
 from flowground.ui.sign_in.sign_in import draw_new_password
-from flowground.words import write_size
 
 MY_DATA = "/session/my-data"
-"""The route in flowground/web/session_routes.py."""
+"""The route in flowground/web/routes.py."""
 FILE = "/file/download"
-"""The route in flowground/web/page_files.py."""
+"""The route in flowground/web/routes.py."""
 _REFUSED = "account:refused"
 _DELETED = "account:deleted"
 """Whether the conversations were just deleted, and this browser's drafts have to go too."""
@@ -37,9 +41,9 @@ def draw_password(caller: Caller) -> None:
         is_sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Changing your password signs you out on all other devices.")
     if is_sent:
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             bridge.ask(account.change_password, caller, old, new, address=read_address())
-            session.sign_in_browser(caller.id)
+            sign_in.sign_in_browser(caller.id)
 
 
 def draw_names(caller: Caller) -> None:
@@ -65,7 +69,7 @@ def draw_names(caller: Caller) -> None:
 
 def draw_sign_ins(caller: Caller) -> None:
     """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
-    failure.draw_kept(_REFUSED)
+    bridge.draw_kept(_REFUSED)
 
     def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
         return ListPage(*bridge.ask(account.find_sign_ins, caller, searched, limit=PAGE, offset=offset))
@@ -119,19 +123,19 @@ def draw_files(caller: Caller) -> None:
 
 @bind_to_caller
 def _delete_file(caller: Caller, key: str) -> None:
-    with failure.keep_refusals(_REFUSED):
+    with bridge.keep_refusals(_REFUSED):
         bridge.ask(account.delete_file, caller, key)
 
 
 @bind_to_caller
 def _sign_out(caller: Caller, sign_in_id: str) -> None:
-    with failure.keep_refusals(_REFUSED):
+    with bridge.keep_refusals(_REFUSED):
         bridge.ask(account.sign_out, caller, sign_in_id)
 
 
 def draw_data() -> None:
     if st.session_state.pop(_DELETED, False):
-        st.html(f"<script>{drafts.write_forgetting()}</script>", unsafe_allow_javascript=True)
+        st.html(f"<script>{browser.write_forgetting()}</script>", unsafe_allow_javascript=True)
     st.markdown("Everything stored about you, conversations included, as one JSON file.")
     with st.container(horizontal=True):
         st.link_button("Download my data", MY_DATA, icon=":material/download:", key="account:data")
@@ -143,8 +147,31 @@ def draw_data() -> None:
 def _delete() -> None:
     st.write("Those with every flow, and those of your tokens. This cannot be undone.")
     if draw_last_question("Delete all", key="account:delete:yes"):
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{words.count(count, 'conversation')} deleted.")
             st.session_state[_DELETED] = True
             st.rerun()
+
+
+_REFUSED_tokens_of_all = "organization:tokens:refused"
+
+
+def draw_all_tokens(caller: Caller) -> None:
+    st.caption("Organization tokens were created from the command line or before the first account.")
+    bridge.draw_kept(_REFUSED_tokens_of_all)
+
+    def find(searched: str, offset: int) -> ListPage[StoredToken]:
+        return ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset))
+
+    empty = "None yet. They are made in a flow's *API access*."
+    draw_list("tokens", "Search tokens", find, partial(_draw_tokens, caller), empty=empty)
+
+
+def _draw_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
+    names = read_names({token.owner for token in tokens if token.owner})
+    for token in tokens:
+        whose = find_name(names, token.owner) if token.owner else ORGANIZATION
+        facts = write_token_facts(caller, token, words.escape(f"{token.prefix}… of {whose}"))
+        with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
+            draw_revoke(caller, token, _REFUSED_tokens_of_all, key=f"organization:revoke:{token.id}")

@@ -1,18 +1,176 @@
-"""The organization's groups: made, found, filled, renamed, removed."""
+"""The organization's groups: made, found, filled, renamed, removed.
 
-from collections.abc import Sequence
+Who is in a group, and in which groups somebody is. Both are searched and paged; one press adds or removes one.
+
+Each press changes one membership and nothing else, so that of two admins who do it at once neither undoes the other's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import streamlit as st
 
-from flowground.access import groups
-from flowground.caller import Caller
-from flowground.sign_in.roster import find_name
+from flowground.access import groups, people
+from flowground.access.roster import find_name
+from flowground.core.caller import Caller
 from flowground.store.people.groups import NAME_CHARS, Group
-from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.names import read_names
-from flowground.ui.page.paging import PAGE, ListPage, draw_pages, draw_search, find_in_pages
-from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
+from flowground.store.people.members import Member
+from flowground.ui.page import bridge, words
+from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.names import name_person, read_names
+from flowground.ui.page.parts import PAGE, ListPage, NamedPage, draw_action, draw_pages, draw_search, find_in_pages
+from flowground.ui.people import draw_deed, draw_menu, open_row
+
+_ROWS = 8
+_OFFERED = 6
+_REFUSED = "memberships:refused"
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipEditor:
+    """Those that belong together already, and the others; both are given what is searched, the first an offset too.
+
+    `change(id, is_added)` is done by a press. The words stand over the two lists, and where the first is empty.
+    """
+
+    name: str
+    search: str
+    inside: str
+    empty: str
+    outside: str
+    find_inside: Callable[[str, int], NamedPage]
+    find_outside: Callable[[str], NamedPage]
+    change: Callable[[str, bool], None]
+
+
+@dataclass(slots=True)
+class _Offered:
+    """What the dialog offers to add, in the order in which it came there, and what of it was added since."""
+
+    searched: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
+
+
+def draw_members(group: Group) -> None:
+    """The people of a group, and a way to find others for it."""
+    caller = require_visitor()
+
+    def find_inside(searched: str, offset: int) -> NamedPage:
+        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
+        known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
+        return ListPage([(key, find_name(known, key)) for key in ids], count)
+
+    def find_outside(searched: str) -> NamedPage:
+        found = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_OFFERED)
+        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+
+    _draw_sides(
+        MembershipEditor(
+            f"group:{group.id}",
+            "Search people",
+            "In the group",
+            "Nobody yet",
+            "Add people",
+            find_inside,
+            find_outside,
+            lambda member, is_added: _change(caller, group.id, member, is_added),
+        ),
+    )
+
+
+@st.dialog("Groups", on_dismiss="rerun")
+def choose_groups(member: Member) -> None:
+    """The groups of a person, and a way to find others for them."""
+    caller = require_visitor()
+
+    def find_inside(searched: str, offset: int) -> NamedPage:
+        return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))
+
+    def find_outside(searched: str) -> NamedPage:
+        return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_OFFERED))
+
+    st.markdown(f"**{words.escape(name_person(member))}**")
+    _draw_sides(
+        MembershipEditor(
+            f"person:{member.id}",
+            "Search groups",
+            "In these groups",
+            "None yet",
+            "Add to a group",
+            find_inside,
+            find_outside,
+            lambda group_id, is_added: _change(caller, group_id, member.id, is_added),
+        ),
+    )
+
+
+def _name(found: Sequence[Group], count: int) -> NamedPage:
+    return ListPage([(group.id, group.name) for group in found], count)
+
+
+@bind_to_caller
+def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
+    with bridge.keep_refusals(_REFUSED):
+        changed = {"added": [member]} if is_added else {"removed": [member]}
+        bridge.ask(groups.change_members, caller, group_id, **changed)
+
+
+def _switch_side(sides: MembershipEditor, key: str, is_added: bool) -> None:
+    if offered := st.session_state.get(f"{sides.name}:offered"):
+        offered.added = offered.added | {key} if is_added else offered.added - {key}
+    sides.change(key, is_added)
+
+
+def _draw_sides(sides: MembershipEditor) -> None:
+    searched = draw_search(sides.name, sides.search, width="stretch")
+    bridge.draw_kept(_REFUSED)
+    inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
+    outside = sides.find_outside(searched)
+    if searched and not inside.count and not outside.count:
+        st.caption("No results.")
+        return
+    _draw_outside(sides, outside, searched)
+    count = f" :gray[{inside.count:,}]" if inside.count else ""
+    st.markdown(f"**{sides.inside}**{count}")
+    if not inside.count:
+        st.caption("No results" if searched else sides.empty)
+    with st.container(key="memberships:inside", gap=None):
+        for key, label in inside.shown:
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
+                st.markdown(words.escape(label), width="stretch")
+                draw_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
+    draw_pages(sides.name, searched, inside.count, number, size=_ROWS)
+
+
+def begin(name: str) -> None:
+    """The dialog of this name is opened: nothing was added in it yet."""
+    st.session_state.pop(f"{name}:offered", None)
+
+
+def _draw_outside(sides: MembershipEditor, outside: NamedPage, searched: str) -> None:
+    """What was just added stays in its place, where another press takes it back: nothing slides under the pointer."""
+    offered: _Offered = st.session_state.get(f"{sides.name}:offered", _Offered())
+    if offered.searched != searched:
+        offered = _Offered(searched)
+    addable = dict(outside.shown)
+    offered.labels = {key: name for key, name in offered.labels.items() if key in addable or key in offered.added}
+    offered.labels |= addable
+    st.session_state[f"{sides.name}:offered"] = offered
+    if not offered.labels:
+        return
+    st.markdown(f"**{sides.outside}**")
+    with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
+        for key, label in offered.labels.items():
+            is_out, name = key in addable, words.escape(label)
+            icon = "add" if is_out else "check"
+            draw_action(
+                name, _switch_side, sides, key, is_out, key=f"memberships:add:{key}", icon=icon, kind="secondary"
+            )
+    if outside.count > len(outside.shown):
+        more = outside.count - len(outside.shown)
+        st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
+
 
 _NAMED = 8
 
@@ -28,7 +186,7 @@ def draw_groups(caller: Caller) -> None:
         st.space("stretch")
         searched = draw_search("groups", "Search groups")
     if is_sent:
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             bridge.ask(groups.add, caller, name)
     page, number = find_in_pages(
         "groups",
@@ -53,7 +211,7 @@ def _draw_row(group: Group, named: Sequence[str]) -> None:
         is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
         chosen = draw_menu(["Remove"], key=f"groups:more:{group.id}")
     if is_edited:
-        memberships.begin(f"group:{group.id}")
+        begin(f"group:{group.id}")
         _edit(group)
     elif chosen == "Remove":
         _remove(group)
@@ -69,7 +227,7 @@ def _edit(group: Group) -> None:
         is_sent = st.form_submit_button("Rename")
     if is_sent:
         bridge.change(groups.rename, require_visitor(), group.id, name)
-    memberships.draw_members(group)
+    draw_members(group)
 
 
 @st.dialog("Remove the group?")

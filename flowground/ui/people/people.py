@@ -11,19 +11,28 @@ import streamlit as st
 
 from flowground.access import Access, groups, people
 from flowground.access.people import find_people
-from flowground.caller import Caller, Role
-from flowground.sign_in.roster import NAME_CHARS
+from flowground.access.roster import NAME_CHARS
+from flowground.core.caller import Caller, Role
+from flowground.core.words import list_names
 from flowground.store.people.members import Member
-from flowground.store.people.password_links import PasswordLink
-from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.name_fields import draw_names, empty_names
+from flowground.store.people.sign_ins import BrowserSignIn, PasswordLink
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.one_time_link import close_done, draw_one_time_link
-from flowground.ui.page.paging import PAGE, ListPage, draw_list, draw_pages, draw_search, find_in_pages
-from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
-from flowground.words import list_names
+from flowground.ui.page.parts import (
+    PAGE,
+    ListPage,
+    close_done,
+    draw_list,
+    draw_names,
+    draw_one_time_link,
+    draw_pages,
+    draw_search,
+    empty_names,
+    find_in_pages,
+)
+from flowground.ui.people import draw_deed, draw_menu, open_row
+from flowground.ui.people import groups as memberships
 
 _ROLES: dict[Role, str] = {
     "member": "Chats with what is shared with them.",
@@ -109,7 +118,7 @@ def _invite() -> None:
         role = _draw_roles("member", key="person:invite:role")
         is_sent = st.button("Make the invitation", type="primary", key="person:invite:make")
     if is_sent:
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
             _draw_link(*made, again=partial(empty_names, _NAMES))
@@ -131,7 +140,7 @@ def _make_link(member: Member) -> None:
         st.write(f"A new invitation for {name}. Any earlier link stops working.")
     if not st.button("Make the link", type="primary", key="person:link"):
         return
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         if member.has_password or member.source == "config":
             made = bridge.ask(people.reset_password, require_visitor(), member.id)
         else:

@@ -1,21 +1,26 @@
 """What people say of a flow's answers, as its owners read it: filtered, newest first, a page at a time.
 
 What people wrote is drawn as it stands, never as Markdown.
+
+How a flow is used, as its owners see it: numbers, a bar a day, and what failed.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial
+from html import escape
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access import feedback
-from flowground.caller import Caller, Owner
-from flowground.errors import explain_failure
-from flowground.sign_in.roster import find_name
+from flowground.access.roster import find_name
+from flowground.app import runtime
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import explain_failure
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs.feedback import (
     MOST_COUNTED,
     SHOWN_CHARS,
@@ -26,13 +31,13 @@ from flowground.store.runs.feedback import (
     RatingValue,
 )
 from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
 from flowground.ui.chat.rating import LABELS
-from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_action, open_scheduled, schedule_dialog
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.names import read_names
+from flowground.ui.page.parts import draw_action, open_scheduled, schedule_dialog
 from flowground.ui.shell import opening
-from flowground.wiring import WiredFlow
 
 _ADDRESS = "/export/feedback"
 """The route in flowground/web/sent_files.py."""
@@ -63,7 +68,7 @@ def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
     """Filters, and the page of the list that is shown."""
     places: list[FeedbackPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
     only = _draw_filters(wired, places)
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
         _draw_count(wired, count, only, _write_values(caller, wired, only) if count else "")
@@ -141,7 +146,7 @@ def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], n
 @st.dialog("Conversation", width="large")
 def open_conversation(wired: WiredFlow, message_id: str) -> None:
     """Up to the answer that was rated, where it is still shared; nothing can be said in it."""
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         shared = bridge.ask(feedback.read_conversation, require_visitor(), wired.id, message_id)
         if shared is None:
             st.info("This conversation is not shared any more.")
@@ -186,3 +191,73 @@ def _name_owner(text: str, names: Mapping[str, str]) -> str:
 
 def _write_count(count: int) -> str:
     return f"{count:,}+" if count == MOST_COUNTED else f"{count:,}"
+
+
+_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
+
+
+def draw_usage(caller: Caller, wired: WiredFlow) -> None:
+    """Of the days that are chosen, today being the last."""
+    days = _PERIODS[st.selectbox("Time", list(_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
+    since = browser.begin_day() - timedelta(days=days - 1)
+    with bridge.draw_refusals():
+        found = bridge.ask(feedback.sum_usage, caller, wired.id, since=since, days=days)
+        if not found.runs:
+            st.caption("No runs in this period.")
+            return
+        st.caption("All runs, including yours.")
+        _draw_numbers(found)
+        st.caption("Includes every run that started. Rejected requests are not counted.")
+        _draw_days(found.days, browser.find_day(since))
+        _draw_failures(found.failures)
+        if found.is_cut:
+            st.caption(f"Only the newest {MOST:,} runs are counted.")
+
+
+def _draw_numbers(found: FlowUsage) -> None:
+    numbers = {
+        "Runs": f"{found.runs:,}",
+        "By programs": f"{found.by_programs:,}",
+        "People": f"{found.people:,}",
+        "Without signing in": f"{found.visitors:,}" if found.visitors else "",
+        "Failed": f"{found.failed / found.runs * 100:.3g} %",
+        "Tokens": f"{found.input_tokens + found.output_tokens:,}",
+        "Cost": "" if found.cost is None else f"{found.cost:,.2f}",
+    }
+    with st.container(horizontal=True, gap="medium", key="usage:numbers"):
+        for label, value in numbers.items():
+            if value:
+                st.metric(label, value, width="content")
+
+
+def _draw_days(days: Sequence[UsedDay], first: date) -> None:
+    most = max(day.runs for day in days)
+    bars = []
+    for number, day in enumerate(days):
+        when = browser.spell_day(first + timedelta(days=number))
+        said = f"{when}: {words.count(day.runs, 'run')}" + (f", {day.failed:,} failed" if day.failed else "")
+        bars.append(
+            f'<div role="listitem" title="{escape(said)}"><span class="fg-unseen">{escape(said)}</span>'
+            f'<i style="height:{day.runs / most * 100:.4g}%"><b style="height:{_share(day) * 100:.4g}%"></b></i></div>'
+        )
+    foot = (browser.spell_day(first), f"Most on one day: {most:,}", browser.spell_day(browser.find_today()))
+    st.subheader("Runs a day", anchor=False)
+    st.html(
+        f'<div class="fg-bars" role="list">{"".join(bars)}</div>'
+        f'<div class="fg-bars-foot">{"".join(f"<span>{said}</span>" for said in foot)}</div>'
+    )
+
+
+def _share(day: UsedDay) -> float:
+    return day.failed / day.runs if day.runs else 0.0
+
+
+def _draw_failures(failures: Sequence[FailureCount]) -> None:
+    if not failures:
+        return
+    st.subheader("Errors", anchor=False)
+    rows = [
+        f"| {one.code.replace('_', ' ').capitalize()} | {one.runs:,} | {browser.write_moment(one.last_at)} |"
+        for one in failures
+    ]
+    st.markdown("\n".join(["| Error | Runs | Last |", "| --- | --- | --- |", *rows]))

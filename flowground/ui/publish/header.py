@@ -2,18 +2,17 @@
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access.sharing import find_shared
-from flowground.caller import Caller
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.yaml_file import write_link_color
+from flowground.flows.wiring import WiredFlow
 from flowground.ui.api_access import pane
-from flowground.ui.chat.chat_menu import draw_chat_menu
-from flowground.ui.chat.conversation import find_session
-from flowground.ui.page import actions, bridge, browser, words
-from flowground.ui.page.reach import begin_sentence, spell_reach
+from flowground.ui.chat.chat_menu import draw_chat_menu, find_session
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.parts import begin_sentence, spell_reach
 from flowground.ui.publish import publish
-from flowground.ui.shell import access_requests, mistakes
-from flowground.wiring import WiredFlow
-from flowground.yaml_file.colors import write_link_color
+from flowground.ui.shell import access_requests, opening
 
 _HEAD = "page-head"
 """Stays in reach while one reads on: frontend/src/chat.css."""
@@ -37,7 +36,7 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
         st.html(f"<style>{link} {{ color: {write_link_color(chat.accent)} !important; }}</style>")
     if not bridge.call(runtime.get().access.is_shared(wired.id)):
         st.caption(":material/lock: Not shared: only authors and admins can open this page.")
-    actions.open_scheduled(wired.id)
+    parts.open_scheduled(wired.id)
 
 
 def draw_header(caller: Caller, wired: WiredFlow) -> bool:
@@ -59,7 +58,7 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
                 publish.draw_menu(caller, wired, asking, is_shared=bool(shared))
             draw_chat_menu(caller, wired)
     _draw_description(wired)
-    actions.open_scheduled(wired.id)
+    parts.open_scheduled(wired.id)
     if asking is not None:
         access_requests.watch_requests(caller, wired, asking)
     return may_run_api
@@ -105,4 +104,4 @@ def draw_stale(caller: Caller, wired: WiredFlow) -> None:
             + "  \n".join(words.write_sentence(str(problem)) for problem in mistake.problems[:3]),
             icon=":material/history:",
         )
-        mistakes.draw_way(wired.flow.file)
+        opening.draw_way(wired.flow.file)

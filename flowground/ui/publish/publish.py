@@ -1,25 +1,78 @@
-"""The Publish menu: the shareable playground's toggle, its link, who may open it, who asks to."""
+"""The Publish menu: the shareable playground's toggle, its link, who may open it, who asks to.
+
+The shareable playground as somebody else meets it, for those who may publish it: `?as=member` and the like.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from urllib.parse import quote
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.access.sharing import count_users, publish, read_sharing
-from flowground.caller import Caller
-from flowground.errors import FlowgroundError
-from flowground.store.flows.publications import Sharing
-from flowground.ui.page import bridge, browser, copying, failure, words
-from flowground.ui.page.actions import draw_action, schedule_dialog
-from flowground.ui.page.caller import bind_to_caller, read_browser_id, require_visitor
-from flowground.ui.page.reach import begin_sentence, spell_sharing
-from flowground.ui.publish import preview, sharing
-from flowground.ui.shell import access_requests
+from flowground.access.sharing import SIGNED_OUT, SOMEBODY, count_users, look_as, publish, read_sharing
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowgroundError, NotSignedIn
+from flowground.flows.wiring import WiredFlow
+from flowground.store.publications import Sharing
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller, read_browser_id, require_visitor
+from flowground.ui.page.parts import begin_sentence, draw_action, schedule_dialog, spell_sharing
+from flowground.ui.publish import sharing
+from flowground.ui.shell import access_requests, opening
+from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
-from flowground.wiring import WiredFlow
+
+_AS = "as"
+_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
+
+
+def draw_links(wired: WiredFlow) -> None:
+    """For the Publish menu."""
+    with st.container(horizontal=True):
+        for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
+            url = f"{browser.write_share_link(wired)}?{_AS}={quote(who)}"
+            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
+
+
+def draw_preview(caller: Caller, address: str) -> None:
+    """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
+
+    Only for those who may publish the flow: to others the address means what it means without `?as=`.
+    """
+    if not (asked := st.query_params.get(_AS)) or not caller.sees_inside:
+        return
+    who = SIGNED_OUT if asked == SIGNED_OUT else SOMEBODY
+    try:
+        seen = bridge.ask(look_as, caller, address, who)
+    except NotSignedIn:
+        raise
+    except FlowgroundError:
+        return
+    _draw_banner(who, is_open=seen == "opens")
+    if seen == "opens":
+        return
+    if seen == "nothing":
+        opening.draw_nothing_here()
+    else:
+        text = "They see the sign-in form here. They learn nothing about the flow, not even that it exists."
+        opening.draw_notice("Sign in", text)
+    raise StopException
+
+
+def _draw_banner(who: str, *, is_open: bool) -> None:
+    said = "What you write is kept among your own chats." if is_open else "They do not get in."
+    with st.container(border=True, key="preview", gap="xsmall"):
+        st.markdown(f":material/visibility: **Preview** as {_NAMES[who]}. {said}")
+        draw_action("End preview", _end, key="preview:end", icon="close", kind="secondary")
+
+
+def _end() -> None:
+    """For a button."""
+    st.query_params.pop(_AS, None)
+
 
 _REFUSED = "publish:refused"
 _WISH_SECONDS = 600
@@ -27,7 +80,7 @@ _WISH_SECONDS = 600
 
 
 @dataclass(slots=True)
-class Wishes:
+class PendingShares:
     """Who turned the toggle on and still had to make the first account: the page then loads anew, with the link."""
 
     _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -50,14 +103,14 @@ class Wishes:
 
 
 @st.cache_resource(show_spinner=False)
-def _open_wishes() -> Wishes:
+def _open_pending_shares() -> PendingShares:
     """The process's one list."""
-    return Wishes()
+    return PendingShares()
 
 
-def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
+def resume_pending_share(caller: Caller, wired: WiredFlow) -> None:
     """Opens the menu, with the link in it, for who shared the flow together with their first account."""
-    if caller.kind == "member" and _open_wishes().take(read_browser_id(), wired.id):
+    if caller.kind == "member" and _open_pending_shares().take(read_browser_id(), wired.id):
         st.session_state[_make_menu_key(wired)] = True
 
 
@@ -85,27 +138,27 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
-    failure.draw_kept(_REFUSED)
+    bridge.draw_kept(_REFUSED)
     if not is_shared:
         _draw_off(caller, wired)
         return
     link = browser.write_share_link(wired)
     browser.draw_reach(is_admin=caller.role == "admin")
-    with copying.hide_other_button(f"share:{wired.id}"):
+    with parts.hide_other_button(f"share:{wired.id}"):
         st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        copying.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
+        parts.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
         _draw_settings(wired)
     _draw_summary(caller, wired)
-    preview.draw_links(wired)
+    draw_links(wired)
 
 
 def _draw_off(caller: Caller, wired: WiredFlow) -> None:
     """Whom the toggle would let in can be said before it is turned on. In local mode there is nobody to choose."""
     later = ""
     if caller.kind == "member":
-        with failure.draw_refusals():
+        with bridge.draw_refusals():
             now = bridge.ask(read_sharing, caller, wired.id)
             now = replace(now, expires_at=None) if now.is_expired else now
             if now != Sharing(is_shared=False):
@@ -121,7 +174,7 @@ def _draw_settings(wired: WiredFlow) -> None:
 
 
 def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         how = "without signing in" if now.audience == "public" else "here after signing in"
         st.caption(f"{begin_sentence(spell_sharing(now))}. They chat {how} and cannot see how it is built.")
@@ -138,7 +191,7 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     is_wanted = bool(st.session_state[key])
     if caller.kind == "local" and is_wanted:
-        _open_wishes().keep(read_browser_id(), wired.id)
+        _open_pending_shares().keep(read_browser_id(), wired.id)
         _leave_menu(wired, _ask_first_account)
         return
     if not is_wanted and (count := _count_today(caller, wired)):
@@ -164,7 +217,7 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
     )
     with st.container(horizontal=True):
         if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
-            with failure.draw_refusals():
+            with bridge.draw_refusals():
                 bridge.ask(publish, require_visitor(), wired.id, is_shared=False)
                 st.toast(f"{words.escape(wired.name)} is not shared any more.", icon=":material/check:")
                 st.rerun()
@@ -173,7 +226,7 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
 
 
 def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
-    with failure.keep_refusals(_REFUSED):
+    with bridge.keep_refusals(_REFUSED):
         bridge.ask(publish, caller, wired.id, is_shared=is_shared)
 
 
@@ -181,11 +234,11 @@ def _make_menu_key(wired: WiredFlow) -> str:
     return f"publish:menu:{wired.id}"
 
 
-def _forget_wish() -> None:
-    _open_wishes().forget(read_browser_id())
+def _drop_pending_share() -> None:
+    _open_pending_shares().forget(read_browser_id())
 
 
-@st.dialog("Share this flow", on_dismiss=_forget_wish)
+@st.dialog("Share this flow", on_dismiss=_drop_pending_share)
 def _ask_first_account(wired: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
     st.markdown(

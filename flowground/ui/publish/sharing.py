@@ -1,19 +1,282 @@
-"""With whom a flow is shared: everyone, named people and groups, or anybody; until when; the API too."""
+"""With whom a flow is shared: everyone, named people and groups, or anybody; until when; the API too.
 
-from dataclasses import replace
+Whom a flow is shared with by name: people found by a word and shown as chips, groups, and how many that makes.
+
+Nothing here grows with the organization: of many people only those are drawn who were chosen or found.
+
+An invitation to a flow: somebody new gets an account by a one-time link, and lands on that flow.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.access import groups, people
+from flowground.access.people import FoundPeople
+from flowground.access.roster import find_name
 from flowground.access.sharing import read_sharing, share
-from flowground.caller import Caller
-from flowground.store.flows.publications import Audience, Sharing
-from flowground.ui.page import bridge, browser, failure
-from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.reach import begin_sentence, spell_sharing
-from flowground.ui.publish import audience, invitation
-from flowground.wiring import WiredFlow
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.flows.wiring import WiredFlow
+from flowground.store.people.groups import Group
+from flowground.store.people.members import Member
+from flowground.store.people.sign_ins import PasswordLink
+from flowground.store.publications import Audience, Sharing
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.names import name_person
+from flowground.ui.page.parts import (
+    ListPage,
+    NamedPage,
+    begin_sentence,
+    close_done,
+    draw_names,
+    draw_one_time_link,
+    empty_names,
+    schedule_dialog,
+    spell_sharing,
+)
+
+_OFFERED = 100
+"""So many people and groups are offered in the field itself; of more, one searches."""
+_FOUND = 6
+_CHIPS = 200
+_SHOWN = 20
+_SEARCHED_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Of what one chooses: `find(words, most)` gives some, `name(ids)` says how those of them are called that are
+    there. `key` and `find_key` are the session's; `nothing` is said where a search finds none."""
+
+    label: str
+    key: str
+    find_key: str
+    placeholder: str
+    nothing: str
+    find: Callable[[str, int], NamedPage]
+    name: Callable[[Collection[str]], Mapping[str, str]]
+
+
+def draw_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
+    """The people and groups that are chosen, by id."""
+    offered = _make_people(caller, wired), _make_groups(caller, wired)
+    if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
+        st.caption("There is nobody to choose yet: authors and admins open every flow.")
+    people, chosen_groups = offered
+    return _draw_field(people, draft.members), _draw_field(chosen_groups, draft.groups)
+
+
+def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
+    """Authors and admins need not be named; who was named before stays until taken out."""
+
+    def find(searched: str, most: int) -> NamedPage:
+        found = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
+        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
+
+    return _Field(
+        "People",
+        f"sharing:people:{wired.id}",
+        f"sharing:find:{wired.id}",
+        "A name or an address",
+        "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
+        find,
+        name,
+    )
+
+
+def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
+    def find(searched: str, most: int) -> NamedPage:
+        found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
+        return ListPage([(group.id, _name_group(group)) for group in found], count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
+
+    return _Field(
+        "Groups",
+        f"sharing:groups:{wired.id}",
+        f"sharing:find_groups:{wired.id}",
+        "A group's name",
+        "No group by that name.",
+        find,
+        name,
+    )
+
+
+def _name_group(group: Group) -> str:
+    return f"{group.name} ({group.size:,})"
+
+
+def _draw_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
+    """A field with what is chosen; `before` is what was chosen when the dialog was opened."""
+    chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
+    offered = field.find("", _OFFERED)
+    if not offered.count and not chosen:
+        return frozenset()
+    is_searched = offered.count > _OFFERED
+    if is_searched:
+        _draw_search(field, chosen)
+    if len(chosen) > _CHIPS:
+        st.caption(f"{len(chosen):,} are chosen. A group is easier to keep than so many names.")
+        return frozenset(chosen)
+    names = dict(field.name(chosen)) | ({} if is_searched else dict(offered.shown))
+    options = sorted({*names, *chosen}, key=lambda one: find_name(names, one))
+    if field.key not in st.session_state:
+        st.session_state[field.key] = [one for one in options if one in before]
+    picked = st.multiselect(
+        field.label,
+        options,
+        format_func=lambda one: find_name(names, one),
+        key=field.key,
+        placeholder="None are chosen yet" if is_searched else f"Choose {field.label.lower()}",
+    )
+    return frozenset(picked)
+
+
+def _draw_search(field: _Field, chosen: list[str]) -> None:
+    """A field for a name; what is found is one press away from the chosen ones."""
+    searched = st.text_input(
+        f"Find {field.label.lower()}",
+        key=field.find_key,
+        type="search",
+        icon=":material/search:",
+        placeholder=field.placeholder,
+        max_chars=_SEARCHED_CHARS,
+        live=True,
+    )
+    searched = (searched or "")[:_SEARCHED_CHARS].strip()
+    if not searched:
+        return
+    found = field.find(searched, _FOUND)
+    if not found.count:
+        st.caption(field.nothing)
+    with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
+        for one, label in found.shown:
+            st.button(
+                words.escape(label),
+                icon=":material/check:" if one in chosen else ":material/add:",
+                disabled=one in chosen,
+                key=f"{field.key}:add:{one}",
+                on_click=_add,
+                args=(field.key, [*chosen, one]),
+            )
+    if found.count > len(found.shown):
+        st.caption(f"and {found.count - len(found.shown):,} more: type more of the name")
+
+
+def _add(key: str, chosen: list[str]) -> None:
+    st.session_state[key] = chosen
+
+
+def draw_openers(draft: Sharing, now: Sharing) -> None:
+    """How many people can open it like this, or could; opened, the first of them."""
+    found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_SHOWN)
+    who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
+    after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
+    label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
+    label += "" if draft.audience == "public" else " (authors and admins included)"
+    with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
+        if opened.open:
+            _draw_found(found, draft)
+
+
+def _draw_found(found: FoundPeople, draft: Sharing) -> None:
+    for member in found.shown:
+        st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
+    if found.count > len(found.shown):
+        st.caption(f"and {found.count - len(found.shown):,} more")
+
+
+def _write_reason(member: Member, draft: Sharing) -> str:
+    if member.role != "member":
+        return f"{member.role}, always"
+    if draft.audience != "people":
+        return "in your organization"
+    return "chosen" if member.id in draft.members else "in a chosen group"
+
+
+_BEGUN = "invitation:begun"
+_NAMES = "invitation:names"
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What is chosen in the dialog that led here; `go_back` opens it again with the choice."""
+
+    wired: WiredFlow
+    draft: Sharing
+    is_saved: bool
+    go_back: Callable[[WiredFlow, Sharing], None]
+
+
+def schedule_invitation(
+    wired: WiredFlow, draft: Sharing, go_back: Callable[[WiredFlow, Sharing], None], *, is_saved: bool
+) -> None:
+    """For a button in *Who can open it*: the invitation opens in its place, and leads back to it."""
+    st.session_state[_BEGUN] = _Begun(wired, draft, is_saved, go_back)
+    schedule_dialog(wired.id, partial(_open_invitation, wired))
+
+
+def _go_back() -> None:
+    """However this dialog is left, what was chosen before is there again."""
+    if begun := st.session_state.pop(_BEGUN, None):
+        schedule_dialog(begun.wired.id, partial(begun.go_back, begun.wired, begun.draft))
+
+
+@st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss=_go_back)
+def _open_invitation(wired: WiredFlow) -> None:
+    """For admins: names for the account, then the link, once."""
+    close_done(_go_back)
+    begun: _Begun = st.session_state[_BEGUN]
+    slot = st.empty()
+    with slot.container():
+        _draw_promise(wired, begun.draft, is_saved=begun.is_saved)
+        shown, name = draw_names("Name", key=_NAMES)
+        is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
+    if not is_sent:
+        return
+    with bridge.draw_refusals():
+        caller = require_visitor()
+        link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
+        slot.empty()
+        _let_in(caller, begun, link)
+        who = shown.strip() or name.strip()
+        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=partial(empty_names, _NAMES))
+
+
+def _draw_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:
+    name = words.escape(wired.name)
+    st.markdown(
+        f"They choose a password, and **{name}** opens for them{'' if draft.is_shared else ' once it is shared'}."
+    )
+    if draft.audience == "people" and not is_saved:
+        later = replace(draft, members=draft.members | {""})
+        when = "is then" if draft.is_shared else "will then be"
+        st.markdown(f"The invitation saves what you chose: **{name}** {when} {spell_sharing(later)}.")
+
+
+def _let_in(caller: Caller, begun: _Begun, link: PasswordLink) -> None:
+    """Whoever is invited is one of those who are named, where people are; a choice of these is stored with them.
+
+    The link is shown even where that is refused: it is there.
+    """
+    names_people = begun.draft.audience == "people"
+    if begun.is_saved and not names_people:
+        return
+    draft = replace(begun.draft, members=begun.draft.members | {link.member})
+    with bridge.draw_refusals():
+        if names_people and not begun.is_saved:
+            bridge.ask(share, caller, begun.wired.id, draft)
+        st.session_state[_BEGUN] = replace(begun, draft=draft, is_saved=names_people)
+
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
     "organization": ("Everyone in your organization", "Whoever can sign in here."),
@@ -32,12 +295,12 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
     `begun`: what was chosen here before, and perhaps not saved.
     """
     caller = require_visitor()
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         if not now.is_shared:
             st.caption("The flow is not shared now. This is whom the switch in *Publish* will open it to.")
         draft = _draw_choices(caller, wired, now if begun is None else replace(begun, is_shared=now.is_shared))
-        audience.draw_openers(draft, now)
+        draw_openers(draft, now)
         if now.is_shared and not now.is_expired and draft != now:
             st.warning(f"Not saved. Currently **{spell_sharing(now)}**.")
         with st.container(horizontal=True):
@@ -45,7 +308,7 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
             if caller.role == "admin" and st.button(
                 "Invite somebody new", icon=":material/person_add:", key=f"sharing:invite:{wired.id}"
             ):
-                invitation.schedule_invitation(wired, draft, open_settings, is_saved=draft == now)
+                schedule_invitation(wired, draft, open_settings, is_saved=draft == now)
                 st.rerun()
         if is_saved:
             bridge.ask(share, caller, wired.id, draft)
@@ -67,7 +330,7 @@ def _draw_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
     )
     draft = replace(before, audience=chosen)
     if chosen == "people":
-        members, groups = audience.draw_names(caller, wired, draft)
+        members, groups = draw_audience_names(caller, wired, draft)
         draft = replace(draft, members=members, groups=groups)
     shares_api = st.checkbox(
         "Share the API too",

@@ -5,18 +5,17 @@ from contextlib import suppress
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.access import access_requests
-from flowground.caller import Caller
-from flowground.errors import NotSignedIn, StoreUnavailable
-from flowground.sign_in.roster import find_name
+from flowground.access import sharing
+from flowground.access.roster import find_name
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import NotSignedIn, StoreUnavailable
+from flowground.flows.wiring import WiredFlow
 from flowground.store.people.access_requests import AccessRequest
-from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.paging import ListPage, draw_list
-from flowground.wiring import WiredFlow
+from flowground.ui.page.parts import ListPage, draw_action, draw_list
 
 _REFUSED = "requests:refused"
 _DECIDED = "requests:decided"
@@ -28,7 +27,7 @@ _PAGE = 5
 
 def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
     """How many requests this caller may decide (`flow_id`: for one flow)."""
-    return bridge.ask(access_requests.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
+    return bridge.ask(sharing.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
 
 
 def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:
@@ -66,7 +65,7 @@ def draw_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
 def _draw_section(place: str, size: int) -> None:
     if _DECIDED in st.session_state:
         st.rerun(scope="app")  # it says elsewhere too how flows are shared
-    failure.draw_kept(_REFUSED)
+    bridge.draw_kept(_REFUSED)
     caller = require_visitor()
     with suppress(StoreUnavailable):
         if count_waiting(caller):
@@ -76,12 +75,12 @@ def _draw_section(place: str, size: int) -> None:
 
 def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
     """Those that this caller may decide, one row each, oldest first; `place` tells two lists apart."""
-    failure.draw_kept(_REFUSED)
+    bridge.draw_kept(_REFUSED)
     if not _may_decide(caller):
         return
 
     def find(searched: str, offset: int) -> ListPage[AccessRequest]:
-        found = bridge.ask(access_requests.find_waiting, caller, searched, flow_id=flow_id, limit=size, offset=offset)
+        found = bridge.ask(sharing.find_waiting, caller, searched, flow_id=flow_id, limit=size, offset=offset)
         return ListPage(*found)
 
     def draw(requests: Sequence[AccessRequest]) -> None:
@@ -115,8 +114,8 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
 
 @bind_to_caller
 def _decide(caller: Caller, request_id: str, is_approved: bool, says: str) -> None:
-    with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
-        bridge.ask(access_requests.approve if is_approved else access_requests.deny, caller, request_id)
+    with bridge.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
+        bridge.ask(sharing.approve if is_approved else sharing.deny, caller, request_id)
         st.session_state[_DECIDED] = says
 
 

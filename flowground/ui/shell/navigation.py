@@ -1,26 +1,72 @@
-"""Pages and sidebar: only what this caller may open is named at all."""
+"""Pages and sidebar: only what this caller may open is named at all.
+
+The organization's pictures and links on pages, and the choice of light or dark.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
-from flowground import runtime
 from flowground.access import feedback
-from flowground.caller import Caller
-from flowground.errors import StoreUnavailable
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import StoreUnavailable
+from flowground.flows.wiring import WiredFlow
+from flowground.settings import Settings
 from flowground.ui.page import bridge, words
+from flowground.ui.page.bridge import needs_owner, read_shared_flow
 from flowground.ui.page.browser import PAGES
-from flowground.ui.page.caller import needs_owner, read_shared_flow
 from flowground.ui.page.names import find_display_name
-from flowground.ui.shell import access_requests, branding, opening
-from flowground.ui.sign_in import session
-from flowground.wiring import WiredFlow
+from flowground.ui.shell import access_requests, opening
+from flowground.ui.sign_in import sign_in
+
+_STATIC = PAGES / "static"
+_LOOKS = {"system": ("As the system", "computer"), "light": ("Light", "light_mode"), "dark": ("Dark", "dark_mode")}
+"""Title and Material symbol."""
+
+
+def find_icon() -> str:
+    """The file for the browser's tab."""
+    return str(runtime.get().settings.organization.icon or _STATIC / "icon.svg")
+
+
+def find_logo() -> str:
+    """The file on top of every page; where it is the icon, the name stands beside it (flowground/ui/page/looks.css)."""
+    return str(runtime.get().settings.organization.logo or find_icon())
+
+
+def draw_links(settings: Settings) -> None:
+    """One line of small links, where config.yaml has some."""
+    links = settings.organization.links
+    if links:
+        st.caption(" · ".join(f"[{words.escape(link.title)}](<{link.url}>)" for link in links))
+
+
+_BUTTON = (
+    '<button type="button" role="radio" aria-checked="false" data-look="{look}" aria-label="{title}" title="{title}">'
+    "{symbol}</button>"
+)
+_draw_choice = st.components.v2.component(
+    "flowground_look",
+    html='<div role="radiogroup" aria-label="Colours">'
+    + "".join(_BUTTON.format(look=look, title=title, symbol=symbol) for look, (title, symbol) in _LOOKS.items())
+    + "</div>",
+    css=(Path(__file__).with_name("look.css")).read_text("utf-8"),
+    js=(Path(__file__).with_name("look.js")).read_text("utf-8"),
+)
+
+
+def draw_look() -> None:
+    """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
+    _draw_choice(key="look")
+
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
@@ -114,8 +160,8 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             if not pages and caller.kind == "member":
                 _draw_link("Account", "manage_accounts", "/account")
             _draw_person(caller, by_address.get("first_account"))
-            branding.draw_look()
-            branding.draw_links(runtime.get().settings)
+            draw_look()
+            draw_links(runtime.get().settings)
 
 
 def _write_bad(caller: Caller, wired: WiredFlow) -> str:
@@ -152,7 +198,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None):
         st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
         if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign_out"):
-            session.sign_out_browser()
+            sign_in.sign_out_browser()
 
 
 def _draw_link(title: str, symbol: str, address: str) -> None:

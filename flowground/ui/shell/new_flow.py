@@ -4,13 +4,13 @@ from typing import Literal
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.access import flow_files
-from flowground.caller import Caller
-from flowground.errors import FlowgroundError
-from flowground.flow.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
-from flowground.ui.page import bridge, browser, copying, failure, words
-from flowground.ui.page.caller import require_visitor
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowgroundError
+from flowground.flows.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import require_visitor
 from flowground.ui.sign_in import sign_in
 
 _ButtonKind = Literal["primary", "secondary"]
@@ -61,7 +61,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
     if not name.strip():
         return None
     running = runtime.get()
-    with failure.draw_refusals():
+    with bridge.draw_refusals():
         owner = caller.person if caller.kind == "member" else ""
         draft = make_draft(name, template, address=address, owner=owner or "")
         flow_files.require_free_address(running.access, draft)
@@ -81,7 +81,7 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     try:
         bridge.ask(flow_files.write_flow, caller, draft)
     except FlowgroundError as error:
-        failure.draw_refusal(error)
+        bridge.draw_refusal(error)
         _draw_file(draft)
     else:
         st.switch_page(browser.INSIDE, query_params={"flow": draft.id, "edit": "yes"})
@@ -95,9 +95,9 @@ def _draw_file(draft: DraftedFlow | None) -> None:
         st.button("Download the file", icon=":material/download:", disabled=True, key="new:none")
         st.caption("Enter a name first.")
         return
-    with copying.hide_other_button("new"):
+    with parts.hide_other_button("new"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            copying.draw_copy(draft.text, what="the file", key="new")
+            parts.draw_copy(draft.text, what="the file", key="new")
             st.download_button(
                 f"Download {words.escape(draft.file)}",
                 draft.text,

@@ -1,20 +1,74 @@
-"""Opening a flow for the person who asks: checked anew at every run of a page."""
+"""Opening a flow for the person who asks: checked anew at every run of a page.
 
+Flow files that cannot be used, with their mistakes, and quietly those that should be changed: for who sees the
+inside, above everything else.
+"""
+
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.access import access_requests
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound
-from flowground.shims.page_scripts import StopException
+from flowground.access import sharing
+from flowground.app import runtime
+from flowground.core.caller import Caller
+from flowground.core.errors import FlowError, FlowNotFound, Problem
+from flowground.flows.wiring import WiredFlow
 from flowground.store.people.access_requests import NOTE_CHARS, LastAsked
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.caller import read_shared_flow, require_visitor
-from flowground.ui.shell import mistakes
-from flowground.ui.sign_in import session
-from flowground.wiring import WiredFlow
+from flowground.ui.page.bridge import read_shared_flow, require_visitor
+from flowground.ui.shims.streamlit_process import StopException
+from flowground.ui.sign_in import sign_in
+
+_PROBLEMS_SHOWN = 5
+_FILES_SHOWN = 20
+
+
+def draw_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
+    """A line that says how many files need a correction, and one of those with warnings; opened, they list them."""
+    if problems:
+        needs = "1 file needs a correction" if len(problems) == 1 else f"{len(problems):,} files need a correction"
+        found = {file: error.problems for file, error in problems.items()}
+        _draw_strip(f":red[**{needs}**]", found, key="home:mistakes")
+    if warnings:
+        has = "1 file has a warning" if len(warnings) == 1 else f"{len(warnings):,} files have warnings"
+        _draw_strip(f":gray[{has}]", warnings, key="home:warnings")
+
+
+def draw_file(file: str, problems: Sequence[Problem]) -> None:
+    """One file with its mistakes, or its warnings: where, what, and the nearest right word."""
+    mark = ":gray[:material/info:]" if problems[0].is_warning else ":red[:material/error:]"
+    with st.container(border=True, key=f"{'warning' if problems[0].is_warning else 'problem'}:{file}"):
+        st.markdown(f"{mark} **{words.escape(file)}**")
+        for problem in problems[:_PROBLEMS_SHOWN]:
+            _draw_problem(problem)
+        if len(problems) > _PROBLEMS_SHOWN:
+            st.caption(f"and {len(problems) - _PROBLEMS_SHOWN} more")
+        draw_way(file)
+
+
+def draw_way(file: str) -> None:
+    """To the page where they stand in the file's text."""
+    st.page_link(browser.INSIDE, label="Show in the file", icon=":material/account_tree:", query_params={"file": file})
+
+
+def _draw_strip(title: str, found: Mapping[str, Sequence[Problem]], *, key: str) -> None:
+    icon = ":material/error:" if key == "home:mistakes" else ":material/info:"
+    strip = st.expander(title, icon=icon, key=key, on_change="rerun")
+    if not strip.open:
+        return
+    with strip:
+        for file, problems in list(found.items())[:_FILES_SHOWN]:
+            draw_file(file, problems)
+        if len(found) > _FILES_SHOWN:
+            st.caption(f"and {len(found) - _FILES_SHOWN:,} more files: `python -m flowground validate` lists them all.")
+
+
+def _draw_problem(problem: Problem) -> None:
+    where = f"line {problem.line}, column {problem.column}"
+    hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
+    st.markdown(f":gray[{where}] &nbsp; {words.write_sentence(problem.message)}{hint}")
+
 
 _LAST = "flow:last"
 _NO_FLOW = "There is no flow at this address, or it is not shared with you."
@@ -40,7 +94,7 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
         if broken and caller.sees_inside and read_shared_flow() is None:
             text = "The flow opens as soon as the file is saved without the mistake."
             draw_notice("This flow's file needs a correction", text)
-            mistakes.draw_file(broken[0], broken[1].problems)
+            draw_file(broken[0], broken[1].problems)
             raise StopException from None
     _draw_closed(caller, address)
     raise StopException
@@ -55,7 +109,7 @@ def find_last_flow() -> str | None:
 def _draw_closed(caller: Caller, address: str) -> None:
     """What stands in a flow's place, and what one may do there. It opens by itself for who waits for it."""
     may_ask = caller.kind == "member" and caller.role == "member"
-    last = bridge.ask(access_requests.find_last, caller, address) if may_ask else None
+    last = bridge.ask(sharing.find_last, caller, address) if may_ask else None
     was_open = bool(st.session_state.get(_make_key(address)))
     if was_open:
         text = "Your chats are kept. The flow opens here again as soon as it is shared with you."
@@ -78,7 +132,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         is_sent = st.form_submit_button("Request access", type="primary")
     if is_sent:
-        bridge.change(access_requests.ask, caller, address, note)
+        bridge.change(sharing.ask, caller, address, note)
 
 
 def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
@@ -111,7 +165,7 @@ def _watch(address: str, last: LastAsked | None) -> None:
     with suppress(FlowNotFound):
         bridge.call(runtime.get().access.open_flow(caller, address))
         st.rerun(scope="app")
-    if last is not None and bridge.ask(access_requests.find_last, caller, address) != last:
+    if last is not None and bridge.ask(sharing.find_last, caller, address) != last:
         st.rerun(scope="app")
 
 
@@ -126,7 +180,7 @@ def _draw_ways_out(caller: Caller, *, is_quiet: bool = False) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<a class="{looks}" href="/">Your flows</a>', width="content")
         if caller.kind == "member" and st.button("Sign in as somebody else", type="tertiary", key="nothing:sign_out"):
-            session.sign_out_browser()
+            sign_in.sign_out_browser()
 
 
 def draw_notice(title: str, text: str) -> None:

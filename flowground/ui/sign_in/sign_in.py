@@ -1,26 +1,71 @@
 """How somebody gets in without a password: the owner code, the first account, and one-time links that set a password.
 
 The owner code is asked for before anything that outlives the visit.
+
+Signing this browser in and out: the page asks, the browser itself fetches the cookie.
+
+The sign-in form. It is our own: streamlit-authenticator's brings a cookie that scripts can read. The authenticator
+says whether a password fits its hash.
+
+Only imported by the sign-in page: the authenticator takes a third of a second to load.
 """
 
+import json
 from contextlib import suppress
 from html import escape
 from urllib.parse import quote
 
 import streamlit as st
+from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it has no types
 
-from flowground import runtime
-from flowground.caller import Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.shims import page_scripts
+from flowground.access.passwords import describe_lockout
+from flowground.app import runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, Owner
+from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.flows.wiring import WiredFlow
 from flowground.store.people.members import Member
-from flowground.store.people.password_links import PasswordLink
-from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import find_visitor, is_owner_proven, read_address, remember_proof
-from flowground.ui.page.name_fields import draw_names
+from flowground.store.people.sign_ins import PasswordLink
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.bridge import find_visitor, is_owner_proven, read_address, read_browser_id, remember_proof
 from flowground.ui.page.names import find_display_name
-from flowground.ui.sign_in import session
-from flowground.wiring import WiredFlow
+from flowground.ui.page.parts import draw_names
+from flowground.ui.shims import streamlit_process
+
+_SAME_PAGE = "location.reload()"
+
+
+def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
+    """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
+
+    `member` is an id; None: the local owner. The address stays, unless `go_to` names another of ours. Raises
+    InvalidRequest where the browser sends no cookies.
+    """
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(member, read_browser_id()))
+    owner = Owner("member", member) if member else LOCAL_OWNER.owner
+    then = f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE
+    _post("/session/start", {"ticket": ticket}, first=browser.write_forgetting(keep=owner), then=then)
+    st.stop()
+
+
+def remember_owner() -> None:
+    """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
+    _post("/session/start", {"ticket": ticket})
+
+
+def sign_out_browser() -> None:
+    """Ends the sign-in session for good, deletes all drafts, then loads the page anew; ends this run."""
+    _post("/session/end", {}, first=browser.write_forgetting(), then=_SAME_PAGE)
+    st.stop()
+
+
+def _post(path: str, body: dict[str, str], *, first: str = "", then: str = "") -> None:
+    before = f"{first}; " if first else ""
+    after = f".finally(() => {then})" if then else ""
+    # All values are ours, a path, a digest and a random ticket: none can end the script element.
+    options = json.dumps({"method": "POST", "headers": {"content-type": "application/json"}, "body": json.dumps(body)})
+    st.html(f"<script>{before}fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)
+
 
 _CODE = "code"
 _KINDS = ("invitation", "reset")
@@ -85,7 +130,7 @@ def draw_owner_code(*, says: str) -> None:
 def enter_as_owner() -> None:
     """Loads the page anew with the owner's cookie; a browser without cookies has only this page. Ends the run."""
     with suppress(InvalidRequest):
-        session.sign_in_browser(None)
+        sign_in_browser(None)
     st.rerun()
 
 
@@ -114,10 +159,10 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
     try:
         member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password, shares=shares))
         # Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once.
-        runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
-        session.sign_in_browser(member.id, go_to=go_to)
+        runtime.get().loop.call_soon_threadsafe(streamlit_process.redraw_others, streamlit_process.find_this_page())
+        sign_in_browser(member.id, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
-        failure.draw_refusal(error)
+        bridge.draw_refusal(error)
 
 
 def draw_join() -> None:
@@ -132,7 +177,7 @@ def draw_join() -> None:
         link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
         st.title("This link does not work", anchor=False)
-        failure.draw_refusal(error)
+        bridge.draw_refusal(error)
         _draw_way_on(here)
         return
     _draw_welcome(link, member)
@@ -146,10 +191,10 @@ def draw_join() -> None:
     said.info("One moment: you are being signed in …", icon=":material/hourglass_top:")
     try:
         bridge.call(links.redeem(secret, password, address))
-        session.sign_in_browser(member.id, go_to=_find_goal())
+        sign_in_browser(member.id, go_to=_find_goal())
     except (InvalidRequest, NotSignedIn) as error:
         with said:
-            failure.draw_refusal(error)
+            bridge.draw_refusal(error)
 
 
 def _draw_way_on(here: Caller | None) -> None:
@@ -206,4 +251,37 @@ def _keep_proof() -> None:
     remember_proof()
     if runtime.get().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
-            session.remember_owner()
+            remember_owner()
+
+
+def draw_sign_in() -> None:
+    """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
+    organization = words.escape(runtime.get().settings.organization.name)
+    with st.form("sign_in"):
+        st.title(f"Sign in to {organization}", anchor=False)
+        name = st.text_input("User name", autocomplete="username")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
+    said = st.container()
+    # To everybody at every address: nothing here may tell whether a flow is there.
+    st.caption("No account yet? Ask the person who sent you this link to invite you.")
+    if not is_sent:
+        return
+    with said:
+        try:
+            _sign_in(name, password)
+        except (NotSignedIn, InvalidRequest) as error:
+            bridge.draw_refusal(error)
+
+
+def _sign_in(name: str, password: str) -> None:
+    """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
+    after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
+    sign_in, address = runtime.get().sign_in, read_address()
+    if name.strip():
+        member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
+        if member is not None:
+            sign_in_browser(member.id)
+        if wait := bridge.call(sign_in.tries.find_wait(name, address)):
+            raise describe_lockout(wait)
+    st.warning("User name or password is wrong.")

@@ -5,7 +5,7 @@
 import { count, join, make, writeSeconds, writeTokens } from "../dom.js";
 import { drawValue, findValue } from "./value.js";
 
-/** Characters that are kept of a step's text, as flowground/store/runs/traces.py says. */
+/** Characters that are kept of a step's text, as flowground/store/runs/records.py says. */
 const KEPT = 2000;
 const FAILED = "failed; its fallback stands for it";
 

@@ -1,0 +1,393 @@
+"""Everyone who may sign in, the members that config.yaml names, and the one-time links that set a password.
+
+config.yaml has them in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flowground.access.passwords import (
+    LEAST_COST,
+    MOST_COST,
+    Bcrypt,
+    Tries,
+    clean_name,
+    clean_password,
+    is_hash,
+    read_cost,
+)
+from flowground.core.caller import Role
+from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.core.words import fold, read_name
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.people import config_entries, members, sign_ins
+from flowground.store.people.config_entries import ConfigEntry, What
+from flowground.store.people.members import Member
+from flowground.store.people.sign_ins import LinkKind, PasswordLink
+from flowground.store.people.tokens import hash_secret
+
+_log = logging.getLogger(__name__)
+GOOD_FOR_SECONDS: dict[LinkKind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
+_SAID: dict[What, str] = {
+    "gone": "config.yaml no longer names %s: their sign-ins, links and tokens have ended; "
+    "what they said stays until the name comes with another password",
+    "back": "config.yaml names %s again, with the password of before: what they said is theirs, and they sign in anew",
+    "new_password": "config.yaml has another password for %s: "
+    "their sign-ins, links, tokens and an older password of the app have ended, what they said stays",
+    "replaced": "config.yaml names %s with another password, and another email or after a time without the name: "
+    "taken for somebody else, who inherits nothing",
+}
+_ID = re.compile(r"[a-z0-9][a-z0-9._@+~-]{0,79}\Z")
+_ROLES: tuple[Role, ...] = ("admin", "author", "member")
+NAME_CHARS = 100
+"""Of the name that others see."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9_@+-]+")
+_PROPOSED_CHARS = 64
+
+
+def find_name(names: Mapping[str, str], member: str) -> str:
+    """How somebody is shown whom `find_names` was asked for; of one who is gone, what their id tells of it."""
+    return names.get(member) or member.partition("~")[0]
+
+
+def suggest_name(shown: str) -> str:
+    """What somebody of this name could sign in with: "Lena Hoff" → "lena.hoff". Empty where none can be made."""
+    return _NOT_IN_NAMES.sub(".", fold(shown)).strip("._@+-")[:_PROPOSED_CHARS].rstrip("._@+-")
+
+
+class Roster:
+    """Members, by id or by the clean name they sign in with. Those of config.yaml are taken into the database."""
+
+    def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt, key: str) -> None:
+        """`key` is the cookie's. Raises ConfigError when config.yaml's members are wrong."""
+        self._store = store
+        self._bcrypt = bcrypt
+        self._config = read_config_members(settings.credentials.usernames, key)
+        hashes = [entry.password for entry in self._config if entry.password and not entry.is_plain]
+        bcrypt.cost = max([bcrypt.cost, *map(read_cost, hashes)])
+
+    @property
+    def has_configured_admin(self) -> bool:
+        """Whether an admin of config.yaml can sign in once the file is taken in."""
+        return any(entry.role == "admin" and entry.password for entry in self._config)
+
+    async def start(self) -> None:
+        """Makes the members of config.yaml those of the database. Who left the file, or has another password there,
+        loses sign-ins, links and tokens; the log says who. Raises ConfigError: a name or id in the file is another's.
+        """
+        if names := [entry.name for entry in self._config if entry.is_plain]:
+            _log.warning(
+                "config.yaml has the plain password of %s: write its bcrypt hash instead "
+                "(streamlit_authenticator.Hasher.hash makes it)",
+                ", ".join(names),
+            )
+        entries = self._config
+        changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+        while unhashed:
+            plain = [entry for entry in entries if entry.name in unhashed]
+            hashed = {entry.name: entry for entry in await asyncio.gather(*map(self._hash_entry, plain))}
+            entries = [hashed.get(entry.name, entry) for entry in entries]
+            changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+        for name, what in sorted(changes.items()):
+            if (sentence := _SAID.get(what)) is not None:
+                _log.warning(sentence, name)
+
+    async def _hash_entry(self, entry: ConfigEntry) -> ConfigEntry:
+        return replace(entry, password=await self.hash(entry.password or ""), is_plain=False)
+
+    async def list_members(self) -> list[Member]:
+        """By name."""
+        return await self._store.read(members.list_members)
+
+    async def find(self, member: str) -> Member | None:
+        """By id."""
+        return (await self._store.read(members.find, member=member)).member
+
+    async def find_names(self, ids: Collection[str]) -> dict[str, str]:
+        """Id -> what colleagues see, of those of these ids that are somebody's."""
+        return await self._store.read(members.find_display_names, members=ids)
+
+    async def find_named(self, name: str) -> Member | None:
+        """By the name they sign in with."""
+        return (await self._store.read(members.find_named, name=clean_name(name))).member
+
+    async def find_login(self, name: str) -> tuple[Member | None, str | None]:
+        """The active member who signs in by this name, which is clean, and the hash of their password."""
+        found = await self._store.read(members.find_named, name=name)
+        return (found.member, found.password) if found.member and found.member.is_active else (None, None)
+
+    async def add(
+        self,
+        name: str,
+        *,
+        display_name: str = "",
+        role: Role = "member",
+        password: str | None = None,
+        email: str | None = None,
+        by: str,
+    ) -> Member:
+        """Raises InvalidRequest when a name or the password may not be one, or the name is taken."""
+        name = require_name(name)
+        shown = _clean_display_name(display_name) if display_name.strip() else name
+        hashed = None if password is None else await self.hash(password)
+        return await self._store.write(
+            members.add,
+            name=name,
+            display_name=shown,
+            role=role,
+            email=email,
+            password=hashed,
+            by=by,
+        )
+
+    async def add_first(
+        self,
+        name: str,
+        *,
+        display_name: str,
+        password: str,
+        email: str | None = None,
+        by: str,
+        shares: str | None = None,
+    ) -> Member:
+        """The first account, an admin, who shares the flow `shares`.
+
+        Raises NotAllowed when there was one, InvalidRequest like `add`.
+        """
+        name = require_name(name)
+        shown = _clean_display_name(display_name) if display_name.strip() else name
+        hashed = await self.hash(password)
+        return await self._store.write(
+            members.add_first,
+            name=name,
+            display_name=shown,
+            password=hashed,
+            email=email,
+            by=by,
+            shares=shares,
+        )
+
+    async def set_password(self, member: str, password: str, *, by: str) -> None:
+        """For all members, by id; signs them out everywhere. Raises InvalidRequest: no such id, or no good password."""
+        if await self.find(member) is None:
+            raise InvalidRequest(f"There is no member {member}.")
+        await self._store.write(members.set_password, member=member, password=await self.hash(password), by=by)
+
+    async def rename(self, member: str, name: str, *, by: str) -> str:
+        """Gives a member of the database another name to sign in with, and returns it. Sign-ins stay.
+
+        Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
+        """
+        await self.require_stored(member)
+        name = require_name(name)
+        if not await self._store.write(members.rename, member=member, name=name, by=by):
+            raise InvalidRequest("This member no longer exists.")
+        return name
+
+    async def show_as(self, member: str, display_name: str, *, by: str) -> None:
+        """Changes what colleagues see of a member of the database. Raises like `rename`."""
+        await self.require_stored(member)
+        said = _clean_display_name(display_name)
+        if not await self._store.write(members.show_as, member=member, display_name=said, by=by):
+            raise InvalidRequest("This member no longer exists.")
+
+    async def hash(self, password: str) -> str:
+        """Raises InvalidRequest when it may not be a password."""
+        return await asyncio.wrap_future(self._bcrypt.start_hash(clean_password(password)))
+
+    async def require_stored(self, member: str) -> None:
+        """For somebody who is changed in the app, by id. Raises NotAllowed for those whom config.yaml names."""
+        found = await self.find(member)
+        if found is not None and found.source == "config" and found.is_active:
+            raise NotAllowed(
+                f"{found.name} is defined in config.yaml.",
+                hint=f"Change the entry there, or take it out, then restart. `id: {found.id}` in it allows a new name.",
+            )
+
+
+def require_name(name: str) -> str:
+    """The clean name, where it may be one. Raises InvalidRequest."""
+    name = clean_name(name)
+    if not _NAME.match(name):
+        raise InvalidRequest(
+            "A user name is made of small letters, digits and . _ @ + -, without spaces. It begins with a letter "
+            "or a digit, and has 64 characters at most.",
+            hint=f"For example {suggest_name(name) or 'lena.hoff'}.",
+        )
+    return name
+
+
+def _clean_display_name(said: str) -> str:
+    """Raises InvalidRequest when it may not be what others see."""
+    name = read_name(said, most=NAME_CHARS)
+    if name is None:
+        raise InvalidRequest(f"A name that others see is one line of 1 to {NAME_CHARS} characters.")
+    return name
+
+
+class PasswordLinks:
+    """What is wrong with a link that is not good is never said: unknown, used, expired and revoked look the same."""
+
+    def __init__(self, store: Store, roster: Roster, tries: Tries) -> None:
+        self._store = store
+        self._roster = roster
+        self._tries = tries
+
+    async def create(self, kind: LinkKind, member: str, *, by: str) -> tuple[PasswordLink, str]:
+        """The link for a member, by id, and its secret, which is nowhere else. Ends the member's earlier links.
+
+        Raises InvalidRequest when there is no such active member.
+        """
+        found = await self._roster.find(member)
+        if found is None or not found.is_active:
+            raise InvalidRequest(f"There is no active member {member}.")
+        secret = secrets.token_urlsafe(32)
+        link = await self._store.write(
+            sign_ins.add,
+            kind=kind,
+            member=member,
+            hashed=hash_secret(secret),
+            expires_at=time.time() + GOOD_FOR_SECONDS[kind],
+            by=by,
+        )
+        return link, secret
+
+    async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
+        """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
+        link = await self._store.read(sign_ins.find, hashed=hash_secret(secret)) if secret else None
+        member = await self._roster.find(link.member) if link else None
+        if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
+            await self._tries.count_bad_link(address)
+            raise _make_link_error()
+        return link, member
+
+    async def _is_by_admin(self, link: PasswordLink) -> bool:
+        """Whether who made it may still make links."""
+        kind, _, member = link.created_by.partition(":")
+        maker = await self._roster.find(member) if kind == "member" else None
+        return kind != "member" or (maker is not None and maker.is_active and maker.role == "admin")
+
+    async def was_used_by(self, secret: str, member: str) -> bool:
+        """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
+        return bool(secret) and await self._store.read(sign_ins.was_used_by, hashed=hash_secret(secret), member=member)
+
+    async def redeem(self, secret: str, password: str, address: str) -> Member:
+        """Sets the password; every sign-in and every other link of the member ends.
+
+        Raises NotSignedIn like `find`, InvalidRequest when it may not be a password (the link stays good).
+        """
+        _, member = await self.find(secret, address)
+        hashed = await self._roster.hash(password)
+        if not await self._store.write(members.set_password_by_link, link=hash_secret(secret), password=hashed):
+            raise _make_link_error()
+        return member
+
+
+def _make_link_error() -> NotSignedIn:
+    return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")
+
+
+class _Entry(BaseModel):
+    """The fields we read; the authenticator knows more and lets people add theirs. `id` is ours."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    id: str | None = None
+    password: str | None = None
+    email: str | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    roles: list[str] | str | None = None
+
+
+def read_config_members(usernames: Mapping[str, Any], key: str) -> list[ConfigEntry]:
+    """Entries by clean names. `key` keeps the fingerprints of plain passwords from being guessed: no database has it.
+
+    Raises ConfigError naming the entry that is wrong.
+    """
+    found: dict[str, ConfigEntry] = {}
+    for written, fields in usernames.items():
+        place = f"credentials.usernames.{written}"
+        name = clean_name(str(written))
+        if not name or any(character.isspace() for character in name):
+            raise ConfigError(f"{place}: a name has no spaces")
+        if name in found:
+            raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
+        entry = _read_member(name, fields, place, key)
+        _require_own_id(entry, found.values(), place)
+        found[name] = entry
+    return list(found.values())
+
+
+def _require_own_id(entry: ConfigEntry, others: Iterable[ConfigEntry], place: str) -> None:
+    same = [other.name for other in others if entry.id and other.id == entry.id]
+    if same:
+        raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
+
+
+def _read_member(name: str, fields: Any, place: str, key: str) -> ConfigEntry:
+    try:
+        entry = _Entry.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in (place, *problem["loc"]))
+        raise ConfigError(f"{where}: {problem['msg']}") from None
+    is_plain = entry.password is not None and not is_hash(entry.password)
+    password = _check_password(entry.password, place) if entry.password is not None else None
+    if entry.id is not None and not _ID.match(entry.id):
+        raise ConfigError(f"{place}.id: an id has 1 to 80 of the characters a–z, 0–9, and . _ @ + ~ - after the first")
+    full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
+    return ConfigEntry(
+        name,
+        display_name=full_name or entry.name or name,
+        role=_choose_role(entry.roles),
+        email=entry.email,
+        fingerprint=_make_fingerprint(entry.id or name, password, key),
+        id=entry.id,
+        password=password,
+        is_plain=is_plain,
+    )
+
+
+def _check_password(password: str, place: str) -> str:
+    """A bcrypt hash, or plain text as it is hashed. Raises ConfigError."""
+    if not is_hash(password):
+        try:
+            return clean_password(password)
+        except InvalidRequest as error:
+            raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
+    if not LEAST_COST <= read_cost(password) <= MOST_COST:
+        raise ConfigError(
+            f"{place}.password: a bcrypt hash of cost {read_cost(password)}; it may be {LEAST_COST} to {MOST_COST}",
+            hint="One step more is twice the work, of every sign-in.",
+        )
+    return password
+
+
+def _make_fingerprint(name: str, password: str | None, key: str) -> str:
+    """Changes with the password."""
+    if password is None:
+        return "none"
+    if is_hash(password):
+        return f"hash {hashlib.sha256(password.encode()).hexdigest()}"
+    return f"plain {hmac.digest(key.encode(), f'{name} {password}'.encode(), hashlib.sha256).hex()}"
+
+
+def _choose_role(roles: list[str] | str | None) -> Role:
+    """The highest we know; the organization's own words for roles are no concern of ours."""
+    said = [roles] if isinstance(roles, str) else roles or []
+    words = {role.lower().strip() for role in said}
+    return next((role for role in _ROLES if role in words), "member")

@@ -1,0 +1,270 @@
+"""Sign-in: who somebody is, from password to ticket to cookie to `Caller`, and what ends that.
+
+While no account was ever created the app is in local mode: it serves this computer only, and whoever gives the owner
+code from the terminal is its owner. The first account ends that for good.
+"""
+
+import hmac
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+from uuid import uuid4
+
+import jwt
+
+from flowground.access.passwords import Bcrypt, Compare, Tries, clean_attempt_name, compare_by_bcrypt, describe_lockout
+from flowground.access.roster import PasswordLinks, Roster
+from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.people import members, sign_ins
+from flowground.store.people.members import Member
+from flowground.store.people.tokens import hash_secret
+from flowground.store.sql import make_storable
+
+TICKET_SECONDS = 30
+_CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_AGENT_CHARS = 300
+_LOCAL_OWNER = str(LOCAL_OWNER.owner)
+
+
+_KEY_FILE = "cookie.key"
+_KEY_CHARS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a sign-in cookie says, its signature checked and its time not over. `username` "" is the local owner."""
+
+    username: str
+    sign_in_id: str
+
+
+class SignedCookies:
+    """Writes the value of a sign-in's cookie, and reads one that is signed with our key and whose time is not over.
+
+    It is in streamlit-authenticator's token format (`username`, `exp_date`; HS256) plus `jti`. It has no `exp` claim:
+    the authenticator would raise its expiry through the form.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ConfigError when the configured key is too short. Makes the key file when there is neither."""
+        given = settings.cookie.key.get_secret_value() if settings.cookie.key else None
+        if given is not None and len(given.encode()) < _KEY_CHARS:
+            raise ConfigError(
+                f"cookie.key: at least {_KEY_CHARS} characters",
+                hint="Leave it out, and a key is generated into the data folder.",
+            )
+        self.key = given or _make_key(settings.data / _KEY_FILE)
+
+    def write_sign_in(self, *, username: str, sign_in_id: str, expires_at: float) -> str:
+        claims = {"username": username, "exp_date": expires_at, "jti": sign_in_id}
+        return jwt.encode(claims, self.key, algorithm="HS256")
+
+    def read_sign_in(self, value: str) -> Claims | None:
+        """None where we did not sign it, or its time is over."""
+        try:
+            claims: dict[str, Any] = jwt.decode(value, self.key, algorithms=["HS256"])
+        except (jwt.PyJWTError, UnicodeError):
+            return None
+        username, expires, key = claims.get("username"), claims.get("exp_date"), claims.get("jti")
+        if not isinstance(username, str) or not isinstance(key, str) or not isinstance(expires, (int, float)):
+            return None
+        return Claims(username, key) if expires > time.time() else None
+
+
+class SignIn:
+    """Sign-in in one process. What must outlive it, or act in other processes too, is in the store."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Raises ConfigError when config.yaml's members or its cookie key are wrong. Makes the cookie's key file."""
+        self._store = store
+        self._days = settings.cookie.expiry_days
+        self.cookies = SignedCookies(settings)
+        self._bcrypt = Bcrypt()
+        self.roster = Roster(settings, store=store, bcrypt=self._bcrypt, key=self.cookies.key)
+        self.tries = Tries(store)
+        self.links = PasswordLinks(store, self.roster, self.tries)
+        self.knows_an_account = False
+        """Whether this process knows that an account was ever created: that stays so, and every request may ask it."""
+        code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
+        self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
+        """Printed in the terminal at start; whoever can read it owns this computer's app."""
+
+    def close(self) -> None:
+        """Ends the threads that hash."""
+        self._bcrypt.close()
+
+    # Local mode
+
+    async def is_local_mode(self) -> bool:
+        """Whether no account was ever created, by any process."""
+        if not self.knows_an_account:
+            self.knows_an_account = await self._store.read(members.has_had_account)
+        return not self.knows_an_account
+
+    def check_owner_code(self, code: str) -> bool:
+        """Case, spaces and hyphens do not matter."""
+        given, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
+        return hmac.compare_digest(given.encode(), right.encode())
+
+    async def create_first_account(
+        self,
+        name: str,
+        display_name: str,
+        password: str,
+        *,
+        email: str | None = None,
+        shares: str | None = None,
+        by: str = _LOCAL_OWNER,
+    ) -> Member:
+        """An admin, to whom the local owner's conversations go; ends local mode for good, and the owner's sign-ins.
+
+        The flow `shares` is shared in the same transaction: whoever has the account has shared it.
+
+        Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
+        """
+        member = await self.roster.add_first(
+            name, display_name=display_name, password=password, email=email, by=by, shares=shares
+        )
+        await self._store.write(sign_ins.revoke_all, member=None, by=by)
+        return member
+
+    async def has_admin(self) -> bool:
+        """Whether an admin can sign in: active, and with a password."""
+        found = await self.roster.list_members()
+        return any(member.role == "admin" and member.is_active and member.has_password for member in found)
+
+    # Passwords
+
+    async def check_password(
+        self,
+        name: str,
+        password: str,
+        address: str,
+        *,
+        compare: Compare = compare_by_bcrypt,
+    ) -> Member | None:
+        """The member, or None when name or password is wrong: one answer, after the same work.
+
+        `compare` is called with password and hash, off the event loop.
+        Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
+        `sign_in_busy`, before the try is counted.
+        """
+        with self._bcrypt.wait_in_line():
+            name = clean_attempt_name(name)
+            member, hashed = await self.roster.find_login(name)
+            wait = await self.tries.count(name, address)
+            if wait:
+                raise describe_lockout(wait)
+            if not await self._bcrypt.matches(password, hashed, compare) or member is None:
+                return None
+            await self.tries.note_success(name, address)
+            return member
+
+    # Sign-in sessions
+
+    async def issue_ticket(self, member: str | None, browser: str) -> str:
+        """A ticket that this browser may redeem once within 30 s.
+
+        `member` is an id; None: the local owner, code given. `browser` is a secret that only this browser sends (its
+        visitor cookie). Raises InvalidRequest when it is empty, NotAllowed when local mode is over.
+        """
+        if not browser:
+            raise InvalidRequest("This browser sends no cookies.", hint="Allow cookies for this address.")
+        if member is None and not await self.is_local_mode():
+            raise NotAllowed("This app has accounts.", hint="Sign in with yours.")
+        ticket = secrets.token_urlsafe(32)
+        await self._store.write(
+            sign_ins.add_ticket,
+            ticket=hash_secret(ticket),
+            member=member,
+            browser=hash_secret(browser),
+            expires_at=time.time() + TICKET_SECONDS,
+        )
+        return ticket
+
+    async def redeem(self, ticket: str, browser: str, agent: str | None = None) -> str | None:
+        """The cookie's value, or None when the ticket is not (any more) good in this browser.
+
+        `agent` is what the browser calls itself, for the list of sign-ins.
+        """
+        if not ticket or not browser:
+            return None
+        sign_in_id = str(uuid4())
+        expires_at = time.time() + self._days * 86_400
+        username = await self._store.write(
+            sign_ins.redeem,
+            ticket=hash_secret(ticket),
+            browser=hash_secret(browser),
+            sign_in_id=sign_in_id,
+            expires_at=expires_at,
+            agent=make_storable(agent[:_AGENT_CHARS]) if agent else None,
+        )
+        if username is None:
+            return None
+        return self.cookies.write_sign_in(username=username, sign_in_id=sign_in_id, expires_at=expires_at)
+
+    async def verify_cookie(self, value: str) -> Caller | None:
+        """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
+        claims = self.cookies.read_sign_in(value)
+        caller = await self.find_caller(claims.sign_in_id) if claims else None
+        named = caller.id if caller and caller.kind == "member" else ""
+        return caller if claims and named == claims.username else None
+
+    async def find_caller(self, sign_in_id: str) -> Caller | None:
+        """Whose sign-in this is now, with the present role; None once it ended. Asked again at every action."""
+        state = await self._store.read(sign_ins.check, sign_in_id=sign_in_id)
+        if state is None:
+            return None
+        if state.member is None:
+            return None if state.has_had_account else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
+        return None if state.role is None else Caller("member", state.member, state.role, sign_in_id=sign_in_id)
+
+    async def verify_token(self, secret: str, *, counts_use: bool = True) -> Caller | None:
+        """Who calls with this application token: its scope, with its owner's present role. Counts a use where asked."""
+        token = await self._store.use_token(secret, counts_use=counts_use)
+        if token is None:
+            return None
+        role = "admin" if token.owner is None else token.owner_role
+        flows = None if token.flows is None else frozenset(token.flows)
+        if role is None:
+            return None
+        return Caller(
+            "token",
+            token.id,
+            role,
+            flows=flows,
+            person=token.owner,
+            has_kept_apart=token.has_kept_apart,
+            sees=token.sees or "inside",
+            sets=token.sets or "unprotected",
+        )
+
+    async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
+        """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
+        return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
+
+
+def _make_key(file: Path) -> str:
+    """The key in the data folder, made once: replicas that start together agree on one."""
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", dir=file.parent, delete=False) as new:  # mode 0600
+                new.write(secrets.token_hex(32))
+            with suppress(FileExistsError):
+                os.link(new.name, file)  # appears whole or not at all
+            os.unlink(new.name)
+        key = file.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"data: cannot keep the cookie's key in {file.parent}: {error.strerror}") from None
+    if len(key) < _KEY_CHARS:
+        raise ConfigError(f"data: {file} holds no usable key", hint="Delete it; everyone signs in again.")
+    return key

@@ -1,0 +1,1 @@
+"""What every endpoint calls: the runtime, authorization, a run from request to answer."""

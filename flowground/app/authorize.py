@@ -1,0 +1,221 @@
+"""Who asks at a door, and whether they are let in: what they show, their limits, the flow that they may run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from flowground.app.retention import VISITORS
+from flowground.app.runtime import Runtime
+from flowground.core.caller import LOCAL_OWNER, Caller, Sees, Sets
+from flowground.core.errors import FlowgroundError, NotAllowed
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.admission import Leaving
+from flowground.runs.limits import Allowance, RunCount
+from flowground.store.people import tokens
+
+_GOOD_FOR = 1.0
+"""Seconds for which what was found of somebody's rights counts: a run that begins later asks again."""
+
+
+class KeyMissing(FlowgroundError):
+    """No key was sent; Langflow's sentence."""
+
+    code = "api_key_missing"
+
+
+class KeyInvalid(FlowgroundError):
+    """The key is unknown or no longer good; Langflow's sentence. `code` and `hint` tell a real key's holder which."""
+
+    code = "api_key_invalid"
+
+
+class RightsChanged(NotAllowed):
+    """Whoever asks may do more or less by now than when they were let in."""
+
+    code = "rights_changed"
+
+    def __init__(self) -> None:
+        super().__init__("Your rights changed while this was waiting; nothing was run.", hint="Send it again.")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """A program with an application token, or with none.
+
+    `on_count` is told what is left of the token's minute once this request is counted, also where it is refused then.
+    `left` returns when the program is gone; asked only while it waits for its run's place.
+    """
+
+    secret: str | None = field(repr=False)
+    on_count: Callable[[Allowance], None] = lambda _: None
+    left: Leaving | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTrying:
+    """Somebody who tries the API in the app; their trials' conversations are apart from those of their playground.
+
+    `sees` and `sets` are those of the token in whose place they try it.
+    """
+
+    caller: Caller
+    sees: Sees = "answers"
+    sets: Sets = "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonChatting:
+    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session.
+
+    `tries_draft`: it is their own playground, where their draft of the flow answers, if there is one.
+    """
+
+    caller: Caller
+    session_id: str
+    came_from: str = ""
+    tries_draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """Whoever has this computer."""
+
+
+Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
+
+
+@dataclass(slots=True)
+class AuthorizedRequest:
+    """Somebody who was let in: as which caller, to which flow, and their run as limits count it.
+
+    `checked_at` is when their rights were read, by the monotonic clock.
+    """
+
+    asker: Asker
+    caller: Caller
+    wired: WiredFlow
+    count: RunCount | None
+    checked_at: float
+
+    async def check_again(self, runtime: Runtime) -> None:
+        """Reads their rights anew where that was more than a moment ago: a body came slowly, or the run waited.
+
+        Raises what `authorize` raises but for limits, and RightsChanged where the caller may do more or less by now.
+        """
+        now = time.monotonic()
+        if now - self.checked_at <= _GOOD_FOR:
+            return
+        present = await _find_present(runtime, self.asker, self.wired)
+        if replace(present, has_kept_apart=self.caller.has_kept_apart) != self.caller:
+            raise RightsChanged
+        await runtime.access.open_flow(present, self.wired.id)
+        self.checked_at = now
+
+
+async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedRequest:
+    """The caller who takes the turn, the flow, and the run as limits count it: the request is counted now.
+
+    Raises KeyMissing, KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed; InvalidRequest while another
+    answer is written in a session of a playground.
+    """
+    now = time.monotonic()
+    match asker:
+        case TokenHolder():
+            return AuthorizedRequest(asker, *await _let_program_in(runtime, asker, address), now)
+        case PersonTrying():
+            person = await runtime.access.recheck(asker.caller)
+            wired = await runtime.access.open_flow(person, address)
+            await _require_api(runtime, person, wired)
+            run = runtime.run_limits.open(person, at_page=True)
+            await run.read(wired.id)
+            run.take_request(wired.id)
+            return AuthorizedRequest(asker, person.try_api(asker.sees, asker.sets), wired, run, now)
+        case PersonChatting():
+            person = await runtime.access.recheck(asker.caller)
+            wired = await runtime.access.open_flow(person, address)
+            run = runtime.run_limits.open(person, at_page=True, came_from=asker.came_from)
+            await run.read(wired.id)
+            if asker.tries_draft:
+                wired = runtime.access.find_draft(person, wired, is_run=True)
+            runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
+            run.take_request(wired.id)
+            if person.kind == "visitor":
+                runtime.forgetting.look_soon(VISITORS)
+            return AuthorizedRequest(asker, person, wired, run, now)
+        case CommandLine():
+            return AuthorizedRequest(
+                asker, LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address), None, now
+            )
+        case _:
+            assert_never(asker)
+
+
+async def _find_present(runtime: Runtime, asker: Asker, wired: WiredFlow) -> Caller:
+    """The caller who was let in, with their present rights; a use of a token is counted no second time."""
+    match asker:
+        case TokenHolder():
+            return await check_token(runtime, asker.secret, counts_use=False)
+        case PersonTrying():
+            person = await runtime.access.recheck(asker.caller)
+            await _require_api(runtime, person, wired)
+            return person.try_api(asker.sees, asker.sets)
+        case PersonChatting():
+            return await runtime.access.recheck(asker.caller)
+        case CommandLine():
+            return LOCAL_OWNER
+        case _:
+            assert_never(asker)
+
+
+async def _require_api(runtime: Runtime, person: Caller, wired: WiredFlow) -> None:
+    if not await runtime.access.may_run_api(person, wired):
+        raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
+
+
+async def _let_program_in(runtime: Runtime, asker: TokenHolder, address: str) -> tuple[Caller, WiredFlow, RunCount]:
+    """Its own limits come before the flow is looked up, so that guessing names is limited too."""
+    caller = await check_token(runtime, asker.secret)
+    run = runtime.run_limits.open(caller)
+    await run.read()
+    run.take_request()
+    if allowance := run.allowance:
+        asker.on_count(allowance)
+    try:
+        wired = await runtime.access.open_flow(caller, address)
+        await run.read_of_flow(wired.id)
+        run.take_request_of_flow(wired.id)
+    except BaseException:
+        run.leave()
+        raise
+    return caller, wired, run
+
+
+async def check_token(runtime: Runtime, secret: str | None, *, counts_use: bool = True) -> Caller:
+    """The caller behind an application token. Raises KeyMissing or KeyInvalid.
+
+    The database is asked each time: a revoked token ends at once.
+    """
+    if not secret:
+        raise KeyMissing(
+            "An API key must be passed as query or header",
+            hint="Make an application token under API access and send it as the x-api-key header.",
+        )
+    caller = await runtime.sign_in.verify_token(secret, counts_use=counts_use)
+    if caller is None:
+        raise await _explain_invalid(secret, runtime)
+    return caller
+
+
+async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
+    """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
+    token = await runtime.store.read(tokens.find_any, secret=secret)
+    if token is None:
+        code, says = "api_key_invalid", "This is no token of this server: was it copied whole?"
+    elif token.revoked_at:
+        code, says = "api_key_revoked", f"The token was revoked on {token.revoked_at:%Y-%m-%d}."
+    elif token.is_in_force:
+        code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
+    else:
+        code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."
+    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} Make a new one under API access.")

@@ -1,0 +1,342 @@
+"""The waist between the doors and a flow: who asks, what they may start, how it goes on and what ends it early.
+
+A door decodes what was sent into a `RunRequest` and encodes what is said; all between is the same for each of them:
+
+    answer = await doors.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
+    finished = await answer.finish()
+
+Failures are raised, and each door says them in its own way.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, assert_never
+
+from flowground.app.authorize import Asker, AuthorizedRequest, CommandLine, PersonChatting, TokenHolder, authorize
+from flowground.app.live_turns import LiveTurn, NumberedEvent, ReplayedFlow, ReplayedTurn
+from flowground.app.runtime import Runtime
+from flowground.core.caller import WHOSE, Caller, RunRequest
+from flowground.core.errors import FlowgroundError, RunError, ShuttingDown
+from flowground.core.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.admission import Leaving, RunPlace
+from flowground.runs.outputs import refuse_unseen_outputs
+from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
+from flowground.runs.running import ChatAllowances
+from flowground.runs.turns import TurnTerms, take_turn
+from flowground.store.runs.receipts import IdempotencyKey
+
+Wanted = TypeVar("Wanted", bound=RunRequest)
+EncodedPiece = TypeVar("EncodedPiece")
+AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
+
+
+_SEES_THE_FETCH = (PersonChatting, CommandLine)
+"""Who is shown how the fetch of a model goes on: their streams wait for it."""
+
+
+async def answer(
+    runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
+) -> "Answer[Wanted]":
+    """Lets the asker in. The answer is to be begun at once, or its place left; with an idempotency key it has begun.
+
+    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checked in this order, the first
+    that fails is raised:
+
+    - the server ends: ShuttingDown
+    - who asks, their minute, the flow, its minute: what `authorize` raises
+    - what they ask: what `ask` raises; NotAllowed for outputs that their token does not show
+    - the flow, or a provider that it asks, is switched off: EndedByAdmin
+    - whether it was asked before with its key: IdempotencyKeyReused, RunUnfinished, AnswerGone; else a repeat ends here
+    - what may be used at once and a day: RunLimitReached
+    - the models of a stream are not there yet: ComponentFailed
+    - no place among the process's runs becomes free: ServerBusy; AskerLeft where the asker is gone before
+
+    After each wait the asker's rights are checked anew: what `AuthorizedRequest.check_again` raises.
+    """
+    runtime.refuse_when_ending()
+    await runtime.switches.refresh()
+    admitted = await authorize(runtime, asker, address)
+    caller, wired = admitted.caller, admitted.wired
+    WHOSE.set(
+        (isinstance(asker, PersonChatting) and caller.kind == "visitor" and asker.came_from)
+        or caller.person
+        or ("" if caller.kind == "local" else caller.id)
+    )
+    place = RunPlace(runtime.admission, admitted.count, whose=WHOSE.get())
+    try:
+        if isinstance(ask, RunRequest):
+            request = ask
+        else:
+            request = await ask()
+            await admitted.check_again(runtime)
+        refuse_unseen_outputs(caller, wired, request)
+        if off := runtime.switches.find_off(wired, request, caller):
+            raise off
+        may_ask = isinstance(asker, PersonChatting | TokenHolder)
+        answer = Answer(runtime, caller, wired, request, place, admitted=admitted, may_ask=may_ask)
+        name = request.idempotency_key
+        idempotency_key = None if name is None else make_idempotency_key(name, caller, wired.id, request)
+        if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
+            return repeat
+        if place.count:
+            place.count.take_run(wired.id)
+        if request.stream and not isinstance(asker, _SEES_THE_FETCH):
+            runtime.require_ready(caller, wired)
+        if not isinstance(asker, PersonChatting):  # whose turn waits itself, so that its session has it at once
+            await answer.take_place(asker.left if isinstance(asker, TokenHolder) else None)
+    except BaseException:
+        place.leave()
+        raise
+    return await answer.begin_once(idempotency_key) if idempotency_key else answer
+
+
+@dataclass(frozen=True, slots=True)
+class RunWaits:
+    """The run goes on once a person has allowed what waits, or refused it."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Wanted]):
+    """A request that was let in. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
+
+    One that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
+    itself: this request's, or the first one's where it `is_repeat`. `admitted` None: nobody's rights can end.
+    """
+
+    runtime: Runtime
+    caller: Caller
+    wired: WiredFlow
+    request: Wanted
+    place: RunPlace = field(default_factory=RunPlace)
+    turn: LiveTurn | ReplayedTurn | None = None
+    is_repeat: bool = False
+    admitted: AuthorizedRequest | None = None
+    may_ask: bool = False
+    """Whether a person may be asked to allow what a tool does: they have a door to answer by."""
+
+    @property
+    def shown(self) -> WiredFlow | ReplayedFlow:
+        """The flow whose answer it is: of a repeat as it was when it ran."""
+        return self.turn.wired if self.turn else self.wired
+
+    @property
+    def run_id(self) -> str:
+        """Of the run that answers it: of a repeat the first one's. A request that is refused yet leaves no such run."""
+        return self.turn.run_id if isinstance(self.turn, ReplayedTurn) else (self.turn or self).request.run_id
+
+    async def take_place(self, left: Leaving | None = None) -> None:
+        """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
+        provider that it asks is switched off meanwhile, AskerLeft when `left` returns first, and what
+        `AuthorizedRequest.check_again` raises."""
+        wait_for_off = self.runtime.switches.wait_for_off
+        await self.place.take(lambda: wait_for_off(self.wired, self.request, self.caller, left))
+        if self.admitted:
+            await self.admitted.check_again(self.runtime)
+
+    async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted] | None":
+        """The same with the turn of the first request with this key, which holds no place; None where it is free.
+
+        Waits where that one is answered elsewhere; raises what `IdempotencyCache.find_first` and `take_place` raise.
+        """
+        runtime = self.runtime
+        with runtime.mark_run() as task, _explain_ending(runtime, task):
+            first = await runtime.repeats.find_first(idempotency_key, self.caller.counted_as)
+        if self.admitted:
+            await self.admitted.check_again(runtime)
+        if off := runtime.switches.find_off(self.wired, self.request, self.caller):
+            raise off
+        return replace(self, place=RunPlace(), turn=first, is_repeat=True) if first else None
+
+    async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted]":
+        """This answer with its turn begun; or with the first one's, where another request took the key meanwhile."""
+        turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.explain_stop))
+        alone = replace(self, place=RunPlace())  # the turn holds the place to its own end, whoever reads it
+        error = await turn.wait_for_begin()
+        if not isinstance(error, IdempotencyKeyTaken):
+            return replace(alone, turn=turn)
+        if repeat := await self.find_first(idempotency_key):
+            return repeat
+        raise error  # the other request has failed already, and freed the key
+
+    @property
+    def _chats(self) -> ChatAllowances | None:
+        return self.runtime.running.chats if self.may_ask else None
+
+    def start_apart(self) -> "Answer[Wanted]":
+        """This answer with its turn begun, which goes on by itself while a person is asked."""
+        return replace(self, place=RunPlace(), turn=self.start_for_stream())
+
+    def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
+        """The events of the turn, to be closed by whoever stops reading early."""
+        runtime = self.runtime
+        if self.turn:
+            return _drop_numbers(self.turn.follow())
+        return take_turn(
+            self.caller,
+            self.wired,
+            self.request,
+            running=runtime.running,
+            models=runtime.models,
+            settings=runtime.settings,
+            terms=TurnTerms(runtime.switches.refuse, self.place.count, repeatable, self._chats),
+            outside=runtime.reach.outside,
+        )
+
+    def start(self) -> LiveTurn:
+        """The turn, which goes on without the one that began it. To be called at once."""
+        turn = self._begin(self.stream_events(), admit=self.take_place)
+        self.runtime.keep_for_page(turn)
+        return turn
+
+    def start_for_stream(self, repeatable: RepeatableRun | None = None) -> LiveTurn:
+        """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
+        after its end."""
+        limits = self.runtime.settings.limits
+        alone_seconds = limits.resume_seconds + (limits.approval_seconds if self.wired.asks_people else 0)
+        turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds, is_exact=repeatable is not None)
+        self.runtime.keep_for_stream(turn)
+        return turn
+
+    def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
+        """A turn that holds the answer's place to its own end."""
+        turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.explain_stop, **how)
+        turn.task.add_done_callback(lambda _: self.place.leave())
+        return turn
+
+    async def finish(
+        self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> TurnFinished | RunWaits | None:
+        """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
+
+        A turn that goes on by itself is left where a call of it waits for a person: there is RunWaits then.
+
+        With `left`, raises ShuttingDown where the server stops the turn.
+        """
+        with self.place, self.runtime.mark_run() as task:
+            if left is None:
+                return await self._read()
+            is_reading = True
+            leaving = asyncio.create_task(left())
+            leaving.add_done_callback(lambda _: task.cancel() if is_reading and not leaving.cancelled() else None)
+            try:
+                return await self._read()
+            except asyncio.CancelledError:
+                _refuse_ending(self.runtime, task)
+                if not leaving.done():
+                    raise
+                task.uncancel()
+                return None
+            finally:
+                is_reading = False
+                leaving.cancel()
+
+    def follow(
+        self,
+        encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
+        *,
+        cut_off: Callable[[FlowgroundError], EncodedPiece],
+    ) -> AsyncGenerator[EncodedPiece, None]:
+        """What `encode` makes of the events, as they come; the turn ends when this is closed.
+
+        `cut_off` makes the last piece of the error when the server stops them.
+        """
+        return _follow(self.runtime, self.stream_events(), encode, cut_off, place=self.place)
+
+    async def _read(self) -> TurnFinished | RunWaits:
+        finished: TurnFinished | None = None
+        started: TurnStarted | None = None
+        async with aclosing(self.stream_events()) as events:
+            async for event in events:
+                match event:
+                    case TurnFinished():
+                        finished = event
+                    case TurnStarted():
+                        started = event
+                    case ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                        pass
+                    case ToolWaits():
+                        run_id = started.run_id if started else ""
+                        if self.runtime.running.list_waiting(run_id) and self.turn:
+                            return RunWaits(run_id)
+                    case ToolCalled() | ToolReturned() | ThinkingBegan() | ModelThought() | PassagesFound():
+                        pass
+                    case _:
+                        assert_never(event)
+        if finished is None:
+            raise RunError("The run ended without an answer.")
+        return finished
+
+
+async def _drop_numbers(events: AsyncGenerator[NumberedEvent, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(events):
+        async for item in events:
+            yield item.event
+
+
+def follow_turn(
+    runtime: Runtime,
+    turn: LiveTurn | ReplayedTurn,
+    encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
+    *,
+    cut_off: Callable[[FlowgroundError], EncodedPiece],
+    split_after: int = 0,
+) -> AsyncGenerator[EncodedPiece, None]:
+    """As `Answer.follow`, from the turn's first event; it goes on without this follower.
+
+    Texts are not joined across the event with the number `split_after`.
+    """
+    return _follow(runtime, turn.follow(split_after=split_after), encode, cut_off)
+
+
+async def _follow(
+    runtime: Runtime,
+    events: AsyncGenerator[AnyEvent, None],
+    encode: Callable[[AsyncGenerator[AnyEvent, None]], AsyncGenerator[EncodedPiece, None]],
+    cut_off: Callable[[FlowgroundError], EncodedPiece],
+    *,
+    place: RunPlace | None = None,
+) -> AsyncGenerator[EncodedPiece, None]:
+    with place or nullcontext(), runtime.mark_run() as task:
+        async with aclosing(events), aclosing(encode(events)) as pieces:
+            try:
+                with _explain_ending(runtime, task):
+                    async for piece in pieces:
+                        yield piece
+            except ShuttingDown as error:
+                yield cut_off(error)
+
+
+@contextmanager
+def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[None]:
+    """Raises ShuttingDown where the server that ends cancels the task."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        _refuse_ending(runtime, task)
+        raise
+
+
+def _refuse_ending(runtime: Runtime, task: asyncio.Task[object]) -> None:
+    """Raises ShuttingDown where the server that ends has cancelled the task."""
+    if runtime.is_stopping:
+        task.uncancel()
+        raise ShuttingDown() from None

@@ -1,0 +1,311 @@
+"""What one turn gave, compared with what its test expects: each difference as a sentence and lines that show it.
+
+The outcomes of tests as lines that people read, and as JUnit's XML, which CI servers read.
+
+What is seen of a tested turn as it goes on, and what came of it.
+"""
+
+import difflib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+from xml.etree import ElementTree
+
+from flowground.components.schemas import compile_pattern, find_misfit, is_match
+from flowground.core.citations import find_numbers
+from flowground.core.events import (
+    ACTION_CHARS,
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    ModelThought,
+    PassagesFound,
+    StepStatus,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+    spell_arguments,
+)
+from flowground.core.values import Value
+from flowground.core.words import count, cut, list_names, show
+from flowground.flows.flow import Difference, Expectation, FlowTestOutcome
+
+_MOST_LINES = 400
+"""Lines of a text that are compared one by one."""
+_SHOWN_LINES = 20
+_SHOWN_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TestedTurnResult:
+    """`ended` says of each component that had its turn how it ended: a tool that nobody called is not among them.
+
+    `calls` is how often each asked a model; `tokens` None: none were counted. `data` is the answer where it is no text;
+    `failure` says why the turn failed, None where it did not. `arguments` are those of each call of the flow's own
+    tools, `cited` the sources that the answer cites, by the numbers of their passages.
+    """
+
+    answer: str
+    data: Value
+    failure: str | None
+    ended: Mapping[str, StepStatus]
+    calls: Mapping[str, int]
+    seconds: float
+    tokens: int | None
+    arguments: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    cited: Mapping[int, str] = field(default_factory=dict)
+
+
+def compare(expect: Expectation, given: TestedTurnResult) -> tuple[Difference, ...]:
+    """Everything that is not as expected; of a turn that was not to fail, why it did."""
+    if given.failure is not None and not expect.fails:
+        return (Difference("", given.failure),)
+    answered = _compare_failure(expect, given) if expect.fails else _compare_answer(expect, given)
+    return (*answered, *_compare_way(expect, given), *_compare_use(expect, given))
+
+
+def _compare_failure(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    if given.failure is None:
+        yield Difference("fails", "the turn did not fail.", _quote(given.answer))
+    elif missing := [text for text in expect.fails if text not in given.failure]:
+        yield Difference("fails", f"the reason lacks {list_names(map(show, missing))}.", _quote(given.failure))
+
+
+def _compare_answer(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    answer = given.answer
+    if expect.equals is not None and expect.equals.strip() != answer.strip():
+        yield Difference(
+            "equals", "the answer is another (- expected, + given).", _compare_lines(expect.equals, answer)
+        )
+    if missing := [text for text in expect.contains if text not in answer]:
+        yield Difference("contains", f"the answer lacks {list_names(map(show, missing))}.", _quote(answer))
+    if missing := [pattern for pattern in expect.matches if not is_match(compile_pattern(pattern), answer)]:
+        yield Difference("matches", f"nothing in the answer matches {list_names(map(show, missing))}.", _quote(answer))
+    if expect.data is not None or expect.answer_schema is not None:
+        yield from _compare_data(expect, given)
+    if expect.cites:
+        yield from _compare_citations(expect, given)
+
+
+def _compare_data(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    try:
+        data = json.loads(given.answer) if given.data is None else given.data
+    except (ValueError, RecursionError):
+        about = "schema" if expect.data is None else "data"
+        yield Difference(about, "the answer is no JSON.", _quote(given.answer))
+        return
+    if expect.data is not None and expect.data != data:
+        lines = _compare_lines(_write_data(expect.data), _write_data(data))
+        yield Difference("data", "the answer is other data (- expected, + given).", lines)
+    if expect.answer_schema is not None and (misfit := find_misfit(data, expect.answer_schema)):
+        yield Difference("schema", misfit, _quote(given.answer))
+
+
+def _compare_citations(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    cited = dict.fromkeys(given.cited.values())
+    missing = [name for name in expect.cites if not any(f"/{source}".endswith(f"/{name}") for source in cited)]
+    if missing:
+        sources = _cut_lines([f"  {source}" for source in cited or ["(nothing)"]])
+        lines = (*sources, "The answer:", *_quote(given.answer))
+        yield Difference("cites", f"the answer does not cite {list_names(map(show, missing))}.", lines)
+    if unknown := [number for number in dict.fromkeys(find_numbers(given.answer)) if number not in given.cited]:
+        numbers = ", ".join(f"[{number}]" for number in unknown)
+        yield Difference("cites", f"the answer cites {numbers}, and no such passage was found.")
+
+
+def _compare_arguments(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    for name, wanted in expect.arguments.items():
+        calls = given.arguments.get(name, ())
+        missing = [one for one in wanted if not any(call | one == call for call in map(dict, calls))]
+        if not calls:
+            yield Difference("arguments", f"`{name}` was not called.")
+        elif missing and any(call.keys() == {""} for call in calls):
+            says = f"more than {ACTION_CHARS:,} characters of arguments, of which a test sees none"
+            yield Difference("arguments", f"`{name}` was called with {says}.")
+        elif missing:
+            had = list_names(map(spell_arguments, missing))
+            lines = _cut_lines([f"  {spell_arguments(call)}" for call in calls])
+            yield Difference("arguments", f"no call of `{name}` had {had}.", lines)
+
+
+def _compare_way(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    for name in expect.takes:
+        if name not in given.ended or given.ended[name] == "skipped":
+            end = "was skipped" if name in given.ended else "did not run"
+            yield Difference("takes", f"`{name}` {end}.")
+    for name in expect.skips:
+        if given.ended.get(name, "skipped") != "skipped":
+            yield Difference("skips", f"`{name}` ran.")
+    for name, times in expect.calls.items():
+        if (asked := given.calls.get(name, 0)) != times:
+            yield Difference("calls", f"`{name}` asked a model {count(asked, 'time')}, not {times:,}.")
+    yield from _compare_arguments(expect, given)
+
+
+def _compare_use(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+    if expect.max_seconds is not None and given.seconds > expect.max_seconds:
+        yield Difference("max_seconds", f"the turn took {given.seconds:.2f} s, more than {expect.max_seconds:g}.")
+    if expect.max_tokens is not None:
+        if given.tokens is None and any(given.calls.values()):
+            yield Difference("max_tokens", "the model counts no tokens.")
+        elif (given.tokens or 0) > expect.max_tokens:
+            yield Difference("max_tokens", f"the turn used {given.tokens:,} tokens, more than {expect.max_tokens:,}.")
+
+
+def _write_data(data: Value) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _compare_lines(expected: str, given: str) -> tuple[str, ...]:
+    """Lines that differ, with two around them; below a single pair, where it begins to differ."""
+    before, after = expected.strip().splitlines()[:_MOST_LINES], given.strip().splitlines()[:_MOST_LINES]
+    found = [line for line in difflib.unified_diff(before, after, lineterm="", n=2) if not line.startswith("@@")][2:]
+    lines = [line[0] + " " + line[1:] for line in found]
+    if len(before) == len(after) == 1:
+        same = next(
+            (at for at, (one, other) in enumerate(zip(before[0], after[0], strict=False)) if one != other), None
+        )
+        at = min(len(before[0]), len(after[0])) if same is None else same
+        if at < _SHOWN_CHARS:
+            lines.append(" " * (at + 2) + "^")
+    return _cut_lines(lines)
+
+
+def _quote(text: str) -> tuple[str, ...]:
+    return _cut_lines([f"  {line}" for line in text.splitlines()[: _SHOWN_LINES + 1]]) or ("  (it is empty)",)
+
+
+def _cut_lines(lines: list[str]) -> tuple[str, ...]:
+    shown = (cut(line, _SHOWN_CHARS) for line in lines[:_SHOWN_LINES])
+    return (*shown, "  …") if len(lines) > _SHOWN_LINES else tuple(shown)
+
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that cannot stand in XML."""
+
+
+def write_lines(outcome: FlowTestOutcome) -> Iterator[str]:
+    """Its first line, and below it what was not as expected."""
+    mark = "ok  " if outcome.is_passed else "FAIL"
+    yield f"{mark} {outcome.file}:{outcome.line} {cut(' '.join(outcome.title.split()))} ({outcome.seconds:.2f} s)"
+    yield from (f"     {line}" for line in write_differences(outcome))
+
+
+def write_differences(outcome: FlowTestOutcome) -> Iterator[str]:
+    """What was not as expected, and of several turns in which; nothing where all was."""
+    turn = outcome.turns[-1]
+    if turn.differences and outcome.wanted > 1:
+        yield f"turn {len(outcome.turns)} of {outcome.wanted}, {show(turn.message)}:"
+    for difference in turn.differences:
+        yield str(difference)
+        yield from (f"    {line}" for line in difference.lines)
+
+
+def sum_up(outcomes: Sequence[FlowTestOutcome]) -> str:
+    """How many there are, and how many of them failed."""
+    failed = sum(not outcome.is_passed for outcome in outcomes)
+    flows = len({outcome.flow_id for outcome in outcomes})
+    said = f"{count(len(outcomes), 'test')} of {count(flows, 'flow')}"
+    return f"{said}, {failed:,} failed." if failed else f"{said}, all passed."
+
+
+def write_junit(outcomes: Sequence[FlowTestOutcome], broken: Mapping[str, str]) -> bytes:
+    """A suite for each flow; `broken` are files that cannot be tested, and why: an error each."""
+    root = ElementTree.Element("testsuites")
+    by_flow: dict[str, list[FlowTestOutcome]] = {}
+    for outcome in outcomes:
+        by_flow.setdefault(outcome.flow_id, []).append(outcome)
+    for flow_id, tests in by_flow.items():
+        suite = _add_suite(root, flow_id, tests=len(tests), failures=sum(not test.is_passed for test in tests))
+        for test in tests:
+            case = _add_case(suite, flow_id, test.title, seconds=test.seconds, file=test.file, line=str(test.line))
+            if not test.is_passed:
+                lines = list(write_differences(test))
+                failure = ElementTree.SubElement(case, "failure", message=_clean(lines[0]))
+                failure.text = _clean("\n".join(lines))
+    for file, says in broken.items():
+        case = _add_case(_add_suite(root, file, tests=1, errors=1), file, "the file is read", seconds=0, file=file)
+        ElementTree.SubElement(case, "error", message=_clean(says.partition("\n")[0])).text = _clean(says)
+    ElementTree.indent(root)
+    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def _add_suite(root: ElementTree.Element, name: str, **counts: int) -> ElementTree.Element:
+    numbers = {"tests": 0, "failures": 0, "errors": 0} | counts
+    return ElementTree.SubElement(
+        root, "testsuite", {"name": name} | {key: str(value) for key, value in numbers.items()}
+    )
+
+
+def _add_case(suite: ElementTree.Element, flow: str, title: str, *, seconds: float, **more: str) -> ElementTree.Element:
+    given = {"classname": flow, "name": _clean(title), "time": f"{seconds:.3f}"} | more
+    return ElementTree.SubElement(suite, "testcase", given)
+
+
+def _clean(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)
+
+
+@dataclass(slots=True)
+class SeenTurn:
+    """One turn. `failure` is why it failed, as far as it did."""
+
+    on_progress: Callable[[ModelProgress], None]
+    failure: str | None = None
+    finished: TurnFinished | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _ended: dict[str, StepStatus] = field(default_factory=dict)
+    _arguments: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    def note(self, event: Event) -> None:
+        """One event of the turn, in their order."""
+        match event:
+            case ComponentFinished():
+                self._note_step(event, "")
+            case TurnFinished():
+                self.finished = event
+            case ModelProgress():
+                self.on_progress(event)
+            case ToolReturned():
+                if event.has_run and not event.called.is_inner:
+                    self._note_end(event.called.tool, "done" if event.status == "done" else "failed")
+                    self._arguments.setdefault(event.called.tool, []).append(event.called.arguments)
+            case TurnStarted() | ComponentStarted() | Token() | PassagesFound():
+                pass
+            case ToolCalled() | ToolWaits() | ThinkingBegan() | ModelThought():
+                pass
+            case _:
+                assert_never(event)
+
+    def sum_up(self, calls: Mapping[str, int]) -> TestedTurnResult:
+        """What came of it; its data where it is one answer that is no text."""
+        if self.finished is None:
+            seconds = time.monotonic() - self._began
+            return TestedTurnResult("", None, self.failure, self._ended, calls, seconds, None, self._arguments)
+        outputs, usage = self.finished.outputs, self.finished.usage
+        answer = "\n".join(output.text for output in outputs)
+        data = outputs[0].value if len(outputs) == 1 and outputs[0].kind in ("data", "records") else None
+        tokens = usage.total_tokens if usage else None
+        cited = {passage.number: passage.source for output in outputs for passage in output.citations}
+        seconds = self.finished.seconds
+        return TestedTurnResult(answer, data, self.failure, self._ended, calls, seconds, tokens, self._arguments, cited)
+
+    def _note_step(self, step: ComponentFinished, within: str) -> None:
+        self._note_end(f"{within}{step.component_id}", step.status)
+        for run in step.inner:
+            for inner in run.steps:
+                self._note_step(inner, f"{run.flow_id}.")
+
+    def _note_end(self, name: str, status: StepStatus) -> None:
+        """Of a component that had several: whether it ran in one of them."""
+        if status != "skipped" or name not in self._ended:
+            self._ended[name] = status

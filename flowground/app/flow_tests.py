@@ -1,0 +1,506 @@
+"""The tests of flow files: each takes its turns as any door does, and what they give is compared with what is expected.
+
+Nothing lasts: conversations go into a database of their own that is deleted at the end.
+
+The files that a test sends with its message: they stand beside the flow, in the folder of flows.
+
+What stands for whom a flow asks while it is tested, models aside: the replies of its test. Nobody is asked.
+
+Who answers the models of a flow while it is tested: the scripted model, or the one that is named, and replies.
+
+Nothing of config.yaml changes what the scripted model says here: a test gives the same everywhere.
+
+The tests of a flow as its authors run them on a page: each turn counts as a run of theirs, and takes its place.
+"""
+
+import asyncio
+import hashlib
+import json
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flowground.access.insides import open_inside
+from flowground.app import endpoint
+from flowground.app.authorize import PersonTrying
+from flowground.app.expectations import SeenTurn, compare
+from flowground.app.runtime import Runtime
+from flowground.components.base import NO_OUTSIDE, Component, LookUp, Models, Outside
+from flowground.components.connectors import MCP, SQL, PythonFunction
+from flowground.components.web import APIRequest
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.errors import FlowgroundError, InvalidRequest, ProviderRefused, RunError, ToolNotCalled
+from flowground.core.events import ModelProgress
+from flowground.core.media_types import HEAD, find_media_type
+from flowground.core.values import FileReference, Record, SentFile
+from flowground.core.words import count, suggest
+from flowground.flows.checks import list_asking, list_components, list_replied
+from flowground.flows.flow import Difference, FlowTest, FlowTestOutcome, FlowTestReport, TestedTurn, TurnOutcome
+from flowground.flows.tweaks import apply_tweaks
+from flowground.flows.wiring import WiredFlow, find_types, replace_components
+from flowground.knowledge.extraction.extractors import Extractor
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
+from flowground.providers.scripted import Scripted, ScriptedSettings
+from flowground.runs.files import FileRefused, FileTexts, find_in_folder, not_there_message, refuse_kind, refuse_size
+from flowground.runs.running import RunningRuns
+from flowground.runs.turns import TurnTerms, take_turn
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import files
+from flowground.store.runs.files import StoredFile
+from flowground.tools.functions import OwnFunction
+from flowground.tools.mcp import ServerTool
+from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall
+from flowground.tools.settings import SqlParts
+
+
+@dataclass(slots=True)
+class FolderFiles:
+    """`SentFileReader` of the turns of a test: the files that they send, below this folder."""
+
+    store: Store
+    folder: Path
+    most_bytes: int
+    _paths: dict[str, Path] = field(default_factory=dict)
+    """By digest."""
+
+    async def read(self, file: FileReference) -> bytes:
+        return await asyncio.to_thread(self._paths[file.sha256].read_bytes)
+
+    async def extract(self, file: FileReference) -> str:
+        async with Extractor() as extractor:
+            return (await extractor.extract(self._paths[file.sha256], file.name)).text
+
+    async def take(self, wired: WiredFlow, names: Sequence[str]) -> Sequence[FileReference]:
+        """What the flow's Chat Input is given with one turn, as the store has it when files are added at a page.
+
+        Raises InvalidRequest for a file that is not there or cannot be read, is too large or of a kind that the flow
+        does not take.
+        """
+        if not names:
+            return ()
+        if wired.chat_input_id is None:
+            raise FileRefused("This flow has no Chat Input, which takes files.")
+        found = await asyncio.to_thread(lambda: [_read(self.folder, name, self.most_bytes) for name in names])
+        for file in found:
+            refuse_kind(file.name, file.media_type, wired.flow.chat.accepts)
+            refuse_size(file.name, file.size, wired.flow.chat.file_bytes)
+        for file, name in zip(found, names, strict=True):
+            self._paths[file.sha256] = self.folder / name
+            row = StoredFile(file, str(LOCAL_OWNER.owner), wired.id, None, datetime.now(UTC))
+            await self.store.write(files.add_file, file=row, most=0)
+        return found
+
+
+def _read(folder: Path, name: str, most_bytes: int) -> FileReference:
+    path = find_in_folder(folder, name)
+    if path is None:
+        raise InvalidRequest(not_there_message(name))
+    if path.stat().st_size > most_bytes:
+        raise InvalidRequest(f"The file `{name}` has over {most_bytes:,} bytes (`limits.file_bytes` in config.yaml).")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"The file `{name}` cannot be read: {error.strerror}.") from None
+    digest = hashlib.sha256(data).hexdigest()
+    kind = find_media_type(data[:HEAD], data[-HEAD:], path.name)
+    return FileReference(files.make_id(), path.name, kind, len(data), digest)
+
+
+SCRIPTED = "scripted"
+
+
+_NAMED: Mapping[type[Component], str] = {
+    MCP: "server",
+    APIRequest: "method",
+    SQL: "database",
+    PythonFunction: "function",
+}
+"""The field by which whoever is asked knows who asks."""
+
+
+class TestedName(str):
+    """What a component calls whom it asks, a model, a server, a database or a function: so it is known who asks.
+
+    `change_component` keeps it.
+    """
+
+    __test__ = False
+
+    component: str
+
+
+def name_tested(wired: WiredFlow, model: str, *, replied: Container[str], answered: Container[str] = ()) -> WiredFlow:
+    """The flow as it is tested: `model` answers all components, but for those that get replies. Nobody is asked to
+    allow calls of tools to which the test replies, `answered`: they go nowhere. A tool whose model is asked all the
+    same is none of these."""
+    inner = {name: _name(flow, f"{flow.id}.", model, replied, answered) for name, flow in wired.inner_flows.items()}
+    return replace(_name(wired, "", model, replied, answered), inner_flows=inner)
+
+
+def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], answered: Container[str]) -> WiredFlow:
+    changed: dict[str, Component] = {}
+    unasked = {key for key in wired.components if f"{within}{key}" in answered}
+    for key, component in wired.components.items():
+        if component.list_models():
+            name = f"{within}{key}"
+            named = TestedName(SCRIPTED if name in replied else model)
+            named.component = name
+            changed[key] = component.model_copy(update={"model": named})
+            if name not in replied:
+                unasked.discard(key)
+        elif field := next((field for kind, field in _NAMED.items() if isinstance(component, kind)), None):
+            named = TestedName(getattr(component, field))
+            named.component = f"{within}{key}"
+            changed[key] = component.model_copy(update={field: named})
+    tools = {
+        agent: tuple(replace(tool, confirm=False) if tool.component in unasked else tool for tool in found)
+        for agent, found in wired.tools.items()
+    }
+    return replace(replace_components(wired, changed), tools=tools)
+
+
+@dataclass(frozen=True, slots=True)
+class TestedModels:
+    """The models of one turn. `calls` counts how often each component asked."""
+
+    __test__ = False
+
+    models: Models
+    replies: Mapping[str, Any]
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        """As `Models` says; the flow is one of `name_tested`."""
+        if not isinstance(model, TestedName):
+            return self.models.resolve(model)
+        name, _, rest = model.partition(":")
+        if name == SCRIPTED:
+            return _AskedModel(self, model.component, Scripted()), rest or ScriptedSettings.only_model
+        provider, rest = self.models.resolve(str(model))
+        return _AskedModel(self, model.component, provider), rest
+
+    def find_reply(self, component: str) -> str | None:
+        """What is answered now to a component that has asked; None where the model does. Raises ProviderRefused."""
+        if component not in self.replies:
+            return None
+        given, is_there = pick_reply(self.replies, component, self.calls[component])
+        if not is_there:
+            replies = count(len(self.replies[component]), "reply", "replies")
+            raise ProviderRefused(f"The test has {replies} for `{component}`, which asked once more.")
+        return spell_reply(given)
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedModel:
+    """A provider as one component asks it."""
+
+    tested: TestedModels
+    component: str
+    provider: Provider
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        async with aclosing(self._count().stream(call)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return await self._count().complete(call)
+
+    def require_ready(self, model: str) -> None:
+        self.provider.require_ready(model)
+
+    def takes(self, model: str) -> Capabilities:
+        return self.provider.takes(model)
+
+    async def close(self) -> None:
+        """Nothing to free: the provider belongs to the process."""
+
+    def _count(self) -> Provider:
+        """Who answers this question."""
+        self.tested.calls[self.component] += 1
+        reply = self.tested.find_reply(self.component)
+        return self.provider if reply is None else Scripted(pieces=(reply,))
+
+
+def spell_reply(given: Any) -> str:
+    """A reply as text."""
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
+def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> tuple[Any, bool]:
+    """What the component is answered the time number `asked`, as the test has it, and whether there is such a reply."""
+    given = replies[component]
+    if not isinstance(given, list):
+        return given, True
+    return (given[asked - 1], True) if asked <= len(given) else (None, False)
+
+
+_ANSWER = {"status_code", "result"}
+"""What a reply is made of that says a status."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestedOutside:
+    """MCP servers, HTTP APIs, databases and functions of one turn, of a flow of `name_tested`.
+
+    Tools and functions take any arguments; tools write nothing. Whatever is asked raises ToolNotCalled where the test
+    has no reply, RunError where that cannot be one.
+    """
+
+    __test__ = False
+
+    replies: Mapping[str, Any]
+    calls: Counter[str] = field(default_factory=Counter)
+
+    async def find_tool(self, server: str, tool: str) -> ServerTool:
+        """As the server would say it."""
+        self._find(server, "ask no MCP server")
+        return ServerTool(tool, "", {"type": "object"}, writes=False)
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:  # noqa: ARG002 - the contract's
+        """The next reply, as text."""
+        return spell_reply(self._take(server, "ask no MCP server"))
+
+    async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
+        """The next reply, with its status."""
+        given, status = self._take(call.method, "ask no other server"), 200
+        if isinstance(given, dict) and "status_code" in given and given.keys() <= _ANSWER:
+            status, given = given["status_code"], given.get("result", "")
+        if type(status) is not int or not 100 <= status <= 599:
+            says = f"`status_code` of the reply for `{self._find(call.method, '')}` is a whole number from 100 to 599."
+            raise RunError(says)
+        kind = "text/plain" if isinstance(given, str) else "application/json"
+        return OutgoingAnswer(call.url, status, kind, "utf-8", None, spell_reply(given).encode())
+
+    async def ask_database(self, name: str, parts: SqlParts) -> Sequence[Record]:  # noqa: ARG002 - the contract's
+        """A list of mappings, the same for each question, or of a list of such lists the next."""
+        rows = self._take(name, "ask no database", is_rows=True)
+        found = [rows] if isinstance(rows, dict) else rows
+        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+            raise RunError("The reply of the test is no rows: a list of mappings.")
+        return found
+
+    def find_function(self, name: str) -> OwnFunction:
+        """Its call gives the next reply as it stands."""
+
+        async def call(_: Mapping[str, Any]) -> Any:
+            return self._take(name, "call no function")
+
+        return OwnFunction(name, "", {"type": "object", "required": []}, call)
+
+    def _find(self, asked: str, why: str) -> str:
+        component = asked.component if isinstance(asked, TestedName) else ""
+        if component not in self.replies:
+            way = f": `replies` may say what `{component}` gives" if component else ""
+            raise ToolNotCalled(f"Tests {why}{way}.")
+        return component
+
+    def _take(self, asked: str, why: str, *, is_rows: bool = False) -> Any:
+        component = self._find(asked, why)
+        self.calls[component] += 1
+        given = self.replies[component]
+        if is_rows and isinstance(given, list) and not any(isinstance(one, list) for one in given):
+            return given
+        given, is_there = pick_reply(self.replies, component, self.calls[component])
+        if not is_there:
+            raise ToolNotCalled(f"The test has too few replies for `{component}`, which asked once more.")
+        return given
+
+
+AT_ONCE = 8
+"""Tests that run side by side."""
+
+Admit = Callable[[RunRequest], AbstractAsyncContextManager[TurnTerms]]
+"""Lets one turn in, for as long as it goes on."""
+
+
+@asynccontextmanager
+async def admit_all(_: RunRequest) -> AsyncIterator[TurnTerms]:
+    """For whoever has this computer."""
+    yield TurnTerms()
+
+
+@dataclass(slots=True)
+class FlowTester:
+    """Runs tests, several side by side. `model` answers instead of what the tests say, and instead of their replies."""
+
+    settings: Settings
+    models: Models
+    store: Store
+    model: str | None = None
+    admit: Admit = admit_all
+    on_progress: Callable[[ModelProgress], None] = lambda _: None
+    look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups
+    running: RunningRuns = field(init=False)
+    _places: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.running = RunningRuns(self.store)
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def run_tests(self, wired: WiredFlow) -> list[FlowTestOutcome]:
+        """All tests of one flow, in the file's order."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._run_test(wired, index)) for index in range(len(wired.flow.tests))]
+        return [task.result() for task in tasks]
+
+    async def _run_test(self, wired: WiredFlow, index: int) -> FlowTestOutcome:
+        test, session = wired.flow.tests[index], str(uuid.uuid4())
+        reader = FolderFiles(self.store, self.settings.flows, self.settings.limits.file_bytes)
+        turns: list[TurnOutcome] = []
+        async with self._places:
+            for turn in test.list_turns():
+                turns.append(await self._run_turn(wired, test, turn, session, reader))
+                if turns[-1].differences:
+                    break
+        line = wired.flow.places[f"tests.{index}"].value.line
+        return FlowTestOutcome(wired.id, wired.flow.file, line, test.title, len(test.list_turns()), tuple(turns))
+
+    async def _run_turn(
+        self, wired: WiredFlow, test: FlowTest, turn: TestedTurn, session: str, reader: FolderFiles
+    ) -> TurnOutcome:
+        takes, gives = find_types(wired)
+        asked = RunRequest(turn.message, takes, gives, tweaks=test.overrides, session_id=session)
+        replies = {} if self.model else turn.replies
+        models = TestedModels(self.models, replies)
+        seen = SeenTurn(self.on_progress)
+        try:
+            _refuse_unknown(wired, turn)
+            files = await reader.take(wired, turn.files)
+        except FlowgroundError as error:
+            return TurnOutcome(turn.message, 0, (Difference("", error.full_message),))
+        try:
+            tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
+            tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
+            async with self.admit(asked) as terms:
+                request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, **_send(wired, files))
+                own = TestedOutside(turn.replies)
+                outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
+                outside = replace(outside, find_function=own.find_function)
+                await self._take_turn(tested, request, models, terms, seen, reader, outside)
+        except FlowgroundError as error:
+            seen.failure = error.full_message
+        given = seen.sum_up(models.calls)
+        differences = await asyncio.to_thread(compare, turn.expect, given)
+        return TurnOutcome(turn.message, given.seconds, differences)
+
+    async def _take_turn(
+        self,
+        wired: WiredFlow,
+        request: RunRequest,
+        models: TestedModels,
+        terms: TurnTerms,
+        seen: SeenTurn,
+        reader: FolderFiles,
+        outside: Outside,
+    ) -> None:
+        texts = FileTexts(self.settings.flows, reader.read)
+        turn = take_turn(
+            LOCAL_OWNER,
+            wired,
+            request,
+            running=self.running,
+            models=models,
+            settings=self.settings,
+            terms=terms,
+            outside=replace(outside, sent_files=reader, read_file=texts.read),
+        )
+        async with aclosing(texts), aclosing(turn) as events:
+            async for event in events:
+                seen.note(event)
+        if seen.finished is None:
+            raise RunError("The run ended without an answer.")
+
+
+def _send(wired: WiredFlow, files: Sequence[FileReference]) -> dict[str, Any]:
+    """What a request says of these files of its message."""
+    if not files:
+        return {}
+    sent = tuple(SentFile(file, file.id) for file in files)
+    return {"taken_files": {wired.chat_input_id: files}, "sent_files": sent}
+
+
+def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
+    """Raises InvalidRequest for components of flows that the flow runs, which its own file cannot tell."""
+    expect = turn.expect
+    for known, says, names in (
+        (list_replied(wired), "that a test replies to", turn.replies),
+        (list_asking(wired), "that asks a model", expect.calls),
+        (list_components(wired), "among the components", (*expect.takes, *expect.skips)),
+    ):
+        for name in names:
+            if name not in known:
+                raise InvalidRequest(f"There is no `{name}` {says}{suggest(name, known, otherwise='.')}")
+
+
+@asynccontextmanager
+async def open_tester(
+    settings: Settings,
+    models: Models,
+    *,
+    model: str | None = None,
+    admit: Admit = admit_all,
+    on_progress: Callable[[ModelProgress], None] = lambda _: None,
+    look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups,
+) -> AsyncIterator[FlowTester]:
+    """A tester with a database of its own, which is gone afterwards. `look_ups` find what flows know."""
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="flowground-tests-")
+    try:
+        store = await asyncio.to_thread(Store.open, f"sqlite:///{folder}/tests.db", is_lasting=False)
+        tester = FlowTester(settings, models, store, model, admit, on_progress, look_ups)
+        try:
+            yield tester
+        finally:
+            await tester.running.close()
+            await asyncio.to_thread(store.close)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def run_tests(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport:
+    """Runs all tests of the flow as it is now; `find_report` has the outcomes then. Raises FlowNotFound."""
+    _, wired = await open_inside(runtime.access, caller, flow_id)
+    outcomes = await _run(runtime, caller, wired)
+    report = FlowTestReport(wired.version, outcomes)
+    served = runtime.catalogue.list_flows()
+    kept = runtime.test_reports
+    runtime.test_reports = {key: kept[key] for key in kept if key in served} | {wired.id: report}
+    return report
+
+
+async def try_test(runtime: Runtime, caller: Caller, flow_id: str, test: FlowTest) -> FlowTestOutcome:
+    """Runs a test that is in no file yet, and so on no line. Raises FlowNotFound."""
+    _, wired = await open_inside(runtime.access, caller, flow_id)
+    place = next(iter(wired.flow.components.values())).places["type"]
+    flow = replace(wired.flow, tests=(test,), places={**wired.flow.places, "tests.0": place})
+    return replace((await _run(runtime, caller, replace(wired, flow=flow)))[0], line=0)
+
+
+async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport | None:
+    """What came of the flow's tests when they were run last, since this process began. Raises FlowNotFound."""
+    _, wired = await open_inside(runtime.access, caller, flow_id)
+    return runtime.test_reports.get(wired.id)
+
+
+async def _run(runtime: Runtime, caller: Caller, wired: WiredFlow) -> list[FlowTestOutcome]:
+    admit = partial(_admit, runtime, caller, wired.id)
+    look_ups = partial(runtime.library.make_look_up, words_only=True)
+    async with open_tester(runtime.settings, runtime.models, admit=admit, look_ups=look_ups) as tester:
+        return await tester.run_tests(wired)
+
+
+@asynccontextmanager
+async def _admit(runtime: Runtime, caller: Caller, flow_id: str, request: RunRequest) -> AsyncIterator[TurnTerms]:
+    asker = PersonTrying(caller, "inside", "unprotected")
+    answer = await endpoint.answer(runtime, asker, address=flow_id, ask=request)
+    with answer.place, runtime.mark_run():
+        yield TurnTerms(runtime.switches.refuse, answer.place.count)

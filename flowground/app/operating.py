@@ -1,0 +1,140 @@
+"""What admins see and end: the runs of all processes, and what is switched off. Never what somebody said.
+
+The functions that take a caller ask anew whether they are an admin: they raise NotSignedIn or NotAllowed where not.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowground.access.people import require_admin
+from flowground.access.roster import find_name
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import InvalidRequest, StoppedByAdmin
+from flowground.runs.running import Interruptions, RunningRuns
+from flowground.store import Store, publications
+from flowground.store.people import members
+from flowground.store.publications import SAYS_CHARS, Switch, SwitchKind
+from flowground.store.runs import requests, usage
+from flowground.store.runs.usage import RunningRun
+
+MOST_RUNS = 100
+"""Runs that are listed: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow:
+    """A run that runs now. `who` and `way` are for people: a display name, and the token or page by which it began.
+
+    `is_here`: this process runs it. `is_stopping`: its process was asked to stop it. `tokens` are those that models
+    have counted so far; `chars` the characters that it has said, about so many where another process runs it.
+    """
+
+    id: str
+    flow_id: str
+    who: str
+    way: str
+    started_at: datetime
+    is_here: bool
+    is_stopping: bool
+    tokens: int | None
+    chars: int
+
+
+async def list_runs(
+    store: Store, interruptions: Interruptions, *, running: RunningRuns | None = None
+) -> tuple[list[RunNow], int]:
+    """The newest `MOST_RUNS` of all processes, and how many there are. `running` are those of this one.
+
+    Runs whose process died get their end first.
+    """
+    found, count = await store.read(usage.list_running, most=MOST_RUNS)
+    if any(run.holder != store.process.id for run in found) and await interruptions.end_left_runs():
+        found, count = await store.read(usage.list_running, most=MOST_RUNS)
+    people = {person for run in found if (person := _find_person(run))}
+    names = await store.read(members.find_display_names, members=people) if people else {}
+    return [_describe(run, names, running) for run in found], count
+
+
+def _describe(run: RunningRun, names: dict[str, str], running: RunningRuns | None) -> RunNow:
+    here = running.list_runs().get(run.id) if running else None
+    person = _find_person(run)
+    usage = here.usage if here else None
+    return RunNow(
+        id=run.id,
+        flow_id=run.flow_id,
+        who=find_name(names, person) if person else _name_nobody(run),
+        way=_name_way(run),
+        started_at=run.started_at,
+        is_here=here is not None,
+        is_stopping=run.is_stopping,
+        tokens=usage.total_tokens if usage else None,
+        chars=here.said_chars if here else run.kept_chars,
+    )
+
+
+def _find_person(run: RunningRun) -> str | None:
+    """The id of the member behind it."""
+    if run.token:
+        return run.member
+    owner = Owner.read(run.owner)
+    return owner.id if owner.kind in ("member", "programs") else None
+
+
+def _name_nobody(run: RunningRun) -> str:
+    """Who it is where no member is behind it."""
+    match Owner.read(run.owner).kind:
+        case "visitor":
+            return "A visitor"
+        case "local":
+            return "This computer"
+        case _:
+            return "The organization"
+
+
+def _name_way(run: RunningRun) -> str:
+    if run.token:
+        return f"token “{run.token}”"
+    return "Try it" if Owner.read(run.owner).kind in ("programs", "token") else "playground"
+
+
+async def look(runtime: Runtime, caller: Caller) -> tuple[list[RunNow], int]:
+    """As `list_runs`, for an admin."""
+    await require_admin(runtime.access, caller)
+    return await list_runs(runtime.store, runtime.interruptions, running=runtime.running)
+
+
+async def list_switches(runtime: Runtime, caller: Caller) -> list[Switch]:
+    """What is off, in every process."""
+    await require_admin(runtime.access, caller)
+    return await runtime.store.read(publications.list_switches)
+
+
+async def stop(runtime: Runtime, caller: Caller, run_id: str) -> None:
+    """Ends somebody's run: here at once, in another process within seconds. Raises InvalidRequest where it is over."""
+    by = await require_admin(runtime.access, caller)
+    if not await runtime.store.write(requests.ask_stop, run_id=run_id, kind="admin", by=by):
+        raise InvalidRequest("This run has ended already.")
+    await runtime.running.stop(run_id, StoppedByAdmin())
+
+
+async def switch_off(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str, says: str) -> None:
+    """Ends what runs of it and lets none begin. Raises InvalidRequest where there is no such flow or provider."""
+    by = await require_admin(runtime.access, caller)
+    known = runtime.catalogue.list_flows() if kind == "flow" else runtime.models.list_names()
+    if name not in known:
+        raise InvalidRequest(f"There is no {kind} {name} any more.")
+    await runtime.switches.switch_off(kind, name, says=clean_sentence(says), by=by)
+
+
+async def switch_on(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str) -> None:
+    """It runs again, from the next message on."""
+    await runtime.switches.switch_on(kind, name, by=await require_admin(runtime.access, caller))
+
+
+def clean_sentence(says: str) -> str:
+    """What people are told, in one line. Raises InvalidRequest where it is too long."""
+    said = " ".join(says.split())
+    if len(said) > SAYS_CHARS:
+        raise InvalidRequest(f"The sentence has {len(said)} characters; {SAYS_CHARS} is the limit.")
+    return said

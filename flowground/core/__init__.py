@@ -1,0 +1,1 @@
+"""Values, events, messages, errors and words: what every other package is made of. It reads and writes nothing."""

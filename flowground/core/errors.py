@@ -1,0 +1,486 @@
+"""The one error tree. Every message says what is wrong, where, and what to do; no secret, path or traceback in it.
+
+FlowgroundError
+├── ConfigError              the operator's config.yaml is wrong
+├── FlowError                the author's flow file is wrong
+├── RequestError             the caller asked for something that cannot be
+│   ├── InvalidRequest       the body or a parameter does not fit
+│   │   └── AnswerUnfinished  an answer is still written in the conversation
+│   ├── InputConflict        the input is given twice
+│   ├── OptionMissing        an option that the author requires is empty
+│   ├── TweaksRefused        an override names what is unknown, protected, connected or out of bounds
+│   ├── BodyTooLarge         the body is over the limit
+│   ├── NotSignedIn          no caller, or one that is no longer valid
+│   ├── RunLimitReached      as many runs as there may be; says when there may be more
+│   ├── NotAllowed           a known caller may not do this
+│   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
+│   ├── RunNotFound          no such run of this caller: unknown and forbidden look the same
+│   ├── EventsGone           this run's events are not kept, or not any more
+│   ├── DecidedElsewhere     another process runs it, and has not taken a decision yet
+│   └── RunElsewhere         another process runs it, and has not stopped it yet
+├── ServerBusy               as many runs as this process takes, and as many that wait
+├── StoreUnavailable         the database is busy, full, away or does not answer
+└── RunError                 a run failed
+    ├── ToolNotCalled        a tool was not called after all: wrong arguments, or nobody allowed it
+    ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
+    ├── RunStopped           somebody stopped it
+    ├── EndedByAdmin         an admin ended it, or lets none begin; says so to whoever waits for the answer
+    │   ├── StoppedByAdmin   this one run
+    │   ├── FlowSwitchedOff  all runs of this flow
+    │   └── ProviderSwitchedOff  all that ask this provider
+    ├── UnexpectedFailure    a mistake of ours; the log has the rest
+    ├── RunTimeout           it took longer than `limits.run_seconds`
+    ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
+    ├── AnswerTooLong        an answer is too long; what was said until then is kept
+    ├── SentFileFailed       a file that whoever asks sent cannot be used; they are told why
+    ├── NoDocuments          the flow answers from documents, and there are none yet
+    ├── ComponentFailed      one component failed; carries its id and the cause
+    └── ProviderError        the model's server failed
+        ├── ProviderRefused  it answered with an error status
+        ├── ProviderBusy     it asked to come back later (429)
+        ├── ProviderTimeout  it did not answer in time
+        ├── ProviderUnreachable  nothing answers at its address
+        └── ModelNotReady    the weights are being fetched or loaded
+
+What only one room can meet stands there, below one of these: a missing key in `doors`, half a body in `api`, a built-in
+model that cannot start in `providers`.
+
+What all errors have, and those that belong to no one request and no run.
+
+Runs that were ended, from outside or by a limit.
+
+Runs of which a component failed, most often by its model's server.
+
+What a caller asked for cannot be.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+
+class ErrorExtras(TypedDict, total=False):
+    code: str | None
+    hint: str | None
+    retry_after: float | None
+
+
+class FlowgroundError(Exception):
+    """Base of all errors that are ours.
+
+    `message` is a sentence for a person, `code` a stable word for a program, `hint` says what to do, `retry_after` in
+    how many seconds the same may succeed, where that is known.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = more.get("code") or self.code
+        self.hint = more.get("hint")
+        self.retry_after = more.get("retry_after")
+
+    @property
+    def full_message(self) -> str:
+        """The message and what to do, in one line."""
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigError(FlowgroundError):
+    """The configuration is wrong; the app does not start with it."""
+
+    code = "config_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a flow file, or a warning: then the flow works. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    value: str | None = None
+    suggestion: str | None = None
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        said = f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.is_warning else ''}{self.message}"
+        return f"{said} (did you mean {self.suggestion}?)" if self.suggestion else said
+
+
+class FlowError(FlowgroundError):
+    """A flow file cannot be used; `problems` lists every mistake with its place."""
+
+    code = "flow_invalid"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class RequestError(FlowgroundError):
+    """The caller asked for something that cannot be."""
+
+    code = "request_invalid"
+
+
+class StoreUnavailable(FlowgroundError):
+    """The database cannot be used at the moment; the same may succeed after `retry_after` seconds.
+
+    `store_busy`: nothing was stored. `unknown_outcome`: a write was begun and not answered in time, it may be done.
+    `run_id` is the run that was to be stored: by it the caller may ask what became of it.
+    """
+
+    code = "store_unavailable"
+    run_id: str | None = None
+
+    def __init__(self, message: str = "Messages cannot be stored at the moment.", **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message, **ErrorExtras(hint="Try again in a little while.", retry_after=5) | more)
+
+
+class ServerBusy(FlowgroundError):
+    """This process has as many runs as it takes, and as many that wait. Nothing was stored."""
+
+    code = "server_busy"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            "This server is answering as many requests as it can at once.",
+            hint=f"Try again in {seconds} s.",
+            retry_after=seconds,
+        )
+
+
+class RunError(FlowgroundError):
+    """A run failed."""
+
+    code = "run_failed"
+
+
+class ToolNotCalled(RunError):
+    """A tool was not called after all: its arguments do not fit, a person refused it, or nobody is there to answer."""
+
+
+class ShuttingDown(RunError):
+    """The server ends before the run could."""
+
+    code = "shutting_down"
+
+    def __init__(self, *, hint: str | None = None) -> None:
+        super().__init__("The server is stopping.", hint=hint)
+
+
+class RunStopped(RunError):
+    """The run was stopped by whose it is, or because nobody followed it. What it said so far is kept."""
+
+    code = "run_stopped"
+
+    def __init__(self) -> None:
+        super().__init__("The run was stopped.")
+
+
+class EndedByAdmin(RunError):
+    """An admin ended it, or lets none begin. What it said so far is kept, with this sentence."""
+
+
+class StoppedByAdmin(EndedByAdmin):
+    """An admin stopped this run."""
+
+    code = "stopped_by_admin"
+
+    def __init__(self) -> None:
+        super().__init__("An administrator stopped this answer.")
+
+
+class FlowSwitchedOff(EndedByAdmin):
+    """An admin switched the flow off; `says` is what they wrote for people."""
+
+    code = "flow_switched_off"
+
+    def __init__(self, says: str) -> None:
+        super().__init__(f"This flow is switched off. {says}" if says else "This flow is switched off at the moment.")
+
+
+class ProviderSwitchedOff(EndedByAdmin):
+    """An admin switched off a provider that the flow asks. Which one, belongs to the flow's inside."""
+
+    code = "provider_switched_off"
+
+    def __init__(self, says: str) -> None:
+        what = "The model of this flow is switched off"
+        super().__init__(f"{what}. {says}" if says else f"{what} at the moment.")
+
+
+class UnexpectedFailure(RunError):
+    """A failure that nobody foresaw. Callers learn nothing else about it; the log has its traceback."""
+
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on this server.")
+
+
+class RunTimeout(RunError):
+    """The run took longer than `limits.run_seconds`."""
+
+    code = "run_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The run took longer than {seconds:g} seconds, the longest this server allows.",
+            hint="Ask for less at once. `limits.run_seconds` in config.yaml sets the time.",
+        )
+
+
+class RunOverBudget(RunError):
+    """The run, with all that it started, used up its steps, tokens or money. No component's `step.on_error` goes on."""
+
+    code = "run_over_budget"
+
+    def __init__(self, limit: float, of_what: str, setting: str) -> None:
+        most = f"{limit:,}" if isinstance(limit, int) else f"{limit:,g}"
+        super().__init__(
+            f"The run used more than {most} {of_what}, the most this server allows.",
+            hint=f"Ask for less at once. `limits.{setting}` in config.yaml sets the number.",
+        )
+
+
+class AnswerTooLong(RunError):
+    """An answer went over `LONGEST_ANSWER`, or over the bytes that so many characters may take."""
+
+    code = "answer_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The answer is longer than {limit:,} characters, the longest this server takes.",
+            hint="Ask for less at once.",
+        )
+
+
+_FAILED = "Component {!r} failed: {}"
+
+
+class ProviderError(RunError):
+    """A model provider failed. `status` is its HTTP status, where known."""
+
+    code = "model_failed"
+
+    def __init__(self, message: str, *, status: int | None = None, **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message, **more)
+        self.status = status
+
+
+class ProviderRefused(ProviderError):
+    """The provider answered with an error status, or with something that is no answer."""
+
+
+class ProviderBusy(ProviderError):
+    """The provider asks to come back later."""
+
+    code = "model_busy"
+
+
+class ProviderTimeout(ProviderError):
+    """The provider did not answer in time."""
+
+    code = "model_timeout"
+
+
+class ProviderUnreachable(ProviderError):
+    """Nothing answers at the provider's address, or the connection broke."""
+
+    code = "model_unreachable"
+
+
+class ModelNotReady(ProviderError):
+    """The built-in model's weights are still being fetched or loaded; `received` of `total` bytes are here."""
+
+    code = "model_not_ready"
+
+    def __init__(self, message: str, *, received: int = 0, total: int = 0, **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message, **more)
+        self.received = received
+        self.total = total
+
+
+class SentFileFailed(RunError):
+    """A file that whoever asks sent cannot be used. The message begins with its name, and whoever asks may read it."""
+
+    code = "file_unreadable"
+
+
+class NoDocuments(RunError):
+    """The flow answers from documents, and there are none in all that it looks into. Whoever asks may read it."""
+
+    code = "no_documents"
+    says = "There are no documents to answer from yet."
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.says, hint="Add some on the page Knowledge, or where the flow's `knowledge:` looks for them."
+        )
+
+
+class ComponentFailed(RunError):
+    """One component failed; `cause` is the typed reason. `component_id` is None where the caller sees no inside."""
+
+    def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
+        said = message or _FAILED.format(component_id, cause.message)
+        super().__init__(said, code=cause.code, hint=None if message else cause.hint)
+        self.component_id = component_id
+        self.cause = cause
+
+    def hide_inside(self) -> "ComponentFailed":
+        """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
+        match self.cause:
+            case ModelNotReady() | StoreUnavailable() | AnswerTooLong() | SentFileFailed() | NoDocuments():
+                message = self.cause.message
+            case ProviderBusy():
+                message = "The model is busy: try again a little later."
+            case ProviderTimeout():
+                message = "The model did not answer in time."
+            case ProviderError():
+                message = "The model failed."
+            case _:
+                message = "The flow failed."
+        return ComponentFailed(None, self.cause, message=message)
+
+
+def explain_failure(reason: str) -> str:
+    """A failure, told or stored, as people read it who see the inside: the reason itself, then where it happened."""
+    begin, _, end = (re.escape(part) for part in _FAILED.partition("{!r}"))
+    found = re.fullmatch(f"{begin}'([^'`]+)'{end.removesuffix(re.escape('{}'))}(.+)", reason, re.DOTALL)
+    return f"{found[2]} This happened in the component `{found[1]}`." if found else reason
+
+
+def hide_component(reason: str) -> str:
+    """Why a stored answer failed, for who sees no inside: the run may have been made by somebody who does."""
+    return "The flow failed." if reason.startswith(_FAILED.partition("{")[0]) else reason
+
+
+class InvalidRequest(RequestError):
+    """The body or a parameter does not fit; `problems` are pydantic-like dicts (type, loc, msg), without the input."""
+
+    def __init__(
+        self, message: str, *, problems: Iterable[Mapping[str, object]] = (), **more: Unpack[ErrorExtras]
+    ) -> None:
+        super().__init__(message, **more)
+        self.problems = tuple(problems)
+
+
+class AnswerUnfinished(InvalidRequest):
+    """An answer is written in the conversation that is to be changed."""
+
+    def __init__(self) -> None:
+        super().__init__("An answer is still being written in this conversation.", hint="Stop it first.")
+
+
+class OptionMissing(RequestError):
+    """An option that the flow's author requires is empty; nothing ran."""
+
+    code = "option_missing"
+
+
+class InputConflict(RequestError):
+    """The input is given both as `input_value` and as a tweak."""
+
+    code = "input_conflict"
+
+
+class TweaksRefused(RequestError):
+    """At least one tweak cannot be applied; none was. `token_may_not_set` where another token might apply it."""
+
+    code = "TWEAKS_REFUSED"
+
+    def __init__(self, message: str, *, fields: Iterable[str], **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message, **more)
+        self.fields = tuple(fields)
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+
+
+class NotSignedIn(RequestError):
+    """Nobody, or somebody who is no longer signed in, asks."""
+
+    code = "not_signed_in"
+
+
+class RunLimitReached(RequestError):
+    """There were as many runs as this caller, their address or the flow may have.
+
+    `retry_after` is there where time alone decides, `limit` where it is a minute's: how many there may be in one.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, limit: int | None = None, **more: Unpack[ErrorExtras]) -> None:
+        super().__init__(message, **more)
+        self.limit = limit
+
+
+class NotAllowed(RequestError):
+    """The caller is known and may not do this."""
+
+    code = "not_allowed"
+
+
+class FlowNotFound(RequestError):
+    """No such flow for this caller: unknown and forbidden look the same."""
+
+    code = "flow_not_found"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"Flow identifier {address} not found")
+        self.address = address
+
+
+class RunNotFound(RequestError):
+    """No such run of this caller: unknown and forbidden look the same."""
+
+    code = "run_not_found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"This token has no run {run_id[:80]}.")
+
+
+class EventsGone(RequestError):
+    """This run's events are not kept, or not any more: those of runs with `?stream=sse` are, for a while."""
+
+    code = "events_gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The events of this run are not kept.",
+            hint="Runs with ?stream=sse keep them until limits.resume_seconds after their end. Ask for the run itself.",
+        )
+
+
+class DecidedElsewhere(RequestError):
+    """The call waits in another process, which was told what was decided, and has not taken it yet."""
+
+    code = "decided_elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another process of this server is running it, and has not taken the decision yet.",
+            hint="It has been told. Look at the run again in a moment.",
+        )
+
+
+class RunElsewhere(RequestError):
+    """The process that runs it was asked to stop it, and has not done so yet."""
+
+    code = "run_elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another process of this server is running it, and has not stopped it yet.",
+            hint="It has been asked to. Look at the run again in a moment.",
+        )

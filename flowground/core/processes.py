@@ -1,0 +1,159 @@
+"""Child processes of ours: programs that read lines of JSON on stdin, and answer by lines of JSON on stdout.
+
+A lock on an open file that the system gives back when the process dies, however it dies.
+
+Few things that many people use: who waits for one has their turn as a person, however much they want.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, Self, TypeVar
+
+_LARGE = 100_000
+"""Bytes of an answer that is decoded in a thread."""
+
+
+class ChildProcess:
+    """One that runs. Lives on one event loop; who starts it kills it, whatever happens meanwhile."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    @classmethod
+    async def start(
+        cls, *command: str, environment: Mapping[str, str] | None = None, longest_line: int = 1 << 16
+    ) -> Self:
+        """`environment` is all that the program gets, None for what this process has; a longer line is no answer."""
+        pipe = asyncio.subprocess.PIPE
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=environment,
+                limit=longest_line,
+            )
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def send(self, message: Mapping[str, Any], data: bytes = b"") -> None:
+        """One line, and the bytes that follow it. Where the process is gone, `receive` says so."""
+        assert self._process.stdin  # noqa: S101 - a pipe
+        with suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n" + data)
+            await self._process.stdin.drain()
+
+    async def receive(self) -> Any:
+        """The next line of the process. Raises EOFError where it ended, and ValueError where that is no answer."""
+        assert self._process.stdout  # noqa: S101 - a pipe
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return await asyncio.to_thread(json.loads, line) if len(line) > _LARGE else json.loads(line)
+
+    async def read(self, size: int) -> bytes:
+        """The bytes that follow a line. Raises EOFError where there are fewer."""
+        assert self._process.stdout  # noqa: S101 - a pipe
+        return await self._process.stdout.readexactly(size)
+
+    async def wait(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        return await self._process.wait()
+
+    async def kill(self) -> int:
+        """Ends it, and returns its exit code."""
+        return await end_child(self._process)
+
+
+async def end_child(process: asyncio.subprocess.Process) -> int:
+    """Kills it, and returns its exit code when it is gone, as it may have been before.
+
+    Where it is cancelled meanwhile, however often, it goes on to the end, which is near: else the system would keep
+    what is left of the process.
+    """
+    if process.returncode is None:
+        with suppress(OSError):
+            os.kill(process.pid, 9)  # `process.kill()` of older Pythons may take the exit code of one that is gone
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            while process.stdout and await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
+                pass
+            code = await process.wait()
+            break
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
+    return code
+
+
+def make_environment() -> dict[str, str]:
+    """Nothing of ours, so no secret; Windows starts no program without the names below."""
+    kept = ("SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(descriptor: int) -> None:
+        """Raises OSError while another process, or another opening of the file, holds the lock."""
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> None:
+        """Raises OSError while another process, or another opening of the file, holds the lock."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+Thing = TypeVar("Thing")
+
+
+class PersonTurns(Generic[Thing]):
+    """`free` are the things that nobody uses. On one loop."""
+
+    def __init__(self, free: list[Thing]) -> None:
+        self._free = free
+        self._waiting: dict[str, deque[asyncio.Future[Thing]]] = {}
+
+    @asynccontextmanager
+    async def take(self, whose: str) -> AsyncIterator[Thing]:
+        one = self._free.pop() if self._free else await self._wait(whose)
+        try:
+            yield one
+        finally:
+            self._give_back(one)
+
+    async def _wait(self, whose: str) -> Thing:
+        place: asyncio.Future[Thing] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(whose, deque()).append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._give_back(place.result())
+            raise
+
+    def _give_back(self, one: Thing) -> None:
+        while self._waiting:
+            whose = next(iter(self._waiting))
+            places = self._waiting.pop(whose)
+            place = places.popleft()
+            if places:
+                self._waiting[whose] = places  # behind the others
+            if not place.done():
+                place.set_result(one)
+                return
+        self._free.append(one)

@@ -1,0 +1,210 @@
+"""What flows between components: values of four kinds, and how one becomes another.
+
+| kind | what | in Python |
+| --- | --- | --- |
+| `text` | a string | `str` |
+| `data` | any JSON | what JSON gives |
+| `records` | a list of JSON objects; by convention with `text`, `source`, `score`, `page` | a sequence of mappings |
+| `files` | references to stored files, never paths | a sequence of `FileReference` |
+
+Values are pure: nobody changes one that was given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+
+from flowground.core.errors import RunError
+from flowground.core.messages import join_surrogates
+from flowground.core.words import show
+
+ValueKind = Literal["text", "data", "records", "files"]
+KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
+Value = Any
+"""A value of some kind; which one, its port says."""
+Record = Mapping[str, Any]
+
+LONGEST = 3_000_000
+"""Bytes of one value, characters of a text: a small request could ask for all memory."""
+LONGEST_ANSWER = 500_000
+"""Characters of an answer of a model or an output; no model says more at once, and each is kept in memory."""
+MOST_RECORDS = 20_000
+"""Records of one value: they are looked at one by one, and nothing else runs meanwhile."""
+MOST_LEVELS = 200
+"""Lists and objects in each other, in what somebody sends or a model says: what is read is written again, by encoders
+that go no deeper than some 250 or 900."""
+_NO_WAY: Mapping[tuple[ValueKind, ValueKind], str] = {
+    ("text", "data"): "text becomes data only by a component that says so",
+    ("text", "records"): "text becomes records only by a component that says so",
+    ("text", "files"): "text is no file",
+    ("data", "files"): "data is no file",
+    ("records", "files"): "records are no files",
+    ("files", "data"): "a File component reads files",
+    ("files", "records"): "a File component reads files",
+}
+"""What cannot be made of what, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A stored file. `size` is in bytes, `sha256` in hexadecimal digits."""
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaidMessage:
+    """One message of a conversation, as a later run is told it.
+
+    `files` were sent with it and are there still; `gone` are the names of those that were deleted since. `sender_name`
+    is "" where its role says who spoke. `at` is in seconds since 1970.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str
+    files: tuple[FileReference, ...] = ()
+    gone: tuple[str, ...] = ()
+    sender_name: str = ""
+    at: float = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedMessage:
+    """A message that a run adds to its conversation, beside its answers; `sender` in Langflow's words."""
+
+    text: str
+    sender: Literal["Machine", "User"]
+    sender_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file of a message that is about to be stored. `kept` is the row that it is of: it moves into the message where
+    both have the same id, and is copied else."""
+
+    reference: FileReference
+    kept: str
+
+
+def explain_no_way(given: ValueKind, wanted: ValueKind) -> str | None:
+    """Why a value of one kind cannot stand where another is wanted; None where it can."""
+    return _NO_WAY.get((given, wanted))
+
+
+def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
+    """The value as another kind. Raises RunError where this value has no such form."""
+    if given == wanted or (given, wanted) == ("records", "data"):
+        return value
+    if wanted == "text":
+        return write_text(value, given)
+    if (given, wanted) == ("data", "records"):
+        return _read_records(value)
+    raise RunError(f"A value of kind {given} stands where {wanted} are wanted: {_NO_WAY[given, wanted]}.")
+
+
+def write_text(value: Value, kind: ValueKind) -> str:
+    """Any value as text, as it stands inside a longer one."""
+    if kind == "text":
+        return str(value)
+    match kind:
+        case "data":
+            return _write_data(value)
+        case "records":
+            return "\n\n".join(_write_record(record) for record in value)
+        case "files":
+            return ", ".join(file.name for file in value)
+
+
+def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
+    """Raises RunError where a value has more bytes or records, or a text more characters, than a value may have."""
+    if kind == "text":
+        if len(value) > most:
+            raise RunError(f"The component makes a text of over {most:,} characters.")
+        return
+    if kind == "records":
+        _check_count(value)
+    if kind != "files" and measure(value) > most:
+        raise RunError(f"The component makes a value of over {most:,} bytes.")
+
+
+def measure(value: Value) -> int:
+    """The bytes of a value of data or records, as compact JSON."""
+    return len(_encode(value))
+
+
+def has_too_many_levels(value: Any) -> bool:
+    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [inner for part in opened for inner in part]
+        if not level:
+            return False
+    return True
+
+
+def check_length(characters: int) -> None:
+    """Raises RunError when a text made of others would be over `LONGEST`."""
+    if characters > LONGEST:
+        raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
+
+
+def _write_data(value: Value) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _write_record(record: Record) -> str:
+    text = record.get("text")
+    return text if isinstance(text, str) else _encode(record).decode()
+
+
+def _encode(value: Value) -> bytes:
+    """Compact JSON. Raises RunError for what JSON cannot say."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        if "surrogates" in str(error):
+            return orjson.dumps(_mend_all(value))
+        raise RunError(f"The component makes a value that is no JSON: {error}.") from None
+
+
+def _mend_all(value: Value) -> Value:
+    if isinstance(value, str):
+        return join_surrogates(value)
+    if isinstance(value, Mapping):
+        return {join_surrogates(key): _mend_all(inner) for key, inner in value.items()}
+    return [_mend_all(inner) for inner in value] if isinstance(value, Sequence) else value
+
+
+def _check_count(records: Sequence[object]) -> None:
+    if len(records) > MOST_RECORDS:
+        raise RunError(f"There are more than {MOST_RECORDS:,} records.")
+
+
+def _read_records(value: Value) -> Sequence[Record]:
+    if isinstance(value, Sequence) and all(isinstance(item, Mapping) for item in value):
+        _check_count(value)
+        return value
+    raise RunError(f"A list of objects is wanted here, not {show(value)}.")
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a field with this value is empty."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """The time zone of that name; None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,0 +1,526 @@
+"""A YAML text -> its tree.
+
+The language is YAML's core: texts, numbers, true/false, null, lists, mappings. `yes`, `no`, `2024-01-01` and `12:30`
+are texts, as in YAML 1.2 and in editors; a `Dialect` says what a kind of file may have besides. Aliases are allowed
+within the limit on what they amount to. Built from the parser's events, so no text can make the tree deep or large.
+
+A YAML file as a tree that knows where everything stands, and the mistakes that are found in it.
+
+Bases of the models that say what a YAML file may hold.
+
+Colours that stand in YAML files, and their lighter shades for dark pages.
+
+What is wrong with a text that is no YAML, said so that its author can mend it.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from flowground.core.errors import FlowError, Problem
+from flowground.core.words import find_nearest, show
+
+MAX_PROBLEMS = 50
+"""More mistakes of one file are not told: the first ones are enough to begin with."""
+
+KeyPath = tuple[str | int, ...]
+"""Names and list positions that lead from the whole file to a value."""
+
+
+class Position(NamedTuple):
+    """A place in a file; lines and columns count from 1."""
+
+    line: int
+    column: int
+
+
+class SourceLocation(NamedTuple):
+    """Where a value stands: its name, itself, and its first character where its text can be followed in the file."""
+
+    key: Position
+    value: Position
+    text: Position | None = None
+    is_block: bool = False
+
+    def find_position(self, text: str, offset: int) -> Position:
+        """Where the character `offset` of the value's `text` stands, as exactly as can be told."""
+        if self.text is None:
+            return self.value
+        start = text.rfind("\n", 0, offset) + 1 if self.is_block else 0
+        return Position(self.text.line + text.count("\n", 0, start), self.text.column + offset - start)
+
+
+@dataclass(slots=True)
+class Node:
+    """A value with its position; a mapping's `keys` say where each name stands. `size` counts it and what is inside."""
+
+    value: Any
+    position: Position
+    text: Position | None = None
+    is_block: bool = False
+    keys: Mapping[str, Position] = field(default_factory=dict)
+    size: int = 1
+
+    def place(self, key: Position | None = None) -> SourceLocation:
+        """Where it stands, `key` being the place of its name."""
+        return SourceLocation(key or self.position, self.position, self.text, self.is_block)
+
+    def list_texts(self) -> "Iterator[Node]":
+        """Every text inside, in the file's order."""
+        inside = self.value.values() if isinstance(self.value, dict) else self.value
+        if isinstance(self.value, dict | list):
+            for node in inside:
+                yield from node.list_texts()
+        elif isinstance(self.value, str):
+            yield self
+
+    def read_plain(self) -> Any:
+        """The value as plain Python data."""
+        if isinstance(self.value, dict):
+            return {key: node.read_plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.read_plain() for node in self.value]
+        return self.value
+
+
+class Problems:
+    """The mistakes of one file, gathered so that all are told at once, and beside them warnings, which stop nothing."""
+
+    def __init__(self, file: str, found: Iterable[Problem] = ()) -> None:
+        """`found` are mistakes that are known already."""
+        self._file = file
+        self._found = [*found]
+        self._warnings: list[Problem] = []
+
+    def add(
+        self,
+        at: Position,
+        message: str,
+        *,
+        value: Any = None,
+        choices: Iterable[str] = (),
+        otherwise: str = "",
+        suggestion: str | None = None,
+    ) -> None:
+        """Notes a mistake; `value` is what stands there, `suggestion` what should.
+
+        Where there is no suggestion it is the one of `choices` that is nearest to `value`; where that is none,
+        `otherwise` is said too. Raises FlowError when there are too many to go on.
+        """
+        word = suggestion or (find_nearest(value, choices) if isinstance(value, str) else None)
+        self._found.append(self._make(at, message if word else message + otherwise, value, word))
+        if len(self._found) >= MAX_PROBLEMS:
+            self.refuse()
+
+    def warn(self, at: Position, message: str, *, value: Any = None, choices: Iterable[str] = ()) -> None:
+        """Notes what works, and should be changed all the same; after the first fifty nothing more."""
+        if len(self._warnings) < MAX_PROBLEMS:
+            word = find_nearest(value, choices) if isinstance(value, str) else None
+            self._warnings.append(replace(self._make(at, message, value, word), is_warning=True))
+
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """The mistakes so far."""
+        return tuple(self._found)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """In the file's order."""
+        return tuple(sorted(self._warnings, key=_find_place))
+
+    def refuse(self) -> NoReturn:
+        """Raises FlowError with every mistake, in the file's order."""
+        raise FlowError(sorted(self._found, key=_find_place))
+
+    def __bool__(self) -> bool:
+        """Whether there is a mistake; a warning is none."""
+        return bool(self._found)
+
+    def _make(self, at: Position, message: str, value: Any, suggestion: str | None) -> Problem:
+        said = message if message.endswith(".") else f"{message}."
+        return Problem(self._file, at.line, at.column, said, None if value is None else show(value), suggestion)
+
+
+def _find_place(problem: Problem) -> tuple[int, int]:
+    return problem.line, problem.column
+
+
+@dataclass(slots=True)
+class Document:
+    """One file; `root` is None where it says nothing."""
+
+    root: Node | None
+    problems: Problems
+
+    def place(self, path: KeyPath) -> SourceLocation:
+        """Where the value at `path` stands; of a path that is not there, the nearest part that is."""
+        node, key = self.root, None
+        for part in path:
+            inner = _find_inside(node, part)
+            if inner is None:
+                break
+            node, key = inner, node.keys.get(part) if node and isinstance(part, str) else None
+        return node.place(key) if node else SourceLocation(Position(1, 1), Position(1, 1))
+
+    def find_existing(self, path: KeyPath) -> KeyPath:
+        """The part of `path` that is in the file."""
+        node = self.root
+        for count, part in enumerate(path):
+            node = _find_inside(node, part)
+            if node is None:
+                return path[:count]
+        return path
+
+
+def _find_inside(node: Node | None, part: str | int) -> Node | None:
+    if node is not None and isinstance(node.value, dict) and isinstance(part, str):
+        return node.value.get(part)
+    if node is not None and isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+        return node.value[part]  # type: ignore[no-any-return]  # a list's items are nodes
+    return None
+
+
+MAX_DEPTH = 20
+"""Levels of lists and mappings inside each other; a flow needs five."""
+TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
+
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
+_BARE_REFERENCE = re.compile(r"""(?<!["'$])\$\{[^{}\n]*\}""")
+
+
+def find_unprintable(text: str) -> tuple[Position, str] | None:
+    """Place and sentence of the first character that YAML does not allow."""
+    found = _UNPRINTABLE.search(text)
+    if found is None:
+        return None
+    at = Position(text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start()))
+    code = f"U+{ord(found.group()):04X}"
+    return at, f'The character {code} cannot stand in a file; in double quotes "\\u{code[2:]}" stands for it.'
+
+
+def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, str | None]:
+    """Place, sentence and, where it can be told, the right words of a syntax error."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.splitlines()
+    here = lines[line - 1] if line <= len(lines) else ""
+    said = error.problem or error.context or "this is no YAML"
+    message = f"YAML: {said}."
+    if "maximum nesting" in said:  # the parser's own limit, which it meets while looking ahead
+        message = TOO_DEEP
+    elif "\t" in here[:column] and not here[: column - 1].strip():
+        message = "A tab cannot indent: use spaces."
+    elif "expected ',' or" in said or "flow" in (error.context or ""):
+        start = error.context_mark.line if error.context_mark else line - 1
+        for number, candidate in enumerate(lines[start:line], start + 1):
+            if bare := _BARE_REFERENCE.search(candidate):
+                at = Position(number, bare.start() + 1)
+                return at, "Inside {…} and […] a reference needs quotes.", f'"{bare.group()}"'
+        message += " A bracket or brace that was opened is not closed, or a comma is missing."
+    elif "mapping values are not allowed" in said:
+        message = "This colon starts a value where none can stand: check the indentation, or quote the text."
+    elif "cannot start any token" in said:
+        message += " Quote the text."
+    elif "expected key" in said or "block end" in said:
+        message += " Check that this line is indented like its neighbours."
+    return Position(line, column), message, None
+
+
+# libyaml reads a file some ten times faster, where PyYAML brings it.
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+WORDS = {"": None, "~": None} | {
+    form: value
+    for word, value in (("null", None), ("true", True), ("false", False))
+    for form in (word, word.capitalize(), word.upper())
+}
+"""Plain words that are no texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
+_INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+_ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
+_YAML = "tag:yaml.org,2002:"
+"""What YAML's own tags begin with."""
+
+
+def read_core(event: yaml.ScalarEvent) -> Any:
+    """A scalar as YAML 1.2's core schema reads it."""
+    text = event.value
+    if event.style or event.tag is not None:  # quoted, or a block
+        return text
+    if text in WORDS:
+        return WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one kind of file may say. `name` is what people call such a file.
+
+    `most_values` bounds keys and values, each alias counted as what it stands for. Where it `is_extended`, YAML's own
+    tags, those of scalars read by `read_scalar`, merge keys, and aliases as keys may stand there. `said_twice` is said
+    of a key that comes again: `key`, `path`, `line`.
+    """
+
+    name: str
+    read_scalar: Callable[[yaml.ScalarEvent], Any] = read_core
+    most_values: float = math.inf
+    is_extended: bool = False
+    said_twice: str = "`{key}` is given twice; the first is on line {line}."
+
+
+def parse_events(text: str) -> Iterator[yaml.Event]:
+    """What YAML's parser finds, one after the other. Raises yaml.YAMLError."""
+    events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
+    return events
+
+
+def read_document(text: str, file: str, dialect: Dialect) -> Document:
+    """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it cannot be read."""
+    document = Document(None, Problems(file))
+    if found := find_unprintable(text):
+        document.problems.add(*found)
+        document.problems.refuse()
+    try:
+        document.root = _Reader(document.problems, text, dialect).read()
+    except yaml.MarkedYAMLError as error:
+        at, message, suggestion = explain_syntax(error, text)
+        document.problems.add(at, message, suggestion=suggestion)
+        document.problems.refuse()
+    return document
+
+
+class _Reader:
+    """Turns the parser's events into nodes."""
+
+    def __init__(self, problems: Problems, text: str, dialect: Dialect) -> None:
+        self._problems = problems
+        self._dialect = dialect
+        self._lines = text.splitlines()
+        self._events = parse_events(text)
+        self._anchors: dict[str, Node | None] = {}
+        self._values = 0
+        self._most = dialect.most_values
+
+    def read(self) -> Node | None:
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    says = f"A {self._dialect.name} holds one document: what follows this `---` belongs elsewhere."
+                    self._note(event, says)
+                    break
+                root = self._read_node(next(self._events), ())
+        return root
+
+    def _read_node(self, event: yaml.Event, path: KeyPath) -> Node:
+        self._values += 1
+        if self._values > self._most:
+            self._refuse_size(event)
+        if len(path) > MAX_DEPTH:
+            self._note(event, TOO_DEEP)
+            self._problems.refuse()
+        if isinstance(event, yaml.AliasEvent):
+            return self._find_alias(event)
+        assert isinstance(event, _ValueStart)  # noqa: S101 - nothing else begins a node
+        if event.tag is not None and not self._may_tag(event):
+            says = f"Tags are not used in {self._dialect.name}s; for a text, quotes are enough."
+            self._note(event, says, event.tag)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._read_scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._read_list(event, path)
+        else:
+            node = self._read_mapping(event, path)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _may_tag(self, event: _ValueStart) -> bool:
+        """Any tag of a scalar, and the one that a list or a mapping has anyhow."""
+        own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
+        return self._dialect.is_extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
+
+    def _find_alias(self, event: yaml.AliasEvent) -> Node:
+        name = str(event.anchor)
+        node = self._anchors.get(name)
+        if node is None:
+            inside = name in self._anchors
+            says = f"`*{name}` stands inside what it stands for." if inside else f"Nothing is marked `&{name}` above."
+            self._note(event, says, f"*{name}")
+            self._problems.refuse()
+        self._values += node.size
+        if self._values > self._most:
+            self._refuse_size(event)
+        return node
+
+    def _read_scalar(self, event: yaml.ScalarEvent) -> Node:
+        node = Node(self._dialect.read_scalar(event), _find_position(event))
+        if event.style == "|":
+            node.text, node.is_block = self._find_block_start(node.position.line), True
+        elif event.start_mark and event.end_mark and event.start_mark.line == event.end_mark.line:
+            quote = 1 if event.style in ("'", '"') else 0
+            node.text = Position(node.position.line, node.position.column + quote)
+        return node
+
+    def _find_block_start(self, first: int) -> Position:
+        """A literal block's first line, and the column after its indentation."""
+        lines = (self._lines[number] for number in range(first, len(self._lines)))
+        indents = (len(line) - len(line.lstrip(" ")) for line in lines if line.strip())
+        return Position(first + 1, next(indents, 0) + 1)
+
+    def _read_list(self, event: yaml.Event, path: KeyPath) -> Node:
+        node = Node([], _find_position(event))
+        while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
+            node.value.append(self._read_node(item, (*path, len(node.value))))
+        node.size += sum(item.size for item in node.value)
+        return node
+
+    def _read_mapping(self, event: yaml.Event, path: KeyPath) -> Node:
+        values: dict[str, Node] = {}
+        keys: dict[str, Position] = {}
+        node = Node(values, _find_position(event), keys=keys)
+        merged: list[Node] = []
+        while not isinstance(name := next(self._events), yaml.MappingEndEvent):
+            key = self._read_key(name, path)
+            value = self._read_node(next(self._events), (*path, key or ""))
+            node.size += 1 + value.size
+            if key is None:
+                merged.append(value)
+            elif key in values:
+                where = ".".join(map(str, (*path, key)))
+                self._note(name, self._dialect.said_twice.format(key=key, path=where, line=keys[key].line), key)
+            else:
+                values[key], keys[key] = value, _find_position(name)
+        for other in merged if self._dialect.is_extended else ():
+            self._merge(node, other)
+        return node
+
+    def _read_key(self, event: yaml.Event, path: KeyPath) -> str | None:
+        """A name; None for a merge key, and for what is no name and a mistake."""
+        if self._dialect.is_extended and isinstance(event, yaml.AliasEvent):
+            named = self._find_alias(event).value
+            if isinstance(named, str):
+                return named
+        if isinstance(event, yaml.ScalarEvent) and (
+            event.tag is None or (self._dialect.is_extended and event.tag in ("!", f"{_YAML}str"))
+        ):
+            self._values += 1
+            if event.anchor:
+                self._anchors[event.anchor] = self._read_scalar(event)
+            if event.value != "<<" or event.style or event.tag is not None:
+                return str(event.value)
+            if not self._dialect.is_extended:
+                self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
+            return None
+        self._read_node(event, (*path, ""))
+        self._note(event, "A name is plain text here, nothing composed.")
+        return None
+
+    def _merge(self, node: Node, other: Node) -> None:
+        """Adds what a merge key brings, one mapping or a list of them; what is there stays."""
+        for part in other.value if isinstance(other.value, list) else [other]:
+            if not isinstance(part.value, dict):
+                self._problems.add(part.position, "Behind `<<` stands a mapping, or a list of them.")
+                return
+            node.value = part.value | node.value
+            node.keys = {**part.keys, **node.keys}
+
+    def _refuse_size(self, event: yaml.Event) -> NoReturn:
+        self._note(event, f"The file has more than {self._most:,} values, aliases counted as what they stand for.")
+        self._problems.refuse()
+
+    def _note(self, event: yaml.Event, message: str, value: str | None = None) -> None:
+        self._problems.add(_find_position(event), message, value=value)
+
+
+def _find_position(event: yaml.Event) -> Position:
+    mark = event.start_mark
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+
+
+_HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
+_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+
+
+class Section(BaseModel):
+    """A mapping of known names. A name with nothing behind it (`chat:` above comments only) means the default."""
+
+    # `defer_build`: built once it is first read, not at each start.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+    forgives_empty: ClassVar[bool] = False
+    """Whether an unknown name with nothing behind it is no mistake."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_nothing_as_the_default(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return {} if given is None else given
+        known = given if cls.forgives_empty else cls.model_fields
+        return {key: value for key, value in given.items() if value is not None or key not in known}
+
+
+class ConfigSection(Section):
+    """A mapping of settings: numbers and booleans read `yes`, `no`, `on` and `off` as YAML 1.1 does, off being 0."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+    forgives_empty: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_switches(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        numbers = {name for name, field in cls.model_fields.items() if field.annotation in (bool, int, float)}
+        switches = {key: value.lower() for key, value in given.items() if key in numbers and isinstance(value, str)}
+        return given | {key: _SWITCHES[word] for key, word in switches.items() if word in _SWITCHES}
+
+
+def check_http_address(example: str) -> AfterValidator:
+    """For `Annotated[str, …]`: an address of http or https without a query; it loses its slash at the end."""
+
+    def check(value: str) -> str:
+        if not _HTTP.match(value):
+            raise ValueError(f"must look like {example}")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def check_pattern(pattern: str, says: str) -> AfterValidator:
+    """For `Annotated[str, …]`: a text that matches, else `says` is what is wrong with it."""
+
+    def check(value: str) -> str:
+        if not re.search(pattern, value):
+            raise ValueError(says)
+        return value
+
+    return AfterValidator(check)
+
+
+Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", json_schema_extra={"format": "color-hex"})]
+
+
+def make_lighter(color: str) -> str:
+    """Half way to white: for links on a dark page, where the colour of a button is too dark to be read."""
+    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in _read_parts(color))
+
+
+def write_link_color(color: str) -> str:
+    """For CSS: on a light page the colour itself, on a dark one its lighter shade."""
+    return f"light-dark({color}, {make_lighter(color)})"
+
+
+def _read_parts(color: str) -> list[int]:
+    """Red, green and blue, 0 to 255."""
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]

@@ -1,0 +1,312 @@
+"""Flows that run other flows: each gets all that a run of it may use, and its version is the digest of all those.
+
+What loads and runs, and was likely not meant so: names that nothing has, plain text that looks like a reference, and
+models that are asked for nothing.
+
+Components of flows that a flow runs, as its tests name them: `flow.Component`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from flowground.components.base import INPUT
+from flowground.components.connectors import SQL, PythonFunction
+from flowground.components.flows import ForEach
+from flowground.components.io import input_kind, output_kind
+from flowground.components.knowledge import Retrieve
+from flowground.components.memory import StoreMessage
+from flowground.components.template import VariablesTool
+from flowground.core.errors import Problem, RunError
+from flowground.core.values import is_blank
+from flowground.core.words import find_nearest, list_names
+from flowground.core.yaml_file import Position, Problems
+from flowground.flows.tested import may_be_replied
+from flowground.flows.wiring import WiredFlow
+from flowground.tools.functions import OwnFunction
+
+_REPLIED = "that a test replies to"
+_ASKING = "that asks a model"
+_ANY = "among the components"
+
+
+def list_components(wired: WiredFlow) -> list[str]:
+    """The flow's own components, and those of all flows that it runs, but for tools of agents there."""
+    inner = (f"{flow.id}.{key}" for flow in wired.inner_flows.values() for key in flow.order)
+    return [*wired.components, *inner]
+
+
+def list_asking(wired: WiredFlow) -> list[str]:
+    """Components that ask a model, the flow's own and those of all flows that it runs."""
+    return [
+        f"{within}{key}"
+        for flow, within in _list_flows(wired)
+        for key, component in flow.components.items()
+        if component.list_models()
+    ]
+
+
+def list_replied(wired: WiredFlow) -> list[str]:
+    """Components to which a test may reply, as `list_asking` names them."""
+    return [
+        f"{within}{key}"
+        for flow, within in _list_flows(wired)
+        for key, component in flow.components.items()
+        if may_be_replied(component)
+    ]
+
+
+def find_unknown_names(wired: WiredFlow) -> Iterator[Problem]:
+    """What the tests of a linked flow name in other flows and is not there, as far as those flows are."""
+    known_as = {
+        _REPLIED: list_replied(wired),
+        _ASKING: list_asking(wired),
+        _ANY: list_components(wired),
+    }
+    for position, name, words in _list_named(wired):
+        known = known_as[words]
+        if name not in known and _is_there(wired, name.rpartition(".")[0]):
+            says = f"There is no `{name}` {words}: the test fails."
+            word = find_nearest(name, known)
+            yield Problem(wired.flow.file, position.line, position.column, says, name, word, is_warning=True)
+
+
+def _list_flows(wired: WiredFlow) -> Iterator[tuple[WiredFlow, str]]:
+    """Each with what stands before the names of its components."""
+    yield wired, ""
+    yield from ((inner, f"{inner.id}.") for inner in wired.inner_flows.values())
+
+
+def _list_named(wired: WiredFlow) -> Iterator[tuple[Position, str, str]]:
+    """Each name of another flow's component in the tests: where it stands, and which components it may name."""
+    places = wired.flow.places
+    for index, test in enumerate(wired.flow.tests):
+        for number, turn in enumerate(test.list_turns()):
+            path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
+            for word, asking, among in (
+                ("replies", turn.replies, _REPLIED),
+                ("expect.calls", turn.expect.calls, _ASKING),
+            ):
+                yield from ((places[f"{path}.{word}.{name}"].key, name, among) for name in asking if "." in name)
+            for word, taken in (("expect.takes", turn.expect.takes), ("expect.skips", turn.expect.skips)):
+                for at, name in enumerate(taken):
+                    place = places.get(f"{path}.{word}.{at}")  # a text may stand by itself
+                    if "." in name:
+                        yield (place or places[f"{path}.{word}"]).value, name, _ANY
+
+
+def _is_there(wired: WiredFlow, flow: str) -> bool:
+    """Whether all that may be meant by a flow's name is known: that flow, or every one that is run."""
+    inner = wired.inner_flows.values()
+    return flow in {found.id for found in inner} or all(
+        name in wired.inner_flows for found in (wired, *inner) for name in found.runs
+    )
+
+
+_SHOWN = 20
+"""Flows of a circle that are named."""
+
+
+def link_flow(wired: WiredFlow, addresses: Mapping[str, WiredFlow]) -> WiredFlow:
+    """The flow with those that it runs, directly or through others, as far as they are there."""
+    if not wired.runs:
+        return wired
+    inner: dict[str, WiredFlow] = {}
+    wanted = [*wired.runs]
+    while wanted:
+        name = wanted.pop()
+        if name not in inner and (found := addresses.get(name.lower())):
+            inner[name] = found
+            wanted += found.runs
+    digest = hashlib.sha256(wired.flow.version.encode())
+    for name in sorted(inner):
+        digest.update(f" {name}:{inner[name].flow.version}".encode())
+    return replace(wired, inner_flows=inner, version=digest.hexdigest()[:12])
+
+
+def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
+    """What is likely a mistake about the flows that a linked flow runs; another file may yet mend it.
+
+    `known` are the addresses of all flows.
+    """
+    for name, component in wired.components.items():
+        for called in component.list_flows():
+            place = wired.flow.components[name].places["flow"].value
+            if isinstance(component, ForEach) and (asking := _find_asking(wired, called)):
+                says = (
+                    f"{component.type_name} asks nobody, and `{asking}` has a tool that a person allows: run it with a "
+                    "RunFlow, or say `confirm: false` at the tool"
+                )
+                yield Problem(wired.flow.file, place.line, place.column, f"{says}.", called)
+            message = _find_doubt(wired, called)
+            if message:
+                word = None if called in wired.inner_flows else find_nearest(called, known)
+                yield Problem(wired.flow.file, place.line, place.column, message, called, word, is_warning=True)
+            else:
+                given = component.model_extra or {}
+                yield from _find_unknown_inputs(wired, name, wired.inner_flows[called], given)
+                yield from _find_missing_inputs(wired, name, wired.inner_flows[called], given)
+    yield from find_unknown_names(wired)
+
+
+def _find_doubt(wired: WiredFlow, called: str) -> str | None:
+    if called not in wired.inner_flows:
+        return f"There is no flow `{called}` yet: a run that comes here fails."
+    if way := _find_way(wired, called):
+        names = way if len(way) <= _SHOWN else [*way[:_SHOWN], "…", way[-1]]
+        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow within another."
+    return None
+
+
+def _find_asking(wired: WiredFlow, called: str) -> str | None:
+    """The id of a flow that asks people, among those that run where this one is called."""
+    wanted, seen = [called], set[str]()
+    while wanted:
+        here = wired.inner_flows.get(wanted.pop())
+        if here is None or here.id in seen:
+            continue
+        if any(tool.confirms for tools in here.tools.values() for tool in tools):
+            return here.id
+        seen.add(here.id)
+        wanted += here.runs
+    return None
+
+
+def _find_way(wired: WiredFlow, called: str) -> list[str] | None:
+    """The shortest way from the flow by this name back to the flow itself."""
+    ways, seen = [[wired.id, called]], set()
+    for way in ways:
+        here = wired.inner_flows.get(way[-1])
+        if here is None or way[-1] in seen:
+            continue
+        if here.id == wired.id:
+            return [*way[:-1], wired.id]
+        seen.add(way[-1])
+        ways += [[*way, name] for name in here.runs]
+    return None
+
+
+def _find_unknown_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Iterable[str]) -> Iterator[Problem]:
+    known = [key for key, component in found.components.items() if input_kind(component)]
+    for key in given:
+        if key not in known:
+            spec = wired.flow.components[name]
+            word = find_nearest(key, [*known, *(field for field in type(wired.components[name]).model_fields)])
+            place = spec.places[key].key
+            message = f"The flow `{found.id}` has no input `{key}`: a run that comes here fails."
+            yield Problem(wired.flow.file, place.line, place.column, message, key, word, is_warning=True)
+
+
+def _find_missing_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Container[str]) -> Iterator[Problem]:
+    for option in found.policy.required:
+        is_given = option.name == INPUT and option.component in given
+        if not is_given and is_blank(getattr(found.components[option.component], option.name)):
+            place = wired.flow.components[name].places["flow"].value
+            says = f"The flow `{found.id}` needs `{option.component}`, which is not given: a run that comes here fails."
+            yield Problem(wired.flow.file, place.line, place.column, says, option.component, is_warning=True)
+
+
+_NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
+_DOUBLE = re.compile(rf"\$?\{{\{{ *{_NAME} *\}}\}}")
+"""As other tools write a reference: `{{ Model.text }}`, `${{ Model.text }}`."""
+_SINGLE = re.compile(rf"(?<![${{]){{{_NAME}}}(?!\}})")
+_WHOLE = re.compile(rf"\A\s{{0,9}}{_NAME}\s{{0,9}}\Z")
+_INPUTS = {"input_value", "input_text", "message", "search_query", "system_message", "system_prompt"}
+"""Fields whose whole text is rarely one word, and so the name of a component by chance."""
+_FAILS = "a run that comes here fails"
+
+
+class ConfigNames(NamedTuple):
+    """What flows may name of config.yaml: knowledge, databases and functions. `find_function` raises RunError."""
+
+    knowledge: Collection[str]
+    databases: Collection[str]
+    find_function: Callable[[str], OwnFunction]
+
+
+def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
+    """The flow with a warning for each; without `names` it is not known which there are."""
+    problems = Problems(wired.flow.file)
+    _warn_of_plain_text(wired, problems)
+    _warn_of_unused_models(wired, problems)
+    if names:
+        _warn_of_names(wired, names, problems)
+    return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
+
+
+def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
+    """Where the name of a component stands as other tools refer to it; templates have `{variables}` of their own."""
+    ids = {name.casefold(): name for name in wired.components}
+    for name, component in wired.components.items():
+        spec, fields = wired.flow.components[name], wired.policy.fields[name]
+        variables = component.list_variables(spec.fields) if isinstance(component, VariablesTool) else ()
+        taken = {name, *variables, *spec.fields}
+        for key, value in spec.fields.items():
+            field = fields[key].type
+            if not isinstance(value, str) or field.is_template or not field.takes_references:
+                continue
+            tried = (_DOUBLE, _SINGLE, *([_WHOLE] if key in _INPUTS and input_kind(component) is None else []))
+            for found in (found for pattern in tried for found in pattern.finditer(value)):
+                meant = ids.get(found[1].casefold())
+                if meant and meant not in taken and (found.re is not _WHOLE or found[1] == meant):
+                    port = found[2] if found[2][1:] in wired.ports[meant] else ""
+                    says = f"`{found[0]}` is plain text here: a reference to the component is `${{{meant}{port}}}`"
+                    problems.warn(spec.places[key].find_position(value, found.start()), says, value=found[0])
+
+
+def _warn_of_unused_models(wired: WiredFlow, problems: Problems) -> None:
+    """Components that ask a model, which is paid, and lead to no answer and to nothing else that is done."""
+    used, wanted = set[str](), [name for name in wired.order if _does_something(wired, name)]
+    while wanted:
+        name = wanted.pop()
+        if name not in used:
+            used.add(name)
+            wanted += wired.waits_for[name]
+    for name in wired.order:
+        if name not in used and wired.components[name].list_models():
+            says = f"`{name}` asks a model in every run, and nothing uses what it says"
+            problems.warn(wired.flow.components[name].position, says, value=name)
+
+
+def _does_something(wired: WiredFlow, name: str) -> bool:
+    one = wired.components[name]
+    return name in wired.tools or bool(output_kind(one) or one.writes or one.list_flows()) or type(one) is StoreMessage
+
+
+def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> None:
+    """Another config.yaml may have them."""
+    known = [*wired.flow.knowledge, *names.knowledge]
+    for name, component in wired.components.items():
+        if isinstance(component, Retrieve) and component.knowledge not in known:
+            says = f"There is no knowledge `{component.knowledge}` here or in config.yaml: {_FAILS}"
+            at = wired.flow.components[name].places["knowledge"].value
+            problems.warn(at, says, value=component.knowledge, choices=known)
+        elif isinstance(component, SQL) and component.database not in names.databases:
+            says = f"There is no database `{component.database}` in config.yaml: {_FAILS}"
+            at = wired.flow.components[name].places["database"].value
+            problems.warn(at, says, value=component.database, choices=names.databases)
+        elif isinstance(component, PythonFunction):
+            _warn_of_function(wired, name, component, names.find_function, problems)
+
+
+def _warn_of_function(
+    wired: WiredFlow, name: str, own: PythonFunction, find: Callable[[str], OwnFunction], problems: Problems
+) -> None:
+    spec, function = wired.flow.components[name], own.function
+    try:
+        parameters = find(function).parameters
+    except RunError as error:
+        says = f"{error.message.removesuffix('.')}: {_FAILS}"
+        problems.warn(spec.places["function"].value, says, value=function)
+        return
+    known, given = parameters.get("properties", {}), {**own.arguments, **(own.model_extra or {})}
+    for key in given:
+        if key not in known:
+            place = spec.places[key].key if key in spec.places else spec.places["arguments"].value
+            problems.warn(place, f"`{function}` has no argument `{key}`: {_FAILS}", value=key, choices=known)
+    missing = [key for key in parameters["required"] if key not in given]
+    if missing and name in wired.order and "arguments" not in wired.connections.get(name, ()):
+        says = f"`{function}` needs {list_names(f'`{key}`' for key in missing)}: {_FAILS}"
+        problems.warn(spec.position, says, value=name)

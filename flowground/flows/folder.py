@@ -1,0 +1,488 @@
+"""The folder of flow files: what is in it now, read again when it changes, without a restart.
+
+A file that is broken, or claims an address that another file has, stops only itself: its last good version goes on
+serving. So it does when the folder cannot be looked at. A change is seen by the next look that comes half a second
+after the one before; a look without a change costs one listing of the folder. On an event loop nothing is read: the
+look happens in a thread, and whoever asks meanwhile gets what was read last.
+
+What the folder of flow files holds: which files came, changed or went since the look before, and what is in them.
+
+Which file serves which address: a file that is broken, or wants an address that another has, stops only itself.
+
+Drafts that are tried: flows as they would be, each for one person, in the memory of this process alone.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from flowground.core.errors import FlowError, Problem
+from flowground.core.words import count
+from flowground.flows.checks import ConfigNames, add_warnings, find_doubts, link_flow
+from flowground.flows.flow import Flow
+from flowground.flows.parse import ENV, MOST_BYTES, describe_size, is_uuid, parse_flow
+from flowground.flows.wired_component import Servers
+from flowground.flows.wiring import WiredFlow, wire
+
+ENDINGS = (".yaml", ".yml")
+
+_FRESH_NS = 2_000_000_000
+"""A file that was written twice within this time may have the signature of the first writing: clocks are coarse."""
+
+_Signature = tuple[int, int, int]
+"""Time of change in ns, size and inode: what differs when a file was written or replaced."""
+
+
+@dataclass(slots=True)
+class FlowFile:
+    """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
+
+    `is_missed` says that the last look did not find it; `is_fresh` that it was written so shortly before it was read
+    that a second writing may have left the same signature; `is_logged` that the log names its first mistake;
+    `is_warned` that it names its first warning.
+    """
+
+    signature: _Signature
+    digest: str = ""
+    good: WiredFlow | None = None
+    broken: FlowError | None = None
+    serving: WiredFlow | None = None
+    conflict: FlowError | None = None
+    is_missed: bool = False
+    is_fresh: bool = False
+    is_logged: bool = False
+    is_warned: bool = False
+
+    @property
+    def error(self) -> FlowError | None:
+        """Why the file as it is now does not serve; None where it does."""
+        return self.broken or self.conflict
+
+    @property
+    def warnings(self) -> Sequence[Problem]:
+        """Those of its content, where that serves; beside mistakes they would only be in the way."""
+        return self.good.flow.warnings if self.good is not None and self.good is self.serving else ()
+
+
+class FlowFolder:
+    """The files by name, as the last look found them."""
+
+    def __init__(self, path: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
+        self.path = path
+        self.files: dict[str, FlowFile] = {}
+        self._servers, self._names = servers, names
+
+    def look(self) -> bool:
+        """Reads what is new; whether anything changed. Raises OSError where the folder cannot be listed."""
+        found = _list_files(self.path)
+        gone = self._find_gone(found)
+        for name in gone:
+            del self.files[name]
+        changed = [name for name, now in found.items() if self._is_new(name, now)]
+        for name in changed:
+            self._read(name, found[name])
+        return bool(gone or changed)
+
+    def read_text(self, name: str) -> str | None:
+        """What stands in one of these files now, as far as a file may be long; None where it cannot be read."""
+        if name not in self.files:
+            return None
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
+        except OSError:
+            return None
+
+    def read_bytes(self, name: str) -> bytes:
+        """All of one file. Raises OSError, and FlowError for one over the limit."""
+        return _read_content(self.path / name)
+
+    def find_secrets(self, name: str, data: bytes) -> set[str]:
+        """The environment variables that a file of this content would name; none where it is no flow."""
+        with suppress(FlowError):
+            return list_secrets(parse_flow(data, name))
+        return set()
+
+    def take(self, file: FlowFile, name: str, data: bytes) -> None:
+        """What the file with this name is with this content."""
+        try:
+            flow = parse_flow(data, name)
+            file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
+        except FlowError as error:
+            file.good, file.broken = None, error
+
+    def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
+        """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
+
+        A listing may also lack a file that is being replaced at this moment; its own path is sure.
+        """
+        gone = []
+        for name, file in self.files.items():
+            is_missed = name not in found and not os.path.lexists(self.path / name)
+            if is_missed and file.is_missed:
+                gone.append(name)
+            file.is_missed = is_missed
+        return gone
+
+    def _is_new(self, name: str, signature: _Signature) -> bool:
+        file = self.files.get(name)
+        return file is None or file.is_fresh or file.signature != signature
+
+    def _read(self, name: str, signature: _Signature) -> None:
+        path, file, digest = self.path / name, self.files.get(name) or FlowFile(signature), ""
+        try:
+            data = _read_content(path)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != file.digest:
+                self.take(file, name, data)
+        except FlowError as error:
+            file.good, file.broken = None, error
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                return  # deleted or replaced since it was listed: the next look knows more
+            message = f"The file cannot be read: {error.strerror}."
+            file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
+        file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
+        self.files[name] = file
+
+
+def list_secrets(flow: Flow) -> set[str]:
+    """The environment variables that the flow's fields name."""
+    return set(ENV.findall(json.dumps([dict(spec.fields) for spec in flow.components.values()], default=str)))
+
+
+def _list_files(folder: Path) -> dict[str, _Signature]:
+    with os.scandir(folder) as entries:
+        files = sorted(
+            (entry for entry in entries if entry.name.endswith(ENDINGS) and not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        return {entry.name: signature for entry in files if (signature := _sign(entry))}
+
+
+def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
+    try:
+        if not entry.is_file():
+            return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # a link to nothing is told
+        stat = entry.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read_content(path: Path) -> bytes:
+    """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            raise FlowError([describe_size(path.name, size)])
+        return file.read(MOST_BYTES + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRegistry:
+    """What callers see; replaced as a whole, never changed. `problems` and `warnings` are by file name."""
+
+    flows: Mapping[str, WiredFlow] = field(default_factory=dict)
+    addresses: Mapping[str, WiredFlow] = field(default_factory=dict)
+    problems: Mapping[str, FlowError] = field(default_factory=dict)
+    stale: Mapping[str, FlowError] = field(default_factory=dict)
+    warnings: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
+
+
+def settle(files: Mapping[str, FlowFile]) -> None:
+    """Decides what each file serves: an address stays with the file that has it, a newcomer who wants it is refused."""
+    taken: dict[str, str] = {}
+    newcomers = []
+    for name, file in files.items():
+        if file.good is None or file.good is file.serving:
+            file.conflict = None
+            taken.update(dict.fromkeys(list_addresses(file.serving), name))
+        else:
+            newcomers.append(name)
+    for name in newcomers:
+        file = files[name]
+        file.conflict = _find_conflict(file.good, taken) if file.good else None
+        if file.conflict is None:
+            file.serving = file.good
+        elif any(address in taken for address in list_addresses(file.serving)):
+            file.serving = None
+        taken.update(dict.fromkeys(list_addresses(file.serving), name))
+
+
+def list_by_address(flows: Iterable[WiredFlow]) -> dict[str, WiredFlow]:
+    """By id and endpoint name, in small letters."""
+    return {address: wired for wired in flows for address in list_addresses(wired)}
+
+
+def list_addresses(wired: WiredFlow | None) -> Iterable[str]:
+    if wired is None:
+        return ()
+    names = (wired.id, wired.flow.api.endpoint_name)
+    return [name.lower() for name in names if name is not None]
+
+
+def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
+    flow = wired.flow
+    claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
+    problems = []
+    for key, address in claims:
+        if address is not None and (other := taken.get(address.lower())):
+            place = flow.places[key].value
+            message = f"{address!r} is the address of two flows: {other} has it, so {flow.file} needs another one."
+            problems.append(Problem(flow.file, place.line, place.column, message, address))
+    return FlowError(problems) if problems else None
+
+
+def build_registry(files: Mapping[str, FlowFile]) -> FlowRegistry:
+    """What callers see of the files, once `settle` has decided what each of them serves."""
+    alone = [file.serving for file in files.values() if file.serving]
+    called = list_by_address(alone)
+    linked = sorted((link_flow(wired, called) for wired in alone), key=lambda wired: (wired.name.casefold(), wired.id))
+    errors = {wired.flow.file: error for wired in linked if (error := _find_refusal(wired))}
+    serving = [wired for wired in linked if wired.flow.file not in errors]
+    errors |= {name: file.error for name, file in files.items() if file.error}
+    return FlowRegistry(
+        flows=MappingProxyType({wired.id: wired for wired in serving}),
+        addresses=list_by_address(serving),
+        problems=MappingProxyType(dict(sorted(errors.items()))),
+        stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
+        warnings=_list_warnings(files, serving),
+    )
+
+
+def _find_refusal(wired: WiredFlow) -> FlowError | None:
+    """What is wrong with it for what the flows that it runs are."""
+    problems = [doubt for doubt in find_doubts(wired, ()) if not doubt.is_warning] if wired.runs else []
+    return FlowError(problems) if problems else None
+
+
+def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) -> Mapping[str, Sequence[Problem]]:
+    known = list_by_address(serving)
+    doubts = {wired.flow.file: tuple(find_doubts(wired, known)) for wired in serving if wired.runs}
+    found = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
+    return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})
+
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.5
+_PATIENCE = 0.2
+"""Seconds that a request waits for the look that it set off: a listing takes one millisecond, a large file longer."""
+
+
+class Catalogue:
+    """All flows of one folder, for every thread. Opening it reads the folder once.
+
+    `servers` are the MCP servers that flows may name, `names` what else; None: these are not looked for.
+    """
+
+    def __init__(self, folder: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
+        self.servers = servers
+        self._folder = FlowFolder(folder, servers=servers, names=names)
+        self._shelf = FlowRegistry()
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._failures = 0
+        self._is_open = self._is_logging = False
+        self._look()
+        self._is_open = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder.path
+
+    def list_flows(self) -> Mapping[str, WiredFlow]:
+        """Id -> flow, sorted by name."""
+        return self._take_shelf().flows
+
+    def find(self, address: str) -> WiredFlow | None:
+        """The flow with this id or endpoint name; a UUID in capitals or small letters."""
+        addresses = self._take_shelf().addresses
+        return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
+
+    def list_problems(self) -> Mapping[str, FlowError]:
+        """File name -> its mistakes, also of a file whose last good version serves."""
+        return self._take_shelf().problems
+
+    def list_warnings(self) -> Mapping[str, Sequence[Problem]]:
+        """File name -> what its author should change, of files that serve as they are."""
+        return self._take_shelf().warnings
+
+    def find_stale(self, flow_id: str) -> FlowError | None:
+        """What is wrong with this flow's file, while its last good version serves."""
+        return self._take_shelf().stale.get(flow_id)
+
+    def find_broken_file(self, address: str) -> tuple[str, FlowError] | None:
+        """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
+        problems = self._take_shelf().problems
+        return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
+
+    async def read_text(self, file: str) -> str | None:
+        """What stands in a file of the folder now, odd bytes as "�"; None where it cannot be read."""
+        return await asyncio.to_thread(self._folder.read_text, file)
+
+    async def read_bytes(self, file: str) -> bytes:
+        """All of a file of the folder. Raises OSError, and FlowError for one over the limit."""
+        return await asyncio.to_thread(self._folder.read_bytes, file)
+
+    async def read_draft(
+        self, file: str, data: bytes, *, names_secrets: bool
+    ) -> tuple[WiredFlow | None, Sequence[Problem]]:
+        """The flow that this file would be with other content, beside all other files as they are, and its warnings; or
+        None and its mistakes. Nothing of it is kept. It may name environment variables that the flow which serves does
+        not name, or, where not `names_secrets`, is told alike whether there is such a one."""
+        return await asyncio.to_thread(self._read_draft, file, data, names_secrets=names_secrets)
+
+    def _read_draft(self, name: str, data: bytes, *, names_secrets: bool) -> tuple[WiredFlow | None, Sequence[Problem]]:
+        with self._lock:
+            files = {other: replace(file) for other, file in self._folder.files.items()}
+            serving = [wired.flow for wired in self._shelf.flows.values() if wired.flow.file == name]
+        known = {secret for flow in serving for secret in list_secrets(flow)}
+        with suppress(OSError, FlowError):  # of a file with mistakes, which serves nothing, what stands in it
+            known |= self._folder.find_secrets(name, self._folder.read_bytes(name))
+        if not names_secrets and (added := self._folder.find_secrets(name, data) - known):
+            says = f"`${{env:{min(added)}}}` is not in the file that serves: add it where the files are kept."
+            return None, [Problem(name, 1, 1, says)]
+        file = files.setdefault(name, FlowFile((0, 0, 0)))
+        self._folder.take(file, name, data)
+        settle(files)
+        shelf = build_registry(files)
+        if error := shelf.problems.get(name):
+            return None, error.problems
+        return next(wired for wired in shelf.flows.values() if wired.flow.file == name), shelf.warnings.get(name, ())
+
+    def log_problems(self) -> None:
+        """Names in the log each file that never was a flow or has warnings, now and from now on, once; for servers."""
+        self._is_logging = True
+        self._log_new()
+
+    async def refresh(self) -> None:
+        """A look where one is due, in a thread; called on the loop before what was asked for is taken from here."""
+        if self._is_due():
+            look = self._look_in_thread(asyncio.get_running_loop())
+            await asyncio.wait([look], timeout=_PATIENCE)
+
+    async def read_now(self) -> None:
+        """A look in a thread, whenever the last one was: a file that was written before is there afterwards."""
+        await asyncio.to_thread(self._look_in_turn)
+
+    def _look_in_turn(self) -> None:
+        with self._lock:
+            self._look()
+
+    def _take_shelf(self) -> FlowRegistry:
+        """What is there; whoever comes while a thread is looking takes what it saw last."""
+        if self._is_due():
+            try:
+                self._look_in_thread(asyncio.get_running_loop())
+            except RuntimeError:  # a thread without a loop: it may read files itself
+                self._look_alone()
+        return self._shelf
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._looked >= _LOOK_EVERY
+
+    def _look_in_thread(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        self._looked = time.monotonic()  # nobody sets off another one meanwhile
+        return loop.run_in_executor(None, self._look_alone)
+
+    def _look_alone(self) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+
+    def _look(self) -> None:
+        try:
+            is_changed = self._folder.look()
+        except OSError as error:
+            self._fail(error)
+        else:
+            if self._failures:
+                self._failures, is_changed = 0, True
+                _log.warning("The folder of flows can be read again.")
+            if is_changed:
+                settle(self._folder.files)
+                self._shelf = build_registry(self._folder.files)
+                self._log_new()
+        self._looked = time.monotonic()
+
+    def _fail(self, error: OSError) -> None:
+        """What was read last goes on serving, unless two looks in a row did not find the folder.
+
+        One look may fail while the folder is replaced, or while no descriptor is left.
+        """
+        message = f"The folder of flows cannot be read: {error.strerror}."
+        is_first, self._failures = not self._failures, self._failures + 1
+        if is_first and self._is_open:
+            _log.warning("%s What was read last goes on serving.", message)
+        if isinstance(error, FileNotFoundError) and not is_first:
+            self._folder.files.clear()
+        if not is_first or not self._is_open:
+            shelf, problem = (
+                build_registry(self._folder.files),
+                FlowError([Problem(self._folder.path.name, 1, 1, message)]),
+            )
+            self._shelf = replace(shelf, problems={self._folder.path.name: problem, **shelf.problems})
+
+    def _log_new(self) -> None:
+        for name, file in self._folder.files.items() if self._is_logging else ():
+            if file.serving is None and file.error is not None and not file.is_logged:
+                file.is_logged = True
+                _log.warning("A flow file cannot be used: %s", _say_first(file.error.problems, "more mistake"))
+            if (warnings := self._shelf.warnings.get(name)) and not file.is_warned:
+                file.is_warned = True
+                _log.warning("A flow file works, and should be changed: %s", _say_first(warnings, "more warning"))
+
+
+def _say_first(problems: Sequence[Problem], more: str) -> str:
+    first, *others = problems
+    return f"{first} ({count(len(others), more)})" if others else str(first)
+
+
+_SECONDS = 3_600.0
+"""After it was tried, or a run of it began, a draft is gone."""
+_MOST = 50
+"""Of all people; of more the one that was made first goes. Each has `MOST_BYTES` at most, as a file has."""
+
+
+@dataclass(slots=True)
+class FlowDraft:
+    """`content` is what the flow's file would have, `before` the digest of what it had when the change began."""
+
+    wired: WiredFlow
+    content: bytes
+    before: str
+    used: float = field(default_factory=time.monotonic)
+
+
+class Drafts:
+    """By owner and flow."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[tuple[str, str], FlowDraft] = {}
+
+    def put(self, owner: str, draft: FlowDraft) -> None:
+        self.drop(owner, draft.wired.id)
+        self._drafts[owner, draft.wired.id] = draft
+        while len(self._drafts) > _MOST:
+            del self._drafts[next(iter(self._drafts))]
+
+    def find(self, owner: str, flow_id: str) -> FlowDraft | None:
+        draft = self._drafts.get((owner, flow_id))
+        return draft if draft and time.monotonic() - draft.used <= _SECONDS else None
+
+    def drop(self, owner: str, flow_id: str) -> None:
+        self._drafts.pop((owner, flow_id), None)

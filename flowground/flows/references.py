@@ -1,0 +1,93 @@
+"""What the references of a flow's components lead to: a component, one of its outputs, a kind of value that fits."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flowground.components.base import Component
+from flowground.components.template import VariablesTool
+from flowground.core.values import ValueKind, explain_no_way
+from flowground.core.yaml_file import Problems
+from flowground.flows.fields import find_type
+from flowground.flows.flow import WHEN, Flow
+from flowground.flows.graph import Reference, Text
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """`kinds` are the types of the flow's components, `components` those without mistakes."""
+
+    flow: Flow
+    kinds: Mapping[str, type[Component]]
+    components: Mapping[str, Component]
+    problems: Problems
+
+    def check_all(self, connections: Mapping[str, Mapping[str, Text]]) -> dict[str, frozenset[str]]:
+        """What each component refers to; notes references that cannot be."""
+        return {name: frozenset(self.check(name, connections.get(name, {}))) for name in self.flow.components}
+
+    def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
+        """The components that this one's fields wait for; notes references that cannot be."""
+        for field, text in texts.items():
+            kind = find_type(self.kinds[name], field)
+            wanted = kind.wants if kind is not None and text.sources else "text"
+            for reference in text.references:
+                if reference.component not in self.flow.components:
+                    says = f"`{reference}` names no component of this flow"
+                    otherwise = "; a plain `${` is written `$${`"
+                    self._note(name, field, reference, says, reference.component, self.flow.components, otherwise)
+                    continue
+                yield reference.component
+                if reference.component in self.components:
+                    self._check_port(name, field, reference, wanted)
+                elif source := self.kinds.get(reference.component):
+                    self._check_name(name, field, reference, source.outputs)
+
+    def _check_port(self, name: str, field: str, reference: Reference, wanted: ValueKind) -> None:
+        source = self.components[reference.component]
+        ports = source.list_outputs()
+        if not self._check_name(name, field, reference, ports):
+            return
+        if reference.output is None and source.branches:
+            says = f"`{reference.component}` gives one of its outputs: say which, {_list_ports(reference, ports)}"
+            self._note(name, field, reference, says, None)
+            return
+        given = ports[next(iter(ports)) if reference.output is None else reference.output]
+        if why := explain_no_way(given, wanted):
+            says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
+            kind = self.kinds[name]
+            if given == "text" and issubclass(kind, VariablesTool) and field in kind.filled_inside:
+                says += f'; a value inside it is filled by `{field}: {{KEY: "{{name}}"}}` and `name: {reference}`'
+            self._note(name, field, reference, says, None)
+
+    def _check_name(self, name: str, field: str, reference: Reference, ports: Iterable[str]) -> bool:
+        if reference.output is None or reference.output in ports:
+            return True
+        target = self.flow.components[reference.component]
+        says = f"`{reference.component}` ({target.type}) has no output {reference.output!r}"
+        self._note(name, field, reference, says, reference.output, ports, f"; it has {', '.join(ports)}")
+        return False
+
+    def _note(
+        self,
+        name: str,
+        field: str,
+        reference: Reference,
+        says: str,
+        word: str | None,
+        choices: Iterable[str] = (),
+        otherwise: str = "",
+    ) -> None:
+        spec = self.flow.components[name]
+        at = spec.find_place(field, reference.offset)
+        self.problems.add(at, says, value=word or str(reference), choices=tuple(choices), otherwise=otherwise)
+
+
+def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Sequence[Reference]]:
+    """What a component's fields refer to, and what its `step.when` does: it runs where both let it."""
+    when = texts.get(WHEN)
+    fields = [part for field, text in texts.items() if field != WHEN for part in text.references]
+    return fields, when.references if when else ()
+
+
+def _list_ports(reference: Reference, ports: Iterable[str]) -> str:
+    return " or ".join(f"`${{{reference.component}.{port}}}`" for port in ports)

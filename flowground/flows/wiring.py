@@ -1,0 +1,581 @@
+"""A flow's components, validated and connected. `wire` does once what no run should do again.
+
+What is likely a mistake about the branches of a flow: it loads, and answers otherwise than its author meant.
+
+Names in templates that no record will have: they load, and nothing stands for them.
+
+What stands for a component that fails, where its `step:` lets the run go on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from flowground.components import COMPONENTS
+from flowground.components.base import INPUT, STORE_MESSAGE, Component
+from flowground.components.io import InputComponent, input_kind, output_kind
+from flowground.components.models import spread_value
+from flowground.components.records import RecordsComponent
+from flowground.components.template import parse_template
+from flowground.core.caller import InputType, OutputType
+from flowground.core.errors import RunError
+from flowground.core.values import Value, ValueKind, convert, explain_no_way
+from flowground.core.words import list_names, show
+from flowground.core.yaml_file import Problems
+from flowground.flows.field_values import FlowPolicy
+from flowground.flows.fields import check_overridable, find_type
+from flowground.flows.flow import WHEN, Flow
+from flowground.flows.graph import Reference, Text, find_circles, run_order
+from flowground.flows.references import References, split_references
+from flowground.flows.tested import check_tests
+from flowground.flows.tools import Tools, WiredTool, find_tool_names, list_arguments
+from flowground.flows.wired_component import Servers as Servers
+from flowground.flows.wired_component import check_servers, wire_component
+
+_Port = tuple[str, str]
+"""A component that gives some of its outputs only, and one of them."""
+
+
+def warn_of_branches(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    order: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    """Warns of a component that can never run, and of one that always runs and is joined with others that may not."""
+    branches = _Branches(flow, components, connections, problems)
+    for name in order:
+        branches.check(name)
+
+
+@dataclass(slots=True)
+class _Branches:
+    flow: Flow
+    components: Mapping[str, Component]
+    connections: Mapping[str, Mapping[str, Text]]
+    problems: Problems
+
+    _needs: dict[str, frozenset[_Port]] = field(default_factory=dict)
+    """Of each component that was looked at, the ports without which it does not run."""
+    _may_skip: set[str] = field(default_factory=set)
+
+    def check(self, name: str) -> None:
+        """To be called in an order in which each component comes after all that it refers to."""
+        texts = self.connections.get(name, {})
+        groups = split_references(texts)
+        needed = [reference for group in groups for reference in group if not reference.is_optional]
+        needs = frozenset(port for reference in needed for port in self._list_needs(reference))
+        others = {component for component, _ in needs}
+        if len(others) < len(needs):
+            self._warn_never(name, needs)
+        if needs or any(map(self._may_skip_by, groups)):
+            self._may_skip.add(name)
+        self._needs[name] = needs
+        for key, text in texts.items():
+            if len(text.sources) > 1 and key != WHEN:
+                self._check_join(name, key, text)
+
+    def _list_needs(self, reference: Reference) -> Iterator[_Port]:
+        yield from self._needs.get(reference.component, ())
+        if self.components[reference.component].branches and reference.output:
+            yield reference.component, reference.output
+
+    def _may_skip_by(self, references: Sequence[Reference]) -> bool:
+        """Whether a component may be skipped by these of its references."""
+        needed = [reference for reference in references if not reference.is_optional]
+        if needed:
+            return any(map(self._may_leave, needed))
+        return bool(references) and all(map(self._may_leave, references))
+
+    def _may_leave(self, reference: Reference) -> bool:
+        source = self.components[reference.component]
+        return source.may_leave_outputs or reference.component in self._may_skip
+
+    def _check_join(self, name: str, key: str, text: Text) -> None:
+        left = [reference for reference in text.sources if self._may_leave(reference)]
+        if left and len(left) < len(text.sources):
+            always = next(reference for reference in text.sources if reference not in left)
+            says = (
+                f"`{always.component}` runs always, since it refers to nothing that may be skipped: its text stands in "
+                f"`{key}` beside that of the branch. A fixed text of a branch has `step: {{when: …}}`"
+            )
+            self._warn(name, key, always, says)
+
+    def _warn_never(self, name: str, needs: frozenset[_Port]) -> None:
+        first = next(component for component, _ in sorted(needs) if sum(component == other for other, _ in needs) > 1)
+        ports = " and ".join(f"`${{{component}.{port}}}`" for component, port in sorted(needs) if component == first)
+        says = f"`{name}` never runs: it needs {ports}, of which only one is given. Optional references end with `?`"
+        self.problems.warn(self.flow.components[name].position, says, value=name)
+
+    def _warn(self, name: str, key: str, reference: Reference, says: str) -> None:
+        spec = self.flow.components[name]
+        self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
+
+
+_Known = dict[tuple[str, str], frozenset[str] | None]
+"""By component and output: the names in its records; None where the file does not tell."""
+
+
+def warn_of_record_names(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    order: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    """Warns of each name in a template that its records cannot have, where the file tells which they have.
+
+    In `order` each component comes after all that it refers to.
+    """
+    known: _Known = {}
+    for name in order:
+        component, texts = components[name], connections.get(name, {})
+        if not isinstance(component, RecordsComponent):
+            continue
+        taken = _find_taken(component, texts, components, known)
+        for port in component.list_outputs():
+            known[name, port] = component.find_record_names(port, taken)
+        template = component.find_template()
+        if taken and template and template not in texts:
+            _check_template(flow, name, component, template, taken, problems)
+
+
+def _find_taken(
+    component: RecordsComponent, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
+) -> frozenset[str] | None:
+    """The names in the records that a component takes; of a join all that one of them may have.
+
+    Items that are no records, such as texts, have none.
+    """
+    text, names = texts.get(component.records_field or ""), set[str]()
+    if text is None and component.records_field:
+        given = getattr(component, component.records_field)
+        return frozenset(key for one in given if isinstance(one, Mapping) for key in one) or None
+    for reference in text.sources if text else ():
+        port = reference.output or next(iter(components[reference.component].list_outputs()))
+        found = known.get((reference.component, port))
+        if found is None:
+            return None
+        names |= found
+    return frozenset(names) or None
+
+
+def _check_template(
+    flow: Flow, name: str, component: Component, key: str, taken: frozenset[str], problems: Problems
+) -> None:
+    spec, template = flow.components[name], getattr(component, key)
+    for variable in parse_template(template).variables:
+        if variable.name not in taken and variable.is_meant(()):
+            says = f"No record has `{variable.name}`, they have {list_names(f'`{one}`' for one in sorted(taken))}"
+            at = spec.places[key].find_position(template, variable.offset) if key in spec.places else spec.position
+            problems.warn(at, f"{says}: nothing stands for it in `{key}`.", value=variable.name)
+
+
+_EMPTY: Mapping[ValueKind, Value] = {"text": "", "data": None, "records": (), "files": ()}
+_WORDS: Mapping[ValueKind, str] = {
+    "text": "text",
+    "data": "a value",
+    "records": "a list of mappings",
+    "files": "a file",
+}
+
+
+def read_fallbacks(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> dict[str, Value]:
+    """By component, of those without which the run goes on where they fail; notes a `step:` that cannot be.
+
+    `components` are those without mistakes.
+    """
+    read = {
+        name: _read_fallback(flow, name, component, problems)
+        for name, component in components.items()
+        if flow.components[name].step.model_fields_set & {"on_error", "fallback"}
+    }
+    found = {name: value for name, value in read.items() if flow.components[name].step.goes_on}
+    texts = (text for fields in connections.values() for text in fields.values())
+    needed = {(part.component, part.output): part for text in texts for part in text.references if not part.is_optional}
+    for (name, port), reference in needed.items():
+        if name in found and port:
+            _warn_of_gap(flow, reference, spread_value(components[name], found[name]), problems)
+    return found
+
+
+def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
+    """Warns where what a reference leads to is not there when its component has failed."""
+    spec = flow.components[reference.component]
+    if reference.output not in given:
+        place = spec.places.get("step.fallback") or spec.places["step.on_error"]
+        says = f"The fallback of `{spec.id}` has no `{reference.output}`: what refers to it is skipped then"
+        problems.warn(place.key, says, value=reference.output)
+
+
+def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:
+    spec = flow.components[name]
+    kind = next(iter(component.list_outputs().values()))
+    if not component.calls_out:
+        key = "on_error" if "on_error" in spec.step.model_fields_set else "fallback"
+        says = f"`step.{key}` is for components that ask somebody else, and {spec.type} does not"
+        problems.add(spec.places[f"step.{key}"].key, says)
+        return None
+    if spec.step.fallback is None:
+        return _EMPTY[kind]
+    place = spec.places["step.fallback"]
+    if not spec.step.goes_on:
+        problems.add(place.key, "`step.fallback` has a meaning with `on_error: continue` only")
+    given = spec.step.fallback
+    if isinstance(given, str) and "${" in given:
+        problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=given)
+    try:
+        return _convert(given, kind)
+    except RunError:
+        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(given)}"
+        problems.add(place.value, says, value=given if isinstance(given, str) else None)
+        return _EMPTY[kind]
+
+
+def _convert(given: Any, kind: ValueKind) -> Value:
+    """What a file says, as a value of this kind. Raises RunError where it is none."""
+    source: ValueKind = "text" if isinstance(given, str) else "data"
+    if source == kind or (source == "text" and kind == "data"):
+        return given
+    if kind == "text" or explain_no_way(source, kind):
+        raise RunError("Another kind of value is wanted.")
+    return convert(given, source, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class WiredFlow:
+    """Everything a run needs, worked out once; shared by all runs of this version.
+
+    `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
+    to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
+    direct dependencies only; `followers` is the same the other way round, `waits` how many they are; `begins` wait for
+    none. `order` is one in which each component comes after all it waits for, the file's among equals. `outputs` are
+    Chat and Text Outputs in that order, and `chat_input_id` the first Chat Input, which takes the files of a message.
+    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
+    what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields that take no
+    text, and the kind they take; `fallbacks` what stands for a component that failed, of those that may; `shows` what
+    an output shows unchanged, where that may be no text.
+    `runs` has the flows that components name, `inner_flows` these and all that those run, by the names they are called
+    by, as far as they are there. `version` is 12 hex digits: of the file, or of all files that a run may use.
+    `tools` are those of agents; one that nothing else refers to is in no `order`.
+    `policy` says who may set which field, within what; the author's, whatever a request has changed in `components`.
+    """
+
+    flow: Flow
+    components: Mapping[str, Component]
+    connections: Mapping[str, Mapping[str, Text]]
+    display_names: Mapping[str, str]
+    ports: Mapping[str, Mapping[str, ValueKind]]
+    waits_for: Mapping[str, frozenset[str]]
+    followers: Mapping[str, tuple[str, ...]]
+    waits: Mapping[str, int]
+    begins: tuple[str, ...]
+    order: tuple[str, ...]
+    outputs: tuple[str, ...]
+    chat_input_id: str | None
+    streams_to: Mapping[str, tuple[str, ...]]
+    joins: Mapping[str, tuple[Reference, ...]]
+    may_skip: bool
+    wants: Mapping[str, Mapping[str, ValueKind]]
+    fallbacks: Mapping[str, Value]
+    shows: Mapping[str, tuple[Reference, ...]]
+    runs: tuple[str, ...]
+    tools: Mapping[str, tuple[WiredTool, ...]]
+    policy: FlowPolicy
+    version: str
+    inner_flows: Mapping[str, "WiredFlow"] = field(default_factory=dict)
+
+    def list_references(self, name: str) -> list[Reference]:
+        """What the component's fields refer to."""
+        return [reference for text in self.connections.get(name, {}).values() for reference in text.references]
+
+    def find_port(self, reference: Reference) -> str:
+        """The output that a reference means."""
+        return reference.output if reference.output is not None else next(iter(self.ports[reference.component]))
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether an agent of it, or of a flow that it runs, may ask a person to allow a call."""
+        if not self.tools and not self.inner_flows:
+            return False
+        flows = (self, *self.inner_flows.values())
+        return any(tool.confirms for wired in flows for tools in wired.tools.values() for tool in tools)
+
+    @property
+    def shows_tools(self) -> bool:
+        """Whether all who may run it see what its tools are called with and give."""
+        return self.flow.chat.show_tools
+
+    @property
+    def id(self) -> str:
+        return self.flow.id
+
+    @property
+    def name(self) -> str:
+        return self.flow.name
+
+    def list_models(self) -> Iterator[tuple[str, str | None]]:
+        """What a run may ask, by the component that asks, those of the flows that it runs too; None: the default."""
+        for wired in (self, *self.inner_flows.values()):
+            for name, component in wired.components.items():
+                for model in component.list_models():
+                    yield name, model
+
+    @property
+    def chat_input(self) -> InputComponent | None:
+        """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
+        return None if self.chat_input_id is None else cast(InputComponent, self.components[self.chat_input_id])
+
+
+def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
+    """Whether a turn of the flow is stored, where fields of its components have other values as `changes` says."""
+    for name, component in wired.components.items():
+        changed = changes.get(name, {}) if changes else {}
+        if not changed.get(STORE_MESSAGE, getattr(component, STORE_MESSAGE, True)):
+            return False
+    return True
+
+
+def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
+    """The flow with other components of the same ids and types in place of some; a tool writes as its own one does."""
+    if not components:
+        return wired
+    changed = {name: one for name, one in components.items() if one != wired.components[name]}
+    tools = {name: tuple(tool.renew(changed) for tool in used) for name, used in wired.tools.items()}
+    return replace(wired, components={**wired.components, **components}, tools=tools)
+
+
+def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, servers: Servers | None = None) -> WiredFlow:
+    """The flow, ready to run, with `servers` if they are known. Raises FlowError with every mistake and its place."""
+    problems = Problems(flow.file, flow.mistakes)
+    kinds = {name: types[spec.type] for name, spec in flow.components.items() if spec.type in types}
+    made = _wire_components(flow, types, problems)
+    connections = {name: texts for name, (_, texts) in made.items() if texts}
+    components = {name: component for name, (component, _) in made.items() if component is not None}
+    refers_to = References(flow, kinds, components, problems).check_all(connections)
+    used = frozenset(name for names in refers_to.values() for name in names)
+    tools = Tools(flow, kinds, components, used, problems).wire()
+    waits_for = _find_waits(refers_to, tools, used)
+    order = _find_order(flow, waits_for, connections, problems)
+    _check_outputs(flow, kinds, problems)
+    check_overridable(flow, kinds, connections, problems)
+    fallbacks = read_fallbacks(flow, components, connections, problems)
+    check_tests(flow, components, problems)
+    check_servers(flow, components, tools, servers, problems)
+    if problems:
+        problems.refuse()
+    warn_of_branches(flow, components, connections, order, problems)
+    warn_of_record_names(flow, components, connections, order, problems)
+    _warn_of_unread_files(flow, components, connections, problems)
+    if problems.warnings:
+        flow = replace(flow, warnings=(*flow.warnings, *problems.warnings))
+    ports = {name: component.list_outputs() for name, component in components.items()}
+    names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
+    return WiredFlow(
+        flow=flow,
+        components=components,
+        connections=connections,
+        display_names=names,
+        ports=ports,
+        waits_for=waits_for,
+        followers=_find_followers(waits_for),
+        waits={name: len(needed) for name, needed in waits_for.items()},
+        begins=tuple(name for name in order if not waits_for[name]),
+        order=order,
+        outputs=tuple(name for name in order if output_kind(components[name])),
+        chat_input_id=next((name for name, one in components.items() if input_kind(one) == "chat"), None),
+        streams_to=_find_streams(components, connections),
+        joins=_find_joins(components, connections),
+        may_skip=any(component.may_leave_outputs for component in components.values())
+        or any(ports[name].keys() > spread_value(components[name], value).keys() for name, value in fallbacks.items()),
+        wants=_find_wants(kinds, connections),
+        fallbacks=fallbacks,
+        shows=_find_shown_values(components, connections, ports),
+        runs=tuple(dict.fromkeys(name for component in components.values() for name in component.list_flows())),
+        tools=tools,
+        version=flow.version,
+        policy=FlowPolicy(flow, components, connections, names),
+    )
+
+
+def _wire_components(
+    flow: Flow, types: Mapping[str, type[Component]], problems: Problems
+) -> dict[str, tuple[Component | None, Mapping[str, Text]]]:
+    made, tools = {}, find_tool_names(flow)
+    for name, spec in flow.components.items():
+        if kind := types.get(spec.type):
+            arguments = list_arguments(spec, kind) if name in tools else ()
+            made[name] = wire_component(spec, kind, problems, arguments)
+        else:
+            problems.add(
+                spec.places["type"].value,
+                f"There is no component type {spec.type!r}",
+                value=spec.type,
+                choices=types,
+                suggestion=next((name for name, kind in types.items() if kind.title == spec.type), None),
+                otherwise=f"; there are {', '.join(types)}",
+            )
+    return made
+
+
+def _find_order(
+    flow: Flow,
+    waits_for: Mapping[str, frozenset[str]],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> tuple[str, ...]:
+    order = run_order(waits_for)
+    if len(order) < len(waits_for):
+        _note_circles(flow, waits_for, connections, problems)
+    return order
+
+
+def _note_circles(
+    flow: Flow,
+    waits_for: Mapping[str, frozenset[str]],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> None:
+    for circle in find_circles(waits_for):
+        first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
+        spec = flow.components[first]
+        places = (
+            spec.find_place(field, reference.offset)
+            for field, text in connections.get(first, {}).items()
+            for reference in text.references
+            if reference.component == second
+        )
+        at = next(places, spec.position)  # a tool of an agent may be what leads back
+        if len(circle) == 1:
+            says = f"A tool of `{first}` refers to `{first}`" if at == spec.position else f"`{first}` refers to itself"
+            problems.add(at, says, value=first)
+        else:
+            # Text flows from the component that is referred to, against the direction of `waits_for`.
+            names = (*circle, first)[::-1]
+            way = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
+            problems.add(at, f"These components feed each other in a circle: {way}", value=second)
+
+
+def _find_waits(
+    refers_to: Mapping[str, frozenset[str]], tools: Mapping[str, tuple[WiredTool, ...]], used: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """What each component of the graph waits for: an agent for all that its tools refer to, too."""
+    called = {tool.component for each in tools.values() for tool in each} - used
+
+    def find(name: str, seen: frozenset[str]) -> frozenset[str]:
+        inner = (tool.component for tool in tools.get(name, ()) if tool.component not in seen)
+        return refers_to[name].union(*(find(tool, seen | {tool}) for tool in inner))
+
+    return {name: find(name, frozenset((name,))) for name in refers_to if name not in called}
+
+
+def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: Problems) -> None:
+    # A component of an unknown type may have been meant as the output.
+    if len(kinds) == len(flow.components) and not any(output_kind(kind) for kind in kinds.values()):
+        last = list(flow.components.values())[-1]
+        problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
+
+
+def _warn_of_unread_files(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> None:
+    """Where people may send files, and nothing in the flow looks at them."""
+    reads = {
+        (part.component, part.output)
+        for texts in connections.values()
+        for text in texts.values()
+        for part in text.references
+    }
+    for name, component in components.items():
+        if flow.chat.accepts and input_kind(component) == "chat" and (name, "files") not in reads:
+            says = (
+                f"`chat.accepts` takes files, and nothing reads them: `files: ${{{name}.files}}` shows them to a model"
+            )
+            problems.warn(flow.components[name].position, says, value=name)
+
+
+def _find_followers(waits_for: Mapping[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
+    followers: dict[str, tuple[str, ...]] = {}
+    for name, needed in waits_for.items():
+        for before in needed:
+            followers[before] = (*followers.get(before, ()), name)
+    return followers
+
+
+def _find_streams(
+    components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
+) -> dict[str, tuple[str, ...]]:
+    targets: dict[str, tuple[str, ...]] = {}
+    for name, component in components.items():
+        for reference in _list_sources(name, component, connections):
+            source = components[reference.component]
+            if source.streams and reference.output in (None, next(iter(source.list_outputs()))):
+                targets[reference.component] = (*targets.get(reference.component, ()), name)
+    return targets
+
+
+def _find_joins(
+    components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
+) -> dict[str, tuple[Reference, ...]]:
+    found = {name: _list_sources(name, component, connections) for name, component in components.items()}
+    return {name: sources for name, sources in found.items() if len(sources) > 1}
+
+
+def _find_shown_values(
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    ports: Mapping[str, Mapping[str, ValueKind]],
+) -> dict[str, tuple[Reference, ...]]:
+    found = {}
+    for name, component in components.items():
+        text = connections.get(name, {}).get(INPUT) if output_kind(component) else None
+        if text and any(_find_kind(ports, reference) != "text" for reference in text.sources):
+            found[name] = text.sources
+    return found
+
+
+def _find_kind(ports: Mapping[str, Mapping[str, ValueKind]], reference: Reference) -> ValueKind:
+    outputs = ports[reference.component]
+    return outputs[next(iter(outputs)) if reference.output is None else reference.output]
+
+
+def _find_wants(
+    kinds: Mapping[str, type[Component]], connections: Mapping[str, Mapping[str, Text]]
+) -> dict[str, dict[str, ValueKind]]:
+    found: dict[str, dict[str, ValueKind]] = {}
+    for name, texts in connections.items():
+        types = {key: field for key in texts if (field := find_type(kinds[name], key))}
+        wants: dict[str, ValueKind] = {key: field.wants for key, field in types.items() if field.wants != "text"}
+        if wants:
+            found[name] = wants
+    return found
+
+
+def _list_sources(
+    name: str, component: Component, connections: Mapping[str, Mapping[str, Text]]
+) -> tuple[Reference, ...]:
+    """What a Chat Output shows unchanged, one after the other; nothing where one component comes twice."""
+    text = connections.get(name, {}).get(INPUT)
+    if output_kind(component) != "chat" or text is None:
+        return ()
+    is_plain = len({reference.component for reference in text.sources}) == len(text.sources)
+    return text.sources if is_plain else ()
+
+
+def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
+    """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
+    takes = {input_kind(item) for item in wired.components.values()}
+    gives = {output_kind(item) for item in wired.components.values()}
+    return (
+        "text" if "text" in takes and "chat" not in takes else "chat",
+        "text" if "text" in gives and "chat" not in gives else "chat",
+    )

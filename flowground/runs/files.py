@@ -1,0 +1,561 @@
+"""Files that people and programs give: taken in bounds, kept once by digest, read back, and gone with their last row.
+
+What a file is, its bytes say. Whose it is, the store knows: nobody but `store.runs.files` leads to bytes.
+
+Bytes in the data folder: each file once, named by its digest, written beside and renamed, synced.
+
+Several processes, of several machines, may share the folder: nothing but renames and links is relied on.
+
+Paths by which Langflow's clients name files. Nothing lies there: they are read back into rows, whose owner decides.
+
+`{flow_id}/{2026-11-24_22-39-26}_{name}` is a file for one flow, `{owner's id}/{name}` one for every flow.
+
+What runs read of files: their bytes, and their texts, which a child process extracts.
+
+The texts of files that a flow reads: its author's, below the flows folder, and those that were sent to it.
+
+Files that authors add to a knowledge: whose they are, and where the index finds them.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from flowground.core.caller import WHOSE, Owner
+from flowground.core.errors import BodyTooLarge, InvalidRequest, RunError, SentFileFailed, ServerBusy
+from flowground.core.media_types import HEAD, clean_name, find_media_type, is_accepted, name_accepted
+from flowground.core.values import FileReference
+from flowground.core.words import write_size
+from flowground.knowledge.extraction import ENDINGS, READABLE, Extracted, ExtractionLimits, FileUnreadable
+from flowground.knowledge.extraction.extractors import Extractors
+from flowground.knowledge.sources import GivenFile
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import files
+from flowground.store.runs.files import MOST, StoredFile
+
+_ARRIVING = "arriving"
+_GOING = ".going"
+_LEFT_SECONDS = 86_400
+"""After which a file that is still arriving is one of a process that died."""
+_TRIES = 20
+"""To put a file into its folder, which goes with the last other file in it."""
+
+
+class Arriving:
+    """A file that is being written. Blocks; every call belongs to a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        arriving = folder / _ARRIVING
+        arriving.mkdir(parents=True, exist_ok=True)
+        self._path = arriving / secrets.token_hex(16)
+        self._file = self._path.open("xb")
+        self._digest = hashlib.sha256()
+        self.head, self.tail, self.size = b"", b"", 0
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes; `head`, `tail` and `size` know them."""
+        self._file.write(piece)
+        self._digest.update(piece)
+        self.size += len(piece)
+        self.head += piece[: HEAD - len(self.head)]
+        self.tail = (self.tail + piece)[-HEAD:]
+
+    def finish(self) -> str:
+        """All of it is there; its digest."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._digest.hexdigest()
+
+    def place(self) -> None:
+        """Gives it its place, where it is not there: as often as one may have taken it away."""
+        path = find_path(self._folder, self._digest.hexdigest())
+        for _ in range(_TRIES):
+            if path.exists():
+                return
+            with suppress(FileNotFoundError):  # `drop` took the folder away between
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._put(path)
+                _flush_folder(path.parent)
+                return
+        raise FileNotFoundError(path)
+
+    def _put(self, path: Path) -> None:
+        try:
+            os.link(self._path, path)
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links
+            beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            shutil.copyfile(self._path, beside)
+            beside.replace(path)
+
+    def close(self) -> None:
+        """What was written beside goes."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def find_path(folder: Path, digest: str) -> Path:
+    """The place of the bytes with this digest (SHA-256 in hexadecimal digits), whether they are there or not."""
+    return folder / digest[:2] / digest[2:4] / digest
+
+
+def open_file(folder: Path, digest: str) -> BinaryIO | None:
+    """The bytes, to be read; None where they are gone. They may be aside while it is looked who has them."""
+    path = find_path(folder, digest)
+    for at in (path, _name_aside(path), path):
+        with suppress(FileNotFoundError):
+            return at.open("rb")
+    return None
+
+
+def put_aside(folder: Path, digest: str) -> None:
+    """Nobody finds the bytes at their place, until `put_back` or `drop`."""
+    path = find_path(folder, digest)
+    with suppress(FileNotFoundError):
+        path.replace(_name_aside(path))
+
+
+def put_back(folder: Path, digest: str) -> None:
+    """What was put aside is somebody's: it stands at its place again."""
+    path = find_path(folder, digest)
+    with suppress(FileNotFoundError):
+        _name_aside(path).replace(path)
+
+
+def drop(folder: Path, digest: str) -> None:
+    """What was put aside is nobody's: it goes, and its folders where they are empty."""
+    path = _name_aside(find_path(folder, digest))
+    path.unlink(missing_ok=True)
+    for above in (path.parent, path.parent.parent):
+        with suppress(OSError):  # others are there
+            above.rmdir()
+
+
+def drop_left(folder: Path) -> None:
+    """What processes that died had begun to write."""
+    before = time.time() - _LEFT_SECONDS
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(folder / _ARRIVING):
+            with suppress(FileNotFoundError):
+                if entry.stat().st_mtime < before:
+                    os.unlink(entry.path)
+
+
+def _name_aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_GOING}")
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # no system but POSIX opens folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_PLAIN = ("text/*", "application/json")
+_BINARY = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+"""Kinds of files that are read -> their media types; those of the others are plain text."""
+_AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
+"""Files that arrive at once in this process: of one owner, and of all."""
+_AT_ONCE_OF_VISITORS = 25
+"""Of all visitors: a new browser costs nothing, and each may take minutes."""
+_MOST_OF_VISITOR = 50_000_000
+"""Bytes of files that one visitor keeps."""
+_BLOCK = 262_144
+"""Bytes that are held until they are written."""
+_PLACE_SECONDS = 3_600
+"""After which bytes have a row, or never will."""
+
+
+class FileRefused(InvalidRequest):
+    """A file that nobody wants here: it is empty, or of a kind that the flow does not take."""
+
+    code = "file_refused"
+
+
+class FileGone(SentFileFailed):
+    """A message names it still, and it was deleted."""
+
+    code = "file_gone"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was deleted.", hint="Add it anew.")
+
+
+@dataclass(frozen=True, slots=True)
+class FileOffer:
+    """Who gives a file for what. `flow_id` None: for every flow. `accepts` None: of every kind. `most`: bytes, where
+    its flow takes less than its owner may send. `is_apart`: it gets a name that none of the owner's others has.
+    `no_images`: the sentence by which pictures are refused. `by`: who adds it to a knowledge, for the audit trail."""
+
+    owner: Owner
+    name: str
+    flow_id: str | None = None
+    accepts: Collection[str] | None = None
+    most: int | None = None
+    is_apart: bool = False
+    no_images: str | None = None
+    by: str = ""
+
+
+@dataclass(slots=True)
+class Files:
+    """`folder` is where bytes lie; it is made when the first ones come."""
+
+    store: Store
+    settings: Settings
+    folder: Path = field(init=False)
+    on_drop: Callable[[Collection[str]], None] = field(default=lambda _: None)
+    """Is told the digests of bytes that this process has just deleted."""
+    _threads: ThreadPoolExecutor = field(init=False)
+    _arriving: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.folder = self.settings.data / "files"
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="flowground-files")
+
+    def close(self) -> None:
+        """Blocks until what is being written is written."""
+        self._threads.shutdown()
+
+    def find_limit(self, owner: Owner, of_flow: int | None = None) -> int:
+        """Bytes of one file of this owner's; `of_flow` is what a flow takes, None: what its owner may send."""
+        public, limits = self.settings.sharing.public, self.settings.limits
+        most = public.file_bytes if owner.kind == "visitor" else limits.file_bytes
+        return most if of_flow is None else min(most, of_flow)
+
+    async def receive(self, pieces: AsyncIterator[bytes], offer: FileOffer) -> StoredFile:
+        """Keeps what comes; call it within `admit`. Raises BodyTooLarge, FileRefused, FilesFull, StoreUnavailable, and
+        what `pieces` raise; nothing is kept then."""
+        most = self.find_limit(offer.owner, offer.most)
+        arriving = await self._run(Arriving, self.folder)
+        try:
+            await self._write(arriving, pieces, most)
+            return await self._keep(arriving, offer)
+        finally:
+            await asyncio.shield(self._run(arriving.close))
+
+    async def _write(self, arriving: Arriving, pieces: AsyncIterator[bytes], most: int) -> None:
+        held, size = bytearray(), 0
+        async for piece in pieces:
+            held += piece
+            size += len(piece)
+            if size > most:
+                raise too_large_error(most)
+            if len(held) >= _BLOCK:
+                await self._run(arriving.write, bytes(held))
+                held.clear()
+        await self._run(arriving.write, bytes(held))
+
+    async def _keep(self, arriving: Arriving, offer: FileOffer) -> StoredFile:
+        name = clean_name(offer.name)
+        if not arriving.size:
+            raise FileRefused(f"{name} is empty.")
+        kind = find_media_type(arriving.head, arriving.tail, name)
+        if offer.owner.kind == "knowledge":
+            refuse_unreadable(name, kind)
+        refuse_kind(name, kind, offer.accepts)
+        if offer.no_images and kind.startswith("image/"):
+            raise FileRefused(offer.no_images)
+        digest = await self._run(arriving.finish)
+        reference = FileReference(files.make_id(), name, kind, arriving.size, digest)
+        file = StoredFile(reference, str(offer.owner), offer.flow_id, None, datetime.now(UTC))
+        # Noted first: bytes without a row are found again, whenever the process dies.
+        await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)
+        await self._run(arriving.place)
+        kept = await self._add(file, offer)
+        await self._run(arriving.place)  # who deleted the last row before this one may have taken them away
+        return kept
+
+    async def _add(self, file: StoredFile, offer: FileOffer) -> StoredFile:
+        if offer.owner.kind != "knowledge":
+            return await self.store.write(
+                files.add_file, file=file, is_apart=offer.is_apart, **self._find_bounds(offer)
+            )
+        most = self.settings.limits.knowledge_bytes
+        return await self.store.write(files.add_knowledge_file, file=file, most=most, by=offer.by)
+
+    def _find_bounds(self, offer: FileOffer) -> dict[str, Any]:
+        limits = self.settings.limits
+        if offer.owner.kind == "visitor":
+            return {"most": _MOST_OF_VISITOR, "most_of_flow": self.settings.sharing.public.flow_file_bytes}
+        return {"most": limits.person.file_bytes}
+
+    @contextmanager
+    def admit(self, owner: Owner) -> Iterator[None]:
+        """Around all of one file's arrival, from its first byte. Raises ServerBusy where too many arrive at once."""
+        most = {str(owner): _AT_ONCE, "": _AT_ONCE_OF_ALL}
+        if owner.kind == "visitor":
+            most |= {"visitors": _AT_ONCE_OF_VISITORS}
+        if any(self._arriving[name] >= limit for name, limit in most.items()):
+            raise ServerBusy(2)
+        self._arriving.update(most.keys())
+        try:
+            yield
+        finally:
+            self._arriving.subtract(most.keys())
+            self._arriving += Counter()
+
+    async def has_bytes(self, reference: FileReference) -> bool:
+        """Whether nobody deleted them yet."""
+        with suppress(FileGone), await self._open(reference):
+            return True
+        return False
+
+    async def read_file(self, reference: FileReference) -> bytes:
+        """All bytes, for who was given the reference in a run. Raises FileGone."""
+        with await self._open(reference) as opened:
+            read: bytes = await self._run(opened.read)
+        return read
+
+    async def open_pieces(self, reference: FileReference) -> AsyncIterator[bytes]:
+        """The bytes, piece by piece. Raises FileGone before the first one."""
+        return self._read_pieces(await self._open(reference))
+
+    async def _open(self, reference: FileReference) -> BinaryIO:
+        opened: BinaryIO | None = await self._run(open_file, self.folder, reference.sha256)
+        if opened is None:
+            raise FileGone(reference.name)
+        return opened
+
+    async def _read_pieces(self, opened: BinaryIO) -> AsyncIterator[bytes]:
+        with opened:
+            while piece := await self._run(opened.read, _BLOCK):
+                yield piece
+
+    async def sweep(self, before: float) -> int:
+        """Deletes bytes that no row leads to, some at a time; at how many it looked. 0: there are no more."""
+        digests = await self.store.read(files.list_loose, at=before)
+        if not digests:
+            await self._run(drop_left, self.folder)
+            return 0
+        for digest in digests:
+            await self._run(put_aside, self.folder, digest)
+        kept = await self.store.read(files.find_kept, digests=digests)
+        for digest in digests:
+            await self._run(put_back if digest in kept else drop, self.folder, digest)
+        self.on_drop(set(digests) - kept)
+        return await self.store.write(files.end_loose, looked_at=digests)
+
+    async def _run(self, job: Any, /, *given: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, job, *given)
+
+
+def refuse_kind(name: str, media_type: str, accepts: Collection[str] | None) -> None:
+    """Raises FileRefused where it is of no kind that the flow takes; `accepts` None: of any."""
+    if accepts is None or is_accepted(media_type, accepts):
+        return
+    if not accepts:
+        raise FileRefused("This flow takes no files.", hint="Its author lets it: `accepts` in `chat` of the flow file.")
+    raise FileRefused(f"{name} cannot be added: this flow takes {name_accepted(accepts)}, and it is {media_type}.")
+
+
+def refuse_size(name: str, size: int, of_flow: int | None) -> None:
+    """Raises FileRefused where the flow takes no file of so many bytes; None: of any that could be sent."""
+    if of_flow is not None and size > of_flow:
+        raise FileRefused(f"{name} cannot be added: this flow takes files of up to {write_size(of_flow)}.")
+
+
+def refuse_unreadable(name: str, media_type: str) -> None:
+    """Raises FileRefused for a file whose text nobody here can read, by its name and by its bytes."""
+    kind = ENDINGS.get(PurePosixPath(name.lower()).suffix)
+    if kind is None:
+        raise FileRefused(f"{name} is no kind of file that is read; {READABLE} files are.")
+    is_right = media_type == _BINARY[kind] if kind in _BINARY else is_accepted(media_type, _PLAIN)
+    if not is_right:
+        raise FileRefused(f"{name} is {media_type}, not what its name says: it is damaged or has a wrong name.")
+
+
+def too_large_error(most: int) -> BodyTooLarge:
+    """The refusal of a file of over `most` bytes, to be raised."""
+    return BodyTooLarge(f"The file is over {write_size(most)}.", hint="Send a smaller one.")
+
+
+_STAMP = "%Y-%m-%d_%H-%M-%S"
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def write_path(file: StoredFile) -> str:
+    """The path of a file that no message has, as this module says."""
+    if file.flow_id is None:
+        return f"{Owner.read(file.owner).id}/{file.reference.name}"
+    return f"{file.flow_id}/{write_stamped_name(file)}"
+
+
+def write_sent_path(flow_id: str, reference: FileReference) -> str:
+    """Of a file that a message has: several may have one name and moment."""
+    return f"{flow_id}/{reference.id}_{reference.name}"
+
+
+def write_stamped_name(file: StoredFile) -> str:
+    """Its name behind the second in which it came, in UTC."""
+    return f"{file.created_at.astimezone(UTC):{_STAMP}}_{file.reference.name}"
+
+
+async def find_file(store: Store, named: str, *, owners: Collection[str]) -> StoredFile | None:
+    """One of these owners' files, by its id or path; None where there is none."""
+    if _ID.fullmatch(named):
+        return await store.read(files.find_file, key=named, owners=owners)
+    place, slash, name = named.rpartition("/")
+    if not slash:
+        return None
+    if place in {Owner.read(owner).id for owner in owners} and (
+        found := await store.read(files.find_named, owners=owners, flow_id=None, name=name)
+    ):
+        return found
+    return await find_stamped(store, place, name, owners=owners)
+
+
+async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collection[str]) -> StoredFile | None:
+    """One for this flow; of several that came in one second the newest."""
+    if _ID.fullmatch(name[:36]):
+        return await store.read(files.find_file, key=name[:36], owners=owners)
+    stamped = _STAMPED.fullmatch(name)
+    if stamped is None:
+        return None
+    try:
+        second = int(datetime.strptime(f"{stamped[1]} +0000", f"{_STAMP} %z").timestamp())
+    except ValueError:
+        return None
+    return await store.read(files.find_named, owners=owners, flow_id=flow_id, name=stamped[2], second=second)
+
+
+_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
+"""A text of far more characters than a model is shown."""
+_HELD_CHARS = 5_000_000
+"""Of texts that are kept: a question is often asked again of the same file."""
+
+
+@dataclass(slots=True)
+class FileReading:
+    """`SentFileReader` of runs. For one event loop; children are started by the first file."""
+
+    files: Files
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_LIMITS))
+    _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.files.on_drop = self._forget
+
+    async def read(self, file: FileReference) -> bytes:
+        """Raises FileGone."""
+        return await self.files.read_file(file)
+
+    async def extract(self, file: FileReference) -> str:
+        """The text. Raises SentFileFailed, also where it is gone."""
+        key = file.sha256, file.name
+        if (text := self._texts.get(key)) is not None and await self.files.has_bytes(file):
+            self._keep(key, text)
+            return text
+        self._forget([file.sha256])
+        known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
+        try:
+            text = (await self._extractors.extract(partial(self.read, file), file.name, **known)).text
+        except FileUnreadable as error:
+            raise SentFileFailed(error.message) from None
+        if await self.files.has_bytes(file):
+            self._keep(key, text)
+        return text
+
+    def _keep(self, key: tuple[str, str], text: str) -> None:
+        self._texts[key] = text
+        self._texts.move_to_end(key)
+        while sum(map(len, self._texts.values())) > _HELD_CHARS:
+            self._texts.popitem(last=False)
+
+    def _forget(self, digests: Collection[str]) -> None:
+        for key in [key for key in self._texts if key[0] in digests]:
+            del self._texts[key]
+
+    async def close(self) -> None:
+        """Ends the children."""
+        await self._extractors.close()
+
+
+_LIMITS_texts = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
+
+
+@dataclass(slots=True)
+class FileTexts:
+    """`folder` is that of flows; `read_sent` gives the bytes of a file that was sent. Processes of their
+    own read them, which the first file starts."""
+
+    folder: Path
+    read_sent: Callable[[FileReference], Awaitable[bytes]]
+    _extractor: Extractors = field(default_factory=lambda: Extractors(_LIMITS_texts))
+
+    async def read(self, file: FileReference | str) -> Extracted:
+        """Of a file that was sent, or of the author's with this path. Raises RunError: SentFileFailed
+        or FileUnreadable."""
+        if isinstance(file, FileReference):
+            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
+            try:
+                return await self._extractor.extract(partial(self.read_sent, file), file.name, **known)
+            except FileUnreadable as error:
+                raise SentFileFailed(error.message) from None
+        path = await asyncio.to_thread(find_in_folder, self.folder, file)
+        if path is None:
+            raise RunError(not_there_message(file))
+        return await self._extractor.extract(path, file)
+
+    async def aclose(self) -> None:
+        await self._extractor.close()
+
+
+def find_in_folder(folder: Path, name: str) -> Path | None:
+    """Where a file below this folder lies; nothing leads out of it, no link either. None where there is none."""
+    path = (folder / name).resolve()
+    return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+
+
+def not_there_message(name: str) -> str:
+    return f"There is no file `{name}` in the folder of flows."
+
+
+FOLDER = "uploads/"
+"""Before the name of such a file, where passages say whence they are."""
+
+
+def name_owner(address: str) -> Owner:
+    """Whose the files of the knowledge at an address are."""
+    return Owner("knowledge", address)
+
+
+async def list_uploads(store: Store, data: Path, address: str) -> Sequence[GivenFile]:
+    """What was added to it; `data` is the data folder. Raises StoreUnavailable."""
+    owner = str(name_owner(address))
+    found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST)
+    return [
+        GivenFile(
+            (source := f"{FOLDER}{file.reference.name}"),
+            str(find_path(data / "files", file.reference.sha256)),
+            file.reference.sha256,
+            source,
+        )
+        for file in found
+    ]

@@ -1,0 +1,461 @@
+"""May this caller start a run now? Counted in one place for pages, *Try it* and the API.
+
+What is limited stands in one table (`table`); each of its rows has a meter. Who asks is checked first, then the flow.
+A request counts in its minute as soon as it is known who asks: guesses and repeats count there too. As a run (at once,
+of the day) it counts once it was read whole and is no repeat, so that nobody holds a place with half a request.
+What a limit refuses is not counted; what they let in is, however it ends: stopped and failed runs were asked of the
+model too. Nothing is counted where nothing is limited.
+
+How limits are said to people: what was reached, and when there is more.
+
+What was used of a limit by minute or day: read from the store once, counted in memory from there.
+
+Nothing is kept of a minute or day that has ended. What other processes' runs used is read again about once a minute, so
+between two looks each of several replicas may let in what is left. Runs of a process before this one count as others'.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+from flowground.core.caller import Caller
+from flowground.core.errors import RunLimitReached
+from flowground.core.messages import Usage
+from flowground.core.words import count
+from flowground.runs.meter import (
+    DAY,
+    LOOK_AGAIN,
+    MINUTE,
+    ConcurrentRuns,
+    Limit,
+    Meter,
+    Remaining,
+    RunUsage,
+    StoredBytes,
+    list_limits,
+)
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs.records import RunCounts
+from flowground.store.runs.usage import RunsOf, Unit, Used, sum_runs
+
+
+def refuse(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReached:
+    """The error for a limit of which nothing is left."""
+    limit = found.limit
+    match limit.what:
+        case "runs_per_minute" | "page_runs_per_minute":
+            return _refuse_minute(found, caller)
+        case "visitor_runs_per_day":
+            return _refuse_day(found, "This flow has reached its daily limit; it answers again")
+        case "runs_at_once":
+            return _refuse_more(found)
+        case "tokens_per_day":
+            used = count(int(limit.most), "token")
+        case "money_per_day":
+            used = f"{limit.most:g} {currency}"
+        case "stored_bytes":
+            return RunLimitReached(
+                f"Your conversations take up {write_bytes(found.used)}; {write_bytes(limit.most)} is the limit.",
+                code="storage_limit_reached",
+                hint="Delete conversations that you no longer need, then send this one.",
+            )
+    subject, pronoun = _name_subject(limit)
+    return _refuse_day(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
+
+
+def write_bytes(size: float) -> str:
+    """In the unit a person would take, powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6)):
+        if size >= power:
+            return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size / 1000:.1f}".removesuffix(".0") + " kB"
+
+
+def write_reset(found: Remaining) -> str:
+    """When all of it is there again: "in 40 s", "at 00:00 UTC, in 5 h"; nothing where time does not tell."""
+    if found.resets_in is None:
+        return ""
+    if found.limit.measure.seconds != DAY:
+        return f"in {found.resets_in} s"
+    hours = math.ceil(found.resets_in / 3600)
+    return f"at 00:00 UTC, in {f'{hours} h' if found.resets_in > 3600 else f'{math.ceil(found.resets_in / 60)} min'}"
+
+
+def _refuse_minute(found: Remaining, caller: Caller) -> RunLimitReached:
+    limit, wait = found.limit, found.resets_in or MINUTE
+    if caller.kind == "token" and limit.of == "person" and not caller.id.startswith("try:"):
+        whose = "Your programs and pages may together" if caller.person else "This token may"
+        return RunLimitReached(
+            f"{whose} start {count(int(limit.most), 'run')} a minute.",
+            hint=f"Try again in {wait} s. The limit is set by {limit.setting}.",
+            limit=int(limit.most),
+            retry_after=wait,
+        )
+    hint = f"The limit is {limit.most:g} a minute."
+    if limit.of == "address":
+        hint = "Many messages are coming from your network."
+    elif limit.of == "flow":
+        hint = f"This flow answers {limit.most:g} times a minute."
+    return RunLimitReached(f"You can send the next message in {wait} s.", hint=hint, retry_after=wait)
+
+
+def _refuse_day(found: Remaining, sentence: str) -> RunLimitReached:
+    return RunLimitReached(f"{sentence} {write_reset(found)}.", code="daily_limit_reached", retry_after=found.resets_in)
+
+
+def _refuse_more(found: Remaining) -> RunLimitReached:
+    subject, pronoun = _name_subject(found.limit)
+    most = count(int(found.limit.most), "run")
+    return RunLimitReached(
+        f"{subject} {most} going on, as many as {pronoun} may have at once.",
+        code="runs_at_once",
+        hint=f"Wait for one to end, or try again in about {found.resets_in} s.",
+        retry_after=found.resets_in,
+    )
+
+
+def _name_subject(limit: Limit) -> tuple[str, str]:
+    """Who reached it, with the verb that follows, and the pronoun for them."""
+    match limit.of:
+        case "flow":
+            return "This flow has", "it"
+        case "address":
+            return "Your network has", "it"
+        case "person" | "visitor":
+            return "You have", "you"
+
+
+_MOST = 20_000
+"""Minutes and days that are remembered at once, of each limit; beyond it the one that began first is forgotten, and a
+day read anew when it is asked for."""
+_LATE = 60.0
+"""Seconds by which a run may end after the longest one."""
+
+
+@dataclass(slots=True)
+class Window:
+    """One minute or day of one key."""
+
+    ends: float
+    """By the clock."""
+    mine: float = 0.0
+    others: float = 0.0
+    read_at: float | None = None
+    """By the clock; None: never."""
+    settled: float = 0.0
+    """What others' runs used that have all ended: these began before `settled_until` (seconds since 1970)."""
+    settled_until: float = 0.0
+
+    @property
+    def used(self) -> float:
+        return self.mine + self.others
+
+
+@dataclass(slots=True)
+class Tally(Meter):
+    """Of one limit, by key. `clock` gives seconds of any origin, `now` seconds since 1970; `longest` is the longest
+    run in seconds."""
+
+    limit: Limit
+    unit: Unit
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    longest: float = 600.0
+    most: int = _MOST
+    _windows: dict[str, Window] = field(default_factory=dict)
+    """In the order in which they were begun here, so that most of the ended ones stand first."""
+
+    async def read(self, key: str, store: Store) -> None:
+        window = self._find(key)
+        if window is not None and window.read_at is not None and window.read_at + LOOK_AGAIN > self.clock():
+            return
+        if self.limit.measure.seconds == DAY:
+            await self._read_day(key, store)
+        else:
+            await self._read_minute(key, store)
+
+    def look(self, key: str) -> Remaining:
+        window = self._find(key)
+        used, ends = (window.used, window.ends) if window and window.used else (0.0, self._find_end())
+        return Remaining(self.limit, used, math.ceil(ends - self.clock()))
+
+    def count(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
+        window = self._begin(key)
+        if not window.used:
+            window.ends = self._find_end()  # it was only looked at until now
+        if self.unit == "runs":
+            window.mine += 1
+
+    def take_back(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
+        window = self._find(key)
+        if window is not None and self.unit == "runs":
+            window.mine = max(window.mine - 1, 0)
+
+    def end(self, key: str, spent: RunUsage) -> None:
+        if self.unit != "runs":
+            self._begin(key).mine += spent.money if self.unit == "money" else spent.tokens
+
+    def leave(self, key: str, run: object) -> None:
+        """It was counted when it began, or at its end."""
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def _find(self, key: str) -> Window | None:
+        """The minute or day that goes on."""
+        window = self._windows.get(key)
+        if window is not None and window.ends <= self.clock():
+            del self._windows[key]
+            return None
+        return window
+
+    def _begin(self, key: str) -> Window:
+        """The minute or day that goes on, or a new one."""
+        window = self._find(key)
+        if window is None:
+            self._forget()
+            window = self._windows[key] = Window(self._find_end())
+        return window
+
+    async def _read_minute(self, key: str, store: Store) -> None:
+        since = self.now() - self.limit.measure.seconds
+        used = await self._sum(store, self._pick(key, since))
+        window = self._begin(key)
+        if used.first is not None and not window.used:
+            window.ends -= min(max(self.now() - used.first, 0.0), self.limit.measure.seconds - 1)
+        window.others, window.read_at = used.others, self.clock()
+
+    async def _read_day(self, key: str, store: Store) -> None:
+        now, before = self.now(), self._find(key)
+        midnight = now - now % DAY
+        settle = max(midnight, now - self.longest - _LATE)
+        since = before.settled_until if before and before.settled_until else midnight
+        ended = await self._sum(store, self._pick(key, since, settle))
+        going = await self._sum(store, self._pick(key, settle))
+        is_new = self._find(key) is None
+        window = self._begin(key)
+        if is_new:
+            window.mine = ended.mine + going.mine
+        if window.settled_until in (0.0, since):  # nobody else came first, while the store was asked
+            window.settled += ended.others
+            window.settled_until = settle
+            window.others = window.settled + going.others
+            window.read_at = self.clock()
+
+    async def _sum(self, store: Store, of: RunsOf) -> Used:
+        return await store.read(sum_runs, of=of, unit=self.unit, holder=store.process.id)
+
+    def _pick(self, key: str, since: float, until: float | None = None) -> RunsOf:
+        return RunsOf(self.limit.counted_by, key, since, until)
+
+    def _find_end(self) -> float:
+        seconds = self.limit.measure.seconds
+        return self.clock() + (DAY - self.now() % DAY if seconds == DAY else seconds)
+
+    def _forget(self) -> None:
+        now = self.clock()
+        while self._windows:
+            key = next(iter(self._windows))
+            if self._windows[key].ends > now and len(self._windows) < self.most:
+                return
+            del self._windows[key]
+
+
+__all__ = ["Allowance", "RunCount", "RunLimits"]
+
+_MOST_FLOWS = 100
+_NOT_COUNTED = RunCounts()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a minute: `left` of `limit` runs, and whole `seconds` until all of them are there again."""
+
+    limit: int
+    left: int
+    seconds: int
+
+
+KeyedMeter = tuple[Meter, str]
+
+
+class RunLimits:
+    """All limits of one process, on the loop. `clock` gives seconds of any origin, `now` seconds since 1970.
+
+    `secret` makes digests of addresses that nobody else can make.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        secret: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._secret = secret.encode()[:64]
+        self._clock, self._now = clock, now
+        self._longest = settings.limits.run_seconds or float(DAY)
+        meters = [self._make_meter(limit) for limit in list_limits(settings)]
+        self._of_people = [meter for meter in meters if meter.limit.of == "person"]
+        self._of_programs = [meter for meter in self._of_people if meter.limit.what != "page_runs_per_minute"]
+        self._of_visitors = [meter for meter in meters if meter.limit.of == "visitor"]
+        self._of_addresses = [meter for meter in meters if meter.limit.of == "address"]
+        self._of_flows_for_visitors = [meter for meter in meters if meter.limit.of == "flow"]
+        self._of_flows = [meter for meter in self._of_flows_for_visitors if meter.limit.what != "visitor_runs_per_day"]
+        self.currency = settings.prices.currency
+        self._prices = settings.prices
+        self._default_model = settings.default_model
+
+    def open(self, caller: Caller, *, at_page: bool = False, came_from: str = "") -> "RunCount":
+        """A run that the caller wants to begin; nothing is counted yet. `came_from` is a visitor's address."""
+        return RunCount(self, caller, self._list_own(caller, at_page=at_page, came_from=came_from))
+
+    async def look(self, caller: Caller, flows: Iterable[str] = (), *, at_page: bool = False) -> list[Remaining]:
+        """What is left of every limit of the caller's, and of these flows; not of an address."""
+        found = []
+        for meter, key in self._list_own(caller, at_page=at_page):
+            await meter.read(key, self._store)
+            found.append(meter.look(key))
+        for flow_id in sorted(flows)[:_MOST_FLOWS]:
+            for meter, key in self.list_of_flow(flow_id, caller):
+                await meter.read(key, self._store)
+                found.append(replace(meter.look(key), flow_id=flow_id))
+        return found
+
+    def list_of_flow(self, flow_id: str, caller: Caller) -> list[KeyedMeter]:
+        return [(meter, flow_id) for meter in self.list_for_flows(caller)]
+
+    def list_for_flows(self, caller: Caller) -> Sequence[Meter]:
+        """What measures flows where this caller asks."""
+        return self._of_flows_for_visitors if caller.kind == "visitor" else self._of_flows
+
+    async def read(self, meters: Iterable[KeyedMeter]) -> None:
+        for meter, key in meters:
+            await meter.read(key, self._store)
+
+    @property
+    def has_prices(self) -> bool:
+        return bool(self._prices.models)
+
+    def sum_cost(self, used: Iterable[tuple[str | None, Usage]]) -> float | None:
+        """What models cost that were asked by these names (None: the default); None where no prices are given."""
+        return self._prices.sum_cost(used, self._default_model)
+
+    def _make_meter(self, limit: Limit) -> Meter:
+        if limit.what == "stored_bytes":
+            return StoredBytes(limit, self._clock)
+        if limit.what == "runs_at_once" or limit.measure.unit is None:
+            return ConcurrentRuns(limit, self._clock)
+        return Tally(limit, limit.measure.unit, self._clock, self._now, self._longest)
+
+    def _list_own(self, caller: Caller, *, at_page: bool, came_from: str = "") -> list[KeyedMeter]:
+        """The owner of this computer has no page limit: the model is their own."""
+        if caller.kind != "visitor":
+            meters = self._of_people if at_page and caller.kind != "local" else self._of_programs
+            key = str(caller.counted_as) if meters else ""
+            return [(meter, key) for meter in meters]
+        own: list[KeyedMeter] = [(meter, str(caller.owner)) for meter in self._of_visitors]
+        if came_from and self._of_addresses:
+            address = self._digest(came_from)
+            own += [(meter, address) for meter in self._of_addresses]
+        return own
+
+    def _digest(self, address: str) -> str:
+        """Of an address, for one day: it is told from others by it, and not found out, nor known again tomorrow."""
+        day = int(self._now() // DAY)
+        return blake2b(f"{day} {address}".encode(), key=self._secret, digest_size=16).hexdigest()
+
+
+class RunCount:
+    """One run as it is counted: what it took of each limit, and gives back."""
+
+    def __init__(self, limits: RunLimits, caller: Caller, own: Sequence[KeyedMeter]) -> None:
+        self._limits = limits
+        self._caller = caller
+        self._own = own
+        self._taken: list[KeyedMeter] = []
+        self.counts = self._make_counts()
+
+    @property
+    def matters(self) -> bool:
+        """Whether anybody wants to know what it uses."""
+        return bool(self._own or self._limits.list_for_flows(self._caller) or self._limits.has_prices)
+
+    async def read(self, flow_id: str | None = None) -> None:
+        """What was used before, by who asks and of the flow, is known after this. Await it before `take_request`."""
+        await self._limits.read(self._own)
+        if flow_id is not None:
+            await self.read_of_flow(flow_id)
+
+    async def read_of_flow(self, flow_id: str) -> None:
+        await self._limits.read(self._limits.list_of_flow(flow_id, self._caller))
+
+    def take_request(self, flow_id: str | None = None) -> None:
+        """Counts the request in the minute of who asks, and of the flow. Raises RunLimitReached; then nothing is
+        counted at all."""
+        self._take(self._own, is_request=True)
+        if flow_id is not None:
+            self.take_request_of_flow(flow_id)
+
+    def take_request_of_flow(self, flow_id: str) -> None:
+        """As `take_request`, for the flow alone."""
+        self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=True)
+
+    def take_run(self, flow_id: str) -> None:
+        """Counts the run in all but minutes, for who asks and the flow; raises as `take_request`."""
+        self._take(self._own, is_request=False)
+        self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=False)
+
+    def _take(self, meters: Sequence[KeyedMeter], *, is_request: bool) -> None:
+        wanted = [(meter, key) for meter, key in meters if (meter.limit.measure.seconds == MINUTE) == is_request]
+        for meter, key in wanted:
+            found = meter.look(key)
+            if found.left <= 0 or (meter.limit.measure.unit == "runs" and found.left < 1):
+                self.take_back()
+                raise refuse(found, self._caller, currency=self._limits.currency)
+        for meter, key in wanted:
+            meter.count(key, self)
+        self._taken += wanted
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What is left of a token's minute."""
+        for meter, key in self._own:
+            if meter.limit.what == "runs_per_minute" and meter.limit.of == "person":
+                found = meter.look(key)
+                return Allowance(int(meter.limit.most), int(found.left), found.resets_in or 0)
+        return None
+
+    def take_back(self) -> None:
+        """The run was refused after all, and not begun."""
+        for meter, key in self._taken:
+            meter.take_back(key, self)
+        self._taken = []
+
+    def end(self, used: Sequence[tuple[str | None, Usage]], *, size: int) -> RunCounts:
+        """By what the run is found again, with its cost. `used` is what models counted, by the names that they were
+        asked by; `size` is the bytes that are stored of it. To be called once."""
+        cost = self._limits.sum_cost(used)
+        if self._taken:
+            spent = RunUsage(sum(usage.total_tokens for _, usage in used), cost or 0.0, size)
+            for meter, key in self._taken:
+                meter.end(key, spent)
+        return replace(self.counts, cost=cost)
+
+    def leave(self) -> None:
+        """The run goes on no more, however it ended, or never began."""
+        for meter, key in self._taken:
+            meter.leave(key, self)
+
+    def _make_counts(self) -> RunCounts:
+        """What its row says, where a limit counts by it."""
+        if not self._own:
+            return _NOT_COUNTED
+        windows = {meter.limit.of: key for meter, key in self._own if meter.limit.measure.seconds}
+        return RunCounts(windows.get("person") or windows.get("visitor"), windows.get("address"))

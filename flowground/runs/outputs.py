@@ -1,0 +1,319 @@
+"""What the components of a run gave so far: read by the references of those that come after.
+
+What a request takes of a flow, and gives to it: which outputs it wants and may see, and what was said.
+
+What a run gave at its end: the results of its outputs, and of what its request selected.
+
+A component as a tool: called by an agent, with the arguments that its model gives.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from flowground.components.base import Component, DynamicTool, Output, Outside, ToolComponent
+from flowground.components.connectors import MCP
+from flowground.components.io import OutputComponent, output_kind
+from flowground.components.template import VariablesTool
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.citations import NumberedPassage, find_cited
+from flowground.core.errors import InvalidRequest, NotAllowed, RunError, ToolNotCalled
+from flowground.core.events import OutputResult, RunFinished
+from flowground.core.messages import Usage
+from flowground.core.values import Value, ValueKind, check_length, convert, write_text
+from flowground.core.words import list_names
+from flowground.flows.field_values import change_component, describe_misfit, find_misfits
+from flowground.flows.fields import find_type, list_types
+from flowground.flows.flow import WHEN
+from flowground.flows.graph import Reference, Text
+from flowground.flows.references import split_references
+from flowground.flows.tools import WiredTool
+from flowground.flows.wiring import WiredFlow
+
+
+@dataclass(slots=True)
+class ComponentOutputs:
+    """`outputs` are of the components that ran; the others were skipped, or wait."""
+
+    wired: WiredFlow
+    outputs: dict[str, Output] = field(default_factory=dict)
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Values as text, by component and port, as they are asked for."""
+
+    def has(self, reference: Reference) -> bool:
+        """Whether the reference leads to something: its component ran, and gave that output."""
+        output = self.outputs.get(reference.component)
+        return output is not None and self.wired.find_port(reference) in output.values
+
+    def is_skipped(self, name: str) -> bool:
+        """Whether the component is skipped, since what it refers to was, or what it runs with."""
+        return any(map(self._is_without, split_references(self.wired.connections.get(name, {}))))
+
+    def _is_without(self, references: Sequence[Reference]) -> bool:
+        """Whether one that is needed leads to nothing; of optional ones, all of them."""
+        is_given = [self.has(reference) for reference in references]
+        if any(not given and not reference.is_optional for reference, given in zip(references, is_given, strict=True)):
+            return True
+        return bool(references) and all(reference.is_optional for reference in references) and not any(is_given)
+
+    def fill(self, name: str) -> Component:
+        """The component with its connected fields filled. Raises RunError for a value that does not fit."""
+        component, connected = self.wired.components[name], self.wired.connections.get(name)
+        if not connected:
+            return component
+        if WHEN in connected:
+            connected = {key: text for key, text in connected.items() if key != WHEN}
+        if wants := self.wired.wants.get(name):
+            component = self._fill_values(component, {key: (connected[key], kind) for key, kind in wants.items()})
+            connected = {key: text for key, text in connected.items() if key not in wants}
+        return component.model_copy(update={key: text.fill(self.read_text) for key, text in connected.items()})
+
+    def _fill_values(self, component: Component, connected: Mapping[str, tuple[Text, ValueKind]]) -> Component:
+        values = {}
+        for key, (text, kind) in connected.items():
+            found = [reference for reference in text.sources if self.has(reference)]
+            if len(found) > 1:
+                raise RunError(f"`{key}` joins branches of which one may run, and several did.")
+            for reference in found:
+                port = self.wired.find_port(reference)
+                given = self.outputs[reference.component].values[port]
+                values[key] = convert(given, self.wired.ports[reference.component][port], kind)
+        try:
+            return change_component(component, values)
+        except ValidationError as error:
+            key, limits = next(iter(find_misfits(error).items()))
+            kind_of_field = list_types(type(component))[key]
+            raise RunError(f"{describe_misfit(f'`{key}`', kind_of_field, values.get(key), limits)}.") from None
+
+    def read_text(self, reference: Reference) -> str:
+        """What a reference stands for inside a text; "" where it leads to what was skipped.
+
+        Raises RunError for a value that JSON cannot say.
+        """
+        output = self.outputs.get(reference.component)
+        if output is None:
+            return ""
+        port = self.wired.find_port(reference)
+        kind = self.wired.ports[reference.component][port]
+        if kind == "text":
+            return str(output.values.get(port, ""))
+        if port not in output.values:
+            return ""
+        place = reference.component, port
+        if place not in self.texts:
+            self.texts[place] = write_text(output.values[port], kind)
+        return self.texts[place]
+
+
+def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
+    """Ids of the components whose results the request wants, by Langflow's rules.
+
+    `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
+    "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. By the
+    component's type, where Langflow looks for the word in its id: ids are free here. Without `sees_inside` no component
+    is there but the flow's outputs: the others' texts are prompts.
+    """
+    there = wired.order if sees_inside else wired.outputs
+    if wanted := request.output_component:
+        if wanted in there:
+            return (wanted,)
+        return tuple(name for name in there if wired.display_names[name] == wanted)
+    if request.output_type == "debug":
+        return there
+    kind = request.output_type
+    matching = tuple(name for name in wired.outputs if output_kind(wired.components[name]) == kind)
+    return matching or wired.outputs
+
+
+def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest) -> None:
+    """Raises NotAllowed where only a token keeps what is asked for from its caller: more than the flow's outputs say;
+    InvalidRequest where an output is not there that must be.
+
+    What is inside and what is not there are refused alike.
+    """
+    hint = caller.name_better_token("sees") if caller.token_hides_inside else None
+    is_there = finds_output(wired, request, sees_inside=caller.sees_inside)
+    if request.must_find_output and not is_there:
+        says = "`output_component` names no output of this flow."
+        place = {"type": "output_unknown", "loc": ["body", "output_component"], "msg": says}
+        raise InvalidRequest(says, problems=[place], hint=hint or f"Its outputs: {list_names(wired.outputs)}.")
+    if hint and not (is_there and (request.output_component or request.output_type != "debug")):
+        says = "This token sees what the outputs of a flow say, and nothing before them."
+        raise NotAllowed(says, code="token_may_not_see", hint=hint)
+
+
+def finds_output(wired: WiredFlow, request: RunRequest, *, sees_inside: bool) -> bool:
+    """Whether the one output is there that is asked for by name, or none is."""
+    return not request.output_component or bool(select_outputs(wired, request, sees_inside=sees_inside))
+
+
+def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
+    """What the person said, for the session's history: the given text, else the Chat Input's own."""
+    if (component := wired.chat_input) is None:
+        return request.input_value
+    given = request.find_message("chat")
+    return component.input_value if given is None else given
+
+
+_NONE: Mapping[int, NumberedPassage] = {}
+
+
+def finish_run(
+    given: ComponentOutputs,
+    request: RunRequest,
+    seconds: float,
+    *,
+    sees_inside: bool,
+    usage: Usage | None = None,
+    passages: Mapping[int, NumberedPassage] = _NONE,
+) -> RunFinished:
+    """The end of a run: what its outputs gave, and what the request selected, as far as they ran.
+
+    `seconds` is how long it took, `passages` are those that may be cited. Raises RunError where the selected texts are
+    too long together.
+    """
+    wired = given.wired
+    selected = select_outputs(wired, request, sees_inside=sees_inside)
+    wanted = {*wired.outputs, *selected}
+    if wired.may_skip:
+        gave = {name for name, output in given.outputs.items() if output.values}
+        selected, wanted = tuple(name for name in selected if name in gave), wanted & gave
+    results = {name: _make_result(given, name, passages) for name in wanted}
+    check_length(sum(len(results[name].text) for name in selected))
+    return RunFinished(
+        results=results,
+        selected=selected,
+        seconds=seconds,
+        usage=usage,
+    )
+
+
+def _make_result(given: ComponentOutputs, name: str, passages: Mapping[int, NumberedPassage]) -> OutputResult:
+    wired, output = given.wired, given.outputs[name]
+    source = _find_source(given, name)
+    origin = given.outputs.get(source or name, output)
+    ports = wired.ports[name]
+    port = next(port for port in ports if port in output.values)
+    kind, value = _find_value(given, name)
+    text = write_text(output.values[port], ports[port])
+    return OutputResult(
+        component_id=name,
+        type=wired.components[name].type_name,
+        display_name=wired.display_names[name],
+        text=text,
+        source_id=source,
+        source_name=wired.display_names[source] if source else None,
+        model=origin.model,
+        usage=origin.usage,
+        finish_reason=origin.finish_reason,
+        value=value,
+        kind=kind,
+        citations=find_cited(text, passages) if passages and kind == "text" else (),
+    )
+
+
+def _find_value(given: ComponentOutputs, name: str) -> tuple[ValueKind, Value]:
+    """What an output shows unchanged where that is no text."""
+    shown = [reference for reference in given.wired.shows.get(name, ()) if given.has(reference)]
+    if len(shown) != 1:
+        return "text", None
+    source, port = shown[0].component, given.wired.find_port(shown[0])
+    kind = given.wired.ports[source][port]
+    return kind, None if kind == "text" else given.outputs[source].values[port]
+
+
+def _find_source(given: ComponentOutputs, name: str) -> str | None:
+    """The component whose text an output shows: the first one it refers to, of those that ran."""
+    if not isinstance(given.wired.components[name], OutputComponent):
+        return None
+    for text in given.wired.connections.get(name, {}).values():
+        for part in text.parts:
+            if isinstance(part, Reference) and part.component in given.outputs:
+                return part.component
+    return None
+
+
+LONGEST_RESULT = 20_000
+"""Characters of what a tool gives that a model is shown."""
+NO_RESULT = "Nothing was found."
+"""What a model is told of a tool that gave an empty text."""
+
+
+async def describe_tools(tools: Iterable[WiredTool], given: ComponentOutputs, outside: Outside) -> list[WiredTool]:
+    """The tools as a model is told of them, side by side. Raises RunError where one is not there."""
+    return await asyncio.gather(*(_describe(tool, given, outside) for tool in tools))
+
+
+async def _describe(tool: WiredTool, given: ComponentOutputs, outside: Outside) -> WiredTool:
+    if not isinstance(given.wired.components[tool.component], DynamicTool):
+        return tool
+    component = _choose(cast(DynamicTool, given.fill(tool.component)), tool)
+    spec, writes = await component.describe(tool.spec, outside, is_described=tool.is_described)
+    return replace(tool, spec=spec, writes=writes)
+
+
+def _choose(component: DynamicTool, tool: WiredTool) -> DynamicTool:
+    return component.choose(tool.offered) if isinstance(component, MCP) and tool.offered else component
+
+
+async def prepare_call(
+    component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside
+) -> tuple[ToolComponent, str | None]:
+    """As `set_arguments`; of a call that a person is to allow also what is sent, as `ToolComponent.preview_call` says.
+
+    Raises ToolNotCalled.
+    """
+    try:
+        taken = set_arguments(component, tool, given)
+        return taken, await taken.preview_call(outside) if tool.confirms else None
+    except RunError as error:
+        raise ToolNotCalled(error.message) from error
+
+
+def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any]) -> ToolComponent:
+    """The component with the arguments of a call. Raises RunError with a sentence for the model."""
+    kind, name = type(component), tool.spec.name
+    if isinstance(component, DynamicTool):
+        return _choose(component, tool).take_arguments(given)
+    if unknown := next((key for key in given if key not in tool.arguments), None):
+        takes = ", ".join(f"`{key}`" for key in tool.arguments) or "nothing"
+        raise RunError(f"`{name}` takes {takes}, and no `{unknown}`.")
+    if missing := next((key for key in tool.spec.parameters["required"] if given.get(key) in (None, "")), None):
+        raise RunError(f"`{name}` needs `{missing}`.")
+    try:
+        read = {key: value for key, value in given.items() if value is not None}
+        if isinstance(component, VariablesTool):
+            read = dict(component.read_arguments(read))
+        taken = {key: _take(kind, key, value) for key, value in read.items()}
+        return cast(ToolComponent, change_component(component, taken))
+    except ValidationError as error:
+        key, limits = next(iter(find_misfits(error).items()))
+        field = find_type(kind, key)
+        assert field is not None  # noqa: S101 - it is one of the arguments
+        raise RunError(f"{describe_misfit(f'`{key}`', field, given.get(key), limits)}.") from None
+
+
+def _write(value: Value, kind: ValueKind) -> str:
+    """As text; of records that say where they come from, that too, so that a model can name it."""
+    if kind != "records" or not all(isinstance(record.get("source"), str) for record in value):
+        return write_text(value, kind)
+    return "\n\n".join(f"[{record['source']}]\n{record.get('text', '')}" for record in value)
+
+
+def _take(kind: type[Component], key: str, value: Any) -> Any:
+    """What a model gives holds no variables: it is no template of the author's."""
+    field = find_type(kind, key)
+    is_template = field is not None and field.is_template and isinstance(value, str)
+    return value.replace("{", "{{").replace("}", "}}") if is_template else value
+
+
+def write_result(output: Output, ports: Mapping[str, ValueKind]) -> str:
+    """The first of the ports that a tool gave, as text; of a long one the beginning."""
+    port = next((port for port in ports if port in output.values), None)
+    text = "" if port is None else _write(output.values[port], ports[port])
+    if len(text) <= LONGEST_RESULT:
+        return text or NO_RESULT
+    return f"{text[:LONGEST_RESULT]}\n[Cut: these are the first {LONGEST_RESULT:,} of {len(text):,} characters.]"

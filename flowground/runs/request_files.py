@@ -1,0 +1,152 @@
+"""The files of a run: what a request names, by path or id, as references that its components are given.
+
+The one place that knows how Langflow's clients name files: in `files` of the body, and in a tweak of a
+component that takes files, as in `tweaks: {ChatInput: {files: [path]}}` and `{File: {path: path}}`.
+
+Whether the models that a flow shows its files see pictures: said before anything is stored or asked.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flowground.components.base import Component, Models
+from flowground.components.io import ChatInput
+from flowground.components.knowledge import File
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.errors import InvalidRequest, ProviderError
+from flowground.core.values import FileReference, SentFile
+from flowground.core.words import cut
+from flowground.flows.field_values import unwrap_tweak
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.files import FileRefused, find_file, refuse_kind, refuse_size
+from flowground.store import Store
+from flowground.store.runs import files
+from flowground.store.runs.files import StoredFile
+
+MOST_CHARS = 400
+"""Of a path."""
+_FILE_FIELDS: Mapping[type[Component], str] = {ChatInput: "files", File: "path"}
+"""Under what name a tweak names files for a component, which are given as `Context.files`, whatever its fields are."""
+
+
+class FileUnknown(InvalidRequest):
+    """No such file, or not the caller's: both look the same."""
+
+    code = "file_unknown"
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"There is no file `{cut(named)}`.", hint="Upload it first, and send the path of the answer.")
+
+
+async def take_files(
+    store: Store, wired: WiredFlow, request: RunRequest, *, caller: Caller, owners: Collection[str], most: int
+) -> RunRequest:
+    """The request with its files found, and without the tweaks that named them. `most` files a message.
+
+    Raises FileUnknown, FileRefused and InvalidRequest.
+    """
+    if not request.files and not request.tweaks:
+        return request
+    named, tweaks = _read_tweaks(wired, request, caller)
+    chat = wired.chat_input_id
+    if request.files:
+        if chat is None:
+            raise FileRefused("This flow has no Chat Input, which takes files.")
+        named[chat] = (*request.files, *named.get(chat, ()))
+    if not named:
+        return replace(request, tweaks=tweaks)
+    if sum(map(len, named.values())) > most:
+        raise InvalidRequest(f"A message takes {most} files at most.")
+    found = {name: [await _find(store, wired, path, owners) for path in paths] for name, paths in named.items()}
+    for file in found.get(chat or "", ()):
+        refuse_kind(file.reference.name, file.reference.media_type, wired.flow.chat.accepts)
+        refuse_size(file.reference.name, file.reference.size, wired.flow.chat.file_bytes)
+    sent = {name: tuple(map(_send, given)) for name, given in found.items()}
+    taken = {name: tuple(one.reference for one in given) for name, given in sent.items()}
+    return replace(
+        request, tweaks=tweaks, taken_files=taken, sent_files=tuple(one for given in sent.values() for one in given)
+    )
+
+
+def list_taken(request: RunRequest, wired: WiredFlow) -> tuple[FileReference, ...]:
+    """The files that are shown with the message: of all components."""
+    if not request.taken_files:
+        return ()
+    return tuple(one for name in wired.order for one in request.taken_files.get(name, ()))
+
+
+async def _find(store: Store, wired: WiredFlow, named: str, owners: Collection[str]) -> StoredFile:
+    found = await find_file(store, named, owners=owners) if len(named) <= MOST_CHARS else None
+    if found is None or found.flow_id not in (None, wired.id):
+        raise FileUnknown(named)
+    return found
+
+
+def _send(file: StoredFile) -> SentFile:
+    """What was added at a page moves into the message; what a program keeps, or another message has, is copied."""
+    stays = file.message is not None or not file.owner.startswith(("member:", "visitor:", "local:"))
+    reference = replace(file.reference, id=files.make_id()) if stays else file.reference
+    return SentFile(reference, file.reference.id)
+
+
+def _read_tweaks(
+    wired: WiredFlow, request: RunRequest, caller: Caller
+) -> tuple[dict[str, Sequence[str]], Mapping[str, Any]]:
+    """What tweaks name for components that take files, and the other tweaks.
+
+    A message's files are a part of the message, which every caller sends, whatever they may set.
+    """
+    named: dict[str, Sequence[str]] = {}
+    kept: dict[str, Any] = {}
+    for key, fields in request.tweaks.items():
+        name = wired.policy.find_component(key, caller) if isinstance(fields, Mapping) else None
+        if name is None and isinstance(fields, Mapping) and not caller.sees_inside:
+            name = wired.chat_input_id  # under any name, so that none is found out
+        takes = _FILE_FIELDS.get(type(wired.components[name])) if name else None
+        if name is None or takes is None or takes not in fields:
+            kept[key] = fields
+            continue
+        if paths := _read_paths(key, takes, unwrap_tweak(fields[takes])):
+            named[name] = (*named.get(name, ()), *paths)
+        if others := {field: value for field, value in fields.items() if field != takes}:
+            kept[key] = others
+    return named, kept if named or len(kept) < len(request.tweaks) else request.tweaks
+
+
+def _read_paths(key: str, takes: str, given: Any) -> Sequence[str]:
+    paths = [given] if isinstance(given, str) else [] if given is None else given
+    if not isinstance(paths, Sequence) or not all(isinstance(path, str) for path in paths):
+        raise InvalidRequest(f"`{cut(key)}.{takes}` is a path of a file, or a list of them.")
+    return [path for path in paths if path]
+
+
+NO_IMAGES = "The model of this flow sees no images."
+
+
+def may_see_images(wired: WiredFlow, models: Models) -> bool:
+    """False where files are shown to models, and none of them sees images."""
+    shown = [
+        component.list_models()
+        for name, component in wired.components.items()
+        if component.list_models() and "files" in wired.connections.get(name, {})
+    ]
+    return not shown or any(_may_see(models, model) for named in shown for model in named)
+
+
+def refuse_images(wired: WiredFlow, models: Models, files: Collection[FileReference]) -> None:
+    """Raises FileRefused."""
+    if any(is_image(file.media_type) for file in files) and not may_see_images(wired, models):
+        raise FileRefused(NO_IMAGES, hint="Send the message without them.")
+
+
+def is_image(media_type: str) -> bool:
+    return media_type.startswith("image/")
+
+
+def _may_see(models: Models, named: str | None) -> bool:
+    try:
+        provider, model = models.resolve(named)
+    except ProviderError:
+        return True  # the run itself says what is wrong with it
+    return provider.takes(model).images

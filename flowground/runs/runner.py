@@ -1,0 +1,542 @@
+"""Runs a wired flow once: components whose inputs are there run side by side, their events come out in one stream.
+
+A component is skipped when a reference of its own leads to a skipped component or to a port that was not taken; one
+whose references are all optional is skipped when all of them stand for nothing. An empty text is something.
+
+Events on their way from a run to its one reader.
+
+Which components of a run may begin, those that wait for nothing any more, and which have their end.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+from flowground.components.base import (
+    NO_OUTSIDE,
+    Component,
+    Context,
+    History,
+    InnerAnswer,
+    LookedUp,
+    Models,
+    Output,
+    Outside,
+    Tool,
+)
+from flowground.components.flows import ForEach
+from flowground.components.io import InputComponent, OutputComponent
+from flowground.components.models import spread_value
+from flowground.core.caller import RunRequest
+from flowground.core.errors import (
+    AnswerTooLong,
+    ComponentFailed,
+    FlowgroundError,
+    RunError,
+    RunOverBudget,
+    RunTimeout,
+    ToolNotCalled,
+)
+from flowground.core.events import (
+    ComponentEvent,
+    ComponentFinished,
+    ComponentStarted,
+    InnerRun,
+    ModelProgress,
+    RunEvent,
+    RunFinished,
+    Token,
+)
+from flowground.core.messages import Reasoning, ToolCall, Usage, split_thought, sum_usage
+from flowground.core.values import LONGEST_ANSWER, check_size, write_text
+from flowground.flows.tools import WiredTool
+from flowground.flows.wiring import WiredFlow, keeps_messages
+from flowground.providers.base import Completion
+from flowground.runs.inner import (
+    DEEPEST,
+    Events,
+    InnerEvents,
+    InnerRuns,
+    RunBudget,
+    find_answer,
+    name_component,
+    prepare_inner,
+)
+from flowground.runs.outputs import (
+    ComponentOutputs,
+    describe_tools,
+    finds_output,
+    finish_run,
+    prepare_call,
+    write_result,
+)
+from flowground.runs.scope import LONG, Actions, Approvals, Join, RunScope, ToolCallPath, find_loop_turns
+from flowground.settings.limits import Limits
+
+_AHEAD = 256
+"""Unread events at most; a component that emits more waits until the reader catches up."""
+
+
+class EventQueue:
+    """`note` is told each event when it is put in."""
+
+    def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
+        self._note = note
+        self._events: deque[ComponentEvent | None] = deque()  # an asyncio.Queue takes five calls for one event
+        self._arrival: asyncio.Future[None] | None = None
+        """Who waits for the next event."""
+        self._room = asyncio.Event()
+
+    def put(self, event: ComponentEvent) -> None:
+        self._note(event)
+        self._add(event)
+
+    def end(self) -> None:
+        """Nothing comes after this."""
+        self._add(None)
+
+    def _add(self, event: ComponentEvent | None) -> None:
+        self._events.append(event)
+        if self._arrival and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def wait_for_room(self) -> None:
+        """Returns when the reader is not far behind."""
+        while len(self._events) >= _AHEAD:
+            self._room.clear()
+            await self._room.wait()
+
+    def take_all(self) -> Iterator[ComponentEvent]:
+        """Everything that is there, for a run that is over."""
+        while self._events and (event := self._events.popleft()):
+            yield event
+
+    async def take(self) -> ComponentEvent | None:
+        """The next event, None at the end."""
+        while not self._events:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        event = self._events.popleft()
+        if len(self._events) <= _AHEAD // 2:
+            self._room.set()
+        return event
+
+
+class Schedule:
+    """`ready` are those that may begin now, in the file's order at first, then as what they waited for has its end."""
+
+    def __init__(self, wired: WiredFlow) -> None:
+        self._followers = wired.followers
+        self._missing = dict(wired.waits)
+        self.ready = deque(wired.begins)
+        self.ended = 0
+        """How many components have their end."""
+
+    def end(self, name: str) -> None:
+        """The component has its end: it ran, or was skipped."""
+        self.ended += 1
+        for follower in self._followers.get(name, ()):
+            self._missing[follower] -= 1
+            if not self._missing[follower]:
+                self.ready.append(follower)
+
+
+async def wait_for_first(running: dict[asyncio.Task[None], str]) -> list[str]:
+    """Waits until one of them has its end, takes those that have out, and gives their names.
+
+    Raises what the first of them failed with.
+    """
+    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    ended = [task for task in running if task in done]
+    if failures := read_failures(ended):
+        raise failures[0]
+    return [running.pop(task) for task in ended]
+
+
+def read_failures(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException]:
+    """Why these ended tasks failed, all of them read: one that nobody reads is told in the log."""
+    return [error for task in tasks if not task.cancelled() and (error := task.exception())]
+
+
+_PAUSE_EVERY = 50
+"""After this many finished components the loop serves others, and before that where one took long."""
+
+_DEFAULTS = Limits()
+_NOTHING = object()
+
+
+async def run_flow(  # noqa: PLR0913 - all that a run may reach
+    wired: WiredFlow,
+    request: RunRequest,
+    *,
+    history: History,
+    models: Models,
+    outside: Outside = NO_OUTSIDE,
+    sees_inside: bool = True,
+    limits: Limits = _DEFAULTS,
+    budget: RunBudget | None = None,
+    approvals: Approvals | None = None,
+    note: Callable[[ComponentEvent], None] = lambda _: None,
+) -> AsyncGenerator[RunEvent, None]:
+    """Events of one run, `RunFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
+
+    `sees_inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told
+    each event but the last when it is made: before it is read here, and also where the run fails before it can be.
+    `outside` is what it may reach beyond its models. `budget` counts what the run uses, whatever comes of it. Without
+    `approvals` no call is made that a person has to allow.
+    Raises ComponentFailed, RunOverBudget and RunTimeout, and RunError where the selected texts are too long together.
+    Closing the generator or cancelling the task cancels what runs, down to the provider.
+    """
+    if request.output_component and not finds_output(wired, request, sees_inside=sees_inside):
+        yield RunFinished({}, (), 0.0, None)
+        return
+    started = time.perf_counter()
+    queue = EventQueue(note)
+    timeout, budget = asyncio.timeout(limits.run_seconds or None), budget or RunBudget(limits)
+    approvals = approvals or Approvals(limits.approval_seconds)
+    zone = request.time_zone or "UTC"
+    shared = (wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
+    scope = RunScope(*shared, find_loop_turns())
+    run = _Run(wired, request, queue, scope, ComponentOutputs(wired), _make_actions(wired, queue, scope))
+    if request.stream or wired.asks_people:  # what waits for a person is told at once
+        driver = asyncio.create_task(run.run_in_time())
+        driver.add_done_callback(lambda _: queue.end())
+        try:
+            while (event := await queue.take()) is not None:
+                yield event
+            await driver
+        finally:
+            if not driver.done():
+                driver.cancel()
+                await asyncio.wait([driver])
+            read_failures([driver])
+    else:
+        await run.run_in_time()
+        for event in queue.take_all():
+            yield event
+    seconds, passages = scope.count_seconds(), scope.passages.by_number
+    yield finish_run(run.given, request, seconds, usage=scope.budget.usage, passages=passages, sees_inside=sees_inside)
+
+
+def _make_actions(wired: WiredFlow, queue: Events, scope: RunScope, **where: Any) -> Actions:
+    return Actions(queue, scope, wired.flow, **where)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of one flow. `way` are the flows within which it stands, the outermost first."""
+
+    wired: WiredFlow
+    request: RunRequest
+    queue: Events
+    scope: RunScope
+    given: ComponentOutputs
+    actions: Actions
+    way: tuple[str, ...] = ()
+    joins: dict[str, Join] = field(default_factory=dict)
+    inner: dict[str, InnerRuns] = field(default_factory=dict)
+    was_long: bool = False
+    """Whether a component kept the loop for long."""
+    fetched: dict[str, float] = field(default_factory=dict)
+    """When the weights were there that a component waited for: its own time begins then."""
+
+    async def run_in_time(self) -> None:
+        """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
+        timeout = self.scope.timeout
+        try:
+            async with timeout:
+                if self.scope.breath.is_over():
+                    await self.scope.breathe()
+                await self.run_components()
+        except TimeoutError:
+            if timeout.expired():
+                raise RunTimeout(self.scope.limits.run_seconds) from None
+            raise
+
+    async def run_components(self) -> None:
+        """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
+        if self.request.stream:
+            self.joins = {
+                name: Join([reference.component for reference in members]) for name, members in self.wired.joins.items()
+            }
+            self.scope.joins.update({} if self.way else self.joins)
+        schedule = Schedule(self.wired)
+        running: dict[asyncio.Task[None], str] = {}
+        pause_at = _PAUSE_EVERY
+        try:
+            while schedule.ready or running:
+                if schedule.ready:
+                    name = schedule.ready.popleft()
+                    if self.wired.components[name].waits and (schedule.ready or running):  # others go on meanwhile
+                        running[asyncio.create_task(self._run_component(name))] = name
+                        continue
+                    await self._run_component(name)
+                    schedule.end(name)
+                else:
+                    for name in await wait_for_first(running):
+                        schedule.end(name)
+                if self.was_long or schedule.ended >= pause_at:
+                    pause_at = schedule.ended + _PAUSE_EVERY
+                    await self._let_others_go_on()
+        finally:
+            if running:
+                for task in running:
+                    task.cancel()
+                left, _ = await asyncio.wait(running)
+                read_failures(left)
+
+    async def _let_others_go_on(self) -> None:
+        """Components that wait for nothing would keep the loop to themselves."""
+        if self.was_long or self.scope.breath.is_over():
+            self.was_long = False
+            await self.scope.breathe()
+        else:
+            await asyncio.sleep(0)
+
+    async def _run_component(self, name: str) -> None:
+        component = self.wired.components[name]
+        started = time.perf_counter()
+        at = started - self.scope.started
+        if self.wired.may_skip and self.given.is_skipped(name):
+            self.queue.put(ComponentFinished(name, component.type_name, 0, "", status="skipped", at=at))
+            self._end_in_joins(name)
+            return
+        self.scope.budget.take_step()
+        self.queue.put(ComponentStarted(name))
+        try:
+            component = self.given.fill(name)
+            output = await component.run(self._make_context(name, component))
+            if isinstance(component, OutputComponent):
+                output = self._tell_thought(name, output)
+            text = self._check_output(name, component, output)
+        except RunOverBudget:
+            raise
+        except FlowgroundError as error:
+            if name not in self.wired.fallbacks:
+                raise name_component(name, error) from error
+            output = Output(spread_value(self.wired.components[name], self.wired.fallbacks[name]))
+            self._end_component(name, component, output, error.message, started, status="failed")
+            return
+        finally:
+            if self.actions.thinking:
+                self.actions.end_thought(name)
+        self._end_component(name, component, output, text, started)
+
+    def _tell_thought(self, name: str, output: Output) -> Output:
+        """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
+        ((port, text),) = output.values.items()
+        if "</think>" not in text:
+            return output
+        thought, said = split_thought(text)
+        if thought:
+            self.actions.add_thought(name, thought)
+        return output if said is text else replace(output, values={port: said})
+
+    def _end_component(
+        self,
+        name: str,
+        component: Component,
+        output: Output,
+        text: str,
+        started: float,
+        *,
+        status: Literal["done", "failed"] = "done",
+    ) -> None:
+        """Others may begin with its output; one that failed has its fallback there, and `text` says why."""
+        self.given.outputs[name] = output
+        started = self.fetched.pop(name, started)
+        seconds, at = time.perf_counter() - started, started - self.scope.started
+        if seconds > LONG and not component.waits:
+            self.was_long = True
+        told = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
+        if output.note or output.unseen:
+            told = replace(told, note=output.note, unseen=output.unseen)
+        if self.scope.budget.stand_ins and not self.way:
+            told = replace(told, stand_ins=self.scope.budget.take_stand_ins())
+        if self.inner and (runs := self.inner.pop(name, None)):
+            told = replace(told, inner=runs.list(), inner_count=runs.count)
+        self.queue.put(told)
+        if self.joins:
+            self._end_in_joins(name)
+
+    def _end_in_joins(self, name: str) -> None:
+        for target, join in self.joins.items():
+            for reference in self.wired.joins[target]:
+                if reference.component == name and (said := join.end(name, self.given.read_text(reference))):
+                    self._put_token(target, said)
+
+    async def _run_inner(
+        self,
+        name: str,
+        within: int | None,
+        flow: str,
+        message: str,
+        inputs: Mapping[str, str],
+        *,
+        is_said: bool = True,
+    ) -> InnerAnswer:
+        """As `RunInnerFlow` says, for the component `name`, or the call `within` of a tool of it. Not `is_said`: what
+        the flow says is no text of its own."""
+        way, budget = (*self.way, self.wired.id), self.scope.budget
+        if len(way) >= DEEPEST:
+            raise RunError(f"Flows run each other {DEEPEST} deep at most: {' → '.join((*way, flow))}.")
+        found = self.scope.wired.inner_flows.get(flow)
+        if found is None:
+            raise RunError(f"There is no flow `{flow}`.", hint="Another file has, or had, this id or endpoint name.")
+        wired, request = prepare_inner(found, message, inputs, stream=self.request.stream)
+        streams = is_said and self.request.stream and self.wired.components[name].streams
+        say = partial(self._say, name) if streams else None
+        events = InnerEvents(self.queue, budget, find_answer(wired), say, is_kept=keeps_messages(wired))
+        may_ask = self.actions.may_ask and not isinstance(self.wired.components[name], ForEach)
+        actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
+        run = _Run(wired, request, events, self.scope, ComponentOutputs(wired), actions, way)
+        runs = self.inner.setdefault(name, InnerRuns())
+        if self.scope.breath.is_over():
+            await self.scope.breathe()
+        started, failure = time.perf_counter(), None
+        try:
+            await run.run_components()
+            end = finish_run(run.given, request, 0, sees_inside=self.scope.sees_inside)
+        except ComponentFailed as error:
+            failure = error.message
+            raise
+        finally:
+            at, seconds = started - self.scope.started, time.perf_counter() - started
+            runs.add(InnerRun(wired.id, wired.name, at, seconds, tuple(events.steps), failure))
+        answer = find_answer(wired)
+        outputs = sorted(end.outputs, key=lambda output: output.component_id != answer)
+        return InnerAnswer(outputs, sum_usage(output.usage for output in run.given.outputs.values()))
+
+    def _check_output(self, name: str, component: Component, output: Output) -> str:
+        """The text by which the output is shown. Raises RunError for a value that is too large.
+
+        Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first.
+        """
+        text = None
+        for port, kind in self.wired.ports[name].items():
+            if (value := output.values.get(port, _NOTHING)) is not _NOTHING:
+                check_size(value, kind)
+                if text is None:
+                    text = value if kind == "text" else write_text(value, kind)
+        if text is None:
+            return ""
+        is_output = isinstance(component, OutputComponent)
+        if len(text) > LONGEST_ANSWER and (component.streams or is_output):
+            for target in (name,) if is_output else self.wired.streams_to.get(name, ()):
+                self._put_token(target, text[:LONGEST_ANSWER])
+            raise AnswerTooLong(LONGEST_ANSWER)
+        return text
+
+    def _make_context(self, name: str, component: Component, within: ToolCallPath | None = None) -> Context:
+        message = self.request.find_message(component.kind) if isinstance(component, InputComponent) else None
+        if not component.waits:  # it reaches for nothing but what it was sent
+            files, zone = self.request.taken_files.get(name, ()), self.scope.time_zone
+            return Context(name, message, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
+        within = within or ToolCallPath(self.actions.within)
+        return Context(
+            component_id=name,
+            input_value=message,
+            history=self.scope.history,
+            models=self.scope.models,
+            emit=self._make_emit(name) if self.request.stream and component.calls_out else None,
+            run=partial(self._run_inner, name, within.call),
+            goes_on=name in self.wired.fallbacks,
+            list_tools=partial(self._list_tools, ToolCallPath(within.call, (*within.agents, name))),
+            note_answer=partial(self._note_answer, component),
+            retries=self.scope.budget,
+            look_up=partial(self._look_up, within),
+            files=self.request.taken_files.get(name, ()),
+            time_zone=self.scope.time_zone,
+            outside=self.scope.outside,
+        )
+
+    async def _look_up(self, within: ToolCallPath, knowledge: str, question: str, **how: Any) -> LookedUp:
+        """What is looked up for an agent's tool is shown to those alone who see what tools give."""
+        wired, asked = self.wired, self.scope.wired
+        is_shown = wired.flow.chat.show_sources and asked.flow.chat.show_sources
+        return await self.scope.passages.look_up(
+            self.scope.outside.look_ups(wired.id),
+            self.queue,
+            knowledge,
+            question,
+            is_hidden=not is_shown or (within.call is not None and not (asked.shows_tools and wired.shows_tools)),
+            find_room=self.scope.find_passage_room,
+            **how,
+        )
+
+    def _note_answer(self, component: Component, answer: Completion) -> None:
+        self.scope.budget.add(next(iter(component.list_models()), None), answer)
+
+    async def _list_tools(self, within: ToolCallPath) -> list[Tool]:
+        """The tools of the last of the agents, but for those whose references lead to what was skipped."""
+        wired = self.wired.tools.get(within.agents[-1], ())
+        there = [tool for tool in wired if not self.given.is_skipped(tool.component)]
+        found = await describe_tools(there, self.given, self.scope.outside)
+        return [Tool(tool.spec, partial(self._call_tool, within, tool)) for tool in found]
+
+    async def _call_tool(self, within: ToolCallPath, tool: WiredTool, call: ToolCall) -> tuple[str, bool]:
+        run = partial(self._run_tool, within.agents, tool, call)
+        return await self.actions.tell_call(within.agents[-1], tool, call, run, within=within.call)
+
+    async def _run_tool(
+        self, agents: tuple[str, ...], tool: WiredTool, call: ToolCall, number: int
+    ) -> tuple[str, Usage | None]:
+        name, ports = tool.component, self.wired.ports[tool.component]
+        self.scope.budget.take_step()
+        if name in self.wired.tools and len(agents) >= DEEPEST:
+            raise ToolNotCalled(f"Agents call each other {DEEPEST} deep at most: {' → '.join((*agents, name))}.")
+        component, sends = await prepare_call(self.given.fill(name), tool, call.arguments, self.scope.outside)
+        if tool.confirms:
+            await self.actions.ask(number, tool, call.arguments, sends)
+        context = self._make_context(name, component, ToolCallPath(number, agents))
+        run = partial(self._run_inner, agents[-1], number, is_said=False)
+        try:
+            output = await component.run(replace(context, emit=None, run=run))
+        except RunError as error:
+            error.message = component.show_failure(error.message)
+            raise
+        for port, value in output.values.items():
+            check_size(value, ports[port])
+        return write_result(component.show_result(output), ports), output.usage
+
+    def _say(self, name: str, piece: str) -> None:
+        """The component said this: the outputs that show it say it on, where it is their turn."""
+        for target in self.wired.streams_to.get(name, ()):
+            join = self.joins.get(target)
+            if said := join.say(name, piece) if join else piece:
+                self._put_token(target, said)
+
+    def _put_token(self, target: str, text: str) -> None:
+        if not self.way:
+            self.scope.said[target] = self.scope.said.get(target, 0) + len(text)
+        self.queue.put(Token(target, text))
+
+    def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:
+        queue, actions, left = self.queue, self.actions, LONGEST_ANSWER
+
+        async def emit(piece: str | Reasoning | ModelProgress) -> None:
+            nonlocal left
+            if isinstance(piece, Reasoning):
+                actions.add_thought(name, piece.text)
+                return
+            if isinstance(piece, ModelProgress):
+                self.scope.restart_timeout()
+                self.fetched[name] = self.scope.note_fetch()
+                queue.put(piece)
+                return
+            if piece and actions.thinking:
+                actions.end_thought(name)
+            left -= len(piece)
+            if left < 0:
+                piece = piece[:left]
+            if piece:
+                self._say(name, piece)
+            if left < 0:
+                raise AnswerTooLong(LONGEST_ANSWER)
+            await queue.wait_for_room()
+
+        return emit

@@ -1,0 +1,406 @@
+"""The runs of this process: what runs, how it is stopped, and what each has said so far, which is kept.
+
+A run that is over soon costs two entries in a dictionary. What others said is written once they are half a second old,
+then every two seconds, all of it at once, so that a process that dies leaves what people had read.
+
+Ends the runs of processes that died: at the start, and when somebody meets such a run.
+
+Whether a process lives is told by its lock (`store.database.process_locks`), never by a clock.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from flowground.core.errors import RunError, RunStopped, StoreUnavailable
+from flowground.core.events import ToolWaits
+from flowground.core.messages import Decision, Usage
+from flowground.core.words import count
+from flowground.flows.wiring import WiredFlow
+from flowground.store import Store
+from flowground.store.runs import progress, requests
+from flowground.store.runs.progress import TextsSoFar
+
+_log = logging.getLogger(__name__)
+_KEEP_SECONDS = 2.0
+_SOON = 0.25
+"""Part of those seconds after which the first text of a run is written. One that is over by then costs no statement."""
+_MOST_CHARS = 1_000_000
+"""Of texts that are written at once: those that waited longest. Joining more would keep the loop."""
+_MOST_LATE = 1_000
+"""Ends that wait to be written. Of those beyond, only that the run has failed is stored, with the last of them."""
+_SETTLED = 2.0
+"""Multiples of the store's longest wait, after which it is known of each run that began before whether it runs."""
+_STOP_SECONDS = 10.0
+_MOST_ALLOWED = 10_000
+
+WriteEnd = Callable[[], Awaitable[object]]
+
+
+class FollowedTurn(Protocol):
+    """A run, as far as others ask: where it belongs, what runs, and what it has said."""
+
+    @property
+    def address(self) -> Mapping[str, str]:
+        """The flow_id, owner and session_id of its conversation."""
+
+    @property
+    def wired(self) -> WiredFlow:
+        """The flow as it runs, with the request's tweaks."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything of it is stored."""
+
+    @property
+    def said_chars(self) -> int:
+        """Characters that it has said."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens that models have counted so far; None where none has."""
+
+    @property
+    def asked_instead(self) -> Collection[str]:
+        """Providers that the flow does not name and that were asked all the same, in the place of others."""
+
+    def decide(self, call: int, digest: str, decision: Decision) -> None:
+        """What a person says of a call that waits. Raises NothingWaits."""
+
+    def list_waiting(self) -> Sequence[ToolWaits]:
+        """Calls that wait for a person just now."""
+
+    def read_texts(self) -> Mapping[str, str]:
+        """The id of each answer -> its text so far."""
+
+
+class ChatAllowances:
+    """Tools that people have allowed for the rest of a chat, of this process: the first forgotten are asked again."""
+
+    def __init__(self) -> None:
+        self._allowed: OrderedDict[tuple[str, str, str, str, str], None] = OrderedDict()
+
+    def add(self, address: Mapping[str, str], version: str, tool: str) -> None:
+        """`address` is the conversation's, `version` the flow's: another one asks again."""
+        self._allowed[address["owner"], address["flow_id"], address["session_id"], version, tool] = None
+        if len(self._allowed) > _MOST_ALLOWED:
+            self._allowed.popitem(last=False)
+
+    def has(self, address: Mapping[str, str], version: str, tool: str) -> bool:
+        return (address["owner"], address["flow_id"], address["session_id"], version, tool) in self._allowed
+
+    def forget(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
+        """As `RunningRuns.stop_conversations` means them: they are deleted."""
+        for key in [*self._allowed]:
+            owner, flow_id, session, *_ = key
+            if owner in owners and (flows is None or flow_id in flows) and session_id in (None, session):
+                del self._allowed[key]
+
+
+@dataclass(slots=True)
+class _RunHere:
+    run: FollowedTurn
+    task: asyncio.Task[object] | None
+    stop: RunError | None = None
+    """Why it was cancelled."""
+    is_ending: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = field(default_factory=time.monotonic)
+    kept: int = 0
+    """Characters of what was written last."""
+    is_kept: bool = False
+
+
+class RunningRuns:
+    """Of one process, on its loop. `holder` is the process as its runs' rows name it."""
+
+    def __init__(self, store: Store, *, seconds: float = _KEEP_SECONDS) -> None:
+        self.store = store
+        self._seconds = seconds
+        self._runs: dict[str, _RunHere] = {}
+        """Those that were written last at the end."""
+        self.chats = ChatAllowances()
+        self._late: deque[WriteEnd] = deque()
+        self._dropped_at: float | None = None
+        """When an end was dropped last, since too many waited; in seconds since 1970."""
+        self._wrote_all = time.monotonic()
+        """When what all of them said was written last; of those that began since, the first text is written between."""
+        self._told_waiting: dict[str, tuple[str, ...]] = {}
+        """By run, digests of the calls that wait, as other processes were told."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def holder(self) -> str:
+        return self.store.process.id
+
+    def add(self, run_id: str, run: FollowedTurn) -> None:
+        """A run that the current task drives."""
+        self._runs[run_id] = _RunHere(run, asyncio.current_task())
+        self._set_timer()
+
+    def discard(self, run_id: str) -> None:
+        """The run has its end."""
+        if run := self._runs.pop(run_id, None):
+            run.ended.set()
+
+    def note_ending(self, run_id: str) -> None:
+        """It is complete and being stored: from now on `stop` waits for that."""
+        if run := self._runs.get(run_id):
+            run.is_ending = True
+
+    def end_early(self, run_id: str, why: RunError) -> None:
+        """Cancels the run, which raises `why` then; one that does not run here, or is over, stays as it is."""
+        run = self._runs.get(run_id)
+        if run and run.task and not (run.stop or run.is_ending):
+            run.stop = why
+            run.task.cancel()
+
+    async def stop(self, run_id: str, why: RunError | None = None) -> bool:
+        """As `end_early`, by default with RunStopped; waits for its end. False when it does not run here."""
+        run = self._runs.get(run_id)
+        if run is None or run.task is None:
+            return False
+        self.end_early(run_id, why or RunStopped())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(run.ended.wait(), _STOP_SECONDS)
+        return True
+
+    async def stop_conversations(
+        self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None
+    ) -> None:
+        """As `stop`, for what runs in conversations of these owners, with these flows and this id; None: any."""
+
+        def is_meant(owner: str, flow_id: str, session: str) -> bool:
+            return owner in owners and (flows is None or flow_id in flows) and session_id in (None, session)
+
+        places = {run_id: here.run.address for run_id, here in self._runs.items()}
+        self.chats.forget(owners, flows, session_id)
+        found = [key for key, at in places.items() if is_meant(at["owner"], at["flow_id"], at["session_id"])]
+        await asyncio.gather(*map(self.stop, found))
+
+    def decide(self, run_id: str, call: int, digest: str, decision: Decision) -> bool:
+        """As `FollowedTurn.decide`. False when it does not run here."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return False
+        run.run.decide(call, digest, decision)
+        return True
+
+    def list_waiting(self, run_id: str) -> Sequence[ToolWaits]:
+        """Calls of the run that wait for a person just now; none when it does not run here."""
+        run = self._runs.get(run_id)
+        return () if run is None else run.run.list_waiting()
+
+    def find_stop(self, run_id: str) -> RunError | None:
+        """Why it was cancelled by `stop` or `end_early`; None where it was not."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.stop
+
+    def list_runs(self) -> dict[str, FollowedTurn]:
+        """What runs here, by id."""
+        return {run_id: here.run for run_id, here in self._runs.items()}
+
+    def was_kept(self, run_id: str) -> bool:
+        """Whether something of what the run said so far was written, or may have been."""
+        run = self._runs.get(run_id)
+        return run is not None and run.is_kept
+
+    def read_texts(self, run_id: str) -> Mapping[str, str] | None:
+        """What the run has said so far, by the id that each answer will have; None when it does not run here."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.run.read_texts()
+
+    def write_later(self, write_end: WriteEnd) -> None:
+        """The end of a run that could not be stored: tried again until it can, or until the process ends."""
+        self._late.append(write_end)
+        if len(self._late) > _MOST_LATE:
+            self._late.popleft()
+            self._dropped_at = time.time()
+        self._set_timer()
+
+    async def close(self) -> None:
+        """Writes no more. What is being written is finished."""
+        if self._timer:
+            self._timer.cancel()
+        if self._writing:
+            await asyncio.wait([self._writing])
+        if self._told_waiting:
+            with suppress(StoreUnavailable):  # whoever writes next takes away what is left
+                await self.store.write(requests.note_waiting, waiting={})
+
+    def _set_timer(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds * _SOON / 2, self._keep)
+
+    def _keep(self) -> None:
+        self._timer = None
+        if not (self._runs or self._late or self._dropped_at or self._told_waiting):
+            return
+        self._set_timer()
+        if self._writing and not self._writing.done():
+            return
+        now = time.monotonic()
+        is_time = now - self._wrote_all >= self._seconds
+        if is_time:
+            self._wrote_all = now
+        texts = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
+        waiting = self._collect_waiting()
+        if texts or waiting or (is_time and (self._late or self._dropped_at)):
+            self._writing = asyncio.ensure_future(self._write(texts, waiting))
+
+    def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
+        """Of runs of which other calls wait than other processes were told, those that wait."""
+        now = {run_id: _list_told(here.run) for run_id, here in self._runs.items()}
+        known = [run_id for run_id in self._told_waiting if run_id not in now]
+        found = {run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._told_waiting.get(run_id, ())}
+        return found | dict.fromkeys(known, ())
+
+    def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
+        """What was said that is not written yet; unless `is_time`, by those alone of which nothing is."""
+        found: list[TextsSoFar] = []
+        chars = 0
+        for run_id, here in [*self._runs.items()]:
+            said = here.run.said_chars
+            is_due = said > here.kept and here.began <= began_by and (is_time or not here.is_kept)
+            if is_due and here.run.is_kept and (not found or chars + said <= _MOST_CHARS):
+                chars += said
+                here.is_kept = True  # or it may be, where the write's outcome is not known
+                found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))
+                self._runs[run_id] = self._runs.pop(run_id)
+        return found
+
+    async def _write(self, texts: Sequence[TextsSoFar], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
+        with suppress(StoreUnavailable):  # the log has it; the next time it is more
+            if waiting:
+                await self.store.write(requests.note_waiting, waiting=waiting)
+                told = self._told_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
+                self._told_waiting = {run_id: digests for run_id, digests in told.items() if digests}
+            if texts:
+                await self.store.write(progress.keep_texts, texts=texts)
+            for said in texts:
+                if here := self._runs.get(said.run_id):
+                    here.kept = sum(map(len, said.answers.values()))
+            while self._late:
+                await self._write_end(self._late.popleft())
+            await self._end_dropped_runs()
+
+    async def _write_end(self, write_end: WriteEnd) -> None:
+        try:
+            await write_end()
+        except StoreUnavailable:
+            self._late.appendleft(write_end)
+            raise
+        except Exception:  # noqa: BLE001 - a mistake of ours, which must not keep the ends behind it from being stored
+            _log.exception("the end of a run could not be stored")
+
+    async def _end_dropped_runs(self) -> None:
+        """Ends what nobody drives here any more, and no end waits for; once all that began before is known."""
+        at = self._dropped_at
+        if at is not None and time.time() - at > _SETTLED * self.store.seconds:
+            await self.store.write(progress.end_lost_runs, holder=self.holder, before=at, known=[*self._runs])
+            self._dropped_at = None
+
+
+def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
+    return tuple(waits.digest for waits in calls)
+
+
+def _list_told(run: FollowedTurn) -> Sequence[ToolWaits]:
+    """What may be stored of the calls that wait."""
+    return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]
+
+
+_AGAIN = 1.0
+"""Seconds between two tries to take a lock that was lost."""
+
+
+class Interruptions:
+    """`start` and all else belong to the runtime's loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._look: asyncio.Task[int] | None = None
+        self._retaking: asyncio.Task[None] | None = None
+        self._watched: int | None = None
+
+    async def start(self) -> None:
+        """Takes this process's lock, then looks for what others left, without waiting for it. Raises ConfigError."""
+        await asyncio.to_thread(self._store.process.take)
+        self._watch()
+        self._begin_look()
+
+    async def close(self) -> None:
+        self._unwatch()
+        for task in (self._look, self._retaking):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def end_left_runs(self) -> int:
+        """Ends the runs whose process is dead by now; how many those were. To be called on meeting a run of another
+        process. Raises StoreUnavailable."""
+        if self._look is not None and not self._look.done():
+            await asyncio.wait([self._look])  # it began before, and may have looked already
+        return await asyncio.shield(self._begin_look())
+
+    def _begin_look(self) -> asyncio.Task[int]:
+        if self._look is None or self._look.done():
+            self._look = asyncio.ensure_future(self._look_once())
+            self._look.add_done_callback(_read_error)
+        return self._look
+
+    async def _look_once(self) -> int:
+        process = self._store.process
+        dead = await self._find_dead()
+        if dead and process.confirm_seconds:
+            await asyncio.sleep(process.confirm_seconds)
+            dead = [name for name in await self._find_dead() if name in dead]
+        ended = 0
+        while dead and (step := await self._store.write(progress.interrupt_runs, holders=dead)):
+            ended += step
+        if ended:
+            _log.warning("%s had no end: the process that ran them died", count(ended, "run"))
+        return ended
+
+    async def _find_dead(self) -> list[str]:
+        process = self._store.process
+        others = [name for name in await self._store.read(progress.list_holders) if name != process.id]
+        return await asyncio.to_thread(process.find_dead, others) if others else []
+
+    def _watch(self) -> None:
+        self._watched = self._store.process.find_descriptor()
+        if self._watched is not None:
+            asyncio.get_running_loop().add_reader(self._watched, self._begin_retaking)
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            self._watched = None
+
+    def _begin_retaking(self) -> None:
+        """The lock's connection broke: until the lock is taken again, others may think that this process died."""
+        self._unwatch()
+        self._retaking = asyncio.ensure_future(self._retake())
+
+    async def _retake(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._store.process.take)
+            except Exception as error:  # noqa: BLE001 - whatever the driver says of a server that is away
+                _log.warning("this process's lock in the database was lost: %s", str(error).partition("\n")[0])
+                await asyncio.sleep(_AGAIN)
+            else:
+                self._watch()
+                return
+
+
+def _read_error(task: asyncio.Task[int]) -> None:
+    with suppress(asyncio.CancelledError, StoreUnavailable):  # an outage is told by the store
+        if (error := task.exception()) is not None:
+            _log.warning("runs that were left behind could not be ended: %s", str(error).partition("\n")[0])

@@ -1,0 +1,451 @@
+"""What a run and the flows that it runs have together, and where in it a tool is called.
+
+Calls of tools that wait until a person allows them, of one run: no tool runs before.
+
+What the models of a run do on their way, told as events: tools that are called, and thoughts.
+
+The loop's breath: runs that wait for nothing take turns on it, so that none keeps it, and no crowd of them does.
+
+After some milliseconds of a turn of the loop whoever would go on waits, and one of them goes on in each turn: a part of
+the run that waited least often, so that what is short is not kept by what is long.
+
+A Chat Output that joins branches: what of its text may be said before all of them have their end.
+"""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple, Protocol
+
+from flowground.components.base import History, Models, Outside
+from flowground.components.knowledge import Retrieve
+from flowground.core.errors import FlowgroundError, InvalidRequest, ProviderError, RunOverBudget, ToolNotCalled
+from flowground.core.events import (
+    ACTION_CHARS,
+    ActionStatus,
+    ModelThought,
+    ThinkingBegan,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    bound_arguments,
+)
+from flowground.core.messages import Decision, ToolCall, Usage
+from flowground.flows.flow import Flow
+from flowground.flows.tools import WiredTool
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.inner import Events, RunBudget, RunPassages, find_answer
+from flowground.settings.limits import Limits
+from flowground.store.sql import encode_json
+
+LONGEST_ASKED = 20_000
+"""Characters of arguments that a person is shown; a call with longer ones is refused."""
+_NOBODY = "Nobody is there who could allow it, so it was not called."
+_TOO_LONG = f"Its arguments are longer than the {LONGEST_ASKED:,} characters that a person can be asked about."
+
+
+class CallRefused(ToolNotCalled):
+    """A tool was not called: a person refused it, did not answer, or is not there."""
+
+
+class NothingWaits(InvalidRequest):
+    """What was decided about waits for nobody: it never did, has its end, or had other arguments."""
+
+    code = "nothing_waits"
+
+    def __init__(self) -> None:
+        super().__init__("No call of this run waits with that number and digest.", hint="Look again at what waits.")
+
+
+class Allowances(Protocol):
+    """Tools that a person has allowed for the rest of a chat."""
+
+    def is_allowed(self, tool: str) -> bool:
+        """Whether it need not be asked about."""
+
+    def allow(self, tool: str) -> None:
+        """From now on."""
+
+
+@dataclass(slots=True)
+class Approvals:
+    """Of one run. Without `allowances` nobody is there to be asked; `seconds` is how long one is waited for.
+
+    While calls wait, the run's time stands still.
+    """
+
+    seconds: float
+    allowances: Allowances | None = None
+    waiting: dict[int, tuple[ToolWaits, "asyncio.Future[Decision]"]] = field(default_factory=dict)
+    stood: float = 0
+    """Seconds for which the run's time stood still."""
+    _stands: tuple[float | None, float] = (None, 0)
+    """When the run's time would have ended, and since when it stands still."""
+
+    def begin(
+        self,
+        called: ToolCalled,
+        arguments: Mapping[str, Any],
+        *,
+        flow: str,
+        sends: str | None,
+        is_always_asked: bool,
+    ) -> ToolWaits | None:
+        """The call waits from now on; None where the tool is allowed already. `sends` as `Component.show_call` says.
+
+        `is_always_asked`: it never is. Raises CallRefused.
+        """
+        if self.allowances is None:
+            raise CallRefused(_NOBODY)
+        if not is_always_asked and self.allowances.is_allowed(_name_tool(flow, called)):
+            return None
+        written = encode_json(dict(arguments), is_sorted=True)
+        if max(len(written), len(sends or "")) > LONGEST_ASKED:
+            raise CallRefused(_TOO_LONG)
+        asked = (_name_tool(flow, called), str(called.number), written, *([] if sends is None else [sends]))
+        digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()
+        waits = ToolWaits(called, written, digest, time.time() + self.seconds, False, sends, is_always_asked)
+        self.waiting[called.number] = waits, asyncio.get_running_loop().create_future()
+        return waits
+
+    async def wait(self, waits: ToolWaits, *, flow: str, clock: asyncio.Timeout) -> None:
+        """Returns once it was allowed. Raises CallRefused."""
+        number = waits.called.number
+        _, decided = self.waiting[number]
+        self._stop_clock(clock)
+        try:
+            decision = await asyncio.wait_for(decided, self.seconds)
+        except TimeoutError:
+            raise CallRefused("Nobody allowed it in time, so it was not called.") from None
+        finally:
+            del self.waiting[number]
+            self._start_clock(clock)
+        if decision == "refuse":
+            raise CallRefused("The person refused it, so it was not called. Do not try it again.")
+        if decision == "chat" and self.allowances and not waits.is_always_asked:
+            self.allowances.allow(_name_tool(flow, waits.called))
+
+    def decide(self, number: int, digest: str, decision: Decision) -> None:
+        """Raises NothingWaits."""
+        waits, decided = self.waiting.get(number, (None, None))
+        if waits is None or decided is None or decided.done() or waits.digest != digest:
+            raise NothingWaits
+        decided.set_result(decision)
+
+    def list_waiting(self) -> list[ToolWaits]:
+        """What waits just now."""
+        return [waits for waits, decided in self.waiting.values() if not decided.done()]
+
+    def _stop_clock(self, clock: asyncio.Timeout) -> None:
+        if len(self.waiting) == 1:
+            self._stands = clock.when(), asyncio.get_running_loop().time()
+            clock.reschedule(None)
+
+    def _start_clock(self, clock: asyncio.Timeout) -> None:
+        if self.waiting:
+            return
+        end, since = self._stands
+        stood = asyncio.get_running_loop().time() - since
+        self.stood += stood
+        if end is not None:
+            clock.reschedule(end + stood)
+
+
+def _name_tool(flow: str, called: ToolCalled) -> str:
+    """One tool, of several that a component stands for too, under the name that a person is shown."""
+    return "\n".join((flow, called.tool, called.name, called.label))
+
+
+LONG = 0.005
+"""Seconds of one turn of the loop after which others go on."""
+_here = threading.local()
+
+
+class LoopTurns:
+    """Of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._ends: float | None = None
+        """When the turn of the loop is long, by the clock of `perf_counter`; None: nobody asked in it yet."""
+        self._is_due = False
+        """Whether the next turn's begin is on its way."""
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+
+    def is_over(self) -> bool:
+        """Whether this turn of the loop has lasted long, and whoever goes on without waiting is to `wait`."""
+        now = time.perf_counter()
+        if self._ends is None:
+            self._ends = now + LONG
+            if not self._is_due:
+                self._is_due = True
+                self.loop.call_soon(self._begin_turn)
+        return now > self._ends
+
+    async def wait(self, waits: int) -> None:
+        """Returns in a later turn of the loop; `waits` is how often the run has waited before."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        heappush(self._waiting, (waits, next(self._numbers), future))
+        self.is_over()  # so that a turn comes
+        await future
+
+    def _begin_turn(self) -> None:
+        self._ends, self._is_due = None, False
+        while self._waiting:
+            *_, future = heappop(self._waiting)
+            if not future.done():  # else it was cancelled
+                future.set_result(None)
+                self._is_due = True
+                self.loop.call_soon(self._begin_turn)
+                return
+
+
+def find_loop_turns() -> LoopTurns:
+    """Of the loop that runs here: a thread has one at a time."""
+    loop = asyncio.get_running_loop()
+    breath: LoopTurns | None = getattr(_here, "breath", None)
+    if breath is None or breath.loop is not loop:
+        breath = _here.breath = LoopTurns(loop)
+    return breath
+
+
+class Join:
+    """The texts of its members, in order. What a later member says is held until those before it have their end."""
+
+    def __init__(self, members: list[str]) -> None:
+        self._members = members
+        self._at = 0
+        """Whose turn it is to speak."""
+        self._said: set[str] = set()
+        self._held: dict[str, list[str]] = {}
+        self._ends: dict[str, str] = {}
+        self._owed = ""
+        """Whole texts of members that did not speak piece by piece: said before what comes next."""
+
+    def is_turn_of(self, member: str) -> bool:
+        """Whether what this member says is said at once."""
+        return self._members[self._at : self._at + 1] == [member]
+
+    def say(self, member: str, piece: str) -> str:
+        """What may be said now that this member said a piece; "" for nothing yet."""
+        if not self.is_turn_of(member):
+            self._held.setdefault(member, []).append(piece)
+            return ""
+        self._said.add(member)
+        said, self._owed = self._owed + piece, ""
+        return said
+
+    def end(self, member: str, text: str) -> str:
+        """What may be said now that this member has its end, with its text; "" where it was skipped."""
+        self._ends[member] = text
+        said = ""
+        while self._at < len(self._members) and (now := self._members[self._at]) in self._ends:
+            if now not in self._said:
+                self._owed += self._ends[now]
+            self._at += 1
+            if self._at < len(self._members) and (held := self._held.pop(self._members[self._at], None)):
+                said += self.say(self._members[self._at], "".join(held))
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class RunScope:
+    """Of one run. `wired` is the flow that was asked for.
+
+    `time_zone` is the name of that of who asks. `timeout` ends all of it when it takes too long; `started` is when it
+    began, by the clock of `perf_counter`.
+    """
+
+    wired: WiredFlow
+    history: History
+    models: Models
+    outside: Outside
+    timeout: asyncio.Timeout
+    sees_inside: bool
+    limits: Limits
+    budget: RunBudget
+    started: float
+    approvals: Approvals
+    time_zone: str
+    breath: LoopTurns
+    passages: RunPassages = field(default_factory=RunPassages)
+    said: dict[str, int] = field(default_factory=dict)
+    """Characters that each output of `wired` has said so far."""
+    joins: dict[str, Join] = field(default_factory=dict)
+    """Of the outputs of `wired` that join what several components say."""
+    fetched: list[float] = field(default_factory=list)
+    """When weights were first waited for, and when last; by the clock of `perf_counter`."""
+
+    def count_said(self, component_id: str) -> int:
+        """Characters of the answer so far, where it is this component's that is streamed, and its turn to speak."""
+        answer = find_answer(self.wired)
+        if answer in self.joins and not self.joins[answer].is_turn_of(component_id):
+            return 0
+        return self.said.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
+
+    def note_fetch(self) -> float:
+        """Weights are waited for, or are there: when it is."""
+        now = time.perf_counter()
+        self.fetched[1:] = [now]  # the first one stays
+        return now
+
+    def count_seconds(self) -> float:
+        """Since the run began, without the time for which it waited for people or weights."""
+        fetched = self.fetched[-1] - self.fetched[0] if self.fetched else 0
+        return time.perf_counter() - self.started - self.approvals.stood - fetched
+
+    async def breathe(self) -> None:
+        """Others go on; this run does in a later turn of the loop."""
+        self.budget.breaths += 1
+        await self.breath.wait(self.budget.breaths)
+
+    def find_passage_room(self) -> int:
+        """Bytes of passages that each Retrieve gives, where all models that the run may ask read slowly; else 0."""
+        flows = (self.wired, *self.wired.inner_flows.values())
+        looking = sum(isinstance(one, Retrieve) for flow in flows for one in flow.components.values())
+        rooms: list[int] = []
+        for _, asked in self.wired.list_models():
+            try:
+                provider, model = self.models.resolve(asked)
+            except ProviderError:
+                return 0
+            rooms.append(provider.takes(model).passage_bytes)
+        return max(rooms, default=0) // max(1, looking) if all(rooms) else 0
+
+    def restart_timeout(self) -> None:
+        """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
+        if self.limits.run_seconds:
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
+
+
+class ToolCallPath(NamedTuple):
+    """The number of the call within which a component runs as a tool, and the agents that led there."""
+
+    call: int | None
+    agents: tuple[str, ...] = ()
+
+
+_ID_CHARS = 64
+"""Of a call's id, which a model's server chooses, in what is told and kept."""
+_LONGEST_THOUGHT = 8_000
+"""Characters of one thought that are told."""
+
+
+@dataclass(slots=True)
+class _OpenThought:
+    began: ThinkingBegan
+    started: float
+    pieces: list[str] = field(default_factory=list)
+    left: int = _LONGEST_THOUGHT
+
+
+@dataclass(slots=True)
+class Actions:
+    """Of one `flow` that runs, `within` the call of that number where one runs it; `is_inner`: another flow does.
+
+    Not `may_ask`: nobody is asked whether a tool may be called.
+    """
+
+    queue: Events
+    scope: RunScope
+    flow: Flow
+    within: int | None = None
+    is_inner: bool = False
+    may_ask: bool = True
+    thinking: dict[str, _OpenThought] = field(default_factory=dict)
+    calls: dict[int, ToolCalled] = field(default_factory=dict)
+    """Those that have no end yet."""
+    waited: dict[int, float] = field(default_factory=dict)
+    """Seconds for which a person was waited for, by the numbers of such calls."""
+
+    def add_thought(self, component_id: str, piece: str) -> None:
+        """The component's model thinks on."""
+        thinking = self.thinking.get(component_id)
+        if thinking is None:
+            now = time.perf_counter()
+            number = self.scope.budget.number_action()
+            began = ThinkingBegan(
+                component_id, number, now - self.scope.started, self.within, self._count_said(component_id)
+            )
+            thinking = self.thinking[component_id] = _OpenThought(began, now)
+            self.queue.put(began)
+        if thinking.left > 0:
+            thinking.pieces.append(piece[: thinking.left])
+            thinking.left -= len(piece)
+
+    def end_thought(self, component_id: str) -> None:
+        """It says or does something else, or has its end; a call without a thought does nothing."""
+        if thinking := self.thinking.pop(component_id, None):
+            seconds = time.perf_counter() - thinking.started
+            self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces).rstrip(), seconds))
+
+    def _count_said(self, component_id: str) -> int:
+        return 0 if self.is_inner else self.scope.count_said(component_id)
+
+    async def tell_call(
+        self,
+        agent: str,
+        tool: WiredTool,
+        call: ToolCall,
+        run: Callable[[int], Awaitable[tuple[str, Usage | None]]],
+        *,
+        within: int | None,
+    ) -> tuple[str, bool]:
+        """What the tool gave, or why it gave nothing, and whether it failed. `run` is given the call's number.
+
+        Raises only what ends the whole run; the call has its end then too.
+        """
+        self.end_thought(agent)
+        started, number = time.perf_counter(), self.scope.budget.number_action()
+        names = (tool.component, tool.spec.name, bound_arguments(call.arguments))
+        shown = self.flow.components[tool.component].display_name
+        label = f"{shown or tool.component} › {tool.offered}" if tool.offered else shown or tool.spec.name
+        at, call_id = started - self.scope.started, call.id[:_ID_CHARS]
+        called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner, self._count_said(agent))
+        self.calls[number] = called
+        self.queue.put(called)
+        text, usage, has_run = "", None, True
+        status: ActionStatus = "stopped"
+        try:
+            text, usage = await run(number)
+            status = "done"
+        except RunOverBudget as error:
+            text, status = error.message, "failed"
+            raise
+        except CallRefused as error:
+            text, status, has_run = error.message, "refused", False
+        except FlowgroundError as error:
+            text, status, has_run = f"It failed: {error.message}", "failed", not isinstance(error, ToolNotCalled)
+        finally:
+            del self.calls[number]
+            seconds = time.perf_counter() - started - self.waited.pop(number, 0)
+            self.queue.put(ToolReturned(called, _cut(text), seconds, status, usage, has_run))
+        return text, status != "done"
+
+    async def ask(self, number: int, tool: WiredTool, arguments: Mapping[str, Any], sends: str | None) -> None:
+        """Returns once a person allowed the call of this number. Raises CallRefused."""
+        if not self.may_ask:
+            raise CallRefused("Nobody can be asked here, so it was not called.")
+        approvals = self.scope.approvals
+        is_always_asked = tool.is_changed or tool.confirm == "always"
+        called, flow = self.calls[number], self.flow.id
+        waits = approvals.begin(called, arguments, flow=flow, sends=sends, is_always_asked=is_always_asked)
+        if waits is None:
+            return
+        self.queue.put(waits)
+        began = time.perf_counter()
+        try:
+            await approvals.wait(waits, flow=flow, clock=self.scope.timeout)
+        finally:
+            self.waited[number] = time.perf_counter() - began
+            self.queue.put(replace(waits, is_decided=True))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= ACTION_CHARS else f"{text[: ACTION_CHARS - 1]}…"

@@ -1,0 +1,574 @@
+"""One user message and its reply in a session: history, run, save; the same for every door.
+
+What a turn leaves in the store: question and run when it begins, answers and the run's end when it is over.
+
+The conversation that a turn belongs to, as its run reaches it.
+
+On what terms a turn is taken: who may refuse it, what counts it, by which key it is known again.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, Protocol, assert_never
+from uuid import uuid4
+
+from flowground.components.base import NO_OUTSIDE, Models, Outside
+from flowground.components.io import output_kind
+from flowground.core.caller import Caller, RunRequest, make_id
+from flowground.core.citations import NumberedPassage, keep_passages
+from flowground.core.errors import (
+    ComponentFailed,
+    EndedByAdmin,
+    FlowgroundError,
+    InvalidRequest,
+    RunError,
+    StoreUnavailable,
+    UnexpectedFailure,
+)
+from flowground.core.events import (
+    ActionLog,
+    ComponentEvent,
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    ModelThought,
+    OutputResult,
+    PassagesFound,
+    RunFinished,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+    list_notes,
+)
+from flowground.core.messages import Decision, Usage
+from flowground.core.values import AddedMessage, SaidMessage
+from flowground.flows.tweaks import apply_tweaks, refuse_missing
+from flowground.flows.wiring import WiredFlow, keeps_messages
+from flowground.runs.inner import RunBudget
+from flowground.runs.outputs import read_input
+from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun
+from flowground.runs.request_files import list_taken, refuse_images, take_files
+from flowground.runs.runner import run_flow
+from flowground.runs.running import ChatAllowances, RunningRuns
+from flowground.runs.scope import Approvals
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import conversations, files, receipts, turns, versions
+from flowground.store.runs import conversations as people
+from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
+
+_MOST_ADDED, _MOST_ADDED_CHARS = 100, 500_000
+"""Messages that one run adds, and their characters together."""
+
+
+@dataclass(slots=True)
+class TurnHistory:
+    """`History` of the run of one turn; what the turn asks is not among what was said. `owner` is whose it is.
+
+    `note_call` is told of each message that is added: what cannot be taken back. `added` waits for the turn's end,
+    by the ids that the messages will have.
+    """
+
+    store: Store
+    turn: TurnStarted
+    owner: str
+    note_call: Callable[[], None]
+    added: dict[str, AddedMessage] = field(default_factory=dict)
+
+    async def read(self, limit: int) -> Sequence[SaidMessage]:
+        """As `History` says. Which files are there still is asked where a message had some. Raises StoreUnavailable."""
+        turn = self.turn
+        place = {"flow_id": turn.flow_id, "owner": self.owner, "session_id": turn.session_id}
+        try:
+            said = await self.store.read(conversations.read_history, **place, before=turn.user_message_id, limit=limit)
+            if not (keys := [file.id for message in said for file in message.files]):
+                return said
+            present = await self.store.read(files.find_present, keys=keys)
+        except StoreUnavailable as error:
+            raise name_run(error, turn.run_id) from None
+        return [_mark_gone(message, present) if message.files else message for message in said]
+
+    def append(self, message: AddedMessage) -> bool:
+        """As `History` says."""
+        if not self.turn.is_kept:
+            return False
+        size = len(message.text) + sum(len(one.text) for one in self.added.values())
+        if len(self.added) >= _MOST_ADDED or size > _MOST_ADDED_CHARS:
+            raise RunError(
+                f"A run stores {_MOST_ADDED} messages at most, of {_MOST_ADDED_CHARS:,} characters together.",
+                hint="Store fewer, or shorter ones.",
+            )
+        self.note_call()
+        self.added[str(uuid4())] = message
+        return True
+
+
+def _mark_gone(message: SaidMessage, present: set[str]) -> SaidMessage:
+    kept = tuple(file for file in message.files if file.id in present)
+    return replace(message, files=kept, gone=tuple(file.name for file in message.files if file.id not in present))
+
+
+def name_run(error: StoreUnavailable, run_id: str) -> StoreUnavailable:
+    """The same error, of this run: one may have met many."""
+    named = copy(error)
+    named.run_id = run_id
+    return named
+
+
+class CountedRun(Protocol):
+    """A run as limits count it."""
+
+    counts: RunCounts
+
+    def end(self, used: Sequence[tuple[str | None, Usage]], *, size: int) -> RunCounts:
+        """Told once what the run's models counted, by the names that they were asked by (None: the default), and how
+        many bytes are stored of it; by what limits find its row again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTerms:
+    """`refuse` raises where the flow may not run, as it is tweaked; `count` is told what the run used; `repeatable`
+    takes an idempotency key for it, and raises IdempotencyKeyTaken, with nothing stored, where another run has that.
+    `chats` is there where a person may be asked whether a tool is called: what they allowed before.
+    """
+
+    refuse: Callable[[WiredFlow], None] = lambda _: None
+    count: CountedRun | None = None
+    repeatable: RepeatableRun | None = None
+    chats: ChatAllowances | None = None
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """Of one turn: notes what its run tells, and stores it when it is time. `owner` is whose conversation it is."""
+
+    caller: Caller
+    owner: str
+    wired: WiredFlow
+    request: RunRequest
+    store: Store
+    running: RunningRuns
+    turn: TurnStarted
+    terms: TurnTerms
+    budget: RunBudget
+    started: float = field(default_factory=time.perf_counter)
+    said: dict[str, list[str]] = field(default_factory=dict)
+    trace: list[ComponentFinished] = field(default_factory=list)
+    action_log: ActionLog = field(default_factory=ActionLog)
+    passages: dict[int, NumberedPassage] = field(default_factory=dict)
+    said_chars: int = 0
+    approvals: Approvals = field(init=False)
+    history: TurnHistory = field(init=False)
+    is_saved: bool = False
+    is_counted: bool = False
+    counts: RunCounts = field(default_factory=RunCounts)
+
+    def __post_init__(self) -> None:
+        self.approvals = Approvals(self.budget.limits.approval_seconds, self if self.terms.chats else None)
+        self.history = TurnHistory(self.store, self.turn, self.owner, self._note_call)
+        if self.terms.count:
+            self.counts = self.terms.count.counts
+
+    def follow_run(self) -> dict[str, Any]:
+        """What `run_flow` is given of it."""
+        return {"history": self.history, "note": self.note, "approvals": self.approvals}
+
+    def _note_call(self) -> None:
+        if self.terms.repeatable:
+            self.terms.repeatable.note_call()
+
+    def decide(self, call: int, digest: str, decision: Decision) -> None:
+        """As `FollowedTurn` says."""
+        self.approvals.decide(call, digest, decision)
+
+    def list_waiting(self) -> Sequence[ToolWaits]:
+        """As `FollowedTurn` says."""
+        return self.approvals.list_waiting()
+
+    def is_allowed(self, tool: str) -> bool:
+        """Whether the person allowed it for this chat."""
+        return self.terms.chats is not None and self.terms.chats.has(self.address, self.wired.version, tool)
+
+    def allow(self, tool: str) -> None:
+        """For this chat."""
+        if self.terms.chats:
+            self.terms.chats.add(self.address, self.wired.version, tool)
+
+    @property
+    def address(self) -> dict[str, Any]:
+        return {"flow_id": self.wired.id, "owner": self.owner, "session_id": self.turn.session_id}
+
+    @property
+    def is_kept(self) -> bool:
+        return self.turn.is_kept
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.budget.usage
+
+    @property
+    def asked_instead(self) -> Collection[str]:
+        return self.budget.asked_instead
+
+    async def begin(self) -> None:
+        begun: dict[str, Any] = {"run": self._make_run("running", seconds=0)}
+        if self.turn.is_kept:
+            begun |= {"message": self._make_question(), "request": _write_request(self.request), **self.address}
+            if self.request.sent_files:
+                begun["files"] = self.request.sent_files
+        try:
+            if self.request.version_of and begun.get("message"):
+                await self._begin_version(self.request.version_of, begun)
+            elif self.terms.repeatable is None:
+                begin: Callable[..., None] = turns.begin_turn if self.turn.is_kept else turns.begin_run
+                await self.store.write(begin, **begun)
+            elif taken := await self.store.write(
+                receipts.begin_repeatable_turn, idempotency_key=self.terms.repeatable.idempotency_key, **begun
+            ):
+                raise IdempotencyKeyTaken(taken.run_id)
+        except asyncio.CancelledError:
+            await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
+            raise
+        except StoreUnavailable as error:
+            self.is_saved = True
+            raise self._give_up(error) from None
+        self.running.add(self.turn.run_id, self)
+
+    async def _begin_version(self, version_of: str, begun: Mapping[str, Any]) -> None:
+        await self.store.write(versions.begin_version, version_of=version_of, **begun)
+        question = self.turn.user_message_id
+        found = await self.store.read(versions.read_versions, **self.address, message_id=question)
+        self.turn = replace(self.turn, versions=found)
+
+    def _give_up(self, error: StoreUnavailable) -> StoreUnavailable:
+        """Ends a run that may be stored all the same, or may be yet; what its caller is told."""
+        is_unknown = error.code == "unknown_outcome"
+        ended = self._make_run("failed", seconds=0, error_code=error.code)
+        end = (
+            partial(receipts.end_repeatable_run, idempotency_key=self.terms.repeatable.idempotency_key)
+            if self.terms.repeatable
+            else turns.end_run
+        )
+        self.running.write_later(partial(self.store.write, end, run=ended, may_come_yet=is_unknown))
+        return name_run(error, ended.id) if is_unknown else error
+
+    def _make_question(self) -> StoredMessage | None:
+        said = self.turn.input_value
+        shown: dict[str, Any] = {"value": tuple(self.turn.files), "kind": "files"} if self.turn.files else {}
+        return None if said is None else self._make_message(self.turn.user_message_id, "user", said, **shown)
+
+    def read_texts(self) -> dict[str, str]:
+        """What each answer said so far, by the id that it will have."""
+        return {key: "".join(self.said.get(name, ())) for name, key in self.turn.answer_ids.items()}
+
+    def note(self, event: ComponentEvent) -> None:
+        match event:
+            case Token():
+                self.said.setdefault(event.component_id, []).append(event.text)
+                self.said_chars += len(event.text)
+            case ComponentFinished():
+                self.trace.append(event)
+            case PassagesFound():
+                self.passages |= {passage.number: passage for passage in event.passages}
+            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
+                self.action_log.add(event)
+            case ComponentStarted() | ModelProgress():
+                pass
+            case _:
+                assert_never(event)
+
+    async def finish(self, end: RunFinished) -> TurnFinished:
+        """Stores the answers, then says so. Where every output was skipped the first one stands empty for the turn."""
+        self.running.note_ending(self.turn.run_id)
+        given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
+        self.said = {name: [end.results[name].text] for name in given}
+        actions = self.action_log.list_actions()
+        of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # on the first
+        answers: list[StoredMessage] = []
+        for name, key in given.items():
+            result, is_first = end.results[name], not answers
+            kept = keep_passages(result.text, self.passages, is_first=is_first) if result.kind == "text" else ()
+            more = {"passages": kept} | (of_turn if is_first else {})
+            answers.append(self._make_answer(key, result, end.seconds, **more))
+        if not answers and self.turn.answer_ids:
+            first = next(iter(self.turn.answer_ids.values()))
+            of_turn["passages"] = keep_passages("", self.passages)
+            answers = [self._make_message(first, "assistant", "", seconds=end.seconds, **of_turn)]
+        if notes := list_notes(self.trace, sees_inside=self.caller.sees_inside):
+            self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats are told too
+        await self._save([*answers, *self._make_added()], "complete", end=end)
+        return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, self.history.added)
+
+    def _make_added(self) -> list[StoredMessage]:
+        """What the flow's own components added, behind its answers."""
+        return [
+            self._make_message(key, "assistant", one.text, sender=one.sender, sender_name=one.sender_name)
+            for key, one in self.history.added.items()
+        ]
+
+    def _make_answer(self, key: str, result: OutputResult, seconds: float, **of_turn: Any) -> StoredMessage:
+        told = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
+        shown = {"value": result.value, "kind": result.kind}
+        return self._make_message(key, "assistant", result.text, **told, **shown, **of_turn)
+
+    async def end_early(self, error: BaseException) -> BaseException:
+        """Stores why there is no answer, or not all of it; what is to be raised."""
+        match error:
+            case ComponentFailed():
+                told = error if self.caller.sees_inside else error.hide_inside()
+                await self.cut_short(told)
+                return told
+            case FlowgroundError():
+                await self.cut_short(error)
+            case asyncio.CancelledError() | GeneratorExit():
+                why = self.running.find_stop(self.turn.run_id)
+                await self.cut_short(why if isinstance(why, EndedByAdmin) else None)
+                if why and isinstance(error, asyncio.CancelledError):
+                    if task := asyncio.current_task():
+                        task.uncancel()
+                    return why
+            case _:  # a mistake of ours: the door says it, but the conversation must not look as if it still waited
+                await self.cut_short(UnexpectedFailure())
+        return error
+
+    async def cut_short(self, error: FlowgroundError | None = None) -> None:
+        """Stores what each output said so far; `error` is why it said no more, None where who asked stopped it.
+
+        The first output stands for the turn also when nothing was said.
+        """
+        is_stopped = error is None or isinstance(error, EndedByAdmin)
+        state: Literal["stopped", "failed"] = "stopped" if is_stopped else "failed"
+        texts = self.read_texts()
+        ended = {"state": state, "error": error and error.message}
+        answers: list[StoredMessage] = []
+        for name, message_id in self.turn.answer_ids.items():
+            if name in self.said or not answers:
+                kept = keep_passages(text := texts[message_id], self.passages, is_first=not answers)
+                answers.append(self._make_message(message_id, "assistant", text, **ended, passages=kept))
+        if answers:
+            answers[0] = replace(answers[0], trace=tuple(self.trace), actions=self.action_log.list_actions())
+        save = partial(self._save, [*answers, *self._make_added()], state, error=error)
+        try:
+            await save()
+        except StoreUnavailable:  # the log has it; who asked is told why the turn ended
+            self.running.write_later(save)
+
+    async def _save(
+        self,
+        answers: Sequence[StoredMessage],
+        status: Literal["complete", "stopped", "failed"],
+        *,
+        end: RunFinished | None = None,
+        error: FlowgroundError | None = None,
+    ) -> None:
+        if self.is_saved:
+            return
+        self.is_saved = True
+        self._count(answers)
+        run = self._make_run(
+            status,
+            seconds=time.perf_counter() - self.started,
+            usage=end.usage if end else self.usage,
+            error_code=error.code if error else None,
+        )
+        ends: dict[str, Any] = {"answers": answers if self.turn.is_kept else (), "run": run, **self.address}
+        ends |= {"question": self.turn.input_value or "", "was_kept": self.running.was_kept(run.id)}
+        try:
+            if self.terms.repeatable is None:
+                await self.store.write(turns.finish_turn, **ends)
+            else:
+                await self.store.write(
+                    receipts.finish_repeatable_turn, **ends, **self._describe_for_repeats(answers, end or error)
+                )
+        except StoreUnavailable as error:
+            self.is_saved = False
+            raise name_run(error, run.id) from None
+        except Exception:
+            self.is_saved = False  # so that the failure can be stored instead
+            raise
+
+    def _describe_for_repeats(
+        self, answers: Sequence[StoredMessage], end: RunFinished | FlowgroundError | None
+    ) -> dict[str, Any]:
+        assert self.terms.repeatable is not None  # noqa: S101 - asked by who calls
+        question = self._make_question()
+        messages = [*answers, question] if question else answers
+        was_answered = self.budget.was_answered
+        return self.terms.repeatable.describe_end(self.wired, self.turn, messages, end, was_answered=was_answered)
+
+    def _count(self, answers: Sequence[StoredMessage]) -> None:
+        """Tells the limits what the run used, the first time."""
+        if self.terms.count and not self.is_counted:
+            self.is_counted = True
+            used = list(self.budget.used.items())
+            stored = [self.turn.input_value or "", *(said.text for said in answers)] if self.turn.is_kept else []
+            self.counts = self.terms.count.end(used, size=sum(len(text.encode()) for text in stored))
+
+    def _make_run(self, status: RunStatus, *, seconds: float, **more: Any) -> RunRecord:
+        return RunRecord(
+            id=self.turn.run_id,
+            flow_id=self.wired.id,
+            flow_version=self.wired.version,
+            owner=self.owner,
+            session_id=self.turn.session_id,
+            status=status,
+            started_at=self.turn.started_at,
+            seconds=seconds,
+            streamed=self.request.stream,
+            holder=self.running.holder,
+            counts=self.counts,
+            token=self.caller.id if self.caller.kind == "token" else None,
+            **more,
+        )
+
+    def _make_message(
+        self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any
+    ) -> StoredMessage:
+        created = self.turn.started_at if role == "user" else datetime.now(UTC)
+        return StoredMessage(
+            id=message_id,
+            role=role,
+            text=text,
+            created_at=created,
+            run_id=self.turn.run_id,
+            **{"state": "complete", "sender_name": self.turn.senders.get(message_id)} | more,
+        )
+
+
+def _write_request(request: RunRequest) -> str | None:
+    """JSON of the overrides that a page's message is said with; None where there are none. No secrets."""
+    if not request.kept_overrides:
+        return None
+    return json.dumps({"tweaks": request.kept_overrides}, default=dict, allow_nan=False)
+
+
+async def take_turn(
+    caller: Caller,
+    wired: WiredFlow,
+    request: RunRequest,
+    *,
+    running: RunningRuns,
+    models: Models,
+    settings: Settings,
+    terms: TurnTerms,
+    outside: Outside = NO_OUTSIDE,
+) -> AsyncGenerator[Event, None]:
+    """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
+
+    `wired` comes from `access` at this very action. Raises what `terms`, `apply_tweaks`, `refuse_missing` and
+    `begin_version` raise before anything is stored, and RunErrors after the failure is stored. What was said is kept:
+    marked "failed" then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
+    """
+    store, budget = running.store, _open_budget(settings)
+    owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
+    request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
+    tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
+    turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
+    _check(tweaked.wired, request, said=turn.input_value, limit=settings.limits.message_chars)
+    terms.refuse(tweaked.wired)
+    record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget)
+    await record.begin()
+    try:
+        yield record.turn
+        terms.refuse(tweaked.wired)  # it may have been switched off while the question was stored
+        run = run_flow(
+            tweaked.wired,
+            replace(request, time_zone=request.time_zone or settings.organization.timezone),
+            models=terms.repeatable.note_models(models) if terms.repeatable else models,
+            outside=terms.repeatable.count_outside(outside) if terms.repeatable else outside,
+            sees_inside=caller.sees_inside,
+            limits=settings.limits,
+            budget=budget,
+            **record.follow_run(),
+        )
+        async with aclosing(terms.repeatable.note_events(run) if terms.repeatable else run) as events:
+            async for event in events:
+                yield await record.finish(event) if isinstance(event, RunFinished) else event
+    except (Exception, asyncio.CancelledError, GeneratorExit) as error:
+        told = await record.end_early(error)
+        if told is error:
+            raise
+        raise told from None
+    finally:
+        running.discard(turn.run_id)
+
+
+def _open_budget(settings: Settings) -> RunBudget:
+    prices, default = settings.prices, settings.default_model
+    return RunBudget(settings.limits, lambda used: prices.sum_cost(used, default), prices.currency)
+
+
+async def _find_owner(store: Store, caller: Caller, *, flow_id: str, session_id: str | None) -> str:
+    """Whose conversation goes on, or begins, as the store keeps it."""
+    if not session_id or not caller.has_kept_apart or caller.person is None:
+        return str(caller.owner)
+    here = {"flow_id": flow_id, "session_id": session_id}
+    return await store.read(people.find_session, **here, member=caller.person, token=caller.id)
+
+
+async def _take_files(
+    store: Store,
+    wired: WiredFlow,
+    request: RunRequest,
+    caller: Caller,
+    models: Models,
+    *,
+    owner: str,
+    settings: Settings,
+) -> RunRequest:
+    """Of whoever says it, here or, for a program, by other tokens of the person."""
+    if not (request.files or request.tweaks or request.taken_files):
+        return request
+    owners = dict.fromkeys((str(caller.owner), owner))
+    taken = await take_files(
+        store, wired, request, caller=caller, owners=list(owners), most=settings.limits.message_files
+    )
+    refuse_images(wired, models, list_taken(taken, wired))
+    return taken
+
+
+def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
+    chats = [name for name in wired.outputs if output_kind(wired.components[name]) == "chat"]
+    answering = chats or wired.outputs
+    user_message_id, answer_ids = make_id(), {name: make_id() for name in answering}
+    return TurnStarted(
+        run_id=request.run_id or make_id(),
+        flow_id=wired.id,
+        session_id=request.session_id or make_id(),
+        started_at=datetime.now(UTC),
+        user_message_id=user_message_id,
+        input_value=read_input(wired, request),
+        answer_ids=answer_ids,
+        warnings=warnings,
+        is_kept=keeps_messages(wired),
+        files=list_taken(request, wired),
+        senders=_name_senders(wired, user_message_id, answer_ids),
+    )
+
+
+def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[str, str]) -> dict[str, str]:
+    """Who says the question and the answers, by their ids, where the flow does not call them as `SENDERS` does."""
+    senders: dict[str, str] = {}
+    for component_id, key in ((wired.chat_input_id, user_message_id), *answer_ids.items()):
+        name = getattr(wired.components.get(component_id or ""), "sender_name", "")
+        if name not in ("", "User" if key == user_message_id else "AI"):
+            senders[key] = name
+    return senders
+
+
+def _check(wired: WiredFlow, request: RunRequest, *, said: str | None, limit: int) -> None:
+    refuse_missing(wired, request)
+    if said is not None and len(said) > limit:
+        raise InvalidRequest(f"The message has {len(said):,} characters; {limit:,} is the limit.")

@@ -1,0 +1,280 @@
+"""Connections to SQLite and PostgreSQL: how they are opened, held by a thread, and cut by another.
+
+Writers and readers get engines of their own, because they begin differently: a writer takes SQLite's lock at once
+(BEGIN IMMEDIATE), a reader never holds a transaction open, so each read sees what was committed last.
+"""
+
+import logging
+import os
+import socket
+import sqlite3
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from flowground.core.errors import ConfigError, InvalidRequest, StoreUnavailable
+from flowground.core.words import fold
+
+_log = logging.getLogger(__name__)
+SECONDS = 15.0
+"""How long anybody waits for the database, where the settings say nothing else."""
+_OWN_SHARE = 0.9
+"""The database's own limits end a little earlier than the waiting: it knows what was done and what was not."""
+_OVERDUE_SHARE = 0.8
+"""A call is cut after this share of `seconds`: its caller began to wait a little before the call began."""
+_CONNECT_SECONDS = 5
+_WAL_PAGES = 8_000
+"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `Checkpoints` normally comes first.
+"""
+
+
+_WRITER_CACHE, _READER_CACHE = 2_000, 512
+"""Kilobytes of SQLite's file that a connection keeps. A reader's is emptied by each commit of the writer: a large one
+costs memory and helps little."""
+_FULL = (
+    "The disk is full: what is stored can be read, and nothing can be stored until there is room. No other process can "
+    "open the database until this one ends."
+)
+_OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
+"""Of every engine. An error names its statement, and not the values: what people said stays out of the log."""
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFile:
+    """SQLite's file as it was opened. Who writes into a file that was deleted or replaced writes into nothing."""
+
+    path: Path
+    identity: tuple[int, int]
+    """Device and inode."""
+
+    def require_place(self) -> None:
+        """Raises StoreUnavailable when another file, or none, stands where this one stood."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self.identity:
+            raise StoreUnavailable(
+                "The database file was moved, replaced or deleted while the app was running.",
+                code="store_moved",
+                hint="Put it back, or restart the app.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Engines that keep no connections: each thread of the store holds its own."""
+
+    writer: Engine
+    reader: Engine
+    file: DatabaseFile | None
+    """SQLite's."""
+
+    @classmethod
+    def make(cls, url: str, *, seconds: float = SECONDS, is_alone: bool = False) -> "Database":
+        """`seconds` is how long one statement or lock may take. `is_alone`: SQLite's file is this process's only.
+
+        Raises ConfigError when the URL names nothing usable; connects to nothing yet.
+        """
+        parsed = _parse(url)
+        own_ms = int(seconds * _OWN_SHARE * 1000)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        file = _prepare_file(parsed) if is_sqlite else None
+        make_engine = partial(_make_sqlite, is_alone=is_alone) if is_sqlite else _make_postgresql
+        writer, reader = (make_engine(parsed, own_ms=own_ms, reads=reads) for reads in (False, True))
+        return cls(writer, reader, file)
+
+    @classmethod
+    def open(cls, url: str, *, seconds: float, is_alone: bool = False) -> "Database":
+        """As `make`, and connects once. Raises ConfigError, without the password, when nothing usable answers.
+
+        On a full disk SQLite has no room for the index of its log that processes share: then it stays in this one.
+        """
+        database = cls.make(url, seconds=seconds, is_alone=is_alone)
+        try:
+            database.writer.connect().close()
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", error)
+            if getattr(cause, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE" and not is_alone:
+                _log.warning(_FULL)
+                return cls.open(url, seconds=seconds, is_alone=True)
+            shown = database.writer.url.render_as_string(hide_password=True)
+            raise ConfigError(f"database: cannot open {shown}: {cause}") from None
+        return database
+
+
+class ThreadConnection:
+    """The connection that one thread works with. Other threads may only ask how long it is busy, and cut it."""
+
+    def __init__(self, engine: Engine, *, seconds: float) -> None:
+        """`seconds` is how long anybody waits for a call."""
+        self._engine = engine
+        self._seconds = seconds
+        self._lock = Lock()
+        self._connection: Connection | None = None
+        self.driver: Any = None
+        """psycopg's or sqlite3's connection; None while there is none."""
+        self.began: float | None = None
+        """When (monotonic) the call that is being made began; None between two."""
+        self._given_up: float | None = None
+        """When the call began that somebody has stopped waiting for."""
+
+    def open(self) -> Connection:
+        """The same as long as it is good; a new one after `close`."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self.driver = self._connection.connection.driver_connection
+        return self._connection
+
+    def close(self) -> None:
+        with self._lock:  # what another thread cuts is still this one
+            connection, self._connection, self.driver = self._connection, None, None
+            if connection is not None:
+                connection.invalidate()
+                connection.close()
+
+    def is_busy(self, *, seconds: float) -> bool:
+        """Whether the call that is being made takes longer than this."""
+        began = self.began
+        return began is not None and time.monotonic() - began > seconds
+
+    def note_given_up(self) -> None:
+        """Somebody has waited too long while the present call was being made."""
+        self._given_up = self.began
+
+    def is_stuck(self, *, seconds: float) -> bool:
+        """Whether it is busy for longer, and was given up. A clock alone does not tell: the process may have stood
+        still."""
+        return self._given_up == self.began and self.is_busy(seconds=seconds)
+
+    def cut_if_overdue(self) -> None:
+        """Ends a call that has taken about as long as anybody waits, with an error in the thread that makes it."""
+        with self._lock:
+            if self.is_busy(seconds=_OVERDUE_SHARE * self._seconds):
+                _cut(self.driver)
+
+
+def _cut(driver: Any) -> None:
+    """psycopg waits in its own loop for the socket: a socket whose two sides are shut down ends that (psycopg 3.3).
+
+    SQLite ends a statement that runs; it does not end waiting for a lock, which has its own end.
+    """
+    if driver is None:
+        return
+    with suppress(Exception):  # it was closed or broke by itself meanwhile
+        if hasattr(driver, "interrupt"):
+            driver.interrupt()
+            return
+        with socket.socket(fileno=os.dup(driver.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("database: must look like sqlite:///data/flowground.db or postgresql://…") from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise ConfigError(f"database: {parsed.drivername} is not supported; sqlite and postgresql are")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("database: SQLite needs a file, such as sqlite:///data/flowground.db")
+    return parsed
+
+
+def _prepare_file(url: URL) -> DatabaseFile:
+    """Folder and file, the file readable by its owner only: it holds conversations."""
+    file = Path(str(url.database))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        found = os.fstat(opened)
+        os.close(opened)
+    except OSError as error:
+        raise ConfigError(f"database: cannot open {file}: {error.strerror}") from None
+    return DatabaseFile(file, (found.st_dev, found.st_ino))
+
+
+def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engine:
+    # isolation_level None: the driver begins nothing by itself, so that we say BEGIN IMMEDIATE.
+    engine = create_engine(url, connect_args={"isolation_level": None}, **_OPTIONS)
+
+    @event.listens_for(engine, "do_connect")
+    def _(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
+        # mode=rw: a file that has gone is an error, not the beginning of an empty one.
+        arguments[0] = f"file:{quote(os.path.abspath(str(url.database)))}?mode=rw{'&vfs=unix-excl' * is_alone}"
+        named["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        for pragma in (
+            f"busy_timeout = {own_ms}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            f"wal_autocheckpoint = {_WAL_PAGES}",
+            "foreign_keys = ON",
+            f"cache_size = {-(_READER_CACHE if reads else _WRITER_CACHE)}",
+            "secure_delete = ON",  # what is deleted is overwritten, whatever this SQLite was built with
+            f"query_only = {int(reads)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("fold", 1, lambda text: fold(text or ""), deterministic=True)
+
+    if not reads:
+
+        @event.listens_for(engine, "begin")
+        def _(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
+    given = url.query.get("options", "")
+    options = [f"-c statement_timeout={own_ms}", f"-c lock_timeout={int(own_ms * _OWN_SHARE)}"]
+    options.append(given if isinstance(given, str) else " ".join(given))  # what the URL says wins
+    if reads:
+        options.append("-c default_transaction_read_only=on")
+    line: dict[str, Any] = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "tcp_user_timeout": own_ms,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    arguments = {name: value for name, value in line.items() if name not in url.query}
+    arguments["options"] = " ".join(filter(None, options))
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of a broken connection, which it raises as well
+    try:
+        level: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reads else {}
+        return create_engine(url, connect_args=arguments, **_OPTIONS, **level)
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "database: PostgreSQL needs a driver that is not installed", hint="pip install 'psycopg[binary]~=3.3.0'"
+        ) from None
+
+
+def find_sqlite_file(url: str) -> Path | None:
+    """SQLite's file; None where the database is PostgreSQL's, or in memory."""
+    name = url.removeprefix(_SQLITE)
+    return Path(name) if url.startswith(_SQLITE) and name != ":memory:" else None
+
+
+def copy_database(file: Path, to: Path) -> None:
+    """Writes the copy, its owner's alone; writers do not wait for it. Raises InvalidRequest."""
+    os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            connection.execute("VACUUM INTO ?", (str(to),))
+    except sqlite3.Error as error:
+        raise InvalidRequest(f"{file} cannot be copied: {error}.") from None

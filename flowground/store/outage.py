@@ -1,0 +1,172 @@
+"""Trouble with the database itself, told apart from mistakes in a job, and told to the log in few lines."""
+
+import logging
+import sqlite3
+import time
+from threading import Lock
+from typing import Any, Literal
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from flowground.core.errors import StoreUnavailable
+from flowground.store.connections import DatabaseFile
+
+_log = logging.getLogger(__name__)
+_LINE_SECONDS = 10.0
+"""While trouble lasts, the log gets at most one line in this time."""
+_REASON_CHARS = 300
+
+# SQLite's primary result codes, https://www.sqlite.org/rescode.html
+_SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SQLITE_TROUBLE = (
+    *_SQLITE_BUSY,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+)
+# PostgreSQL's SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TOO_LONG = ("55P03", "57014")
+"""A lock was not given, or a statement was ended, within its time: nothing of it was done."""
+_READ_ONLY = "25006"
+_CUT = ("57P01", "57P02", "57P03")
+"""The server ends the connection: a shutdown, a crash, a start."""
+_CUT_CLASS, _ROLLED_BACK_CLASS = "08", "40"
+
+
+def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | None:
+    """The error to tell when the database cannot be used just now; None when the job itself is wrong.
+
+    `is_writing` False: a read that tried to write is a mistake of ours, not a read-only disk.
+    """
+    if isinstance(error, StoreUnavailable):
+        return error
+    told = StoreUnavailable() if is_writing else unavailable_error()
+    cause = _find_cause(error)
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", None)
+        if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not is_writing):
+            return None
+        return busy_error() if code & 0xFF in _SQLITE_BUSY else told
+    state = _read_sqlstate(cause)
+    if state in _TOO_LONG:
+        return busy_error()
+    if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and is_writing):
+        return told
+    # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
+    named = {kind.__name__ for kind in type(cause).__mro__}
+    return told if named & {"OperationalError", "InterfaceError"} else None
+
+
+def busy_error() -> StoreUnavailable:
+    """Somebody else holds the lock; nothing of the job was done."""
+    return StoreUnavailable("The database is busy.", code="store_busy")
+
+
+def unavailable_error() -> StoreUnavailable:
+    """For who reads: nothing was to be stored."""
+    return StoreUnavailable("The database does not answer at the moment.")
+
+
+def unknown_outcome_error() -> StoreUnavailable:
+    """For who writes: the commit may have landed."""
+    return StoreUnavailable(
+        "The database did not answer in time: whether this was stored is not known.",
+        code="unknown_outcome",
+        hint="Look whether it is there before you send it again.",
+    )
+
+
+def may_repeat(error: BaseException, driver: Any) -> bool:
+    """Whether the same work may succeed on a new connection: this one was cut, or the server took its work back.
+
+    `driver` is psycopg's or sqlite3's connection; None: none could be made, and the next one would fare no better.
+    """
+    if driver is None:
+        return False
+    cause = _find_cause(error)
+    state = _read_sqlstate(cause)
+    if state in _CUT or state.startswith((_CUT_CLASS, _ROLLED_BACK_CLASS)):
+        return True
+    if not state and type(cause).__module__.startswith("psycopg"):
+        return True  # said by the driver and not by the server: the line broke
+    try:
+        return bool(driver.closed) if hasattr(driver, "closed") else driver.total_changes < 0
+    except sqlite3.ProgrammingError:  # SQLite's way to say that the connection is closed
+        return True
+
+
+def describe(error: BaseException) -> str:
+    """One line for the log."""
+    cause = _find_cause(error)
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_REASON_CHARS]
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """What the driver raised, where SQLAlchemy wrapped it."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _read_sqlstate(error: BaseException) -> str:
+    """PostgreSQL's word for what went wrong; "" where it said none."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+class Outage:
+    """Whether the database could be used last time. Says to the log when trouble begins and ends."""
+
+    def __init__(self, verb: Literal["read", "written"], file: DatabaseFile | None) -> None:
+        """`file` is SQLite's."""
+        self._verb = verb
+        self._file = file
+        self._where = f" ({file.path})" if file else ""
+        self._lock = Lock()
+        self._began = 0.0
+        self._told = 0.0
+        self._failures = 0
+        self.reason: str | None = None
+        """What went wrong last; None when the last use went well."""
+
+    def explain(self, error: BaseException) -> StoreUnavailable | None:
+        """As the function of this name; a file that was moved is the reason for whatever else went wrong with it."""
+        told = explain(error, is_writing=self._verb == "written")
+        if told and told.code != "unknown_outcome" and self._file:
+            try:
+                self._file.require_place()
+            except StoreUnavailable as moved:
+                return moved
+        return told
+
+    def report(self, error: BaseException) -> StoreUnavailable | None:
+        """As `explain`, and notes the failure where it is one of the database."""
+        told = self.explain(error)
+        if told:
+            self.note_failure(describe(told if told.code == "store_moved" else error))
+        return told
+
+    def note_failure(self, reason: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self.reason is None:
+                self._began, self._failures = now, 0
+            self._failures += 1
+            if self.reason is None or now - self._told >= _LINE_SECONDS:
+                self._told = now
+                _log.error("the database cannot be %s: %s%s", self._verb, reason, self._where)
+            self.reason = reason
+
+    def note_success(self) -> None:
+        """Cheap while all goes well."""
+        if self.reason is None:
+            return
+        with self._lock:
+            self.reason = None
+            seconds = time.monotonic() - self._began
+            _log.warning(
+                "the database can be %s again after %.0f s and %d failures", self._verb, seconds, self._failures
+            )

@@ -1,0 +1,257 @@
+"""Which flows are shared, with whom, and until when.
+
+Flows and providers that an admin switched off. One that is on has no row.
+"""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, or_, select
+
+from flowground.store import audit, tables
+from flowground.store.sql import (
+    Statement,
+    add_row,
+    has_row,
+    make_storable,
+    mark_rights_change,
+    read_moment,
+    read_moment_or_none,
+    write_moment_or_none,
+)
+
+Audience = Literal["organization", "people", "public"]
+_p = tables.publications.c
+_a = tables.audiences.c
+_g = tables.group_members.c
+_COLUMNS = (_p.flow_id, _p.shared, _p.changed_by, _p.changed_at, _p.audience, _p.api, _p.expires_at)
+_NAMED = or_(
+    select(_a.name)
+    .where(_a.flow_id == _p.flow_id, _a.kind == literal_column("'member'"), _a.name == bindparam("person"))
+    .correlate(tables.publications)
+    .exists(),
+    select(_a.name)
+    .join_from(tables.audiences, tables.group_members, _g.group_id == _a.name)
+    .where(_a.flow_id == _p.flow_id, _a.kind == literal_column("'group'"), _g.member == bindparam("person"))
+    .correlate(tables.publications)
+    .exists(),
+)
+_LIST = select(*_COLUMNS, _NAMED.label("names_person")).order_by(_p.flow_id)
+_FIND_ONE = Statement(_LIST.where(_p.flow_id == bindparam("flow_id")))
+_FIND_ALL = Statement(_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Whether the shareable playground of a flow is on, and for whom; who changed that last (an `Owner`), and when.
+
+    `shares_api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read
+    is named in its audience, themselves or by a group.
+    """
+
+    flow_id: str
+    is_shared: bool
+    changed_by: str
+    changed_at: datetime
+    audience: Audience = "organization"
+    shares_api: bool = False
+    expires_at: datetime | None = None
+    names_person: bool = False
+
+    @property
+    def is_in_force(self) -> bool:
+        """Shared, and not expired."""
+        return self.is_shared and not _is_past(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a flow's owner decides. `members` and `groups` are ids; both count for the audience "people" only."""
+
+    is_shared: bool
+    audience: Audience = "organization"
+    members: frozenset[str] = field(default_factory=frozenset)
+    groups: frozenset[str] = field(default_factory=frozenset)
+    shares_api: bool = False
+    expires_at: datetime | None = None
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the moment has come from which the flow is as if it were not shared."""
+        return _is_past(self.expires_at)
+
+
+def find(connection: Connection, *, flow_id: str, person: str | None = None) -> Publication | None:
+    """None: it never was shared. One SELECT by key: it is asked at every action."""
+    found = _FIND_ONE.fetch(connection, {"flow_id": flow_id, "person": person or ""})
+    return _read_publication(found[0]) if found else None
+
+
+def was_used(connection: Connection, *, flow_id: str) -> bool:
+    """Whether a flow of this id was shared or run, be it there or gone."""
+    return has_row(connection, _p.flow_id == flow_id) or has_row(connection, tables.runs.c.flow_id == flow_id)
+
+
+def list_publications(connection: Connection, *, person: str | None = None) -> list[Publication]:
+    return [_read_publication(row) for row in _FIND_ALL.fetch(connection, {"person": person or ""})]
+
+
+def count_names(connection: Connection, *, flows: Collection[str]) -> dict[str, tuple[int, int]]:
+    """How many people, and how many groups, the audience of each of these flows names; flows without any are absent."""
+    found = connection.execute(
+        select(_a.flow_id, _a.kind, func.count()).where(_a.flow_id.in_(list(flows))).group_by(_a.flow_id, _a.kind)
+    )
+    counts: dict[str, tuple[int, int]] = {}
+    for flow_id, kind, number in found:
+        people, named_groups = counts.get(flow_id, (0, 0))
+        counts[flow_id] = (number, named_groups) if kind == "member" else (people, number)
+    return counts
+
+
+def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
+    """How the flow is shared; off for one that never was."""
+    found = find(connection, flow_id=flow_id)
+    if found is None:
+        return Sharing(is_shared=False)
+    members, groups = _list_names(connection, flow_id, "member"), _list_names(connection, flow_id, "group")
+    return Sharing(found.is_shared, found.audience, members, groups, found.shares_api, found.expires_at)
+
+
+@mark_rights_change
+def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> Publication:
+    """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
+    before = read_sharing(connection, flow_id=flow_id)
+    expires_at = None if is_shared and before.is_expired else before.expires_at
+    sharing = replace(before, is_shared=is_shared, expires_at=expires_at)
+    return change(connection, flow_id=flow_id, sharing=sharing, by=by)
+
+
+@mark_rights_change
+def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
+    """Acts at once, on open pages and tokens too."""
+    before = read_sharing(connection, flow_id=flow_id)
+    at = time.time()
+    connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
+    add_row(
+        connection,
+        tables.publications,
+        flow_id=flow_id,
+        shared=sharing.is_shared,
+        changed_by=by,
+        changed_at=at,
+        audience=sharing.audience,
+        api=sharing.shares_api,
+        expires_at=write_moment_or_none(sharing.expires_at),
+    )
+    _set_names(connection, flow_id, "member", sharing.members)
+    _set_names(connection, flow_id, "group", sharing.groups)
+    for action, subject in _describe_changes(flow_id, before, sharing):
+        audit.record(connection, actor=by, action=action, subject=subject)
+    return Publication(
+        flow_id, sharing.is_shared, by, read_moment(at), sharing.audience, sharing.shares_api, sharing.expires_at
+    )
+
+
+@mark_rights_change
+def let_in(connection: Connection, *, flow_id: str, member: str, by: str) -> None:
+    """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too.
+
+    Whether it is shared stays as it is.
+    """
+    sharing = read_sharing(connection, flow_id=flow_id)
+    if sharing.audience == "people" and member not in sharing.members:
+        change(connection, flow_id=flow_id, sharing=replace(sharing, members=sharing.members | {member}), by=by)
+
+
+def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
+    """Takes a person or a group, by id, out of every audience."""
+    connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))
+
+
+def _describe_changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
+    """What the audit trail says of a change: actions and subjects."""
+    if before == after or before.is_shared != after.is_shared:
+        yield "flow.shared" if after.is_shared else "flow.unshared", flow_id
+    if before.audience != after.audience:
+        yield f"flow.audience_{after.audience}", flow_id
+    if before.shares_api != after.shares_api:
+        yield "flow.api_shared" if after.shares_api else "flow.api_unshared", flow_id
+    if before.expires_at != after.expires_at:
+        yield "flow.expiry_set" if after.expires_at else "flow.expiry_removed", flow_id
+    for kind, old, new in (("member", before.members, after.members), ("group", before.groups, after.groups)):
+        for name in sorted(new - old):
+            yield "flow.opened_to", f"{flow_id} {kind}:{name}"
+        for name in sorted(old - new):
+            yield "flow.closed_to", f"{flow_id} {kind}:{name}"
+
+
+def _set_names(connection: Connection, flow_id: str, kind: str, names: frozenset[str]) -> None:
+    connection.execute(delete(tables.audiences).where(_a.flow_id == flow_id, _a.kind == kind))
+    if names:
+        rows = [{"flow_id": flow_id, "kind": kind, "name": name} for name in sorted(names)]
+        connection.execute(insert(tables.audiences), rows)
+
+
+def _list_names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:
+    return frozenset(connection.scalars(select(_a.name).where(_a.flow_id == flow_id, _a.kind == kind)))
+
+
+def _is_past(at: datetime | None) -> bool:
+    return at is not None and at.timestamp() <= time.time()
+
+
+def _read_publication(row: Any) -> Publication:
+    flow_id, shared, changed_by, changed_at, audience, api, expires_at, names_person = row
+    return Publication(
+        flow_id=flow_id,
+        is_shared=bool(shared),
+        changed_by=changed_by,
+        changed_at=read_moment(changed_at),
+        audience=audience,
+        shares_api=bool(api),
+        expires_at=read_moment_or_none(expires_at),
+        names_person=bool(names_person),
+    )
+
+
+SwitchKind = Literal["flow", "provider"]
+SAYS_CHARS = 300
+"""Characters of the sentence that people are told, at most."""
+_w = tables.switches.c
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What is off, by its flow's id or its provider's name; who switched it (an `Owner`, or "cli"), and when.
+
+    `says` is what the admin wrote for people; "" where that is nothing.
+    """
+
+    kind: SwitchKind
+    name: str
+    changed_by: str
+    changed_at: datetime
+    says: str
+
+
+def list_switches(connection: Connection) -> list[Switch]:
+    """All that are off, flows first, by name."""
+    found = connection.execute(select(tables.switches).order_by(_w.kind, _w.name))
+    return [Switch(kind, name, by, read_moment(at), says) for kind, name, by, at, says in found]
+
+
+def switch_off(connection: Connection, *, kind: SwitchKind, name: str, says: str, by: str) -> None:
+    """Also where it is off: then it says something else."""
+    connection.execute(delete(tables.switches).where(_w.kind == kind, _w.name == name))
+    said = make_storable(says)
+    add_row(connection, tables.switches, kind=kind, name=name, changed_by=by, changed_at=time.time(), says=said)
+    audit.record(connection, actor=by, action=f"{kind}.switched_off", subject=name)
+
+
+def switch_on(connection: Connection, *, kind: SwitchKind, name: str, by: str) -> bool:
+    """False when it was on."""
+    gone = delete(tables.switches).where(_w.kind == kind, _w.name == name)
+    return audit.execute(connection, gone, actor=by, action=f"{kind}.switched_on", subject=name)

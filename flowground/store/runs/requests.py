@@ -1,0 +1,153 @@
+"""Calls that wait for a person while another process runs them.
+
+The process that runs them writes here what waits. A decision that came to another process is passed on: the one that
+runs them looks here, and says what came of it. A row is gone once its outcome was read, else when somebody passes on
+another decision after the run's end.
+
+Runs that are to end, whatever process runs them: it looks here every two seconds while it runs any.
+"""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+
+from flowground.core.events import ToolCalled, ToolWaits
+from flowground.core.messages import Decision
+from flowground.store import audit, publications, tables
+from flowground.store.publications import Switch
+from flowground.store.sql import add_row, has_row
+
+Outcome = Literal["taken", "nothing_waits"]
+_d = tables.passed_decisions.c
+_r = tables.runs.c
+_w = tables.waiting_calls.c
+
+
+class PassedDecision(NamedTuple):
+    """About the call of this number of a run; `digest` is of the call and its arguments, as they were shown."""
+
+    run_id: str
+    call: int
+    digest: str
+    decision: Decision
+
+
+def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
+    """The process that runs it will see it; an earlier word about the call does not count any more."""
+    running = select(_r.id).where(tables.IS_RUNNING)
+    earlier = and_(_d.run_id == passed.run_id, _d.call == passed.call)
+    connection.execute(delete(tables.passed_decisions).where(earlier))
+    connection.execute(delete(tables.passed_decisions).where(_d.run_id.not_in(running)))
+    add_row(connection, tables.passed_decisions, **passed._asdict(), asked_at=time.time())
+
+
+def list_passed(connection: Connection, *, holder: str) -> list[PassedDecision]:
+    """Those about runs of this process that it has not answered."""
+    wanted = select(_d.run_id, _d.call, _d.digest, _d.decision).join_from(
+        tables.passed_decisions, tables.runs, _r.id == _d.run_id
+    )
+    found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING, _d.outcome.is_(None)))
+    return [PassedDecision(*row) for row in found]
+
+
+def note_outcomes(connection: Connection, *, outcomes: Mapping[PassedDecision, Outcome]) -> None:
+    """What came of them."""
+    for passed, outcome in outcomes.items():
+        connection.execute(update(tables.passed_decisions).where(_is(passed)).values(outcome=outcome))
+
+
+def read_outcome(connection: Connection, *, passed: PassedDecision) -> Outcome | None:
+    """None before the process has looked."""
+    return connection.scalar(select(_d.outcome).where(_is(passed)))
+
+
+def drop(connection: Connection, *, passed: PassedDecision) -> None:
+    """Its outcome was read; the call waits no more, as far as its process has not said so yet."""
+    connection.execute(delete(tables.waiting_calls).where(_w.run_id == passed.run_id, _w.digest == passed.digest))
+    connection.execute(delete(tables.passed_decisions).where(_is(passed)))
+
+
+def _is(passed: PassedDecision) -> ColumnElement[bool]:
+    return and_(*(_d[name] == value for name, value in passed._asdict().items()))
+
+
+def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
+    """By run id, all that waits of it now, in the place of what did before. Runs that have their end keep none."""
+    running = select(_r.id).where(tables.IS_RUNNING)
+    connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(running) | _w.run_id.in_([*waiting])))
+    for run_id, calls in waiting.items():
+        if calls and has_row(connection, _r.id == run_id, tables.IS_RUNNING):
+            for waits in calls:
+                told = {"name": waits.called.name, "takes": waits.takes, "digest": waits.digest, "until": waits.until}
+                ids = {"run_id": run_id, "call": waits.called.number}
+                add_row(connection, tables.waiting_calls, **ids, **told, sends=waits.sends)
+
+
+def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
+    """Of a run that runs; of each call its number and the model's name for it alone are told."""
+    wanted = select(tables.waiting_calls).join(tables.runs, _r.id == _w.run_id).order_by(_w.call)
+    found = connection.execute(wanted.where(_w.run_id == run_id, tables.IS_RUNNING))
+    return [
+        ToolWaits(ToolCalled("", "", "", row.name, {}, 0, row.call), row.takes, row.digest, row.until, sends=row.sends)
+        for row in found
+    ]
+
+
+StopKind = Literal["own", "admin"]
+"""Who asked: whose run it is, or an admin."""
+_q = tables.stop_requests.c
+
+
+def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) -> bool:
+    """Asks its process to stop it. False when it does not run. Who asks first is told to whoever waits for the answer.
+
+    What admins do is audited. Requests for runs that have their end go.
+    """
+    _drop_ended(connection)
+    if not has_row(connection, _r.id == run_id, tables.IS_RUNNING):
+        return False
+    if not has_row(connection, _q.run_id == run_id):
+        add_row(connection, tables.stop_requests, run_id=run_id, kind=kind, asked_at=time.time())
+        if kind == "admin":
+            audit.record(connection, actor=by, action="run.stopped", subject=run_id)
+    return True
+
+
+def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
+    """As `ask_stop` of kind "own", for all that runs of these owners."""
+    _drop_ended(connection)
+    asked = set(connection.scalars(select(_q.run_id)))
+    for run_id in find_running(connection, owners=owners):
+        if run_id not in asked:
+            add_row(connection, tables.stop_requests, run_id=run_id, kind="own", asked_at=time.time())
+
+
+def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
+    """Ids of what runs of these owners, in whatever process."""
+    # Asked for the owners too, SQLite could read all runs and not the few that run.
+    running = connection.execute(select(_r.id, _r.owner).where(tables.IS_RUNNING, _r.holder.is_not(None)))
+    return [row.id for row in running if row.owner in owners]
+
+
+def _drop_ended(connection: Connection) -> None:
+    running = select(_r.id).where(tables.IS_RUNNING)
+    connection.execute(delete(tables.stop_requests).where(_q.run_id.not_in(running)))
+
+
+class Orders(NamedTuple):
+    """What a process has to heed: all that is `off`; and of the running runs that it holds, which are to end, and what
+    people decided elsewhere about calls that wait."""
+
+    off: Sequence[Switch]
+    stops: Mapping[str, StopKind]
+    decisions: Sequence[PassedDecision]
+
+
+def read_orders(connection: Connection, *, holder: str) -> Orders:
+    """Those of this process."""
+    wanted = select(_q.run_id, _q.kind).join_from(tables.stop_requests, tables.runs, _r.id == _q.run_id)
+    found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING)).all()
+    stops = {row.run_id: row.kind for row in found}
+    return Orders(publications.list_switches(connection), stops, list_passed(connection, holder=holder))

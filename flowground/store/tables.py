@@ -1,0 +1,477 @@
+"""The tables as they are now, by what they are about. `migrations` makes them; a test holds the two together.
+
+What tables are made of.
+
+Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
+
+Conversations, and what people do with them.
+
+Flows: with whom they are shared, who asks for them, what is kept or switched off of them; and the audit trail.
+
+Members: who they are, how they sign in, what programs act for them, and what is left of them.
+
+Runs: their facts, what they were asked and said, and what ends or repeats them.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
+from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+Counting = BigInteger().with_variant(Integer, "sqlite")
+"""A key that counts up by itself: it is also the order in which rows were written."""
+
+
+def narrow_index(condition: str) -> dict[str, Any]:
+    """To those rows."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def make_table(name: str, *parts: SchemaItem) -> Table:
+    return Table(name, metadata, *parts)
+
+
+def need(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Columns that every row fills."""
+    return [Column(name, kind, nullable=False) for name in names]
+
+
+def allow(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Columns that a row may leave empty."""
+    return [Column(name, kind) for name in names]
+
+
+VISITORS = "substr(owner, 1, 8) = 'visitor:'"
+"""Whose rows are visitors': an `Owner` begins with its kind."""
+
+VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
+"""Which messages the indexes of questions with versions, and of what is put aside, have."""
+
+LASTING_SECONDS = 3600
+LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
+"""Which sessions went on for long: `transcripts` finds those that went on at some time, and few did."""
+
+_EXPLAINED = "explained_at IS NOT NULL"
+
+sessions = make_table(
+    # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
+    "sessions",
+    Column("id", Text, primary_key=True),
+    *need(Text, "flow_id", "owner", "session_id", "title"),
+    *need(Double, "created_at", "updated_at"),
+    *need(Integer, "messages"),
+    Index("sessions_recent", "owner", "flow_id", "updated_at"),
+    Index("sessions_begun", "owner", "flow_id", "created_at"),
+    Index("sessions_lasting", "owner", "flow_id", "created_at", **narrow_index(LASTING)),
+    Index("sessions_of_visitors", "flow_id", "updated_at", **narrow_index(VISITORS)),
+)
+
+session_pins = make_table(
+    # Conversations that their owner keeps above the others of a flow. Owner and flow stand here too, to find them by.
+    "session_pins",
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    *need(Text, "owner", "flow_id"),
+    *need(Double, "pinned_at"),
+    Index("session_pins_of_owner", "owner", "flow_id"),
+)
+
+messages = make_table(
+    "messages",
+    Column("position", Counting, primary_key=True),
+    *need(Text, "id"),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    *need(Text, "role", "text", "state"),
+    *need(Double, "created_at"),
+    *allow(Text, "run_id", "model"),
+    *allow(Integer, "input_tokens", "output_tokens"),
+    *allow(Double, "seconds"),
+    *allow(Text, "trace", "error", "steps"),  # `trace` is of releases that did not know `steps`
+    # A question of several versions has the first one's id in `version_of`; what is put aside, the id of the version
+    # under which it waits (`runs.versions`).
+    *allow(Text, "version_of", "aside", "finish_reason"),
+    # `timeline`: when the steps of a trace began, and the flows they ran; `value`: what an answer's text is made of.
+    # `actions`: what models did on their way; `citations`: the passages that the answer cites.
+    *allow(Text, "timeline", "value", "actions", "citations"),
+    # Of what a flow's Store Message added: who is said to have said it (Langflow's word), and the name that is shown.
+    *allow(Text, "sender", "sender_name"),
+    UniqueConstraint("id", name="messages_id"),
+    Index("messages_in_session", "session", "position"),
+    Index("messages_versions", "version_of", **narrow_index(VERSIONS)),
+    Index("messages_aside", "aside", **narrow_index(ASIDE)),
+)
+
+ratings = make_table(
+    # What people say of answers. Whose they are, the conversation tells: a rating goes with its message. `labels` are
+    # words with blanks between them; `explained_at` is filled where there is a label or a reason.
+    "ratings",
+    Column("message", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    *need(Text, "flow_id", "value", "labels", "reason"),
+    *need(Boolean, "shares_conversation"),
+    *need(Double, "at"),
+    *allow(Double, "explained_at"),
+    Index("ratings_of_flow", "flow_id", "at"),
+    Index("ratings_by_value", "flow_id", "value", "at"),
+    Index("ratings_explained", "flow_id", "at", **narrow_index(_EXPLAINED)),
+)
+
+shared_chats = make_table(
+    # What members shared of conversations of theirs: `contents` is a list of role, text, state and time, as JSON. Of
+    # answers that are not whole `ends` says why, and `citations` has what answers cite, by their numbers, from 1.
+    "shared_chats",
+    Column("id", Text, primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    *need(Text, "owner", "flow_id", "title", "contents"),
+    *need(Integer, "messages"),
+    *need(Boolean, "is_cut"),
+    *need(Double, "created_at"),
+    *allow(Double, "expires_at"),
+    *allow(Text, "ends", "citations"),
+    Index("shared_chats_in_session", "session"),
+    Index("shared_chats_of_owner", "owner", "created_at"),
+    Index("shared_chats_by_expiry", "expires_at"),
+)
+
+turn_overrides = make_table(
+    "turn_overrides",
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    *need(Text, "overrides"),
+)
+
+forgotten_to = make_table(
+    # How far in the order of messages something was forgotten (`runs.contents`).
+    "forgotten_to",
+    Column("what", Text, primary_key=True),
+    *need(BigInteger, "position"),
+)
+
+
+_DECIDED = "decided_at IS NOT NULL"
+
+publications = make_table(
+    "publications",
+    Column("flow_id", Text, primary_key=True),
+    *need(Boolean, "shared"),
+    *need(Text, "changed_by"),
+    *need(Double, "changed_at"),
+    *need(Text, "audience"),
+    *need(Boolean, "api"),
+    *allow(Double, "expires_at"),
+)
+
+audiences = make_table(
+    # Whom a flow is shared with by name: `kind` "member" (name: a member's) or "group" (name: a group's id).
+    "audiences",
+    Column("flow_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Index("audiences_by_name", "kind", "name"),
+)
+
+access_requests = make_table(
+    "access_requests",
+    Column("id", Text, primary_key=True),
+    *need(Text, "flow_id", "member", "note", "state"),
+    *need(Double, "created_at"),
+    *allow(Text, "decided_by"),
+    *allow(Double, "decided_at"),
+    Index("access_requests_of_member", "member", "flow_id"),
+    Index("access_requests_by_state", "state", "created_at"),
+    Index("access_requests_decided", "decided_at", **narrow_index(_DECIDED)),
+)
+
+presets = make_table(
+    "presets",
+    Column("owner", Text, primary_key=True),
+    Column("flow_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    *need(Text, "overrides"),
+    *need(Double, "changed_at"),
+)
+
+switches = make_table(
+    # Flows and providers that are switched off; one that is on has no row.
+    "switches",
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    *need(Text, "changed_by"),
+    *need(Double, "changed_at"),
+    *need(Text, "says"),
+)
+
+marks = make_table(
+    # What happened once, such as the first account.
+    "marks",
+    Column("name", Text, primary_key=True),
+    *need(Double, "made_at"),
+)
+
+audit = make_table(
+    "audit",
+    Column("id", Counting, primary_key=True),
+    *need(Double, "at"),
+    *need(Text, "actor", "action", "subject"),
+    Index("audit_by_time", "at"),
+)
+
+
+_REVOKED = "revoked_at IS NOT NULL"
+
+members = make_table(
+    # What stands in the column `name` is the member's id: for most of them, the name that they were made with.
+    "members",
+    Column("name", Text, primary_key=True, key="id"),
+    *need(Text, "display_name"),
+    *allow(Text, "email"),
+    *need(Text, "role"),
+    *need(Boolean, "active"),
+    *need(Double, "created_at"),
+)
+
+identities = make_table(
+    # The sign-in name of a member is `subject`: of one of config.yaml where `provider` is "config", of others where it
+    # is "password". A member without such a row signs in by their id.
+    "identities",
+    Column("provider", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    *need(Text, "member"),
+    *need(Double, "made_at"),
+    Index("identities_of_member", "member"),
+)
+
+used_ids = make_table(
+    # Ids of members who were removed, as digests: nobody gets one of them again.
+    "used_ids",
+    Column("digest", Text, primary_key=True),
+    *need(Double, "used_at"),
+)
+
+config_entries = make_table(
+    # The members of config.yaml as it named them last, by sign-in name; `identities` has their ids. Not `present`: it
+    # names them no more. `display_name` and `role` are None where the release before wrote the row.
+    "config_entries",
+    Column("name", Text, primary_key=True),
+    *need(Text, "fingerprint"),
+    *allow(Text, "email"),
+    *need(Boolean, "present"),
+    *allow(Text, "display_name", "role"),
+)
+
+member_groups = make_table(
+    # `folded` is the name as it is compared: no two differ by upper and lower case only.
+    "member_groups",
+    Column("id", Text, primary_key=True),
+    *need(Text, "name", "folded"),
+    UniqueConstraint("folded", name="member_groups_folded"),
+)
+
+group_members = make_table(
+    "group_members",
+    Column("group_id", ForeignKey("member_groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("member", Text, primary_key=True),
+    Index("group_members_by_member", "member"),
+)
+
+passwords = make_table(
+    # Of all members: what stands in config.yaml, or was set in the app after it.
+    "passwords",
+    Column("name", Text, primary_key=True, key="member"),
+    *need(Text, "hash"),
+    *need(Double, "changed_at"),
+)
+
+password_links = make_table(
+    # One-time links that set a password: invitations and resets.
+    "password_links",
+    Column("id", Text, primary_key=True),
+    *need(Text, "hash", "kind", "member", "created_by"),
+    *need(Double, "created_at", "expires_at"),
+    *allow(Double, "ended_at"),
+    UniqueConstraint("hash", name="password_links_hash"),
+    Index("password_links_of_member", "member"),
+    Index("password_links_by_expiry", "expires_at"),
+)
+
+sign_ins = make_table(
+    "sign_ins",
+    Column("id", Text, primary_key=True),
+    *allow(Text, "member"),
+    *need(Double, "created_at", "expires_at"),
+    *allow(Double, "revoked_at"),
+    *allow(Text, "agent"),
+    Index("sign_ins_of_member", "member"),
+    Index("sign_ins_by_expiry", "expires_at"),
+    Index("sign_ins_revoked", "revoked_at", **narrow_index(_REVOKED)),
+)
+
+tickets = make_table(
+    "tickets",
+    Column("hash", Text, primary_key=True),
+    *allow(Text, "member"),
+    *need(Text, "browser"),
+    *need(Double, "expires_at"),
+    Index("tickets_by_expiry", "expires_at"),
+)
+
+attempts = make_table(
+    # Passwords tried and not (yet) found right.
+    "attempts",
+    Column("id", Counting, primary_key=True),
+    *need(Text, "name", "address"),
+    *need(Double, "at"),
+    Index("attempts_by_name", "name", "at"),
+    Index("attempts_by_time", "at"),
+    Index("attempts_by_address", "address", "at"),
+)
+
+known_addresses = make_table(
+    # Where a member signed in from: others' attempts do not shut these out.
+    "known_addresses",
+    Column("name", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    *need(Double, "at"),
+    Index("known_addresses_by_time", "at"),
+)
+
+tokens = make_table(
+    "tokens",
+    Column("id", Text, primary_key=True),
+    *need(Text, "name", "prefix", "hash"),
+    *allow(Text, "owner", "flows"),
+    *need(Double, "created_at"),
+    *allow(Double, "expires_at", "revoked_at", "last_used_at"),
+    *need(Integer, "uses"),
+    *allow(Text, "sees", "sets"),  # None where a release made it that knew no choice: as much as its owner may
+    UniqueConstraint("hash", name="tokens_hash"),
+    Index("tokens_of_owner", "owner"),
+)
+
+removals = make_table(
+    # People who were removed and of whom something is still to do (`people.removals`): their owners and the words that
+    # name them, as JSON, and what stands for them from now on. `looked_at` is set in rows of earlier releases only.
+    "removals",
+    Column("pseudonym", Text, primary_key=True),
+    *need(Text, "owners", "words"),
+    *need(Double, "made_at"),
+    *allow(Double, "looked_at"),
+)
+
+
+COUNTED, CAME_FROM = "counted_as IS NOT NULL", "came_from IS NOT NULL"
+
+RUNNING = "status = 'running'"
+"""Which runs the index `runs_running` has; `IS_RUNNING` asks for them."""
+
+runs = make_table(
+    "runs",
+    Column("id", Text, primary_key=True),
+    *need(Text, "flow_id", "flow_version", "owner", "session_id", "status"),
+    *need(Double, "started_at", "seconds"),
+    *allow(Integer, "input_tokens", "output_tokens"),
+    *allow(Text, "error_code"),
+    *need(Boolean, "streamed"),
+    # `counted_as` (person, token or visitor) and `came_from` (a digest of a visitor's address) are filled where limits
+    # count by them. `cost` is what its models cost, where prices were given.
+    *allow(Text, "holder", "token", "counted_as", "came_from"),
+    *allow(Double, "cost"),
+    Index("runs_counted", "counted_as", "started_at", **narrow_index(COUNTED)),
+    Index("runs_from", "came_from", "started_at", **narrow_index(CAME_FROM)),
+    Index("runs_recent", "flow_id", "started_at"),
+    Index("runs_of_owner", "owner", "flow_id", "started_at"),
+    Index("runs_running", "holder", **narrow_index(RUNNING)),
+)
+
+IS_RUNNING = runs.c.status == literal_column("'running'")
+"""Spelt so that both databases see the condition of the index in it: a bound value, or `… = 1`, hides it."""
+
+run_contents = make_table(
+    # What a run was asked beside its message, and what it has said so far: it goes with its conversation, while the
+    # run's facts stay. Only runs that have such have a row. `answers` maps ids of messages to their text so far;
+    # `receipt` is what a repeated request is answered from (`receipts`).
+    "run_contents",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    *allow(Text, "request", "answers", "receipt"),
+    Index("run_contents_in_session", "session"),
+)
+
+stop_requests = make_table(
+    # Runs that somebody wants ended in whatever process runs them: it looks here. `kind` is "own" or "admin".
+    "stop_requests",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    *need(Text, "kind"),
+    *need(Double, "asked_at"),
+)
+
+passed_decisions = make_table(
+    # What people said of calls that wait in another process, which looks here; `outcome` is what came of it there.
+    "passed_decisions",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("call", Integer, primary_key=True),
+    *need(Text, "digest", "decision"),
+    *need(Double, "asked_at"),
+    *allow(Text, "outcome"),
+)
+
+waiting_calls = make_table(
+    # Calls of tools that wait for a person, of runs that run, for other processes than theirs; `takes` are the
+    # arguments as JSON, "" where nothing of the conversation is kept.
+    "waiting_calls",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("call", Integer, primary_key=True),
+    *need(Text, "name", "takes", "digest"),
+    *need(Double, "until"),
+    *allow(Text, "sends"),
+)
+
+idempotency_keys = make_table(
+    # By which a client's request is known again, for a day. `id` is a digest of whose it is, the flow and the key;
+    # `digest` one of what was asked.
+    "idempotency_keys",
+    Column("id", Text, primary_key=True),
+    *need(Text, "digest", "run_id"),
+    *need(Double, "made_at"),
+    Index("idempotency_keys_by_time", "made_at"),
+)
+
+
+UNSENT = "message IS NULL"
+
+files = make_table(
+    # `message` is what the file was sent with, and goes with; without one it waits to be sent, or is its owner's until
+    # they delete it. Without `flow_id` it is for every flow.
+    "files",
+    Column("id", Text, primary_key=True),
+    *need(Text, "owner", "name", "media_type", "sha256"),
+    *need(BigInteger, "size"),
+    *need(Double, "created_at"),
+    *allow(Text, "flow_id", "message"),
+    Index("files_of_owner", "owner", "created_at"),
+    Index("files_of_flow", "flow_id"),
+    Index("files_of_message", "message"),
+    Index("files_with_bytes", "sha256"),
+    Index("files_unsent", "created_at", **narrow_index(UNSENT)),
+)
+
+loose_files = make_table(
+    # Bytes that no row may lead to any more, or not yet: from this moment on it is looked whether one does.
+    "loose_files",
+    Column("sha256", Text, primary_key=True),
+    *need(Double, "look_at"),
+)

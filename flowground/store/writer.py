@@ -1,0 +1,376 @@
+"""The thread that writes: what waits, in one transaction.
+
+Work that waits for a database thread: a plain function of a connection, and the future of who asked for it.
+
+The threads that read.
+"""
+
+import logging
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from flowground.core.errors import StoreUnavailable
+from flowground.store.connections import DatabaseFile, ThreadConnection
+from flowground.store.outage import Outage, busy_error, explain, may_repeat, unavailable_error, unknown_outcome_error
+from flowground.store.sql import PLAIN_JOB, JobKind, open_batch
+
+_log = logging.getLogger(__name__)
+_CLOSE_SECONDS = 4.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One call of `function(connection, *args, **kwargs)`; `settle` brings its outcome to `future`.
+
+    Without a future nobody waits: a failure is logged. `has_begun`: a thread has taken it. `is_withdrawn`: who asked
+    was told that it will not be done.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    future: Future[Any] | None = field(kw_only=True)
+    result: Any = None
+    error: BaseException | None = None
+    has_begun: bool = False
+    is_withdrawn: bool = False
+
+    @property
+    def kind(self) -> JobKind:
+        """That of `sql.mark_one_way`, where the function was marked."""
+        return getattr(self.function, "job_kind", PLAIN_JOB)
+
+    def run(self, connection: Connection) -> None:
+        self.result = self.function(connection, *self.args, **self.kwargs)
+
+    def has_landed(self, connection: Connection) -> bool:
+        """Whether an earlier try of the job was committed, as far as the job can tell."""
+        landed = self.kind.landed
+        return landed is not None and landed(connection, *self.args, **self.kwargs)
+
+    @property
+    def tells_landing(self) -> bool:
+        return self.kind.landed is not None
+
+
+class JobQueue:
+    """Jobs in the order they were put, until the end. Threads share it."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        """None is the end mark: no job lies behind it."""
+        self._lock = Lock()
+        self._is_closed = False
+
+    @property
+    def length(self) -> int:
+        return self._jobs.qsize()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that more should be refused."""
+        return self._jobs.qsize() >= self._most
+
+    def put(self, job: Job) -> None:
+        """Raises RuntimeError after `close`."""
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the store is closed")
+            self._jobs.put(job)
+
+    def take(self, most: int) -> list[Job]:
+        """What waits, at least one job and at most this many; none: it is the end."""
+        batch: list[Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == most:
+                return batch
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return batch
+        self._jobs.put(None)  # for the next call, and for the other threads
+        return batch
+
+    def close(self) -> None:
+        """What waits is still taken."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._jobs.put(None)
+
+
+def settle(jobs: Iterable[Job]) -> None:
+    """Wakes everyone who waits for these jobs: one wake-up a loop, however many jobs."""
+    by_loop: dict[AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        if job.future is not None:
+            by_loop.setdefault(job.future.get_loop(), []).append(job)
+        elif job.error is not None and not isinstance(job.error, StoreUnavailable):  # an outage is told once
+            _log.warning("a write nobody waited for failed: %s", job.error)
+    for loop, its_jobs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, its_jobs)
+
+
+def _resolve(jobs: list[Job]) -> None:
+    for job in jobs:
+        if job.future is None or job.future.done():  # whoever waited was cancelled; the work is done all the same
+            continue
+        if job.error is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.error)
+
+
+def start_thread(work: Callable[..., None], *arguments: ThreadConnection, name: str) -> Thread:
+    thread = Thread(target=work, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> None:
+    """Waits for the threads' end, for as long as `work_left` changes at least every 4 s; then they are left alone."""
+    before, end = work_left(), time.monotonic() + _CLOSE_SECONDS
+    while alive := [thread for thread in threads if thread.is_alive()]:
+        alive[0].join(0.05)
+        if (now := work_left()) != before:
+            before, end = now, time.monotonic() + _CLOSE_SECONDS
+        elif time.monotonic() > end:
+            _log.error("the database does not let go of %s: ending without it", alive[0].name)
+            return
+
+
+_TRIES = 3
+"""Connections that may break under one batch before it fails: a server that restarts ends more than one."""
+_WRITE_BATCH = 256
+"""Jobs in one transaction at most: the last of them waits for all."""
+MOST_WRITES = 4096
+"""Writes that may wait: some seconds' work. More are refused at once, so that no outage fills the memory."""
+_STUCK = 1.5
+"""Multiples of `seconds`. A call that lasts longer, and that somebody has given up, marks the writer as stuck: new
+writes are refused at once."""
+
+
+class Writer:
+    """The one thread that writes. It takes whatever waits, runs it in one transaction, commits, and wakes who waited.
+
+    One commit for many: that is what makes 500 stored runs a second cheap, without weakening what a commit promises.
+
+    When it fails, who is at fault decides what follows. A job's own error is that job's, and the others go on. Trouble
+    with the database is nobody's: the batch fails as one, at once. A connection that was cut is replaced and the batch
+    repeated; a job whose commit may have landed is looked for first, and is not repeated when it cannot be recognized.
+    """
+
+    def __init__(
+        self, engine: Engine, file: DatabaseFile | None, *, seconds: float, after_commit: Callable[[], None]
+    ) -> None:
+        """`file` is SQLite's: nothing is committed once it was moved. `seconds` is how long anybody waits for a write;
+        `after_commit` is called on the writer's thread."""
+        self._seconds = seconds
+        self._file = file
+        self._after_commit = after_commit
+        self.outage = Outage("written", file)
+        self._connection = ThreadConnection(engine, seconds=seconds)
+        self._jobs = JobQueue(most=MOST_WRITES)
+        self._lock = Lock()
+        """Held while a job is begun or withdrawn: never both."""
+        self._is_committing = False
+        self._thread = start_thread(self._work, name="store-writer")
+
+    def put(self, job: Job) -> None:
+        """Raises StoreUnavailable when too much waits already, RuntimeError after `close`."""
+        if self._jobs.is_full or self._connection.is_stuck(seconds=_STUCK * self._seconds):
+            self._connection.cut_if_overdue()
+            raise StoreUnavailable()
+        self._jobs.put(job)
+
+    def give_up(self, job: Job) -> StoreUnavailable:
+        """What to tell who waited too long for this job; it is not begun any more, unless it `stays`."""
+        with self._lock:
+            job.is_withdrawn = not (job.has_begun or job.kind.stays)
+        self._connection.note_given_up()
+        self._connection.cut_if_overdue()
+        self.outage.note_failure(f"no answer within {self._seconds:g} s")
+        return busy_error() if job.is_withdrawn else unknown_outcome_error()
+
+    def close(self) -> None:
+        """Finishes what waits. A database that does not let go is left after some seconds: the thread is a daemon."""
+        self._jobs.close()
+        join_threads([self._thread], lambda: self._jobs.length)
+
+    def _work(self) -> None:
+        while batch := self._jobs.take(_WRITE_BATCH):
+            self._write(batch)
+            settle(batch)
+            self._after_commit()
+        self._connection.close()
+
+    def _write(self, batch: Sequence[Job]) -> None:
+        error = self._try(batch)
+        if error is None:
+            self.outage.note_success()
+        elif explain(error, is_writing=True):
+            self._fail(batch, error)
+        elif len(batch) == 1 and not batch[0].tells_landing:
+            batch[0].error = error
+        else:
+            self._write_one_by_one(batch)
+
+    def _write_one_by_one(self, batch: Sequence[Job]) -> None:
+        for number, job in enumerate(batch):
+            error = self._try([job], tries=1, may_be_stored=True)
+            if error is not None and explain(error, is_writing=True):
+                self._fail(batch[number:], error)
+                return
+            job.error = error
+
+    def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
+        self.outage.report(error)
+        for job in jobs:
+            job.error = job.error or self.outage.explain(error)
+
+    def _try(self, batch: Sequence[Job], *, tries: int = _TRIES, may_be_stored: bool = False) -> Exception | None:
+        """One transaction for the batch; its error, when nothing of it is stored or nobody can know.
+
+        A connection that breaks is replaced while `tries` are left. `may_be_stored`: some of it, by an earlier try.
+        """
+        self._connection.began, self._is_committing = time.monotonic(), False
+        try:
+            self._run_in_transaction(batch, may_be_stored=may_be_stored)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+            is_worth_it = tries > 1 and may_repeat(error, self._connection.driver)
+            if is_worth_it or explain(error, is_writing=True):
+                self._connection.close()
+            if not is_worth_it:
+                return error
+            return self._try_again(batch, may_have_landed=self._is_committing, tries=tries - 1)
+        finally:
+            self._connection.began = None
+        return None
+
+    def _try_again(self, batch: Sequence[Job], *, may_have_landed: bool, tries: int) -> Exception | None:
+        """On a new connection. `may_have_landed`: the old one broke in the commit."""
+        for job in batch:
+            job.error = unknown_outcome_error() if may_have_landed and not job.tells_landing else None
+        error = self._try([job for job in batch if job.error is None], tries=tries, may_be_stored=True)
+        return unknown_outcome_error() if error is not None and may_have_landed else error
+
+    def _run_in_transaction(self, batch: Sequence[Job], *, may_be_stored: bool) -> None:
+        connection = self._connection.open()
+        with connection.begin():
+            jobs = self._begin(batch)
+            if may_be_stored:
+                jobs = [job for job in jobs if not job.has_landed(connection)]
+            _run_all(connection, jobs, may_fail=len(batch) == 1)
+            if self._file:
+                self._file.require_place()
+            self._is_committing = True
+
+    def _begin(self, batch: Sequence[Job]) -> list[Job]:
+        """Those that nobody withdrew; from now on nobody can."""
+        with self._lock:
+            jobs = [job for job in batch if not job.is_withdrawn]
+            for job in jobs:
+                job.has_begun = True
+        return jobs
+
+
+def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> None:
+    """`may_fail`: the transaction, by a job's own error."""
+    for is_one_way, alike in groupby(jobs, lambda job: job.kind.is_one_way):
+        with open_batch(connection) if is_one_way else nullcontext():
+            for job in alike:
+                if is_one_way or may_fail:
+                    job.run(connection)
+                else:
+                    _run_apart(connection, job)
+
+
+def _run_apart(connection: Connection, job: Job) -> None:
+    """Runs the job so that its own failure takes back nothing but what it did itself."""
+    try:
+        with connection.begin_nested():
+            job.run(connection)
+    except Exception as error:
+        if explain(error, is_writing=True):
+            raise
+        job.error = error
+
+
+_READ_BATCH = 8
+"""Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
+_MOST_READS = 8192
+
+
+class Readers:
+    """A few threads that read, each with a connection of its own, which refuses everything else.
+
+    Apart from anyio's pool of threads, which serves files too.
+    """
+
+    def __init__(self, engine: Engine, file: DatabaseFile | None, *, seconds: float, threads: int = 3) -> None:
+        """`file` is SQLite's; `seconds` is how long anybody waits for a read."""
+        self._seconds = seconds
+        self.outage = Outage("read", file)
+        self._jobs = JobQueue(most=_MOST_READS)
+        self._connections = [ThreadConnection(engine, seconds=seconds) for _ in range(threads)]
+        self._threads = [
+            start_thread(self._work, connection, name=f"store-reader-{n}")
+            for n, connection in enumerate(self._connections)
+        ]
+
+    def put(self, job: Job) -> None:
+        """Raises StoreUnavailable when too much waits already, RuntimeError after `close`."""
+        if self._jobs.is_full:
+            raise unavailable_error()
+        self._jobs.put(job)
+
+    def give_up(self, _: Job) -> StoreUnavailable:
+        """What to tell who waited too long for a job; ends the calls that have run for too long."""
+        for connection in self._connections:
+            connection.cut_if_overdue()
+        self.outage.note_failure(f"no answer within {self._seconds:g} s")
+        return unavailable_error()
+
+    def close(self) -> None:
+        """As the writer's."""
+        self._jobs.close()
+        join_threads(self._threads, lambda: self._jobs.length)
+
+    def _work(self, connection: ThreadConnection) -> None:
+        while batch := self._jobs.take(_READ_BATCH):
+            for job in batch:
+                self._read(job, connection)
+            settle(batch)
+        connection.close()
+
+    def _read(self, job: Job, held: ThreadConnection) -> None:
+        """Runs one job. A broken connection is replaced and the read repeated."""
+        for is_last in (False, True):
+            if job.future is not None and job.future.done():  # nobody waits any more
+                return
+            held.began = time.monotonic()
+            try:
+                job.run(held.open())
+                self.outage.note_success()
+                return
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+                is_worth_it = not is_last and may_repeat(error, held.driver)
+                held.close()
+                if not is_worth_it:
+                    job.error = self.outage.report(error) or error
+                    return
+            finally:
+                held.began = None

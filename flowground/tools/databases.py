@@ -1,0 +1,320 @@
+"""Databases that flows may ask, by the names of config.yaml. A query reads and never writes: the database sees to it.
+
+A query of PostgreSQL has a clean connection to itself and a transaction that is rolled back, in a thread; one of a
+SQLite file has a child process to itself, which is killed when its time is over.
+
+A query of PostgreSQL: in a read-only transaction, as a cursor, which takes one SELECT and nothing else.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from threading import Lock
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
+
+from flowground.core.caller import WHOSE
+from flowground.core.errors import RunError
+from flowground.core.processes import ChildProcess, PersonTurns, make_environment
+from flowground.core.values import LONGEST, Record
+from flowground.core.words import suggest
+from flowground.tools.settings import DatabaseSettings, Parameter, SqlParts, check_rows, list_values
+
+_LONGEST_ROW = 500_000
+_BATCH = 50
+_CONNECT_SECONDS = 5
+_KEPT = 2
+"""Connections of a database that stay open between queries."""
+_KEEP_SECONDS = 300
+"""An older one is opened anew."""
+_BEGIN = """
+SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout', %(time)s, true),
+    rolsuper
+    OR pg_has_role(oid, 'pg_read_server_files', 'member')
+    OR pg_has_role(oid, 'pg_write_server_files', 'member')
+    OR pg_has_role(oid, 'pg_execute_server_program', 'member')
+FROM pg_roles WHERE rolname = current_user
+"""
+"""A user of these roles reads files of the server by a SELECT, which no read-only transaction forbids."""
+_ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "row" FROM (\n{query}\n) "query") "rows"'
+"""As JSON, a long row cut by the database: it would come whole, however long."""
+
+
+class PostgresConnections:
+    """Of one database: `_KEPT` of them stay open for the next query, which finds nothing of the one before.
+
+    `url` has the password. Nothing is opened before the first query.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+        self._lock = Lock()
+
+    def connect(self) -> Connection:
+        """One that nobody else has. Raises ImportError where the driver is missing."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make_engine()
+        return self._engine.connect()
+
+    def close(self) -> None:
+        """Closes those that are kept."""
+        if self._engine:
+            self._engine.dispose()
+
+    def _make_engine(self) -> Engine:
+        parsed = make_url(self._url).set(drivername="postgresql+psycopg")
+        options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground", "prepare_threshold": None}
+        kept = {"pool_size": _KEPT, "max_overflow": -1, "pool_recycle": _KEEP_SECONDS}
+        engine = create_engine(parsed, hide_parameters=True, connect_args=options, pool_reset_on_return=None, **kept)
+        event.listen(engine, "reset", _clear)
+        event.listen(engine, "checkout", _check)
+        return engine
+
+
+def _clear(connection: Any, *_: Any) -> None:
+    """What a query leaves beyond its transaction goes: locks, settings, whatever a function of the database did."""
+    connection.rollback()
+    connection.autocommit = True
+    connection.execute("DISCARD ALL")
+    connection.autocommit = False
+
+
+def _check(connection: Any, record: Any, _: Any) -> None:
+    """One that was kept answers within `_CONNECT_SECONDS`; else DisconnectionError has the pool open another one.
+
+    A wait without an end could not be given up: nobody knows yet for which query it is.
+    """
+    if not record.info.get("is_kept"):  # it was opened just now
+        record.info["is_kept"] = True
+        return
+    line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
+    try:
+        line.send_query(b"")
+        line.flush()
+        with DefaultSelector() as ready:
+            ready.register(line.socket, EVENT_READ)
+            while ready.select(max(0.0, end - time.monotonic())):
+                line.consume_input()
+                while not line.is_busy():
+                    if line.get_result() is None:
+                        return
+    except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+        raise DisconnectionError from None
+    raise DisconnectionError
+
+
+@contextmanager
+def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
+    """A cursor of the server's. Where it cannot be closed, the connection is."""
+    cursor = driver.cursor(name)
+    try:
+        yield cursor
+    finally:
+        try:
+            cursor.close()
+        except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+            driver.close()
+            cursor.close()
+
+
+class PostgresQuery:
+    """Asked once, in a thread, by one of the connections; `abort` ends it from another thread."""
+
+    def __init__(self, connections: PostgresConnections, parts: SqlParts, rows: int, seconds: float) -> None:
+        self._parts, self._rows, self._seconds = parts, rows, seconds
+        self._connections = connections
+        self._connection: Any = None
+        self._is_aborted = False
+        self._lock = Lock()
+
+    def run(self) -> Sequence[Record]:
+        """The rows. Raises RunError."""
+        try:
+            with self._connections.connect() as connection:
+                connection.execution_options(postgresql_readonly=True)
+                try:
+                    return self._ask(connection)
+                finally:
+                    self._let_go(connection)
+        except RunError:
+            raise
+        except ImportError:
+            raise RunError('PostgreSQL needs its driver: pip install "psycopg[binary]~=3.3.0".') from None
+        except Exception as error:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+            raise RunError(self._explain(error)) from None
+
+    def abort(self) -> None:
+        """Ends it soon; harmless when it is over."""
+        with self._lock:
+            self._is_aborted = True
+            if self._connection is not None:
+                with suppress(Exception):  # it may have ended meanwhile
+                    self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
+
+    def _let_go(self, connection: Connection) -> None:
+        """From now on it is not cancelled; one that was is not kept, since the server may be late to cancel it."""
+        with self._lock:
+            is_lost = self._connection is not None and self._connection.closed
+            self._connection = None
+            if self._is_aborted or is_lost:
+                connection.invalidate()
+
+    def _ask(self, connection: Connection) -> Sequence[Record]:
+        limits = {"time": f"{max(1, int(self._seconds * 1000))}ms"}
+        *_, is_mighty = connection.exec_driver_sql(_BEGIN, limits).one()
+        if is_mighty:
+            raise RunError(
+                "The database's user may read files of its server, so no flow is let in.",
+                hint="Name a user in `databases:` of config.yaml that may only read its tables.",
+            )
+        driver = connection.connection.driver_connection
+        assert driver is not None  # noqa: S101 - it just answered
+        with self._lock:
+            if self._is_aborted:
+                raise RunError("The query was given up before it was asked.")
+            self._connection = driver
+        values = {"nothing": "", **list_values(self._parts)}
+        sql = "".join(
+            f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
+        )
+        # Alone first, which is not run: what is one SELECT by itself cannot leave the brackets around it below.
+        with _open_cursor(driver, "alone") as cursor:
+            cursor.execute(sql, values)
+        rows: list[Record] = []
+        size = 0
+        with _open_cursor(driver, "rows") as cursor:
+            cursor.itersize = _BATCH
+            cursor.execute(_ROWS.format(most=_LONGEST_ROW, query=sql), values)
+            for (row,) in cursor:
+                if len(row) >= _LONGEST_ROW:
+                    raise RunError(f"A row has more than {_LONGEST_ROW:,} characters: ask for fewer columns.")
+                size += len(row)
+                check_rows(len(rows) + 1, self._rows, size)
+                rows.append(orjson.loads(row))
+        return rows
+
+    def _explain(self, error: Exception) -> str:
+        cause: Any = getattr(error, "orig", None) or error
+        state = getattr(cause, "sqlstate", None)
+        if state == "57014":
+            return f"The query took longer than {self._seconds:g} seconds."
+        said = getattr(getattr(cause, "diag", None), "message_primary", None)
+        if said is None:
+            return "The database does not answer, or cannot take the query."
+        return f"The database refused the query: {said}."
+
+
+__all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
+
+_SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
+_LONGEST_LINE = 8 * LONGEST
+"""Bytes of all rows as JSON."""
+_AT_ONCE = 8
+"""Queries of a process; of others people have their turns."""
+_GRACE = 2.0
+"""Seconds that a database has beyond its own limit to say that it was reached."""
+
+
+class Databases:
+    """Lives on one event loop; opens nothing before the first query."""
+
+    def __init__(self, entries: Mapping[str, DatabaseSettings]) -> None:
+        self._entries = entries
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-query")
+        self._turns = PersonTurns([None] * _AT_ONCE)
+        self._running: set[PostgresQuery] = set()
+        urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
+        self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
+        self._children: list[ChildProcess] = []
+        """Those that wait for the next query of a SQLite file."""
+
+    async def ask(self, name: str, parts: SqlParts) -> Sequence[Record]:
+        """The rows of a query. Cancelling it ends the query too. Raises RunError."""
+        entry = self._entries.get(name)
+        if entry is None:
+            nearest = suggest(name, self._entries, otherwise=".")
+            raise RunError(f"There is no database `{name}`{nearest}", hint="`databases:` in config.yaml names them.")
+        if not "".join(part for part in parts if isinstance(part, str)).strip():
+            raise RunError("The query is empty.")
+        async with self._turns.take(WHOSE.get()):
+            try:
+                async with asyncio.timeout(entry.seconds + _GRACE):
+                    if entry.file is None:
+                        query = PostgresQuery(self._connections[name], parts, entry.rows, entry.seconds)
+                        return await self._ask_postgresql(query)
+                    return await self._ask_sqlite(entry.file, parts, entry)
+            except TimeoutError:
+                raise RunError(f"The query took longer than {entry.seconds:g} seconds.") from None
+
+    async def _ask_postgresql(self, query: PostgresQuery) -> Sequence[Record]:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, query.run)
+        self._running.add(query)
+        try:
+            return await asyncio.shield(work)
+        finally:
+            self._running.discard(query)
+            if not work.done():
+                work.add_done_callback(_forget)
+                await asyncio.shield(asyncio.to_thread(query.abort))
+
+    async def _ask_sqlite(self, file: Path, parts: SqlParts, entry: DatabaseSettings) -> Sequence[Record]:
+        sql = "".join(f":{part.name}" if isinstance(part, Parameter) else part for part in parts)
+        asked = {"file": str(file), "sql": sql, "values": list_values(parts), "rows": entry.rows, "size": LONGEST}
+        child, answer = await self._take_child(), None
+        try:
+            await child.send(asked | {"seconds": entry.seconds})
+            answer = await child.receive()
+        except (EOFError, ValueError):
+            raise RunError("The database refused the query: its reader failed.") from None
+        finally:
+            if answer is None:
+                await child.kill()
+            else:
+                self._children.append(child)
+        if isinstance(answer, str):
+            raise RunError(_explain(answer, entry.seconds))
+        rows: list[Record] = answer["rows"]
+        check_rows(len(rows), entry.rows, answer["size"])
+        return rows
+
+    async def _take_child(self) -> ChildProcess:
+        """One that no other query has."""
+        while self._children:
+            child = self._children.pop()
+            if child.is_alive:
+                return child
+            await child.kill()
+        return await ChildProcess.start(*_SQLITE, environment=make_environment(), longest_line=_LONGEST_LINE)
+
+    async def close(self) -> None:
+        """Ends what runs."""
+        await asyncio.gather(*(asyncio.to_thread(query.abort) for query in self._running))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
+        while self._children:
+            await self._children.pop().kill()
+
+
+def _explain(error: str, seconds: float) -> str:
+    """Why SQLite gives no rows, in words for people."""
+    if "interrupted" in error:
+        return f"The query took longer than {seconds:g} seconds."
+    if "not authorized" in error or "prohibited" in error or "authorization" in error:
+        return "A query only reads tables of its database: this one wants something else."
+    return f"The database refused the query: {error.rstrip('.')}."
+
+
+def _forget(work: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it any more."""
+    if not work.cancelled():
+        work.exception()

@@ -1,0 +1,192 @@
+"""Python functions of the operator's that flows may call, by the modules that `functions:` of config.yaml names.
+
+Nothing of a flow file is ever run as Python: it names a function that is there, whose signature says its arguments and
+whose docstring says what it does. A function runs in this process with all its rights; one that is no coroutine runs in
+a thread of this package's.
+"""
+
+import asyncio
+import importlib
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from flowground.core.errors import ConfigError, RunError
+from flowground.core.words import suggest
+from flowground.core.yaml_file import ConfigSection, check_pattern
+
+_Module = Annotated[
+    str, check_pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", "must be names of modules, like ours.orders")
+]
+_SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_log = logging.getLogger(__name__)
+_MOST_LEFT = 64
+"""Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
+_SHOWN = 300
+
+
+class FunctionSettings(ConfigSection):
+    """Functions of the operator's own."""
+
+    modules: tuple[_Module, ...] = Field(
+        (),
+        description="Modules, installed or beside this file, whose public functions the Python Functions of flows may "
+        "call, as `module.function`. They are imported at the start and run in this process, with all its rights.",
+    )
+    seconds: float = Field(30, gt=0, le=600, description="Longest call of a function.")
+
+
+class NoTool(Exception):
+    """Why a function cannot be called by flows, as the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSignature:
+    """`arguments` validates them; `parameters` is their JSON Schema, an object."""
+
+    description: str
+    arguments: type[BaseModel]
+    parameters: Mapping[str, Any]
+
+
+def read_signature(function: Callable[..., Any]) -> ToolSignature:
+    """What a model is told of it. Raises NoTool."""
+    doc = inspect.getdoc(function) or ""
+    said = dict(_SAID.findall(doc))
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        fields: dict[str, Any] = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in _PLAIN or name.startswith("_"):
+                raise NoTool(f"has an argument that has no plain name: `{parameter}`")
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (hints.get(name, str), Field(default, description=said.get(name)))
+        arguments = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        schema = arguments.model_json_schema()
+    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+        raise NoTool(f"has arguments that no JSON describes: {str(error).splitlines()[0]}") from None
+    description = " ".join(doc.split("\n\n")[0].split())
+    parameters = {"type": "object", "required": [], **schema, "additionalProperties": False}
+    return ToolSignature(description, arguments, {key: part for key, part in parameters.items() if key != "title"})
+
+
+__all__ = ["FunctionSettings", "Functions", "OwnFunction"]
+
+_AT_ONCE = 8
+"""Functions in threads at once; more wait their turn, and that counts in their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFunction:
+    """`name` is `module.function`; `call` gives its result as JSON values, and raises RunError."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    call: Callable[[Mapping[str, Any]], Any]
+
+
+class Functions:
+    """Imports the modules of the settings, of which some may lie in `root`. Raises ConfigError."""
+
+    def __init__(self, settings: FunctionSettings, root: Path) -> None:
+        self._seconds = settings.seconds
+        self._threads = ThreadPoolExecutor(_AT_ONCE + _MOST_LEFT, thread_name_prefix="flowground-function")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._left: set[Future[Any]] = set()
+        if settings.modules and str(root) not in sys.path:
+            sys.path.append(str(root))
+        self._known = {one.name: one for name in settings.modules for one in self._read_module(name)}
+
+    def find(self, name: str) -> OwnFunction:
+        """The function. Raises RunError."""
+        if found := self._known.get(name):
+            return found
+        nearest = suggest(name, self._known, otherwise=".")
+        hint = "Public functions of the modules in `functions.modules` of config.yaml can be called."
+        raise RunError(f"There is no function `{name}`{nearest}", hint=hint)
+
+    def close(self) -> None:
+        """Begins no more; what runs in threads cannot be ended."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read_module(self, name: str) -> Iterator[OwnFunction]:
+        for own, function in _list_functions(_load(name)):
+            full = f"{name}.{own}"
+            try:
+                signature = read_signature(function)
+            except NoTool as why:
+                raise ConfigError(f"functions.modules: `{full}` {why}; a name with `_` before it is left out") from None
+            call = partial(self._call, full, function, signature)
+            yield OwnFunction(full, signature.description, signature.parameters, call)
+
+    async def _call(
+        self, name: str, function: Callable[..., Any], signature: ToolSignature, given: Mapping[str, Any]
+    ) -> Any:
+        try:
+            checked = signature.arguments.model_validate(dict(given))
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, detail["loc"]))
+            raise RunError(f"`{where}` of `{name}` does not fit: {detail['msg']}.") from None
+        arguments = {key: getattr(checked, key) for key in type(checked).model_fields}
+        try:
+            async with asyncio.timeout(self._seconds):
+                if inspect.iscoroutinefunction(function):
+                    result = await function(**arguments)
+                else:
+                    result = await self._run_in_thread(name, partial(function, **arguments))
+                return to_jsonable_python(result)
+        except TimeoutError:
+            raise RunError(f"`{name}` took longer than {self._seconds:g} seconds.") from None
+        except PydanticSerializationError:
+            raise RunError(f"`{name}` gives what no JSON can hold.") from None
+        except RunError:
+            raise
+        except ValueError as error:  # how a function says that it was asked for what cannot be
+            raise RunError(f"`{name}` refuses: {str(error)[:_SHOWN]}") from None
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever the operator's code raises; the server goes on
+            _log.exception("the function %s failed", name)
+            raise RunError(f"`{name}` failed.", hint="The log says why.") from None
+
+    async def _run_in_thread(self, name: str, function: Callable[[], Any]) -> Any:
+        async with self._turns:
+            if len(self._left) >= _MOST_LEFT:
+                raise RunError("Too many Python functions have not returned.", hint="The log names them.")
+            running = self._threads.submit(function)
+            try:
+                return await asyncio.wrap_future(running)
+            finally:
+                if not running.done():  # nobody waits any more
+                    self._left.add(running)
+                    running.add_done_callback(self._left.discard)
+                    says = "the function %s has not returned and keeps a thread, one of %s"
+                    _log.warning(says, name, len(self._left))
+
+
+def _load(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        says = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"functions.modules: `{name}` cannot be imported: {says}") from error
+
+
+def _list_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """What the module itself defines, without an underscore before its name."""
+    for name, value in vars(module).items():
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            yield name, value

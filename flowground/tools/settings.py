@@ -1,0 +1,309 @@
+"""`outgoing:` of config.yaml: how calls leave this process, which hosts tools of flows may ask, and which addresses.
+
+`databases:` of config.yaml: which databases flows may ask; and what one query is, and may give.
+
+`mcp_servers:` of config.yaml: programs and addresses whose tools flows may use.
+"""
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from flowground.core.errors import RunError
+from flowground.core.values import LONGEST
+from flowground.core.words import list_names
+from flowground.core.yaml_file import ConfigSection, check_http_address, check_pattern
+from flowground.providers.egress import EgressSettings
+
+_ENTRY = re.compile(r"(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_USUAL_PORTS = {80, 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "5f00::/16", "192.88.99.0/24")))
+"""Networks that are nobody's on the Internet and that Python calls global: site-local ones, documentation, relays."""
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def explain_entry(entry: str) -> str | None:
+    """What is wrong with an entry of a list of hosts; None where nothing is."""
+    found = _ENTRY.fullmatch(entry.lower())
+    if found and int(found[2] or 1) in range(1, 65_536):
+        return None
+    return (
+        "a host is written api.example.com, api.example.com:8443, or *.example.com for all below it; `*` is every one"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """A list of hosts, as `explain_entry` says. One without a port means ports 80 and 443."""
+
+    entries: tuple[str, ...]
+
+    def allow(self, host: str, port: int) -> bool:
+        """Whether this host, in lower case, may be asked at this port."""
+        return any(_match(entry.lower(), host, port) for entry in self.entries)
+
+    def __str__(self) -> str:
+        return list_names(self.entries)
+
+
+def _match(entry: str, host: str, port: int) -> bool:
+    found = _ENTRY.fullmatch(entry)
+    if found is None or (port != int(found[2]) if found[2] else port not in _USUAL_PORTS):
+        return False
+    name = found[1].strip("[]")
+    return name in ("*", host) or (name.startswith("*.") and host.endswith(name[1:]))
+
+
+def choose_addresses(found: Iterable[str], private: Iterable[IPNetwork]) -> list[str]:
+    """Those of a host's addresses that may be asked: public ones, and those of the networks in `private`."""
+    networks = tuple(private)
+    return [text for text in found if _is_open(ipaddress.ip_address(text.partition("%")[0]), networks)]
+
+
+def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
+    inner = _find_inner(address)
+    if any(one in network for one in (address, inner) for network in private if one.version == network.version):
+        return True
+    if any(one in network for one in (address, inner) for network in _SPECIAL):
+        return False
+    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in (address, inner))
+
+
+def _find_inner(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 one leads to; itself where it leads to none."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo or address
+
+
+def _check_host(entry: str) -> str:
+    if wrong := explain_entry(entry):
+        raise ValueError(wrong)
+    return entry
+
+
+class OutgoingSettings(ConfigSection):
+    """Calls of this process to other servers."""
+
+    proxy: SecretStr | None = Field(
+        None,
+        description="Proxy for calls to models and by tools, `http://proxy.example.com:3128`; `${env:NAME}` keeps a "
+        "password out of the file. Left out: the environment's (`HTTPS_PROXY`, …). Never for loopback.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that are trusted beside the usual ones, for models and tools."
+    )
+    hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
+        (),
+        description="Hosts that tools of flows may ask: `api.example.com`, `*.example.com`, `api.example.com:8443`. "
+        "Empty: every public one. Through a proxy only those that are named.",
+    )
+    private_networks: tuple[str, ...] = Field(
+        (),
+        description="Addresses and networks that are not public and that tools may reach all the same, like "
+        "10.1.0.0/16 or 127.0.0.1.",
+    )
+    seconds: float = Field(30, gt=0, le=600, description="Longest call of a tool, redirects and answer included.")
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must look like http://proxy.example.com:3128")
+        return value
+
+    @field_validator("private_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return require_networks(value, like="127.0.0.1 or 10.1.0.0/16")
+
+    @property
+    def egress(self) -> EgressSettings:
+        """How calls leave this process."""
+        return EgressSettings(self.proxy.get_secret_value() if self.proxy else None, self.ca_file)
+
+    @property
+    def allowed(self) -> Hosts:
+        """The hosts of the list; every one where it is empty."""
+        return Hosts(self.hosts or ("*",))
+
+    @property
+    def networks(self) -> tuple[IPNetwork, ...]:
+        return tuple(ipaddress.ip_network(text, strict=False) for text in self.private_networks)
+
+    def find_bar(self, address: str) -> str | None:
+        """Why tools may not ask this address, in a sentence; None where only a call can tell, as for most names."""
+        with suppress(ValueError):
+            url = urlsplit(address)
+            host = url.hostname or ""
+            if not host or "{" in url.netloc:
+                return None
+            if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
+                return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
+            if self.egress.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
+                # The proxy resolves the name, and no address is looked at here.
+                return None if self.hosts else "Through a proxy only hosts are asked that `outgoing.hosts` names."
+            if not choose_addresses(["127.0.0.1" if host == "localhost" else host], self.networks):
+                return f"`{host}` is not public, and `outgoing.private_networks` of config.yaml does not name it."
+        return None
+
+    def find_mistakes(self, root: Path) -> Iterator[tuple[tuple[str, str], str]]:
+        """A `ca_file`, counted from `root`, without certificates, as its place and a sentence."""
+        if not self.ca_file:
+            return
+        try:
+            ssl.create_default_context(cafile=root / self.ca_file)
+        except OSError:  # as an SSLError is
+            yield ("outgoing", "ca_file"), "is no file of certificates in PEM"
+
+    def count_paths_from(self, root: Path) -> "OutgoingSettings":
+        """The same settings with relative paths counted from `root`, the config file's folder."""
+        return self.model_copy(update={"ca_file": root / self.ca_file}) if self.ca_file else self
+
+
+def require_networks(value: tuple[str, ...], *, like: str) -> tuple[str, ...]:
+    """The addresses and networks as they are. Raises ValueError, with examples, where one is neither."""
+    for text in value:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"must be addresses or networks, like {like}") from None
+    return value
+
+
+_FILE = "sqlite:///"
+
+
+class DatabaseSettings(ConfigSection):
+    """One database that flows may ask, read-only."""
+
+    url: SecretStr = Field(
+        description="`sqlite:///FILE`, or `postgresql://name:${env:PASSWORD}@host/database` of a user who may only "
+        "read; PostgreSQL needs the driver named above."
+    )
+    rows: int = Field(200, ge=1, le=20_000, description="Most rows that one query gives; more fail.")
+    seconds: float = Field(10, gt=0, le=600, description="Longest query.")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if not re.match(r"(sqlite:///.|postgresql(\+psycopg)?://.)", text):
+            raise ValueError("must look like sqlite:///data/orders.db or postgresql://name@host/database")
+        return value
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for a server."""
+        text = self.url.get_secret_value()
+        return Path(text.removeprefix(_FILE)) if text.startswith(_FILE) else None
+
+    def count_paths_from(self, root: Path) -> "DatabaseSettings":
+        """The same settings with a relative path counted from `root`, the config file's folder."""
+        return self if self.file is None else self.model_copy(update={"url": SecretStr(f"{_FILE}{root / self.file}")})
+
+    def is_at(self, url: str) -> bool:
+        """Whether that is the same database, as far as addresses tell."""
+        if self.file is not None:
+            return url.startswith(_FILE) and Path(url.removeprefix(_FILE)).resolve() == self.file.resolve()
+        own, other = urlsplit(self.url.get_secret_value()), urlsplit(url)
+        return other.scheme.startswith("postgresql") and all(
+            (one.hostname or "localhost", one.port or 5432, one.path)
+            == (other.hostname or "localhost", other.port or 5432, other.path)
+            for one in (own,)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value in a query's text, which goes to the database beside it: whatever it holds, it stays a value."""
+
+    name: str
+    value: str | int | float
+
+
+SqlParts = Sequence[str | Parameter]
+
+
+def list_values(parts: SqlParts) -> dict[str, str | int | float]:
+    """Values of a query, by name."""
+    return {part.name: part.value for part in parts if isinstance(part, Parameter)}
+
+
+def check_rows(count: int, most: int, size: int) -> None:
+    """Raises RunError for more rows than `most`, and for more bytes than a value may have."""
+    if count > most:
+        raise RunError(f"The query gives more than {most:,} rows: narrow it, or add a LIMIT.")
+    if size > LONGEST:
+        raise RunError(f"The rows have more than {LONGEST:,} bytes: ask for fewer rows or columns.")
+
+
+class McpServerEntry(ConfigSection):
+    """One MCP server: a program of this computer (`command`), or one that answers elsewhere (`url`)."""
+
+    command: tuple[str, ...] = Field(
+        (),
+        description="Program and arguments, as they are: no shell reads them. It runs while this process does, with "
+        "the rights of this process.",
+    )
+    environment: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Its environment variables, beside HOME, LOGNAME, PATH, SHELL, TERM and USER: no others are handed "
+        "on. Values may hold `${env:NAME}`.",
+    )
+    folder: Path = Field(Path(), description="Where the program runs; the config file's folder when left out.")
+    url: Annotated[str, check_http_address("https://tools.example.com/mcp")] | None = Field(
+        None, description="Address of a server that speaks streamable HTTP, in place of `command`."
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Sent to `url` with each request; values may hold `${env:NAME}`."
+    )
+    tools: tuple[str, ...] = Field(
+        (), description="Tools of the server that flows may name. Empty: each one that it has."
+    )
+    connect_seconds: float = Field(
+        30, gt=0, le=600, description="Longest time until it is started, has answered and has named its tools."
+    )
+    call_seconds: float = Field(
+        60,
+        gt=0,
+        le=3_600,
+        description="Longest call of a tool. Each sign of progress begins it anew, ten times that for all of it.",
+    )
+
+    @model_validator(mode="after")
+    def _check_egress(self) -> "McpServerEntry":
+        if bool(self.command) == bool(self.url):
+            raise ValueError("has either a `command` or a `url`")
+        if self.command and (not self.command[0] or self.headers):
+            raise ValueError("`headers` belong to a `url`" if self.headers else "`command` begins with a program")
+        if self.url and self.environment:
+            raise ValueError("`environment` belongs to a `command`")
+        return self
+
+    def count_paths_from(self, root: Path) -> "McpServerEntry":
+        """The same entry with its folder counted from `root`, the config file's."""
+        return self.model_copy(update={"folder": root / self.folder})
+
+    def list_secrets(self) -> tuple[str, ...]:
+        """What no log shows."""
+        return tuple(value.get_secret_value() for value in (*self.environment.values(), *self.headers.values()))
+
+
+ServerName = Annotated[str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 to 40 of a–z, A–Z, 0–9, _ and -")]
+McpServerEntries = dict[ServerName, McpServerEntry]
+"""By the name that flows call it by."""

@@ -1,0 +1,575 @@
+"""One turn that is being taken, told to every socket that shows its conversation. A piece is encoded once for all.
+
+How far a socket is stands in one number, the last event that it was told: one that comes late, or reads slowly, gets
+the rest in one piece.
+
+Runs of other processes whose conversations are shown here: what they kept is looked at, and told to every socket.
+
+One look is for all of them, however many sockets show them, and there is none while nothing is followed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Protocol, assert_never
+
+from flowground.app.live_turns import LiveTurn, NumberedEvent
+from flowground.app.runtime import Runtime
+from flowground.core.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited, keep_passages
+from flowground.core.errors import (
+    EndedByAdmin,
+    FlowgroundError,
+    InvalidRequest,
+    RunStopped,
+    ShuttingDown,
+    StoreUnavailable,
+)
+from flowground.core.events import (
+    ActionEvent,
+    ActionLog,
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.core.messages import join_surrogates
+from flowground.store.runs import conversations, progress
+from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.ui.conversation.messages import (
+    Visibility,
+    encode,
+    read_answers,
+    read_question,
+    write_actions,
+    write_failure,
+    write_message,
+    write_messages,
+)
+
+_PAUSE = 0.1
+"""Seconds between two pieces of a growing text; the first one comes at once."""
+
+
+class Viewer(Protocol):
+    """A socket that shows the conversation."""
+
+    @property
+    def sees_inside(self) -> bool:
+        """Whether it is told steps and failures whole."""
+
+    @property
+    def sight(self) -> Visibility:
+        """What it is told of what models do."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it reads more slowly than it is told."""
+
+    def put(self, frame: str) -> None:
+        """Sends a frame."""
+
+    def name_turn(self, turn: LiveTurn) -> str | None:
+        """What its page called the message, where that page said it."""
+
+    def tell_waiting(self, turn: LiveTurn) -> None:
+        """The turn waits for its place among the process's runs."""
+
+    def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
+        """The turn has its end before it began."""
+
+    def hold(self, turn: LiveTurn) -> None:
+        """Nothing of the turn is stored."""
+
+    def note_end(self, turn: LiveTurn | None) -> None:
+        """It was told how the turn ended; None: that of another process."""
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """`number`: the last event that a socket was told. `waits`, `knows`: it was told that it waits, that it began."""
+
+    number: int = 0
+    waits: bool = False
+    knows: bool = False
+
+
+class TurnBroadcast:
+    """Of one turn, on its loop. `forget` is called with it once the turn has its end, or nobody listens any more.
+
+    A socket that reads more slowly than it is told is told nothing until all that waits was sent, the end neither.
+    """
+
+    def __init__(self, turn: LiveTurn, *, forget: "Callable[[TurnBroadcast], None]") -> None:
+        self.turn = turn
+        self._forget = forget
+        self._viewers: dict[Viewer, _Cursor] = {}
+        self._number = 0
+        self._started: TurnStarted | None = None
+        self._texts: dict[str, str] = {}
+        self._passages: dict[int, NumberedPassage] = {}
+        self._is_waiting = False
+        self.is_over = False
+        """Whether the turn has its end."""
+        self._error: FlowgroundError | None = None
+        self._ends: dict[Visibility, str] = {}
+        """How the end is told to who sees so much."""
+        self._actions = ActionLog()
+        self._acted: dict[int, None] = {}
+        """Numbers of those that the last events were about."""
+        self._step = ""
+        self._states: dict[str, str] = {}
+        """What became of each component so far: "running", or how it came to its end."""
+        self._called: Counter[str] = Counter()
+        """Calls of each tool that have no end yet."""
+        self._progress: ModelProgress | None = None
+        self._task = asyncio.create_task(self._tell())
+
+    def join(self, viewer: Viewer, *, after: int = 0) -> None:
+        """From now on it is told. `after` is the last event that its page had of this run."""
+        self._viewers[viewer] = _Cursor(after)
+        self.tell_rest(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """The turn goes on; a second call does nothing."""
+        if self._viewers.pop(viewer, None) and not self._viewers:
+            self._forget(self)
+            self._task.cancel()
+
+    def tell_rest(self, viewer: Viewer) -> None:
+        """Tells it what it was not told yet, in one piece."""
+        told = self._viewers.get(viewer)
+        if told is None or viewer.is_full:
+            return
+        if self._started is None:
+            self._tell_waiting(viewer, told)
+            return
+        if told.number > self._number:
+            told.number = 0  # there is no such event yet: it is told everything
+        if not told.knows:
+            self._tell_begin(viewer, told)
+        elif told.number < self._number and self._actions.found:
+            viewer.put(self._write_actions(self._actions.found, viewer.sight))
+        if told.number < self._number:
+            if sources := self._write_sources():
+                viewer.put(sources)
+            offsets = self.turn.measure_texts(told.number)
+            parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
+            if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
+                viewer.put(frame)
+            told.number = self._number
+        if self.is_over:
+            self._tell_end(viewer)
+
+    def _tell_begin(self, viewer: Viewer, told: _Cursor) -> None:
+        self._announce(viewer, told)
+        if self._states and viewer.sees_inside:
+            viewer.put(self._write_step(self._states))
+        if self._actions.found:
+            viewer.put(self._write_actions(self._actions.found, viewer.sight))
+        if self._progress and not self._texts:
+            viewer.put(self._write_progress())
+
+    def _tell_waiting(self, viewer: Viewer, told: _Cursor) -> None:
+        if self._is_waiting and not told.waits:
+            told.waits = True
+            viewer.tell_waiting(self.turn)
+
+    async def _tell(self) -> None:
+        error: FlowgroundError | None = None
+        await asyncio.sleep(0)  # by then it is admitted, where it need not wait
+        if self.turn.is_waiting and not self.turn.is_done:
+            self._is_waiting = True
+            for viewer in self._viewers:
+                self.tell_rest(viewer)
+        try:
+            async with aclosing(self.turn.follow_batches()) as batches:
+                async for batch in batches:
+                    if self._tell_batch(batch):
+                        await asyncio.wait({self.turn.task}, timeout=_PAUSE)
+        except FlowgroundError as failure:
+            error = failure
+        await asyncio.wait({self.turn.task})  # by then the next message may be said
+        self._forget(self)
+        self._end(error)
+
+    def _tell_batch(self, batch: Sequence[NumberedEvent]) -> bool:
+        """Tells these events to all who follow; whether a text grew."""
+        before, progress, known = self._number, self._progress, len(self._passages)
+        grown: dict[str, tuple[int, str]] = {}
+        states: dict[str, str] = {}
+        self._acted = {}
+        for item in batch:
+            self._note(item.event, grown, states)
+        self._states |= states
+        self._number = batch[-1].number
+        frames = [self._write_progress()] if self._progress is not progress else []
+        if len(self._passages) > known and (sources := self._write_sources()):
+            frames.append(sources)
+        if text := self._write_texts(grown):
+            frames.append(text)
+        write_step = cache(lambda: self._write_step(states))
+        write_actions = cache(partial(self._write_actions, self._acted))
+        for viewer, told in [*self._viewers.items()]:
+            if viewer.is_full:
+                continue
+            if told.number != before or not told.knows:
+                self.tell_rest(viewer)
+                continue
+            if states and viewer.sees_inside:
+                viewer.put(write_step())
+            if self._acted:
+                viewer.put(write_actions(viewer.sight))
+            for frame in frames:
+                viewer.put(frame)
+            told.number = self._number
+        return bool(grown)
+
+    def _note(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
+        match event:
+            case Token():
+                name = event.component_id
+                before = self._texts.get(name, "")
+                at, text = grown.get(name, (len(before), ""))
+                grown[name] = at, text + event.text
+                self._texts[name] = before + event.text
+            case TurnStarted():
+                self._note_start(event)
+            case ModelProgress():
+                self._progress = event
+            case PassagesFound():
+                self._passages |= {passage.number: passage for passage in event.passages}
+            case TurnFinished():
+                pass  # the end tells what it says
+            case ComponentStarted() | ComponentFinished():
+                self._note_step(event, states)
+            case ToolCalled() | ToolReturned():
+                self._note_action(event)
+                self._note_step(event, states)
+            case ThinkingBegan() | ModelThought() | ToolWaits():
+                self._note_action(event)
+            case _:
+                assert_never(event)
+
+    def _note_action(self, event: ActionEvent) -> None:
+        if number := self._actions.add(event):
+            self._acted[number] = None
+
+    def _note_start(self, event: TurnStarted) -> None:
+        self._started, self._is_waiting = event, False
+        if not event.is_kept:
+            for viewer in self._viewers:
+                viewer.hold(self.turn)
+
+    def _note_step(
+        self, event: ComponentStarted | ComponentFinished | ToolCalled | ToolReturned, states: dict[str, str]
+    ) -> None:
+        match event:
+            case ToolCalled(is_inner=True) | ToolReturned(called=ToolCalled(is_inner=True)):
+                return  # ids of another flow
+            case ComponentStarted(component_id=name):
+                states[name] = "running"
+            case ToolCalled(tool=name):
+                self._called[name] += 1
+                states[name] = "running"
+            case ComponentFinished():
+                states[event.component_id] = event.status
+                return
+            case ToolReturned(called=ToolCalled(tool=tool, component_id=name)):
+                self._called[tool] -= 1
+                if not self._called[tool]:
+                    states[tool] = "done" if event.status == "done" else "failed"
+        self._step = self.turn.wired.display_names.get(name, name)
+
+    def _announce(self, viewer: Viewer, told: _Cursor) -> None:
+        started = self._started
+        assert started is not None  # noqa: S101 - asked by who calls
+        told.knows = True
+        if not started.is_kept:
+            viewer.hold(self.turn)
+        question = read_question(started)
+        fields: dict[str, Any] = {
+            "session": started.session_id,
+            "run": started.run_id,
+            "question": question and write_message(question, sight=viewer.sight),
+            "answers": [
+                {"id": key} | ({"name": name} if viewer.sees_inside else {}) for name, key in started.answer_ids.items()
+            ],
+            "number": max(1, told.number),
+        }
+        if name := viewer.name_turn(self.turn):
+            fields["id"] = name
+        viewer.put(encode("started", **fields))
+        told.number = max(1, told.number)
+
+    def _write_texts(self, parts: Mapping[str, tuple[int, str]]) -> str:
+        """One frame of what several answers said more; "" for nothing. `more` has all but the first."""
+        assert self._started is not None or not parts  # noqa: S101 - the first event is the start
+        if not parts or self._started is None:
+            return ""
+        ids = self._started.answer_ids
+        first, *others = [
+            {"answer": ids[name], "at": at, "text": text} | self._find_cited(name, at, text)
+            for name, (at, text) in parts.items()
+        ]
+        more = {"more": others} if others else {}
+        return encode("text", **first, **more, number=self._number)
+
+    def _write_sources(self) -> str:
+        """What was looked up so far, which stands below the first answer; "" for nothing."""
+        found = describe_passages(keep_passages("", self._passages))
+        return encode("sources", run=self._run_id, passages=found) if found else ""
+
+    def _find_cited(self, name: str, at: int, text: str) -> dict[str, Any]:
+        """The passages that a piece of an answer cites, also by a mark that began before it."""
+        if not self._passages:
+            return {}
+        before = self._texts[name][max(0, at - LONGEST_MARK) : at]
+        cited = describe_passages(find_cited(before + text, self._passages))
+        return {"citations": cited} if cited else {}
+
+    def _write_step(self, states: Mapping[str, str]) -> str:
+        """The step that began last by its name, and what became of components by their ids."""
+        return encode("step", run=self._run_id, name=self._step, states=states)
+
+    def _write_actions(self, numbers: Iterable[int], sight: Visibility) -> str:
+        """What models do, or did, by these numbers."""
+        found = (self._actions.found[number] for number in numbers)
+        return encode("actions", run=self._run_id, actions=write_actions(found, sight))
+
+    def _write_progress(self) -> str:
+        progress = self._progress
+        assert progress is not None  # noqa: S101 - asked by who calls
+        return encode(
+            "progress",
+            run=self._run_id,
+            model=progress.model,
+            received=progress.received,
+            total=progress.total,
+            seconds_left=progress.seconds_left,
+        )
+
+    @property
+    def _run_id(self) -> str:
+        return self._started.run_id if self._started else ""
+
+    def _end(self, error: FlowgroundError | None) -> None:
+        if self._started is None:
+            viewers, self._viewers = self._viewers, {}
+            why = error or InvalidRequest("Nothing was asked.")
+            if isinstance(why, RunStopped):
+                why = InvalidRequest("Stopped while it waited; nothing was sent.")
+            for viewer in viewers:
+                viewer.refuse(self.turn, why)
+                viewer.note_end(self.turn)
+            return
+        self.is_over, self._error = True, error
+        for viewer in [*self._viewers]:
+            self.tell_rest(viewer)
+
+    def _tell_end(self, viewer: Viewer) -> None:
+        sight = viewer.sight
+        if sight not in self._ends:
+            self._ends[sight] = self._write_end(self._error, sight)
+        viewer.put(self._ends[sight])
+        del self._viewers[viewer]
+        viewer.note_end(self.turn)
+
+    def _write_end(self, error: FlowgroundError | None, sight: Visibility) -> str:
+        """The answers as they are stored. A text that was told whole already is left out."""
+        assert self._started is not None  # noqa: S101 - asked by who calls
+        answers = read_answers(self.turn, self._started)
+        messages = write_messages(answers, sight=sight, running=[self._started.run_id])
+        told = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
+        for message in messages:
+            if message["text"] == told.get(message["id"]):
+                del message["text"]
+        if error is not None and messages and not isinstance(error, RunStopped | ShuttingDown):
+            named = isinstance(error, EndedByAdmin) or "error" in messages[-1]
+            if named:
+                messages[-1]["error"] = write_failure(error, sees_inside=sight.inside)
+        return encode("ended", run=self._run_id, messages=messages)
+
+
+_SECONDS = 1.0
+_MOST_RUNS = 200
+_MOST_CHARS = 1_000_000
+"""Of one look: how many runs it is about, and how many characters it reads. Those that waited longest come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSoFar:
+    """A run of another process that answers in the conversation: what it kept so far, by the id of each answer."""
+
+    run_id: str
+    texts: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _SentTexts:
+    """`chars`: of each answer, by its id. `knows`: it was told that the run goes on."""
+
+    chars: dict[str, int] = field(default_factory=dict)
+    knows: bool = False
+
+
+class FollowedRun:
+    """One of them, as `TurnBroadcast` is of a turn here. `forget` is called with it once nobody listens any more."""
+
+    def __init__(self, run: RunSoFar, session_id: str, *, forget: "Callable[[FollowedRun], None]") -> None:
+        self.run_id = run.run_id
+        self.size = 0
+        """Of what was read last, as the store counts it."""
+        self._session_id = session_id
+        self._forget = forget
+        self._viewers: dict[Viewer, _SentTexts] = {}
+        self._texts: dict[str, str] = {}
+        self._messages: Sequence[StoredMessage] | None = None
+        """How it ended."""
+        self._sent: Collection[str] = ()
+        self.take_texts(run.texts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has its end."""
+        return self._messages is not None
+
+    def join(self, viewer: Viewer) -> None:
+        """From now on it is told."""
+        self._viewers[viewer] = _SentTexts()
+        self.tell_rest(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """The run goes on; a second call does nothing."""
+        if self._viewers.pop(viewer, None) and not self._viewers:
+            self._forget(self)
+
+    def take_texts(self, texts: Mapping[str, str]) -> None:
+        """What it kept by now."""
+        for key, text in texts.items():
+            grown = text.rstrip("\ufffd")  # half a surrogate pair may stand there for now
+            if grown.startswith(self._texts.get(key, "")):
+                self._texts[key] = grown
+        self._tell_all()
+
+    def take_end(self, messages: Sequence[StoredMessage], sent: Collection[str]) -> None:
+        """It is over, and has these answers. `sent` as `write_messages` has them."""
+        self._messages, self._sent = messages, sent
+        self._forget(self)
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        for viewer in [*self._viewers]:
+            self.tell_rest(viewer)
+
+    def tell_rest(self, viewer: Viewer) -> None:
+        """Tells it what it was not told yet, in one piece."""
+        told = self._viewers.get(viewer)
+        if told is None or viewer.is_full:
+            return
+        if not told.knows:
+            told.knows = True
+            viewer.put(self._write_start())
+        grown = [key for key, text in self._texts.items() if len(text) > told.chars.get(key, 0)]
+        if grown:
+            first, *others = [self._write_part(key, told) for key in grown]
+            viewer.put(encode("text", **first, **({"more": others} if others else {}), number=1))
+        if self._messages is not None:
+            viewer.put(self._write_end(self._messages, viewer.sight))
+            del self._viewers[viewer]
+            viewer.note_end(None)
+
+    def _write_start(self) -> str:
+        """Its number, and that of every piece, says to its own process that the page has nothing of it."""
+        answers = [{"id": key} for key in self._texts]
+        fields = {"session": self._session_id, "run": self.run_id, "question": None, "answers": answers}
+        return encode("started", **fields, number=1, elsewhere=True)
+
+    def _write_part(self, key: str, told: _SentTexts) -> dict[str, Any]:
+        at, text = told.chars.get(key, 0), self._texts[key]
+        told.chars[key] = len(text)
+        return {"answer": key, "at": at, "text": text[at:]}
+
+    def _write_end(self, answers: Sequence[StoredMessage], sight: Visibility) -> str:
+        """A text that was told whole already is left out."""
+        messages = write_messages(answers, sight=sight, sent=self._sent)
+        for message in messages:
+            if message["text"] == self._texts.get(message["id"], ""):
+                del message["text"]
+        return encode("ended", run=self.run_id, messages=messages)
+
+
+class RunsElsewhere:
+    """All that this process follows, on its loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._followed: dict[str, FollowedRun] = {}
+        """Those that were looked at last at the end."""
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, run: RunSoFar, session_id: str, viewer: Viewer) -> FollowedRun:
+        """From now on the socket is told of it: by whom."""
+        found = self._followed.get(run.run_id)
+        if found is None:
+            found = self._followed[run.run_id] = FollowedRun(run, session_id, forget=self._forget)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
+        found.join(viewer)
+        return found
+
+    def stop(self) -> None:
+        """The process ends."""
+        if self._task:
+            self._task.cancel()
+
+    def _forget(self, run: FollowedRun) -> None:
+        if self._followed.get(run.run_id) is run:
+            del self._followed[run.run_id]
+
+    async def _look_on(self) -> None:
+        try:
+            while self._followed:
+                await asyncio.sleep(_SECONDS)
+                with suppress(StoreUnavailable):  # the log has it
+                    await self._look()
+        finally:
+            self._task = None
+
+    async def _look(self) -> None:
+        if not self._followed:
+            return
+        await self._runtime.interruptions.end_left_runs()
+        store, followed = self._runtime.store, [*self._followed.values()][:_MOST_RUNS]
+        sizes = {run.run_id: run.size for run in followed}
+        found = await store.read(progress.look_at_runs, sizes=sizes, most_chars=_MOST_CHARS)
+        for run in followed:
+            if run.run_id in found.grown:
+                run.size = found.grown[run.run_id].size
+                run.take_texts(found.grown[run.run_id].texts)
+            elif run.run_id not in found.running:
+                record = await store.read(progress.find_run, run_id=run.run_id)
+                said = await store.read(progress.list_answers, run=record) if record else ()
+                run.take_end(said, await self._find_sent(record, said) if record else ())
+            if self._followed.get(run.run_id) is run:
+                self._followed[run.run_id] = self._followed.pop(run.run_id)
+
+    async def _find_sent(self, run: RunRecord, answers: Sequence[StoredMessage]) -> Collection[str]:
+        """The names of the files that came with the question, which what failed may be about."""
+        if not any(answer.state == "failed" for answer in answers):
+            return ()
+        place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}
+        read = self._runtime.store.read
+        question = await read(conversations.find_question, **place, message_id=answers[-1].id)
+        return [file.name for file in question.files] if question else ()

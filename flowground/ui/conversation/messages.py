@@ -1,0 +1,490 @@
+"""Messages and failures as a page is sent them: nothing of the flow's inside for who may not see it.
+
+What models did on the way to an answer, as a page shows it: a line each, and of most people's only its name.
+
+A turn as messages, made of its events: the only way where nothing of it is stored.
+
+What went on inside for an answer, for who may see that: each step with what it took, and the flows that it ran.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import orjson
+
+from flowground.api.errors import find_wait
+from flowground.app.live_turns import LiveTurn
+from flowground.components import COMPONENTS
+from flowground.components.io import output_kind
+from flowground.core.citations import NumberedPassage, describe_kept, keep_passages
+from flowground.core.errors import (
+    ComponentFailed,
+    EndedByAdmin,
+    FlowgroundError,
+    NoDocuments,
+    RunStopped,
+    SentFileFailed,
+    ShuttingDown,
+    explain_failure,
+    hide_component,
+)
+from flowground.core.events import (
+    Action,
+    ActionEvent,
+    ActionLog,
+    ComponentFinished,
+    ComponentStarted,
+    InnerRun,
+    ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+    list_notes,
+    spell_arguments,
+)
+from flowground.core.messages import Usage, join_surrogates
+from flowground.core.values import FileReference
+from flowground.core.words import cut, round_seconds
+from flowground.flows.flow import WHEN
+from flowground.flows.wiring import WiredFlow
+from flowground.store.runs.records import (
+    MessageState,
+    StoredMessage,
+    TraceStep,
+    find_sender_name,
+    list_file_names,
+    write_value,
+)
+
+Written = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """What a person sees of a flow: its `inside`, and of its `tools` what they are called with and give."""
+
+    inside: bool = False
+    tools: bool = False
+
+
+def write_actions(actions: Iterable[ActionEvent], sight: Visibility) -> list[Written]:
+    """As they stand: one that has its end, or only its beginning."""
+    return [_write_action(action, sight) for action in actions]
+
+
+def _write_action(action: ActionEvent, sight: Visibility) -> Written:
+    match action:
+        case ThinkingBegan():
+            return _write_start(action, "thought", "running")
+        case ModelThought(began=began):
+            told = _write_start(began, "thought", "done")
+            return (
+                told
+                | {"seconds": round(action.seconds, 6)}
+                | ({"gives": join_surrogates(action.text)} if sight.inside else {})
+            )
+        case ToolCalled():
+            return _write_call(action, "running", sight)
+        case ToolWaits(called=called):
+            told = _write_call(called, "running" if action.is_decided else "waiting", sight)
+            asked: Written = {
+                "takes": join_surrogates(action.takes),
+                "digest": action.digest,
+            }  # who is asked sees what about
+            if action.sends is not None:
+                asked["sends"] = join_surrogates(action.sends)
+            if action.is_always_asked:
+                asked["always"] = True
+            return told if action.is_decided else told | asked
+        case ToolReturned(called=called):
+            told = _write_call(called, action.status, sight)
+            if sight.tools:
+                told |= {
+                    "seconds": round(action.seconds, 6),
+                    "gives": join_surrogates(action.text),
+                    "tokens": write_tokens(action.usage),
+                }
+            return told
+
+
+def _write_call(called: ToolCalled, state: str, sight: Visibility) -> Written:
+    told = _write_start(called, "call", state)
+    told["name"] = join_surrogates(called.label or called.name)
+    return told | ({"takes": join_surrogates(spell_arguments(called.arguments))} if sight.tools else {})
+
+
+def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Written:
+    told: Written = {"number": began.number, "kind": kind, "within": began.within, "state": state}
+    return told | ({"after": began.after} if began.after else {})
+
+
+def write_tokens(usage: Usage | None) -> Written | None:
+    return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
+
+
+CUT_REASONS = ("length", "content_filter")
+"""Why a model ended that people should know: the answer is not whole."""
+_LACKS_DOCUMENTS: Written = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
+"""Pages offer to add some beside it, to those who may."""
+OUTSIDE = "This flow could not answer just now."
+
+
+def encode(kind: str, /, **fields: Any) -> str:
+    """One frame."""
+    told = {"type": kind, **fields}
+    try:
+        return orjson.dumps(told).decode()
+    except TypeError:  # half a surrogate pair, where two pieces of a text meet
+        return json.dumps(told)
+
+
+def write_messages(
+    messages: Sequence[StoredMessage],
+    *,
+    sight: Visibility,
+    running: Collection[str] = (),
+    is_newest: bool = True,
+    sent: Collection[str] = (),
+) -> list[Written]:
+    """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
+
+    `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. `sent` are
+    the names of the files that came with a question before these messages. Of a run's several answers that failed the
+    last one says why.
+    """
+    answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
+    shown: list[Written] = []
+    for at, message in enumerate(messages):
+        after = messages[at + 1] if at + 1 < len(messages) else None
+        sent = list_file_names(message) if message.role == "user" else sent
+        says_why = after is None or after.role == "user" or after.run_id != message.run_id
+        if message.state == "failed" and not says_why and not find_said(message):
+            continue
+        shown.append(write_message(message, sight=sight, says_why=says_why, sent=sent))
+        is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
+        is_open = message.run_id in running or (after is None and not is_newest)
+        if message.role == "user" and not is_answered and not is_open:
+            shown.append(_write_nothing(message))
+    return shown
+
+
+def write_message(
+    message: StoredMessage, *, sight: Visibility, says_why: bool = True, sent: Collection[str] = ()
+) -> Written:
+    """`sent` are the names of the files that came with the question: what is wrong with one is told to everybody."""
+    written: Written = {
+        "id": message.id,
+        "role": message.role,
+        "text": join_surrogates(find_said(message)),
+        "state": message.state,
+        "at": message.created_at.isoformat(),
+        "run": message.run_id,
+    }
+    if message.role == "user":
+        if message.kind == "files":
+            written["files"] = [_write_file(file) for file in message.value]
+        return written | ({"versions": message.versions} if message.versions else {})
+    written["by_model"] = message.model is not None
+    written |= _write_more(message) | _write_marks(message, sees_inside=sight.inside)
+    if error := _write_error(message, sees_inside=sight.inside, says_why=says_why, sent=sent):
+        written["error"] = error
+    if message.actions:
+        written["actions"] = write_actions(message.actions, sight)
+    if sight.inside:
+        written["facts"] = _write_facts(message)
+    return written
+
+
+def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
+    """What else people should know of an answer, from how it came about."""
+    marks: Written = {}
+    if not message.text and _is_skipped(message.trace):
+        marks["is_skipped"] = True
+    if message.state == "complete" and any(step.status == "failed" for step in message.trace):
+        marks["went_on"] = True
+    if notes := list_notes(message.trace, sees_inside=sees_inside):
+        marks["notes"] = [*map(join_surrogates, notes)]
+    return marks
+
+
+def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Written | None:
+    if message.state == "failed" and says_why:
+        sentence = message.error or message.text
+        if NoDocuments.says in sentence:
+            return _LACKS_DOCUMENTS
+        told = explain_failure(sentence) if sees_inside else hide_component(sentence)
+        if any(told.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
+            return _write_final(told)
+        return {"text": join_surrogates(told), "hint": None} if sees_inside else _hide(None)
+    if message.state == "stopped" and message.error:
+        return {"text": join_surrogates(message.error), "hint": None}
+    return None
+
+
+def _write_more(message: StoredMessage) -> Written:
+    """What few answers have."""
+    more: Written = {}
+    if sender := find_sender_name(message):
+        more["sender_name"] = join_surrogates(sender)
+    if message.finish_reason in CUT_REASONS:
+        more["finish_reason"] = message.finish_reason
+    if message.kind != "text" and (value := write_value(message.value, message.kind)):
+        more["value"] = value  # JSON as it is stored: the page reads it where it shows it
+    return more | describe_kept(message.text, message.passages)
+
+
+def _write_file(file: FileReference) -> Written:
+    return {"id": file.id, "name": join_surrogates(file.name), "type": file.media_type, "size": file.size}
+
+
+def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
+    """Whether every output of the flow was skipped."""
+    ends = [step.status for step in trace if step.type in COMPONENTS and output_kind(COMPONENTS[step.type])]
+    return bool(ends) and all(status == "skipped" for status in ends)
+
+
+def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
+    """Why an answer has no end, told as it happens: with its hint, and the seconds after which it may go well."""
+    wait = find_wait(error)
+    if isinstance(error, EndedByAdmin):
+        return {"text": error.message, "hint": None}
+    cause = error.cause if isinstance(error, ComponentFailed) else error
+    if isinstance(cause, NoDocuments):
+        return _LACKS_DOCUMENTS
+    if isinstance(cause, SentFileFailed):
+        return _write_final(explain_failure(error.message) if sees_inside else cause.message)
+    if not sees_inside:
+        return _hide(wait)
+    hint = join_surrogates(error.hint) if error.hint else None
+    text = join_surrogates(explain_failure(error.message))
+    if wait is None:
+        return {"text": text, "hint": hint}
+    when = f"Try again in {round_seconds(wait)}."
+    return {"text": text, "hint": f"{hint} {when}" if hint else when, "seconds": wait}
+
+
+def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
+    """Why something was not done."""
+    return {
+        "text": join_surrogates(error.message),
+        "hint": error.hint and join_surrogates(error.hint),
+        "seconds": find_wait(error),
+    }
+
+
+def _write_final(told: str) -> Written:
+    """What the same message cannot do better: pages offer no *Try again*."""
+    return {"text": join_surrogates(told), "hint": None, "is_final": True}
+
+
+def _hide(wait: int | None) -> Written:
+    when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
+    told: Written = {"text": OUTSIDE, "hint": f"{when}; if it stays so, tell its author."}
+    return told if wait is None else told | {"seconds": wait}
+
+
+def find_said(message: StoredMessage) -> str:
+    """What it says; older rows of failed answers have the error there."""
+    return "" if message.state == "failed" and message.error is None else message.text
+
+
+def _write_facts(message: StoredMessage) -> Written:
+    return {
+        "model": message.model,
+        "seconds": message.seconds,
+        "tokens": write_tokens(message.usage),
+        "steps": len(message.trace),
+    }
+
+
+def _write_nothing(question: StoredMessage) -> Written:
+    """In the place of an answer of which nothing was kept."""
+    at = question.created_at.isoformat()
+    return {
+        "id": f"{question.id}:none",
+        "role": "assistant",
+        "text": "",
+        "state": "interrupted",
+        "at": at,
+        "run": question.run_id,
+    }
+
+
+def read_question(started: TurnStarted) -> StoredMessage | None:
+    """None where the flow takes no message."""
+    if started.input_value is None:
+        return None
+    return StoredMessage(
+        started.user_message_id,
+        "user",
+        started.input_value,
+        "complete",
+        started.started_at,
+        started.run_id,
+        versions=started.versions,
+        value=tuple(started.files) or None,
+        kind="files" if started.files else "text",
+    )
+
+
+def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
+    """Of a turn that has its end, as they are stored."""
+    texts = dict.fromkeys(started.answer_ids, "")
+    trace: list[TraceStep] = []
+    actions = ActionLog()
+    finished: TurnFinished | None = None
+    passages: dict[int, NumberedPassage] = {}
+    for event in turn.list_events():
+        match event:
+            case Token():
+                texts[event.component_id] += event.text
+            case ComponentFinished():
+                trace.append(TraceStep.keep(event))
+            case PassagesFound():
+                passages |= {passage.number: passage for passage in event.passages}
+            case TurnFinished():
+                finished = event
+            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
+                actions.add(event)
+            case TurnStarted() | ComponentStarted() | ModelProgress():
+                pass
+            case _:
+                assert_never(event)
+    state, error = _explain_end(turn)
+    made: list[StoredMessage] = []
+    for name, key in started.answer_ids.items():
+        result = finished.results.get(name) if finished else None
+        is_skipped = finished is not None and result is None and bool(finished.results)
+        if not is_skipped and (result or texts[name] or not made):  # one stands for the turn where nothing was said
+            text, kind = (result.text, result.kind) if result else (texts[name], "text")
+            message = StoredMessage(
+                id=key,
+                role="assistant",
+                text=text,
+                state=state,
+                created_at=started.started_at,
+                run_id=started.run_id,
+                model=result.model if result else None,
+                finish_reason=result.finish_reason if result else None,
+                usage=finished.usage if finished and not made else None,
+                seconds=finished.seconds if finished else None,
+                trace=() if made else tuple(trace),
+                actions=() if made else actions.list_actions(),
+                error=error,
+                value=result.value if result else None,
+                kind=kind,
+                passages=keep_passages(text, passages, is_first=not made) if kind == "text" else (),
+            )
+            made.append(message)
+    return made + (_read_added(finished, started) if finished else [])
+
+
+def _read_added(finished: TurnFinished, started: TurnStarted) -> list[StoredMessage]:
+    return [
+        StoredMessage(
+            key, "assistant", one.text, "complete", started.started_at, started.run_id,
+            sender=one.sender, sender_name=one.sender_name,
+        )
+        for key, one in finished.added.items()
+    ]  # fmt: skip
+
+
+def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
+    match turn.error:
+        case None:
+            return "complete", None
+        case RunStopped() | ShuttingDown():
+            return "stopped", None
+        case EndedByAdmin(message=why):
+            return "stopped", why
+        case failure:
+            return "failed", failure.message
+
+
+_FIELD_CHARS = 1_000
+_ALL_FIELDS = 40_000
+"""Characters of what fields hold, of all steps together; of those beyond there are the names."""
+_MOST_SOURCES = 20
+
+
+def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Written]:
+    """In the order of their ends. `wired` is the flow as it is now: its file may have been another one then."""
+    flows = {wired.id: wired} | {inner.id: inner for inner in wired.inner_flows.values()}
+    return _StepsWriter(flows).write(trace, wired)
+
+
+def write_called(actions: Sequence[Action]) -> list[Written]:
+    """The tools of the flow itself that were called: how the last call of each ended, and how long all of them took."""
+    told: dict[str, Written] = {}
+    for action in actions:
+        if isinstance(action, ToolReturned) and not action.called.is_inner:
+            name, before = action.called.tool, told.get(action.called.tool)
+            seconds = action.seconds + (before["seconds"] if before else 0)
+            told[name] = {"id": name, "status": "done" if action.status == "done" else "failed", "seconds": seconds}
+    return [*told.values()]
+
+
+class _StepsWriter:
+    def __init__(self, flows: Mapping[str, WiredFlow]) -> None:
+        self._flows, self._left = flows, _ALL_FIELDS
+
+    def write(self, trace: Sequence[ComponentFinished], wired: WiredFlow | None) -> list[Written]:
+        return [self._write_step(step, wired) for step in trace]
+
+    def _write_step(self, step: ComponentFinished, wired: WiredFlow | None) -> Written:
+        name = wired.display_names.get(step.component_id) if wired else None
+        written: Written = {
+            "id": step.component_id,
+            "name": name or step.component_id,
+            "type": step.type,
+            "at": step.at,
+            "seconds": step.seconds,
+            "model": step.model,
+            "tokens": write_tokens(step.usage),
+            "text": join_surrogates(step.text),
+            "status": step.status,
+            "takes": self._write_takes(step.component_id, wired) if wired else [],
+        }
+        if step.note:
+            written["note"] = join_surrogates(step.note)
+        if step.inner_count:
+            written |= {"inner": [self._write_inner(run) for run in step.inner], "inner_count": step.inner_count}
+        return written
+
+    def _write_inner(self, run: InnerRun) -> Written:
+        steps = self.write(run.steps, self._flows.get(run.flow_id))
+        error = None if run.error is None else join_surrogates(run.error)
+        told = {"flow": run.flow_id, "name": run.name, "at": run.at, "seconds": run.seconds}
+        return told | {"error": error, "steps": steps}
+
+    def _write_takes(self, name: str, wired: WiredFlow) -> list[Written]:
+        """The fields that references fill: as they stand in the file, and where what fills them comes from."""
+        if name not in wired.components:
+            return []
+        spec, taken = wired.flow.components[name], []
+        for field, text in wired.connections.get(name, {}).items():
+            sources = dict.fromkeys((one.component, wired.find_port(one), one.is_optional) for one in text.references)
+            taken.append(
+                {
+                    "field": field,
+                    "text": self._cut(spec.step.when if field == WHEN else spec.fields.get(field)),
+                    "from": [
+                        {"id": source, "port": port, "is_optional": is_optional, "name": wired.display_names[source]}
+                        for source, port, is_optional in [*sources][:_MOST_SOURCES]
+                    ],
+                }
+            )
+        return taken
+
+    def _cut(self, value: Any) -> str:
+        text = cut(value, min(_FIELD_CHARS, self._left)) if isinstance(value, str) and self._left > 1 else ""
+        self._left -= len(text)
+        return text

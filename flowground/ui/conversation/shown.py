@@ -1,0 +1,582 @@
+"""One socket: the conversation that its page shows, and what the page is told of it.
+
+What a socket holds of a page's overrides between two messages; with each message the page sends all of them.
+
+What a conversation shows when it is opened: its newest messages, then older ones a page at a time.
+
+What one socket has still to be sent: in order, by one task; bounded, and with all others of its person too.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from starlette.types import Message
+
+from flowground.app.live_turns import LiveTurn
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.errors import FlowgroundError, NotAllowed
+from flowground.flows.tweaks import FieldValues, keep_values
+from flowground.flows.wiring import WiredFlow, keeps_messages
+from flowground.store.runs import conversations, feedback, progress
+from flowground.store.runs.conversations import AskedQuestion
+from flowground.store.runs.feedback import RatingValue
+from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.versions import ConversationChanged
+from flowground.ui.conversation.broadcast import FollowedRun, RunsElsewhere, RunSoFar, TurnBroadcast
+from flowground.ui.conversation.frames import ResumePoint
+from flowground.ui.conversation.messages import (
+    Visibility,
+    Written,
+    encode,
+    read_answers,
+    read_question,
+    write_messages,
+    write_refusal,
+)
+
+_MOST_CHARS = 10_000
+"""Of JSON. A person has up to two hundred sockets, and one override of a text may have a million characters."""
+
+
+def hold_short(tweaks: FieldValues) -> FieldValues:
+    """Those that may say which model is asked, or whether messages are kept: none of them is long.
+
+    The shortest ones, where all of them are more than a socket holds.
+    """
+    values = [(len(_spell(name, key, value)), name, key) for name, own in tweaks.items() for key, value in own.items()]
+    held: dict[str, dict[str, Any]] = {}
+    left = _MOST_CHARS
+    for size, name, key in sorted(values):
+        left -= size
+        if left < 0:
+            break
+        held.setdefault(name, {})[key] = tweaks[name][key]
+    return held
+
+
+def _spell(name: str, key: str, value: Any) -> str:
+    return json.dumps([name, key, value])
+
+
+_MOST = 50
+_MOST_CHARS_history = 500_000
+"""Characters of one page of messages after which no older ones are added to it."""
+_MOST_HELD = 50
+_MOST_HELD_CHARS = 1_000_000
+"""How many turns of which nothing is stored one socket holds, and how many characters of them; the newest always."""
+
+
+class ConversationPlace(NamedTuple):
+    """One conversation in the store: a session of one owner with one flow."""
+
+    owner: str
+    flow_id: str
+    session_id: str
+
+
+class HistoryPage(NamedTuple):
+    """`ratings` are those of stored answers among the messages, by id; `explained` those of which somebody said why."""
+
+    messages: Sequence[StoredMessage]
+    has_earlier: bool
+    ratings: Mapping[str, RatingValue]
+    explained: Sequence[str]
+
+
+async def read_page(
+    runtime: Runtime, place: ConversationPlace, *, before: str | None = None, through: str | None = None
+) -> HistoryPage:
+    """The newest messages, or those before the one with this id; where `through` is an id, back to that one."""
+    found = await runtime.store.read(
+        conversations.list_page,
+        **place._asdict(),
+        before=before,
+        through=through,
+        most=_MOST,
+        most_chars=_MOST_CHARS_history,
+    )
+    messages, has_earlier = found
+    answers = [message.id for message in messages if message.role == "assistant"]
+    rated = await runtime.store.read(feedback.list_values, **place._asdict(), message_ids=answers) if answers else {}
+    ratings_by_id = {key: value for key, (value, _) in rated.items()}
+    return HistoryPage(
+        messages, has_earlier, ratings_by_id, [key for key, (_, is_explained) in rated.items() if is_explained]
+    )
+
+
+async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar | None:
+    """None where no other process writes an answer. One whose process died is ended first."""
+    run = await runtime.store.read(progress.find_running, **place._asdict())
+    if run is None or run.holder == runtime.running.holder:
+        return None
+    await runtime.interruptions.end_left_runs()
+    run = await runtime.store.read(progress.find_running, **place._asdict())
+    if run is None or run.holder == runtime.running.holder:
+        return None
+    return RunSoFar(run.id, await runtime.store.read(progress.read_texts, run_id=run.id))
+
+
+class HeldTurns:
+    """Turns of which nothing is stored, as long as their page's socket is open."""
+
+    def __init__(self) -> None:
+        self._turns: list[tuple[ConversationPlace, LiveTurn]] = []
+
+    def hold(self, place: ConversationPlace, turn: LiveTurn) -> None:
+        """A second call for the same turn does nothing."""
+        held = self._turns
+        if any(other is turn for _, other in held):
+            return
+        held.append((place, turn))
+        while len(held) > _MOST_HELD or (len(held) > 1 and sum(other.size for _, other in held) > _MOST_HELD_CHARS):
+            del held[0]
+
+    def add_to(self, page: HistoryPage, place: ConversationPlace) -> HistoryPage:
+        """The page with those of this conversation, in their order."""
+        found = [message for where, turn in self._turns if where == place for message in _read_messages(turn)]
+        if not found:
+            return page
+        return page._replace(messages=sorted((*page.messages, *found), key=lambda message: message.created_at))
+
+    def find_message(self, place: ConversationPlace, message_id: str) -> StoredMessage | None:
+        found = (message for where, turn in self._turns if where == place for message in _read_messages(turn))
+        return next((message for message in found if message.id == message_id), None)
+
+    def find_question(self, place: ConversationPlace, message_id: str) -> AskedQuestion | None:
+        """What this message asks or answers."""
+        for where, turn in self._turns:
+            started = turn.started
+            if where == place and started and message_id in (started.user_message_id, *started.answer_ids.values()):
+                return None if started.input_value is None else AskedQuestion(None, started.input_value, started.files)
+        return None
+
+
+async def find_message(
+    runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str
+) -> StoredMessage | None:
+    """Held or stored; None where it is neither."""
+    return held.find_message(place, message_id) or await runtime.store.read(
+        conversations.find_message, **place._asdict(), message_id=message_id
+    )
+
+
+async def find_question(runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str) -> AskedQuestion:
+    """What this message asks, or answers. Raises ConversationChanged."""
+    asked = held.find_question(place, message_id) or await runtime.store.read(
+        conversations.find_question, **place._asdict(), message_id=message_id.removesuffix(":none")
+    )
+    if asked is None:
+        raise ConversationChanged
+    return asked
+
+
+def _read_messages(turn: LiveTurn) -> list[StoredMessage]:
+    """The answers are there once the turn has its end."""
+    if (started := turn.started) is None:
+        return []
+    question = read_question(started)
+    return ([question] if question else []) + (read_answers(turn, started) if turn.is_done else [])
+
+
+_MOST_CHARS_outbox = 64_000
+"""Of what waits to be sent, beyond which a growing answer is not added to: its reader gets the rest joined later."""
+_MOST_OF_A_PERSON = 10_000_000
+"""Of what waits on all sockets of one person. Twenty of them may be opened at once, each with half a million."""
+
+
+class UnsentFrames:
+    """Of all sockets of one person, on their loop: where too much waits, who took nothing for longest is given up."""
+
+    def __init__(self) -> None:
+        self._chars = 0
+        self._waiting: dict[Outbox, None] = {}
+        """Those of which something waits; who took something last is the last."""
+
+    def count(self, outbox: "Outbox", chars: int) -> None:
+        """So much more waits there."""
+        self._chars += chars
+        self._waiting.setdefault(outbox)
+        while self._chars > _MOST_OF_A_PERSON and len(self._waiting) > 1:
+            next(iter(self._waiting)).drop()
+
+    def take_off(self, outbox: "Outbox", chars: int, *, is_empty: bool) -> None:
+        """So much was taken, or goes nowhere."""
+        self._chars -= chars
+        self._waiting.pop(outbox, None)
+        if not is_empty:
+            self._waiting[outbox] = None
+
+
+class Outbox:
+    """Of one socket, on its loop. `patience`: seconds that one frame may take; `give_up` ends a socket that takes none.
+
+    `refill` is asked once nothing waits: it may put more. `unsent` counts it with the others of its person.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[None]],
+        *,
+        patience: float,
+        give_up: Callable[[], None],
+        refill: Callable[[], None],
+        unsent: UnsentFrames,
+    ) -> None:
+        self._unsent = unsent
+        self._send, self._patience, self._give_up, self._refill = send, patience, give_up, refill
+        self._frames: deque[str] = deque()
+        self._chars = 0
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._is_over = False
+
+    @property
+    def is_full(self) -> bool:
+        return self._chars > _MOST_CHARS_outbox
+
+    def put(self, frame: str) -> None:
+        """Goes nowhere where the socket takes nothing any more."""
+        if self._is_over:
+            return
+        self._frames.append(frame)
+        self._chars += len(frame)
+        if self.is_full:
+            self._room.clear()
+        self._empty.clear()
+        self._news.set()
+        self._unsent.count(self, len(frame))
+
+    async def wait_for_room(self) -> bool:
+        """A page that does not read is not listened to either. False once the socket takes nothing any more."""
+        await self._room.wait()
+        return not self._is_over
+
+    async def flush(self) -> None:
+        """Returns once all was sent."""
+        if self._frames or self._chars:
+            await self._empty.wait()
+
+    async def run(self) -> None:
+        """Sends what is put, until it is cancelled or the socket takes nothing any more."""
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._frames:
+                    frame = self._frames.popleft()
+                    async with asyncio.timeout(self._patience):
+                        await self._send({"type": "websocket.send", "text": frame})
+                    self._take_off(len(frame))
+                    if not self._frames:
+                        self._refill()
+                    if not self.is_full:
+                        self._room.set()
+                self._empty.set()
+        except TimeoutError:
+            self.drop()
+        finally:
+            self._close()
+
+    def drop(self) -> None:
+        """Gives the socket up, and all that waits."""
+        self._close()
+        self._give_up()
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._frames.clear()
+        self._take_off(self._chars)
+        self._room.set()
+        self._empty.set()
+
+    def _take_off(self, chars: int) -> None:
+        chars = min(chars, self._chars)  # nothing waits any more where it was dropped meanwhile
+        self._chars -= chars
+        self._unsent.take_off(self, chars, is_empty=not self._chars)
+
+
+_CHANGED = "This flow was changed: the new version answers from here on."
+_DRAFT = "Your draft answers from here on."
+_SAVED = "The flow as it is saved answers from here on."
+_UNKEPT = "This flow keeps no messages: a reload clears them."
+
+
+class OtherSockets(Protocol):
+    """All sockets of the process, as one of them knows them."""
+
+    @property
+    def elsewhere(self) -> RunsElsewhere:
+        """Who tells of runs of other processes."""
+
+    def show(self, shown: "ShownConversation", place: ConversationPlace) -> None:
+        """The socket shows this conversation from now on."""
+
+    async def tell_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
+        """Tells the conversation anew to all others that show it: one of them chose this version of a question."""
+
+    def find_telling(self, turn: LiveTurn) -> TurnBroadcast:
+        """Who tells of this turn."""
+
+
+class ShownConversation:
+    """On the runtime's loop.
+
+    `is_public`: the page is the flow's shareable playground, which shows nothing of its inside and takes no overrides
+    but of the fields that it asks people for.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        wired: WiredFlow,
+        outbox: Outbox,
+        *,
+        is_public: bool,
+        neighbours: OtherSockets,
+    ) -> None:
+        self.place: ConversationPlace | None = None
+        self.telling: TurnBroadcast | FollowedRun | None = None
+        self.was_told_of: LiveTurn | None = None
+        """The turn that began while this was reading what is stored."""
+        self.caller, self.wired = caller, wired
+        """Whose it is, and of which flow, as they were when it was last asked; where a draft answers, that one."""
+        self.held = HeldTurns()
+        self._runtime, self._outbox = runtime, outbox
+        self.is_public, self._neighbours = is_public, neighbours
+        self._is_draft = False
+        self._names: dict[LiveTurn, str] = {}
+        self._waiting: set[LiveTurn] = set()
+        self._is_reading = False
+        self._opening = asyncio.Lock()
+        self._is_behind = False
+        """Whether it missed the end of a turn, and has to open the conversation anew."""
+        self._tweaks: FieldValues = {}
+        self._off: str | None = None
+        self._take_flow(wired)
+
+    # What `TurnBroadcast` asks of a viewer
+
+    @property
+    def sees_inside(self) -> bool:
+        return self.caller.sees_inside and not self.is_public
+
+    @property
+    def sight(self) -> Visibility:
+        return Visibility(self.sees_inside, self.sees_inside or self.wired.shows_tools)
+
+    @property
+    def is_full(self) -> bool:
+        return self._outbox.is_full
+
+    def put(self, frame: str) -> None:
+        self._outbox.put(frame)
+
+    def name_turn(self, turn: LiveTurn) -> str | None:
+        return self._names.get(turn)
+
+    def hold(self, turn: LiveTurn) -> None:
+        if self.place:
+            self.held.hold(self.place, turn)
+
+    def tell_waiting(self, turn: LiveTurn) -> None:
+        self._waiting = {turn}
+        self.tell("waiting", id=self._names.get(turn), text=turn.request.input_value)
+
+    def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
+        name = self._names.pop(turn, None)
+        if name is not None or turn in self._waiting:
+            self._waiting.discard(turn)
+            self.tell("refused", id=name, **write_refusal(error))
+
+    def tell_rest(self) -> None:
+        """Nothing waits to be sent any more."""
+        if self._is_behind:
+            self._is_behind = False
+            self.tell("behind")
+        if self.telling:
+            self.telling.tell_rest(self)
+
+    def note_end(self, turn: LiveTurn | None) -> None:
+        """It was told how the turn ended, and holds nothing of it any more."""
+        self.telling = None
+        if turn is None:
+            return
+        self._names.pop(turn, None)
+        self._waiting.discard(turn)
+        if self.was_told_of is turn:
+            self.was_told_of = None
+
+    # What else it is told of
+
+    def note_turn(self, turn: LiveTurn) -> None:
+        """A turn begins in the conversation that is shown."""
+        self.was_told_of = turn
+        if not self._is_reading:
+            self._join(turn)
+
+    def leave(self) -> None:
+        """The socket is closed, or shows something else; what runs goes on."""
+        if self.telling:
+            self.telling.leave(self)
+            self.telling = None
+
+    def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
+        """As they are now."""
+        self.caller = caller
+        self._take_flow(wired)
+        self.tell_off()
+
+    async def check(self) -> None:
+        """Raises NotSignedIn or FlowNotFound where the flow is not theirs any more."""
+        self.caller = await self._runtime.access.recheck(self.caller)
+        self._take_flow(await self._runtime.access.open_flow(self.caller, self.wired.id))
+
+    def _take_flow(self, saved: WiredFlow) -> None:
+        """The flow as it is now; says so where it changed while it is shown."""
+        before, was_draft = self.wired, self._is_draft
+        self.wired = saved if self.is_public else self._runtime.access.find_draft(self.caller, saved)
+        self._is_draft = self.wired is not saved
+        if self.place is None or (before.version, was_draft) == (self.wired.version, self._is_draft):
+            return
+        text = _DRAFT if self._is_draft else _SAVED if was_draft else _CHANGED
+        self.tell("flow", text="" if before.version == self.wired.version else text)
+
+    def hold_tweaks(self, tweaks: FieldValues) -> None:
+        """The page's overrides and options as they are now; at a shareable playground the options alone."""
+        self._tweaks = hold_short(self._keep_taken(tweaks))
+
+    def check_tweaks(self, tweaks: FieldValues) -> None:
+        """Raises NotAllowed for overrides of what a shareable playground does not ask."""
+        if self._keep_taken(tweaks) != tweaks:
+            raise NotAllowed(
+                "The shareable playground takes no overrides but what it asks for.", hint="Reload the page."
+            )
+
+    def _keep_taken(self, tweaks: FieldValues) -> FieldValues:
+        if not self.is_public:
+            return tweaks
+        asked = {(field.component, field.name) for field in self.wired.policy.asked}
+        return keep_values(tweaks, lambda name, key, _: (name, key) in asked)
+
+    def take_name(self, turn: LiveTurn, name: str) -> None:
+        """What its page calls the message that it sent last."""
+        self._names = {turn: name}
+
+    def tell_off(self) -> None:
+        """Says that the flow, or what it asks, was switched off or on, where that changed."""
+        if self.place is None or self._is_reading:
+            return
+        if (off := self._find_off()) != self._off:
+            self._off = off
+            self.tell("off", text=off)
+
+    # Telling
+
+    async def open(self, session: str, after: ResumePoint | None) -> None:
+        """Shows this conversation from now on; `after` is as far as its page was told of the run that goes on."""
+        place = ConversationPlace(str(self.caller.owner), self.wired.id, session)
+        async with self._opening:
+            self.leave()
+            self._neighbours.show(self, place)
+            self.place = place
+            await self._tell_conversation(place, after)
+
+    async def tell_earlier(self, place: ConversationPlace, before: str) -> None:
+        page = await read_page(self._runtime, place, before=before)
+        messages = write_messages(page.messages, sight=self.sight, is_newest=False)
+        told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        self.tell("messages", **told, ratings=page.ratings, explained=page.explained)
+
+    async def tell_version(self, place: ConversationPlace, version: str) -> None:
+        """Its page chose this version of a question: tells the conversation anew, here and wherever it is shown."""
+        await self.tell_anew(place, through=version, is_own=True)
+        await self._neighbours.tell_others(self, place, version)
+
+    async def tell_note(self) -> None:
+        """What the overrides make of the flow: whether messages are kept, and whether what it asks is off."""
+        await self._runtime.switches.refresh()
+        self.tell("note", note=self._find_note())
+        self.tell_off()
+
+    async def tell_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
+        """It is not as it was: this page (`is_own`) or another chose a version, back to which it is told, or another
+        process began a run."""
+        async with self._opening:
+            if self.place == place and (is_own or not self._is_too_slow()):
+                self.leave()
+                await self._tell_conversation(place, None, through=through)
+
+    def tell_behind(self) -> None:
+        """It is not as it was: the page asks for it itself, at the pace of its person."""
+        if not self._is_too_slow():
+            self.tell("behind")
+
+    def _is_too_slow(self) -> bool:
+        """Whether this page reads too slowly to be told what others chose: once it reads on, it opens it anew."""
+        self._is_behind = self._is_behind or self.is_full
+        return self._is_behind
+
+    async def _tell_conversation(
+        self, place: ConversationPlace, after: ResumePoint | None, *, through: str | None = None
+    ) -> None:
+        self._is_reading, self._is_behind = True, False
+        try:
+            await self._runtime.switches.refresh()
+            turn, page = await self._read(place, through=through)
+            elsewhere = None
+            if turn is None and page.messages and page.messages[-1].role == "user":
+                elsewhere = await read_elsewhere(self._runtime, place)
+                turn, page = await self._read(place, through=through)
+        finally:
+            self._is_reading = False
+        if self.place != place:
+            return  # its rights ended, or the page left
+        page = self.held.add_to(page, place)
+        started = turn.started if turn else None
+        coming = set(started.answer_ids.values()) if started else set()
+        running = [run for run in (started and started.run_id, elsewhere and elsewhere.run_id) if run]
+        shown = [message for message in page.messages if message.id not in coming]
+        messages = write_messages(shown, sight=self.sight, running=running)
+        self._off = self._find_off()
+        told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
+        self.tell("conversation", **told, ratings=page.ratings, explained=page.explained)
+        if turn:
+            self._join(turn, after=after.number if after and started and after.run == started.run_id else 0)
+        elif elsewhere:
+            self.telling = self._neighbours.elsewhere.follow(elsewhere, place.session_id, self)
+
+    async def _read(self, place: ConversationPlace, *, through: str | None) -> tuple[LiveTurn | None, HistoryPage]:
+        """The turn that is being taken, and the newest messages beside it."""
+        while True:
+            self.was_told_of = None
+            before = self._runtime.find_page_turn(self.caller, place.flow_id, place.session_id)
+            page = await read_page(self._runtime, place, through=through)
+            turn = self._runtime.find_page_turn(self.caller, place.flow_id, place.session_id)
+            if turn is before and self.was_told_of is None:
+                return turn, page
+
+    def _join(self, turn: LiveTurn, *, after: int = 0) -> None:
+        if self.telling and self.telling.is_over:  # and its end was not told: this page reads too slowly
+            self._is_behind = True
+        self.leave()
+        self.telling = self._neighbours.find_telling(turn)
+        self.telling.join(self, after=after)
+
+    def _find_off(self) -> str | None:
+        off = self._runtime.switches.find_off(self.wired, RunRequest(tweaks=self._tweaks), self.caller)
+        return off.message if off else None
+
+    def _find_note(self) -> str | None:
+        return None if keeps_messages(self.wired, self._tweaks) else _UNKEPT
+
+    def tell(self, kind: str, /, **fields: Any) -> None:
+        """Sends one frame."""
+        self._outbox.put(encode(kind, **fields))

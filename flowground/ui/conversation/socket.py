@@ -1,0 +1,550 @@
+"""Serves the sockets of conversations: reads what pages ask, and says when it is over.
+
+What a page asks of the conversation that it shows: to open it, to say something, to ask anew, to choose, to stop.
+
+Looks whether those who have conversations open may still: at once after a change in this process, else at a pace.
+
+What another process changes, what expires and which files go is found within seconds: one look for each sign-in and
+flow, however many sockets show it, and no more looks a second than `_A_SECOND`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import assert_never
+from weakref import WeakValueDictionary
+
+from starlette.types import Message
+
+from flowground.access import feedback
+from flowground.access.feedback import RatedPlace
+from flowground.app import endpoint, own_runs
+from flowground.app.authorize import PersonChatting
+from flowground.app.live_turns import LiveTurn
+from flowground.app.own_runs import DecidedCall
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, InputType, RunRequest
+from flowground.core.errors import (
+    AnswerUnfinished,
+    FlowgroundError,
+    FlowNotFound,
+    InvalidRequest,
+    NotAllowed,
+    NotSignedIn,
+    RunNotFound,
+    StoreUnavailable,
+)
+from flowground.core.values import find_zone
+from flowground.flows.tweaks import drop_inputs, drop_secrets
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.scope import NothingWaits
+from flowground.store.runs import progress, versions
+from flowground.ui.conversation import shown as history
+from flowground.ui.conversation.broadcast import FollowedRun, RunsElsewhere, TurnBroadcast
+from flowground.ui.conversation.frames import (
+    AgainFrame,
+    ChooseFrame,
+    ClientFrame,
+    DecideFrame,
+    EarlierFrame,
+    EditFrame,
+    OpenFrame,
+    RateFrame,
+    SayFrame,
+    StepsFrame,
+    StopFrame,
+    TweaksFrame,
+    UnreadableFrame,
+    find_id,
+    read_frame,
+)
+from flowground.ui.conversation.messages import Written, encode, write_called, write_refusal, write_steps
+from flowground.ui.conversation.shown import ConversationPlace, Outbox, ShownConversation, UnsentFrames
+
+
+class AskingPage:
+    """On the runtime's loop. `came_from` is its address, where limits count one; `time_zone` what its browser says."""
+
+    def __init__(self, runtime: Runtime, shown: ShownConversation, *, came_from: str, time_zone: str) -> None:
+        self._runtime, self._shown, self._came_from = runtime, shown, came_from
+        self._time_zone = time_zone if find_zone(time_zone) else ""
+
+    async def answer(self, frame: ClientFrame) -> None:
+        """Does what the page asks. Raises NotSignedIn and FlowNotFound; what else fails is told."""
+        if not isinstance(frame, TweaksFrame | SayFrame):  # who says something is checked where it is begun
+            await self._shown.check()
+        match frame:
+            case OpenFrame():
+                self._shown.hold_tweaks(frame.tweaks)
+                await self._shown.open(frame.session, frame.after)
+            case TweaksFrame():
+                self._shown.hold_tweaks(frame.tweaks)
+                await self._shown.tell_note()
+            case SayFrame():
+                await self._say_or_refuse(frame, frame.text, files=frame.files)
+            case AgainFrame() | EditFrame():
+                await self._ask_anew(self._require(frame.session), frame)
+            case StopFrame():
+                await self._stop(frame.run)
+            case DecideFrame():
+                await self._decide(frame)
+            case _:
+                await self._answer_about(self._require(frame.session), frame)
+
+    async def _answer_about(
+        self, place: ConversationPlace, frame: ChooseFrame | StepsFrame | EarlierFrame | RateFrame
+    ) -> None:
+        """What is asked of a message that is there."""
+        match frame:
+            case ChooseFrame():
+                await self._choose(place, frame.message)
+            case StepsFrame():
+                await self._tell_steps(place, frame.message)
+            case EarlierFrame():
+                await self._shown.tell_earlier(place, frame.before)
+            case RateFrame():
+                await self._rate(place, frame)
+            case _:
+                assert_never(frame)
+
+    async def _say_or_refuse(
+        self,
+        frame: SayFrame | AgainFrame | EditFrame,
+        text: str,
+        *,
+        files: Sequence[str] = (),
+        version_of: str | None = None,
+    ) -> None:
+        try:
+            place = self._require(frame.session)
+            if not text.strip() and not files:
+                raise InvalidRequest("There is nothing to send.")
+            if frame.tweaks:
+                await self._shown.check()  # what of them goes along depends on the flow as it is now
+            self._shown.check_tweaks(frame.tweaks)
+            self._shown.hold_tweaks(frame.tweaks)
+            telling = self._shown.telling
+            if isinstance(telling, FollowedRun) and not telling.is_over:
+                raise AnswerUnfinished
+            if await history.read_elsewhere(self._runtime, place):
+                await self._shown.check()
+                self._shown.tell("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
+                await self._shown.tell_anew(place, through=None, is_own=True)
+                return
+            await self._say(place, frame, text, files, version_of)
+        except (NotSignedIn, FlowNotFound):
+            raise
+        except FlowgroundError as error:
+            self._shown.tell("refused", id=frame.id, **write_refusal(error))
+
+    async def _say(
+        self,
+        place: ConversationPlace,
+        frame: SayFrame | AgainFrame | EditFrame,
+        text: str,
+        files: Sequence[str],
+        version_of: str | None,
+    ) -> None:
+        shown = self._shown
+        kind: InputType = "chat" if shown.wired.chat_input else "text"
+        tweaks = drop_inputs(shown.wired, frame.tweaks, input_type=kind)
+        request = RunRequest(
+            input_value=text,
+            input_type=kind,
+            session_id=place.session_id,
+            stream=True,
+            tweaks=tweaks,
+            kept_overrides=drop_secrets(shown.wired, tweaks),
+            version_of=version_of,
+            files=tuple(files),
+            time_zone=self._time_zone,
+        )
+        person = PersonChatting(shown.caller, place.session_id, self._came_from, tries_draft=not shown.is_public)
+        answer = await endpoint.answer(self._runtime, person, address=place.flow_id, ask=request)
+        shown.caller = answer.caller
+        shown.take_name(answer.start(), frame.id)
+
+    async def _ask_anew(self, place: ConversationPlace, frame: AgainFrame | EditFrame) -> None:
+        """In the place of a question that is shown; one of which nothing is stored stays above it."""
+        asked = await history.find_question(self._runtime, self._shown.held, place, frame.message)
+        text = frame.text if isinstance(frame, EditFrame) else asked.text
+        await self._say_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
+
+    async def _choose(self, place: ConversationPlace, message_id: str) -> None:
+        """Shows another version, here and wherever the conversation is shown."""
+        turn = self._runtime.find_page_turn(self._shown.caller, place.flow_id, place.session_id)
+        if turn or await history.read_elsewhere(self._runtime, place):
+            raise AnswerUnfinished
+        await self._runtime.store.write(versions.choose, **place._asdict(), message_id=message_id)
+        await self._shown.tell_version(place, message_id)
+
+    async def _tell_steps(self, place: ConversationPlace, message_id: str) -> None:
+        """What went on inside, for who may see it; nothing for everybody else."""
+        message = await history.find_message(self._runtime, self._shown.held, place, message_id)
+        trace, actions = (message.trace, message.actions) if message and self._shown.sees_inside else ((), ())
+        steps = write_steps(trace, self._shown.wired)
+        self._shown.tell("steps", message=message_id, steps=steps, tools=write_called(actions))
+
+    async def _rate(self, place: ConversationPlace, frame: RateFrame) -> None:
+        """Good or bad, at an answer; what the page is told has the reason where it was refused."""
+        told: Written = {"session": frame.session, "message": frame.message, "value": frame.value}
+        try:
+            where = RatedPlace(place.flow_id, place.session_id, frame.message)
+            await feedback.rate(self._runtime.access, self._shown.caller, where, frame.value)
+        except (NotSignedIn, FlowNotFound):
+            raise
+        except FlowgroundError as error:
+            told |= {"error": write_refusal(error)}
+        self._shown.tell("rated", **told)
+
+    async def _stop(self, run_id: str | None) -> None:
+        place, caller = self._shown.place, self._shown.caller
+        if place is None:
+            return
+        turn = self._runtime.find_page_turn(caller, place.flow_id, place.session_id)
+        if turn and (run_id is None or (turn.started and turn.started.run_id == run_id)):
+            turn.stop()
+        elif run_id is not None:
+            try:
+                await own_runs.stop_run(self._runtime, caller, run_id)
+            except RunNotFound:
+                return  # it has its end, or never was theirs
+            except FlowgroundError as error:
+                self._shown.tell("refused", id=None, **write_refusal(error))
+
+    async def _decide(self, frame: DecideFrame) -> None:
+        decided = DecidedCall(frame.call, frame.digest, frame.decision)
+        try:
+            await own_runs.decide(self._runtime, self._shown.caller, frame.run, decided)
+        except (RunNotFound, NothingWaits):
+            return  # it is over; what became of it is told anyway
+        except FlowgroundError as error:
+            self._shown.tell("refused", id=None, **write_refusal(error))
+
+    def _require(self, session: str) -> ConversationPlace:
+        place = self._shown.place
+        if place is None or place.session_id != session:
+            raise InvalidRequest("This page shows another conversation by now.", hint="Send it again.")
+        return place
+
+
+_SECONDS = 10.0
+"""Between two looks at everybody, at least; more where so many looks would be over `_A_SECOND`."""
+_A_SECOND = 10
+_AT_ONCE = 20
+"""Looks in a row, after which others on the loop have their turn."""
+
+RightsKey = tuple[str, str | None, str]
+"""Owner, sign-in and flow."""
+
+
+class RightsWatch:
+    """On the runtime's loop, while something is open. `list_open` gives who has what open, each once.
+
+    `take` is told what they may now, `end` why they may no more. `then` looks at what else is looked at with it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        list_open: Callable[[], Mapping[RightsKey, tuple[Caller, WiredFlow]]],
+        take: Callable[[RightsKey, Caller, WiredFlow], None],
+        end: Callable[[RightsKey, FlowgroundError], None],
+        then: Callable[[], Awaitable[None]],
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._runtime = runtime
+        self._list_open, self._take, self._end, self._then = list_open, take, end, then
+        self._seconds = seconds
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Something is open. A second call does nothing."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
+
+    def look_soon(self) -> None:
+        """Rights were changed. On the loop."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Nothing is open any more."""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+
+    async def _look_on(self) -> None:
+        while True:
+            pause = max(self._seconds, len(self._list_open()) / _A_SECOND)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            with suppress(StoreUnavailable):  # nobody is shut out by an outage
+                await self._runtime.switches.refresh()
+                await self._look(self._list_open().items())
+                await self._then()
+
+    async def _look(self, found: Iterable[tuple[RightsKey, tuple[Caller, WiredFlow]]]) -> None:
+        for count, (key, (caller, wired)) in enumerate(found, 1):
+            try:
+                present = await self._runtime.access.recheck(caller)
+                self._take(key, present, await self._runtime.access.open_flow(present, wired.id))
+            except (NotSignedIn, FlowNotFound, NotAllowed) as error:
+                self._end(key, error)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0.01)
+
+
+_FLUSH_SECONDS = 2.0
+"""Seconds that a page has to take in why its socket is closed."""
+_TOLD_ANEW = 5
+"""Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
+
+
+class TooManyOpen(FlowgroundError):
+    """As many conversations are open as one person, one address or all guests may have."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many conversations are open.", hint="Close some tabs, then try again.")
+
+
+async def _go_on() -> None:
+    """The turn of one whose frames have waited for it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEnds:
+    """A socket that was accepted, as the edge hands it over. `cut` ends it without a word."""
+
+    receive: Callable[[], Awaitable[Message]]
+    send: Callable[[Message], Awaitable[None]]
+    close: Callable[[int, str], Awaitable[None]]
+    cut: Callable[[], None]
+    wait_to_read: Callable[[], Awaitable[None]] = _go_on
+    """Returns when its person may have something read from the store, at one pace over all their sockets."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenSocket:
+    socket: SocketEnds
+    outbox: Outbox
+    shown: ShownConversation
+    page: AskingPage
+
+
+class ConversationEndpoint:
+    """All sockets of this process, on its loop, by who opened them and by the conversation that each shows."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._patience = runtime.settings.limits.request_seconds
+        self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
+        self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
+        self._tellings: dict[LiveTurn, TurnBroadcast] = {}
+        self.elsewhere = RunsElsewhere(runtime)
+        self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
+        """By person, as long as one of their sockets is open."""
+        self._closing: set[asyncio.Task[None]] = set()
+        self._rights = RightsWatch(
+            runtime,
+            list_open=self._list_open,
+            take=self._take_rights,
+            end=self._end_rights,
+            then=self._look_elsewhere,
+        )
+        self._loop = asyncio.get_running_loop()
+        runtime.on_page_turn = self._note_turn
+        runtime.store.on_rights_change = self._look_soon
+        runtime.switches.on_change = self._tell_off
+
+    def close(self) -> None:
+        """The process ends, and with it what it does by itself; sockets are closed by the server."""
+        self._rights.stop()
+        self.elsewhere.stop()
+
+    async def serve(
+        self,
+        socket: SocketEnds,
+        *,
+        caller: Caller,
+        flow: str,
+        came_from: str,
+        is_public: bool = False,
+        time_zone: str = "",
+    ) -> None:
+        """Until the page leaves, or is told why it has to. `flow` is an id or name, `time_zone` the browser's."""
+        try:
+            caller = await self._runtime.access.recheck(caller)
+            wired = await self._runtime.access.open_flow(caller, flow)
+        except (NotSignedIn, FlowNotFound, StoreUnavailable) as error:
+            await refuse_socket(socket, error)
+            return
+        shown: ShownConversation | None = None
+        outbox = Outbox(
+            socket.send,
+            patience=self._patience,
+            give_up=socket.cut,
+            refill=lambda: shown.tell_rest() if shown else None,
+            unsent=self._unsent.setdefault(str(caller.owner), UnsentFrames()),
+        )
+        shown = ShownConversation(
+            self._runtime,
+            caller,
+            wired,
+            outbox,
+            is_public=is_public,
+            neighbours=self,
+        )
+        page = AskingPage(self._runtime, shown, came_from=came_from, time_zone=time_zone)
+        key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
+        self._open.setdefault(key, {})[opened] = None
+        self._rights.start()
+        writing = asyncio.create_task(outbox.run())
+        try:
+            await self._read_frames(opened)
+        finally:
+            self._forget(shown)
+            writing.cancel()
+            self._open[key].pop(opened)
+            if not self._open[key]:
+                del self._open[key]
+            if not self._open:
+                self._rights.stop()
+
+    async def _read_frames(self, opened: _OpenSocket) -> None:
+        while await opened.outbox.wait_for_room():
+            if not await self._read_frame(opened):
+                return
+
+    async def _read_frame(self, opened: _OpenSocket) -> bool:
+        """Waits for one and does what it asks; False at the end. Holds nothing of it afterwards, for it may be long."""
+        message = await opened.socket.receive()
+        if message["type"] != "websocket.receive":
+            return False
+        text = message.get("text") or ""
+        try:
+            frame = read_frame(text)
+            if not isinstance(frame, SayFrame):  # what is said has its limits
+                await opened.socket.wait_to_read()
+            await opened.page.answer(frame)
+        except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
+            await _close(opened, error)
+            return False
+        except FlowgroundError as error:
+            opened.outbox.put(encode("refused", id=find_id(text), **write_refusal(error)))
+        return True
+
+    # Rights
+
+    def _look_soon(self) -> None:
+        """In any thread."""
+        self._loop.call_soon_threadsafe(self._rights.look_soon)
+
+    def _list_open(self) -> Mapping[RightsKey, tuple[Caller, WiredFlow]]:
+        shown = {key: next(iter(here)).shown for key, here in self._open.items()}
+        return {key: (one.caller, one.wired) for key, one in shown.items()}
+
+    def _take_rights(self, key: RightsKey, caller: Caller, wired: WiredFlow) -> None:
+        for opened in [*self._open.get(key, ())]:
+            opened.shown.take_rights(caller, wired)
+
+    def _end_rights(self, key: RightsKey, error: FlowgroundError) -> None:
+        for opened in [*self._open.get(key, ())]:
+            self._forget(opened.shown)
+            task = asyncio.get_running_loop().create_task(_close(opened, error))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _tell_off(self) -> None:
+        for here in self._open.values():
+            for opened in here:
+                opened.shown.tell_off()
+
+    # Who shows what
+
+    def show(self, shown: ShownConversation, place: ConversationPlace) -> None:
+        """The socket shows this conversation from now on."""
+        self._forget(shown)
+        self._shown.setdefault(place, {})[shown] = None
+
+    def _forget(self, shown: ShownConversation) -> None:
+        shown.leave()
+        if shown.place and (here := self._shown.get(shown.place)):
+            here.pop(shown, None)
+            if not here:
+                del self._shown[shown.place]
+        shown.place = None
+
+    async def tell_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
+        """As `OtherSockets` says."""
+        others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
+        await _tell_anew(others, place, through=version)
+
+    async def _look_elsewhere(self) -> None:
+        """Conversations that are shown here, and in which another process began a run meanwhile, are told anew."""
+        if not self._shown:
+            return
+        holder = self._runtime.running.holder
+        found = await self._runtime.store.read(progress.list_places_elsewhere, holder=holder)
+        for place in {ConversationPlace(*one) for one in found}:
+            unaware = [shown for shown in self._shown.get(place, ()) if shown.telling is None]
+            await _tell_anew(unaware, place)
+
+    def _note_turn(self, turn: LiveTurn) -> None:
+        place = ConversationPlace(str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
+        for shown in [*self._shown.get(place, ())]:
+            shown.note_turn(turn)
+
+    def find_telling(self, turn: LiveTurn) -> TurnBroadcast:
+        if turn not in self._tellings:
+            self._tellings[turn] = TurnBroadcast(turn, forget=self._forget_telling)
+        return self._tellings[turn]
+
+    def _forget_telling(self, telling: TurnBroadcast) -> None:
+        if self._tellings.get(telling.turn) is telling:
+            del self._tellings[telling.turn]
+
+
+async def _tell_anew(
+    pages: Sequence[ShownConversation], place: ConversationPlace, *, through: str | None = None
+) -> None:
+    for shown in pages[:_TOLD_ANEW]:
+        with suppress(StoreUnavailable):  # they see it when they open the conversation next
+            await shown.tell_anew(place, through=through)
+    for shown in pages[_TOLD_ANEW:]:
+        shown.tell_behind()
+
+
+async def refuse_socket(socket: SocketEnds, error: FlowgroundError) -> None:
+    """Says why it is closed at once."""
+    code, reason = _explain(error)
+    await socket.send({"type": "websocket.send", "text": encode("closed", reason=reason, **write_refusal(error))})
+    await socket.close(code, reason)
+
+
+async def _close(opened: _OpenSocket, error: FlowgroundError) -> None:
+    code, reason = _explain(error)
+    opened.outbox.put(encode("closed", reason=reason, **write_refusal(error)))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await opened.outbox.flush()
+    await opened.socket.close(code, reason)
+
+
+def _explain(error: FlowgroundError) -> tuple[int, str]:
+    """Code and reason of the close."""
+    match error:
+        case NotSignedIn():
+            return 4401, "signed_out"
+        case FlowNotFound():
+            return 4404, "not_found"
+        case StoreUnavailable():
+            return 1013, "outage"
+        case TooManyOpen():
+            return 1013, "too_many"
+        case _:
+            return 1007, "unreadable"

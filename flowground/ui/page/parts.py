@@ -1,0 +1,494 @@
+"""What buttons do: they act before the page is drawn again, and dialogs open when it is, after a menu has closed.
+
+A *Copy* button of our own: visible, in the tab order, under a thumb; it says that it has copied.
+
+Streamlit's code blocks have one that is neither to be reached by keyboard nor to be seen without a mouse; theirs is
+hidden where ours stands.
+
+Components of frontend/src, and keys: Streamlit draws none whose key has `__`, which ids of flows and links have.
+
+What is left of one's limits, said before they are reached.
+
+What people should know of the model that answers: its name, its limits, and the weights that are not here yet.
+
+The fields for how somebody is called: the name that others see, and the one to sign in with, which is made of it.
+
+A link that sets a password: an invitation or a reset.
+
+Long lists on a page: a field to search in them, and one page of them at a time.
+
+With whom a flow is shared, in the same words wherever that is said.
+
+What a page says of a flow that an admin switched off, or whose model is off.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+from urllib.parse import quote
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from flowground.access.roster import NAME_CHARS, suggest_name
+from flowground.app import runtime
+from flowground.core.caller import Caller, RunRequest
+from flowground.core.words import write_size
+from flowground.flows.wiring import WiredFlow
+from flowground.providers import find_own_weights
+from flowground.providers.builtin.weights import QWEN
+from flowground.runs.limits import write_bytes, write_reset
+from flowground.runs.meter import LimitedUse, Remaining
+from flowground.store.people.sign_ins import PasswordLink
+from flowground.store.publications import Audience, Sharing
+from flowground.ui.assets import find_asset
+from flowground.ui.page import bridge, browser, words
+
+_SCHEDULED = "dialog:scheduled"
+
+
+def draw_action(
+    label: str,
+    act: Callable[..., None],
+    *args: object,
+    key: str,
+    icon: str | None = None,
+    kind: Literal["primary", "secondary", "tertiary"] = "tertiary",
+) -> None:
+    """A button that does `act(*args)`; `icon` is the name of a Material symbol."""
+    shown = icon and f":material/{icon}:"
+    st.button(label, type=kind, icon=shown, key=key, on_click=act, args=args)
+
+
+def mark_gone(entry: str) -> str:
+    """A menu's entry as it is shown: what takes something away for good is red, and set apart."""
+    return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
+
+
+def draw_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
+    """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
+    with st.container(horizontal=True, key="last-question"):
+        is_wanted = st.button(label, type="primary", icon=icon, key=key)
+        if st.button("Cancel", key="last-question:no"):
+            st.rerun()
+    return is_wanted
+
+
+def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
+    """For a button on the page of this flow."""
+    st.session_state[_SCHEDULED] = (flow_id, open_dialog)
+
+
+def open_scheduled(flow_id: str) -> None:
+    """Opens what was asked for on this flow's page, once."""
+    scheduled_for, open_dialog = st.session_state.pop(_SCHEDULED, (None, None))
+    if scheduled_for == flow_id:
+        open_dialog()
+
+
+_DOUBLE = re.compile(r"_(?=_|$)")
+
+
+def make_key(name: str) -> str:
+    """The name itself, unless Streamlit would take a part of it for the end."""
+    return _DOUBLE.sub("_~", name)
+
+
+def make_component(name: str) -> ComponentRenderer:
+    """The one whose code is in frontend/src/NAME.js, with the page's own styles."""
+    js = f"""
+const code = import(new URL("{find_asset(f"{name}.js")}", location.origin));
+export default async (given) => (await code).default(given);
+"""
+    return st.components.v2.component(f"flowground_{name}", js=js, isolate_styles=False)
+
+
+_HTML = """
+<button type="button"><span aria-hidden="true" class="icon"></span><span class="word">Copy</span></button>
+<span class="said" role="status"></span>
+"""
+_CSS = """
+button { display: inline-flex; vertical-align: top; align-items: center; justify-content: center; gap: 0.375rem;
+  min-height: 2.5rem; min-width: 6.25rem; padding: 0 0.75rem;  /* as wide as "Copied": nothing beside it moves */
+  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius, 0.5rem); cursor: pointer;
+  background: var(--st-background-color); color: var(--st-text-color); font: inherit; font-size: 0.875rem;
+  font-family: var(--st-font); white-space: nowrap; }
+button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+.icon { position: relative; width: 0.6875rem; height: 0.75rem; border: 1.5px solid currentColor;
+  border-radius: 2px; box-sizing: border-box; margin: 2px 0 0 2px; }
+.icon::before { content: ""; position: absolute; left: -4.5px; top: -4.5px; width: 0.5rem; height: 0.5625rem;
+  border: 1.5px solid currentColor; border-right: 0; border-bottom: 0; border-radius: 2px 0 0; box-sizing: border-box; }
+.said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+button.primary { background: var(--st-primary-color); border-color: var(--st-primary-color); color: #fff; }
+button.primary:hover { color: #fff; filter: brightness(0.92); }
+@media (pointer: coarse), (max-width: 480px) { button { min-height: 44px; padding: 0 0.875rem; } }
+"""
+_JS = """
+async function copy(root, text) {
+  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");  // a page that did not come by https has no clipboard
+  area.value = text;
+  area.setAttribute("aria-hidden", "true");
+  area.style.cssText = "position: fixed; opacity: 0";
+  root.appendChild(area);
+  area.select();
+  const is_done = document.execCommand("copy");
+  area.remove();
+  if (!is_done) throw new Error("refused");
+}
+
+export default function ({ parentElement, data: [data] }) {
+  const button = parentElement.querySelector("button");
+  const word = parentElement.querySelector(".word");
+  const said = parentElement.querySelector(".said");
+  let timer;
+  const show = (text, status) => { word.textContent = text; said.textContent = status; };
+  word.textContent = data.label;
+  button.classList.toggle("primary", data.primary);
+  button.setAttribute("aria-label", data.what ? `${data.label} ${data.what}` : data.label);
+  button.onclick = async () => {
+    clearTimeout(timer);
+    button.style.minWidth = `${button.getBoundingClientRect().width}px`;  // what is beside it stays where it is
+    try {
+      await copy(parentElement, data.text);
+      button.focus();
+      show("Copied", "Copied");
+    } catch {
+      show("Not copied", "Your browser did not allow copying: select the text and copy it by hand.");
+    }
+    timer = setTimeout(() => show(data.label, ""), 2000);
+  };
+  return () => clearTimeout(timer);
+}
+"""
+
+
+def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
+    """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
+    mount = st.components.v2.component("flowground.copy", html=_HTML, css=_CSS, js=_JS)
+    data = {"text": text, "label": label, "what": what, "primary": is_primary}
+    mount(key=make_key(f"copy:{key}"), data=[data], width="content")
+
+
+@contextmanager
+def hide_other_button(key: str) -> Iterator[None]:
+    """A part of the page in which blocks of code have no button of Streamlit's."""
+    with st.container(key=f"copied:{key}", gap="xsmall"):
+        yield
+
+
+_WORDS: dict[LimitedUse, str] = {
+    "runs_per_minute": "runs this minute",
+    "page_runs_per_minute": "messages this minute",
+    "visitor_runs_per_day": "visitors' messages today",
+    "runs_at_once": "runs at once",
+    "tokens_per_day": "tokens today",
+    "money_per_day": "{currency} today",
+    "stored_bytes": "for the text of conversations",
+}
+
+
+def draw_left(caller: Caller) -> None:
+    """A block for the account page; nothing where nothing is limited but how fast somebody types."""
+    found = bridge.call(runtime.get().run_limits.look(caller, at_page=True))
+    if not any(row.used or row.limit.what != "page_runs_per_minute" for row in found):
+        return
+    st.header("What is left", anchor=False)
+    with st.container(key="account:left"):
+        for row in found:
+            again = f", all of it again {write_reset(row)}" if row.used and row.resets_in else ""
+            st.progress(min(row.left / row.limit.most, 1.0), text=f"{_write(row)}{again}")
+    st.caption("Pages and all your tokens count together.")
+
+
+def draw_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
+    """A line for the API access pane; nothing where nothing is limited."""
+    found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
+    own = [_write(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
+    of_flow = [_write(row) for row in found if row.flow_id]
+    said = [f"Left for you: {words.join(own)}."] if own else []
+    said += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
+    if said:
+        st.caption(f":material/speed: {' '.join(said)}")
+
+
+def _write(row: Remaining) -> str:
+    """ "57 of 60 runs this minute", "1.20 of 5.00 EUR today", "3 MB of 10 MB for the text of conversations"."""
+    name = _WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
+    if row.limit.what == "stored_bytes":
+        return f"{write_bytes(row.left)} of {write_bytes(row.limit.most)} {name}"
+    if row.limit.what == "money_per_day":
+        return f"{row.left:,.2f} of {row.limit.most:,.2f} {name}"
+    return f"{int(row.left):,} of {int(row.limit.most):,} {name}"
+
+
+BUILT_IN = QWEN.title
+FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+"""Of what, a message or a call, is filled in."""
+LIMITS_NOTICE = (
+    f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
+)
+
+
+def list_models(wired: WiredFlow) -> tuple[str, ...]:
+    """The `provider:model` words of the flow's models, each once."""
+    default = runtime.get().settings.default_model
+    return tuple(dict.fromkeys(name or default for _, name in wired.list_models()))
+
+
+def write_label(model: str) -> str:
+    """How a model is called on a page."""
+    provider, _, name = model.partition(":")
+    if provider == "local":
+        own = _find_own_weights()
+        return own.stem if own else BUILT_IN
+    return name or provider
+
+
+def warn_of_limits(wired: WiredFlow) -> str:
+    """What the built-in model is not good at; nothing where it does not answer."""
+    return LIMITS_NOTICE if _uses_local(wired) and _find_own_weights() is None else ""
+
+
+def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
+    """What a composer, or the code of a call, says while the weights are absent; else nothing.
+
+    Members read how long it takes, not why.
+    """
+    if not _uses_local(wired):
+        return ""
+    status = runtime.get().models.read_status()
+    is_absent = status.state == "absent" and _find_own_weights() is None
+    if not sees_inside and (is_absent or status.state == "fetching"):
+        return "The first answer takes a minute or more."
+    if is_absent:
+        return FETCH_NOTICE.format(on)
+    if status.state == "fetching":
+        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer's bar says it
+        return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
+    return "" if status.state == "ready" else status.message or ""
+
+
+def _uses_local(wired: WiredFlow) -> bool:
+    return any(model.partition(":")[0] == "local" for model in list_models(wired))
+
+
+def _write_amount(received: int, total: int) -> str:
+    return f"{write_size(received)} of {write_size(total)}" if total else write_size(received)
+
+
+def _find_own_weights() -> Path | None:
+    return find_own_weights(runtime.get().settings.providers)
+
+
+_HELP = "Small letters, digits and . _ @ + - without spaces. An e-mail address works."
+
+
+def draw_names(shown_label: str, *, key: str) -> tuple[str, str]:
+    """Two fields in no form: the name that colleagues see, and the user name, which follows it as it is written, until
+    somebody writes another."""
+    shown = st.text_input(
+        shown_label,
+        placeholder="As colleagues see it",
+        autocomplete="name",
+        max_chars=NAME_CHARS,
+        key=f"{key}:shown",
+        on_change=_suggest,
+        args=(key,),
+        live=True,
+    )
+    name = st.text_input("User name", help=_HELP, autocomplete="username", key=f"{key}:name")
+    return shown or "", name or ""
+
+
+def empty_names(key: str) -> None:
+    """For a button: the next ones begin anew."""
+    for field in ("shown", "name", "suggested"):
+        st.session_state[f"{key}:{field}"] = ""
+
+
+def _suggest(key: str) -> None:
+    state = st.session_state
+    if state.get(f"{key}:name", "") in ("", state.get(f"{key}:suggested", "")):
+        state[f"{key}:name"] = state[f"{key}:suggested"] = suggest_name(state[f"{key}:shown"] or "")
+
+
+_DONE = "one_time_link:done"
+
+
+def close_done(go_back: Callable[[], None] | None = None) -> None:
+    """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
+    if st.session_state.pop(_DONE, False):
+        if go_back:
+            go_back()
+        st.rerun()
+
+
+def draw_one_time_link(
+    link: PasswordLink,
+    secret: str,
+    *,
+    who: str,
+    key: str,
+    flow: str | None = None,
+    again: Callable[[], None] | None = None,
+) -> None:
+    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
+
+    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` empties them.
+    """
+    st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
+    address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
+    browser.draw_reach(is_admin=True)
+    with hide_other_button(key):
+        st.code(address, language=None, wrap_lines=True)
+        draw_copy(address, label="Copy link", key=key, is_primary=True)
+    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
+    with st.container(horizontal=True):
+        st.button("Done", key=f"{key}:done", on_click=_note_done)
+        if again:
+            st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
+
+
+def _note_done() -> None:
+    st.session_state[_DONE] = True
+
+
+PAGE = 25
+_SEARCHED_CHARS = 100
+
+
+class Counted(Protocol):
+    """A page of a list that knows how many there are on all."""
+
+    @property
+    def count(self) -> int: ...
+
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Counted)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[T]):
+    """`shown` of `count` entries."""
+
+    shown: Sequence[T]
+    count: int
+
+
+NamedPage = ListPage[tuple[str, str]]
+"""Ids, and how they are called."""
+
+
+def draw_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
+    """What somebody looks for in the list of this name; the session has it under `NAME:search`."""
+    searched = st.text_input(
+        label,
+        key=f"{name}:search",
+        type="search",
+        placeholder=label,
+        label_visibility="collapsed",
+        icon=":material/search:",
+        max_chars=_SEARCHED_CHARS,
+        live=True,
+        width=width,
+    )
+    return (searched or "")[:_SEARCHED_CHARS].strip()
+
+
+def draw_list(
+    name: str,
+    label: str,
+    find: Callable[[str, int], ListPage[T]],
+    draw: Callable[[Sequence[T]], None],
+    *,
+    empty: str = "",
+    size: int = PAGE,
+) -> None:
+    """A list of the session's `name`, a page at a time, with a field to search in it where it is longer than a page.
+
+    `find` is given what is searched and how many entries stand before the page. `empty` is said of no entries.
+    """
+    searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
+    page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
+    if searched or page.count > size:
+        draw_search(name, label)
+    says = "No results." if searched else empty
+    if says and not page.count:
+        st.caption(says)
+    draw(page.shown)
+    draw_pages(name, searched, page.count, number, size=size)
+
+
+def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: int = PAGE) -> tuple[C, int]:
+    """The page that is shown, and its number. `find` is given how many entries stand before it.
+
+    A list that became shorter than the page that was shown begins again.
+    """
+    number = int(st.session_state.get(_make_key(name, searched), 1))
+    found = find((number - 1) * size)
+    if number > 1 and found.count <= (number - 1) * size:
+        return find(0), 1
+    return found, number
+
+
+def draw_pages(name: str, searched: str, count: int, number: int, *, size: int = PAGE) -> None:
+    """The way to the other pages, where there are some."""
+    pages = -(-count // size)
+    if pages > 1:
+        st.caption(f"{(number - 1) * size + 1:,} to {min(count, number * size):,} of {count:,}")
+        st.pagination(pages, key=_make_key(name, searched))
+
+
+def _make_key(name: str, searched: str) -> str:
+    """Of its own for each search, so that each begins at its first page."""
+    return f"{name}:page:{searched}"
+
+
+def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: datetime | None = None) -> str:
+    """ "shared with 2 people and 1 group until 26 Nov 2026", by the visitor's clock."""
+    if audience == "people":
+        named = [
+            words.count(people, "person", "people") if people else "",
+            words.count(groups, "group") if groups else "",
+        ]
+        who = " and ".join(filter(None, named)) or "nobody yet"
+    else:
+        who = "your organization" if audience == "organization" else "anybody who has the link"
+    return f"shared with {who}" + (f" until {browser.spell_day(browser.find_last_day(ends))}" if ends else "")
+
+
+def spell_sharing(sharing: Sharing) -> str:
+    """As `spell_reach`, of all that an owner decides but the switch."""
+    people, groups = len(sharing.members), len(sharing.groups)
+    said = spell_reach(sharing.audience, people=people, groups=groups, ends=sharing.expires_at)
+    return said + (", API too" if sharing.shares_api else "")
+
+
+def begin_sentence(said: str) -> str:
+    """With a capital letter."""
+    return said[:1].upper() + said[1:]
+
+
+ICON = ":material/power_settings_new:"
+
+
+def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any] | None = None) -> str:
+    """What this caller is told who would run the flow with these overrides; "" where it runs."""
+    running = runtime.get()
+    if running.switches.is_stale:
+        bridge.call(running.switches.refresh())
+    off = running.switches.find_off(wired, RunRequest(tweaks=overrides or {}), caller)
+    return off.message if off else ""
+
+
+def draw_sentence(sentence: str) -> None:
+    """Where there is one."""
+    if sentence:
+        st.info(words.escape(sentence), icon=ICON)

@@ -1,0 +1,205 @@
+"""What a browser may ask of Streamlit over a page's socket, and is told by it: less than Streamlit itself allows.
+
+A page's socket is open before anybody signed in. Streamlit 1.67 would, over it, tell the script's path on this computer
+and the names of files git has not committed, empty every visitor's caches, and install files into the app's folder. It
+would also log and keep whatever stands where its own frontend puts ids, names and addresses of bounded length.
+
+The files that a page of Streamlit 1.67 consists of: its index.html, scripts and styles, and its colours.
+
+Streamlit serves them as they are, relative to each page's address, and with sentences for whoever writes an app. Here
+index.html gets one base for all pages, and a few sentences are said to people who use one. The frontend reads
+`window.__streamlit` before it draws: where its server is, and how pages look until the first message says so.
+tests/test_shims.py fails where a file is not what it was.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streamlit import config, file_util
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime.app_session import AppSession
+
+SMALLEST = 64_000
+"""Bytes of a page's message from somebody who is not signed in: names, passwords, codes. It is protobuf, of which a
+byte can become a hundred bytes of memory."""
+
+ASKED = frozenset({"rerun_script", "stop_script", "app_heartbeat"})
+"""What pages need: run, stop, stay."""
+
+_HASH = re.compile(r"[0-9a-f]{32}\Z")
+"""What Streamlit names fragments, pages' scripts and messages by."""
+_WIDGET = re.compile(r"\$\$(?:STREAMLIT_INTERNAL_KEY_\$\$)?ID-.{1,600}\Z", re.DOTALL)
+LONGEST_QUERY = 16_000
+"""Characters; a link that carries overrides has 6,000. A page with more is not served (web/edge.py)."""
+_LONGEST_ADDRESS = 20_000
+_LONGEST_NAME = 200
+"""Characters of a page's name, a language, a time zone, a colour scheme."""
+_MOST_WIDGETS = 2_000
+_UNUSED = frozenset({"file_uploader_state_value", "chat_input_value"})
+"""Values of widgets that no page of ours has: a list of files unfolds to fifty times its bytes."""
+_MOST_HASHES = 10_000
+"""How many messages a browser may say it still has; Streamlit's own frontend names those of the last runs."""
+
+_SOCKETS = "streamlit.web.server.starlette.starlette_websocket"
+_UNREADABLE = "Error deserializing back message"
+"""What Streamlit 1.67 logs there."""
+
+_handle = AppSession.handle_backmsg
+_begin = AppSession._create_new_session_message
+
+
+def bound_messages() -> None:
+    """For every page from now on; a second call changes nothing."""
+    AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]  # ours calls theirs
+    AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # as above
+    logging.getLogger(_SOCKETS).addFilter(_say_in_one_line)
+
+
+def _say_in_one_line(record: logging.LogRecord) -> bool:
+    """A message that cannot be read is its sender's mistake: its traceback tells nothing."""
+    if record.msg == _UNREADABLE:
+        record.exc_info = None
+    return True
+
+
+def _handle_asked(session: AppSession, message: BackMsg) -> None:
+    asked = message.WhichOneof("type")
+    if asked not in ASKED:
+        return
+    if asked == "rerun_script":
+        if not _is_from_a_page(message.rerun_script):
+            return
+        drop_unknown_widgets(session, message.rerun_script)
+    _handle(session, message)
+
+
+def _is_from_a_page(state: ClientState) -> bool:
+    """Whether Streamlit's own frontend could have sent this."""
+    about = state.context_info
+    return (
+        all(not name or _HASH.match(name) for name in (state.fragment_id, state.page_script_hash))
+        and len(state.query_string) <= LONGEST_QUERY
+        and len(about.url) <= _LONGEST_ADDRESS
+        and all(
+            len(name) <= _LONGEST_NAME for name in (state.page_name, about.timezone, about.locale, about.color_scheme)
+        )
+        and len(state.widget_states.widgets) <= _MOST_WIDGETS
+        and all(
+            _WIDGET.match(widget.id) and widget.WhichOneof("value") not in _UNUSED
+            for widget in state.widget_states.widgets
+        )
+        and len(state.cached_message_hashes) <= _MOST_HASHES
+        and all(_HASH.match(name) for name in state.cached_message_hashes)
+    )
+
+
+def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
+    """Drops values of widgets that the page did not draw. One that drew none may have come back: it keeps all."""
+    drawn = session._session_state._new_widget_state.widget_metadata
+    known = [widget for widget in state.widget_states.widgets if widget.id in drawn]
+    if drawn and len(known) < len(state.widget_states.widgets):
+        del state.widget_states.widgets[:]
+        state.widget_states.widgets.extend(known)
+
+
+def _begin_without_path(session: AppSession, *args: Any, **options: Any) -> Any:
+    message = _begin(session, *args, **options)
+    message.new_session.main_script_path = ""  # the frontend only makes an id of it
+    return message
+
+
+FOLDER = Path(file_util.get_static_dir())
+_TEXTS = frozenset({".js", ".css", ".svg"})
+"""Endings of what gets much smaller by compression; fonts and pictures do not."""
+ENDINGS = _TEXTS | {".woff2", ".png", ".gif"}
+"""Of all files there are."""
+
+SIDEBAR_KEY = "stSidebarCollapsed-"
+"""Where a browser keeps whether the sidebar is closed."""
+
+_AWAY = "The server does not answer. It may be starting again; this page goes on by itself as soon as it does."
+REPLACED: Mapping[str, str] = {
+    "{message:`Streamlit server is not responding. Are you connected to the internet?`}": f"{{message:`{_AWAY}`}}",
+    "{message:`Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:`,"
+    "codeBlock:`streamlit run yourscript.py`}": f"{{message:`{_AWAY}`}}",
+    "f(`Press Enter to ${e}`)": "0",
+    "showError(`Connection error`,": "showError(`No connection`,",
+    "showError(`Page not found`,": "showError(`There is no such page`,",
+    "`You have requested page /${e}, but no corresponding file was found in the app's pages/ directory`": (
+        "`Nothing stands at /${e}, or it is not open to you`"
+    ),
+    "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
+    # One of several on a page, it is no place of the page that one would jump to by its name.
+    'role:`navigation`,"aria-label":`Pagination`': 'role:`group`,"aria-label":`Pages`',
+    "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
+}
+"""What stands in a script once, and what is sent instead of it."""
+
+_RELATIVE = re.compile(r'(href|src)="\./')
+_LEFT_OUT = (
+    re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*>'),  # pages have a font of their own
+    re.compile(r'<link rel="(?:service-desc|shortcut icon)"[^>]*>'),
+    re.compile(r"<title>.*?</title>", re.DOTALL),
+)
+_WITHOUT_SCRIPTS = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
+
+
+def find_files() -> dict[str, Path]:
+    """Scripts, styles, fonts and pictures by their address, `/static/…`."""
+    files = (FOLDER / "static").rglob("*")
+    return {f"/{file.relative_to(FOLDER).as_posix()}": file for file in files if file.suffix in ENDINGS}
+
+
+def find_script(name: str) -> str:
+    """The address of the one that Streamlit fetches for the first element of a kind, such as `Button`."""
+    found = next((FOLDER / "static" / "js").glob(f"{name}.*.js"))
+    return f"/{found.relative_to(FOLDER).as_posix()}"
+
+
+def is_text(file: Path) -> bool:
+    return file.suffix in _TEXTS or file.suffix == ".txt"
+
+
+def read_file(file: Path) -> bytes:
+    """As it is sent."""
+    data = file.read_bytes()
+    if file.suffix == ".js" and file.is_relative_to(FOLDER):
+        for before, after in REPLACED.items():
+            data = data.replace(before.encode(), after.encode())
+    return data
+
+
+def write_index(*, head: str) -> str:
+    """index.html, with its files at `/static/…`, and with this before its scripts, which read what it sets."""
+    text = (FOLDER / "index.html").read_text("utf-8")
+    for part in _LEFT_OUT:
+        text = part.sub("", text)
+    text = _WITHOUT_SCRIPTS.sub("<noscript>This page needs JavaScript.</noscript>", text)
+    text = re.sub(r"\n\s*\n+", "\n", _RELATIVE.sub(r'\1="/', text))
+    return text.replace('<script type="module"', f'{head}\n    <script type="module"', 1)
+
+
+def describe_looks() -> dict[str, Any]:
+    """`LIGHT_THEME` and `DARK_THEME` of `window.__streamlit`: as much as is seen before a page's first message.
+
+    Without them a page begins in Streamlit's own colours, which is a flash, and loads its font of 170 kB for nothing.
+    """
+    colors, font = ("primaryColor", "backgroundColor", "textColor"), str(config.get_option("theme.font"))
+    return {
+        f"{kind.upper()}_THEME": {"base": base, "bodyFont": font} | {name: read_color(kind, name) for name in colors}
+        for base, kind in enumerate(("light", "dark"))
+    }
+
+
+def read_color(kind: str, name: str) -> str:
+    """A colour of the theme, `backgroundColor` or `sidebar.backgroundColor`; `kind` is light or dark."""
+    return str(config.get_option(f"theme.{kind}.{name}"))
+
+
+def set_color(kind: str, name: str, color: str) -> None:
+    """For every page from now on; `name` as for `read_color`."""
+    config.set_option(f"theme.{kind}.{name}", color)

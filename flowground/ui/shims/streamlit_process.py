@@ -1,0 +1,163 @@
+"""What is changed in Streamlit 1.67 for the whole process, and whether a server of it runs here.
+
+Pages whose connection was lost: whose they are, how long they wait, how many, and that their memory is given back.
+
+Streamlit 1.67 keeps the last 128 pages that lost their connection, whoever had them, and frees one only when another
+is lost, so the last ones stay for good. And whoever names a page's id gets that page, unless
+`server.trustedUserHeaders` (.streamlit/config.toml) names the header by which the edge says whose it is.
+tests/test_pages_each.py guards both.
+
+What Streamlit 1.67 keeps to itself about a page's script.
+
+Streamlit has no way to tell a page that something changed elsewhere; its own file watcher reruns pages by the call used
+here. Nor can a part of a page that the clock draws have the part around it drawn again.
+"""
+
+import asyncio
+import threading
+
+import streamlit as st
+from streamlit import error_util
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime import Runtime, exists, get_instance, memory_session_storage
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner import StopException as StopException  # what `st.stop` raises
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
+from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
+from streamlit.runtime.session_manager import SessionInfo, SessionStorage
+from streamlit.watcher.polling_path_watcher import PollingPathWatcher
+
+from flowground.ui.shims import page_messages
+
+OWNER = "page"
+"""Where Streamlit puts the header's value: `KIND-DIGEST`, None for whoever is not signed in."""
+
+_MOST = 128
+_MOST_VISITORS = 32
+"""Of the kept pages those of visitors, so that strangers cannot push out members'. Each holds three descriptors."""
+_Pages = list[SessionInfo]  # inside the class `list` is Streamlit's method
+
+_is_resumable = AppSession.is_resumable
+
+
+def install_bounded_session_storage() -> None:
+    """For every page from now on; a second call changes nothing."""
+    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]  # a class in its place
+    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours, asked before theirs
+
+
+def _has_owner(session: AppSession) -> bool:
+    """Streamlit shuts a page down at once, instead of keeping it, when this is False."""
+    return bool(session._user_info.get(OWNER)) and _is_resumable(session)
+
+
+class KeptPages(SessionStorage):
+    """In place of Streamlit's own; used on the server's loop."""
+
+    def __init__(self, maxsize: int = _MOST, ttl_seconds: int = 60) -> None:
+        self._most = maxsize
+        self._seconds = ttl_seconds
+        self._kept: dict[str, tuple[SessionInfo, asyncio.TimerHandle]] = {}
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        kept = self._kept.get(session_id)
+        return kept[0] if kept else None
+
+    def save(self, session_info: SessionInfo) -> None:
+        page = session_info.session.id
+        self.delete(page)
+        timer = asyncio.get_running_loop().call_later(self._seconds, self._end, page)
+        self._kept[page] = (session_info, timer)
+        # Whoever is not signed in has no page kept, so guests' are visitors'.
+        visitors = [page for page, (info, _) in self._kept.items() if _is_guests(info.session)]
+        if len(visitors) > _MOST_VISITORS:
+            self._end(visitors[0])
+        if len(self._kept) > self._most:
+            self._end(next(iter(self._kept)))
+
+    def delete(self, session_id: str) -> None:
+        if kept := self._kept.pop(session_id, None):
+            kept[1].cancel()
+
+    def list(self) -> _Pages:
+        return [info for info, _ in self._kept.values()]
+
+    def _end(self, page: str) -> None:
+        if info := self.get(page):
+            self.delete(page)
+            info.session.shutdown()
+
+
+def _is_guests(session: AppSession) -> bool:
+    """Whether it is the page of a visitor, or of somebody who is not signed in."""
+    owner = session._user_info.get(OWNER)
+    return owner is None or str(owner).startswith("visitor-")
+
+
+_LOOK_AT_CONFIG = 10.0
+"""Seconds until a change of Streamlit's own config files counts. It looks five times a second, by two threads: four
+fifths of what wakes a process that nobody uses."""
+
+
+def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
+    """For the process that serves, before st.App is made; once. `logged_elsewhere` are errors of pages of which
+    Streamlit shall not log a traceback each."""
+    page_messages.bound_messages()
+    install_bounded_session_storage()
+    PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]  # ours in its place
+    log = error_util._log_uncaught_app_exception
+
+    def log_others(ex: BaseException) -> None:
+        if not isinstance(ex, logged_elsewhere):
+            log(ex)
+
+    error_util._log_uncaught_app_exception = log_others
+
+
+def _look_later(watcher: PollingPathWatcher) -> None:
+    """By a thread that the process does not wait for when it ends: Streamlit's own would sleep to the end first."""
+    timer = threading.Timer(_LOOK_AT_CONFIG, watcher._check_if_path_changed)
+    timer.daemon = True
+    timer.start()
+
+
+def is_served() -> bool:
+    """Whether a server runs in this process. AppTest's stand-in is none: `type`, because it says it is an instance."""
+    return exists() and type(get_instance()) is Runtime
+
+
+def find_this_page() -> str:
+    """Streamlit's id of the page whose script calls; empty outside of a script."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else ""
+
+
+def redraw_others(session: str) -> None:
+    """Runs the script of every open page but this one again, as a click there would. Call it on the server's loop."""
+    for info in get_instance()._session_mgr.list_active_sessions() if is_served() else ():
+        if info.session.id != session:
+            _redraw(info.session)
+
+
+def _redraw(page: AppSession) -> None:
+    state = ClientState()
+    state.CopyFrom(page._client_state)
+    # Until its end only the run knows the page's address.
+    thread = page._scriptrunner and page._scriptrunner._script_thread
+    if running := getattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME, None):
+        state.query_string = running.query_string
+        state.page_script_hash = running.page_script_hash
+    page.request_rerun(state)
+
+
+def redraw_part(key: str) -> None:
+    """Called in a part of a page that the clock draws: ends that run, and draws the keyed part around it in its place.
+
+    `st.rerun` takes a key in callbacks only, for elsewhere it would end what else is being drawn. So nothing is done
+    while more than this part is: the clock draws it again.
+    """
+    context, state = get_script_run_ctx(), ThreadState.get()
+    if context and state.fragment_id in (context.fragment_ids_this_run or ()):
+        with ThreadState.scoped(run_location=RunLocation.CALLBACK):
+            st.rerun(scope=key)

@@ -1,0 +1,265 @@
+"""The routes by which a page adds files to a message or a knowledge, shows, saves and deletes them: by cookie alone.
+
+A body is the file itself, taken in as it comes. Unknown and another's look alike.
+
+Routes for a browser's sign-in: begin it, end it (only here is its cookie set and removed), and take one's data.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from flowground.access import account
+from flowground.api.errors import find_status
+from flowground.api.files import send_file
+from flowground.api.incoming import read_pieces
+from flowground.app import knowledge_admin
+from flowground.app.runtime import Runtime
+from flowground.core.caller import Caller, Owner
+from flowground.core.errors import FlowgroundError, FlowNotFound, NotSignedIn
+from flowground.core.media_types import IMAGES
+from flowground.runs.files import FileGone, FileOffer, too_large_error
+from flowground.runs.request_files import NO_IMAGES, may_see_images
+from flowground.store.runs import files
+from flowground.store.runs.conversations import list_owners
+from flowground.store.runs.files import StoredFile
+from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
+from flowground.web.origin import find_own_origin, is_own_download
+from flowground.web.refusal import explain_missing
+from flowground.web.sent_files import SentFiles, refuse_file, require_caller
+
+_NOT_OURS = "This does not come from a page of this server."
+_SIGN_IN = "Sign in first."
+
+
+def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
+    """`POST /file/upload?flow=…&name=…`, `GET /file/download?id=…`, `GET /file/image?id=…`, `POST /file/delete?id=…`;
+    from a shareable playground with `&flow=…&at=public`. `POST /file/knowledge?flow=…&knowledge=…&name=…`, without
+    `flow` for what all flows share."""
+
+    async def upload(request: Request) -> Response:
+        return await _add_file(runtime(), request)
+
+    async def add(request: Request) -> Response:
+        return await _add_to_knowledge(runtime(), request)
+
+    async def download(request: Request) -> Response:
+        return await _send(runtime(), request, is_shown=False)
+
+    async def show(request: Request) -> Response:
+        return await _send(runtime(), request, is_shown=True)
+
+    async def delete(request: Request) -> Response:
+        return await _delete(runtime(), request)
+
+    return [
+        Route("/file/upload", upload, methods=["POST"]),
+        Route("/file/knowledge", add, methods=["POST"]),
+        Route("/file/download", download, methods=["GET"]),
+        Route("/file/image", show, methods=["GET"]),
+        Route("/file/delete", delete, methods=["POST"]),
+    ]
+
+
+async def _add_file(runtime: Runtime, request: Request) -> Response:
+    """Keeps the file until a message has it, a day at most; what the page is told of it."""
+
+    async def keep() -> StoredFile:
+        asked = request.query_params
+        caller = await _find_caller(runtime, request)
+        wired = await runtime.access.open_flow(caller, asked.get("flow", ""))
+        unseen = None if may_see_images(wired, runtime.models) else NO_IMAGES
+        offer = FileOffer(
+            *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
+            no_images=unseen,
+        )
+        with runtime.files.admit(caller.owner):
+            return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
+
+    return await _answer_upload(runtime, request, keep)
+
+
+async def _add_to_knowledge(runtime: Runtime, request: Request) -> Response:
+    """Keeps the file until it is removed; what the page is told of it."""
+
+    async def keep() -> StoredFile:
+        asked = request.query_params
+        caller = await require_caller(runtime, request)
+        pieces = _read_body(runtime, request, caller.owner)
+        place = (asked.get("flow", ""), asked.get("knowledge", ""))
+        return await knowledge_admin.add_file(runtime, caller, *place, file_name=asked.get("name", ""), pieces=pieces)
+
+    return await _answer_upload(runtime, request, keep)
+
+
+def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | None = None) -> AsyncIterator[bytes]:
+    most, patience = runtime.files.find_limit(owner, of_flow), runtime.settings.limits.request_seconds
+    return read_pieces(request, limit=most, patience=patience, too_large=partial(too_large_error, most))
+
+
+async def _answer_upload(
+    runtime: Runtime, request: Request, keep: Callable[[], Coroutine[Any, Any, StoredFile]]
+) -> Response:
+    if find_own_origin(request.scope, runtime.settings.public_url) is None:
+        return refuse_file(_NOT_OURS)
+    try:
+        kept = (await keep()).reference
+    except NotSignedIn:
+        return refuse_file(_SIGN_IN)
+    except FlowNotFound:
+        return explain_missing(request.scope)
+    except ClientDisconnect:
+        return Response(status_code=499)
+    except FlowgroundError as error:
+        return JSONResponse({"detail": error.message, "hint": error.hint}, find_status(error))
+    return JSONResponse({"id": kept.id, "name": kept.name, "type": kept.media_type, "size": kept.size}, 201)
+
+
+async def _send(runtime: Runtime, request: Request, *, is_shown: bool) -> Response:
+    if not is_own_download(request):
+        return refuse_file(_NOT_OURS)
+    try:
+        file = await _find_file(runtime, request)
+        if file is None or (is_shown and file.reference.media_type not in IMAGES):
+            return explain_missing(request.scope)
+        return await send_file(runtime, file, is_shown=is_shown)
+    except NotSignedIn:
+        return refuse_file(_SIGN_IN)
+    except FileGone:
+        return explain_missing(request.scope)
+
+
+async def _delete(runtime: Runtime, request: Request) -> Response:
+    if find_own_origin(request.scope, runtime.settings.public_url) is None:
+        return refuse_file(_NOT_OURS)
+    try:
+        file = await _find_file(runtime, request)
+    except NotSignedIn:
+        return refuse_file(_SIGN_IN)
+    if file is None:
+        return explain_missing(request.scope)
+    await runtime.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
+    runtime.forget_files()
+    return JSONResponse({"deleted": True}, headers={"cache-control": "no-store"})
+
+
+async def _find_caller(runtime: Runtime, request: Request) -> Caller:
+    """Raises NotSignedIn."""
+    asked = request.query_params
+    shared = asked.get("flow", "") if asked.get("at") == "public" else None
+    return await require_caller(runtime, request, shared_flow=shared)
+
+
+async def _find_file(runtime: Runtime, request: Request) -> StoredFile | None:
+    """One of whoever asks; a member's programs are theirs too. Raises NotSignedIn."""
+    caller = await _find_caller(runtime, request)
+    owners = [str(caller.owner)]
+    if caller.kind == "member":
+        owners = await runtime.store.read(list_owners, member=caller.id)
+    return await runtime.store.read(files.find_file, key=request.query_params.get("id", ""), owners=owners)
+
+
+_TICKET_BYTES = 4_096
+_NO_STORE = {"cache-control": "no-store"}
+_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
+
+
+class _Ticket(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    ticket: str = Field(min_length=16, max_length=256)
+
+
+def make_session_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
+    """POST /session/start and /session/end, GET /session/my-data, and the bare /public_flow that is nobody's page."""
+    routes = _SessionRoutes(runtime, sent)
+    return [
+        Route("/session/start", routes.start, methods=["POST"]),
+        Route("/session/end", routes.end, methods=["POST"]),
+        Route("/session/my-data", routes.send_my_data, methods=["GET"]),
+        Route("/public_flow", _go_home),
+        Route("/public_flow/", _go_home),
+    ]
+
+
+class _SessionRoutes:
+    def __init__(self, runtime: Callable[[], Runtime], sent: SentFiles) -> None:
+        self._runtime, self._sent = runtime, sent
+
+    async def start(self, request: Request) -> Response:
+        """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
+        settings, sign_in = self._runtime().settings, self._runtime().sign_in
+        origin = find_own_origin(request.scope, settings.public_url)
+        sent = read_cookies(request.scope, settings)
+        if origin is None or not sent.visitor:
+            return _refuse(403, _NOT_OURS)
+        ticket = await _read_ticket(request, patience=settings.limits.request_seconds)
+        agent = request.headers.get("user-agent")
+        value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
+        if value is None:
+            return _refuse(400, "The sign-in took too long. Please sign in again.")
+        # One browser, one sign-in: what it had before is over, wherever it was copied to.
+        await self._end_sign_ins(sent)
+        answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
+        # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
+        is_secure = origin.startswith("https:")
+        set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, is_secure=is_secure)
+        return answer
+
+    async def end(self, request: Request) -> Response:
+        """The sign-in session is over, wherever its cookie was copied to."""
+        settings = self._runtime().settings
+        origin = find_own_origin(request.scope, settings.public_url)
+        if origin is None:
+            return _refuse(403, _NOT_OURS)
+        await self._end_sign_ins(read_cookies(request.scope, settings))
+        answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
+        drop_cookie(answer, settings.cookie.name, is_secure=origin.startswith("https:"))
+        return answer
+
+    async def send_my_data(self, request: Request) -> Response:
+        """One's own data as a file, for the sign-in cookie alone. Not by Streamlit's /media, which asks for none."""
+        if not is_own_download(request):
+            return _refuse(403, _NOT_OURS)
+        runtime = self._runtime()
+        for value in read_cookies(request.scope, runtime.settings).sign_ins:
+            caller = await runtime.sign_in.verify_cookie(value)
+            if caller is not None and caller.kind == "member":
+                pieces = await account.read_data(runtime.access, caller)
+                how = {"media_type": "application/json", "disposition": _DISPOSITION}
+                return self._sent.send(pieces, request, to=caller.owner, **how)
+        return _refuse(403, "Sign in first.")
+
+    async def _end_sign_ins(self, sent: SentCookies) -> None:
+        sign_in = self._runtime().sign_in
+        for value in (*sent.sign_ins, sent.bare_sign_in):
+            caller = await sign_in.verify_cookie(value)
+            if caller is not None and caller.sign_in_id is not None:
+                await sign_in.revoke(caller.sign_in_id)
+
+
+async def _go_home(_: Request) -> Response:
+    return RedirectResponse("/")
+
+
+async def _read_ticket(request: Request, *, patience: float) -> str | None:
+    """None for anything else, or for what has not come within `patience` seconds."""
+    body = b""
+    try:
+        async with asyncio.timeout(patience):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _TICKET_BYTES:
+                    return None
+        return _Ticket.model_validate_json(body).ticket
+    except (TimeoutError, ClientDisconnect, ValidationError):
+        return None
+
+
+def _refuse(status: int, sentence: str) -> Response:
+    return JSONResponse({"detail": sentence}, status, headers={**_NO_STORE, "vary": "cookie"})
