@@ -131,7 +131,7 @@ def test_passwords_that_are_refused() -> None:
 def test_length_counts_and_composition_does_not() -> None:
     assert clean_password("  the sea at night  ") == "the sea at night"
     assert clean_password("schnürsenkel") == "schnürsenkel"
-    common = (Path(__file__).parents[1] / "flowground/sign_in/common_passwords.txt").read_text("utf-8").split("\n")
+    common = (Path(__file__).parents[1] / "flowground/access/common_passwords.txt").read_text("utf-8").split("\n")
     assert common[-1] == ""
     assert len(common) > 1000
     assert [word for word in common[:-1] if len(word) < MIN_CHARS or word != word.lower()] == []

@@ -154,10 +154,10 @@ components:
 async def test_a_value_over_the_limit_fails_the_component_that_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = 'components:\n  T: {type: Table, facts: [LONG]}\n  Out: {type: TextOutput, input_value: "${T.facts}"}\n'
     flow = flow.replace("LONG", "a" * 2000)
-    monkeypatch.setattr("flowground.core.values.check_size", partial(check_size, most=1_024))
+    monkeypatch.setattr("flowground.runs.runner.check_size", partial(check_size, most=1_024))
     with pytest.raises(ComponentFailed, match=r"'T' failed: The component makes a value of over 1,024 bytes\."):
         await run(flow)
-    monkeypatch.setattr("flowground.core.values.check_size", partial(check_size, most=3_000))
+    monkeypatch.setattr("flowground.runs.runner.check_size", partial(check_size, most=3_000))
     await run(flow)
 
 

@@ -147,24 +147,3 @@ def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_pa
             fill(still(page), **{"Owner code": code_of(server)})
             page.get_by_role("button", name="Continue").click()
             page.get_by_role("heading", name="Echo").wait_for()
-
-
-def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(
-    browser: "Browser", page: "Page", tmp_path: Path
-) -> None:
-    with AppServer(tmp_path) as server, visitor(browser) as stranger:
-        server.member("mia", PASSWORD, "admin")
-        go(stranger, server.url)
-
-        def is_shut_out(password: str = "a wrong password") -> bool:
-            sign_in(stranger, "mia", password)
-            return still(stranger).get_by_text("Too many wrong passwords").is_visible()
-
-        sign_in(go(page, server.url), "mia")
-        page.get_by_role("link", name="Memory Chatbot").wait_for()
-        page.locator(".st-key-sign_out button:visible").click()
-        page.get_by_label("User name").wait_for()
-        eventually(is_shut_out, within=120)
-        sign_in(still(page), "mia")
-        page.get_by_role("link", name="Memory Chatbot").wait_for()
-        assert is_shut_out(PASSWORD)

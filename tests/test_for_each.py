@@ -115,7 +115,7 @@ async def test_why_a_record_failed_stands_in_the_trace_alone() -> None:
 
 
 async def test_it_ends_before_its_answers_are_over_what_a_value_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.components.for_each.LONGEST", 1_024)
+    monkeypatch.setattr("flowground.components.flows.LONGEST", 1_024)
     long, models = each(more=GOING_ON).replace("parallel: 2", "parallel: 1"), Meeting(1)
     flows = {"each": long, "one": ONE.replace("${ChatInput}!", "x" * 900)}
     events = await run(flows, models)

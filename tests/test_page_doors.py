@@ -141,14 +141,11 @@ def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
     with AppServer(tmp_path, config=CREDENTIALS, flows=[], checkout=checkout, environment=environment) as server:
         browser = open_browser(server, "augusta")
         ours = {cookie.name: str(cookie.value) for cookie in browser.session.cookies if "flowground" in cookie.name}
-        assert "flowground" in ours
         with open_page(browser, headers={"Cookie": f"{browser.cookies}; theirs=crumb"}) as page:
             sent = page.visit()
         assert b"'theirs': 'crumb'" in sent
         assert b"'flowground" not in sent
-        for name in ("flowground", "flowground_device"):
-            assert ours[name]
-            assert ours[name].encode() not in sent
+        assert ours["flowground"].encode() not in sent
 
 
 def test_a_member_is_offered_no_token_that_may_more_than_members(house: AppServer) -> None:

@@ -239,7 +239,7 @@ async def test_reasoning_that_is_no_text_is_none(field: str, value: Any) -> None
 
 
 async def test_reasoning_without_end_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 10_000)
+    monkeypatch.setattr("flowground.providers.event_stream.LONGEST_ANSWER", 10_000)
     many = thinking("reasoning", *["x" * 90] * 200)
     async with model([chunked(*many, end=False), 60.0], seconds=30) as (provider, _):
         await fault_of(all_of(provider), AnswerTooLong)

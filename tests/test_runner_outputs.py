@@ -76,7 +76,7 @@ async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> 
 async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", LONGEST)
+    monkeypatch.setattr("flowground.runs.runner.LONGEST_ANSWER", LONGEST)
     said = "x" * (LONGEST // 2)
     for text, is_refused in ((said, False), (f"{said}x", True)):
         request = RunRequest(input_value=text, output_type="any")

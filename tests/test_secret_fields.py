@@ -51,7 +51,7 @@ class Locked(OutputComponent):
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The pages, as the author sees them."""
     monkeypatch.setenv("VAULT_WORD", AUTHORS)
-    monkeypatch.setitem(COMPONENTS, "Locked", Locked)
+    monkeypatch.setattr(COMPONENTS, "_types", {**COMPONENTS, "Locked": Locked})
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"vault": VAULT})):
         yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
 

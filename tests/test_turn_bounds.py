@@ -60,7 +60,7 @@ async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]
 async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
     tmp_path: Path, flow: str, text: str, begins: str, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 21)
+    monkeypatch.setattr("flowground.runs.runner.LONGEST_ANSWER", 21)
     async with running(tmp_path, FLOWS) as runtime:
         with pytest.raises(ComponentFailed) as failure:
             await say(runtime, flow, text, stream=stream)
@@ -76,7 +76,7 @@ async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
 async def test_an_answer_just_within_the_limit_is_whole(
     tmp_path: Path, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 13)
+    monkeypatch.setattr("flowground.runs.runner.LONGEST_ANSWER", 13)
     async with running(tmp_path, FLOWS) as runtime:
         *told, end = await say(runtime, "echo", "one", stream=stream)
         assert isinstance(end, TurnFinished)

@@ -382,7 +382,7 @@ class LiveTurn:
 
 _MOST_ENDED = 2_000
 _MOST_OF_ONE_CALLER = 200
-_MOST_CHARS_stream_turns = 30_000_000
+_MOST_ENDED_CHARS = 30_000_000
 """Of ended turns, of everybody. Running ones are bounded by what may run."""
 
 
@@ -424,7 +424,7 @@ class StreamTurns:
             self._forget_oldest(whose)
         while len(self._ended) > _MOST_ENDED:
             self._forget_oldest(max(self._counts, key=self._counts.__getitem__))
-        while self._all_chars > _MOST_CHARS_stream_turns:
+        while self._all_chars > _MOST_ENDED_CHARS:
             self._forget_oldest(max(self._chars, key=self._chars.__getitem__))
 
     def _forget_oldest(self, whose: Owner) -> None:

@@ -133,7 +133,7 @@ async def test_a_run_over_its_bounds_says_which(
     query: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 15)
+    monkeypatch.setattr("flowground.runs.runner.LONGEST_ANSWER", 15)
     flows = {"talks": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
     async with serving(tmp_path, config={"limits": limits}, flows=flows) as api:
         said, _ = await api.read_outcome(flow, SAID, query=query)

@@ -241,7 +241,7 @@ async def read_calmly(api: Api, method: str, path: str, query: str = "", content
 async def test_the_longest_answers_keep_nobody_waiting(
     tmp_path: Path, query: str, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowground.core.values.LONGEST_ANSWER", 1_000_000)
+    monkeypatch.setattr("flowground.runs.runner.LONGEST_ANSWER", 1_000_000)
     said = text(200_000, 'é"\\\n🐎\t') if asked == "message" else text(1_000_000, "€")
     content = body({"input_value": said}) if asked == "message" else tweak("ChatInput", "input_value", said)
     async with serving(tmp_path, config={"limits": {"message_chars": 1_000_000}}) as api:

@@ -151,7 +151,7 @@ async def test_events_are_told_again_from_any_place_in_either_shape(api: Api, fl
     [
         ("_MOST_OF_ONE_CALLER", 3, 1, [410] * 3 + [200] * 3),
         ("_MOST_ENDED", 4, 1, [410] * 3 + [200] * 3),
-        ("_MOST_CHARS", 10_000, 1_000, None),
+        ("_MOST_ENDED_CHARS", 10_000, 1_000, None),
     ],
 )
 async def test_many_or_long_answers_push_out_those_of_who_keeps_most(

@@ -45,8 +45,8 @@ def test_tweaks_are_text_or_json(here: Here) -> None:
     for wrong in ("Model.model:=5", "Model.temperature=hot"):
         said = here(*asked, wrong)
         assert (said.code, wrong[6:11] in said.err) == (1, True)
-    with pytest.raises(SystemExit):
-        here(*asked, "Model.temperature:=NaN")
+    said = here(*asked, "Model.temperature:=NaN")
+    assert (said.code, "'NaN' after := is not JSON" in said.err) == (2, True)
     said = here(*asked, "Model.temperature:=0.5", "--tweak", "max_tokens=7")
     assert (said.code, said.out) == (0, "You said: hi\n")
 
