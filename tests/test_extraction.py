@@ -301,7 +301,7 @@ def test_a_call_that_is_cancelled_ends_its_child() -> None:
     async def cancel() -> bool:
         async with Extractor() as extractor:
             task = asyncio.create_task(extractor.extract(slow, "slow.pdf"))
-            while extractor._child is None:
+            while extractor._child is None:  # noqa: ASYNC110 - a state of the child, of which nobody is notified
                 await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.wait([task], timeout=60)
