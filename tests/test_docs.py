@@ -110,7 +110,7 @@ def test_files_and_targets_of_commands_exist() -> None:
 
 def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
     catalogue = Catalogue(SHIPPED_FLOWS)
-    drawn = {block.file: block.text for block in blocks("mermaid")}
+    drawn = {block.file: block.text for block in blocks("mermaid") if block.file.startswith("docs/guide/")}
     assert len(drawn) == 9
     for file, text in drawn.items():
         flow = re.search(r"^\[`([a-z-]+)`\]\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
