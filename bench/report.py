@@ -30,12 +30,9 @@ class Measured:
 _PAGE = """\
 # Performance, as measured
 
-Written by `make bench`, but for the last section. The model is a stub that answers at once with twelve words, so what
-is left is the app's own work: check the token, find the flow, run its four components, call the model, keep what was
-said and the run, answer in Langflow's shape. The *floor* is a bare Starlette route under uvicorn, uvloop and
-httptools that makes the same call with httpx2 and keeps nothing. Load client, stub and server share the machine, and
-all is one series: read differences, not decimals. CPU and memory are read from `/proc`; percentiles are of all requests
-of a load, after half a second of warming up. Stub, floor and app each answer one client for four seconds first.
+Written by `make bench`, but for the last section. The model is a stub that answers at once: what is left is the app's
+own work. The *floor* is a bare Starlette route that makes the same call and keeps nothing. All share one machine: read
+differences, not decimals. CPU and memory are of `/proc`.
 
 Machine: {machine}. {date}.
 
@@ -45,22 +42,28 @@ Machine: {machine}. {date}.
 
 ## The run API
 
-Whole answers, `POST /api/v1/run/bench`. Times in ms; CPU is the server's own, a run; the ratio is p50 over the floor's
-p50 at as many clients.
+`POST /api/v1/run/bench`, whole answers. Times in ms; CPU is the server's own, a run; the ratio is p50 over the floor's.
 
 {plain}
 
-Streams, `POST /api/v1/run/bench?stream=true`; p50 and p95 are of the whole stream.
+Streams, `?stream=true`; p50 and p95 are of the whole stream.
 
 {stream}
 {openings}"""
+_MARKS = (
+    ("a run, one client, p50 over the stub's", "3 ms"),
+    ("runs/s, 32 clients, stored", "500"),
+    ("p95, 32 clients, in p50", "under 3"),
+    ("first streamed token over the stub's", "3 ms"),
+    ("CPU a run, 1 and 32 clients", "1.5 ms"),
+)
 
 
 def page(measured: Measured) -> str:
     """The whole Markdown text."""
-    pairs = {"stub alone": measured.stub, "floor": measured.floor}
-    pairs |= {f"Flowground, {name}": pair for name, pair in measured.app.items()}
-    plain, stream = ({name: getattr(pair, kind) for name, pair in pairs.items()} for kind in ("plain", "stream"))
+    pairs = {"floor": measured.floor} | {f"Flowground, {name}": pair for name, pair in measured.app.items()}
+    plain = {name: {clients: pair.plain[clients] for clients in (1, 32)} for name, pair in pairs.items()}
+    stream = {name: {clients: pair.stream[clients] for clients in (1, 32)} for name, pair in pairs.items()}
     return _PAGE.format(
         machine=describe_machine(),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -83,17 +86,12 @@ def write_loads(rows: Mapping[str, Mapping[int, Figures]], *, floor: Mapping[int
 
 
 def _marks(measured: Measured) -> Iterator[str]:
-    yield "| | mark | measured |"
-    yield "| --- | ---: | ---: |"
-    for name, pair in measured.app.items():
-        one, many = pair.plain[1], pair.plain[32]
-        stub, streamed = measured.stub.plain[1], measured.stub.stream[1]
-        first = (pair.stream[1].first or 0) - (streamed.first or 0)
-        yield f"| {name}: a run, one client, p50 over the stub's own time | 3 ms | {one.p50 - stub.p50:.1f} ms |"
-        yield f"| {name}: runs/s at 32 clients, one process, messages stored | 500 | {many.per_second:,.0f} |"
-        yield f"| {name}: p95 at 32 clients, in p50 | under 3 | {many.p95 / many.p50:.1f} |"
-        yield f"| {name}: first streamed token over the stub | 3 ms | {first:.1f} ms |"
-        yield f"| {name}: CPU a run, 1 and 32 clients | 1.5 ms | {_number(one.cpu)} and {_number(many.cpu)} ms |"
+    """A column for each database; what follows is measured on the first."""
+    yield f"| | mark | {' | '.join(measured.app)} |"
+    yield f"| --- | ---: |{' ---: |' * len(measured.app)}"
+    columns = [_compare(pair, measured.stub) for pair in measured.app.values()]
+    for (title, mark), *found in zip(_MARKS, *columns, strict=True):
+        yield f"| {title} | {mark} | {' | '.join(found)} |"
     if measured.starts:
         yield f"| start to first successful run | 2 s | {percentile(measured.starts, 50):.1f} s |"
     if measured.memory_first is not None:
@@ -105,11 +103,18 @@ def _marks(measured: Measured) -> Iterator[str]:
         yield f"| a session with 1,000 messages opens | 1 s | {measured.opening / 1000:.2f} s |"
 
 
+def _compare(pair: Pair, stub: Pair) -> Iterator[str]:
+    one, many = pair.plain[1], pair.plain[32]
+    yield from (f"{one.p50 - stub.plain[1].p50:.1f} ms", f"{many.per_second:,.0f}", f"{many.p95 / many.p50:.1f}")
+    yield f"{(pair.stream[1].first or 0) - (stub.stream[1].first or 0):.1f} ms"
+    yield f"{_number(one.cpu)}, {_number(many.cpu)} ms"
+
+
 def _openings(openings: Mapping[str, Opening]) -> Iterator[str]:
     if openings:
         yield "\n## Opening a page\n"
-        yield "In Chromium, beside a page of one line of the same Streamlit in the same run, each by a new browser:"
-        yield "what came over the wire first, and the time until it can be used, with nothing kept and with all kept.\n"
+        yield "In Chromium, beside a page of one line of the same Streamlit, each by a new browser: what came first,"
+        yield "and the time until it can be used, with nothing kept (cold) and with all kept (warm).\n"
         yield from write_rows(openings)
         yield ""
 

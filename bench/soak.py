@@ -24,17 +24,15 @@ _MOST_GROWTH = 3
 _PAGE = """\
 # A soak, as measured
 
-Written by `python -m bench.soak`; nothing here is edited by hand. {clients} clients ask again as soon as they are
-answered, for {minutes:g} minutes, each run in a session of its own and stored on SQLite; the model is a stub.
+Written by `python -m bench.soak`: {clients} clients ask without a pause for {minutes:g} minutes, each run in its own
+session, stored on SQLite; the model is a stub. {runs:,} runs, {errors} failed.
 
 Memory (PSS) after {first.runs:,} runs: {first.memory:.1f} MB; after {second.runs:,}: {second.memory:.1f} MB,
 {early:+.1f} % (the mark is ±{most} %); at the end: {last.memory:.1f} MB, {growth:+.1f} % against that, {settled:+.1f} %
 against half-time.
 
-{runs:,} runs, {errors} failed.
-
-| minutes | runs/s | p50 ms | p95 ms | failed | memory MB |
-| ---: | ---: | ---: | ---: | ---: | ---: |
+| minutes | runs/s | p50 ms | p95 ms | memory MB |
+| ---: | ---: | ---: | ---: | ---: |
 {rows}
 """
 
@@ -80,7 +78,7 @@ async def _reach(mark: int, load: Load, watch: Watch, database: str, *, clients:
 def page(marks: list[Memory], pieces: list[Piece], *, clients: int, minutes: float) -> str:
     rows = [
         f"| {piece.minutes:.1f} | {piece.figures.per_second:.0f} | {piece.figures.p50:.1f} | {piece.figures.p95:.1f} "
-        f"| {piece.figures.errors} | {piece.memory:.1f} |"
+        f"| {piece.memory:.1f} |"
         for piece in pieces
     ]
     first, second = marks

@@ -32,11 +32,9 @@ _LEAST_FAST, _LEAST = 80, 85
 _PAGE = f"""\
 # Mutants
 
-Written by `make mutants`. One small fault is put into the code at a time: a comparison turned round, a bound moved by
-one, a condition negated, a decorator or a call left out. The area's tests run on it, and one of them must fail, or take
-far longer. Wanted: fast tests kill {_LEAST_FAST} % of each area's mutants, fast and slow ones together {_LEAST} %. A
-mutant is killed by slow tests when every fast one passes; –: they were not asked. Where not all are tried, the seed
-chose them.
+Written by `make mutants`: one small fault at a time is put into the code (a bound moved by one, a condition negated, a
+call left out), and a test of the area must fail or take far longer. Wanted: fast tests kill {_LEAST_FAST} % of an
+area's mutants, fast and slow ones together {_LEAST} %; –: slow ones did not run. The seed chose which are tried.
 
 | area | mutants | tried | seed | killed by fast tests | by slow tests | % | seconds |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
