@@ -2,7 +2,7 @@
 
 from inspect import getdoc
 
-from docs.tables import field_rows, field_table
+from docs.tables import field_list, field_rows
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, ToolComponent
 from flowground.core.yaml_file import Section
@@ -22,13 +22,13 @@ _SECTIONS: dict[str, type[Section]] = {
 }
 _INTRODUCTION = """# Components and settings of a flow file
 
-Generated from `flowground/components/` and `flowground/flow/` by `make fix`; `make check` compares.
+Generated from `flowground/components/` and `flowground/flows/` by `make fix`; `make check` compares.
 How they work together is in [flow-format.md](flow-format.md).
 
-Every component has `type` and, if you like, `display_name` and `step`. A field of text may hold references:
-`${Name}` is what the component `Name` gives, as text, alone or inside other text; any other field takes one
-whole reference whose kind of value fits. *Protected* fields are not open to tweaks unless the flow's author
-lists them in `api.overridable`. *Fixed* ones are set in the file and nowhere else: outputs are made from them, or other
+Every component has `type` and, if you like, `display_name` and `step`. Brackets say what a field takes, and its default
+or that it is needed. A field of text may hold references: `${Name}` is what the component `Name` gives, as text, alone
+or inside other text; any other field takes one whole reference whose kind of value fits. Callers set *protected* fields
+only where the author lists them in `api.overridable`, and *fixed* ones never: outputs are made from them, or other
 flows are named. A list or a mapping is set by a tweak as JSON.
 """
 
@@ -45,7 +45,7 @@ _INPUT = (
     "*the id of a Text Input*",
     "text",
     "–",
-    "What that input of the other flow is given; its own if left out.",
+    "The text for that input; its own when left out.",
 )
 _ANY_FREE = ("*another name*", "text", "–", "Fields beyond these may be given, as texts.")
 _FREE = {
@@ -54,20 +54,20 @@ _FREE = {
         "*a variable's name*",
         "text",
         "–",
-        "One for each `{variable}`; the model of an agent gives those that are left out.",
+        "One for each `{variable}`; an agent's model gives those that are left out.",
     ),
     "Retrieve": (
         "*a variable's name*",
         "text",
         "–",
-        "One for each `{name}` in `filters`; the model of an agent gives those that are left out.",
+        "One for each `{name}` in `filters`; an agent's model gives those that are left out.",
     ),
     "PythonFunction": ("*an argument's name*", "text", "–", "That argument of the function."),
     "SQL": (
         "*a value's name*",
         "text",
         "–",
-        "One for each `{name}`; the model of an agent gives those that are left out.",
+        "One for each `{name}`; an agent's model gives those that are left out.",
     ),
     "RunFlow": _INPUT,
     "ForEach": _INPUT,
@@ -90,9 +90,9 @@ def _component_part(kind: type[Component]) -> str:
     old += [f"{old} (for {now})" for old, now in OLD_WORDS.fields.get(kind.type_name, {}).items()]
     if old:
         facts += f" Old words: {', '.join(old)}."
-    return f"## {kind.type_name}\n\n{getdoc(kind)}\n\n{facts}\n\n{field_table('field', rows)}\n"
+    return f"## {kind.type_name}\n\n{getdoc(kind)}\n\n{facts}\n\n{field_list(rows)}\n"
 
 
 def _section_part(title: str, section: type[Section]) -> str:
     rows = [("`components`", "a mapping", "needed", "The flow's steps.")] if section is Header else []
-    return f"## {title}\n\n{getdoc(section)}\n\n{field_table('name', [*rows, *field_rows(section).values()])}\n"
+    return f"## {title}\n\n{getdoc(section)}\n\n{field_list([*rows, *field_rows(section).values()])}\n"

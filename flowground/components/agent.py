@@ -56,10 +56,8 @@ class ToolUse(BaseModel):
 class Agent(ToolComponent):
     """The answer of a model that may call tools on its way: other components of the file.
 
-    It may call several at once, and as often as `max_iterations` allows; the last time it is asked it gets no tools, so
-    that it always answers. With `output_schema` it is asked once more, for its answer as data: where the answer is no
-    such data itself, which is `${id.structured_response}` then. What does not fit is sent back once, with the reason;
-    then the component fails.
+    The last time that it is asked it gets no tools, so that it always answers. With `output_schema`,
+    `${id.structured_response}` is the answer as data; what does not fit is sent back once, then the component fails.
     """
 
     type_name: ClassVar[str] = "Agent"
@@ -72,31 +70,31 @@ class Agent(ToolComponent):
     system_prompt: str = declare(
         "You are a helpful assistant that can use tools to answer questions.",
         "Agent Instructions",
-        "What the model is told to be; not sent when empty.",
+        "The model's instructions; not sent when empty.",
         multiline=True,
     )
-    input_value: str = declare(
-        ..., "Input", "What the agent is asked, usually a reference.", multiline=True, model_may_set=True
-    )
+    input_value: str = declare(..., "Input", "The question, usually a reference.", multiline=True, model_may_set=True)
     files: tuple[FileReference, ...] | None = declare_files()
     tools: list[str | dict[str, Any]] = declare(
         [],
         "Tools",
-        "The components that it may call, by id, or as `{use: ID, name: …, description: …}`. One that is named only "
-        "here runs only when it is called.",
+        "Components that it may call, by id, or as `{use: ID, name: …, description: …, confirm: …}`. One that only "
+        "stands here runs only when called.",
         fixed=True,
         kind="data",
     )
     max_iterations: int = declare(15, "Max Iterations", "How often the model is asked at most.", ge=1, le=100)
     n_messages: int = declare(
-        100, "Number of Chat History Messages", "How many earlier messages of the session it is shown.", ge=0, le=1_000
+        100, "Number of Chat History Messages", "How many earlier messages it sees.", ge=0, le=1_000
     )
-    temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    temperature: float | None = declare(
+        None, "Temperature", "How freely the model answers; at 0 it takes the likeliest words.", ge=0, le=2
+    )
     max_tokens: int | None = declare(None, "Max Tokens", "The longest single answer, in tokens.", ge=1, le=1_000_000)
     output_schema: dict[str, Any] | list[dict[str, Any]] | None = declare(
         None,
         "Output Schema",
-        "A JSON Schema of an object, or Langflow's rows, as in a Structured Output: what the answer is as data.",
+        "The answer's schema as data, as in a Structured Output.",
         fixed=True,
         kind="data",
     )

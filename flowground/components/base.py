@@ -26,8 +26,8 @@ INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
 STORE_MESSAGE = "should_store_message"
 """The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
-DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
-NAMES_SENDER = "Who is said to have said it, in the API and where earlier messages are told."
+DO_NOT_STORE = "False: question and answer are not stored."
+NAMES_SENDER = "The sender's name in the API and in earlier messages."
 FIELD_MARKS = (
     "secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "model_must_set", "kind"
 )  # fmt: skip
@@ -386,8 +386,5 @@ def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRul
 
 def declare_model() -> Any:
     """The field `model` of a component that asks one."""
-    says = (
-        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
-        "when left out."
-    )
+    says = "`provider:model`, such as `local` or `openai:gpt-5-mini`; `default_model` of config.yaml when left out."
     return declare(None, "Model", says, literal=True, protected=True)

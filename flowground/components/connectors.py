@@ -32,9 +32,8 @@ from flowground.tools.settings import Parameter
 class SQL(VariablesTool):
     """Asks a database with one SELECT, and gives the rows as records. It changes nothing.
 
-    Each `{name}` in `query` is a value, which a field of that name gives, as text or reference: the database is given
-    it beside the query, so it needs no quotes, and whatever it holds stays a value. Where the file leaves `query` out,
-    the model of an agent writes it; else it gives the values that are left out.
+    Each `{name}` in `query` is a value, which the database is given beside the query: it needs no quotes. Where the
+    file leaves `query` out, the model of an agent writes it.
     """
 
     type_name: ClassVar[str] = "SQL"
@@ -57,8 +56,7 @@ class SQL(VariablesTool):
     arguments: dict[str, ArgumentHint] = declare(
         {},
         "Arguments",
-        "What each value is, for the model of an agent: `{number: Number of an order}`; `{most: {type: integer, "
-        "description: How many}}` has a type, `integer`, `number` or `boolean`, and the database is given that.",
+        "For an agent's model, what each value is: `{number: Number of an order}`, or with a type as in an APIRequest.",
         fixed=True,
     )
 
@@ -91,9 +89,8 @@ class SQL(VariablesTool):
 class PythonFunction(DynamicTool):
     """Calls a Python function that the operator made for flows, and gives what it returns.
 
-    `functions:` of config.yaml names the modules; a flow file holds no Python. The arguments are those of the function:
-    `arguments` gives some, and a field of an argument's name gives it as text or reference. As an agent's tool, the
-    model gives those that are left out, as the function's signature and docstring describe them.
+    `functions:` of config.yaml names the modules. As an agent's tool, the model gives the arguments that are left out,
+    as the signature and docstring describe them.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -107,7 +104,7 @@ class PythonFunction(DynamicTool):
     function: str = declare(..., "Function", "As `module.function`.", fixed=True, max_length=200)
     arguments: dict[str, Any] = declare({}, "Arguments", "Arguments and their values.", protected=True)
     only_reads: bool = declare(
-        False, "Only Reads", "True where a call changes nothing: then nobody need be asked before it.", fixed=True
+        False, "Only Reads", "True where a call changes nothing: nobody is asked before it.", fixed=True
     )
 
     @property
@@ -147,9 +144,8 @@ _LONGEST_NAME = 64
 class MCP(DynamicTool):
     """Tools of an MCP server, for an agent; or one of them, called with `arguments`.
 
-    The server stands in `mcp_servers:` of config.yaml. An agent calls each tool in `tools` as `server_tool`, with the
-    arguments that the server says; they are checked before they are sent. What the server says, its descriptions too,
-    is the text of somebody else: a model may believe it.
+    The server stands in `mcp_servers:` of config.yaml. An agent calls each tool in `tools` as `server_tool`. What the
+    server says, its descriptions too, is the text of somebody else: a model may believe it.
     """
 
     type_name: ClassVar[str] = "MCP"
@@ -159,12 +155,12 @@ class MCP(DynamicTool):
 
     server: str = declare(..., "MCP Server", "A name under `mcp_servers:` of config.yaml.", fixed=True, max_length=100)
     tools: list[str] = declare(
-        ..., "Tools", "Names of its tools: these and no others are used.", fixed=True, min_length=1, max_length=100
+        ..., "Tools", "Names of the tools that may be used.", fixed=True, min_length=1, max_length=100
     )
     arguments: dict[str, Any] | None = declare(
         None,
         "Arguments",
-        "For a call in the flow itself, without an agent; usually a reference. `{}` where the tool takes none.",
+        "For a call in the flow itself, usually a reference. `{}` where the tool takes none.",
         kind="data",
         protected=True,
     )

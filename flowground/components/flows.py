@@ -23,8 +23,7 @@ from flowground.core.values import LONGEST, Record, ValueKind, measure, write_te
 class RunFlow(ToolComponent):
     """The answer of another flow, run as a part of this one: in the same session, with the same time and budget.
 
-    Beside the message, each Text Input of that flow may be given by its id. Where all outputs of that flow were
-    skipped, none of these is taken.
+    Where all outputs of that flow were skipped, none of these is taken.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -43,7 +42,7 @@ class RunFlow(ToolComponent):
     flow: str = declare(
         ...,
         "Flow",
-        "The other flow's id or endpoint name. Whoever may run this flow runs that one here, and nowhere else.",
+        "The other flow's id or endpoint name.",
         fixed=True,
     )
     input_value: str = declare(
@@ -79,9 +78,7 @@ _ITEM = "text"
 class ForEach(RecordsComponent):
     """Another flow, run once for each record; its answers in the order of the records.
 
-    With `step: {on_error: continue}` a record whose run fails is among the results all the same, with an `error`
-    instead of an answer, in words that anybody may read: the trace says what happened. Beside the message, each Text
-    Input of that flow may be given by its id, as in a Run Flow.
+    With `step: {on_error: continue}` a record whose run fails has an `error` instead of an answer.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -93,19 +90,18 @@ class ForEach(RecordsComponent):
     calls_out: ClassVar[bool] = True
     records_field: ClassVar[str | None] = "data"
 
-    data: list[Any] = declare(..., "Data", "The records, or a list, usually a reference.", kind="data")
+    data: list[Any] = declare(..., "Data", "Records or a list, usually a reference.", kind="data")
     flow: str = declare(
         ...,
         "Flow",
-        "The id or endpoint name of the flow that is run for each. Whoever may run this flow runs that one here, and "
-        "nowhere else.",
+        "The id or endpoint name of the flow that is run for each.",
         fixed=True,
     )
     input_value: str = declare(
         "{text}",
         "Input",
-        "The message to that flow; `{name}` is the record's value of that name, as it stands, and nothing where it has "
-        "none. An item that is no record is `{text}`. Empty: the whole record as JSON.",
+        "The message to that flow; `{name}` is the record's value of that name, `{text}` an item that is no "
+        "record. Empty: the whole record as JSON.",
         multiline=True,
         template=True,
         max_length=LONGEST_TEMPLATE,
@@ -113,9 +109,9 @@ class ForEach(RecordsComponent):
     output_column_name: str = declare(
         "text",
         "Output Column Name",
-        "Under which name the answer is added to its record. Empty: the answer takes the record's place.",
+        "The answer's name in its record. Empty: the answer replaces the record.",
     )
-    parallel: int = declare(4, "Parallel", "How many are run at the same time.", ge=1, le=64)
+    parallel: int = declare(4, "Parallel", "How many run at once.", ge=1, le=64)
 
     _parsed: Template = PrivateAttr()
 

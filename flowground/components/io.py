@@ -55,7 +55,7 @@ class OutputComponent(Component):
 
     waits: ClassVar[bool] = False
 
-    input_value: str = declare(..., "Inputs", "What is answered, usually a reference.", multiline=True)
+    input_value: str = declare(..., "Inputs", "The answer, usually a reference.", multiline=True)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         (port,) = self.outputs
@@ -82,7 +82,7 @@ class TextOutput(OutputComponent):
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     kind: ClassVar[Kind] = "text"
 
-    input_value: str = declare(..., "Text", "What is given, usually a reference.", multiline=True)
+    input_value: str = declare(..., "Text", "The text, usually a reference.", multiline=True)
 
 
 def input_kind(component: Component | type[Component]) -> Kind | None:

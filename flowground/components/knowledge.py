@@ -29,16 +29,10 @@ _NO_KEYS = ("source", "page")
 class Retrieve(VariablesTool):
     """Looks a question up in files, and gives the passages that fit it best.
 
-    They are records, the best first, with `number`, `text`, `source`, `start`, `end` and `score`, which is from 0 to 1;
-    where there are some, with `page`, `title` (the headings above, else the key `title`) and `keys` of the file. An
-    answer cites a passage by its number, `[1]`. `${id.passages}` is the same as text: each passage below its number and
-    place.
-
-    `knowledge:` of the flow file, or of config.yaml, says of which files. Without a question nothing is found.
-    `filters: {client: Acme, source: "**/*.md"}` takes passages of those files alone that say `client: Acme` between two
-    lines of `---` at their beginning, which only Markdown files can; of a list one value is enough. Each `{name}` in
-    the value of a key is a variable, which a field of that name gives, as text or reference, else the model of an
-    agent. It is compared letter by letter, whatever it holds; a key whose value is empty then does not count.
+    They are records, the best first, with `number`, `text`, `source`, `start`, `end` and a `score` from 0 to 1; where
+    there are some, with `page`, `title` and `keys` of the file. An answer cites a passage by its number, `[1]`.
+    `${id.passages}` is their text below numbers and places. `filters` leaves out files; a `{name}` in the value of a
+    key is a variable.
     """
 
     type_name: ClassVar[str] = "Retrieve"
@@ -54,9 +48,8 @@ class Retrieve(VariablesTool):
     filters: dict[str, Any] | None = declare(
         None,
         "Filters",
-        "Of these files only: `source`, a pattern such as `**/*.pdf`; `page`, one or the first and the last, such as "
-        "`[3, 5]`, of PDFs; all else is a key of Markdown files and its value, such as `client: Acme`. A list, such as "
-        "`client: [Acme, Ajax]`, means one of its values.",
+        "Only these files: `source`, a pattern such as `**/*.pdf`; `page`, such as `[3, 5]`, of PDFs; any other "
+        "key is one of a Markdown file, such as `client: Acme` or `client: [Acme, Ajax]`.",
         kind="data",
         protected=True,
     )
@@ -134,10 +127,9 @@ def _read_passage(record: Record) -> NumberedPassage:
 class File(Component):
     """Reads the text of PDF, DOCX, HTML, CSV, JSON, Markdown and plain text files.
 
-    It reads the files that a program names in a tweak, `{"File": {"path": …}}`, by what an upload answered; else those
-    that `files` refers to, such as `${ChatInput.files}`; else those of `path`. Where none came with the message and it
-    names none itself, the text is empty. `${id}` is their text,
-    `${id.dataframe}` records with `text` and `source`, of a PDF one a page with its `page`.
+    It reads the uploaded files that a tweak names, `{"File": {"path": …}}`; else those of `files`, such as
+    `${ChatInput.files}`; else those of `path`. `${id}` is their text, `${id.dataframe}` records with `text` and
+    `source`, of a PDF one a page with its `page`.
     """
 
     type_name: ClassVar[str] = "File"
@@ -148,14 +140,13 @@ class File(Component):
     path: str | list[str] = declare(
         "",
         "Path",
-        "Files below the flows folder, such as `samples/invoice.pdf`: one, or a list of them. What a tweak names here "
-        "are files that were uploaded.",
+        "Files below the flows folder, such as `samples/invoice.pdf`: one or a list. A tweak names uploaded files.",
         kind="data",
         fixed=True,
         max_length=100,
     )
-    files: list[Any] | None = declare(None, "Files", "Files that came with a message.", kind="files")
-    separator: str = declare("\n\n", "Separator", "What stands between the texts of several files.", max_length=1_000)
+    files: list[Any] | None = declare(None, "Files", "Files of a message.", kind="files")
+    separator: str = declare("\n\n", "Separator", "What stands between several texts.", max_length=1_000)
 
     def list_paths(self) -> list[str]:
         """The author's files."""

@@ -70,7 +70,7 @@ class MessageHistory(Component):
     title: ClassVar[str] = "Message History"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"messages_text": "text"}
 
-    n_messages: int = declare(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
+    n_messages: int = declare(100, "Number of Messages", "How many of the last messages at most.", ge=0, le=1000)
     order: Literal["Ascending", "Descending"] = declare_order()
     template: str = declare_template()
 
@@ -104,9 +104,9 @@ _NO_WORD = re.compile(r"[\W_]+")
 class Recall(ToolComponent):
     """Finds earlier messages of this conversation by their words.
 
-    Where nothing is searched for it gives the last ones. `${id}` is text, a message a line; `${id.messages}` records
-    with `text`, `sender`, `sender_name`, `timestamp` and, where something is searched for, a `score` from 0 to 1;
-    `${id.files}` the files that were sent with them. The current message is not among them.
+    Without a query it gives the last ones. `${id}` is text, a message a line; `${id.messages}` records with `text`,
+    `sender`, `sender_name`, `timestamp` and, after a search, a `score` from 0 to 1; `${id.files}` the files that were
+    sent with them. The current message is not among them.
     """
 
     type_name: ClassVar[str] = "Recall"
@@ -117,7 +117,7 @@ class Recall(ToolComponent):
     search_query: str = declare(
         "",
         "Search Query",
-        "Messages with these words, or the beginnings of some, are given: those with the most.",
+        "Words, or beginnings of words; messages with the most of them are found.",
         multiline=True,
         model_may_set=True,
     )
@@ -192,9 +192,8 @@ _NOT_KEPT = "Nothing was stored: this flow keeps no messages (`should_store_mess
 class StoreMessage(ToolComponent):
     """Adds a message to this conversation, which later turns remember.
 
-    It stands behind the turn's answer, and is stored with it, once, also where the turn fails or is stopped. Where
-    `should_store_message` keeps the turn from being stored, nothing is. It reaches no other conversation. In a flow
-    that another one runs, the conversation is that of the flow that was asked.
+    It stands behind the turn's answer, and is stored with it, also where the turn fails or is stopped; not where
+    `should_store_message` is false. In a flow that another one runs, the conversation is the outer one's.
     """
 
     type_name: ClassVar[str] = "StoreMessage"
@@ -203,7 +202,7 @@ class StoreMessage(ToolComponent):
 
     message: str = declare(..., "Message", "What is stored.", multiline=True, model_may_set=True)
     sender: Literal["Machine", "User"] = declare(
-        "Machine", "Sender", "Who is said to have said it: models are told it as that one's words.", protected=True
+        "Machine", "Sender", "Whose message it is, also for models.", protected=True
     )
     sender_name: str = declare("", "Sender Name", "The name that is shown; AI or User when empty.", max_length=100)
 

@@ -33,22 +33,26 @@ class LanguageModel(Component):
 
     model: str | None = declare_model()
     system_message: str = declare(
-        "", "System Message", "What the model is told to be; not sent when empty.", multiline=True
+        "", "System Message", "The model's instructions; not sent when empty.", multiline=True
     )
-    input_value: str = declare(..., "Input", "What the model is asked, usually a reference.", multiline=True)
+    input_value: str = declare(..., "Input", "The question, usually a reference.", multiline=True)
     files: tuple[FileReference, ...] | None = declare_files()
     n_messages: int = declare(
         0,
         "Number of Chat History Messages",
-        "How many earlier messages of the session it is shown, with their files where `files` is connected.",
+        "How many earlier messages it sees, with their files where `files` is connected.",
         ge=0,
         le=1_000,
     )
-    temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    temperature: float | None = declare(
+        None, "Temperature", "How freely the model answers; at 0 it takes the likeliest words.", ge=0, le=2
+    )
     max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
-    top_p: float | None = declare(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1)
+    top_p: float | None = declare(
+        None, "Top P", "Only the likeliest words up to this sum of probabilities.", gt=0, le=1
+    )
     seed: int | None = declare(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
-    stream: bool = declare(True, "Stream", "False gives the text whole, also where a stream is asked for.")
+    stream: bool = declare(True, "Stream", "False gives the text whole, also to a request for a stream.")
 
     _options: dict[str, float | int | str] = PrivateAttr()
 
@@ -260,7 +264,7 @@ class StructuredOutput(RecordsComponent):
     """What a model finds in a text, as data that fits a schema.
 
     Each property of the schema is an output, too: `${Invoice.total}`; one that the model leaves out is not taken. An
-    answer that does not fit is sent back once, with the reason; then the component fails.
+    answer that does not fit is sent back once, then the component fails.
     """
 
     type_name: ClassVar[str] = "StructuredOutput"
@@ -271,13 +275,13 @@ class StructuredOutput(RecordsComponent):
     model: str | None = declare_model()
     input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
     files: tuple[FileReference, ...] | None = declare_files()
-    system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "What the model is told to do.", multiline=True)
-    schema_name: str = declare("", "Schema Name", "What the object is, for the model.", literal=True)
+    system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "The model's instructions.", multiline=True)
+    schema_name: str = declare("", "Schema Name", "A name of the object, for the model.", literal=True)
     output_schema: dict[str, Any] | list[dict[str, Any]] = declare(
         ...,
         "Output Schema",
-        "A JSON Schema of an object, or Langflow's rows: `name`, `type` (str, int, float, bool, dict), `description`, "
-        "`multiple`.",
+        "A JSON Schema of an object, or Langflow's rows: `name`, `type` (str, int, float, bool, dict), "
+        "`description`, `multiple`.",
         fixed=True,
         kind="data",
     )

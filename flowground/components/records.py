@@ -213,8 +213,8 @@ _TEXTS = frozenset({"selected_key", "new_column_name", "column_name"})
 class DataOperations(RecordsComponent):
     """Changes records, or an object, in one way: keys of each, or which records there are.
 
-    Those of keys (from `Select Keys` to `Path Selection`) give data, an object where an object is given; the others
-    give records. One object counts as a list of one then.
+    Those of keys, from `Select Keys` to `Path Selection`, give data; the others give records, and take one object for a
+    list of one.
     """
 
     type_name: ClassVar[str] = "DataOperations"
@@ -224,33 +224,33 @@ class DataOperations(RecordsComponent):
     records_field: ClassVar[str | None] = "data"
 
     data: dict[str, Any] | list[dict[str, Any]] = declare(
-        ..., "Data", "The records, or an object, usually a reference.", kind="data"
+        ..., "Data", "Records or an object, usually a reference.", kind="data"
     )
-    operation: _Operation = declare(..., "Operation", "What is done, and with it the one output.", fixed=True)
+    operation: _Operation = declare(..., "Operation", "What is done; also decides the one output.", fixed=True)
     select_keys_input: list[str] | None = declare(None, "Select Keys", "`Select Keys`: what is kept.", kind="data")
     remove_keys_input: list[str] | None = declare(None, "Remove Keys", "`Remove Keys`: what is left out.", kind="data")
     rename_keys_input: dict[str, str] | None = declare(
         None, "Rename Keys", "`Rename Keys`: the key -> its new name.", kind="data"
     )
     append_update_data: dict[str, Any] | None = declare(
-        None, "Append or Update", "`Append or Update`: what is put into each, over what is there.", kind="data"
+        None, "Append or Update", "`Append or Update`: keys and values that are put into each.", kind="data"
     )
     selected_key: str | None = declare(
-        None, "Select Path", "`Path Selection`: what is taken out, such as `.orders[0].id`.", max_length=1_000
+        None, "Select Path", "`Path Selection`: a path, such as `.orders[0].id`.", max_length=1_000
     )
     column_name: str | None = declare(
-        None, "Column Name", "`Filter` and `Sort`: the key that is looked at; `Drop Duplicates`: all when left out."
+        None, "Column Name", "`Filter`, `Sort`: the key; `Drop Duplicates`: the key, or all when left out."
     )
     filter_operator: _FilterOperator = declare(
-        "equals", "Filter Operator", "`Filter`: how it is compared; numbers as numbers, all else as text."
+        "equals", "Filter Operator", "`Filter`: the comparison; numbers compare as numbers."
     )
-    filter_value: str = declare("", "Filter Value", "`Filter`: what it is compared with.")
-    ascending: bool = declare(True, "Sort Ascending", "`Sort`: the least first; records without a value come last.")
+    filter_value: str = declare("", "Filter Value", "`Filter`: what the value is compared with.")
+    ascending: bool = declare(True, "Sort Ascending", "`Sort`: least first; records without a value come last.")
     new_column_name: str | None = declare(None, "New Column Name", "`Add Column`: the key.")
-    new_column_value: str = declare("", "New Column Value", "`Add Column`: its text, in each record.", multiline=True)
+    new_column_value: str = declare("", "New Column Value", "`Add Column`: its text.", multiline=True)
     num_rows: int = declare(5, "Number of Rows", "`Head` and `Tail`: how many.", ge=0, le=MOST_RECORDS)
     right_dataframe: list[dict[str, Any]] | None = declare(
-        None, "Right Table", "`Concatenate`: the records that come behind, usually a reference.", kind="records"
+        None, "Right Table", "`Concatenate`: the records that follow.", kind="records"
     )
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
@@ -327,8 +327,7 @@ _PORTS: Mapping[str, tuple[str, ValueKind]] = {
 class TypeConverter(Component):
     """A text that holds JSON, as data or records: what a model or a person wrote.
 
-    A text in which the JSON stands between lines of three backticks will do, too. Data and records need no converter: a
-    reference to them becomes what its field takes.
+    The JSON may stand between lines of three backticks.
     """
 
     type_name: ClassVar[str] = "TypeConverter"
@@ -340,11 +339,10 @@ class TypeConverter(Component):
     output_type: Literal["Message", "JSON", "Table"] = declare(
         "JSON",
         "Output Type",
-        "What becomes of it, and with it the one output: `JSON` data, `Table` records (one object is a list of one), "
-        "`Message` the text itself.",
+        "The one output: `JSON` data, `Table` records, `Message` the text itself.",
         fixed=True,
     )
-    auto_parse: bool = declare(True, "Auto Parse", "False: nothing is read, the text is the `text` of one object.")
+    auto_parse: bool = declare(True, "Auto Parse", "False: the JSON is not read; the text is the `text` of one object.")
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
         return dict((_PORTS[self.output_type],))
@@ -385,7 +383,7 @@ class Parser(RecordsComponent):
     template: str = declare(
         "{text}",
         "Template",
-        "How one record is written; `{name}` is its value of that name, and nothing where it has none.",
+        "How one record is written; `{name}` is its value of that name, or nothing.",
         multiline=True,
         template=True,
         max_length=LONGEST_TEMPLATE,
@@ -436,13 +434,15 @@ class SplitText(Component):
     title: ClassVar[str] = "Split Text"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"dataframe": "records"}
 
-    input_value: str = declare("", "Text", "What is split, where it is one text.", multiline=True)
-    data_inputs: list[dict[str, Any]] | None = declare(
-        None, "Records", "What is split, where it is records.", kind="records"
-    )
+    input_value: str = declare("", "Text", "One text that is split.", multiline=True)
+    data_inputs: list[dict[str, Any]] | None = declare(None, "Records", "Records that are split.", kind="records")
     chunk_size: int = declare(1000, "Chunk Size", "Longest passage, in characters.", ge=10, le=100_000)
     chunk_overlap: int = declare(
-        200, "Chunk Overlap", "How much of a passage's end the next repeats; half of it at most.", ge=0, le=50_000
+        200,
+        "Chunk Overlap",
+        "How much of a passage's end the next repeats; half of `chunk_size` at most.",
+        ge=0,
+        le=50_000,
     )
     separator: str = declare("", "Separator", "Where passages may end; headings and sentences when left out.")
 

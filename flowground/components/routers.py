@@ -36,25 +36,22 @@ class ConditionalRouter(Component):
     branches: ClassVar[bool] = True
     waits: ClassVar[bool] = False
 
-    input_text: str = declare(..., "Text Input", "What is compared, usually a reference.", multiline=True)
+    input_text: str = declare(..., "Text Input", "The text that is compared, usually a reference.", multiline=True)
     operator: _Operator = declare(
         "equals",
         "Operator",
-        "How it is compared. `regex`: whether the text begins with what the pattern says, in Rust's dialect "
-        "(`(?s).*word` finds a word in several lines). *Less* and *greater* compare numbers, and do not hold where one "
-        "of the two is none, `2 000 EUR` among them: that goes to `false_result`.",
+        "How the texts are compared. `regex` matches from the beginning, in Rust's dialect; `(?s).*word` finds a "
+        "word in several lines. *less* and *greater* compare numbers, and never hold for other texts.",
     )
-    match_text: str = declare(..., "Match Text", "What it is compared with; for `regex` the pattern.")
+    match_text: str = declare(..., "Match Text", "What the text is compared with; for `regex` the pattern.")
     case_sensitive: bool = declare(True, "Case Sensitive", "Whether `A` is not `a`.")
     true_case_message: str = declare(
         "",
         "Case True",
-        "What is passed on instead of the text where the comparison holds; it may refer to others, `Urgent: ${Read}`.",
+        "Passed on instead of the text where the comparison holds; may hold references.",
         multiline=True,
     )
-    false_case_message: str = declare(
-        "", "Case False", "What is passed on instead of the text where it does not.", multiline=True
-    )
+    false_case_message: str = declare("", "Case False", "Passed on instead where it does not hold.", multiline=True)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A pattern that cannot be read."""
@@ -116,8 +113,7 @@ You decide which of these routes a text belongs to. Answer with the name of one 
 class SmartRouter(Component):
     """Lets a model decide which way a text goes. Each route is an output, `${Route.billing}`; the others are skipped.
 
-    Where the model names no route, the text goes to `default_route`; without one the component fails. What a test
-    replies for it is `{route: billing}`.
+    Where the model names no route, the text goes to `default_route`; without one the component fails.
     """
 
     type_name: ClassVar[str] = "SmartRouter"
@@ -127,17 +123,17 @@ class SmartRouter(Component):
     calls_out: ClassVar[bool] = True
 
     model: str | None = declare_model()
-    input_text: str = declare(..., "Input", "The text that goes one way, usually a reference.", multiline=True)
+    input_text: str = declare(..., "Input", "The text that is routed, usually a reference.", multiline=True)
     routes: dict[str, str] = declare(
         ...,
         "Routes",
-        "Names of routes, and for the model what belongs there.",
+        "Each route's name, and what belongs there.",
         fixed=True,
         kind="data",
     )
-    custom_prompt: str = declare("", "Additional Instructions", "What else the model is told.", multiline=True)
+    custom_prompt: str = declare("", "Additional Instructions", "Further instructions for the model.", multiline=True)
     default_route: str | None = declare(
-        None, "Default Route", "Where a text goes for which the model names no route.", literal=True, protected=True
+        None, "Default Route", "The route when the model names none.", literal=True, protected=True
     )
 
     def list_outputs(self) -> Mapping[str, ValueKind]:

@@ -59,7 +59,7 @@ class _RoomLeft:
 
 def declare_files() -> Any:
     """The field `files` of a component that asks a model; None where nothing is connected to it."""
-    says = "The files that the model is shown beside the input, a reference such as `${ChatInput.files}`."
+    says = "Files for the model, such as `${ChatInput.files}`."
     return declare(None, "Files", says, kind="files")
 
 

@@ -298,9 +298,8 @@ def _read_json(value: Any) -> Any:
 class Prompt(Component):
     """A text made of a template.
 
-    Each `{name}` in it is a variable, and a field of that name gives its value, as text or reference. `{{` and `}}`
-    stand for single braces; braces that enclose no plain name stay as they are. A name with letters beyond a to z is a
-    variable where there is a field of that name.
+    Each `{name}` in it is a variable, and a field of that name gives its value. `{{` and `}}` stand for single braces;
+    other braces stay as they are.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -355,9 +354,9 @@ class CombineText(Component):
     outputs: ClassVar[Mapping[str, ValueKind]] = {"combined_text": "text"}
     waits: ClassVar[bool] = False
 
-    text1: str = declare("", "First Text", "What comes first, usually a reference.", multiline=True)
-    text2: str = declare("", "Second Text", "What comes behind it, usually a reference.", multiline=True)
-    delimiter: str = declare(" ", "Delimiter", "What stands between the two.", multiline=True)
+    text1: str = declare("", "First Text", "The first text.", multiline=True)
+    text2: str = declare("", "Second Text", "The second text.", multiline=True)
+    delimiter: str = declare(" ", "Delimiter", "What stands between them.", multiline=True)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         parts = (self.text1, self.delimiter, self.text2)
@@ -406,8 +405,8 @@ class Calculator(ToolComponent):
     expression: str = declare(
         ...,
         "Expression",
-        "What is to be worked out: its own numbers, with `+ - * / // % **`, brackets, `pi`, `e`, and abs, ceil, cos, "
-        "exp, floor, log, log10, max, min, round, sin, sqrt, tan.",
+        "What is worked out: numbers, with `+ - * / // % **`, brackets, `pi`, `e`, and abs, ceil, cos, exp, floor, "
+        "log, log10, max, min, round, sin, sqrt, tan.",
         max_length=_LONGEST,
         model_may_set=True,
     )
@@ -469,8 +468,7 @@ def _check_power(base: Any, power: Any) -> None:
 class CurrentDate(ToolComponent):
     """Tells the current date, weekday and time in a time zone.
 
-    Without `timezone` it is that of who asks on a page, as their browser says; for programs, or where it is not known,
-    `organization.timezone` of config.yaml.
+    Without `timezone` it is that of the person who asks on a page; for programs `organization.timezone` of config.yaml.
     """
 
     type_name: ClassVar[str] = "CurrentDate"
@@ -481,7 +479,7 @@ class CurrentDate(ToolComponent):
     timezone: str = declare(
         "",
         "Timezone",
-        "A name of the time zone database, such as `Europe/Berlin` or `America/New_York`; that of who asks when empty.",
+        "Such as `Europe/Berlin`; the asking person's when empty.",
         max_length=100,
         model_may_set=True,
     )

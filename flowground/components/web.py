@@ -53,11 +53,9 @@ encode = partial(quote, safe="")
 class APIRequest(VariablesTool):
     """Asks an HTTP API, and gives what it answers.
 
-    Each `{name}` in `url_input`, `query_params` and `body` is a variable, and a field of that name gives its value,
-    as text or reference; the model of an agent gives those that are left out. In the address they are
-    percent-encoded, and stand behind the host only. The answer has `source`, `status_code` and `result`, which is
-    JSON where the server says so, else text (the model of an agent is not told `source`, the address); from status
-    400 on the component fails. `outgoing:` of config.yaml says which hosts may be asked.
+    Each `{name}` in `url_input`, `query_params` and `body` is a variable; in the address it is percent-encoded, behind
+    the host only. The answer has `source`, `status_code` and `result`, which is JSON where the server says so, else
+    text; from status 400 on the component fails. `outgoing:` of config.yaml bounds which hosts may be asked.
     """
 
     type_name: ClassVar[str] = "APIRequest"
@@ -69,7 +67,7 @@ class APIRequest(VariablesTool):
     url_input: str = declare(
         ...,
         "URL",
-        "The address, with a host that is written out: `https://api.example.com/weather?city={city}`.",
+        "The address; its host is written out: `https://api.example.com/weather?city={city}`.",
         template=True,
         fixed=True,
         max_length=4_000,
@@ -80,28 +78,27 @@ class APIRequest(VariablesTool):
     headers: dict[str, str] = declare(
         {},
         "Headers",
-        "Keys belong here: `{authorization: Bearer ${env:WEATHER_KEY}}`. Nobody is shown them.",
+        "Keys belong here: `{authorization: Bearer ${env:WEATHER_KEY}}`.",
         secret=True,
         fixed=True,
     )
     query_params: dict[str, str | int | float | bool] = declare(
-        {}, "Query Parameters", "What is added to the address.", protected=True, literal=True
+        {}, "Query Parameters", "Added to the address.", protected=True, literal=True
     )
     body: dict[str, Any] | list[Any] | None = declare(None, "Body", "Sent as JSON.", protected=True, literal=True)
     body_data: dict[str, Any] | list[Any] | None = declare(
-        None, "Body Data", "Sent as JSON in place of `body`, as it is; usually a reference.", protected=True
+        None, "Body Data", "Sent as JSON in place of `body`; usually a reference.", protected=True
     )
     arguments: dict[str, ArgumentHint] = declare(
         {},
         "Arguments",
-        "What each variable is, for the model of an agent: `{city: Name of a city}`; "
-        "`{pieces: {type: integer, description: How many}}` has a type, `integer`, `number` or `boolean`, and is sent "
-        "as that where `{pieces}` is a whole value of `body`.",
+        "For an agent's model, what each variable is: `{city: Name of a city}`, or with a type (`integer`, "
+        "`number`, `boolean`) `{pieces: {type: integer, description: How many}}`.",
         fixed=True,
     )
-    timeout: int = declare(30, "Timeout", "Seconds; `outgoing.seconds` is the most.", ge=1, le=600, protected=True)
+    timeout: int = declare(30, "Timeout", "Seconds, `outgoing.seconds` at most.", ge=1, le=600, protected=True)
     follow_redirects: bool = declare(
-        False, "Follow Redirects", "Of GET and HEAD, and to the same host only.", protected=True
+        False, "Follow Redirects", "Of GET and HEAD, to the same host only.", protected=True
     )
 
     @property
@@ -232,8 +229,7 @@ _MOST = 10
 class URL(ToolComponent):
     """Reads pages of the web, and gives their text.
 
-    They are records with `text`, `url`, `title` and `source`. Whoever gives `urls`, the file, a caller or the model of
-    an agent: pages are read from `allowed_hosts` only. Redirects to another host are not followed.
+    They are records with `text`, `url`, `title` and `source`. Redirects to another host are not followed.
     """
 
     type_name: ClassVar[str] = "URL"
@@ -244,8 +240,7 @@ class URL(ToolComponent):
     urls: str = declare(
         ...,
         "URLs",
-        "Addresses of pages, each on a line of its own, ten at most. What is filled into one is percent-encoded; a "
-        "reference alone is the whole address.",
+        "Addresses of pages, one a line, ten at most. What fills a part of one is percent-encoded.",
         multiline=True,
         url=True,
         model_may_set=True,
@@ -254,13 +249,13 @@ class URL(ToolComponent):
     allowed_hosts: list[str] = declare(
         ...,
         "Allowed Hosts",
-        "Where pages may be: `docs.example.com`, `*.example.com`, `docs.example.com:8443`, `*` for every public host.",
+        "Hosts of pages: `docs.example.com`, `*.example.com`, `docs.example.com:8443`, `*` for every public host.",
         fixed=True,
         min_length=1,
         max_length=100,
     )
-    format: Literal["Text", "HTML"] = declare("Text", "Output Format", "HTML gives pages as they come.")
-    timeout: int = declare(30, "Timeout", "Seconds; `outgoing.seconds` is the most.", ge=1, le=600)
+    format: Literal["Text", "HTML"] = declare("Text", "Output Format", "HTML gives pages unchanged.")
+    timeout: int = declare(30, "Timeout", "Seconds, `outgoing.seconds` at most.", ge=1, le=600)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Hosts that cannot be."""
@@ -297,8 +292,7 @@ class URL(ToolComponent):
 class WebSearch(ToolComponent):
     """Searches the web, and gives the pages that fit best.
 
-    They are records with `text`, `title`, `url` and `source`. `search:` of config.yaml says which engine is asked; it
-    is told the query. Without a query nothing is found.
+    They are records with `text`, `title`, `url` and `source`. `search:` of config.yaml says which engine is asked.
     """
 
     type_name: ClassVar[str] = "WebSearch"

@@ -153,37 +153,36 @@ Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
 class ChatSection(Section):
     """How the flow looks, and greets people, in its playground; `title` and `notice` are for the shareable one."""
 
-    title: ShortText | None = Field(None, description="What visitors read on top; the flow's name when left out.")
+    title: ShortText | None = Field(None, description="The title for visitors; the flow's name when left out.")
     icon: Emoji | None = Field(None, description="One emoji before the title.")
     accent: Color | None = Field(
         None,
-        description='The colour of buttons and links in the chat, in quotes, like `"#0b7a4b"`, dark enough for white '
-        "text; links on a dark page are a lighter shade of it. The organization's colour when left out.",
+        description='The colour of buttons and links, dark enough for white text, in quotes like `"#0b7a4b"`; the '
+        "organization's when left out.",
     )
     notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
     welcome: str = Field("", description="Shown before the first message, as Markdown.")
     accepts: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = Field(
         (),
         max_length=30,
-        description="Kinds of files that may be sent with a message, like `[image/*, application/pdf]`, in quotes "
-        '`["*/*"]` for all; none when left out. What a file is, its bytes decide.',
+        description='Kinds of files that people may send, like `[image/*, application/pdf]`; `["*/*"]` for all, '
+        "none when left out.",
     )
     file_bytes: int | None = Field(
         None,
         ge=1,
-        description="Largest file that may be sent with a message, in bytes; config.yaml bounds it in any case.",
+        description="Largest file of a message, in bytes; config.yaml bounds it too.",
     )
     starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
     show_tools: bool = Field(
         False,
-        description="Whether all who chat see what tools were called with and what they gave; left out: authors do, "
-        "and everybody else their names.",
+        description="Whether everybody sees the arguments and results of tools; else only authors do.",
     )
 
     show_sources: bool = Field(
         True,
-        description="Whether the passages that were looked up stand below an answer also where it does not cite them, "
-        "those of an agent's tools where `show_tools` says so.",
+        description="Whether passages that the answer does not cite are shown below it; those of an agent's tools "
+        "only with `show_tools`.",
     )
 
     @model_validator(mode="before")
@@ -204,11 +203,10 @@ class Overridable(Section):
     )
     ask: bool | None = Field(
         None,
-        description="Whether the playground asks people for it, beside their message; left out: for the text of a "
-        "Text Input, and for nothing else.",
+        description="Whether the playground asks people for it; left out: only for the text of a Text Input.",
     )
     required: bool = Field(
-        False, description="Whether no run begins as long as it is empty. For what the playground asks people for."
+        False, description="Whether no run begins while it is empty; only of what the playground asks for."
     )
 
     @model_validator(mode="before")
@@ -223,8 +221,8 @@ class ApiSection(Section):
     endpoint_name: str | None = Field(None, description="A second address beside the id.")
     overridable: tuple[Overridable, ...] | None = Field(
         None,
-        description="The only fields callers may override, protected ones too. Left out: authors, and their tokens "
-        "that may set fields, override every field that is neither connected nor protected, and members none.",
+        description="The only fields that callers may override, protected ones too. Left out: authors, and their "
+        "tokens that may set fields, override all that is neither connected nor protected; members none.",
     )
 
 
@@ -252,21 +250,20 @@ class StepSection(Section):
     """What every component may have: what it is there for, and what happens when it fails."""
 
     description: str = Field(
-        "", max_length=1000, description="What the step is there for, for people who read the flow."
+        "", max_length=1000, description="What the step does, for people who read the flow, and for an agent's model."
     )
     when: str = Field(
         "",
         max_length=1000,
-        description="What the step needs to run beside what its fields refer to, and takes nothing of: a reference, "
-        "such as `${Route.other}`, or a join.",
+        description="A reference, such as `${Route.other}`, or a join, that must be there for the step to run.",
     )
     on_error: Literal["fail", "continue"] = Field(
         "fail",
-        description="`continue`: when the component fails, the run goes on with `fallback`. Of components that ask "
-        "somebody else, such as a model.",
+        description="`continue`: after a failure the run goes on with `fallback`. Only of components that ask "
+        "others, such as a model.",
     )
     fallback: Any = Field(
-        None, description="What stands on the component's first output then; empty of its kind when left out."
+        None, description="The value of the component's first output after a failure; empty when left out."
     )
 
     @property

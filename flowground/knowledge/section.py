@@ -75,24 +75,23 @@ class KnowledgeSection(Section):
 
     files: Annotated[tuple[Annotated[str, AfterValidator(_check_pattern)], ...], AfterValidator(_check_count)] = Field(
         (),
-        description="Patterns of files below the flows folder, such as `knowledge/handbook/**/*.{md,pdf,txt}`. "
-        "Read are pdf, docx, html, csv, json, md and txt.",
+        description="Patterns of pdf, docx, html, csv, json, md and txt files below the flows folder, such as "
+        "`knowledge/handbook/**/*.{md,pdf}`.",
     )
     urls: Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], AfterValidator(_check_urls)] = Field(
         (),
-        description="Addresses of single pages and files of the web, such as `https://docs.example.com/rules`; links "
-        "in them are not followed. They are asked again after an hour.",
+        description="Addresses of single web pages and files, asked again after an hour; links in them are not "
+        "followed.",
     )
     uploads: bool = Field(
         False,
         description="Whether files are added on the page *Knowledge* too: by who may publish the flow, or for "
-        "knowledge of config.yaml by admins.",
+        "config.yaml's by admins.",
     )
     split: SplitSection = SplitSection()
     embeddings: Annotated[str, AfterValidator(_check_model)] | None = Field(
         None,
-        description="A model that makes vectors of texts, `provider:model`, such as `openai:text-embedding-3-small`: "
-        "then passages are found by meaning too. Words only when left out.",
+        description="A model of vectors, such as `openai:text-embedding-3-small`, to find passages by meaning too.",
     )
 
     @model_validator(mode="after")

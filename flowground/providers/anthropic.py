@@ -44,8 +44,8 @@ class AnthropicSettings(ProviderSettings):
     type: Literal["anthropic"] = "anthropic"
     thinking: Thinking = Field(
         "off",
-        description="whether its models think before they answer: `adaptive` leaves to them how much (Claude 4.6 and "
-        "later), `fixed` sets half of the longest answer aside for it (models before). Tokens of it are paid.",
+        description="whether its models think before they answer: `adaptive` as much as they decide (Claude 4.6 "
+        "and later), `fixed` in half of the longest answer (models before). Thoughts cost tokens.",
     )
 
     def open(self, name: str, context: ProviderContext) -> Provider:

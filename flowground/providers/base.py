@@ -219,13 +219,13 @@ class ProviderSettings(ConfigSection):
     """The model that is meant where a flow names the provider only; "" where it has to name one."""
 
     type: str = Field(
-        description="What the server speaks; `openai` is any OpenAI-compatible one. Left out: what the entry's name "
-        "says, where it is one of these, else `openai`, where the entry has a `base_url`."
+        description="What the server speaks; `openai` is any OpenAI-compatible one. Left out: the entry's name "
+        "where it is one of these, else `openai` with a `base_url`."
     )
     base_url: Annotated[str, check_http_address("http://127.0.0.1:8000/v1")] | None = Field(
         None, description="Address up to and with `/v1`."
     )
-    api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
+    api_key: SecretStr | None = Field(None, description="The server's key.")
     timeout: float = Field(
         60, gt=0, le=3600, description="Seconds to wait for each piece of a stream, or for a whole answer."
     )
@@ -236,21 +236,20 @@ class ProviderSettings(ConfigSection):
         (),
         max_length=5,
         description="Models of other providers, as `provider:model`, that answer while this one is down: the first "
-        "that takes what a call needs and is not down itself. Their own fallbacks do not count.",
+        "that is not down and takes what the call needs.",
     )
     takes: tuple[Capability, ...] | None = Field(
         None,
-        description="What its models take beside text: `images`, `documents`, `tools`, `response_schema`. What is not "
-        "named is refused before the model is asked. Left out: what is usual for this kind.",
+        description="What its models take beside text; anything else is refused before the model is asked. Left "
+        "out: what is usual for this kind.",
     )
     window: int | None = Field(
         None,
         ge=1_000,
         le=100_000_000,
-        description="Tokens that its models hold, question and answer together: documents of a conversation are cut "
-        "to what is left. Left out: 128,000 (`openai`, `azure`), 32,000 (`openai` with a `base_url`), 4,096 (`ollama`: "
-        "what it gives a model unless its `OLLAMA_CONTEXT_LENGTH` says more), 200,000 (`anthropic`), 1,000,000 "
-        "(`google`); `local` knows its own.",
+        description="Tokens that its models hold, question and answer together. Left out: 128,000 (`openai`, "
+        "`azure`), 32,000 (`openai` with a `base_url`), 4,096 (`ollama`, whose `OLLAMA_CONTEXT_LENGTH` may say "
+        "more), 200,000 (`anthropic`), 1,000,000 (`google`); `local` knows its own.",
     )
     _missing_variable: str | None = PrivateAttr(None)
 

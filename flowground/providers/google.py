@@ -43,7 +43,7 @@ class GoogleSettings(ProviderSettings):
 
     type: Literal["google"] = "google"
     thoughts: bool = Field(
-        False, description="whether a summary of what its models think is asked for; not all have one."
+        False, description="whether a summary of its models' thoughts is asked for; not all have one."
     )
 
     def open(self, name: str, context: ProviderContext) -> Provider:

@@ -189,8 +189,8 @@ class ScriptedSettings(ProviderSettings):
     type: Literal["scripted"] = "scripted"
     pieces: tuple[str, ...] | None = Field(
         None,
-        description="the answer's pieces; without them it repeats what it was told. Lines `call NAME {…}` in them are "
-        "calls of tools, one after the other, each behind what stands before it.",
+        description="the answer's pieces; without them it repeats what it got. Lines `call NAME {…}` in them are "
+        "calls of tools.",
     )
     delay: float = Field(0, ge=0, le=60, description="seconds before each piece.")
     only_model: ClassVar[str] = "echo"

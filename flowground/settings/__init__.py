@@ -234,9 +234,8 @@ class TweakSettings(ConfigSection):
 class AuthorSettings(ConfigSection):
     may_write: MayWrite = Field(
         "admins",
-        description="Who changes and adds flow files in the browser: `admins`; `authors` too, of flows that they own; "
-        "or `nobody`. Whoever does can use every model, key and tool of the server, and every other flow. Before the "
-        "first account the owner of this computer is an admin.",
+        description="Who changes and adds flow files in the browser: `admins`; `authors` too, of flows that they "
+        "own; or `nobody`. Whoever does can use every model, key and tool of the server, and every other flow.",
     )
 
 
@@ -255,15 +254,13 @@ class RetentionSettings(ConfigSection):
         0,
         ge=0,
         le=36_500,
-        description="Days after which the traces, overrides and texts so far of runs are deleted; "
-        "messages and the facts for counting stay. 0: never.",
+        description="Days after which traces, overrides and texts so far of runs are deleted. 0: never.",
     )
     audit_days: int = Field(
         365,
         ge=0,
         le=36_500,
-        description="Days after which a line of the audit trail, or an access request that was decided, is deleted. "
-        "0: never.",
+        description="Days after which a line of the audit trail, or a decided access request, is deleted. 0: never.",
     )
 
 
@@ -286,9 +283,7 @@ class CookieSettings(ConfigSection):
         str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 to 40 of the characters a–z, A–Z, 0–9, _ and -")
     ] = Field("flowground", description="The cookie's name.")
     expiry_days: float = Field(30, gt=0, le=400, description="Days until a sign-in ends by itself.")
-    key: SecretStr | None = Field(
-        None, description="Signs the cookie; generated into `data` when left out. `${env:NAME}` reads it."
-    )
+    key: SecretStr | None = Field(None, description="Signs the cookie; generated into `data` when left out.")
 
 
 class Settings(ConfigSection):
@@ -297,24 +292,22 @@ class Settings(ConfigSection):
     organization: OrganizationSettings = OrganizationSettings()
     public_url: Annotated[str, check_http_address("https://flows.example.com")] | None = Field(
         None,
-        description="The address people use. Links and snippets follow it; pages open at it and on this computer only.",
+        description="The address people use, in links and snippets; pages open at it and on this computer only.",
     )
     local_mode: LocalMode = Field(
         "open",
-        description="Before the first account: `open` serves everybody on this computer, `link` who opened the link "
-        "that the terminal printed, `off` nothing but the page that makes the first account.",
+        description="Before the first account: `open` serves everybody on this computer, `link` who opened the "
+        "link that the terminal printed, `off` only the page that makes the first account.",
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses and networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
     )
     flows: Path = Field(Path("flows"), description="Folder of flow files.")
-    data: Path = Field(
-        Path("data"), description="Folder of models and generated keys. SQLite's file lies where `database` says."
-    )
+    data: Path = Field(Path("data"), description="Folder of models and generated keys.")
     database: str = Field(
         "sqlite:///data/flowground.db",
-        description="`sqlite:///FILE` or `postgresql://…`, which needs the driver named above; may hold `${env:NAME}`.",
+        description="`sqlite:///FILE` or `postgresql://…`.",
     )
     default_model: str = Field("local", description="Used by models that name none.")
     providers: dict[str, ProviderEntry] = Field(
@@ -335,7 +328,7 @@ class Settings(ConfigSection):
     retention: RetentionSettings = RetentionSettings()
     knowledge: KnowledgeSections = Field(
         default_factory=dict,
-        description="In which files every flow may look things up, by name; as `knowledge` of a flow file.",
+        description="Files in which every flow may look things up, by name; as `knowledge` of a flow file.",
     )
     limits: Limits = Limits()
     prices: PriceSettings = PriceSettings()

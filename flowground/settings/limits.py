@@ -12,15 +12,15 @@ class RunBounds(ConfigSection):
     """How much of everything one of them may use; 0 is no limit."""
 
     runs_per_minute: int = Field(0, ge=0, description="Runs a minute, which begins with its first run.")
-    runs_at_once: int = Field(0, ge=0, description="Runs that go on at the same time, in one process.")
+    runs_at_once: int = Field(0, ge=0, description="Runs at once, in one process.")
     tokens_per_day: int = Field(
         0,
         ge=0,
-        description="Tokens that models read and write a day (UTC), as their servers count them. A run's count when it "
-        "ends, so runs that are under way together may pass the limit.",
+        description="Tokens a day (UTC), as model servers count them. A run's count when it ends, so runs that are "
+        "under way may pass the limit.",
     )
     money_per_day: float = Field(
-        0, ge=0, description="What models cost a day (UTC), by `prices`; counted when runs end, as tokens are."
+        0, ge=0, description="What models cost a day (UTC), by `prices`, counted when runs end."
     )
 
 
@@ -36,11 +36,9 @@ class PublicSettings(ConfigSection):
 
     runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
     runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
-    address_runs_per_minute: int = Field(
-        60, ge=0, description="Runs that visitors of one address (IPv6: /64) may start a minute. 0: no limit."
-    )
+    address_runs_per_minute: int = Field(60, ge=0, description="The same for all visitors of one address (IPv6: /64).")
     conversations: int = Field(
-        1000, ge=0, description="Visitors' conversations that are kept of one flow; the oldest go first. 0: all."
+        1000, ge=0, description="Visitors' conversations kept of one flow; the oldest go first. 0: all."
     )
     days: int = Field(
         30,
@@ -48,11 +46,9 @@ class PublicSettings(ConfigSection):
         le=36_500,
         description="Days after its last message when a visitor's conversation is deleted. 0: never.",
     )
-    file_bytes: int = Field(
-        5_000_000, ge=1, description="Largest file of a visitor, where the flow's `accepts` takes files at all."
-    )
+    file_bytes: int = Field(5_000_000, ge=1, description="Largest file of a visitor, where `accepts` takes files.")
     flow_file_bytes: int = Field(
-        1_000_000_000, ge=0, description="Bytes of files that all visitors of one flow keep together. 0: no limit."
+        1_000_000_000, ge=0, description="Bytes of files of all visitors of one flow. 0: no limit."
     )
 
 
@@ -69,8 +65,8 @@ class Limits(ConfigSection):
     request_seconds: float = Field(
         30,
         gt=0,
-        description="Longest wait for a request's head, for the next piece of its body (the whole body has ten times "
-        "that), for its client to read on, and for the first word of a page whose visitor is not signed in.",
+        description="Longest wait for a request's head, for each next piece of its body (ten times that for the "
+        "whole), for its client to read on, and for the first word of a page without sign-in.",
     )
     run_seconds: float = Field(
         600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
@@ -78,64 +74,63 @@ class Limits(ConfigSection):
     run_steps: int = Field(
         20_000,
         ge=1,
-        description="Components that one run may run, those of the flows that it runs among them; then it fails.",
+        description="Components that one run may run, with those of inner flows; then it fails.",
     )
     run_tokens: int = Field(
         0,
         ge=0,
-        description="Tokens that the models of one run may read and write, with the flows that it runs: once so many "
-        "were used, no further component begins and the run fails. 0: no limit.",
+        description="Tokens that the models of one run may use, inner flows included; then no further component "
+        "begins and the run fails. 0: no limit.",
     )
     run_money: float = Field(
         0,
         ge=0,
-        description="What the models of one run may cost, by `prices`, with the flows that it runs: once it is "
-        "reached, no further component begins and the run fails. 0: no limit.",
+        description="What the models of one run may cost, by `prices`, inner flows included; then the run fails "
+        "likewise. 0: no limit.",
     )
     approval_seconds: float = Field(
         600,
         ge=1,
         le=86_400,
-        description="How long a call of a tool waits for a person who allows it; then it counts as refused. The run's "
+        description="How long a tool's call waits for a person's approval; then it counts as refused. The run's "
         "time stands still meanwhile.",
     )
     resume_seconds: float = Field(
         30,
         ge=0,
-        description="Seconds that a run with `?stream=sse` goes on while nobody reads it, and that its events can be "
-        "read again after its end.",
+        description="Seconds that a run with `?stream=sse` goes on unread, and that its events can be read again "
+        "after its end.",
     )
     runs_per_minute: int = Field(
         0,
         ge=0,
-        description="Runs that one person (pages and tokens together), one organization token or one visitor may start "
-        "a minute; more answers 429. 0: no limit.",
+        description="Runs that one person (pages and tokens together), organization token or visitor may start a "
+        "minute; more answers 429. 0: no limit.",
     )
     page_runs_per_minute: int = Field(
         60,
         ge=0,
-        description="Runs that one signed-in person may start at the pages a minute; "
-        "the lower one counts where `runs_per_minute` is set too. 0: no limit.",
+        description="Runs that one signed-in person may start at the pages a minute, where `runs_per_minute` is "
+        "not lower. 0: no limit.",
     )
     runs_at_once: int = Field(
         500,
         ge=1,
-        description="Runs that one process has under way at once, of everybody together. As many more wait for "
-        "half a minute, in the order in which they came; who comes after them gets 503 with `Retry-After`. Nobody, "
-        "with all their tokens, has more than fifty of either, or half of what the others leave, whichever is more.",
+        description="Runs that one process has under way at once. As many more wait for half a minute; others get "
+        "503 with `Retry-After`. Nobody, with all their tokens, has more than fifty of either, or half of what "
+        "the others leave, whichever is more.",
     )
     guest_pages: int = Field(
         400,
         ge=1,
-        description="How many pages people who are not signed in may have open together: the sign-in page and public "
-        "flows. One more closes the one silent longest of the address that has most pages open. Fewer may be open "
-        "where the process may open few files (`ulimit -n`): each page takes four, and all of them together get a "
-        "quarter.",
+        description="Pages that people who are not signed in may have open together. One more closes the longest "
+        "silent one of the address with most pages. All together get at most a quarter of the files that the "
+        "process may open (`ulimit -n`), four a page.",
     )
     guest_pages_per_address: int = Field(
         100,
         ge=1,
-        description="How many of them may come from one address (IPv6: /64); beyond it a page that was silent for "
+        description="How many of them one address (IPv6: /64) may have; beyond it a page that was silent for "
         "`request_seconds` is closed, else the new one is refused.",
     )
     store_seconds: float = Field(
@@ -154,11 +149,13 @@ class ModelPrice(ConfigSection):
 
 
 class PriceSettings(ConfigSection):
-    currency: str = Field("USD", min_length=1, max_length=12, description="What prices and `money_per_day` are in.")
+    currency: str = Field(
+        "USD", min_length=1, max_length=12, description="The currency of prices and of limits in money."
+    )
     models: dict[str, ModelPrice] = Field(
         default_factory=dict,
         description="By `provider:model`, or by a provider for all its other models: `input` and `output`, for a "
-        "million tokens. What stands in neither way costs nothing.",
+        "million tokens. Others cost nothing.",
     )
 
     def sum_cost(self, used: Iterable[tuple[str | None, Usage]], default: str) -> float | None:

@@ -15,7 +15,7 @@ _LINK = r"^(https://[^\s\\<>]+|mailto:[^\s\\<>]+|/([^\s\\<>/][^\s\\<>]*)?)$"
 
 
 class ColorSettings(ConfigSection):
-    primary: Color | None = Field(None, description="Buttons, links and what is chosen, like `#4f46e5`.")
+    primary: Color | None = Field(None, description="Buttons, links and what is chosen.")
     background: Color | None = Field(None, description="The page.")
     sidebar: Color | None = Field(None, description="The sidebar.")
     text: Color | None = Field(None, description="Text.")
@@ -52,24 +52,23 @@ class OrganizationSettings(ConfigSection):
     )
     logo: Path | None = Field(
         None,
-        description="SVG, PNG, WebP or JPEG on top of every page, some 30 pixels high; at most 200 kB. "
-        "Without one, the icon and the name.",
+        description="SVG, PNG, WebP or JPEG on top of every page, some 30 pixels high, at most 200 kB; the icon "
+        "and the name when left out.",
     )
     icon: Path | None = Field(
-        None, description="A square picture, of the same kinds: in the browser's tab, and while a page loads."
+        None, description="A square picture of these kinds, in the browser's tab and while a page loads."
     )
     colors: BothColors = BothColors()
     links: tuple[OrganizationLink, ...] = Field(
         (),
         max_length=6,
-        description="`title` and `url` each, at the foot of the sidebar and of the sign-in page: terms, help, …",
+        description="`title` and `url` each, at the foot of the sidebar and the sign-in page.",
     )
 
     timezone: str = Field(
         "UTC",
         max_length=100,
-        description="In which Current Date tells the time to programs, as a name like `Europe/Berlin`; to people on "
-        "pages in that of their browser.",
+        description="The time zone of Current Date for programs, like `Europe/Berlin`; people get their browser's.",
     )
 
     @field_validator("timezone")

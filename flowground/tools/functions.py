@@ -43,8 +43,8 @@ class FunctionSettings(ConfigSection):
 
     modules: tuple[_Module, ...] = Field(
         (),
-        description="Modules, installed or beside this file, whose public functions the Python Functions of flows may "
-        "call, as `module.function`. They are imported at the start and run in this process, with all its rights.",
+        description="Modules, installed or beside this file, whose public functions flows may call. They run in "
+        "this process, with all its rights.",
     )
     seconds: float = Field(30, gt=0, le=600, description="Longest call of a function.")
 

@@ -28,12 +28,12 @@ class SearchSettings(ConfigSection):
     """Whom Web Search asks."""
 
     provider: Literal["none", "searxng", "tavily", "brave", "duckduckgo"] = Field(
-        "none", description="The search engine; `none`: Web Search finds nothing and says so."
+        "none", description="The search engine; with `none` Web Search finds nothing."
     )
     url: Annotated[str, check_http_address("https://search.example.com")] | None = Field(
-        None, description="Its address; needed for `searxng`, which has to give `format=json`."
+        None, description="Its address, for `searxng`, which has to give `format=json`."
     )
-    api_key: SecretStr | None = Field(None, description="Its key, for `tavily` and `brave`; `${env:NAME}` reads it.")
+    api_key: SecretStr | None = Field(None, description="Its key, for `tavily` and `brave`.")
 
     @model_validator(mode="after")
     def _check_provider(self) -> "SearchSettings":

@@ -101,21 +101,20 @@ class OutgoingSettings(ConfigSection):
 
     proxy: SecretStr | None = Field(
         None,
-        description="Proxy for calls to models and by tools, `http://proxy.example.com:3128`; `${env:NAME}` keeps a "
-        "password out of the file. Left out: the environment's (`HTTPS_PROXY`, …). Never for loopback.",
+        description="Proxy for models and tools, `http://proxy.example.com:3128`, never for loopback; the "
+        "environment's (`HTTPS_PROXY`, …) when left out.",
     )
     ca_file: Path | None = Field(
         None, description="Certificates (PEM) that are trusted beside the usual ones, for models and tools."
     )
     hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
         (),
-        description="Hosts that tools of flows may ask: `api.example.com`, `*.example.com`, `api.example.com:8443`. "
-        "Empty: every public one. Through a proxy only those that are named.",
+        description="Hosts that tools may ask: `api.example.com`, `*.example.com`, `api.example.com:8443`. Empty: "
+        "every public one; through a proxy, none.",
     )
     private_networks: tuple[str, ...] = Field(
         (),
-        description="Addresses and networks that are not public and that tools may reach all the same, like "
-        "10.1.0.0/16 or 127.0.0.1.",
+        description="Private addresses and networks that tools may reach, like 10.1.0.0/16 or 127.0.0.1.",
     )
     seconds: float = Field(30, gt=0, le=600, description="Longest call of a tool, redirects and answer included.")
 
@@ -193,7 +192,7 @@ class DatabaseSettings(ConfigSection):
 
     url: SecretStr = Field(
         description="`sqlite:///FILE`, or `postgresql://name:${env:PASSWORD}@host/database` of a user who may only "
-        "read; PostgreSQL needs the driver named above."
+        "read."
     )
     rows: int = Field(200, ge=1, le=20_000, description="Most rows that one query gives; more fail.")
     seconds: float = Field(10, gt=0, le=600, description="Longest query.")
@@ -257,32 +256,26 @@ class McpServerEntry(ConfigSection):
 
     command: tuple[str, ...] = Field(
         (),
-        description="Program and arguments, as they are: no shell reads them. It runs while this process does, with "
-        "the rights of this process.",
+        description="Program and arguments, without a shell. It runs while this process does, with its rights.",
     )
     environment: dict[str, SecretStr] = Field(
         default_factory=dict,
-        description="Its environment variables, beside HOME, LOGNAME, PATH, SHELL, TERM and USER: no others are handed "
-        "on. Values may hold `${env:NAME}`.",
+        description="Its environment variables, beside HOME, LOGNAME, PATH, SHELL, TERM and USER.",
     )
     folder: Path = Field(Path(), description="Where the program runs; the config file's folder when left out.")
     url: Annotated[str, check_http_address("https://tools.example.com/mcp")] | None = Field(
         None, description="Address of a server that speaks streamable HTTP, in place of `command`."
     )
-    headers: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Sent to `url` with each request; values may hold `${env:NAME}`."
-    )
-    tools: tuple[str, ...] = Field(
-        (), description="Tools of the server that flows may name. Empty: each one that it has."
-    )
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent to `url` with each request.")
+    tools: tuple[str, ...] = Field((), description="Tools that flows may name. Empty: all.")
     connect_seconds: float = Field(
-        30, gt=0, le=600, description="Longest time until it is started, has answered and has named its tools."
+        30, gt=0, le=600, description="Longest time until it has started and named its tools."
     )
     call_seconds: float = Field(
         60,
         gt=0,
         le=3_600,
-        description="Longest call of a tool. Each sign of progress begins it anew, ten times that for all of it.",
+        description="Longest call of a tool; each sign of progress begins it anew, up to ten times that.",
     )
 
     @model_validator(mode="after")
