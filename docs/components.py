@@ -29,7 +29,7 @@ Every component has `type` and, if you like, `display_name` and `step`. Brackets
 or that it is needed. A field of text may hold references: `${Name}` is what the component `Name` gives, as text, alone
 or inside other text; any other field takes one whole reference whose kind of value fits. Callers set *protected* fields
 only where the author lists them in `api.overridable`, and *fixed* ones never: outputs are made from them, or other
-flows are named. A list or a mapping is set by a tweak as JSON.
+flows are named. *Secret* ones may hold `${env:NAME}`, and nobody is shown them. A tweak sets a list or mapping as JSON.
 """
 
 

@@ -94,7 +94,7 @@ class Agent(ToolComponent):
     output_schema: dict[str, Any] | list[dict[str, Any]] | None = declare(
         None,
         "Output Schema",
-        "The answer's schema as data, as in a Structured Output.",
+        "The schema of the answer as data, as in a Structured Output.",
         fixed=True,
         kind="data",
     )

@@ -117,7 +117,7 @@ class Recall(ToolComponent):
     search_query: str = declare(
         "",
         "Search Query",
-        "Words, or beginnings of words; messages with the most of them are found.",
+        "Words, or their beginnings; messages with the most of them are found.",
         multiline=True,
         model_may_set=True,
     )
@@ -202,7 +202,7 @@ class StoreMessage(ToolComponent):
 
     message: str = declare(..., "Message", "What is stored.", multiline=True, model_may_set=True)
     sender: Literal["Machine", "User"] = declare(
-        "Machine", "Sender", "Whose message it is, also for models.", protected=True
+        "Machine", "Sender", "Whose message models take it for.", protected=True
     )
     sender_name: str = declare("", "Sender Name", "The name that is shown; AI or User when empty.", max_length=100)
 

@@ -479,7 +479,7 @@ class CurrentDate(ToolComponent):
     timezone: str = declare(
         "",
         "Timezone",
-        "Such as `Europe/Berlin`; the asking person's when empty.",
+        "A time zone, such as `Europe/Berlin`; the asking person's when empty.",
         max_length=100,
         model_may_set=True,
     )

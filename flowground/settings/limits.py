@@ -11,7 +11,9 @@ from flowground.core.yaml_file import ConfigSection
 class RunBounds(ConfigSection):
     """How much of everything one of them may use; 0 is no limit."""
 
-    runs_per_minute: int = Field(0, ge=0, description="Runs a minute, which begins with its first run.")
+    runs_per_minute: int = Field(
+        0, ge=0, description="Runs a minute, which begins with its first run; 0 here and below: no limit."
+    )
     runs_at_once: int = Field(0, ge=0, description="Runs at once, in one process.")
     tokens_per_day: int = Field(
         0,
@@ -130,7 +132,7 @@ class Limits(ConfigSection):
     guest_pages_per_address: int = Field(
         100,
         ge=1,
-        description="How many of them one address (IPv6: /64) may have; beyond it a page that was silent for "
+        description="Such pages of one address (IPv6: /64); beyond that a page that was silent for "
         "`request_seconds` is closed, else the new one is refused.",
     )
     store_seconds: float = Field(
