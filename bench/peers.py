@@ -16,13 +16,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench.api import CLIENTS, answered, floor_loads, run_load
+from bench.api import answered, floor_loads, run_load
 from bench.load import Figures, Load, percentile, post, take_turns
 from bench.processes import app, process, serve
 from bench.report import describe_machine, write_loads
 from tests.servers import ROOT, free_port
 
 _VERSION = "2.1.0"
+_CLIENTS = (1, 32)
 _WRAPPER = """\
 from pathlib import Path
 
@@ -42,12 +43,10 @@ class PipelineWrapper(BasePipelineWrapper):
 _PAGE = """\
 # Beside Hayhooks
 
-Written by `python -m bench.peers`; nothing here is edited by hand. Each program serves one flow, a prompt and a model,
-from a YAML file; the model is a stub that answers at once with twelve words. Hayhooks {version} keeps nothing, its
-monitoring and tracing are off; Flowground checks a token, and keeps the message, the answer and the run on SQLite. The
-floor is a bare Starlette route that makes the same call. All are loaded in turn, {rounds} times {seconds:g} s at each
-number of clients; medians of the rounds. Times in ms; CPU is the server's own, a request; the ratio is p50 over the
-floor's.
+Written by `python -m bench.peers`. Each program serves one flow, a prompt and a stub of a model. Hayhooks {version}
+keeps nothing; Flowground checks a token, and keeps the message, the answer and the run on SQLite. The floor is a bare
+Starlette route that makes the same call. All are loaded in turn, {rounds} times {seconds:g} s; medians. Times in ms;
+CPU is the server's own, a request; the ratio is p50 over the floor's.
 
 Machine: {machine}. {date}.
 
@@ -55,7 +54,7 @@ Whole answers: `POST /api/v1/run/bench` and Hayhooks' `POST /chat/run`.
 
 {plain}
 
-Streams: `?stream=true` and Hayhooks' `POST /v1/chat/completions`, whose pipeline a wrapper in Python streams.
+Streams: `?stream=true` and Hayhooks' `POST /v1/chat/completions`, whose pipeline a wrapper streams.
 
 {stream}
 
@@ -145,7 +144,7 @@ async def _measure(loads: Mapping[str, Load], *, rounds: int, seconds: float) ->
         await answered(load)
         await load.warm_up(seconds=min(3, 2 * seconds))
     found: dict[str, dict[int, Figures]] = {name: {} for name in loads}
-    for clients in CLIENTS:
+    for clients in _CLIENTS:
         for name, figures in (await take_turns(loads, clients, count=rounds, seconds=seconds)).items():
             found[name][clients] = _take_medians(figures)
     return "\n".join(write_loads(found, floor=found["floor"]))

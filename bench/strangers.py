@@ -38,12 +38,11 @@ _USUAL_FILES = 1_024
 _PAGE = """\
 # Strangers, as measured
 
-Written by `python -m bench.strangers`; nothing here is edited by hand. {sockets} sockets of people who are not signed
-in, from ten addresses, ask for the page every five seconds and come back when they are closed; {frames} frames of 24 MB
-come within a quarter of a minute. Meanwhile a member chats with the echo flow over a raw websocket: milliseconds from
-sending a message to the end of the page's run. Attack and attacked share {cores} cores; the attack's own work has the
-lowest priority. The process is started with {files:,} open files allowed, as is usual, and
-raises that to what the system lets it have.
+Written by `python -m bench.strangers`. {sockets} sockets of people who are not signed in, from ten addresses, ask for
+the page every five seconds and come back when they are closed; {frames} frames of 24 MB come in a quarter of a
+minute. Meanwhile a member chats with the echo flow: milliseconds from sending a message to the end of the page's run.
+Attack and attacked share {cores} cores; the attack has the lowest priority. The process is started with {files:,}
+open files allowed.
 
 | | message p50 ms | p95 ms | times quiet | opening a page p50 ms | failed | memory MB | open files |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

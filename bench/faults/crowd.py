@@ -22,7 +22,7 @@ _PAUSE = 0.2
 
 
 def crowd(rounds: int) -> Found:
-    """128 clients, for a second a round, ask a process that takes 16 runs at once and lets 16 wait."""
+    """128 clients ask a process that takes 16 runs at once and lets 16 wait."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         flows = {"slow": chat_flow("scripted:slow", "Slow")}

@@ -22,7 +22,7 @@ _QUICK = {"limits": {"shutdown_seconds": 2}}
 
 
 def end_connections(rounds: int) -> Found:
-    """PostgreSQL ends every connection under load, each half second."""
+    """PostgreSQL ends every connection each half second."""
     with _through_line() as (server, line), _loaded(server) as clients:
         engine = open_engine(SERVER)
         ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
@@ -35,7 +35,7 @@ def end_connections(rounds: int) -> Found:
 
 
 def hang(rounds: int) -> Found:
-    """The line to PostgreSQL hangs under load for 20 s and goes on; at the end it hangs and the process must end."""
+    """The connection to PostgreSQL hangs for 20 s, and again while the process ends."""
     with _through_line() as (server, line), _loaded(server) as clients:
         for _ in range(max(1, rounds // 10)):
             line.hang()
@@ -49,7 +49,7 @@ def hang(rounds: int) -> Found:
 
 
 def lock(rounds: int) -> Found:
-    """Another process holds SQLite's lock for 20 s under load; at the end it holds it and the process must end."""
+    """Another process holds SQLite's lock for 20 s, and again while the process ends."""
     with tempfile.TemporaryDirectory() as folder, AppServer(Path(folder), flows=["echo"], config=_QUICK) as server:
         with _loaded(server) as clients:
             other = sqlite3.connect(Path(folder) / "data" / "flowground.db", isolation_level=None)
@@ -67,7 +67,7 @@ def lock(rounds: int) -> Found:
 
 
 def damage(rounds: int) -> Found:
-    """Starts on damaged SQLite files: each is refused in a sentence, without a traceback."""
+    """Starts on damaged SQLite files are refused in a sentence."""
     del rounds
     tracebacks = 0
     for content in (b"not a database\n" * 500, bytes(100) + b"\xff" * 8192):

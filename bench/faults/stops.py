@@ -35,7 +35,7 @@ _UNDER_WAY = 3.0
 def stop_one(
     folder: Path, database: str, *, rounds: int = 1, seconds: float = _SECONDS, limits: Mapping[str, Any] | None = None
 ) -> Found:
-    """SIGSTOP for 30 s under load, a second process beside it on the same database.
+    """SIGSTOP for 30 s under load, beside a second process.
 
     That one starts anew meanwhile, and is asked for the first one's runs all the time.
     """
@@ -64,7 +64,7 @@ def stop_one(
 def stop_both(
     folder: Path, database: str, *, rounds: int = 2, seconds: float = _SECONDS, limits: Mapping[str, Any] | None = None
 ) -> Found:
-    """Both processes stand still for 30 s, and the wall clock goes eight hours ahead, or back, in turn."""
+    """Both processes stand still for 30 s, and the wall clock goes eight hours ahead or back."""
     with (
         _Clock.open(folder / "clock") as clock,
         _open_two(folder, database, limits or {}, clock.environment) as servers,
