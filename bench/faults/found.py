@@ -24,8 +24,8 @@ class Found:
 _PAGE = """\
 # What was broken on purpose, and what was lost
 
-Written by `python -m bench.faults`. *Wrong* must be 0: acknowledged runs lost or stored twice, runs without an end or
-called dead, streamed texts lost, requests that failed, a process that does not end, mistakes in the database.
+Written by `python -m bench.faults`. *Wrong* must be 0: acknowledged runs lost or stored twice, runs without an end,
+lost texts, failed requests, mistakes in the database.
 
 | case | what | seen | wrong |
 | --- | --- | --- | --- |
