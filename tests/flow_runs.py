@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from flowground.core.caller import OutputType, RunRequest
 from flowground.core.events import RunEvent
-from flowground.core.values import AddedMessage, SaidMessage
+from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.parse import parse_flow
 from flowground.flows.wiring import WiredFlow, wire
 from flowground.runs.runner import run_flow
@@ -29,13 +29,13 @@ components:
 class SaidBefore:
     """`History` of these messages."""
 
-    def __init__(self, *messages: SaidMessage) -> None:
+    def __init__(self, *messages: PastMessage) -> None:
         self.messages = messages
         self.asked: list[int] = []
         """How many were wanted, each time."""
         self.added: list[AddedMessage] = []
 
-    async def read(self, limit: int) -> Sequence[SaidMessage]:
+    async def read(self, limit: int) -> Sequence[PastMessage]:
         self.asked.append(limit)
         return self.messages[-limit:]
 

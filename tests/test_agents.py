@@ -15,7 +15,7 @@ from flowground.core.caller import RunRequest
 from flowground.core.errors import ComponentFailed, FlowError, RunOverBudget
 from flowground.core.events import ComponentFinished, ModelThought, ThinkingBegan, Token, ToolCalled, ToolReturned
 from flowground.core.messages import Reasoning, ToolCall, Usage
-from flowground.core.values import SaidMessage, ValueKind
+from flowground.core.values import PastMessage, ValueKind
 from flowground.flows.checks import link_flow
 from flowground.flows.fields import list_types
 from flowground.flows.parse import parse_flow
@@ -211,7 +211,7 @@ async def test_a_model_that_calls_no_tools_says_so() -> None:
 
 
 async def test_earlier_messages_are_shown() -> None:
-    history = SaidBefore(SaidMessage("user", "before"), SaidMessage("assistant", "yes"))
+    history = SaidBefore(PastMessage("user", "before"), PastMessage("assistant", "yes"))
     models = Calling("Hello.")
     flow = wired(FLOW.replace("model: m,", "model: m, n_messages: 7,"))
     await read_into([], run_flow(flow, RunRequest("hi"), history=history, models=models))

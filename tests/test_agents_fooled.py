@@ -10,7 +10,7 @@ from flowground.components.base import Outside
 from flowground.core.caller import RunRequest
 from flowground.core.events import ComponentFinished, RunFinished, ToolCalled
 from flowground.core.messages import ToolCall, ToolResult, Usage
-from flowground.core.values import SaidMessage
+from flowground.core.values import PastMessage
 from flowground.flows.folder import Catalogue
 from flowground.flows.wiring import WiredFlow
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
@@ -94,7 +94,7 @@ class Watched:
         return reach
 
 
-HISTORY = SaidBefore(SaidMessage("user", f"My card is {CANARY}."), SaidMessage("assistant", "I will keep it."))
+HISTORY = SaidBefore(PastMessage("user", f"My card is {CANARY}."), PastMessage("assistant", "I will keep it."))
 
 
 @pytest.fixture(scope="module")

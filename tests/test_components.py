@@ -20,7 +20,7 @@ from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import ModelNotReady, ProviderBusy, RunError
 from flowground.core.events import ModelProgress, TurnFinished
 from flowground.core.messages import Usage
-from flowground.core.values import LONGEST, SaidMessage
+from flowground.core.values import LONGEST, PastMessage
 from flowground.flows.fields import list_types
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
@@ -31,7 +31,7 @@ from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
 
-SAID = (SaidMessage("user", "my name is {text}"), SaidMessage("assistant", "Hi"), SaidMessage("user", "and?"))
+SAID = (PastMessage("user", "my name is {text}"), PastMessage("assistant", "Hi"), PastMessage("user", "and?"))
 
 
 OTHER = """\
@@ -198,7 +198,7 @@ async def test_a_small_template_cannot_ask_for_all_memory() -> None:
     with pytest.raises(RunError, match="over 3,000,000 characters"):
         await run("Prompt", template="{name}" * 1_000, name="a" * 200_000)
     component = COMPONENTS["MessageHistory"].model_validate({"template": "{text}" * 1_000})
-    long = SaidBefore(*[SaidMessage("user", "a" * 2_000)] * 2)
+    long = SaidBefore(*[PastMessage("user", "a" * 2_000)] * 2)
     with pytest.raises(RunError, match="over 3,000,000 characters"):
         await component.run(Context("It", None, long, ScriptedModels(), None, run_no_flow))
 

@@ -124,7 +124,7 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
 def idle(app: Runtime) -> Iterator[Store]:
     """Another process, by its lock."""
     store = Store.open(app.settings.database)
-    store.process.take()
+    store.process.acquire()
     yield store
     store.close()
 
@@ -142,13 +142,13 @@ def keep(store: Store, **texts: str) -> None:
 
 def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    look = progress.look_at_runs
+    look = progress.poll_runs
 
-    def count(*args: Any, **given: Any) -> progress.RunsLook:
+    def count(*args: Any, **given: Any) -> progress.PolledRuns:
         looks.append(len(given["sizes"]))
         return look(*args, **given)
 
-    monkeypatch.setattr(progress, "look_at_runs", count)
+    monkeypatch.setattr(progress, "poll_runs", count)
     monkeypatch.setattr(broadcast, "_SECONDS", 0.2)
     begin(idle)
     pages = [TalkHere(app, "talk") for _ in range(50)]

@@ -7,7 +7,7 @@ import pytest
 from flowground.components.base import LookedUp, LookUp, Outside
 from flowground.core.caller import RunRequest
 from flowground.core.events import RunFinished
-from flowground.core.values import SaidMessage
+from flowground.core.values import PastMessage
 from flowground.flows.folder import Catalogue
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow
@@ -29,7 +29,7 @@ class Told:
         return Scripted(), "json"
 
 
-HISTORY = SaidBefore(SaidMessage("user", "My name is Ada."), SaidMessage("assistant", "Hi Ada."))
+HISTORY = SaidBefore(PastMessage("user", "My name is Ada."), PastMessage("assistant", "Hi Ada."))
 
 
 def find_leave(_: str) -> LookUp:

@@ -30,7 +30,7 @@ def process_that_holds(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process with its lock, and what it is called."""
     code = (
         "import sys, time; from flowground.store import Store; store = Store.open(sys.argv[1]);"
-        "store.process.take(); print(store.process.id, flush=True); time.sleep(600)"
+        "store.process.acquire(); print(store.process.id, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -73,7 +73,7 @@ async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
 
 async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -> None:
     other = Store.open(url)
-    other.process.take()
+    other.process.acquire()
     assert store.process.find_dead([other.process.id]) == []
     other.close()
     await eventually(lambda: find_dead(store, other.process.id))

@@ -46,11 +46,11 @@ async def make_member(store: Store, name: str) -> str:
     await write(publications.change, flow_id=f"flow {name[:1]}", sharing=sharing, by=by)
     await write(publications.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
     for tried, address in ((name, f"from {name}"), (f"{sign_ins.REQUESTS} {member}", "access")):
-        await write(sign_ins.begin, name=tried, address=address)
-    await write(sign_ins.note_success, name=name, address="203.0.113.7")
+        await write(sign_ins.begin_attempt, name=tried, address=address)
+    await write(sign_ins.record_success, name=name, address="203.0.113.7")
     for whom in (member, "somebody"):
         link: dict[str, Any] = {"kind": "reset", "member": whom, "hashed": uuid4().hex, "expires_at": 9e9, "by": by}
-        await write(sign_ins.add, **link)
+        await write(sign_ins.add_link, **link)
     for ticket in (f"t {name}", f"u {name}"):
         await write(sign_ins.add_ticket, ticket=ticket, member=member, browser="b", expires_at=9e9)
     used: dict[str, Any] = {"ticket": f"t {name}", "browser": "b", "agent": f"Browser of {name}", "expires_at": 9e9}
@@ -111,13 +111,13 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
 
 async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store, url: str, tmp_path: Path) -> None:
     ada = ConfigEntry("ada", "Ada", "member", f"{WORD}@example.com", "one password")
-    await store.write(config_entries.take_in, entries=[ada])
+    await store.write(config_entries.import_entries, entries=[ada])
     await store.write(keep_preset, owner="member:ada", overrides=WORD)
     for number in range(30):
         await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
     assert find_everywhere(url, tmp_path)
     other = replace(ada, email="ada.k@example.com", fingerprint="another password")
-    changes, _ = await store.write(config_entries.take_in, entries=[other])
+    changes, _ = await store.write(config_entries.import_entries, entries=[other])
     assert changes == {"ada": "replaced"}
     await finish_removals(store)
     await_none(url, tmp_path)

@@ -144,7 +144,7 @@ async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_p
     for number in range(450):
         subject = f"{WORD} {number}"
         await store.write(audit.record, actor="cli", action="member.added", subject=subject)
-    await store.write(sign_ins.begin, name=f"{WORD}@example.com", address="203.0.113.7")
+    await store.write(sign_ins.begin_attempt, name=f"{WORD}@example.com", address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
     assert await forgetting(store, in_days=0.5, audit_days=3).forget() == {}
     assert await forgetting(store, in_days=4).forget() == {"passwords that were tried": 1}
@@ -179,11 +179,11 @@ async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path)
             ticket |= {"sign_in_id": f"{number}", "agent": WORD, "expires_at": now + 86_400 * (1 if number else 300)}
             await store.write(sign_ins.redeem, **ticket)
         link: dict[str, Any] = {"member": WORD, "hashed": f"h{number}", "expires_at": now + 60, "by": "cli"}
-        await store.write(sign_ins.add, kind="reset", **link)
+        await store.write(sign_ins.add_link, kind="reset", **link)
     await store.write(sign_ins.revoke, sign_in_id="0")
     key = {"id": "k", "digest": "d", "run_id": WORD, "made_at": now}
     await store.write(add_row, tables.idempotency_keys, **key)
-    await store.write(sign_ins.note_success, name=WORD, address="203.0.113.7")
+    await store.write(sign_ins.record_success, name=WORD, address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
     for days, gone in (
         (0, {}),

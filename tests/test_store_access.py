@@ -121,12 +121,12 @@ async def test_a_ticket_works_once_in_one_browser_for_thirty_seconds_and_its_sig
 
 async def add_link(store: Store, hashed: str, *, seconds: float = 60) -> sign_ins.PasswordLink:
     options: dict[str, Any] = {"kind": "reset", "member": "mia", "by": "member:ada"}
-    return await store.write(sign_ins.add, hashed=hashed, expires_at=time.time() + seconds, **options)
+    return await store.write(sign_ins.add_link, hashed=hashed, expires_at=time.time() + seconds, **options)
 
 
 async def test_a_link_works_once_and_of_many_at_once_for_one(store: Store) -> None:
     await add_link(store, "late", seconds=-1)
-    assert await store.read(sign_ins.find, hashed="late") is None
+    assert await store.read(sign_ins.find_link, hashed="late") is None
     assert not await store.write(members.set_password_by_link, link="late", password="h")
     link = await add_link(store, "good")
     assert await store.read(sign_ins.list_links) == [link]

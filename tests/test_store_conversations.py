@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert
 
 from flowground.core.events import InnerRun
 from flowground.core.messages import Usage
-from flowground.core.values import SaidMessage
+from flowground.core.values import PastMessage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, transcripts, turns, versions
 from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST, TraceStep
@@ -81,8 +81,8 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     first, second = said("one"), said("two")
     await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
     await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
-    before = [SaidMessage("user", "one"), SaidMessage("assistant", "1")]
-    last = [SaidMessage("user", "two"), SaidMessage("assistant", "2")]
+    before = [PastMessage("user", "one"), PastMessage("assistant", "1")]
+    last = [PastMessage("user", "two"), PastMessage("assistant", "2")]
     for key, limit, found in ((second.id, 10, before), (second.id, 1, before[1:]), (first.id, 10, []), (None, 2, last)):
         assert await store.read(conversations.read_history, **here(), before=key, limit=limit) == found
 
@@ -119,7 +119,7 @@ async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_his
     for number in range(3):
         await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))
     found = await store.read(conversations.read_history, **here(), before=None, limit=3)
-    assert found == [SaidMessage("user", f"question {number}") for number in range(3)]
+    assert found == [PastMessage("user", f"question {number}") for number in range(3)]
 
 
 async def test_messages_come_in_the_order_they_were_written_and_the_last_one_is_the_sessions_use(store: Store) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flowground.core.errors import RunError
-from flowground.core.values import KINDS, FileReference, ValueKind, check_size, convert, explain_no_way
+from flowground.core.values import KINDS, FileReference, ValueKind, check_size, convert, explain_mismatch
 
 FILE = FileReference("f1", "plan.pdf", "application/pdf", 7, "00")
 ROWS = [{"text": "one", "source": "a"}, {"page": 2, "of": {"b": [1, None]}}]
@@ -35,7 +35,7 @@ ROWS = [{"text": "one", "source": "a"}, {"page": 2, "of": {"b": [1, None]}}]
 )
 def test_a_value_becomes_another_kind(value: Any, given: ValueKind, wanted: ValueKind, expected: Any) -> None:
     assert convert(value, given, wanted) == expected
-    assert explain_no_way(given, wanted) is None
+    assert explain_mismatch(given, wanted) is None
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", {"text": "one"}, ["x"], [{"a": 1}, 2]])
@@ -45,7 +45,7 @@ def test_data_that_is_no_list_of_objects_is_no_records(value: Any) -> None:
 
 
 def test_what_has_no_way_is_refused_when_a_file_is_read_and_when_it_arrives() -> None:
-    closed = [(given, wanted) for given in KINDS for wanted in KINDS if explain_no_way(given, wanted)]
+    closed = [(given, wanted) for given in KINDS for wanted in KINDS if explain_mismatch(given, wanted)]
     to_files = [("data", "files"), ("records", "files"), ("files", "data"), ("files", "records")]
     assert closed == [("text", "data"), ("text", "records"), ("text", "files"), *to_files]
     for given, wanted in closed:

@@ -158,24 +158,24 @@ class Tries:
     async def count(self, name: str, address: str) -> float:
         """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
         return await self._store.write(
-            sign_ins.begin, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
+            sign_ins.begin_attempt, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
         )
 
     async def count_bad_link(self, address: str) -> None:
         """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
         guess, so no number of addresses shuts them for all."""
-        wait = await self._store.write(sign_ins.begin, name=_LINKS, address=address, per_name=None)
+        wait = await self._store.write(sign_ins.begin_attempt, name=_LINKS, address=address, per_name=None)
         if wait:
             raise describe_lockout(wait, "links")
 
     async def count_request(self, member: str) -> float:
         """Counts an access request. 0: it may be made; else the seconds to wait."""
         name = clean_attempt_name(f"{sign_ins.REQUESTS} {member}")
-        return await self._store.write(sign_ins.begin, name=name, address=_ACTS, per_name=None)
+        return await self._store.write(sign_ins.begin_attempt, name=name, address=_ACTS, per_name=None)
 
     async def note_success(self, name: str, address: str) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
-        await self._store.write(sign_ins.note_success, name=clean_attempt_name(name), address=address)
+        await self._store.write(sign_ins.record_success, name=clean_attempt_name(name), address=address)
 
     async def find_wait(self, name: str, address: str) -> float:
         """Seconds until this name may be tried from here again; 0: now."""

@@ -49,7 +49,7 @@ async def invite_to_flow(
     caller, wired = await access.open_to_publish(caller, address)
     link, secret = await invite(access, caller, name, display_name=display_name)
     by = str(caller.owner)
-    await access.store.write(publications.let_in, flow_id=wired.id, member=link.member, by=by)
+    await access.store.write(publications.add_person, flow_id=wired.id, member=link.member, by=by)
     return link, secret
 
 

@@ -94,12 +94,12 @@ class Roster:
                 ", ".join(names),
             )
         entries = self._config
-        changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+        changes, unhashed = await self._store.write(config_entries.import_entries, entries=entries)
         while unhashed:
             plain = [entry for entry in entries if entry.name in unhashed]
             hashed = {entry.name: entry for entry in await asyncio.gather(*map(self._hash_entry, plain))}
             entries = [hashed.get(entry.name, entry) for entry in entries]
-            changes, unhashed = await self._store.write(config_entries.take_in, entries=entries)
+            changes, unhashed = await self._store.write(config_entries.import_entries, entries=entries)
         for name, what in sorted(changes.items()):
             if (sentence := _SAID.get(what)) is not None:
                 _log.warning(sentence, name)
@@ -255,7 +255,7 @@ class PasswordLinks:
             raise InvalidRequest(f"There is no active member {member}.")
         secret = secrets.token_urlsafe(32)
         link = await self._store.write(
-            sign_ins.add,
+            sign_ins.add_link,
             kind=kind,
             member=member,
             hashed=hash_secret(secret),
@@ -266,7 +266,7 @@ class PasswordLinks:
 
     async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
-        link = await self._store.read(sign_ins.find, hashed=hash_secret(secret)) if secret else None
+        link = await self._store.read(sign_ins.find_link, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
             await self._tries.count_bad_link(address)
@@ -281,7 +281,7 @@ class PasswordLinks:
 
     async def was_used_by(self, secret: str, member: str) -> bool:
         """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
-        return bool(secret) and await self._store.read(sign_ins.was_used_by, hashed=hash_secret(secret), member=member)
+        return bool(secret) and await self._store.read(sign_ins.was_link_of, hashed=hash_secret(secret), member=member)
 
     async def redeem(self, secret: str, password: str, address: str) -> Member:
         """Sets the password; every sign-in and every other link of the member ends.

@@ -22,7 +22,7 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
-    spell_arguments,
+    write_arguments,
 )
 from flowground.core.messages import SENDERS, Usage
 from flowground.flows.wiring import WiredFlow
@@ -82,7 +82,7 @@ def _write_content(called: ToolCalled, title: str) -> Json:
 def _read_input(called: ToolCalled) -> Json:
     """Very long arguments are cut, and are a text then."""
     if called.arguments.keys() == {""}:
-        return {"input": spell_arguments(called.arguments)}
+        return {"input": write_arguments(called.arguments)}
     return dict(called.arguments)
 
 

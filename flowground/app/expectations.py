@@ -32,7 +32,7 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
-    spell_arguments,
+    write_arguments,
 )
 from flowground.core.values import Value
 from flowground.core.words import count, cut, list_names, show
@@ -131,8 +131,8 @@ def _compare_arguments(expect: Expectation, given: TestedTurnResult) -> Iterator
             says = f"more than {ACTION_CHARS:,} characters of arguments, of which a test sees none"
             yield Difference("arguments", f"`{name}` was called with {says}.")
         elif missing:
-            had = list_names(map(spell_arguments, missing))
-            lines = _cut_lines([f"  {spell_arguments(call)}" for call in calls])
+            had = list_names(map(write_arguments, missing))
+            lines = _cut_lines([f"  {write_arguments(call)}" for call in calls])
             yield Difference("arguments", f"no call of `{name}` had {had}.", lines)
 
 

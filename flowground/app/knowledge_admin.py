@@ -112,7 +112,7 @@ async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str,
     """Deletes the file of this id; the next index is without it. Raises as `add_knowledge_file`."""
     caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
     owner = str(name_owner(shelved.address))
-    await runtime.store.write(files.remove_file, key=key, owner=owner, by=str(caller.owner))
+    await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
     runtime.library.look_soon()
 
@@ -138,7 +138,7 @@ async def remove_left(runtime: Runtime, caller: Caller, address: str) -> None:
         raise FlowNotFound(address)
     runtime.access.require_lasting(caller)
     owner = str(name_owner(address))
-    await runtime.store.write(files.remove_all, owner=owner, by=str(caller.owner))
+    await runtime.store.write(files.remove_knowledge_files, owner=owner, by=str(caller.owner))
     runtime.forget_files()
 
 
@@ -173,7 +173,7 @@ def _find(runtime: Runtime, flow_id: str, name: str) -> KnowledgeEntry:
 
 async def _show(runtime: Runtime, shelved: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
     owner = str(name_owner(shelved.address))
-    uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST)
+    uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST_ADDED)
     try:
         indexed = await shelved.knowledge.list_files()
     except KnowledgeMissing:

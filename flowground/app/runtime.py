@@ -450,7 +450,7 @@ class Runtime:
             if grace:
                 await asyncio.wait(running, timeout=grace)
             self.is_stopping = True
-            self.store.hurry()
+            self.store.shorten_waits()
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5)

@@ -14,7 +14,7 @@ from pydantic import Field as PydanticField
 from flowground.core.errors import RunError
 from flowground.core.events import ModelProgress, OutputResult
 from flowground.core.messages import Reasoning, ToolCall, Usage
-from flowground.core.values import AddedMessage, FileReference, Record, SaidMessage, Value, ValueKind
+from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, Value, ValueKind
 from flowground.knowledge.extraction import Extracted
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
 from flowground.tools.functions import OwnFunction
@@ -42,7 +42,7 @@ LONGEST_TEXT = 1_000_000
 class History(Protocol):
     """The conversation this run belongs to, and no other; components know no store."""
 
-    async def read(self, limit: int) -> Sequence[SaidMessage]:
+    async def read(self, limit: int) -> Sequence[PastMessage]:
         """The last `limit` messages before this turn, oldest first; the current message is not among them."""
 
     def append(self, message: AddedMessage) -> bool:

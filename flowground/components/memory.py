@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistake, parse_template
 from flowground.core.messages import SENDERS
-from flowground.core.values import AddedMessage, FileReference, Record, SaidMessage, ValueKind, check_length
+from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, ValueKind, check_length
 from flowground.knowledge.terms import list_terms, spread
 
 _VARIABLES = ("sender", "sender_name", "text")
@@ -46,13 +46,13 @@ def find_wrong_variable(parsed: Template) -> Iterator[Mistake]:
             yield Mistake("template", message, missing=variable.name, offset=variable.offset, choices=_VARIABLES)
 
 
-def describe_message(message: SaidMessage) -> dict[str, str]:
+def describe_message(message: PastMessage) -> dict[str, str]:
     """What a template may name, in Langflow's words."""
     sender, name = SENDERS[message.role]
     return {"sender": sender, "sender_name": message.sender_name or name, "text": message.text}
 
 
-def write_lines(parsed: Template, messages: Iterable[SaidMessage]) -> list[str]:
+def write_lines(parsed: Template, messages: Iterable[PastMessage]) -> list[str]:
     """Each message by the template. Raises as `check_length` where all are too long together."""
     lines: list[str] = []
     size = 0
@@ -146,7 +146,7 @@ class Recall(ToolComponent):
         records = [_write_record(message, score) for message, score in scored]
         return Output({"messages_text": "\n".join(lines), "messages": records, "files": files})
 
-    async def _find(self, context: Context) -> list[tuple[SaidMessage, float | None]]:
+    async def _find(self, context: Context) -> list[tuple[PastMessage, float | None]]:
         """The messages in the order in which they were said, with their scores where something is searched for."""
         if not self.n_messages:
             return []
@@ -161,13 +161,13 @@ class Recall(ToolComponent):
         return [(said[at], round(scores[at], 3)) for at in sorted(best[: self.n_messages])]
 
 
-def _write_record(message: SaidMessage, score: float | None) -> Record:
+def _write_record(message: PastMessage, score: float | None) -> Record:
     at = datetime.fromtimestamp(message.at, UTC).isoformat(timespec="seconds")
     record = {**describe_message(message), "timestamp": at}
     return record if score is None else record | {"score": score}
 
 
-async def _weigh(said: Sequence[SaidMessage], query: str) -> list[float]:
+async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
     """Of each message, from 0 to 1: the share of the query's words that it has, rare ones counting more."""
     phrases = [" " + " ".join(term.parts) for term in list_terms(query)]
     found: list[list[bool]] = []

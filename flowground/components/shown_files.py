@@ -13,7 +13,7 @@ from flowground.components.base import Context, declare
 from flowground.core.errors import RunError, SentFileFailed
 from flowground.core.media_types import IMAGES
 from flowground.core.messages import FilePart, Message, MessagePart, TextPart
-from flowground.core.values import FileReference, SaidMessage
+from flowground.core.values import FileReference, PastMessage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
 
 _PDF = "application/pdf"
@@ -70,7 +70,7 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
     text: str,
     files: Sequence[FileReference] | None,
     *,
-    said: Sequence[SaidMessage] = (),
+    said: Sequence[PastMessage] = (),
     before: int = 0,
     max_tokens: int | None = None,
     goes_on: bool = True,
@@ -116,7 +116,7 @@ def _join(parts: Sequence[MessagePart], texts: Sequence[str]) -> str | tuple[Mes
 
 
 async def _show_earlier(
-    context: Context, takes: Capabilities, said: Sequence[SaidMessage], room: _RoomLeft, unseen: list[str]
+    context: Context, takes: Capabilities, said: Sequence[PastMessage], room: _RoomLeft, unseen: list[str]
 ) -> tuple[Message, ...]:
     """What was said, with its files as far as there is room: the newest are shown first. `unseen` gets the rest."""
     shown: list[Message] = []
@@ -131,7 +131,7 @@ async def _show_earlier(
 
 
 async def _show_again(
-    context: Context, takes: Capabilities, one: SaidMessage, room: _RoomLeft, unseen: list[str]
+    context: Context, takes: Capabilities, one: PastMessage, room: _RoomLeft, unseen: list[str]
 ) -> str | tuple[MessagePart, ...]:
     parts: list[MessagePart] = []
     texts = [f"[The file {name} was deleted.]" for name in one.gone]

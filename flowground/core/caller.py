@@ -19,7 +19,6 @@ CallerKind = Literal["local", "member", "token", "visitor"]
 OwnerKind = Literal["knowledge", "local", "member", "programs", "removed", "token", "visitor"]
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
-_OWNER_KINDS = get_args(OwnerKind)
 Sees = Literal["answers", "inside"]
 """What a token shows of a flow: what its outputs say, or prompts, traces, every field, and failures whole too."""
 Sets = Literal["opened", "unprotected"]
@@ -30,11 +29,16 @@ author did not list, or the protected ones too."""
 Right = Literal["sees", "sets"]
 Shape = Literal["langflow", "simple"]
 """How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
-
-_PROGRAMS = "token:try:"
-"""What releases before wrote for *Try it* alone: they export and delete it with the person."""
 SESSION_ID_CHARS = 200
 """Characters of a session's id at most, at every door that takes one."""
+WHOSE: ContextVar[str] = ContextVar("whose", default="")
+"""Who is behind what runs here, as shares of the process count people: a person with all their tokens, an organization
+token, or a visitor's address; empty for nobody."""
+_OWNER_KINDS = get_args(OwnerKind)
+_PROGRAMS = "token:try:"
+"""What releases before wrote for *Try it* alone: they export and delete it with the person."""
+_IDS_AT_ONCE = 64
+_ids: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,6 @@ class Owner:
         if kind == "programs" or kind not in _OWNER_KINDS:
             raise ValueError(f"not an owner: {text!r}")
         return cls(cast(OwnerKind, kind), key)
-
-
-WHOSE: ContextVar[str] = ContextVar("whose", default="")
-"""Who is behind what runs here, as shares of the process count people: a person with all their tokens, an organization
-token, or a visitor's address; empty for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +152,6 @@ class Caller:
         return f"Make one that {wanted} under API access{command}."
 
 
-class PageHeader(StrEnum):
-    """Headers by which the web door tells the pages who asks. What a client sends by such a name is dropped."""
-
-    CALLER = "x-flowground-caller"
-    FLOW = "x-flowground-flow"
-    BROWSER = "x-flowground-browser"
-    OUTAGE = "x-flowground-outage"
-    ADDRESS = "x-flowground-address"
-    PAGE = "x-flowground-page"
-    """Whose page it is. Streamlit compares it when a page comes back."""
-
-
 LOCAL_OWNER = Caller(kind="local", id="owner", role="admin")
 """The caller where no server runs (command line, AppTest): such a process can be reached by nobody else."""
 
@@ -206,27 +193,37 @@ class RunRequest:
         return self.input_value if takes is not None and self.input_type in (takes, "any") else None
 
 
-_DRAWN_AT_ONCE = 64
-_drawn: list[str] = []
+class PageHeader(StrEnum):
+    """Headers by which the web door tells the pages who asks. What a client sends by such a name is dropped."""
+
+    CALLER = "x-flowground-caller"
+    FLOW = "x-flowground-flow"
+    BROWSER = "x-flowground-browser"
+    OUTAGE = "x-flowground-outage"
+    ADDRESS = "x-flowground-address"
+    PAGE = "x-flowground-page"
+    """Whose page it is. Streamlit compares it when a page comes back."""
+
+
 if hasattr(os, "register_at_fork"):  # Windows forks nothing
-    os.register_at_fork(after_in_child=_drawn.clear)
+    os.register_at_fork(after_in_child=_ids.clear)
 
 
 def make_id() -> str:
-    """As `uuid4()` would say it. Many are drawn at once: each question to the system lets other threads go first."""
+    """As `uuid4()` would say it. Many are data at once: each question to the system lets other threads go first."""
     try:
-        return _drawn.pop()
+        return _ids.pop()
     except IndexError:
-        first, *others = _draw()
-        _drawn.extend(others)
+        first, *others = _make_ids()
+        _ids.extend(others)
         return first
 
 
-def _draw() -> list[str]:
-    drawn = bytearray(os.urandom(16 * _DRAWN_AT_ONCE))
-    for at in range(0, len(drawn), 16):
-        drawn[at + 6] = drawn[at + 6] & 0x0F | 0x40
-        drawn[at + 8] = drawn[at + 8] & 0x3F | 0x80
-    digits = drawn.hex()
+def _make_ids() -> list[str]:
+    data = bytearray(os.urandom(16 * _IDS_AT_ONCE))
+    for at in range(0, len(data), 16):
+        data[at + 6] = data[at + 6] & 0x0F | 0x40
+        data[at + 8] = data[at + 8] & 0x3F | 0x80
+    digits = data.hex()
     words = (digits[at : at + 32] for at in range(0, len(digits), 32))
     return [f"{word[:8]}-{word[8:12]}-{word[12:16]}-{word[16:20]}-{word[20:]}" for word in words]

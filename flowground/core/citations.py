@@ -10,13 +10,13 @@ MOST_CITED = 50
 """Passages that one answer cites; those behind them stay text."""
 MOST_KEPT = 20
 """Passages that are kept with one answer, unless it cites more."""
+LONGEST_MARK = 128
+"""Characters of the longest one."""
 _MOST_CHARS = 4_000
 """Of a passage that is kept with an answer."""
 _DESCRIBED = ("number", "text", "source", "page", "title", "start", "end")
 _CITED = re.compile(r"\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()")
 """As frontend/src/sources.js reads it. A link in Markdown is none."""
-LONGEST_MARK = 128
-"""Characters of the longest one."""
 
 
 @dataclass(frozen=True, slots=True)

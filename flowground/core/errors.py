@@ -59,6 +59,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
+_FAILED = "Component {!r} failed: {}"
+
 
 class ErrorExtras(TypedDict, total=False):
     code: str | None
@@ -258,9 +260,6 @@ class AnswerTooLong(RunError):
             f"The answer is longer than {limit:,} characters, the longest this server takes.",
             hint="Ask for less at once.",
         )
-
-
-_FAILED = "Component {!r} failed: {}"
 
 
 class ProviderError(RunError):

@@ -86,11 +86,19 @@ class ComponentFinished:
     stand_ins: tuple[StandIn, ...] = ()
 
 
-def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tuple[str, ...]:
-    """What people are told below an answer: of files that were not shown, and of models that others stood in for."""
-    stand_ins = [one.tell(sees_inside=sees_inside) for step in trace for one in step.stand_ins]
-    unseen = [note for step in trace for note in step.unseen]
-    return tuple(dict.fromkeys((*unseen, *stand_ins)))
+@dataclass(frozen=True, slots=True)
+class InnerRun:
+    """A flow that a component ran. `at` and `seconds` as its steps have them; `error` says why it failed.
+
+    `steps` are those that had their end, the first of them where there are very many; each text is cut.
+    """
+
+    flow_id: str
+    name: str
+    at: float
+    seconds: float
+    steps: tuple[ComponentFinished, ...]
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,98 +182,6 @@ class ModelThought:
 Action = ToolReturned | ModelThought
 """What a model did on its way to an answer."""
 ActionEvent = ToolCalled | ToolWaits | ToolReturned | ThinkingBegan | ModelThought
-
-
-@dataclass(slots=True)
-class ActionLog:
-    """What the models of a run have done so far, by its numbers: the first of it, and of all texts together so much."""
-
-    found: dict[int, ActionEvent] = field(default_factory=dict)
-    left: int = 48_000
-    """Characters that there is still room for."""
-
-    def add(self, event: ActionEvent) -> int | None:
-        """Its number; None where there are too many already."""
-        match event:
-            case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
-                number = began.number
-            case ToolCalled() | ThinkingBegan():
-                number = event.number
-                if len(self.found) >= MOST_ACTIONS:
-                    return None
-        if number not in self.found and not isinstance(event, ToolCalled | ThinkingBegan):
-            return None
-        self.found[number] = self._cut(event)
-        return number
-
-    def list_actions(self) -> tuple[Action, ...]:
-        """In the order in which they began, of a run that has its end: what has none was stopped with it."""
-        return tuple(_end_action(event) for event in self.found.values())
-
-    def _cut(self, event: ActionEvent) -> ActionEvent:
-        match event:
-            case ToolCalled():
-                size = len(spell_arguments(event.arguments))
-                event = event if size <= self.left else replace(event, arguments={})
-                self.left -= min(size, self.left)
-            case ToolReturned():
-                event = replace(event, called=self._find_called(event), text=event.text[: self.left])
-                self.left -= len(event.text)
-            case ModelThought():
-                event = replace(event, text=event.text[: self.left])
-                self.left -= len(event.text)
-            case ToolWaits():
-                event = replace(event, called=self._find_called(event))
-            case ThinkingBegan():
-                pass
-        return event
-
-    def _find_called(self, event: ToolReturned | ToolWaits) -> ToolCalled:
-        """As it was cut."""
-        began = self.found[event.called.number]
-        if isinstance(began, ToolWaits | ToolReturned):
-            return began.called
-        return began if isinstance(began, ToolCalled) else event.called
-
-
-def bound_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of a call as it is told and kept: of very long ones the beginning of their JSON, under ""."""
-    written = json.dumps(arguments, ensure_ascii=False, default=str)
-    return arguments if len(written) <= ACTION_CHARS else {"": f"{written[: ACTION_CHARS - 1]}…"}
-
-
-def spell_arguments(arguments: Mapping[str, Any]) -> str:
-    """As people read them: JSON, or the beginning of it."""
-    if arguments.keys() == {""}:
-        return str(arguments[""])
-    return json.dumps(arguments, ensure_ascii=False, default=str)
-
-
-def _end_action(event: ActionEvent) -> Action:
-    match event:
-        case ToolCalled():
-            return ToolReturned(event, "", 0, "stopped")
-        case ToolWaits(called=called):
-            return ToolReturned(called, "", 0, "stopped")
-        case ThinkingBegan():
-            return ModelThought(event, "", 0)
-        case _:
-            return event
-
-
-@dataclass(frozen=True, slots=True)
-class InnerRun:
-    """A flow that a component ran. `at` and `seconds` as its steps have them; `error` says why it failed.
-
-    `steps` are those that had their end, the first of them where there are very many; each text is cut.
-    """
-
-    flow_id: str
-    name: str
-    at: float
-    seconds: float
-    steps: tuple[ComponentFinished, ...]
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,3 +275,87 @@ ComponentEvent = ComponentStarted | ComponentFinished | Token | ModelProgress | 
 """What comes between the first event and the last."""
 RunEvent = ComponentEvent | RunFinished
 Event = TurnStarted | ComponentEvent | TurnFinished
+
+
+@dataclass(slots=True)
+class ActionLog:
+    """What the models of a run have done so far, by its numbers: the first of it, and of all texts together so much."""
+
+    found: dict[int, ActionEvent] = field(default_factory=dict)
+    left: int = 48_000
+    """Characters that there is still room for."""
+
+    def add(self, event: ActionEvent) -> int | None:
+        """Its number; None where there are too many already."""
+        match event:
+            case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
+                number = began.number
+            case ToolCalled() | ThinkingBegan():
+                number = event.number
+                if len(self.found) >= MOST_ACTIONS:
+                    return None
+        if number not in self.found and not isinstance(event, ToolCalled | ThinkingBegan):
+            return None
+        self.found[number] = self._cut(event)
+        return number
+
+    def list_actions(self) -> tuple[Action, ...]:
+        """In the order in which they began, of a run that has its end: what has none was stopped with it."""
+        return tuple(_end_action(event) for event in self.found.values())
+
+    def _cut(self, event: ActionEvent) -> ActionEvent:
+        match event:
+            case ToolCalled():
+                size = len(write_arguments(event.arguments))
+                event = event if size <= self.left else replace(event, arguments={})
+                self.left -= min(size, self.left)
+            case ToolReturned():
+                event = replace(event, called=self._find_called(event), text=event.text[: self.left])
+                self.left -= len(event.text)
+            case ModelThought():
+                event = replace(event, text=event.text[: self.left])
+                self.left -= len(event.text)
+            case ToolWaits():
+                event = replace(event, called=self._find_called(event))
+            case ThinkingBegan():
+                pass
+        return event
+
+    def _find_called(self, event: ToolReturned | ToolWaits) -> ToolCalled:
+        """As it was cut."""
+        began = self.found[event.called.number]
+        if isinstance(began, ToolWaits | ToolReturned):
+            return began.called
+        return began if isinstance(began, ToolCalled) else event.called
+
+
+def _end_action(event: ActionEvent) -> Action:
+    match event:
+        case ToolCalled():
+            return ToolReturned(event, "", 0, "stopped")
+        case ToolWaits(called=called):
+            return ToolReturned(called, "", 0, "stopped")
+        case ThinkingBegan():
+            return ModelThought(event, "", 0)
+        case _:
+            return event
+
+
+def bound_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a call as it is told and kept: of very long ones the beginning of their JSON, under ""."""
+    written = json.dumps(arguments, ensure_ascii=False, default=str)
+    return arguments if len(written) <= ACTION_CHARS else {"": f"{written[: ACTION_CHARS - 1]}…"}
+
+
+def write_arguments(arguments: Mapping[str, Any]) -> str:
+    """As people read them: JSON, or the beginning of it."""
+    if arguments.keys() == {""}:
+        return str(arguments[""])
+    return json.dumps(arguments, ensure_ascii=False, default=str)
+
+
+def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tuple[str, ...]:
+    """What people are told below an answer: of files that were not shown, and of models that others stood in for."""
+    stand_ins = [one.describe(sees_inside=sees_inside) for step in trace for one in step.stand_ins]
+    unseen = [note for step in trace for note in step.unseen]
+    return tuple(dict.fromkeys((*unseen, *stand_ins)))

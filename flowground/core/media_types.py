@@ -19,6 +19,10 @@ from flowground.core.words import join_words
 HEAD = 65_536
 """Bytes at the begin of a file, and at its end, by which its kind is told."""
 UNKNOWN = "application/octet-stream"
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""What a browser may show from here: none of them can hold a script."""
+PathPattern = tuple["re.Pattern[str] | None", ...]
+"""One expression for each part of a path; None is `**`."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -46,8 +50,6 @@ _TEXTS = {
 _ENDINGS = {**_TEXTS, ".pdf": "application/pdf"} | {
     f".{ending}": kind for ending, (_, kind) in zip(("docx", "xlsx", "pptx"), _IN_ZIP, strict=True)
 }
-IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""What a browser may show from here: none of them can hold a script."""
 TYPES = frozenset(
     {
         *(kind for _, kind in _MAGIC), *_RIFF.values(), *(kind for _, kind in _IN_ZIP), *_TEXTS.values(),
@@ -60,6 +62,9 @@ _NAME_CHARS = 150
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Control characters, marks that turn the direction of writing, halves of characters and the like."""
 _TITLES = {"image": "images", "text": "text files", "audio": "sound", "video": "video"}
+_MOST_PATTERNS = 64
+_PATTERN_CHARS = 300
+_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def find_media_type(head: bytes, tail: bytes, name: str) -> str:
@@ -149,14 +154,6 @@ def clean_name(name: str) -> str:
         ending = PurePosixPath(plain).suffix[:20]
         plain = plain[: _NAME_CHARS - len(ending)].rstrip(". ") + ending
     return plain or "file"
-
-
-_MOST_PATTERNS = 64
-_PATTERN_CHARS = 300
-_BRACES = re.compile(r"\{([^{}]*)\}")
-
-PathPattern = tuple["re.Pattern[str] | None", ...]
-"""One expression for each part of a path; None is `**`."""
 
 
 def explain_pattern(pattern: str) -> str | None:

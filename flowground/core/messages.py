@@ -15,11 +15,11 @@ SENDERS: Mapping[MessageRole, tuple[str, str]] = {
     "system": ("Machine", "System"),
 }
 """Langflow's words for who speaks: sender, and the name that is shown."""
+Versions = tuple[tuple[str, ...], ...]
+"""Ids of a question's versions in the order in which they were said; those with the same text stand together."""
 _THINK, _END_OF_THOUGHT = "<think>", "</think>"
 _BLANKS = 100
 """Characters that may stand before the mark."""
-Versions = tuple[tuple[str, ...], ...]
-"""Ids of a question's versions in the order in which they were said; those with the same text stand together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,57 +86,6 @@ class Reasoning:
     opaque: str = ""
 
 
-class LeadingThought:
-    """Takes what a model thought out of a text that begins with `<think>…</think>`, as its pieces come.
-
-    So models write whose server does not tell it apart. `is_over` once what comes is the answer alone.
-    """
-
-    def __init__(self) -> None:
-        self.is_over = False
-        self._held = ""
-        self._stage: Literal["before", "within", "behind"] = "before"
-        self._has_begun = False
-
-    def feed(self, text: str, *, is_last: bool = False) -> tuple[str, str]:
-        """What the piece adds to the thought, and to the answer; half a mark at its end waits for the next one."""
-        text, self._held = self._held + text, ""
-        if self._stage == "before":
-            begun = text.lstrip()
-            if not begun.startswith(_THINK):
-                self.is_over = is_last or len(text) > _BLANKS or not _THINK.startswith(begun)
-                self._held = "" if self.is_over else text
-                return "", text if self.is_over else ""
-            self._stage, text = "within", begun[len(_THINK) :]
-        thought = ""
-        if self._stage == "within":
-            thought, closed, text = text.partition(_END_OF_THOUGHT)
-            if not self._has_begun:
-                thought = thought.lstrip()
-                self._has_begun = bool(thought)
-            if not closed:
-                held = 0 if is_last else _count_begun(thought, _END_OF_THOUGHT)
-                self._held = thought[len(thought) - held :]
-                return thought[: len(thought) - held], ""
-            self._stage = "behind"
-        text = text.lstrip()
-        self.is_over = bool(text)
-        return thought, text
-
-
-def split_thought(text: str) -> tuple[str, str]:
-    """What a model thought before it answered, between the marks at the beginning, and its answer."""
-    if not text.lstrip().startswith(_THINK):
-        return "", text
-    thought, said = LeadingThought().feed(text, is_last=True)
-    return thought.rstrip(), said
-
-
-def _count_begun(text: str, mark: str) -> int:
-    """How many characters at the end of the text begin the mark."""
-    return next((count for count in range(len(mark) - 1, 0, -1) if text.endswith(mark[:count])), 0)
-
-
 MessagePart = TextPart | FilePart | ToolCall | ToolResult | Reasoning
 
 
@@ -188,11 +137,62 @@ class StandIn(NamedTuple):
     down: str
     model: str
 
-    def tell(self, *, sees_inside: bool) -> str:
+    def describe(self, *, sees_inside: bool) -> str:
         """As people read it below the answer; who sees no inside is told no names."""
         if sees_inside:
             return f"{self.down} is down; {self.model} answered."
         return "The usual model is down; another one answered."
+
+
+class LeadingThought:
+    """Takes what a model thought out of a text that begins with `<think>…</think>`, as its pieces come.
+
+    So models write whose server does not tell it apart. `is_over` once what comes is the answer alone.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._held = ""
+        self._stage: Literal["before", "within", "behind"] = "before"
+        self._has_begun = False
+
+    def feed(self, text: str, *, is_last: bool = False) -> tuple[str, str]:
+        """What the piece adds to the thought, and to the answer; half a mark at its end waits for the next one."""
+        text, self._held = self._held + text, ""
+        if self._stage == "before":
+            begun = text.lstrip()
+            if not begun.startswith(_THINK):
+                self.is_over = is_last or len(text) > _BLANKS or not _THINK.startswith(begun)
+                self._held = "" if self.is_over else text
+                return "", text if self.is_over else ""
+            self._stage, text = "within", begun[len(_THINK) :]
+        thought = ""
+        if self._stage == "within":
+            thought, closed, text = text.partition(_END_OF_THOUGHT)
+            if not self._has_begun:
+                thought = thought.lstrip()
+                self._has_begun = bool(thought)
+            if not closed:
+                held = 0 if is_last else _count_begun(thought, _END_OF_THOUGHT)
+                self._held = thought[len(thought) - held :]
+                return thought[: len(thought) - held], ""
+            self._stage = "behind"
+        text = text.lstrip()
+        self.is_over = bool(text)
+        return thought, text
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """What a model thought before it answered, between the marks at the beginning, and its answer."""
+    if not text.lstrip().startswith(_THINK):
+        return "", text
+    thought, said = LeadingThought().feed(text, is_last=True)
+    return thought.rstrip(), said
+
+
+def _count_begun(text: str, mark: str) -> int:
+    """How many characters at the end of the text begin the mark."""
+    return next((count for count in range(len(mark) - 1, 0, -1) if text.endswith(mark[:count])), 0)
 
 
 def sum_usage(used: Iterable[Usage | None]) -> Usage | None:

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 
 from flowground.core.words import cut
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _SHOWN = 300
-T = TypeVar("T")
 
 
 class TypeTable(Mapping[str, type[T]], Generic[T]):

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, Self, TypeVar
 
+Thing = TypeVar("Thing")
 _LARGE = 100_000
 """Bytes of an answer that is decoded in a thread."""
 
@@ -118,10 +119,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-Thing = TypeVar("Thing")
-
-
-class PersonTurns(Generic[Thing]):
+class FairPool(Generic[Thing]):
     """`free` are the things that nobody uses. On one loop."""
 
     def __init__(self, free: list[Thing]) -> None:
@@ -129,12 +127,12 @@ class PersonTurns(Generic[Thing]):
         self._waiting: dict[str, deque[asyncio.Future[Thing]]] = {}
 
     @asynccontextmanager
-    async def take(self, whose: str) -> AsyncIterator[Thing]:
+    async def acquire(self, whose: str) -> AsyncIterator[Thing]:
         one = self._free.pop() if self._free else await self._wait(whose)
         try:
             yield one
         finally:
-            self._give_back(one)
+            self._release(one)
 
     async def _wait(self, whose: str) -> Thing:
         place: asyncio.Future[Thing] = asyncio.get_running_loop().create_future()
@@ -143,10 +141,10 @@ class PersonTurns(Generic[Thing]):
             return await place
         except asyncio.CancelledError:
             if not place.cancelled():
-                self._give_back(place.result())
+                self._release(place.result())
             raise
 
-    def _give_back(self, one: Thing) -> None:
+    def _release(self, one: Thing) -> None:
         while self._waiting:
             whose = next(iter(self._waiting))
             places = self._waiting.pop(whose)

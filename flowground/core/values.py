@@ -26,7 +26,6 @@ KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
 Value = Any
 """A value of some kind; which one, its port says."""
 Record = Mapping[str, Any]
-
 LONGEST = 3_000_000
 """Bytes of one value, characters of a text: a small request could ask for all memory."""
 LONGEST_ANSWER = 500_000
@@ -36,7 +35,7 @@ MOST_RECORDS = 20_000
 MOST_LEVELS = 200
 """Lists and objects in each other, in what somebody sends or a model says: what is read is written again, by encoders
 that go no deeper than some 250 or 900."""
-_NO_WAY: Mapping[tuple[ValueKind, ValueKind], str] = {
+_MISMATCHES: Mapping[tuple[ValueKind, ValueKind], str] = {
     ("text", "data"): "text becomes data only by a component that says so",
     ("text", "records"): "text becomes records only by a component that says so",
     ("text", "files"): "text is no file",
@@ -60,7 +59,7 @@ class FileReference:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidMessage:
+class PastMessage:
     """One message of a conversation, as a later run is told it.
 
     `files` were sent with it and are there still; `gone` are the names of those that were deleted since. `sender_name`
@@ -93,9 +92,9 @@ class SentFile:
     kept: str
 
 
-def explain_no_way(given: ValueKind, wanted: ValueKind) -> str | None:
+def explain_mismatch(given: ValueKind, wanted: ValueKind) -> str | None:
     """Why a value of one kind cannot stand where another is wanted; None where it can."""
-    return _NO_WAY.get((given, wanted))
+    return _MISMATCHES.get((given, wanted))
 
 
 def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
@@ -106,7 +105,7 @@ def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
         return write_text(value, given)
     if (given, wanted) == ("data", "records"):
         return _read_records(value)
-    raise RunError(f"A value of kind {given} stands where {wanted} are wanted: {_NO_WAY[given, wanted]}.")
+    raise RunError(f"A value of kind {given} stands where {wanted} are wanted: {_MISMATCHES[given, wanted]}.")
 
 
 def write_text(value: Value, kind: ValueKind) -> str:
@@ -173,16 +172,16 @@ def _encode(value: Value) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         if "surrogates" in str(error):
-            return orjson.dumps(_mend_all(value))
+            return orjson.dumps(_join_surrogates(value))
         raise RunError(f"The component makes a value that is no JSON: {error}.") from None
 
 
-def _mend_all(value: Value) -> Value:
+def _join_surrogates(value: Value) -> Value:
     if isinstance(value, str):
         return join_surrogates(value)
     if isinstance(value, Mapping):
-        return {join_surrogates(key): _mend_all(inner) for key, inner in value.items()}
-    return [_mend_all(inner) for inner in value] if isinstance(value, Sequence) else value
+        return {join_surrogates(key): _join_surrogates(inner) for key, inner in value.items()}
+    return [_join_surrogates(inner) for inner in value] if isinstance(value, Sequence) else value
 
 
 def _check_count(records: Sequence[object]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 """A JSON Schema, as pydantic makes it."""
-
 _MARKS = re.compile(r"[*_`#>\[~+-]")
 _MARKDOWN = tuple(
     (re.compile(pattern, re.MULTILINE), kept)
@@ -60,7 +59,7 @@ def suggest(word: str, choices: Iterable[str], *, otherwise: str = "") -> str:
 
 def show(value: Any) -> str:
     """A value as JSON would write it, cut to one short line."""
-    begin = _take_beginning(value, [_SHOWN])
+    begin = _cut_value(value, [_SHOWN])
     try:
         text = json.dumps(begin, ensure_ascii=False)
     except (TypeError, ValueError):
@@ -68,16 +67,16 @@ def show(value: Any) -> str:
     return cut(text)
 
 
-def _take_beginning(value: Any, left: list[int]) -> Any:
+def _cut_value(value: Any, left: list[int]) -> Any:
     """As much of a value as can be shown; `left` holds the characters that there is room for, each value takes one."""
     left[0] -= 1
     if isinstance(value, str):
         return value[: _SHOWN + 1]
     if isinstance(value, dict):
         pairs = itertools.takewhile(lambda _: left[0] >= 0, value.items())
-        return {key[: _SHOWN + 1]: _take_beginning(inner, left) for key, inner in pairs}
+        return {key[: _SHOWN + 1]: _cut_value(inner, left) for key, inner in pairs}
     if isinstance(value, list | tuple):
-        return [_take_beginning(inner, left) for inner in itertools.takewhile(lambda _: left[0] >= 0, value)]
+        return [_cut_value(inner, left) for inner in itertools.takewhile(lambda _: left[0] >= 0, value)]
     return value
 
 
@@ -154,23 +153,23 @@ def describe_kind(schema: Schema, defs: Schema | None = None) -> str:
         return "one of " + ", ".join(choice if isinstance(choice, str) else show(choice) for choice in choices)
     kind = schema.get("type")
     if kind in ("number", "integer"):
-        return ("a number" if kind == "number" else "a whole number") + _say_range(schema)
+        return ("a number" if kind == "number" else "a whole number") + _write_range(schema)
     if kind == "array":
         return f"a list ({describe_kind(schema['items'], defs)} each)" if schema.get("items") else "a list"
     return _FORMATS.get(schema.get("format", "")) or _PLAIN.get(str(kind), "a value")
 
 
-def _say_range(schema: Schema) -> str:
+def _write_range(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f" from {_say_number(low)} to {_say_number(high)}"
+        return f" from {_write_number(low)} to {_write_number(high)}"
     limits = (("of at least", low), ("above", above), ("of at most", high), ("below", below))
-    said = " and ".join(f"{word} {_say_number(limit)}" for word, limit in limits if limit is not None)
+    said = " and ".join(f"{word} {_write_number(limit)}" for word, limit in limits if limit is not None)
     return f" {said}" if said else ""
 
 
-def _say_number(value: float) -> str:
+def _write_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 

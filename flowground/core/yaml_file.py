@@ -27,9 +27,30 @@ from flowground.core.words import find_nearest, show
 
 MAX_PROBLEMS = 50
 """More mistakes of one file are not told: the first ones are enough to begin with."""
-
 KeyPath = tuple[str | int, ...]
 """Names and list positions that lead from the whole file to a value."""
+MAX_DEPTH = 20
+"""Levels of lists and mappings inside each other; a flow needs five."""
+TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
+WORDS = {"": None, "~": None} | {
+    form: value
+    for word, value in (("null", None), ("true", True), ("false", False))
+    for form in (word, word.capitalize(), word.upper())
+}
+"""Plain words that are no texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
+Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", json_schema_extra={"format": "color-hex"})]
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
+_BARE_REFERENCE = re.compile(r"""(?<!["'$])\$\{[^{}\n]*\}""")
+# libyaml reads a file some ten times faster, where PyYAML brings it.
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
+_YAML = "tag:yaml.org,2002:"
+"""What YAML's own tags begin with."""
+_HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
+_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
 
 class Position(NamedTuple):
@@ -185,70 +206,6 @@ def _find_inside(node: Node | None, part: str | int) -> Node | None:
     return None
 
 
-MAX_DEPTH = 20
-"""Levels of lists and mappings inside each other; a flow needs five."""
-TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
-
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
-_BARE_REFERENCE = re.compile(r"""(?<!["'$])\$\{[^{}\n]*\}""")
-
-
-def find_unprintable(text: str) -> tuple[Position, str] | None:
-    """Place and sentence of the first character that YAML does not allow."""
-    found = _UNPRINTABLE.search(text)
-    if found is None:
-        return None
-    at = Position(text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start()))
-    code = f"U+{ord(found.group()):04X}"
-    return at, f'The character {code} cannot stand in a file; in double quotes "\\u{code[2:]}" stands for it.'
-
-
-def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, str | None]:
-    """Place, sentence and, where it can be told, the right words of a syntax error."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = text.splitlines()
-    here = lines[line - 1] if line <= len(lines) else ""
-    said = error.problem or error.context or "this is no YAML"
-    message = f"YAML: {said}."
-    if "maximum nesting" in said:  # the parser's own limit, which it meets while looking ahead
-        message = TOO_DEEP
-    elif "\t" in here[:column] and not here[: column - 1].strip():
-        message = "A tab cannot indent: use spaces."
-    elif "expected ',' or" in said or "flow" in (error.context or ""):
-        start = error.context_mark.line if error.context_mark else line - 1
-        for number, candidate in enumerate(lines[start:line], start + 1):
-            if bare := _BARE_REFERENCE.search(candidate):
-                at = Position(number, bare.start() + 1)
-                return at, "Inside {…} and […] a reference needs quotes.", f'"{bare.group()}"'
-        message += " A bracket or brace that was opened is not closed, or a comma is missing."
-    elif "mapping values are not allowed" in said:
-        message = "This colon starts a value where none can stand: check the indentation, or quote the text."
-    elif "cannot start any token" in said:
-        message += " Quote the text."
-    elif "expected key" in said or "block end" in said:
-        message += " Check that this line is indented like its neighbours."
-    return Position(line, column), message, None
-
-
-# libyaml reads a file some ten times faster, where PyYAML brings it.
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-WORDS = {"": None, "~": None} | {
-    form: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for form in (word, word.capitalize(), word.upper())
-}
-"""Plain words that are no texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
-_INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-
-_ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
-_YAML = "tag:yaml.org,2002:"
-"""What YAML's own tags begin with."""
-
-
 def read_core(event: yaml.ScalarEvent) -> Any:
     """A scalar as YAML 1.2's core schema reads it."""
     text = event.value
@@ -266,7 +223,7 @@ class Dialect:
     """What one kind of file may say. `name` is what people call such a file.
 
     `most_values` bounds keys and values, each alias counted as what it stands for. Where it `is_extended`, YAML's own
-    tags, those of scalars read by `read_scalar`, merge keys, and aliases as keys may stand there. `said_twice` is said
+    tags, those of scalars read by `read_scalar`, merge keys, and aliases as keys may stand there. `duplicate_message` is said
     of a key that comes again: `key`, `path`, `line`.
     """
 
@@ -274,7 +231,7 @@ class Dialect:
     read_scalar: Callable[[yaml.ScalarEvent], Any] = read_core
     most_values: float = math.inf
     is_extended: bool = False
-    said_twice: str = "`{key}` is given twice; the first is on line {line}."
+    duplicate_message: str = "`{key}` is given twice; the first is on line {line}."
 
 
 def parse_events(text: str) -> Iterator[yaml.Event]:
@@ -399,7 +356,7 @@ class _Reader:
                 merged.append(value)
             elif key in values:
                 where = ".".join(map(str, (*path, key)))
-                self._note(name, self._dialect.said_twice.format(key=key, path=where, line=keys[key].line), key)
+                self._note(name, self._dialect.duplicate_message.format(key=key, path=where, line=keys[key].line), key)
             else:
                 values[key], keys[key] = value, _find_position(name)
         for other in merged if self._dialect.is_extended else ():
@@ -449,8 +406,42 @@ def _find_position(event: yaml.Event) -> Position:
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
-_HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
-_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+def find_unprintable(text: str) -> tuple[Position, str] | None:
+    """Place and sentence of the first character that YAML does not allow."""
+    found = _UNPRINTABLE.search(text)
+    if found is None:
+        return None
+    at = Position(text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start()))
+    code = f"U+{ord(found.group()):04X}"
+    return at, f'The character {code} cannot stand in a file; in double quotes "\\u{code[2:]}" stands for it.'
+
+
+def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, str | None]:
+    """Place, sentence and, where it can be told, the right words of a syntax error."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.splitlines()
+    here = lines[line - 1] if line <= len(lines) else ""
+    said = error.problem or error.context or "this is no YAML"
+    message = f"YAML: {said}."
+    if "maximum nesting" in said:  # the parser's own limit, which it meets while looking ahead
+        message = TOO_DEEP
+    elif "\t" in here[:column] and not here[: column - 1].strip():
+        message = "A tab cannot indent: use spaces."
+    elif "expected ',' or" in said or "flow" in (error.context or ""):
+        start = error.context_mark.line if error.context_mark else line - 1
+        for number, candidate in enumerate(lines[start:line], start + 1):
+            if bare := _BARE_REFERENCE.search(candidate):
+                at = Position(number, bare.start() + 1)
+                return at, "Inside {…} and […] a reference needs quotes.", f'"{bare.group()}"'
+        message += " A bracket or brace that was opened is not closed, or a comma is missing."
+    elif "mapping values are not allowed" in said:
+        message = "This colon starts a value where none can stand: check the indentation, or quote the text."
+    elif "cannot start any token" in said:
+        message += " Quote the text."
+    elif "expected key" in said or "block end" in said:
+        message += " Check that this line is indented like its neighbours."
+    return Position(line, column), message, None
 
 
 class Section(BaseModel):
@@ -463,7 +454,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_nothing_as_the_default(cls, given: Any) -> Any:
+    def _read_nothing_as_default(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return {} if given is None else given
         known = given if cls.forgives_empty else cls.model_fields
@@ -506,9 +497,6 @@ def check_pattern(pattern: str, says: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", json_schema_extra={"format": "color-hex"})]
 
 
 def make_lighter(color: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flowground.components.base import Component
 from flowground.components.template import VariablesTool
-from flowground.core.values import ValueKind, explain_no_way
+from flowground.core.values import ValueKind, explain_mismatch
 from flowground.core.yaml_file import Problems
 from flowground.flows.fields import find_type
 from flowground.flows.flow import WHEN, Flow
@@ -52,7 +52,7 @@ class References:
             self._note(name, field, reference, says, None)
             return
         given = ports[next(iter(ports)) if reference.output is None else reference.output]
-        if why := explain_no_way(given, wanted):
+        if why := explain_mismatch(given, wanted):
             says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
             kind = self.kinds[name]
             if given == "text" and issubclass(kind, VariablesTool) and field in kind.filled_inside:

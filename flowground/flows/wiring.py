@@ -19,7 +19,7 @@ from flowground.components.records import RecordsComponent
 from flowground.components.template import parse_template
 from flowground.core.caller import InputType, OutputType
 from flowground.core.errors import RunError
-from flowground.core.values import Value, ValueKind, convert, explain_no_way
+from flowground.core.values import Value, ValueKind, convert, explain_mismatch
 from flowground.core.words import list_names, show
 from flowground.core.yaml_file import Problems
 from flowground.flows.field_values import FlowPolicy
@@ -243,7 +243,7 @@ def _convert(given: Any, kind: ValueKind) -> Value:
     source: ValueKind = "text" if isinstance(given, str) else "data"
     if source == kind or (source == "text" and kind == "data"):
         return given
-    if kind == "text" or explain_no_way(source, kind):
+    if kind == "text" or explain_mismatch(source, kind):
         raise RunError("Another kind of value is wanted.")
     return convert(given, source, kind)
 

@@ -45,7 +45,7 @@ from flowground.knowledge.sources import GivenFile
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import files
-from flowground.store.runs.files import MOST, StoredFile
+from flowground.store.runs.files import MOST_ADDED, StoredFile
 
 _ARRIVING = "arriving"
 _GOING = ".going"
@@ -549,7 +549,7 @@ def name_owner(address: str) -> Owner:
 async def list_uploads(store: Store, data: Path, address: str) -> Sequence[GivenFile]:
     """What was added to it; `data` is the data folder. Raises StoreUnavailable."""
     owner = str(name_owner(address))
-    found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST)
+    found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST_ADDED)
     return [
         GivenFile(
             (source := f"{FOLDER}{file.reference.name}"),

@@ -331,7 +331,7 @@ class Interruptions:
 
     async def start(self) -> None:
         """Takes this process's lock, then looks for what others left, without waiting for it. Raises ConfigError."""
-        await asyncio.to_thread(self._store.process.take)
+        await asyncio.to_thread(self._store.process.acquire)
         self._watch()
         self._begin_look()
 
@@ -391,7 +391,7 @@ class Interruptions:
     async def _retake(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._store.process.take)
+                await asyncio.to_thread(self._store.process.acquire)
             except Exception as error:  # noqa: BLE001 - whatever the driver says of a server that is away
                 _log.warning("this process's lock in the database was lost: %s", str(error).partition("\n")[0])
                 await asyncio.sleep(_AGAIN)

@@ -53,7 +53,7 @@ from flowground.core.events import (
     list_notes,
 )
 from flowground.core.messages import Decision, Usage
-from flowground.core.values import AddedMessage, SaidMessage
+from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.tweaks import apply_tweaks, refuse_missing
 from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.inner import RunBudget
@@ -87,7 +87,7 @@ class TurnHistory:
     note_call: Callable[[], None]
     added: dict[str, AddedMessage] = field(default_factory=dict)
 
-    async def read(self, limit: int) -> Sequence[SaidMessage]:
+    async def read(self, limit: int) -> Sequence[PastMessage]:
         """As `History` says. Which files are there still is asked where a message had some. Raises StoreUnavailable."""
         turn = self.turn
         place = {"flow_id": turn.flow_id, "owner": self.owner, "session_id": turn.session_id}
@@ -115,7 +115,7 @@ class TurnHistory:
         return True
 
 
-def _mark_gone(message: SaidMessage, present: set[str]) -> SaidMessage:
+def _mark_gone(message: PastMessage, present: set[str]) -> PastMessage:
     kept = tuple(file for file in message.files if file.id in present)
     return replace(message, files=kept, gone=tuple(file.name for file in message.files if file.id not in present))
 

@@ -46,160 +46,6 @@ from flowground.tools.functions import FunctionSettings
 from flowground.tools.search import SearchSettings
 from flowground.tools.settings import DatabaseSettings, McpServerEntries, OutgoingSettings, require_networks
 
-_ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
-_TEXTS_IN_1_2 = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "timestamp", "value")}
-
-
-class _Scalars(SafeConstructor, yaml.resolver.Resolver):
-    """Reads words as YAML 1.2 does, like flow files; numbers still in every form of 1.1 (`1_000`, `0x1F`, `10:00`)."""
-
-    def __init__(self) -> None:
-        SafeConstructor.__init__(self)
-        yaml.resolver.Resolver.__init__(self)
-
-    def read(self, event: yaml.ScalarEvent) -> Any:
-        """The value of one scalar, by its tag where it has one."""
-        tag = event.tag
-        mark: Any = event.start_mark  # libyaml's is as good as PyYAML's own, which alone its types know
-        if tag in (None, "!"):
-            tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # PyYAML's
-            if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
-                return event.value
-        try:
-            return self.construct_object(yaml.ScalarNode(tag, event.value, mark))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            kind = str(tag).rpartition(":")[2]
-            raise ConstructorError(None, None, f"this is no {kind}", mark) from None
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """`data` as the YAML says it."""
-
-    name: str
-    data: dict[str, Any]
-    document: Document
-
-    def say(self, place: KeyPath, message: str) -> str:
-        """`config.yaml:12: limits.body_bytes: message`; the line of the nearest part of the place that is written."""
-        written = self.document.find_existing(place)
-        at = f"{self.name}:{self.document.place(written).key.line}" if written else self.name
-        where = ".".join(str(part) for part in place)
-        return f"{at}: {where}: {message}" if where else f"{at}: {message}"
-
-
-def read_config(path: Path) -> ConfigFile:
-    """The file's content; a missing or empty file is an empty mapping. Raises ConfigError, naming the line."""
-    if not path.exists():
-        return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
-    dialect = Dialect("config file", _Scalars().read, is_extended=True, said_twice="{path}: given twice")
-    try:
-        document = read_document(path.read_text("utf-8"), path.name, dialect)
-        if document.problems:
-            document.problems.refuse()
-    except FlowError as error:
-        lines = (f"{mistake.file}:{mistake.line}: {mistake.message.removesuffix('.')}" for mistake in error.problems)
-        raise ConfigError("\n".join(lines)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name}: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
-    data = document.root.read_plain() if document.root else None
-    if data is not None and not isinstance(data, dict):
-        raise ConfigError(f"{path.name}:1: settings are a mapping, this is a {type(data).__name__}")
-    return ConfigFile(path.name, data or {}, document)
-
-
-def fill_variables(text: str) -> tuple[str | None, tuple[str, ...]]:
-    """The text with `${env:NAME}` replaced, and the names that are not set; with such a name the text is None."""
-    missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
-    return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
-
-
-def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
-    """Where `${env:NAME}` still stands: places at which nothing replaces it."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from find_variables(item, (*place, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from find_variables(item, (*place, index))
-    elif isinstance(value, str) and _ENV.search(value):
-        yield place
-
-
-def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
-    """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
-    for problem in error.errors(include_url=False):
-        place: KeyPath = problem["loc"]
-        kind = KINDS.get(str(place[2])) if place[:1] == ("providers",) and len(place) > 2 else None
-        if kind:  # pydantic puts an entry's kind between its name and its setting
-            place = place[:2] + place[3:]
-        match problem["type"]:
-            case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
-                yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
-            case "extra_forbidden":
-                known = _list_names(kind, place[2:]) if kind else _list_names(model, place)
-                yield place, "unknown setting" + suggest(str(place[-1]), known)
-            case "union_tag_not_found":
-                yield place, "says neither `type` nor `base_url`" + suggest(str(place[-1]), KINDS)
-            case "union_tag_invalid":
-                yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"
-            case _:
-                yield place, _say_wrong(problem, kind or model, place[2:] if kind else place)
-
-
-def _say_wrong(problem: ErrorDetails, model: type[BaseModel], place: KeyPath) -> str:
-    """What is wrong with the value of the setting at `place` of `model`."""
-    said = problem["msg"].removeprefix("Value error, ")
-    match problem["type"]:
-        case "value_error":
-            return said
-        case "missing":
-            return "is missing"
-        case "string_type":
-            return "is a text: put it in quotes"
-        case "tuple_type":
-            given = problem["input"]  # no list holds secrets
-            return f"is a list: write [{given}]" if isinstance(given, str) else "is a list: write [one, two]"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return "is a mapping: its settings stand below it, indented, as `name: value`"
-        case "too_long" | "too_short" | "string_too_long" | "string_too_short":
-            said = said.replace(" after validation", "").replace("items", "entries")
-            return said.removeprefix("String ").removeprefix("Tuple ")
-    return _say_bounds(model, place) or said.removeprefix("Input ")
-
-
-def _say_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
-    """What the setting takes, as docs/settings.md has it; None for texts, of which that would say too little."""
-    whole = model.model_json_schema()
-    schema: Any = whole
-    for part in place:
-        for _ in range(2):  # an optional section: one of several, and that one's definition
-            schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
-            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        schema = inner or schema.get("additionalProperties")
-        if not isinstance(schema, dict):
-            return None
-    said = describe_kind(schema, whole.get("$defs", {}))
-    return None if said == "text" else f"should be {said}"
-
-
-def _find_kinds(setting: str) -> list[str]:
-    """The kinds of provider that have such a setting."""
-    return [name for name, kind in KINDS.items() if setting in kind.model_fields]
-
-
-def _list_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """The settings that may stand beside the last part of a place."""
-    kind: Any = model
-    for part in place[:-1]:
-        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_model else get_args(kind)[-1]
-    return [name for name, field in kind.model_fields.items() if not field.exclude]
-
-
 GONE: dict[str, str] = {
     "outgoing.answer_bytes": "A tool takes answers of 3,000,000 bytes at most.",
     "outgoing.refresh_minutes": "Pages that knowledge names are asked again after an hour.",
@@ -217,12 +63,11 @@ GONE: dict[str, str] = {
     "once at most.",
 }
 """By its dotted name, in which `*` is any name: what holds in its place."""
-
-
-_log = logging.getLogger(__name__)
-
 LocalMode = Literal["open", "link", "off"]
 MayWrite = Literal["admins", "authors", "nobody"]
+_ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+_TEXTS_IN_1_2 = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "timestamp", "value")}
+_log = logging.getLogger(__name__)
 
 
 class TweakSettings(ConfigSection):
@@ -379,10 +224,78 @@ class Settings(ConfigSection):
             found.extend(settings.outgoing.find_mistakes(root))
             found.extend(_check_databases(settings, root))
         if found:
-            raise ConfigError("\n".join(file.say(place, message) for place, message in found))
+            raise ConfigError("\n".join(file.write_mistake(place, message) for place, message in found))
         for name, variable in missing.items():
             settings.providers[name]._missing_variable = variable  # noqa: SLF001 - this file's own
         return settings.model_copy(update=_make_absolute(settings, root))
+
+
+def find_config(app_folder: Path) -> Path:
+    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a wrong name."""
+    named = os.environ.get("FLOWGROUND_CONFIG")
+    if named and not Path(named).exists():
+        raise ConfigError(f"FLOWGROUND_CONFIG names {named!r}, which does not exist")
+    return Path(named) if named else app_folder / "config.yaml"
+
+
+class _Scalars(SafeConstructor, yaml.resolver.Resolver):
+    """Reads words as YAML 1.2 does, like flow files; numbers still in every form of 1.1 (`1_000`, `0x1F`, `10:00`)."""
+
+    def __init__(self) -> None:
+        SafeConstructor.__init__(self)
+        yaml.resolver.Resolver.__init__(self)
+
+    def read(self, event: yaml.ScalarEvent) -> Any:
+        """The value of one scalar, by its tag where it has one."""
+        tag = event.tag
+        mark: Any = event.start_mark  # libyaml's is as good as PyYAML's own, which alone its types know
+        if tag in (None, "!"):
+            tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # PyYAML's
+            if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
+                return event.value
+        try:
+            return self.construct_object(yaml.ScalarNode(tag, event.value, mark))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            kind = str(tag).rpartition(":")[2]
+            raise ConstructorError(None, None, f"this is no {kind}", mark) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """`data` as the YAML says it."""
+
+    name: str
+    data: dict[str, Any]
+    document: Document
+
+    def write_mistake(self, place: KeyPath, message: str) -> str:
+        """`config.yaml:12: limits.body_bytes: message`; the line of the nearest part of the place that is written."""
+        written = self.document.find_existing(place)
+        at = f"{self.name}:{self.document.place(written).key.line}" if written else self.name
+        where = ".".join(str(part) for part in place)
+        return f"{at}: {where}: {message}" if where else f"{at}: {message}"
+
+
+def read_config(path: Path) -> ConfigFile:
+    """The file's content; a missing or empty file is an empty mapping. Raises ConfigError, naming the line."""
+    if not path.exists():
+        return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
+    dialect = Dialect("config file", _Scalars().read, is_extended=True, duplicate_message="{path}: given twice")
+    try:
+        document = read_document(path.read_text("utf-8"), path.name, dialect)
+        if document.problems:
+            document.problems.refuse()
+    except FlowError as error:
+        lines = (f"{mistake.file}:{mistake.line}: {mistake.message.removesuffix('.')}" for mistake in error.problems)
+        raise ConfigError("\n".join(lines)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
+    data = document.root.read_plain() if document.root else None
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path.name}:1: settings are a mapping, this is a {type(data).__name__}")
+    return ConfigFile(path.name, data or {}, document)
 
 
 def _leave_out_gone(file: ConfigFile) -> None:
@@ -393,7 +306,7 @@ def _leave_out_gone(file: ConfigFile) -> None:
             for key in place[:-1]:
                 holder = holder[key]
             holder.pop(place[-1], None)  # an alias of YAML stands in two places
-            _log.warning("%s", file.say(place, f"is no setting any more. {instead}"))
+            _log.warning("%s", file.write_mistake(place, f"is no setting any more. {instead}"))
 
 
 def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list[KeyPath]:
@@ -402,14 +315,6 @@ def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list
         return [place]
     keys = [key for key in data if names[0] in ("*", key)] if isinstance(data, dict) else []
     return [found for key in keys for found in _find_places(data[key], names[1:], (*place, key))]
-
-
-def find_config(app_folder: Path) -> Path:
-    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a wrong name."""
-    named = os.environ.get("FLOWGROUND_CONFIG")
-    if named and not Path(named).exists():
-        raise ConfigError(f"FLOWGROUND_CONFIG names {named!r}, which does not exist")
-    return Path(named) if named else app_folder / "config.yaml"
 
 
 def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
@@ -429,7 +334,7 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
         if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
             holder[place[-1]], unset = fill_variables(text)
             if unset:
-                raise ConfigError(file.say(place, f"the environment variable {unset[0]} is not set"))
+                raise ConfigError(file.write_mistake(place, f"the environment variable {unset[0]} is not set"))
     providers = file.data.get("providers")
     for name, entry in providers.items() if isinstance(providers, dict) else ():
         if isinstance(entry, dict) and isinstance(text := entry.get("api_key"), str):
@@ -444,14 +349,6 @@ def _list_databases(file: ConfigFile) -> Iterator[tuple[Any, KeyPath]]:
         yield entry, ("databases", name, "url")
 
 
-def _check_databases(settings: "Settings", root: Path) -> Iterator[tuple[KeyPath, str]]:
-    """A flow that could ask for everybody's conversations."""
-    own = str(_make_absolute(settings, root)["database"])
-    for name, entry in settings.databases.items():
-        if entry.count_paths_from(root).is_at(own):
-            yield ("databases", name, "url"), "is the database of this app, which no flow is let into"
-
-
 def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
     """What may hold secrets in `mcp_servers`, with the place of each value."""
     for name, entry in servers.items() if isinstance(servers, dict) else ():
@@ -459,6 +356,96 @@ def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
             holder = entry.get(part) if isinstance(entry, dict) else None
             for key in holder if isinstance(holder, dict) else ():
                 yield holder, ("mcp_servers", name, part, key)
+
+
+def fill_variables(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """The text with `${env:NAME}` replaced, and the names that are not set; with such a name the text is None."""
+    missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
+    return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
+
+
+def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where `${env:NAME}` still stands: places at which nothing replaces it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from find_variables(item, (*place, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from find_variables(item, (*place, index))
+    elif isinstance(value, str) and _ENV.search(value):
+        yield place
+
+
+def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
+    """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
+    for problem in error.errors(include_url=False):
+        place: KeyPath = problem["loc"]
+        kind = KINDS.get(str(place[2])) if place[:1] == ("providers",) and len(place) > 2 else None
+        if kind:  # pydantic puts an entry's kind between its name and its setting
+            place = place[:2] + place[3:]
+        match problem["type"]:
+            case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
+                yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
+            case "extra_forbidden":
+                known = _list_names(kind, place[2:]) if kind else _list_names(model, place)
+                yield place, "unknown setting" + suggest(str(place[-1]), known)
+            case "union_tag_not_found":
+                yield place, "says neither `type` nor `base_url`" + suggest(str(place[-1]), KINDS)
+            case "union_tag_invalid":
+                yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"
+            case _:
+                yield place, _describe_mistake(problem, kind or model, place[2:] if kind else place)
+
+
+def _describe_mistake(problem: ErrorDetails, model: type[BaseModel], place: KeyPath) -> str:
+    """What is wrong with the value of the setting at `place` of `model`."""
+    said = problem["msg"].removeprefix("Value error, ")
+    match problem["type"]:
+        case "value_error":
+            return said
+        case "missing":
+            return "is missing"
+        case "string_type":
+            return "is a text: put it in quotes"
+        case "tuple_type":
+            given = problem["input"]  # no list holds secrets
+            return f"is a list: write [{given}]" if isinstance(given, str) else "is a list: write [one, two]"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "is a mapping: its settings stand below it, indented, as `name: value`"
+        case "too_long" | "too_short" | "string_too_long" | "string_too_short":
+            said = said.replace(" after validation", "").replace("items", "entries")
+            return said.removeprefix("String ").removeprefix("Tuple ")
+    return _describe_bounds(model, place) or said.removeprefix("Input ")
+
+
+def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
+    """What the setting takes, as docs/settings.md has it; None for texts, of which that would say too little."""
+    whole = model.model_json_schema()
+    schema: Any = whole
+    for part in place:
+        for _ in range(2):  # an optional section: one of several, and that one's definition
+            schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
+            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        schema = inner or schema.get("additionalProperties")
+        if not isinstance(schema, dict):
+            return None
+    said = describe_kind(schema, whole.get("$defs", {}))
+    return None if said == "text" else f"should be {said}"
+
+
+def _find_kinds(setting: str) -> list[str]:
+    """The kinds of provider that have such a setting."""
+    return [name for name, kind in KINDS.items() if setting in kind.model_fields]
+
+
+def _list_names(model: type[BaseModel], place: KeyPath) -> list[str]:
+    """The settings that may stand beside the last part of a place."""
+    kind: Any = model
+    for part in place[:-1]:
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        kind = kind.model_fields[str(part)].annotation if is_model else get_args(kind)[-1]
+    return [name for name, field in kind.model_fields.items() if not field.exclude]
 
 
 def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -492,6 +479,14 @@ def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for name, bounds in (("person", limits.person), ("flow", limits.flow)):
         if bounds.money_per_day and not settings.prices.models:
             yield ("limits", name, "money_per_day"), "needs `prices.models`, which says what models cost"
+
+
+def _check_databases(settings: "Settings", root: Path) -> Iterator[tuple[KeyPath, str]]:
+    """A flow that could ask for everybody's conversations."""
+    own = str(_make_absolute(settings, root)["database"])
+    for name, entry in settings.databases.items():
+        if entry.count_paths_from(root).is_at(own):
+            yield ("databases", name, "url"), "is the database of this app, which no flow is let into"
 
 
 def _make_absolute(settings: Settings, root: Path) -> dict[str, Any]:

@@ -38,13 +38,13 @@ from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses, Use
 from flowground.store.writer import Job, Readers, Writer, join_threads, start_thread
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _LOCKED = text("""
     SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
-
-
 _SESSION = (
     "idle_session_timeout = 0",
     "tcp_keepalives_idle = 15",
@@ -52,163 +52,6 @@ _SESSION = (
     "tcp_keepalives_count = 3",
 )
 """So that the server ends no idle session, and notices soon that its computer is gone."""
-
-
-class ProcessLock(Protocol):
-    """This process among those that share the database. All of it blocks for as long as the database takes."""
-
-    id: str
-    """Names the process in the rows of the runs that it holds."""
-    confirm_seconds: float
-    """Seconds that a lock must stay free before its process counts as dead: PostgreSQL's is free for a moment when its
-    connection breaks."""
-
-    def take(self) -> None:
-        """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
-
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Which of these processes hold no lock any more. Raises StoreUnavailable."""
-
-    def find_descriptor(self) -> int | None:
-        """The descriptor that becomes readable when the lock is lost; None where that cannot happen."""
-
-    def release(self) -> None:
-        """Gives it back: the process has no runs any more."""
-
-
-class FileLock:
-    """A locked file in the folder `processes` beside SQLite's file."""
-
-    confirm_seconds = 0.0
-
-    def __init__(self, folder: Path) -> None:
-        self.id = str(uuid4())
-        self._folder = folder
-        self._descriptor: int | None = None
-
-    def take(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            while self._descriptor is None:
-                self._descriptor = self._make_file()
-            for file in self._folder.iterdir():
-                self._is_dead(file)  # removes what killed processes left
-        except OSError as error:
-            raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
-
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
-
-    def find_descriptor(self) -> None:
-        return None
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            with suppress(OSError):
-                (self._folder / self.id).unlink(missing_ok=True)
-
-    def _make_file(self) -> int | None:
-        """The locked file's descriptor; None where another process took it for a dead one's before it was locked."""
-        file = self._folder / self.id
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try_lock(descriptor)
-            if os.stat(file).st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
-        return None
-
-    def _is_dead(self, file: Path) -> bool:
-        """Removes a dead one's file. One that cannot be opened is taken for a living one's."""
-        if file.name == self.id:
-            return False
-        try:
-            descriptor = os.open(file, os.O_RDWR)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        try:
-            try_lock(descriptor)
-        except OSError:
-            return False
-        else:
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
-            return True
-        finally:
-            os.close(descriptor)
-
-
-class AdvisoryLock:
-    """An advisory lock of PostgreSQL."""
-
-    confirm_seconds = 3.0
-
-    def __init__(self, engine: Engine) -> None:
-        self.id = str(uuid4())
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._connection: Connection | None = None
-
-    def take(self) -> None:
-        self.release()
-        connection = self._engine.connect()
-        for setting in _SESSION:
-            with suppress(SQLAlchemyError):  # one that this PostgreSQL does not know
-                connection.exec_driver_sql(f"SET {setting}")
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
-        self._connection = connection
-        self._require_session()
-
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        try:
-            with self._engine.connect() as connection:
-                locked = set(connection.scalars(_LOCKED))
-        except SQLAlchemyError:
-            raise StoreUnavailable from None
-        return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
-
-    def find_descriptor(self) -> int | None:
-        if self._connection is None:
-            return None
-        driver: Any = self._connection.connection.driver_connection
-        return int(driver.fileno())
-
-    def release(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.invalidate()
-            connection.close()
-
-    def _require_session(self) -> None:
-        """Raises ConfigError behind a pooler that lends sessions by the transaction: others would get this lock."""
-        with self._engine.connect() as other:
-            key = {"key": _make_key(self.id)}
-            if other.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
-                other.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-                self.release()
-                raise ConfigError(
-                    "database: its pooler lends sessions by the transaction, so no process can hold a lock",
-                    hint="Connect to PostgreSQL itself, or set the pooler to sessions.",
-                )
-
-
-def make_process_lock(database: Database) -> ProcessLock:
-    """Nothing is taken yet."""
-    return (
-        FileLock(database.file.path.resolve().parent / "processes") if database.file else AdvisoryLock(database.reader)
-    )
-
-
-def _make_key(holder: str) -> int:
-    """A signed number of 64 bits, as PostgreSQL's locks are named."""
-    return int.from_bytes(blake2b(holder.encode(), digest_size=8).digest(), "big", signed=True)
-
-
 _PAUSE_SECONDS = 0.25
 """Between two moves of SQLite's log."""
 _EMPTY_MS = 100
@@ -224,111 +67,6 @@ _QUIET_SECONDS = 10.0
 _VACUUM_SHARE = 50
 """Writing the file anew takes a fiftieth of the time at most."""
 _AFTER_FAILURE_SECONDS = 60.0
-
-
-class Checkpoints:
-    """Moves SQLite's write-ahead log into the database file, off the writer's path.
-
-    SQLite would do it inside every thousandth page's commit: 10 ms in which every writer waits, the whole tail of a
-    busy server's latency. A passive checkpoint disturbs neither writers nor readers. Under endless load it never quite
-    catches up; then the writer's own limit (`connections._WAL_PAGES`) does the short rest. What is left at the end is
-    done by whoever opens the database next.
-
-    Moving leaves the log's own pages as they are, until they are written over: on a quiet server, for days. After
-    something was erased the log is therefore cut to nothing, which makes writers wait for as long as its last pages
-    take; and at the start, for what a killed process left.
-
-    Nor are copies in the file overwritten, by `secure_delete` or by `incremental_vacuum`: when a page becomes too full
-    or too empty, SQLite sorts its rows anew among the neighbours, and what stood there stays in room that is free now.
-    Only VACUUM, which writes the whole file anew while nobody can write, leaves none.
-    """
-
-    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
-        self._engine = engine
-        self._path = file.path
-        self._written = time.monotonic()
-        self.committed = Event()
-        """To be set when something was committed."""
-        self._erased, self._has_copies = Event(), Event()
-        self._next_vacuum = 0.0
-        self._closed = Event()
-        self._thread = start_thread(self._work, name="store-checkpoints")
-
-    def note_erasure(self, *, has_copies: bool = True) -> None:
-        """What was committed so far deleted what nobody shall find in the log, nor copies of it in the file."""
-        if has_copies:
-            self._has_copies.set()
-        self._erased.set()
-        self.committed.set()
-
-    def close(self) -> None:
-        self._closed.set()
-        self.committed.set()
-        join_threads([self._thread], lambda: 0)
-
-    def _work(self) -> None:
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_EMPTY_MS}").close()
-            again: float | None = None
-            while not self._closed.wait(_PAUSE_SECONDS):
-                if self.committed.wait(again):
-                    self._written = time.monotonic()
-                self.committed.clear()
-                self._move(connection)
-                again = _AGAIN_SECONDS if self._erased.is_set() or self._has_copies.is_set() else None
-            for _ in range(_EMPTY_TRIES):
-                if not (self._erased.is_set() or self._has_copies.is_set()):
-                    break
-                self._move(connection, is_last=True)
-
-    def _move(self, connection: Connection, *, is_last: bool = False) -> None:
-        """Moves what the log holds; after an erasure empties it, and sees to what else that left."""
-        try:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
-            if self._erased.is_set():
-                self._empty(connection)
-            if self._has_copies.is_set() and self._may_vacuum(is_last=is_last):
-                self._vacuum(connection)
-                self._empty(connection)
-        except (SQLAlchemyError, OSError):  # busy or out of space: the next one, or the writer's own
-            pass
-
-    def _empty(self, connection: Connection) -> None:
-        """Cuts the log to nothing. Where somebody reads it, that is still to be done."""
-        self._erased.clear()
-        try:
-            is_read = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()[0][0]
-        except BaseException:
-            self._erased.set()
-            raise
-        if is_read:
-            self._erased.set()
-
-    def _may_vacuum(self, *, is_last: bool) -> bool:
-        now, size = time.monotonic(), self._path.stat().st_size
-        if size > _LARGE:
-            self._has_copies.clear()
-            return False
-        return (is_last or now > self._next_vacuum) and (size <= _SMALL or now - self._written > _QUIET_SECONDS)
-
-    def _vacuum(self, connection: Connection) -> None:
-        """Writes the file anew. Raises SQLAlchemyError: others write, or the disk has no room."""
-        began = time.monotonic()
-        self._next_vacuum = began + _AFTER_FAILURE_SECONDS
-        self._has_copies.clear()  # what is erased from here on may come too late
-        connection.exec_driver_sql("PRAGMA query_only = OFF").close()
-        try:
-            connection.exec_driver_sql("VACUUM").close()
-            self._next_vacuum = time.monotonic() + _VACUUM_SHARE * (time.monotonic() - began)
-        except BaseException:
-            self._has_copies.set()
-            raise
-        finally:
-            connection.exec_driver_sql("PRAGMA query_only = ON").close()
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _READY_SECONDS = 3.0
 """Longest answer to "is it ready?"."""
@@ -447,7 +185,7 @@ class Store:
         """
         try:
             async with asyncio.timeout(min(_READY_SECONDS, self.seconds)):
-                await self.read(self._look)
+                await self.read(self._ask)
                 if self._writer.outage.reason is not None:
                     await self._try_to_write()
         except TimeoutError:
@@ -457,7 +195,7 @@ class Store:
                 self._file.require_place()  # the better reason, where it is one
             raise
 
-    def _look(self, connection: Connection) -> None:
+    def _ask(self, connection: Connection) -> None:
         if self._file:
             self._file.require_place()
         connection.execute(select(1))
@@ -470,7 +208,7 @@ class Store:
         elif self._writer.outage.reason is not None:
             raise StoreUnavailable("The database cannot be written at the moment.")
 
-    def hurry(self) -> None:
+    def shorten_waits(self) -> None:
         """From now on every new wait ends after 3 s: the process ends."""
         self.seconds = min(_ENDING_SECONDS, self.seconds)
 
@@ -512,3 +250,259 @@ class _Wait:
             self.end = self._loop.call_later(self._seconds, self._give_up)
         elif self._job.future is not None and not self._job.future.done():
             self._job.future.set_exception(self._threads.give_up(self._job))
+
+
+class ProcessLock(Protocol):
+    """This process among those that share the database. All of it blocks for as long as the database takes."""
+
+    id: str
+    """Names the process in the rows of the runs that it holds."""
+    confirm_seconds: float
+    """Seconds that a lock must stay free before its process counts as dead: PostgreSQL's is free for a moment when its
+    connection breaks."""
+
+    def acquire(self) -> None:
+        """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        """Which of these processes hold no lock any more. Raises StoreUnavailable."""
+
+    def find_descriptor(self) -> int | None:
+        """The descriptor that becomes readable when the lock is lost; None where that cannot happen."""
+
+    def release(self) -> None:
+        """Gives it back: the process has no runs any more."""
+
+
+class FileLock:
+    """A locked file in the folder `processes` beside SQLite's file."""
+
+    confirm_seconds = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        self.id = str(uuid4())
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            while self._descriptor is None:
+                self._descriptor = self._make_file()
+            for file in self._folder.iterdir():
+                self._is_dead(file)  # removes what killed processes left
+        except OSError as error:
+            raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
+
+    def find_descriptor(self) -> None:
+        return None
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            with suppress(OSError):
+                (self._folder / self.id).unlink(missing_ok=True)
+
+    def _make_file(self) -> int | None:
+        """The locked file's descriptor; None where another process took it for a dead one's before it was locked."""
+        file = self._folder / self.id
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try_lock(descriptor)
+            if os.stat(file).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+        return None
+
+    def _is_dead(self, file: Path) -> bool:
+        """Removes a dead one's file. One that cannot be opened is taken for a living one's."""
+        if file.name == self.id:
+            return False
+        try:
+            descriptor = os.open(file, os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        try:
+            try_lock(descriptor)
+        except OSError:
+            return False
+        else:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+            return True
+        finally:
+            os.close(descriptor)
+
+
+class AdvisoryLock:
+    """An advisory lock of PostgreSQL."""
+
+    confirm_seconds = 3.0
+
+    def __init__(self, engine: Engine) -> None:
+        self.id = str(uuid4())
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connection: Connection | None = None
+
+    def acquire(self) -> None:
+        self.release()
+        connection = self._engine.connect()
+        for setting in _SESSION:
+            with suppress(SQLAlchemyError):  # one that this PostgreSQL does not know
+                connection.exec_driver_sql(f"SET {setting}")
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
+        self._connection = connection
+        self._require_session()
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        try:
+            with self._engine.connect() as connection:
+                locked = set(connection.scalars(_LOCKED))
+        except SQLAlchemyError:
+            raise StoreUnavailable from None
+        return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
+
+    def find_descriptor(self) -> int | None:
+        if self._connection is None:
+            return None
+        driver: Any = self._connection.connection.driver_connection
+        return int(driver.fileno())
+
+    def release(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()
+
+    def _require_session(self) -> None:
+        """Raises ConfigError behind a pooler that lends sessions by the transaction: others would get this lock."""
+        with self._engine.connect() as other:
+            key = {"key": _make_key(self.id)}
+            if other.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
+                other.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+                self.release()
+                raise ConfigError(
+                    "database: its pooler lends sessions by the transaction, so no process can hold a lock",
+                    hint="Connect to PostgreSQL itself, or set the pooler to sessions.",
+                )
+
+
+def make_process_lock(database: Database) -> ProcessLock:
+    """Nothing is taken yet."""
+    return (
+        FileLock(database.file.path.resolve().parent / "processes") if database.file else AdvisoryLock(database.reader)
+    )
+
+
+def _make_key(holder: str) -> int:
+    """A signed number of 64 bits, as PostgreSQL's locks are named."""
+    return int.from_bytes(blake2b(holder.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+class Checkpoints:
+    """Moves SQLite's write-ahead log into the database file, off the writer's path.
+
+    SQLite would do it inside every thousandth page's commit: 10 ms in which every writer waits, the whole tail of a
+    busy server's latency. A passive checkpoint disturbs neither writers nor readers. Under endless load it never quite
+    catches up; then the writer's own limit (`connections._WAL_PAGES`) does the short rest. What is left at the end is
+    done by whoever opens the database next.
+
+    Moving leaves the log's own pages as they are, until they are written over: on a quiet server, for days. After
+    something was erased the log is therefore cut to nothing, which makes writers wait for as long as its last pages
+    take; and at the start, for what a killed process left.
+
+    Nor are copies in the file overwritten, by `secure_delete` or by `incremental_vacuum`: when a page becomes too full
+    or too empty, SQLite sorts its rows anew among the neighbours, and what stood there stays in room that is free now.
+    Only VACUUM, which writes the whole file anew while nobody can write, leaves none.
+    """
+
+    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
+        self._engine = engine
+        self._path = file.path
+        self._written = time.monotonic()
+        self.committed = Event()
+        """To be set when something was committed."""
+        self._erased, self._has_copies = Event(), Event()
+        self._next_vacuum = 0.0
+        self._closed = Event()
+        self._thread = start_thread(self._work, name="store-checkpoints")
+
+    def note_erasure(self, *, has_copies: bool = True) -> None:
+        """What was committed so far deleted what nobody shall find in the log, nor copies of it in the file."""
+        if has_copies:
+            self._has_copies.set()
+        self._erased.set()
+        self.committed.set()
+
+    def close(self) -> None:
+        self._closed.set()
+        self.committed.set()
+        join_threads([self._thread], lambda: 0)
+
+    def _work(self) -> None:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_EMPTY_MS}").close()
+            again: float | None = None
+            while not self._closed.wait(_PAUSE_SECONDS):
+                if self.committed.wait(again):
+                    self._written = time.monotonic()
+                self.committed.clear()
+                self._move(connection)
+                again = _AGAIN_SECONDS if self._erased.is_set() or self._has_copies.is_set() else None
+            for _ in range(_EMPTY_TRIES):
+                if not (self._erased.is_set() or self._has_copies.is_set()):
+                    break
+                self._move(connection, is_last=True)
+
+    def _move(self, connection: Connection, *, is_last: bool = False) -> None:
+        """Moves what the log holds; after an erasure empties it, and sees to what else that left."""
+        try:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
+            if self._erased.is_set():
+                self._empty(connection)
+            if self._has_copies.is_set() and self._may_vacuum(is_last=is_last):
+                self._vacuum(connection)
+                self._empty(connection)
+        except (SQLAlchemyError, OSError):  # busy or out of space: the next one, or the writer's own
+            pass
+
+    def _empty(self, connection: Connection) -> None:
+        """Cuts the log to nothing. Where somebody reads it, that is still to be done."""
+        self._erased.clear()
+        try:
+            is_read = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()[0][0]
+        except BaseException:
+            self._erased.set()
+            raise
+        if is_read:
+            self._erased.set()
+
+    def _may_vacuum(self, *, is_last: bool) -> bool:
+        now, size = time.monotonic(), self._path.stat().st_size
+        if size > _LARGE:
+            self._has_copies.clear()
+            return False
+        return (is_last or now > self._next_vacuum) and (size <= _SMALL or now - self._written > _QUIET_SECONDS)
+
+    def _vacuum(self, connection: Connection) -> None:
+        """Writes the file anew. Raises SQLAlchemyError: others write, or the disk has no room."""
+        began = time.monotonic()
+        self._next_vacuum = began + _AFTER_FAILURE_SECONDS
+        self._has_copies.clear()  # what is erased from here on may come too late
+        connection.exec_driver_sql("PRAGMA query_only = OFF").close()
+        try:
+            connection.exec_driver_sql("VACUUM").close()
+            self._next_vacuum = time.monotonic() + _VACUUM_SHARE * (time.monotonic() - began)
+        except BaseException:
+            self._has_copies.set()
+            raise
+        finally:
+            connection.exec_driver_sql("PRAGMA query_only = ON").close()

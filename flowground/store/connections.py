@@ -23,9 +23,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from flowground.core.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.core.words import fold
 
-_log = logging.getLogger(__name__)
 SECONDS = 15.0
 """How long anybody waits for the database, where the settings say nothing else."""
+_log = logging.getLogger(__name__)
 _OWN_SHARE = 0.9
 """The database's own limits end a little earlier than the waiting: it knows what was done and what was not."""
 _OVERDUE_SHARE = 0.8
@@ -34,8 +34,6 @@ _CONNECT_SECONDS = 5
 _WAL_PAGES = 8_000
 """Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `Checkpoints` normally comes first.
 """
-
-
 _WRITER_CACHE, _READER_CACHE = 2_000, 512
 """Kilobytes of SQLite's file that a connection keeps. A reader's is emptied by each commit of the writer: a large one
 costs memory and helps little."""
@@ -147,7 +145,7 @@ class ThreadConnection:
         began = self.began
         return began is not None and time.monotonic() - began > seconds
 
-    def note_given_up(self) -> None:
+    def mark_given_up(self) -> None:
         """Somebody has waited too long while the present call was being made."""
         self._given_up = self.began
 

@@ -74,6 +74,11 @@ CREATE TABLE knowledge_vectors (
     PRIMARY KEY (passage_id, model)
 )
 """
+_log = logging.getLogger(__name__)
+_LOCK = 0x666C6F77
+"""Any number that every Flowground agrees on: the name of PostgreSQL's advisory lock."""
+_RECORD = text("INSERT INTO migrations VALUES (:name, :at)")
+_RECORD_ADDITION = text("INSERT INTO additions VALUES (:name, :at)")
 
 
 def m011_runs_in_progress(connection: Connection) -> None:
@@ -447,13 +452,6 @@ ADDITIONS: tuple[Migration, ...] = (
     m043_lists_of_owners,
     m044_config_members,
 )
-
-
-_log = logging.getLogger(__name__)
-_LOCK = 0x666C6F77
-"""Any number that every Flowground agrees on: the name of PostgreSQL's advisory lock."""
-_RECORD = text("INSERT INTO migrations VALUES (:name, :at)")
-_RECORD_ADDITION = text("INSERT INTO additions VALUES (:name, :at)")
 
 
 def migrate(

@@ -15,7 +15,6 @@ _log = logging.getLogger(__name__)
 _LINE_SECONDS = 10.0
 """While trouble lasts, the log gets at most one line in this time."""
 _REASON_CHARS = 300
-
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SQLITE_TROUBLE = (
@@ -146,10 +145,10 @@ class Outage:
         """As `explain`, and notes the failure where it is one of the database."""
         told = self.explain(error)
         if told:
-            self.note_failure(describe(told if told.code == "store_moved" else error))
+            self.record_failure(describe(told if told.code == "store_moved" else error))
         return told
 
-    def note_failure(self, reason: str) -> None:
+    def record_failure(self, reason: str) -> None:
         with self._lock:
             now = time.monotonic()
             if self.reason is None:
@@ -160,7 +159,7 @@ class Outage:
                 _log.error("the database cannot be %s: %s%s", self._verb, reason, self._where)
             self.reason = reason
 
-    def note_success(self) -> None:
+    def record_success(self) -> None:
         """Cheap while all goes well."""
         if self.reason is None:
             return

@@ -24,6 +24,9 @@ from flowground.store.sql import (
 )
 
 Audience = Literal["organization", "people", "public"]
+SwitchKind = Literal["flow", "provider"]
+SAYS_CHARS = 300
+"""Characters of the sentence that people are told, at most."""
 _p = tables.publications.c
 _a = tables.audiences.c
 _g = tables.group_members.c
@@ -42,6 +45,7 @@ _NAMED = or_(
 _LIST = select(*_COLUMNS, _NAMED.label("names_person")).order_by(_p.flow_id)
 _FIND_ONE = Statement(_LIST.where(_p.flow_id == bindparam("flow_id")))
 _FIND_ALL = Statement(_LIST)
+_w = tables.switches.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
 
 
 @mark_rights_change
-def let_in(connection: Connection, *, flow_id: str, member: str, by: str) -> None:
+def add_person(connection: Connection, *, flow_id: str, member: str, by: str) -> None:
     """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too.
 
     Whether it is shared stays as it is.
@@ -215,12 +219,6 @@ def _read_publication(row: Any) -> Publication:
         expires_at=read_moment_or_none(expires_at),
         names_person=bool(names_person),
     )
-
-
-SwitchKind = Literal["flow", "provider"]
-SAYS_CHARS = 300
-"""Characters of the sentence that people are told, at most."""
-_w = tables.switches.c
 
 
 @dataclass(frozen=True, slots=True)

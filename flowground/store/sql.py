@@ -34,8 +34,8 @@ from flowground.core.messages import join_surrogates
 from flowground.core.words import fold
 
 BoundValues = dict[str, Any]
-_MOST_WORDS = 5
 Function = TypeVar("Function", bound=Callable[..., Any])
+_MOST_WORDS = 5
 
 
 def make_storable(text: str) -> str:

@@ -34,9 +34,22 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
-
 Counting = BigInteger().with_variant(Integer, "sqlite")
 """A key that counts up by itself: it is also the order in which rows were written."""
+VISITORS = "substr(owner, 1, 8) = 'visitor:'"
+"""Whose rows are visitors': an `Owner` begins with its kind."""
+VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
+"""Which messages the indexes of questions with versions, and of what is put aside, have."""
+LASTING_SECONDS = 3600
+LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
+"""Which sessions went on for long: `transcripts` finds those that went on at some time, and few did."""
+COUNTED, CAME_FROM = "counted_as IS NOT NULL", "came_from IS NOT NULL"
+RUNNING = "status = 'running'"
+"""Which runs the index `runs_running` has; `IS_RUNNING` asks for them."""
+UNSENT = "message IS NULL"
+_EXPLAINED = "explained_at IS NOT NULL"
+_DECIDED = "decided_at IS NOT NULL"
+_REVOKED = "revoked_at IS NOT NULL"
 
 
 def narrow_index(condition: str) -> dict[str, Any]:
@@ -57,18 +70,6 @@ def allow(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
     """Columns that a row may leave empty."""
     return [Column(name, kind) for name in names]
 
-
-VISITORS = "substr(owner, 1, 8) = 'visitor:'"
-"""Whose rows are visitors': an `Owner` begins with its kind."""
-
-VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
-"""Which messages the indexes of questions with versions, and of what is put aside, have."""
-
-LASTING_SECONDS = 3600
-LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
-"""Which sessions went on for long: `transcripts` finds those that went on at some time, and few did."""
-
-_EXPLAINED = "explained_at IS NOT NULL"
 
 sessions = make_table(
     # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
@@ -161,9 +162,6 @@ forgotten_to = make_table(
     *need(BigInteger, "position"),
 )
 
-
-_DECIDED = "decided_at IS NOT NULL"
-
 publications = make_table(
     "publications",
     Column("flow_id", Text, primary_key=True),
@@ -229,9 +227,6 @@ audit = make_table(
     *need(Text, "actor", "action", "subject"),
     Index("audit_by_time", "at"),
 )
-
-
-_REVOKED = "revoked_at IS NOT NULL"
 
 members = make_table(
     # What stands in the column `name` is the member's id: for most of them, the name that they were made with.
@@ -372,12 +367,6 @@ removals = make_table(
     *allow(Double, "looked_at"),
 )
 
-
-COUNTED, CAME_FROM = "counted_as IS NOT NULL", "came_from IS NOT NULL"
-
-RUNNING = "status = 'running'"
-"""Which runs the index `runs_running` has; `IS_RUNNING` asks for them."""
-
 runs = make_table(
     "runs",
     Column("id", Text, primary_key=True),
@@ -449,9 +438,6 @@ idempotency_keys = make_table(
     *need(Double, "made_at"),
     Index("idempotency_keys_by_time", "made_at"),
 )
-
-
-UNSENT = "message IS NULL"
 
 files = make_table(
     # `message` is what the file was sent with, and goes with; without one it waits to be sent, or is its owner's until

@@ -23,8 +23,20 @@ from flowground.store.connections import DatabaseFile, ThreadConnection
 from flowground.store.outage import Outage, busy_error, explain, may_repeat, unavailable_error, unknown_outcome_error
 from flowground.store.sql import PLAIN_JOB, JobKind, open_batch
 
+MOST_WRITES = 4096
+"""Writes that may wait: some seconds' work. More are refused at once, so that no outage fills the memory."""
 _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 4.0
+_TRIES = 3
+"""Connections that may break under one batch before it fails: a server that restarts ends more than one."""
+_WRITE_BATCH = 256
+"""Jobs in one transaction at most: the last of them waits for all."""
+_STUCK = 1.5
+"""Multiples of `seconds`. A call that lasts longer, and that somebody has given up, marks the writer as stuck: new
+writes are refused at once."""
+_READ_BATCH = 8
+"""Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
+_MOST_READS = 8192
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +70,7 @@ class Job:
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
     @property
-    def tells_landing(self) -> bool:
+    def is_recognizable(self) -> bool:
         return self.kind.landed is not None
 
 
@@ -88,7 +100,7 @@ class JobQueue:
                 raise RuntimeError("the store is closed")
             self._jobs.put(job)
 
-    def take(self, most: int) -> list[Job]:
+    def get_batch(self, most: int) -> list[Job]:
         """What waits, at least one job and at most this many; none: it is the end."""
         batch: list[Job] = []
         job = self._jobs.get()
@@ -152,17 +164,6 @@ def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> Non
             return
 
 
-_TRIES = 3
-"""Connections that may break under one batch before it fails: a server that restarts ends more than one."""
-_WRITE_BATCH = 256
-"""Jobs in one transaction at most: the last of them waits for all."""
-MOST_WRITES = 4096
-"""Writes that may wait: some seconds' work. More are refused at once, so that no outage fills the memory."""
-_STUCK = 1.5
-"""Multiples of `seconds`. A call that lasts longer, and that somebody has given up, marks the writer as stuck: new
-writes are refused at once."""
-
-
 class Writer:
     """The one thread that writes. It takes whatever waits, runs it in one transaction, commits, and wakes who waited.
 
@@ -200,9 +201,9 @@ class Writer:
         """What to tell who waited too long for this job; it is not begun any more, unless it `stays`."""
         with self._lock:
             job.is_withdrawn = not (job.has_begun or job.kind.stays)
-        self._connection.note_given_up()
+        self._connection.mark_given_up()
         self._connection.cut_if_overdue()
-        self.outage.note_failure(f"no answer within {self._seconds:g} s")
+        self.outage.record_failure(f"no answer within {self._seconds:g} s")
         return busy_error() if job.is_withdrawn else unknown_outcome_error()
 
     def close(self) -> None:
@@ -211,7 +212,7 @@ class Writer:
         join_threads([self._thread], lambda: self._jobs.length)
 
     def _work(self) -> None:
-        while batch := self._jobs.take(_WRITE_BATCH):
+        while batch := self._jobs.get_batch(_WRITE_BATCH):
             self._write(batch)
             settle(batch)
             self._after_commit()
@@ -220,10 +221,10 @@ class Writer:
     def _write(self, batch: Sequence[Job]) -> None:
         error = self._try(batch)
         if error is None:
-            self.outage.note_success()
+            self.outage.record_success()
         elif explain(error, is_writing=True):
             self._fail(batch, error)
-        elif len(batch) == 1 and not batch[0].tells_landing:
+        elif len(batch) == 1 and not batch[0].is_recognizable:
             batch[0].error = error
         else:
             self._write_one_by_one(batch)
@@ -263,7 +264,7 @@ class Writer:
     def _try_again(self, batch: Sequence[Job], *, may_have_landed: bool, tries: int) -> Exception | None:
         """On a new connection. `may_have_landed`: the old one broke in the commit."""
         for job in batch:
-            job.error = unknown_outcome_error() if may_have_landed and not job.tells_landing else None
+            job.error = unknown_outcome_error() if may_have_landed and not job.is_recognizable else None
         error = self._try([job for job in batch if job.error is None], tries=tries, may_be_stored=True)
         return unknown_outcome_error() if error is not None and may_have_landed else error
 
@@ -309,11 +310,6 @@ def _run_apart(connection: Connection, job: Job) -> None:
         job.error = error
 
 
-_READ_BATCH = 8
-"""Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
-_MOST_READS = 8192
-
-
 class Readers:
     """A few threads that read, each with a connection of its own, which refuses everything else.
 
@@ -341,7 +337,7 @@ class Readers:
         """What to tell who waited too long for a job; ends the calls that have run for too long."""
         for connection in self._connections:
             connection.cut_if_overdue()
-        self.outage.note_failure(f"no answer within {self._seconds:g} s")
+        self.outage.record_failure(f"no answer within {self._seconds:g} s")
         return unavailable_error()
 
     def close(self) -> None:
@@ -350,7 +346,7 @@ class Readers:
         join_threads(self._threads, lambda: self._jobs.length)
 
     def _work(self, connection: ThreadConnection) -> None:
-        while batch := self._jobs.take(_READ_BATCH):
+        while batch := self._jobs.get_batch(_READ_BATCH):
             for job in batch:
                 self._read(job, connection)
             settle(batch)
@@ -364,7 +360,7 @@ class Readers:
             held.began = time.monotonic()
             try:
                 job.run(held.open())
-                self.outage.note_success()
+                self.outage.record_success()
                 return
             except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
                 is_worth_it = not is_last and may_repeat(error, held.driver)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from flowground.core.caller import WHOSE
 from flowground.core.errors import RunError
-from flowground.core.processes import ChildProcess, PersonTurns, make_environment
+from flowground.core.processes import ChildProcess, FairPool, make_environment
 from flowground.core.values import LONGEST, Record
 from flowground.core.words import suggest
 from flowground.tools.settings import DatabaseSettings, Parameter, SqlParts, check_rows, list_values
@@ -231,7 +231,7 @@ class Databases:
     def __init__(self, entries: Mapping[str, DatabaseSettings]) -> None:
         self._entries = entries
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-query")
-        self._turns = PersonTurns([None] * _AT_ONCE)
+        self._turns = FairPool([None] * _AT_ONCE)
         self._running: set[PostgresQuery] = set()
         urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
         self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
@@ -246,7 +246,7 @@ class Databases:
             raise RunError(f"There is no database `{name}`{nearest}", hint="`databases:` in config.yaml names them.")
         if not "".join(part for part in parts if isinstance(part, str)).strip():
             raise RunError("The query is empty.")
-        async with self._turns.take(WHOSE.get()):
+        async with self._turns.acquire(WHOSE.get()):
             try:
                 async with asyncio.timeout(entry.seconds + _GRACE):
                     if entry.file is None:

@@ -78,7 +78,7 @@ def test_what_cannot_be_done_says_why(here: Here, command: tuple[str, ...], told
 def test_running_runs_are_listed_without_what_was_said(here: Here) -> None:
     """Of another process that lives."""
     store = Store.open(Settings.load(here.folder / "config.yaml").database)
-    store.process.take()
+    store.process.acquire()
     asyncio.run(begin(store, "a-run", holder=store.process.id))
     heads, row = here("runs", "list").out.splitlines()
     assert heads.split() == ["ID", "FLOW", "WHO", "BY", "SINCE", "SAID"]

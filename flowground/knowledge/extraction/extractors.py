@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
-from flowground.core.processes import ChildProcess, PersonTurns, make_environment
+from flowground.core.processes import ChildProcess, FairPool, make_environment
 from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnreadable
 
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("child.py")))
@@ -124,7 +124,7 @@ class Extractors:
     def __init__(self, limits: ExtractionLimits) -> None:
         quick = replace(limits, seconds=min(_QUICK, limits.seconds))
         self._all = [*(Extractor(quick) for _ in range(_AT_ONCE)), Extractor(limits)]
-        self._quick, self._patient = PersonTurns(self._all[:_AT_ONCE]), PersonTurns(self._all[_AT_ONCE:])
+        self._quick, self._patient = FairPool(self._all[:_AT_ONCE]), FairPool(self._all[_AT_ONCE:])
         self._slow: dict[int, float] = {}
         """By a hash that tells nothing of the file: until when it is not tried again."""
         self._spent: dict[str, tuple[float, float]] = {}
@@ -137,11 +137,11 @@ class Extractors:
         if digest and self._slow.get(key, 0) > time.monotonic():
             raise FileTooSlow(f"{name} took too long to read before, and is not tried again now.")
         try:
-            async with self._quick.take(whose) as one:
+            async with self._quick.acquire(whose) as one:
                 return await one.extract(await _open(file), name)
         except FileTooSlow:
             pass
-        async with self._patient.take(whose) as one:
+        async with self._patient.acquire(whose) as one:
             began = time.monotonic()
             until, seconds = self._spent.get(whose, (0.0, 0.0))
             if until < began:

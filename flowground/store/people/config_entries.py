@@ -19,12 +19,11 @@ from flowground.store import audit, tables
 from flowground.store.people import identities, members, sign_ins
 from flowground.store.sql import add_row, has_row, mark_rights_change
 
+What = Literal["gone", "back", "new_password", "replaced", "new"]
 _BY = "config.yaml"
 _c = tables.config_entries.c
 _e = identities.everyone.c
 _p = tables.passwords.c
-
-What = Literal["gone", "back", "new_password", "replaced", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class _Pair:
 
 
 @mark_rights_change
-def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[dict[str, What], frozenset[str]]:
+def import_entries(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[dict[str, What], frozenset[str]]:
     """Makes the file's members those of the database, and ends what no longer holds: of which names, and why.
 
     Where plain passwords are not hashed and have to be, nothing is changed: the second are the names of these entries.
@@ -93,8 +92,8 @@ def take_in(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[
         if entry.present or entry.name in names:
             changes[entry.name] = "replaced" if entry.name in names else "gone"
             _end(connection, entry, changes[entry.name])
-    now = [_settle(connection, pair, claimed) for pair in pairs]
-    following = [*now, *(_take_out(entry) for entry in gone if entry.name not in names)]
+    now = [_store_entry(connection, pair, claimed) for pair in pairs]
+    following = [*now, *(_mark_absent(entry) for entry in gone if entry.name not in names)]
     if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
         _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
     if entries:
@@ -155,7 +154,7 @@ def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
     return "replaced" if is_other and not entry.id else "new_password"
 
 
-def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _Kept:
+def _store_entry(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _Kept:
     """Ends what ended, stores the password, and gives the entry as it is kept from now on.
 
     `claimed` are ids that entries say they have. An entry without an email keeps the one of before, unless the name is
@@ -171,7 +170,7 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
     else:
         member = before.id
         if before.name != entry.name:
-            sign_ins.rename(connection, old=before.name, new=entry.name)
+            sign_ins.rename_attempts(connection, old=before.name, new=entry.name)
             audit.record(connection, actor=_BY, action="member.renamed", subject=f"{member} {entry.name}")
     if pair.sets_password and entry.password:
         connection.execute(delete(tables.passwords).where(_p.member == member))
@@ -180,7 +179,7 @@ def _settle(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _K
     return _Kept(member, entry.name, entry.fingerprint, email, True, entry.display_name, entry.role)
 
 
-def _take_out(entry: _Kept) -> _Kept:
+def _mark_absent(entry: _Kept) -> _Kept:
     """The entry as it is kept while the file does not have it; the release before wrote neither name nor role."""
     return replace(entry, present=False, display_name=entry.display_name or entry.name, role=entry.role or "member")
 

@@ -222,7 +222,7 @@ def rename(connection: Connection, *, member: str, name: str, by: str) -> bool:
         return found is not None
     _require_free(connection, name)
     identities.set_name(connection, "password", member=member, name=name)
-    sign_ins.rename(connection, old=found.name, new=name)
+    sign_ins.rename_attempts(connection, old=found.name, new=name)
     audit.record(connection, actor=by, action="member.renamed", subject=f"{member} {name}")
     return True
 
@@ -236,7 +236,7 @@ def show_as(connection: Connection, *, member: str, display_name: str, by: str) 
 @mark_rights_change
 def set_password(connection: Connection, *, member: str, password: str, by: str) -> None:
     """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
-    sign_ins.end_all(connection, member=member)
+    sign_ins.end_links(connection, member=member)
     connection.execute(delete(tables.passwords).where(_p.member == member))
     add_row(connection, tables.passwords, member=member, hash=password, changed_at=time.time())
     sign_ins.revoke_all(connection, member=member, by=by)
@@ -246,7 +246,7 @@ def set_password(connection: Connection, *, member: str, password: str, by: str)
 @mark_rights_change
 def set_password_by_link(connection: Connection, *, link: str, password: str) -> bool:
     """As `set_password`, for whoever has the link (its hash); of several tries at once, one succeeds."""
-    used = sign_ins.use(connection, hashed=link)
+    used = sign_ins.use_link(connection, hashed=link)
     if used is None:
         return False
     set_password(connection, member=used.member, password=password, by=str(Owner("member", used.member)))
@@ -259,7 +259,7 @@ def set_role(connection: Connection, *, member: str, role: Role, by: str, keep_a
     if keep_admin and role != "admin":
         _require_another_admin(connection, member)
     if role != "admin":
-        sign_ins.end_made(connection, by=member)
+        sign_ins.end_made_links(connection, by=member)
     changed = update(tables.members).where(_m.id == member).values(role=role)
     return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=member)
 
@@ -270,8 +270,8 @@ def set_active(connection: Connection, *, member: str, is_active: bool, by: str,
     if keep_admin and not is_active:
         _require_another_admin(connection, member)
     if not is_active:
-        sign_ins.end_all(connection, member=member)
-        sign_ins.end_made(connection, by=member)
+        sign_ins.end_links(connection, member=member)
+        sign_ins.end_made_links(connection, by=member)
         sign_ins.revoke_all(connection, member=member, by=by)
     changed = update(tables.members).where(_m.id == member).values(active=is_active)
     action = "member.activated" if is_active else "member.deactivated"
@@ -320,8 +320,8 @@ def end_rights(connection: Connection, *, member: str, by: str) -> None:
     """Ends sign-ins, links, also those they made, tokens and the password; where they signed in from is forgotten."""
     connection.execute(delete(tables.passwords).where(_p.member == member))
     sign_ins.forget_addresses(connection, name=identities.find_name(connection, member=member))
-    sign_ins.end_all(connection, member=member)
-    sign_ins.end_made(connection, by=member)
+    sign_ins.end_links(connection, member=member)
+    sign_ins.end_made_links(connection, by=member)
     sign_ins.revoke_all(connection, member=member, by=by)
     tokens.revoke_all(connection, owner=member, by=by)
 

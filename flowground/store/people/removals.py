@@ -55,7 +55,7 @@ def begin_removal(connection: Connection, *, member: str) -> None:
     requests.ask_stops(connection, owners=owners)
     row = {"pseudonym": pseudonym, "owners": json.dumps(owners), "words": json.dumps([member])}
     add_row(connection, tables.removals, **row, made_at=time.time())
-    sign_ins.forget(connection, name=identities.find_name(connection, member=member), member=member)
+    sign_ins.forget_attempts(connection, name=identities.find_name(connection, member=member), member=member)
     for table in (tables.sign_ins, tables.password_links):
         connection.execute(delete(table).where(table.c.member == member))
     mine = update(tables.tokens).where(tables.tokens.c.owner == member)

@@ -28,9 +28,18 @@ from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
 from flowground.store.sql import Statement, add_row, has_row, has_words, mark_rights_change, read_moment
 
+WINDOW_SECONDS = 300.0
+PER_ADDRESS = 5
+"""Wrong passwords for one name from one address within the window."""
+PER_NAME = 50
+"""Wrong passwords for one name from all addresses; known addresses are exempt."""
+IN_ALL = 30
+"""Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
+REQUESTS = "requests of"
+"""Access requests are counted under this and the member's id: no name holds a space."""
+LinkKind = Literal["invitation", "reset"]
 _s = tables.sign_ins.c
 _t = tables.tickets.c
-
 _CHECK = Statement(
     select(
         _s.member,
@@ -40,6 +49,11 @@ _CHECK = Statement(
         select(tables.marks.c.name).where(tables.marks.c.name == literal_column("'account_created'")).scalar_subquery(),
     ).where(_s.id == bindparam("id"))
 )
+_KNOWN_SECONDS = 90 * 86_400
+_a = tables.attempts.c
+_k = tables.known_addresses.c
+_l = tables.password_links.c
+_LINK_COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,7 @@ def redeem(
         return None
     row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
     add_row(connection, tables.sign_ins, **row)
-    audit.record(connection, actor=_name_actor(found.member), action="signed_in", subject=sign_in_id)
+    audit.record(connection, actor=_write_actor(found.member), action="signed_in", subject=sign_in_id)
     return found.member or ""
 
 
@@ -122,7 +136,7 @@ def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None
     found = connection.execute(ended.returning(_s.member)).first()
     if found is None:
         return False
-    audit.record(connection, actor=_name_actor(found.member), action="signed_out", subject=sign_in_id)
+    audit.record(connection, actor=_write_actor(found.member), action="signed_out", subject=sign_in_id)
     return True
 
 
@@ -133,31 +147,16 @@ def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
     theirs = update(tables.sign_ins).where(_s.member == member, _s.revoked_at.is_(None))
     ended = connection.execute(theirs.values(revoked_at=time.time())).rowcount
     if ended:
-        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_name_actor(member))
+        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_write_actor(member))
     return ended
 
 
-def _name_actor(member: str | None) -> str:
+def _write_actor(member: str | None) -> str:
     """As the audit trail has them; None: the local owner."""
     return str(LOCAL_OWNER.owner if member is None else Owner("member", member))
 
 
-WINDOW_SECONDS = 300.0
-PER_ADDRESS = 5
-"""Wrong passwords for one name from one address within the window."""
-PER_NAME = 50
-"""Wrong passwords for one name from all addresses; known addresses are exempt."""
-IN_ALL = 30
-"""Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
-REQUESTS = "requests of"
-"""Access requests are counted under this and the member's id: no name holds a space."""
-_KNOWN_SECONDS = 90 * 86_400
-
-_a = tables.attempts.c
-_k = tables.known_addresses.c
-
-
-def begin(
+def begin_attempt(
     connection: Connection,
     *,
     name: str,
@@ -173,7 +172,7 @@ def begin(
     return wait
 
 
-def note_success(connection: Connection, *, name: str, address: str) -> None:
+def record_success(connection: Connection, *, name: str, address: str) -> None:
     """The password was right: the tries of this name from this address are forgotten, the address is known."""
     now = time.time()
     connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == address))
@@ -182,14 +181,14 @@ def note_success(connection: Connection, *, name: str, address: str) -> None:
     add_row(connection, tables.known_addresses, name=name, address=address, at=now)
 
 
-def rename(connection: Connection, *, old: str, new: str) -> None:
+def rename_attempts(connection: Connection, *, old: str, new: str) -> None:
     """A member has another name: what is known of them goes along, so that whoever gets the old one begins anew."""
     forget_addresses(connection, name=new)
     connection.execute(update(tables.known_addresses).where(_k.name == old).values(name=new))
     connection.execute(delete(tables.attempts).where(_a.name == old))
 
 
-def forget(connection: Connection, *, name: str, member: str) -> None:
+def forget_attempts(connection: Connection, *, name: str, member: str) -> None:
     """Tries for a sign-in name, and what the member whose it is asked for."""
     names = [name, f"{REQUESTS} {member}"]
     connection.execute(delete(tables.attempts).where(_a.name.in_(names)))
@@ -233,11 +232,6 @@ def _is_known(connection: Connection, *, name: str, address: str, now: float) ->
     return has_row(connection, _k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)
 
 
-LinkKind = Literal["invitation", "reset"]
-_l = tables.password_links.c
-_COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.expires_at)
-
-
 @dataclass(frozen=True, slots=True)
 class PasswordLink:
     """A link without its secret. `member` is whose password it sets; `created_by` is an `Owner`."""
@@ -250,11 +244,11 @@ class PasswordLink:
     expires_at: datetime
 
 
-def add(
+def add_link(
     connection: Connection, *, kind: LinkKind, member: str, hashed: str, expires_at: float, by: str
 ) -> PasswordLink:
     """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
-    end_all(connection, member=member)
+    end_links(connection, member=member)
     made = insert(tables.password_links).values(
         id=str(uuid4()),
         hash=hashed,
@@ -264,25 +258,25 @@ def add(
         created_at=time.time(),
         expires_at=expires_at,
     )
-    link = _read_link(connection.execute(made.returning(*_COLUMNS)).one())
+    link = _read_link(connection.execute(made.returning(*_LINK_COLUMNS)).one())
     audit.record(connection, actor=by, action=f"{kind}.created", subject=member)
     return link
 
 
-def find(connection: Connection, *, hashed: str) -> PasswordLink | None:
+def find_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """The link that is still good; None when unknown, expired, used or revoked."""
-    row = connection.execute(select(*_COLUMNS).where(_is_good(), _l.hash == hashed)).first()
+    row = connection.execute(select(*_LINK_COLUMNS).where(_is_link_good(), _l.hash == hashed)).first()
     return _read_link(row) if row else None
 
 
-def was_used_by(connection: Connection, *, hashed: str, member: str) -> bool:
+def was_link_of(connection: Connection, *, hashed: str, member: str) -> bool:
     """Whether this was a link of this member's that is over."""
     return has_row(connection, _l.hash == hashed, _l.member == member, _l.ended_at.is_not(None))
 
 
-def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
+def use_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """As `find`, and the link is over: of several tries at once, one gets it."""
-    link = _end(connection, _l.hash == hashed)
+    link = _end_link(connection, _l.hash == hashed)
     if link is not None:
         audit.record(
             connection, actor=str(Owner("member", link.member)), action=f"{link.kind}.used", subject=link.member
@@ -292,7 +286,7 @@ def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
 
 def list_links(connection: Connection, *, members: Collection[str] | None = None) -> list[PasswordLink]:
     """Those that are still good, newest first; of these members, where they are given."""
-    wanted = select(*_COLUMNS).where(_is_good()).order_by(_l.created_at.desc(), _l.id)
+    wanted = select(*_LINK_COLUMNS).where(_is_link_good()).order_by(_l.created_at.desc(), _l.id)
     if members is not None:
         wanted = wanted.where(_l.member.in_(list(members)))
     return [_read_link(row) for row in connection.execute(wanted)]
@@ -300,32 +294,32 @@ def list_links(connection: Connection, *, members: Collection[str] | None = None
 
 def revoke_link(connection: Connection, *, link_id: str, by: str) -> bool:
     """False when there is no such link that is still good."""
-    link = _end(connection, _l.id == link_id)
+    link = _end_link(connection, _l.id == link_id)
     if link is not None:
         audit.record(connection, actor=by, action=f"{link.kind}.revoked", subject=link.member)
     return link is not None
 
 
-def end_all(connection: Connection, *, member: str) -> None:
+def end_links(connection: Connection, *, member: str) -> None:
     """Ends every link of a member."""
     ended = update(tables.password_links).where(_l.member == member, _l.ended_at.is_(None))
     connection.execute(ended.values(ended_at=time.time()))
 
 
-def end_made(connection: Connection, *, by: str) -> None:
+def end_made_links(connection: Connection, *, by: str) -> None:
     """Ends every link that this member made, for whomever: who may administer no more has kept no way in."""
-    ended = update(tables.password_links).where(_l.created_by == str(Owner("member", by)), _is_good())
+    ended = update(tables.password_links).where(_l.created_by == str(Owner("member", by)), _is_link_good())
     connection.execute(ended.values(ended_at=time.time()))
 
 
-def _end(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
+def _end_link(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
     """The link, which was good until now; None where it was not."""
-    ended = update(tables.password_links).where(which, _is_good()).values(ended_at=time.time())
-    row = connection.execute(ended.returning(*_COLUMNS)).first()
+    ended = update(tables.password_links).where(which, _is_link_good()).values(ended_at=time.time())
+    row = connection.execute(ended.returning(*_LINK_COLUMNS)).first()
     return _read_link(row) if row else None
 
 
-def _is_good() -> ColumnElement[bool]:
+def _is_link_good() -> ColumnElement[bool]:
     return _l.ended_at.is_(None) & (_l.expires_at > time.time())
 
 

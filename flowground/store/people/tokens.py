@@ -31,10 +31,10 @@ from flowground.store.sql import (
     write_moment_or_none,
 )
 
-_SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
-_PREFIX_CHARS = 8
 ORGANIZATION = "the organization"
 """Whose tokens without an owner are called: those of the command line, and of before the first account."""
+_SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
+_PREFIX_CHARS = 8
 _FLUSH_SECONDS = 1.0
 _t = tables.tokens.c
 _COLUMNS = tuple(column for column in _t if column.name != "hash")

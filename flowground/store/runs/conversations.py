@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, bindparam, case, func, literal_colum
 
 from flowground.core.caller import Owner
 from flowground.core.messages import Versions
-from flowground.core.values import FileReference, SaidMessage
+from flowground.core.values import FileReference, PastMessage
 from flowground.core.words import cut, strip_markdown
 from flowground.store import tables
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
@@ -24,12 +24,12 @@ from flowground.store.sql import Statement, make_storable
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000
 """Characters of a history after which no older messages are read."""
+MOST_THROUGH = 500
+"""Messages of a page that has to go on to a certain one."""
 _FILES_ALONE = "(Files without a message.)"
 """A question that was nothing else, as models read it later: some refuse an empty one."""
 _PAGE = 100
 """Messages of a history that are read at once."""
-MOST_THROUGH = 500
-"""Messages of a page that has to go on to a certain one."""
 _STEP = 12
 """Messages of a page that are read at once: each may be long."""
 _ID, _ROLE, _TEXT, *_LONG = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text", "value", "citations"))
@@ -127,7 +127,7 @@ def list_flows(connection: Connection, owner: str) -> Iterator[str]:
 
 def read_history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
-) -> list[SaidMessage]:
+) -> list[PastMessage]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
 
     What is put aside is left out. So are answers that failed, and those that were stopped or interrupted before they
@@ -136,13 +136,13 @@ def read_history(
     they may be deleted: `files.find_present` says which are there.
     """
     session = make_session_key(flow_id, owner, session_id)
-    found: list[SaidMessage] = []
+    found: list[PastMessage] = []
     size = 0
     while len(found) < limit and size <= MOST_HISTORY:
         wanted = min(limit - len(found), _PAGE)
         rows = _HISTORY.fetch(connection, {"session": session, "before": before, "limit": wanted})
         found += [
-            SaidMessage(
+            PastMessage(
                 role,
                 text or _FILES_ALONE if role == "user" else text,
                 _read_files(sent) if sent else (),

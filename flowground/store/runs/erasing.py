@@ -73,7 +73,7 @@ _EXPIRING: Mapping[str, Column[Any]] = {
 """The moments from which rows grow old, in seconds since 1970; each has an index."""
 
 
-def take_in_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
+def limit_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
     """The rows, until the time is up; the first one always."""
     end = time.monotonic() + seconds
     for row in rows:
@@ -109,7 +109,7 @@ def erase_conversations(
         wanted.append(_s.flow_id.in_(list(flows)))
     found = connection.scalars(select(_s.id).where(*wanted).limit(STEP_MESSAGES)).all()
     left = len(found)
-    for session in take_in_time(found):
+    for session in limit_time(found):
         if not erase_session(connection, session):
             return False
         left -= 1
@@ -142,18 +142,18 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     if still and not has_row(connection, _s.id == key, *still):
         return True
     shared = select(_h.id, _measure(_h.contents, _h.citations)).where(_h.session == key)
-    links, is_last = _take_few(connection, shared)
+    links, is_last = _read_few(connection, shared)
     connection.execute(delete(tables.shared_chats).where(_h.id.in_(row.id for row in links)))
     if not is_last:
         return False
     contents = select(_c.run_id, _measure(_c.request, _c.answers, _c.receipt)).where(_c.session == key)
-    runs, is_last = _take_few(connection, contents)
+    runs, is_last = _read_few(connection, contents)
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
     if not is_last:
         return False
     size = _measure(_m.text, _m.steps, _m.trace, _m.timeline, _m.value, _m.actions, _m.citations)
     wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)
-    messages, is_last = _take_few(connection, wanted.order_by(_m.position))
+    messages, is_last = _read_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
     connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))  # it may be anybody's words
     files.delete_of_messages(connection, messages=[row.id for row in messages])
@@ -168,7 +168,7 @@ def _measure(*texts: ColumnElement[str | None]) -> ColumnElement[int]:
     return chars.label("chars")
 
 
-def _take_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any]], bool]:
+def _read_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any]], bool]:
     """So many of these rows as one statement may delete, and whether they are all."""
     found = connection.execute(wanted.limit(STEP_MESSAGES + 1)).all()
     few: list[Row[Any]] = []
@@ -227,7 +227,7 @@ def forget_contents(connection: Connection, *, before: float) -> int:
     rows = connection.execute(wanted.order_by(_m.position).limit(STEP_MESSAGES)).all()
     old = [row for row in rows if row.created_at < before]
     done = []
-    for row in take_in_time(old):
+    for row in limit_time(old):
         if row.has_trace:
             _CLEAR.run(connection, {"at": row.position})
         done.append(row)

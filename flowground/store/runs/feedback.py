@@ -23,6 +23,9 @@ from flowground.store.sql import add_row, make_storable, read_moment
 MOST_COUNTED = 1_000
 SHOWN_CHARS = 1_000
 """Characters of a question, and of an answer, that stand in the list."""
+RatingValue = Literal["good", "bad"]
+RatingLabel = Literal["wrong", "incomplete", "off_topic", "unsafe", "slow"]
+REASON_CHARS = 2_000
 _MOST_READ = 100
 _MOST_READ_CHARS = 500_000
 """Messages of a shared conversation that are read, and their characters: the newest up to the rated one."""
@@ -34,9 +37,6 @@ _q = tables.messages.alias("question").c
 _s = tables.sessions.c
 _r = tables.runs.c
 _c = tables.run_contents.c
-RatingValue = Literal["good", "bad"]
-RatingLabel = Literal["wrong", "incomplete", "off_topic", "unsafe", "slow"]
-REASON_CHARS = 2_000
 _RATED = ("complete", "stopped")
 """States of answers that can be rated: others are failures, of which the flow's log tells."""
 

@@ -20,17 +20,37 @@ from flowground.core.words import write_size
 from flowground.store import audit, tables
 from flowground.store.sql import Statement, has_words, make_storable, read_moment
 
-_STEP = 200
-"""Rows that one step looks at."""
 SMALLEST = 4_096
 """Bytes that a file counts as at least: what a file system takes for one."""
 OF_KNOWLEDGE = "knowledge:"
 """With which the owner of a knowledge's file begins."""
+MOST_ADDED = 5_000
+"""Files of one knowledge that are added on its page."""
+_STEP = 200
+"""Rows that one step looks at."""
 _f = tables.files.c
 _l = tables.loose_files.c
 _m = tables.messages.c
 _counted = func.coalesce(func.sum(case((_f.size < SMALLEST, SMALLEST), else_=_f.size)), 0)
 _COLUMNS = (_f.id, _f.name, _f.media_type, _f.size, _f.sha256, _f.owner, _f.flow_id, _f.message, _f.created_at)
+_MEASURE = select(_counted).where(_f.owner.in_(bindparam("owners", expanding=True)))
+_SAID = select(_m.id).where(_m.id == bindparam("into")).exists()
+_MOVE = Statement(update(tables.files).where(_f.id == bindparam("kept"), _SAID).values(message=bindparam("into")))
+_COPY = Statement(
+    insert(tables.files)
+    .from_select(
+        ["id", "owner", "name", "media_type", "sha256", "size", "created_at", "flow_id", "message"],
+        select(
+            bindparam("new", type_=_f.id.type),
+            bindparam("whose", type_=_f.owner.type),
+            *(_f.name, _f.media_type, _f.sha256, _f.size),
+            bindparam("at", type_=_f.created_at.type),
+            bindparam("of_flow", type_=_f.flow_id.type),
+            bindparam("into", type_=_f.message.type),
+        ).where(_f.id == bindparam("kept"), _SAID),
+    )
+    .inline()
+)
 
 
 class FilesFull(InvalidRequest):
@@ -70,24 +90,6 @@ def _add_loose(dialect: Any) -> Any:
 
 
 _ADD_LOOSE = {"sqlite": _add_loose(sqlite), "postgresql": _add_loose(postgresql)}
-_MEASURE = select(_counted).where(_f.owner.in_(bindparam("owners", expanding=True)))
-_SAID = select(_m.id).where(_m.id == bindparam("into")).exists()
-_MOVE = Statement(update(tables.files).where(_f.id == bindparam("kept"), _SAID).values(message=bindparam("into")))
-_COPY = Statement(
-    insert(tables.files)
-    .from_select(
-        ["id", "owner", "name", "media_type", "sha256", "size", "created_at", "flow_id", "message"],
-        select(
-            bindparam("new", type_=_f.id.type),
-            bindparam("whose", type_=_f.owner.type),
-            *(_f.name, _f.media_type, _f.sha256, _f.size),
-            bindparam("at", type_=_f.created_at.type),
-            bindparam("of_flow", type_=_f.flow_id.type),
-            bindparam("into", type_=_f.message.type),
-        ).where(_f.id == bindparam("kept"), _SAID),
-    )
-    .inline()
-)
 
 
 def note_loose(connection: Connection, *, digests: Collection[str], look_at: float) -> None:
@@ -279,10 +281,6 @@ def _read_row(row: Any) -> StoredFile:
     return StoredFile(FileReference(key, name, media_type, size, sha256), owner, flow_id, message, read_moment(at))
 
 
-MOST = 5_000
-"""Files of one knowledge that are added on its page."""
-
-
 @dataclass(frozen=True, slots=True)
 class AddedFiles:
     """What authors added to the knowledge at an address: `size` in bytes, and when the newest came."""
@@ -311,8 +309,8 @@ def add_knowledge_file(connection: Connection, *, file: StoredFile, most: int, b
     mine = (_f.owner == file.owner, _f.name == file.reference.name)
     while delete_rows(connection, *mine):
         pass
-    if (connection.scalar(select(func.count()).where(_f.owner == file.owner)) or 0) >= MOST:
-        raise FilesFull(f"This knowledge has {MOST:,} files, the most that it takes.", hint="Remove some first.")
+    if (connection.scalar(select(func.count()).where(_f.owner == file.owner)) or 0) >= MOST_ADDED:
+        raise FilesFull(f"This knowledge has {MOST_ADDED:,} files, the most that it takes.", hint="Remove some first.")
     if most and measure(connection, owners=[file.owner]) + file.reference.size > most:
         says = f"The files of this knowledge would take more than {write_size(most)} together."
         raise FilesFull(says, hint="Remove some first.")
@@ -321,7 +319,7 @@ def add_knowledge_file(connection: Connection, *, file: StoredFile, most: int, b
     return kept
 
 
-def remove_file(connection: Connection, *, key: str, owner: str, by: str) -> bool:
+def remove_knowledge_file(connection: Connection, *, key: str, owner: str, by: str) -> bool:
     """False where the knowledge has no file of this id."""
     file = find_file(connection, key=key, owners=[owner])
     if file is None or not delete_file(connection, key=key, owners=[owner]):
@@ -330,7 +328,7 @@ def remove_file(connection: Connection, *, key: str, owner: str, by: str) -> boo
     return True
 
 
-def remove_all(connection: Connection, *, owner: str, by: str) -> int:
+def remove_knowledge_files(connection: Connection, *, owner: str, by: str) -> int:
     """All files of a knowledge; how many there were."""
     number = 0
     while gone := delete_of_owners(connection, owners=[owner]):

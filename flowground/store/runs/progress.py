@@ -19,6 +19,8 @@ _r = tables.runs.c
 _c = tables.run_contents.c
 _s = tables.sessions.c
 _m = tables.messages.c
+_STEP = 50
+"""Runs that one call ends at most: other writes wait for it."""
 
 
 def _write_keep(dialect: Any) -> Statement:
@@ -29,8 +31,6 @@ def _write_keep(dialect: Any) -> Statement:
 
 
 _KEEP = {"sqlite": _write_keep(sqlite), "postgresql": _write_keep(postgresql)}
-_STEP = 50
-"""Runs that one call ends at most: other writes wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,14 @@ class KeptTexts(NamedTuple):
     texts: Mapping[str, str]
 
 
-class RunsLook(NamedTuple):
+class PolledRuns(NamedTuple):
     """Of runs that are followed, those that go on; and what has grown of them."""
 
     running: Collection[str]
     grown: Mapping[str, KeptTexts]
 
 
-def look_at_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: int) -> RunsLook:
+def poll_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: int) -> PolledRuns:
     """`sizes` is what was known of each before, by run id; the first ones that have grown are read, at most so many
     characters, and one at least."""
     wanted = select(_r.id, func.length(_c.answers)).outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
@@ -119,7 +119,7 @@ def look_at_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars
                 break
             chosen.append(run_id)
     found = connection.execute(select(_c.run_id, _c.answers).where(_c.run_id.in_(chosen), _c.answers.is_not(None)))
-    return RunsLook(now, {run_id: KeptTexts(len(texts), json.loads(texts)) for run_id, texts in found})
+    return PolledRuns(now, {run_id: KeptTexts(len(texts), json.loads(texts)) for run_id, texts in found})
 
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:

@@ -44,7 +44,7 @@ from flowground.core.messages import Usage
 from flowground.core.values import FileReference
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.runs.records import RunRecord, StoredMessage, list_rows, read_row, read_run_row
+from flowground.store.runs.records import RunRecord, StoredMessage, describe_actions, read_action, read_run_row
 from flowground.store.runs.turns import (
     OPEN,
     begin_run,
@@ -63,6 +63,19 @@ _r = tables.runs.c
 _c = tables.run_contents.c
 _m = tables.messages.c
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_RELEASE = Statement(
+    # Where an earlier try of the same end was stored after all, the run has an answer and keeps its key.
+    delete(tables.idempotency_keys).where(
+        _k.id == bindparam("key"),
+        _k.run_id == bindparam("of_run"),
+        select(literal_column("1"))
+        .where(_r.id == bindparam("of_run"), _r.status != literal_column("'complete'"))
+        .exists(),
+    )
+)
+_MOST_PIECES = 20_000
+"""Pieces of a run whose lengths are kept one by one; what comes after them is told as one."""
+_Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +121,6 @@ def _write_receipt(dialect: Any) -> Statement:
 
 
 _ADD_RECEIPT = {"sqlite": _write_receipt(sqlite), "postgresql": _write_receipt(postgresql)}
-_RELEASE = Statement(
-    # Where an earlier try of the same end was stored after all, the run has an answer and keeps its key.
-    delete(tables.idempotency_keys).where(
-        _k.id == bindparam("key"),
-        _k.run_id == bindparam("of_run"),
-        select(literal_column("1"))
-        .where(_r.id == bindparam("of_run"), _r.status != literal_column("'complete'"))
-        .exists(),
-    )
-)
 
 
 def digest_request(given: str, *, owner: str, flow_id: str, asked: Mapping[str, Any]) -> IdempotencyKey:
@@ -224,11 +227,6 @@ def forget(connection: Connection, *, before: float, limit: int = 200) -> int:
     return len(found)
 
 
-_MOST_PIECES = 20_000
-"""Pieces of a run whose lengths are kept one by one; what comes after them is told as one."""
-_Fields = dict[str, Any]
-
-
 @dataclass(slots=True)
 class ReplayedEvents:
     """The events between a turn's first and last, as they were told."""
@@ -331,7 +329,7 @@ def write_receipt(
         "streamed": streamed,
     }
     if actions := told.action_log.list_actions():
-        said |= {"actions": list_rows(actions), "shows_tools": shows_tools}
+        said |= {"actions": describe_actions(actions), "shows_tools": shows_tools}
     if started.files:
         said["files"] = [asdict(file) for file in started.files]
     if started.senders:
@@ -421,7 +419,7 @@ def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> I
 
 
 def _read_actions(said: _Fields) -> dict[int, Action]:
-    found = map(read_row, said.get("actions", ()))
+    found = map(read_action, said.get("actions", ()))
     return {(one.called if isinstance(one, ToolReturned) else one.began).number: one for one in found}
 
 

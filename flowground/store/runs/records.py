@@ -33,143 +33,18 @@ TRACE_MOST = 32_000
 """Characters of a run's trace, of all its texts together."""
 TIMELINE_MOST = 16_000
 """Characters of all texts of the flows that a run's components ran, together."""
-_QUESTION, _ANSWER = -1, -2
-"""What a trace says instead of a text that stands in one of the run's messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceStep(ComponentFinished):
-    """What its event said of one component of a run, kept: of `text` the first `TRACE_CHARS` characters."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", self.text[:TRACE_CHARS])
-
-    @classmethod
-    def keep(cls, event: ComponentFinished) -> "TraceStep":
-        """What is kept of it."""
-        return cls(*(getattr(event, name) for name in _STEP_FIELDS))
-
-
-_STEP_FIELDS = tuple(item.name for item in fields(ComponentFinished))
-
-
-def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: str) -> str:
-    """JSON. A text that stands elsewhere already is a number: the step before it that has it, `_QUESTION` or `_ANSWER`.
-
-    All texts together are cut at `TRACE_MOST` characters.
-    """
-    places = {question[:TRACE_CHARS]: _QUESTION, answer[:TRACE_CHARS]: _ANSWER, "": None}
-    left = TRACE_MOST
-    steps = []
-    for number, step in enumerate(trace):
-        text = step.text[:TRACE_CHARS]
-        said: str | int | None = places.setdefault(text, number)
-        if said is None or said == number:
-            said = make_storable(text[:left])
-            left -= len(said)
-        usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-        kind = (
-            step.type if step.status == "done" else f"{step.type} ({step.status})"
-        )  # a release before reads six values
-        steps.append([step.component_id, kind, round(step.seconds, 6), said, usage, step.model])
-    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
-
-
-def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[TraceStep, ...]:
-    """What `write_trace` and `write_timeline` wrote; steps from before there were timelines have no times."""
-    known = {_QUESTION: question, _ANSWER: answer}
-    times = json.loads(timeline) if timeline else []
-    steps = []
-    for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(written)):
-        known[number] = known[said] if isinstance(said, int) else said
-        name, status = _read_kind(kind)
-        step = TraceStep(component, name, seconds, known[number], Usage(*usage) if usage else None, model, status)
-        steps.append(replace(step, **_read_time(times[number])) if number < len(times) else step)
-    return tuple(steps)
-
-
-def write_timeline(trace: Sequence[ComponentFinished]) -> str:
-    """JSON: of each step when it began, how many flows it ran, the first of these, its notes and fallbacks."""
-    left = _Room(TIMELINE_MOST)
-    times = [_write_time(step, left) for step in trace]
-    return json.dumps(times, ensure_ascii=False, separators=(",", ":"))
-
-
-class _Room:
-    """What is left of a number of characters."""
-
-    def __init__(self, left: int) -> None:
-        self._left = left
-
-    def cut(self, text: str) -> str:
-        """As much of the text as there is room for."""
-        said = make_storable(text[: self._left])
-        self._left -= len(said)
-        return said
-
-
-def _write_inner(run: InnerRun, room: _Room) -> list[Any]:
-    steps = [_write_inner_step(step, room) for step in run.steps]
-    error = None if run.error is None else room.cut(run.error)
-    return [run.flow_id, run.name, round(run.at, 6), round(run.seconds, 6), error, steps]
-
-
-def _write_inner_step(step: ComponentFinished, room: _Room) -> list[Any]:
-    usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-    told = [step.component_id, step.type, round(step.seconds, 6), room.cut(step.text), usage, step.model, step.status]
-    return [*told, *_write_time(step, room)]
-
-
-def _read_inner(written: Sequence[Any]) -> InnerRun:
-    flow_id, name, at, seconds, error, steps = written
-    return InnerRun(flow_id, name, at, seconds, tuple(_read_inner_step(step) for step in steps), error)
-
-
-def _read_inner_step(written: Sequence[Any]) -> TraceStep:
-    component, kind, seconds, text, usage, model, status, *times = written
-    step = TraceStep(component, kind, seconds, text, Usage(*usage) if usage else None, model, status)
-    return replace(step, **_read_time(times))
-
-
-def _write_time(step: ComponentFinished, room: _Room) -> list[Any]:
-    """What is empty, as it nearly always is, is left out."""
-    runs = [_write_inner(run, room) for run in step.inner]
-    note, unseen = room.cut(step.note[:TRACE_CHARS]), [room.cut(said) for said in step.unseen]
-    stand_ins = [[room.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
-    # Between them stood calls of tools, which have a column of their own.
-    told: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
-    while len(told) > 1 and not told[-1]:
-        told.pop()
-    return told
-
-
-def _read_time(times: Sequence[Any]) -> dict[str, Any]:
-    names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "stand_ins")
-    told = dict(zip(names, times, strict=False))
-    told = {name: value for name, value in told.items() if name not in ("call_count", "calls")}
-    told["inner"] = tuple(_read_inner(run) for run in told.get("inner", ()))
-    told["unseen"] = tuple(told.get("unseen", ()))
-    told["stand_ins"] = tuple(StandIn(*one) for one in told.get("stand_ins", ()))
-    return told
-
-
-def _read_kind(kind: str) -> tuple[str, StepStatus]:
-    """A step's type and status from the one word that its row has for both."""
-    for status in ("skipped", "failed"):
-        if kind.endswith(ending := f" ({status})"):
-            return kind.removesuffix(ending), status
-    return kind, "done"
-
-
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
 """How a message came to its end. Interrupted: the process died that wrote it."""
 RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
+VALUE_MOST = 100_000
+"""Characters of JSON of an answer's value that are kept; of a larger one there is its text."""
+_QUESTION, _ANSWER = -1, -2
+"""What a trace says instead of a text that stands in one of the run's messages."""
+_STEP_FIELDS = tuple(item.name for item in fields(ComponentFinished))
 _PLACE = ("position", "session", "version_of", "aside")
 """Columns that say where a message stands, and nothing of it."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
 _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
-VALUE_MOST = 100_000
-"""Characters of JSON of an answer's value that are kept; of a larger one there is its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,28 +272,19 @@ def read_value(written: str | None) -> tuple[Value, ValueKind]:
 
 def write_actions(actions: Sequence[Action]) -> str:
     """JSON. `ActionLog` has bounded it."""
-    return encode_json(list_rows(actions))
+    return encode_json(describe_actions(actions))
 
 
 def read_actions(written: str) -> tuple[Action, ...]:
-    return tuple(read_row(row) for row in json.loads(written))
+    return tuple(read_action(row) for row in json.loads(written))
 
 
-def list_rows(actions: Sequence[Action]) -> list[list[Any]]:
+def describe_actions(actions: Sequence[Action]) -> list[list[Any]]:
     """As JSON values."""
-    return [_write_row(action) for action in actions]
+    return [_describe_action(action) for action in actions]
 
 
-def read_row(row: Sequence[Any]) -> Action:
-    kind, number, within, component_id, at, seconds, text, *call = row
-    if kind == "thought":
-        return ModelThought(ThinkingBegan(component_id, number, at, within, *call), text, seconds)
-    call_id, tool, name, label, is_inner, arguments, status, usage, *after = call
-    called = ToolCalled(component_id, call_id, tool, name, arguments, at, number, within, label, is_inner, *after)
-    return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
-
-
-def _write_row(action: Action) -> list[Any]:
+def _describe_action(action: Action) -> list[Any]:
     match action:
         case ModelThought(began=began):
             return ["thought", *_write_start(began), round(action.seconds, 6), action.text, *_write_after(began)]
@@ -429,10 +295,140 @@ def _write_row(action: Action) -> list[Any]:
             return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *told]
 
 
+def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
+    return [began.number, began.within, began.component_id, round(began.at, 6)]
+
+
 def _write_after(began: ToolCalled | ThinkingBegan) -> list[int]:
     """Left out where nothing was said before, as nearly always: rows that a release before wrote read so, too."""
     return [began.after] if began.after else []
 
 
-def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
-    return [began.number, began.within, began.component_id, round(began.at, 6)]
+def read_action(row: Sequence[Any]) -> Action:
+    kind, number, within, component_id, at, seconds, text, *call = row
+    if kind == "thought":
+        return ModelThought(ThinkingBegan(component_id, number, at, within, *call), text, seconds)
+    call_id, tool, name, label, is_inner, arguments, status, usage, *after = call
+    called = ToolCalled(component_id, call_id, tool, name, arguments, at, number, within, label, is_inner, *after)
+    return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep(ComponentFinished):
+    """What its event said of one component of a run, kept: of `text` the first `TRACE_CHARS` characters."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text[:TRACE_CHARS])
+
+    @classmethod
+    def keep(cls, event: ComponentFinished) -> "TraceStep":
+        """What is kept of it."""
+        return cls(*(getattr(event, name) for name in _STEP_FIELDS))
+
+
+def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: str) -> str:
+    """JSON. A text that stands elsewhere already is a number: the step before it that has it, `_QUESTION` or `_ANSWER`.
+
+    All texts together are cut at `TRACE_MOST` characters.
+    """
+    places = {question[:TRACE_CHARS]: _QUESTION, answer[:TRACE_CHARS]: _ANSWER, "": None}
+    left = TRACE_MOST
+    steps = []
+    for number, step in enumerate(trace):
+        text = step.text[:TRACE_CHARS]
+        said: str | int | None = places.setdefault(text, number)
+        if said is None or said == number:
+            said = make_storable(text[:left])
+            left -= len(said)
+        usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
+        kind = (
+            step.type if step.status == "done" else f"{step.type} ({step.status})"
+        )  # a release before reads six values
+        steps.append([step.component_id, kind, round(step.seconds, 6), said, usage, step.model])
+    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[TraceStep, ...]:
+    """What `write_trace` and `write_timeline` wrote; steps from before there were timelines have no times."""
+    known = {_QUESTION: question, _ANSWER: answer}
+    times = json.loads(timeline) if timeline else []
+    steps = []
+    for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(written)):
+        known[number] = known[said] if isinstance(said, int) else said
+        name, status = _read_kind(kind)
+        step = TraceStep(component, name, seconds, known[number], Usage(*usage) if usage else None, model, status)
+        steps.append(replace(step, **_read_time(times[number])) if number < len(times) else step)
+    return tuple(steps)
+
+
+def write_timeline(trace: Sequence[ComponentFinished]) -> str:
+    """JSON: of each step when it began, how many flows it ran, the first of these, its notes and fallbacks."""
+    left = _Budget(TIMELINE_MOST)
+    times = [_write_time(step, left) for step in trace]
+    return json.dumps(times, ensure_ascii=False, separators=(",", ":"))
+
+
+class _Budget:
+    """What is left of a number of characters."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def cut(self, text: str) -> str:
+        """As much of the text as there is room for."""
+        said = make_storable(text[: self._left])
+        self._left -= len(said)
+        return said
+
+
+def _write_inner(run: InnerRun, budget: _Budget) -> list[Any]:
+    steps = [_write_inner_step(step, budget) for step in run.steps]
+    error = None if run.error is None else budget.cut(run.error)
+    return [run.flow_id, run.name, round(run.at, 6), round(run.seconds, 6), error, steps]
+
+
+def _write_inner_step(step: ComponentFinished, budget: _Budget) -> list[Any]:
+    usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
+    told = [step.component_id, step.type, round(step.seconds, 6), budget.cut(step.text), usage, step.model, step.status]
+    return [*told, *_write_time(step, budget)]
+
+
+def _read_inner(written: Sequence[Any]) -> InnerRun:
+    flow_id, name, at, seconds, error, steps = written
+    return InnerRun(flow_id, name, at, seconds, tuple(_read_inner_step(step) for step in steps), error)
+
+
+def _read_inner_step(written: Sequence[Any]) -> TraceStep:
+    component, kind, seconds, text, usage, model, status, *times = written
+    step = TraceStep(component, kind, seconds, text, Usage(*usage) if usage else None, model, status)
+    return replace(step, **_read_time(times))
+
+
+def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
+    """What is empty, as it nearly always is, is left out."""
+    runs = [_write_inner(run, budget) for run in step.inner]
+    note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(said) for said in step.unseen]
+    stand_ins = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
+    # Between them stood calls of tools, which have a column of their own.
+    told: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
+    while len(told) > 1 and not told[-1]:
+        told.pop()
+    return told
+
+
+def _read_time(times: Sequence[Any]) -> dict[str, Any]:
+    names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "stand_ins")
+    told = dict(zip(names, times, strict=False))
+    told = {name: value for name, value in told.items() if name not in ("call_count", "calls")}
+    told["inner"] = tuple(_read_inner(run) for run in told.get("inner", ()))
+    told["unseen"] = tuple(told.get("unseen", ()))
+    told["stand_ins"] = tuple(StandIn(*one) for one in told.get("stand_ins", ()))
+    return told
+
+
+def _read_kind(kind: str) -> tuple[str, StepStatus]:
+    """A step's type and status from the one word that its row has for both."""
+    for status in ("skipped", "failed"):
+        if kind.endswith(ending := f" ({status})"):
+            return kind.removesuffix(ending), status
+    return kind, "done"

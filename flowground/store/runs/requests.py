@@ -20,9 +20,12 @@ from flowground.store.publications import Switch
 from flowground.store.sql import add_row, has_row
 
 Outcome = Literal["taken", "nothing_waits"]
+StopKind = Literal["own", "admin"]
+"""Who asked: whose run it is, or an admin."""
 _d = tables.passed_decisions.c
 _r = tables.runs.c
 _w = tables.waiting_calls.c
+_q = tables.stop_requests.c
 
 
 class PassedDecision(NamedTuple):
@@ -93,11 +96,6 @@ def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
         ToolWaits(ToolCalled("", "", "", row.name, {}, 0, row.call), row.takes, row.digest, row.until, sends=row.sends)
         for row in found
     ]
-
-
-StopKind = Literal["own", "admin"]
-"""Who asked: whose run it is, or an admin."""
-_q = tables.stop_requests.c
 
 
 def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) -> bool:

@@ -35,11 +35,11 @@ MOST_PINNED = 20
 """Pinned conversations of an owner with one flow: all of them are shown."""
 SEARCH_SECONDS = 0.3
 """How long one step of a search reads."""
+SEARCHED_CHARS = 100
+"""Of what is searched for; what stands behind them is not looked for."""
 _BATCH = 300
 """Conversations that a search reads at once."""
 _MOST_WORDS = 5
-SEARCHED_CHARS = 100
-"""Of what is searched for; what stands behind them is not looked for."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _p = tables.session_pins.c
@@ -79,6 +79,17 @@ class SessionPage:
     pinned: tuple[ListedSession, ...] = ()
     end: SessionPlace | None = None
     read_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentSession:
+    """A conversation of somebody's, and the flow it is with."""
+
+    flow_id: str
+    session_id: str
+    title: str
+    updated_at: datetime
+    is_pinned: bool = False
 
 
 def list_page(
@@ -191,17 +202,6 @@ def _find_place(row: Any) -> SessionPlace:
 
 def _read_rows(rows: Any, *, is_pinned: bool = False) -> tuple[ListedSession, ...]:
     return tuple(ListedSession(row.session_id, row.title, read_moment(row.updated_at), is_pinned) for row in rows)
-
-
-@dataclass(frozen=True, slots=True)
-class RecentSession:
-    """A conversation of somebody's, and the flow it is with."""
-
-    flow_id: str
-    session_id: str
-    title: str
-    updated_at: datetime
-    is_pinned: bool = False
 
 
 def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]:

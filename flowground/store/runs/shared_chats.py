@@ -102,7 +102,7 @@ def share(
     session = make_session_key(flow_id, owner, session_id)
     if _count(connection, _c.session == session) >= MOST_LINKS or _count(connection, _c.owner == owner) >= MOST_OWN:
         raise InvalidRequest("There are too many links already.", hint="Revoke one of them first.")
-    taken = _take(connection, flow_id=flow_id, owner=owner, session_id=session_id)
+    taken = _copy_messages(connection, flow_id=flow_id, owner=owner, session_id=session_id)
     key = secrets.token_urlsafe(ID_BYTES)
     ends = write_moment_or_none(expires_at)
     row = {"id": key, "session": session, "owner": owner, "flow_id": flow_id, "expires_at": ends, **taken}
@@ -118,7 +118,7 @@ def renew(connection: Connection, *, owner: str, key: str) -> bool:
     row = connection.execute(wanted.where(*here)).first()
     if row is None:
         return False
-    taken = _take(connection, flow_id=row.flow_id, owner=owner, session_id=row.session_id)
+    taken = _copy_messages(connection, flow_id=row.flow_id, owner=owner, session_id=row.session_id)
     connection.execute(update(tables.shared_chats).where(*here).values(taken))
     audit.record(connection, actor=owner, action="chat.shared", subject=_name(row.flow_id, key))
     return True
@@ -186,7 +186,7 @@ def forget_expired(connection: Connection, *, before: float) -> int:
     return connection.execute(delete(tables.shared_chats).where(_c.id.in_(keys))).rowcount if keys else 0
 
 
-def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> dict[str, Any]:
+def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> dict[str, Any]:
     """The columns of what is shown of the conversation now. Of an answer that is being written there is nothing yet."""
     messages, has_earlier = conversations.list_page(
         connection,
@@ -199,7 +199,7 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
     if not messages:
         raise InvalidRequest("Nothing of this chat is stored.")
     title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
-    said = [[one.role, _find_said(one), one.state, one.created_at.timestamp()] for one in messages]
+    said = [[one.role, _write_text(one), one.state, one.created_at.timestamp()] for one in messages]
     ends = {at: one.finish_reason for at, one in enumerate(messages, 1) if one.finish_reason not in (None, "stop")}
     cited = {at: describe_passages(one.passages) for at, one in enumerate(messages, 1) if one.passages}
     return {
@@ -213,7 +213,7 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
     }
 
 
-def _find_said(message: StoredMessage) -> str:
+def _write_text(message: StoredMessage) -> str:
     """With the name of who said what the flow stored, and of files their names; in rows of early releases the text of a
     failed answer is its reason."""
     if sender := find_sender_name(message):

@@ -36,6 +36,14 @@ from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_m
 from flowground.store.sql import Statement, has_row, make_storable, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
+PART_MESSAGES = 200
+"""Messages of a part at most."""
+PART_CHARS = 500_000
+"""Characters after which a part takes no more messages."""
+KEYS = 5_000
+"""Conversations that are listed at once: to find the next ones all of the person's are looked at."""
+SessionKey = tuple[float, str]
+"""When a conversation began, in seconds since 1970, and its key: they are listed in this order."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
@@ -50,10 +58,6 @@ _FEW = 100
 _SHORT = 20
 """Messages of a session up to which it is read together with others: `_ASKED` at most."""
 _ASKED = 500
-PART_MESSAGES = 200
-"""Messages of a part at most."""
-PART_CHARS = 500_000
-"""Characters after which a part takes no more messages."""
 _STEP = 12
 """Messages that are read at once: each may be long."""
 _IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
@@ -68,8 +72,6 @@ _LIST_AFTER = Statement(
     .order_by(_m.position)
     .limit(bindparam("limit", type_=Integer))
 )
-KEYS = 5_000
-"""Conversations that are listed at once: to find the next ones all of the person's are looked at."""
 _t = tables.ratings.c
 _LIST_EXPORTED = Statement(
     select(
@@ -81,8 +83,6 @@ _LIST_EXPORTED = Statement(
     .order_by(_m.position)
     .limit(bindparam("limit", type_=Integer))
 )
-SessionKey = tuple[float, str]
-"""When a conversation began, in seconds since 1970, and its key: they are listed in this order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,40 @@ from flowground.store.runs.records import (
 )
 from flowground.store.sql import Statement, make_storable, mark_write
 
+OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
+"""Statuses of runs that take an answer."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _r = tables.runs.c
 _c = tables.run_contents.c
+_TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(OPEN)).exists())
+"""The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
+_asked = tables.messages.alias()
+_ITS_ASIDE = case(
+    (
+        select(literal_column("1"))
+        .where(_r.id == bindparam("of_run"), _r.status == literal_column("'interrupted'"))
+        .exists(),
+        select(func.max(_asked.c.aside))
+        .where(_asked.c.session == _s.id, _asked.c.run_id == bindparam("of_run"))
+        .scalar_subquery(),
+    )
+)
+"""Where an answer that comes late waits: its question may have been put aside since its run was called interrupted."""
+_TOUCH = Statement(
+    update(tables.sessions)
+    .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
+    .values(
+        updated_at=bindparam("updated_at"),
+        # An interrupted answer is counted already: it is replaced.
+        messages=_s.messages
+        + 1
+        - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),
+    )
+)
+_CLEAR_TEXTS = Statement(update(tables.run_contents).where(_c.run_id == bindparam("run_id")).values(answers=null()))
+_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
+_FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam("id")))
 
 
 def insert_in_session(
@@ -67,33 +97,6 @@ def _write_begin(dialect: Any) -> Statement:
     )
 
 
-OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
-"""Statuses of runs that take an answer."""
-_TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(OPEN)).exists())
-"""The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
-_asked = tables.messages.alias()
-_ITS_ASIDE = case(
-    (
-        select(literal_column("1"))
-        .where(_r.id == bindparam("of_run"), _r.status == literal_column("'interrupted'"))
-        .exists(),
-        select(func.max(_asked.c.aside))
-        .where(_asked.c.session == _s.id, _asked.c.run_id == bindparam("of_run"))
-        .scalar_subquery(),
-    )
-)
-"""Where an answer that comes late waits: its question may have been put aside since its run was called interrupted."""
-_TOUCH = Statement(
-    update(tables.sessions)
-    .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
-    .values(
-        updated_at=bindparam("updated_at"),
-        # An interrupted answer is counted already: it is replaced.
-        messages=_s.messages
-        + 1
-        - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),
-    )
-)
 _ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COLUMNS))
 
 
@@ -132,9 +135,6 @@ _BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)
 _ADD_ANSWER = {"sqlite": _write_answer(sqlite), "postgresql": _write_answer(postgresql)}
 _PUT_RUN = {"sqlite": _write_run(sqlite), "postgresql": _write_run(postgresql)}
 _ADD_REQUEST = Statement(insert_in_session(insert(tables.run_contents), ["run_id", "request"]))
-_CLEAR_TEXTS = Statement(update(tables.run_contents).where(_c.run_id == bindparam("run_id")).values(answers=null()))
-_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
-_FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam("id")))
 
 
 def has_begun(

@@ -29,8 +29,12 @@ from flowground.store import tables
 from flowground.store.runs.erasing import is_visitors
 from flowground.store.sql import read_moment
 
-_r = tables.runs.c
 MOST = 100_000
+CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visitors"]
+"""Whose runs are counted: a person's or token's, of these the ones at pages, a visitor's, of an address, of a flow, of
+a flow those of visitors."""
+Unit = Literal["runs", "tokens", "money"]
+_r = tables.runs.c
 _DAY = 86_400
 _MOST_REASONS = 10
 _SAMPLE = 10_000
@@ -39,10 +43,6 @@ _t = tables.tokens.c
 _q = tables.stop_requests.c
 _s = tables.sessions.c
 _m = tables.messages.c
-CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visitors"]
-"""Whose runs are counted: a person's or token's, of these the ones at pages, a visitor's, of an address, of a flow, of
-a flow those of visitors."""
-Unit = Literal["runs", "tokens", "money"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -553,7 +553,7 @@ class RunsElsewhere:
         await self._runtime.interruptions.end_left_runs()
         store, followed = self._runtime.store, [*self._followed.values()][:_MOST_RUNS]
         sizes = {run.run_id: run.size for run in followed}
-        found = await store.read(progress.look_at_runs, sizes=sizes, most_chars=_MOST_CHARS)
+        found = await store.read(progress.poll_runs, sizes=sizes, most_chars=_MOST_CHARS)
         for run in followed:
             if run.run_id in found.grown:
                 run.size = found.grown[run.run_id].size

@@ -48,7 +48,7 @@ from flowground.core.events import (
     TurnFinished,
     TurnStarted,
     list_notes,
-    spell_arguments,
+    write_arguments,
 )
 from flowground.core.messages import Usage, join_surrogates
 from flowground.core.values import FileReference
@@ -118,7 +118,7 @@ def _write_action(action: ActionEvent, sight: Visibility) -> Written:
 def _write_call(called: ToolCalled, state: str, sight: Visibility) -> Written:
     told = _write_start(called, "call", state)
     told["name"] = join_surrogates(called.label or called.name)
-    return told | ({"takes": join_surrogates(spell_arguments(called.arguments))} if sight.tools else {})
+    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if sight.tools else {})
 
 
 def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Written:

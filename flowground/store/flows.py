@@ -1,1 +1,0 @@
-"""What is kept about a flow: with whom it is shared, and what of it is switched off."""
