@@ -1,8 +1,6 @@
-"""Who asks, and what they ask of a flow: the same two values for pages, API, snippets and command line.
+"""Who asks, and what they ask of a flow: the same values for pages, API, snippets and command line.
 
-A door makes the caller from what it verified; nothing below a door makes one up.
-
-Random ids of version 4, as runs, messages and sessions have them.
+Only an endpoint makes a caller, from what it verified; the layers below hand it on.
 """
 
 import os
@@ -20,23 +18,25 @@ OwnerKind = Literal["knowledge", "local", "member", "programs", "removed", "toke
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
 Sees = Literal["answers", "inside"]
-"""What a token shows of a flow: what its outputs say, or prompts, traces, every field, and failures whole too."""
+"""What a token shows of a flow: only what its outputs say (`answers`), or prompts, traces, every field and whole
+failures too (`inside`)."""
 Sets = Literal["opened", "unprotected"]
-"""What a token may set: the fields that the flow's author opened to members, or every one that is not protected."""
+"""Which fields a token may set: those that the flow's author opened to members, or every field that is not
+protected."""
 Unlocks = Literal["none", "unlisted", "protected"]
-"""Of the fields that no token sets, those that a person at a page does in flows of their own: those alone that the
-author did not list, or the protected ones too."""
+"""Fields that a person on a page may set in flows of their own although no token may: none, those that the author did
+not list, or the protected ones too."""
 Right = Literal["sees", "sets"]
 Shape = Literal["langflow", "simple"]
 """How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
 SESSION_ID_CHARS = 200
-"""Characters of a session's id at most, at every door that takes one."""
+"""Most characters of a session's id, at every endpoint that takes one."""
 WHOSE: ContextVar[str] = ContextVar("whose", default="")
-"""Who is behind what runs here, as shares of the process count people: a person with all their tokens, an organization
-token, or a visitor's address; empty for nobody."""
+"""Whom the running task works for, so that scarce things are shared out by person: a person with all their tokens, an
+organization token, or a visitor's address; empty for nobody."""
 _OWNER_KINDS = get_args(OwnerKind)
 _PROGRAMS = "token:try:"
-"""What releases before wrote for *Try it* alone: they export and delete it with the person."""
+"""The prefix of the owner `programs`: earlier releases wrote it for *Try it* alone, and delete it with the person."""
 _IDS_AT_ONCE = 64
 _ids: list[str] = []
 
@@ -45,22 +45,22 @@ _ids: list[str] = []
 class Owner:
     """To whom conversations, runs and presets belong: what one owner has is never shown to another.
 
-    `programs` are a person's calls of the API, by whichever of their tokens and by *Try it*. `id` is a member's id for
-    `member` and `programs`, a token's, a browser's digest for a visitor, "owner" for the local owner, and nothing but
-    random letters for `removed`: whoever was removed, in what is kept for counting. `knowledge`, by its address, is
-    nobody: it has the files that its authors added.
+    `member` is a person on pages; `programs` is the same person's API calls, by any of their tokens and by *Try it*.
+    `id` is the member's id for `member` and `programs`, the token's for `token`, a digest of the browser for `visitor`,
+    "owner" for `local`, the knowledge's address for `knowledge`, and random letters for `removed`: a removed person, in
+    what is kept for counting.
     """
 
     kind: OwnerKind
     id: str
 
     def __str__(self) -> str:
-        """As the store keeps it; `read` reads it back."""
+        """The owner as the store keeps it; `read` is the inverse."""
         return f"{_PROGRAMS}{self.id}" if self.kind == "programs" else f"{self.kind}:{self.id}"
 
     @classmethod
     def read(cls, text: str) -> "Owner":
-        """Raises ValueError for what no owner is written as."""
+        """The owner that `str` wrote. Raises ValueError for any other text."""
         if text.startswith(_PROGRAMS):
             return cls("programs", text.removeprefix(_PROGRAMS))
         kind, _, key = text.partition(":")
@@ -71,19 +71,19 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`id` is the member's id, the token's id, "owner" for the local owner, or a browser's digest for a visitor.
+    """Who asks, with the rights they have now. `id` is the member's id, the token's id, "owner" for the local owner, or
+    a digest of the browser for a visitor.
 
-    A visitor did not sign in: flows that are shared without sign-in are all they reach, whatever their role says.
+    A visitor did not sign in and reaches only flows that are shared without sign-in, whatever `role` says.
 
-    `role` of an organization token (made on the command line, without an owner) and of the local owner is `admin`.
-    `flows` is the scope of a token; None means every flow its role reaches.
-    `is_proven` says that they may do what outlives the visit: always true for members and tokens, for the local owner
-    once the owner code was given in this browser, never for visitors.
-    `sign_in_id` is the id of the sign-in session (the cookie's `jti`), by which it is re-checked.
-    `person` is the member whose rights count: the caller, or whose token it is; None where no member is behind it.
-    `has_kept_apart`: conversations of this person are kept under single tokens of theirs, as releases before did.
-    `sees` and `sets` are the most that a token may; what its role does not reach is out of reach all the same.
-    `unlocks` is a person's at a page, as `Access.recheck` finds it, and no token's.
+    `role` is `admin` for an organization token (made on the command line, without an owner) and for the local owner.
+    `flows` is the scope of a token; None means every flow that the role reaches. `is_proven`: the caller may do what
+    outlives the visit. It is always true for members and tokens, true for the local owner once the owner code was
+    entered in this browser, and never for visitors. `sign_in_id` is the id of the sign-in session (the cookie's `jti`),
+    by which it is checked again. `person` is the member whose rights count: the caller, or the token's owner; None
+    where no member is behind the caller. `has_kept_apart`: some conversations of this person belong to single tokens,
+    as earlier releases stored them. `sees` and `sets` are the most that a token may do; its role may reach less.
+    `unlocks` is set by `Access.recheck` for a person on a page, never for a token.
     """
 
     kind: CallerKind
@@ -104,47 +104,48 @@ class Caller:
 
     @property
     def owner(self) -> Owner:
-        """To whom what they say and run belongs."""
+        """The owner of the caller's conversations and runs."""
         if self.kind != "token":
             return Owner(self.kind, self.id)
         return Owner("programs", self.person) if self.person else Owner.read(f"token:{self.id}")
 
     @property
     def counted_as(self) -> Owner:
-        """Under whom their runs are counted: the person, on pages and by all their tokens together; else the owner."""
+        """The owner under whom the caller's runs are counted: the person, for pages and all their tokens together; else
+        `owner`."""
         return self.owner if self.person is None else Owner("member", self.person)
 
     def try_api(self, sees: Sees, sets: Sets) -> "Caller":
-        """This person as one of their own programs, with a token that sees and sets so much."""
+        """The same person calling the API with a token of their own that has these rights."""
         return replace(self, kind="token", id=f"try:{self.id}", sees=sees, sets=sets)
 
     @property
     def opens_every_flow(self) -> bool:
-        """Whether flows need not be shared with them: an admin or author, or a token of one, whatever it sees."""
+        """Whether the caller reaches flows that nobody shared: admins, authors, and their tokens."""
         return self.role in ("admin", "author")
 
     @property
     def sees_inside(self) -> bool:
-        """May see prompts, traces and every field."""
+        """Whether the caller may see prompts, traces and every field."""
         return self.opens_every_flow and self.sees == "inside"
 
     @property
     def sets_unprotected(self) -> bool:
-        """May set every field that is not protected, where the author opened no list of them."""
+        """Whether the caller may set every field that is not protected, where the author opened no list of fields."""
         return self.opens_every_flow and self.sets == "unprotected"
 
     @property
     def token_hides_inside(self) -> bool:
-        """Whether only this token keeps the inside from them: another one of its owner's may show it."""
+        """Whether only this token's rights hide the inside: another token of the same owner may show it."""
         return self.opens_every_flow and not self.sees_inside
 
     @property
     def token_closes_fields(self) -> bool:
-        """Whether only this token keeps fields from them: another one of its owner's may set them."""
+        """Whether only this token's rights close fields: another token of the same owner may set them."""
         return self.opens_every_flow and not self.sets_unprotected
 
     def name_better_token(self, lacks: Right) -> str:
-        """What to do where only this token keeps something from them."""
+        """A sentence saying which token to make where only this one lacks a right."""
         wanted, option = ("may set fields", "--sets unprotected")
         if lacks == "sees":
             wanted, option = ("sees the inside", "--sees inside")
@@ -153,21 +154,21 @@ class Caller:
 
 
 LOCAL_OWNER = Caller(kind="local", id="owner", role="admin")
-"""The caller where no server runs (command line, AppTest): such a process can be reached by nobody else."""
+"""The caller where no server runs (command line, AppTest): nobody else can reach such a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value.
+    """What a caller asks of a flow. Names and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means
+    the flow's own value.
 
-    `kept_overrides` are tweaks that are stored with the message, so that a page can tell its call again: no secrets.
-    `idempotency_key` is the caller's own name for this request, by which a repeat is known.
-    `version_of` is the id of a question of the session in whose place this one is asked.
-    `warnings` say what the caller sent that is ignored.
-    `files` are paths or ids of files for the message. Once they are found, `taken_files` are the references that each
-    component is given, by its id, and `sent_files` what is stored with the message. `time_zone` is the name
-    of that of who asks; "" where it is not known. `run_id` is the id that its run will have; "" for any.
-    `must_find_output`: an `output_component` that is not there is refused, where else nothing is answered.
+    `kept_overrides` are the tweaks that are stored with the message, so that a page can show the call again; they hold
+    no secrets. `idempotency_key` is the client's own name for this request, by which a repeat is recognized.
+    `version_of` is the id of the question that this one replaces. `warnings` name what was sent and is ignored. `files`
+    are paths or ids of files for the message; once they are found, `taken_files` has the references for each component,
+    by its id, and `sent_files` what is stored with the message. `time_zone` is the name of the caller's time zone, ""
+    where it is unknown. `run_id` is the id that the run will have, "" for a new one. `must_find_output`: an unknown
+    `output_component` is refused; without it, the answer is empty.
     """
 
     input_value: str | None = None
@@ -189,12 +190,12 @@ class RunRequest:
     must_find_output: bool = False
 
     def find_message(self, takes: str | None) -> str | None:
-        """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""
+        """The message for a component that takes this kind of input ("chat", "text"); None where it gets none."""
         return self.input_value if takes is not None and self.input_type in (takes, "any") else None
 
 
 class PageHeader(StrEnum):
-    """Headers by which the web door tells the pages who asks. What a client sends by such a name is dropped."""
+    """Headers by which the ASGI edge tells pages who asks. The edge drops such headers from clients' requests."""
 
     CALLER = "x-flowground-caller"
     FLOW = "x-flowground-flow"
@@ -202,7 +203,7 @@ class PageHeader(StrEnum):
     OUTAGE = "x-flowground-outage"
     ADDRESS = "x-flowground-address"
     PAGE = "x-flowground-page"
-    """Whose page it is. Streamlit compares it when a page comes back."""
+    """Whose page it is. Streamlit compares the value when a page reconnects."""
 
 
 if hasattr(os, "register_at_fork"):  # Windows forks nothing
@@ -210,7 +211,8 @@ if hasattr(os, "register_at_fork"):  # Windows forks nothing
 
 
 def make_id() -> str:
-    """As `uuid4()` would say it. Many are data at once: each question to the system lets other threads go first."""
+    """A random UUID (version 4), as runs, messages and sessions have them. Many are made at once, because each call of
+    `os.urandom` lets other threads run first."""
     try:
         return _ids.pop()
     except IndexError:

@@ -1,4 +1,4 @@
-"""Passages by number, and which of them a text cites: `[1]`, `[2, 3]` or `[^1]`."""
+"""Passages that answers cite by number, as `[1]`, `[2, 3]` or `[^1]`: finding, keeping and describing them."""
 
 import json
 import re
@@ -7,24 +7,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MOST_CITED = 50
-"""Passages that one answer cites; those behind them stay text."""
+"""Most passages that one answer cites; further numbers stay text."""
 MOST_KEPT = 20
 """Passages that are kept with one answer, unless it cites more."""
 LONGEST_MARK = 128
-"""Characters of the longest one."""
+"""Most characters of one citation mark."""
 _MOST_CHARS = 4_000
-"""Of a passage that is kept with an answer."""
+"""Most characters that are kept of one passage."""
 _DESCRIBED = ("number", "text", "source", "page", "title", "start", "end")
 _CITED = re.compile(r"\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()")
-"""As frontend/src/sources.js reads it. A link in Markdown is none."""
+"""The same expression as in frontend/src/sources.js. A Markdown link is no citation."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedPassage:
-    """A passage as a run knows it: `number` counts from 1. `start` and `end` are its characters in the text of the
-    file `source`, a path below the flows folder or an address of the web; `title` are the headings above it.
+    """A passage as a run numbers it, from 1. `start` and `end` are its characters in the text of `source`, a path below
+    the flows folder or a web address; `title` has the headings above it.
 
-    `is_hidden`: nobody is shown it who reads an answer that does not cite it."""
+    `is_hidden`: only readers of an answer that cites the passage may see it.
+    """
 
     number: int
     text: str
@@ -37,16 +38,16 @@ class NumberedPassage:
 
 
 Citations = Sequence[NumberedPassage]
-"""What an answer cites, by number."""
+"""The passages that an answer cites, ordered by number."""
 
 
 def find_numbers(text: str) -> list[int]:
-    """The numbers that stand in square brackets, in their order."""
+    """The numbers in citation marks, in the order of the text."""
     return [int(number) for found in _CITED.finditer(text) for number in re.findall(r"\d+", found[1])]
 
 
 def find_cited(text: str, passages: Mapping[int, NumberedPassage]) -> tuple[NumberedPassage, ...]:
-    """The passages that a text cites, in the order of their numbers, each cut to what is kept of it."""
+    """The passages that a text cites, ordered by number, each cut to what is kept."""
     if not passages:
         return ()
     numbers = [number for number in dict.fromkeys(find_numbers(text)) if number in passages][:MOST_CITED]
@@ -54,8 +55,8 @@ def find_cited(text: str, passages: Mapping[int, NumberedPassage]) -> tuple[Numb
 
 
 def keep_passages(text: str, passages: Mapping[int, NumberedPassage], *, is_first: bool = True) -> Citations:
-    """What is kept with an answer: the passages that it cites, and with the first one of a run others that were looked
-    up, as many as there is room for."""
+    """The passages to keep with an answer: those it cites and, with a run's first answer, others that were looked up,
+    `MOST_KEPT` in all."""
     cited = find_cited(text, passages)
     if not is_first or not passages:
         return cited
@@ -65,25 +66,26 @@ def keep_passages(text: str, passages: Mapping[int, NumberedPassage], *, is_firs
 
 
 def split_cited(text: str, kept: Citations) -> tuple[Citations, Citations]:
-    """Of what is kept with an answer, what it cites and what was looked up besides."""
+    """The kept passages that the answer cites, and the others."""
     cited = find_cited(text, {passage.number: passage for passage in kept})
     return cited, tuple(passage for passage in kept if passage not in cited)
 
 
 def describe_kept(text: str, kept: Citations) -> dict[str, Any]:
-    """As JSON has it: `citations`, and `sources` for what was looked up besides, where there are some."""
+    """The kept passages as JSON values: `citations`, and `sources` for those that are not cited; empty lists are left
+    out."""
     cited, others = split_cited(text, kept)
     told = {"citations": describe_passages(cited), "sources": describe_passages(others)}
     return {name: passages for name, passages in told.items() if passages}
 
 
 def shorten(passage: NumberedPassage) -> NumberedPassage:
-    """The passage with as much of its text as is kept."""
+    """The passage, its text cut to what is kept."""
     return passage if len(passage.text) <= _MOST_CHARS else replace(passage, text=f"{passage.text[:_MOST_CHARS]}…")
 
 
 def describe_passages(passages: Iterable[NumberedPassage]) -> list[dict[str, Any]]:
-    """As JSON has them, for the store, for pages and for programs; what is not known is left out."""
+    """Passages as JSON values, for the store, pages and programs; unknown values are left out."""
     return [
         {name: value for name in _DESCRIBED if (value := getattr(passage, name)) not in (None, "")}
         for passage in passages
@@ -91,25 +93,25 @@ def describe_passages(passages: Iterable[NumberedPassage]) -> list[dict[str, Any
 
 
 def write_citations(citations: Citations) -> str | None:
-    """JSON; None where there are none."""
+    """Passages as JSON text; None where there are none."""
     return json.dumps(describe_passages(citations), ensure_ascii=False) if citations else None
 
 
 def read_passages(described: Iterable[Mapping[str, Any]]) -> tuple[NumberedPassage, ...]:
-    """What `describe_passages` wrote."""
+    """The inverse of `describe_passages`."""
     return tuple(NumberedPassage(**{"text": "", "source": ""} | dict(passage)) for passage in described)
 
 
 def read_citations(written: str | None) -> tuple[NumberedPassage, ...]:
-    """What `write_citations` wrote."""
+    """The inverse of `write_citations`."""
     return read_passages(json.loads(written)) if written else ()
 
 
 def write_source(passage: NumberedPassage) -> str:
-    """The line for it below an answer, and above its text for a model: `[2] knowledge/handbook.pdf, page 3: Leave`."""
+    """A passage's line below an answer, and above its text for a model: `[2] knowledge/handbook.pdf, page 3: Leave`."""
     return f"[{passage.number}] {name_place(passage)}{f': {passage.title}' if passage.title else ''}"
 
 
 def name_place(passage: NumberedPassage) -> str:
-    """Where it stands, for people: `knowledge/handbook.pdf, page 3`."""
+    """A passage's place for people: `knowledge/handbook.pdf, page 3`."""
     return passage.source if passage.page is None else f"{passage.source}, page {passage.page}"

@@ -1,4 +1,4 @@
-"""The one error tree. Every message says what is wrong, where, and what to do; no secret, path or traceback in it.
+"""The tree of our errors. A message says what is wrong, where, and what to do; it holds no secret, path or traceback.
 
 FlowgroundError
 ├── ConfigError              the operator's config.yaml is wrong
@@ -10,48 +10,40 @@ FlowgroundError
 │   ├── OptionMissing        an option that the author requires is empty
 │   ├── TweaksRefused        an override names what is unknown, protected, connected or out of bounds
 │   ├── BodyTooLarge         the body is over the limit
-│   ├── NotSignedIn          no caller, or one that is no longer valid
-│   ├── RunLimitReached      as many runs as there may be; says when there may be more
+│   ├── NotSignedIn          no caller, or one who is no longer signed in
+│   ├── RunLimitReached      a limit of runs is reached
 │   ├── NotAllowed           a known caller may not do this
 │   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 │   ├── RunNotFound          no such run of this caller: unknown and forbidden look the same
-│   ├── EventsGone           this run's events are not kept, or not any more
-│   ├── DecidedElsewhere     another process runs it, and has not taken a decision yet
-│   └── RunElsewhere         another process runs it, and has not stopped it yet
-├── ServerBusy               as many runs as this process takes, and as many that wait
-├── StoreUnavailable         the database is busy, full, away or does not answer
+│   ├── EventsGone           this run's events are not kept, or no longer
+│   ├── DecidedElsewhere     another process runs the run, and has not confirmed the decision yet
+│   └── RunElsewhere         another process runs the run, and has not stopped it yet
+├── ServerBusy               this process runs as many runs as it takes, and as many wait
+├── StoreUnavailable         the database is busy, full, gone or does not answer
 └── RunError                 a run failed
-    ├── ToolNotCalled        a tool was not called after all: wrong arguments, or nobody allowed it
-    ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
-    ├── RunStopped           somebody stopped it
-    ├── EndedByAdmin         an admin ended it, or lets none begin; says so to whoever waits for the answer
+    ├── ToolNotCalled        a tool was not called: wrong arguments, or nobody allowed the call
+    ├── ShuttingDown         the server ends; the same call may succeed later
+    ├── RunStopped           the owner stopped the run, or nobody read it any more
+    ├── EndedByAdmin         an admin stopped the run, or switched off what it needs
     │   ├── StoppedByAdmin   this one run
     │   ├── FlowSwitchedOff  all runs of this flow
-    │   └── ProviderSwitchedOff  all that ask this provider
-    ├── UnexpectedFailure    a mistake of ours; the log has the rest
-    ├── RunTimeout           it took longer than `limits.run_seconds`
+    │   └── ProviderSwitchedOff  all runs that need this provider
+    ├── UnexpectedFailure    a mistake of ours; the log has its traceback
+    ├── RunTimeout           the run took longer than `limits.run_seconds`
     ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
-    ├── AnswerTooLong        an answer is too long; what was said until then is kept
-    ├── SentFileFailed       a file that whoever asks sent cannot be used; they are told why
-    ├── NoDocuments          the flow answers from documents, and there are none yet
+    ├── AnswerTooLong        an answer is too long; its text so far is kept
+    ├── SentFileFailed       a file that the caller sent cannot be used
+    ├── NoDocuments          the flow answers from documents, and has none yet
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
-        ├── ProviderRefused  it answered with an error status
-        ├── ProviderBusy     it asked to come back later (429)
-        ├── ProviderTimeout  it did not answer in time
-        ├── ProviderUnreachable  nothing answers at its address
+        ├── ProviderRefused  the server answered with an error status
+        ├── ProviderBusy     the server asked to come back later (429)
+        ├── ProviderTimeout  the server did not answer in time
+        ├── ProviderUnreachable  nothing answers at the address
         └── ModelNotReady    the weights are being fetched or loaded
 
-What only one room can meet stands there, below one of these: a missing key in `doors`, half a body in `api`, a built-in
-model that cannot start in `providers`.
-
-What all errors have, and those that belong to no one request and no run.
-
-Runs that were ended, from outside or by a limit.
-
-Runs of which a component failed, most often by its model's server.
-
-What a caller asked for cannot be.
+Errors that only one package can raise stand there, below one of these: half a body in `api`, a built-in model that
+cannot start in `providers`.
 """
 
 import re
@@ -69,10 +61,10 @@ class ErrorExtras(TypedDict, total=False):
 
 
 class FlowgroundError(Exception):
-    """Base of all errors that are ours.
+    """Base of all our errors.
 
-    `message` is a sentence for a person, `code` a stable word for a program, `hint` says what to do, `retry_after` in
-    how many seconds the same may succeed, where that is known.
+    `message` is a sentence for people, `code` a stable word for programs, `hint` says what to do, and `retry_after`
+    after how many seconds the same call may succeed, where that is known.
     """
 
     code = "error"
@@ -86,7 +78,7 @@ class FlowgroundError(Exception):
 
     @property
     def full_message(self) -> str:
-        """The message and what to do, in one line."""
+        """The message and the hint, in one line."""
         return f"{self.message} {self.hint}" if self.hint else self.message
 
 
@@ -124,16 +116,17 @@ class FlowError(FlowgroundError):
 
 
 class RequestError(FlowgroundError):
-    """The caller asked for something that cannot be."""
+    """The request asks for something impossible or forbidden."""
 
     code = "request_invalid"
 
 
 class StoreUnavailable(FlowgroundError):
-    """The database cannot be used at the moment; the same may succeed after `retry_after` seconds.
+    """The database cannot be used at the moment; the same call may succeed after `retry_after` seconds.
 
-    `store_busy`: nothing was stored. `unknown_outcome`: a write was begun and not answered in time, it may be done.
-    `run_id` is the run that was to be stored: by it the caller may ask what became of it.
+    The code `store_busy` means that nothing was stored; `unknown_outcome` that a write was begun and not confirmed in
+    time, so it may have been stored. `run_id` is the run that was to be stored: with it the caller can ask for the run
+    later.
     """
 
     code = "store_unavailable"
@@ -144,7 +137,7 @@ class StoreUnavailable(FlowgroundError):
 
 
 class ServerBusy(FlowgroundError):
-    """This process has as many runs as it takes, and as many that wait. Nothing was stored."""
+    """This process runs as many runs as it takes, and as many are waiting. Nothing was stored."""
 
     code = "server_busy"
 
@@ -163,11 +156,11 @@ class RunError(FlowgroundError):
 
 
 class ToolNotCalled(RunError):
-    """A tool was not called after all: its arguments do not fit, a person refused it, or nobody is there to answer."""
+    """A tool was not called: its arguments do not fit, a person refused the call, or nobody is there to decide."""
 
 
 class ShuttingDown(RunError):
-    """The server ends before the run could."""
+    """The server ended before the run did."""
 
     code = "shutting_down"
 
@@ -176,7 +169,7 @@ class ShuttingDown(RunError):
 
 
 class RunStopped(RunError):
-    """The run was stopped by whose it is, or because nobody followed it. What it said so far is kept."""
+    """The run's owner stopped it, or nobody read its events any more. Its text so far is kept."""
 
     code = "run_stopped"
 
@@ -185,7 +178,7 @@ class RunStopped(RunError):
 
 
 class EndedByAdmin(RunError):
-    """An admin ended it, or lets none begin. What it said so far is kept, with this sentence."""
+    """An admin stopped the run, or switched off what it needs. Its text so far is kept, with this sentence."""
 
 
 class StoppedByAdmin(EndedByAdmin):
@@ -198,7 +191,7 @@ class StoppedByAdmin(EndedByAdmin):
 
 
 class FlowSwitchedOff(EndedByAdmin):
-    """An admin switched the flow off; `says` is what they wrote for people."""
+    """An admin switched the flow off; `says` is the sentence that they wrote for people."""
 
     code = "flow_switched_off"
 
@@ -207,7 +200,7 @@ class FlowSwitchedOff(EndedByAdmin):
 
 
 class ProviderSwitchedOff(EndedByAdmin):
-    """An admin switched off a provider that the flow asks. Which one, belongs to the flow's inside."""
+    """An admin switched off a provider that the flow needs. The provider's name is part of the flow's inside."""
 
     code = "provider_switched_off"
 
@@ -217,7 +210,7 @@ class ProviderSwitchedOff(EndedByAdmin):
 
 
 class UnexpectedFailure(RunError):
-    """A failure that nobody foresaw. Callers learn nothing else about it; the log has its traceback."""
+    """A failure that nobody foresaw. Callers learn nothing more; the log has the traceback."""
 
     code = "internal_error"
 
@@ -238,7 +231,7 @@ class RunTimeout(RunError):
 
 
 class RunOverBudget(RunError):
-    """The run, with all that it started, used up its steps, tokens or money. No component's `step.on_error` goes on."""
+    """The run, with all that it started, used up its steps, tokens or money; no `step.on_error` continues it."""
 
     code = "run_over_budget"
 
@@ -251,7 +244,7 @@ class RunOverBudget(RunError):
 
 
 class AnswerTooLong(RunError):
-    """An answer went over `LONGEST_ANSWER`, or over the bytes that so many characters may take."""
+    """An answer has more than `LONGEST_ANSWER` characters, or more bytes than those may take."""
 
     code = "answer_too_long"
 
@@ -273,7 +266,7 @@ class ProviderError(RunError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider answered with an error status, or with something that is no answer."""
+    """The provider answered with an error status, or with something that cannot be read."""
 
 
 class ProviderBusy(ProviderError):
@@ -306,13 +299,14 @@ class ModelNotReady(ProviderError):
 
 
 class SentFileFailed(RunError):
-    """A file that whoever asks sent cannot be used. The message begins with its name, and whoever asks may read it."""
+    """A file that the caller sent cannot be used. The message begins with the file's name and may be shown to the
+    caller."""
 
     code = "file_unreadable"
 
 
 class NoDocuments(RunError):
-    """The flow answers from documents, and there are none in all that it looks into. Whoever asks may read it."""
+    """The flow answers from documents, and its knowledge has none. The message may be shown to the caller."""
 
     code = "no_documents"
     says = "There are no documents to answer from yet."
@@ -324,7 +318,7 @@ class NoDocuments(RunError):
 
 
 class ComponentFailed(RunError):
-    """One component failed; `cause` is the typed reason. `component_id` is None where the caller sees no inside."""
+    """One component failed; `cause` is the typed reason. `component_id` is None for callers who see no inside."""
 
     def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
         said = message or _FAILED.format(component_id, cause.message)
@@ -333,7 +327,7 @@ class ComponentFailed(RunError):
         self.cause = cause
 
     def hide_inside(self) -> "ComponentFailed":
-        """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
+        """The same failure without the flow's inside: its kind, but neither the component nor the provider's words."""
         match self.cause:
             case ModelNotReady() | StoreUnavailable() | AnswerTooLong() | SentFileFailed() | NoDocuments():
                 message = self.cause.message
@@ -349,14 +343,14 @@ class ComponentFailed(RunError):
 
 
 def explain_failure(reason: str) -> str:
-    """A failure, told or stored, as people read it who see the inside: the reason itself, then where it happened."""
+    """A failure's text for people who see the inside: the reason first, then the component in which it happened."""
     begin, _, end = (re.escape(part) for part in _FAILED.partition("{!r}"))
     found = re.fullmatch(f"{begin}'([^'`]+)'{end.removesuffix(re.escape('{}'))}(.+)", reason, re.DOTALL)
     return f"{found[2]} This happened in the component `{found[1]}`." if found else reason
 
 
 def hide_component(reason: str) -> str:
-    """Why a stored answer failed, for who sees no inside: the run may have been made by somebody who does."""
+    """A stored failure's text for people who see no inside, since somebody who does may have made the run."""
     return "The flow failed." if reason.startswith(_FAILED.partition("{")[0]) else reason
 
 
@@ -371,14 +365,14 @@ class InvalidRequest(RequestError):
 
 
 class AnswerUnfinished(InvalidRequest):
-    """An answer is written in the conversation that is to be changed."""
+    """The conversation that is to be changed still has an answer being written."""
 
     def __init__(self) -> None:
         super().__init__("An answer is still being written in this conversation.", hint="Stop it first.")
 
 
 class OptionMissing(RequestError):
-    """An option that the flow's author requires is empty; nothing ran."""
+    """An option that the flow's author requires is empty; nothing was run."""
 
     code = "option_missing"
 
@@ -390,7 +384,7 @@ class InputConflict(RequestError):
 
 
 class TweaksRefused(RequestError):
-    """At least one tweak cannot be applied; none was. `token_may_not_set` where another token might apply it."""
+    """At least one tweak cannot be applied, so none was. `token_may_not_set`: another token might apply it."""
 
     code = "TWEAKS_REFUSED"
 
@@ -406,15 +400,15 @@ class BodyTooLarge(RequestError):
 
 
 class NotSignedIn(RequestError):
-    """Nobody, or somebody who is no longer signed in, asks."""
+    """The caller is not signed in, or not any more."""
 
     code = "not_signed_in"
 
 
 class RunLimitReached(RequestError):
-    """There were as many runs as this caller, their address or the flow may have.
+    """This caller, their address or the flow has reached a limit of runs.
 
-    `retry_after` is there where time alone decides, `limit` where it is a minute's: how many there may be in one.
+    `retry_after` is set where waiting alone helps, `limit` (runs in a minute) where a limit by the minute was reached.
     """
 
     code = "rate_limited"
@@ -425,13 +419,13 @@ class RunLimitReached(RequestError):
 
 
 class NotAllowed(RequestError):
-    """The caller is known and may not do this."""
+    """The caller is known, and not allowed to do this."""
 
     code = "not_allowed"
 
 
 class FlowNotFound(RequestError):
-    """No such flow for this caller: unknown and forbidden look the same."""
+    """The caller reaches no such flow: unknown and forbidden flows look the same."""
 
     code = "flow_not_found"
 
@@ -441,7 +435,7 @@ class FlowNotFound(RequestError):
 
 
 class RunNotFound(RequestError):
-    """No such run of this caller: unknown and forbidden look the same."""
+    """The caller has no such run: unknown and forbidden runs look the same."""
 
     code = "run_not_found"
 
@@ -450,7 +444,7 @@ class RunNotFound(RequestError):
 
 
 class EventsGone(RequestError):
-    """This run's events are not kept, or not any more: those of runs with `?stream=sse` are, for a while."""
+    """The events of this run are not kept, or no longer: those of runs with `?stream=sse` are kept for a while."""
 
     code = "events_gone"
 
@@ -462,7 +456,7 @@ class EventsGone(RequestError):
 
 
 class DecidedElsewhere(RequestError):
-    """The call waits in another process, which was told what was decided, and has not taken it yet."""
+    """The call waits in another process, which was sent the decision and has not confirmed it yet."""
 
     code = "decided_elsewhere"
 
@@ -474,7 +468,7 @@ class DecidedElsewhere(RequestError):
 
 
 class RunElsewhere(RequestError):
-    """The process that runs it was asked to stop it, and has not done so yet."""
+    """Another process runs the run; it was asked to stop it and has not done so yet."""
 
     code = "run_elsewhere"
 

@@ -1,11 +1,12 @@
-"""What a turn says while it runs, in order: one typed stream, one encoder a door.
+"""The events of a turn, in order: one typed stream, which each endpoint encodes its own way.
 
-`TurnStarted`, then `ComponentStarted`/`ComponentFinished` for each component, `Token`, `ModelProgress`, `PassagesFound`
-and what models do on their way (`ToolCalled`, `ToolWaits` and `ToolReturned`, `ThinkingBegan` and `ModelThought`)
-between them, and `TurnFinished` last. A failure is raised as an error, never sent as an event.
-The runner ends with `RunFinished`; `turns` makes `TurnFinished` of it once the answer is stored.
+`TurnStarted` comes first, `TurnFinished` last. Between them stand `ComponentStarted` and `ComponentFinished` of each
+component, `Token`, `ModelProgress`, `PassagesFound`, and what models did (`ToolCalled`, `ToolWaits`, `ToolReturned`,
+`ThinkingBegan`, `ModelThought`). A failure is raised as an error and never sent as an event. The runner ends with
+`RunFinished`, from which `runs.turns` makes `TurnFinished` once the answer is stored.
 
-Whoever reads a stream matches every event and ends with `assert_never`, so that a new one is missed nowhere.
+Readers of a stream match every event and end with `assert_never`, so that the type checker finds places that miss a new
+event.
 """
 
 import json
@@ -19,24 +20,24 @@ from flowground.core.messages import StandIn, Usage, Versions
 from flowground.core.values import AddedMessage, FileReference, Value, ValueKind
 
 StepStatus = Literal["done", "skipped", "failed"]
-"""How a component came to its end, where the run went on."""
+"""How a component ended in a run that went on."""
 ActionStatus = Literal["done", "failed", "refused", "stopped"]
-"""How a call came to its end. Refused: by a person, so that nothing was called. Stopped: with the run."""
+"""How a call ended: `refused` by a person, so the tool was not called; `stopped` together with the run."""
 MOST_ACTIONS = 100
-"""Of one run, that are kept and told."""
+"""Actions of one run that are kept and shown."""
 ACTION_CHARS = 2_000
-"""Of what a call takes, or gives, that are kept and told."""
+"""Characters of a call's arguments, or of its result, that are kept and shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The run, and the user's message, are stored.
+    """The run and the user's message are stored.
 
-    `answer_ids` maps each answering output's id (Chat Outputs, else Text Outputs) to the id its message will have.
-    `warnings` says which tweaks were left out, where the settings only warn of them. Not `is_kept`: neither the message
-    nor the answers are stored, and there is nothing of them once the turn is forgotten. `versions` are the question's,
-    where it is one of several, `files` what was sent with it. `senders` are who said the messages, by their ids, where
-    the flow gives them other names than `SENDERS`.
+    `answer_ids` maps each answering output (Chat Outputs, else Text Outputs) to the id that its message will have.
+    `warnings` name tweaks that were left out, where the settings only warn of them. Not `is_kept`: neither message nor
+    answers are stored, and the turn leaves nothing behind. `versions` are those of the question, where it has several,
+    and `files` what was sent with it. `senders` maps message ids to sender names, where the flow's names differ from
+    `SENDERS`.
     """
 
     run_id: str
@@ -55,20 +56,20 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStarted:
-    """All that the component waited for is there; it begins."""
+    """All inputs of the component are there; it begins."""
 
     component_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentFinished:
-    """`seconds` is wall time; `text` is what the component gave (for authors' eyes only).
+    """A component ended. `seconds` is wall time; `text` is its output, for people who see the inside only.
 
-    `skipped`: it did not run, since what it refers to did not. `failed`: `text` says why, and the run went on with the
-    component's fallback. `at` is when it began, in seconds after the run did. `inner` are the flows that it ran, in the
-    order in which they began: the first of `inner_count`. `note` says what is likely a mistake although it ran,
-    `unseen` what of the message's files its model was not shown. `stand_ins` are the fallbacks of models that answered
-    in it, or within a flow or tool that it ran.
+    Status `skipped`: it did not run because a component that it refers to did not. Status `failed`: `text` is the
+    reason, and the run went on with the component's fallback. `at` is its beginning in seconds after the run's. `inner`
+    are the flows that it ran, in the order of their beginnings: the first of `inner_count`. `note` names a likely
+    mistake in a component that ran nevertheless, and `unseen` says which of the message's files its model was not
+    shown. `stand_ins` are fallback models that answered in the component, or in a flow or tool that it ran.
     """
 
     component_id: str
@@ -88,9 +89,10 @@ class ComponentFinished:
 
 @dataclass(frozen=True, slots=True)
 class InnerRun:
-    """A flow that a component ran. `at` and `seconds` as its steps have them; `error` says why it failed.
+    """A flow that a component ran. `at` and `seconds` are as in `ComponentFinished`; `error` is the reason of a
+    failure.
 
-    `steps` are those that had their end, the first of them where there are very many; each text is cut.
+    `steps` are the finished steps, the first of them where there are very many; each text is cut.
     """
 
     flow_id: str
@@ -103,12 +105,13 @@ class InnerRun:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent `component_id` calls the component `tool`, which its model knows by `name` and people by `label`:
-    of several tools that the component stands for, the one's own name stands in it.
+    """The agent `component_id` calls the component `tool`, which models know by `name` and people by `label`. Of a
+    component that offers several tools, the label has the called tool's own name.
 
-    `call_id` is the model's own, which may come again; `number` counts from 1 what the models of a run do, and `within`
-    is the number of the call within which this one was made. `is_inner`: agent and tool stand in a flow that the run's
-    flow runs. `at` as steps have it. Where the answer is streamed, `after` are its characters that came before.
+    `call_id` is the model's own id of the call and may occur again; `number` counts the actions of a run's models from
+    1. `within` is the number of the call inside which this one was made. `is_inner`: agent and tool belong to a flow
+    that the run's flow runs. `at` counts as in `ComponentFinished`. Where the answer is streamed, `after` is the number
+    of its characters that came before the call.
     """
 
     component_id: str
@@ -126,11 +129,11 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolWaits:
-    """Such a call waits until a person allows it, or, `is_decided`, does not any more.
+    """A call waits until a person decides, or, `is_decided`, waits no longer.
 
-    `takes` are its arguments as JSON, whole; `sends` what is sent, where they alone do not say. `digest` is of call,
-    arguments and that, and `until` the end of the wait in seconds since 1970. `is_always_asked`: nobody can allow the
-    tool for the rest of the chat.
+    `takes` are the arguments as whole JSON text, `sends` the request where the arguments alone do not show it. `digest`
+    is of the call, its arguments and `sends`; `until` is the end of the wait in seconds since 1970. `is_always_asked`:
+    the tool cannot be allowed for the rest of the chat.
     """
 
     called: ToolCalled
@@ -144,11 +147,11 @@ class ToolWaits:
 
 @dataclass(frozen=True, slots=True)
 class ToolReturned:
-    """Such a call has its end: `text` is what the model is told, of a failed one why. `usage` is of models within.
+    """A call has ended: `text` is the model's result, or the reason of a failure. `usage` is of models that ran inside
+    the call.
 
-    `seconds` are the tool's: the time for which a person was waited for is none of it.
-
-    Not `has_run`: the tool was not called after all. That is told while the run goes on, and not kept.
+    `seconds` are the tool's own, without the wait for a person. Not `has_run`: the tool was not called after all; such
+    an event is shown while the run goes on, and not kept.
     """
 
     called: ToolCalled
@@ -161,7 +164,7 @@ class ToolReturned:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingBegan:
-    """The model of a component thinks before it goes on; `number`, `within` and `after` as calls have them."""
+    """The model of a component begins to think; `number`, `within` and `after` are as in `ToolCalled`."""
 
     component_id: str
     number: int
@@ -172,7 +175,7 @@ class ThinkingBegan:
 
 @dataclass(frozen=True, slots=True)
 class ModelThought:
-    """So it thought: `text` is no part of the answer."""
+    """The end of `began`: `text` is the thought, which is not part of the answer."""
 
     began: ThinkingBegan
     text: str
@@ -180,13 +183,13 @@ class ModelThought:
 
 
 Action = ToolReturned | ModelThought
-"""What a model did on its way to an answer."""
+"""A finished action of a model on its way to an answer."""
 ActionEvent = ToolCalled | ToolWaits | ToolReturned | ThinkingBegan | ModelThought
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the text that the Chat Output `component_id` will show."""
+    """A piece of the text that the Chat Output `component_id` shows."""
 
     component_id: str
     text: str
@@ -194,14 +197,15 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class PassagesFound:
-    """Passages that may be cited from now on; nobody is shown those that are not."""
+    """Passages that may be cited from now on. People are shown only those that are cited."""
 
     passages: Sequence[NumberedPassage]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProgress:
-    """The built-in model is being fetched: bytes so far, of all, and seconds left where they can be told."""
+    """The built-in model is being downloaded: `received` of `total` bytes, and the seconds left where they can be
+    estimated."""
 
     model: str
     received: int
@@ -211,11 +215,11 @@ class ModelProgress:
 
 @dataclass(frozen=True, slots=True)
 class OutputResult:
-    """What one output component (or, with output_type "debug", any component) gave.
+    """The result of one output component (with output_type "debug", of any component).
 
     `source_id`, `source_name` and `model` name the component whose text it is; `finish_reason` is why its model ended,
-    "length" where the text was cut by `max_tokens`. `value` is what the text was made of, where that is of another
-    `kind`: an output that shows nothing but records gives them. `citations` are the passages that the text cites.
+    "length" where `max_tokens` cut the text. `value` is what the text was made of, where it is of another `kind`; an
+    output that shows only records has them as its value. `citations` are the passages that the text cites.
     """
 
     component_id: str
@@ -233,16 +237,16 @@ class OutputResult:
 
     @property
     def data(self) -> Value:
-        """What it gave as data: its value, or the text where that is all, as of files."""
+        """The result as data: its value, or its text where there is no other value, as for files."""
         return self.text if self.kind in ("text", "files") else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """`results` has every output of the flow and what the request selected beyond them.
+    """`results` has every output of the flow, and what the request selected besides.
 
-    An output that was skipped is not among them. `selected` names those the request asked for, in the flow's order;
-    `usage` sums all models.
+    Skipped outputs are absent. `selected` names the outputs that the request asked for, in the flow's order; `usage`
+    sums all models.
     """
 
     results: Mapping[str, OutputResult]
@@ -252,19 +256,19 @@ class _Results:
 
     @property
     def outputs(self) -> tuple[OutputResult, ...]:
-        """The results the request asked for."""
+        """The results that the request asked for."""
         return tuple(self.results[name] for name in self.selected)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(_Results):
-    """Every component gave its text; nothing is stored yet."""
+    """Every component has ended; the answer is not stored yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished(_Results):
-    """The answer is stored. `turn` is how it began, `actions` what models did. `added` are messages that
-    the flow stored behind it, by their ids."""
+    """The answer is stored. `turn` is the turn's first event, `actions` what models did, and `added` the messages that
+    the flow stored besides, by their ids."""
 
     turn: TurnStarted
     actions: tuple[Action, ...] = ()
@@ -272,21 +276,21 @@ class TurnFinished(_Results):
 
 
 ComponentEvent = ComponentStarted | ComponentFinished | Token | ModelProgress | ActionEvent | PassagesFound
-"""What comes between the first event and the last."""
+"""The events between a turn's first and last."""
 RunEvent = ComponentEvent | RunFinished
 Event = TurnStarted | ComponentEvent | TurnFinished
 
 
 @dataclass(slots=True)
 class ActionLog:
-    """What the models of a run have done so far, by its numbers: the first of it, and of all texts together so much."""
+    """The actions of a run's models by number, bounded in their count and in their texts' characters."""
 
     found: dict[int, ActionEvent] = field(default_factory=dict)
     left: int = 48_000
-    """Characters that there is still room for."""
+    """Characters for which there is still room."""
 
     def add(self, event: ActionEvent) -> int | None:
-        """Its number; None where there are too many already."""
+        """Keeps the event and returns its number; None where there are too many actions already."""
         match event:
             case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
                 number = began.number
@@ -300,7 +304,7 @@ class ActionLog:
         return number
 
     def list_actions(self) -> tuple[Action, ...]:
-        """In the order in which they began, of a run that has its end: what has none was stopped with it."""
+        """The actions of a finished run in the order of their beginnings; unfinished ones were stopped with the run."""
         return tuple(_end_action(event) for event in self.found.values())
 
     def _cut(self, event: ActionEvent) -> ActionEvent:
@@ -322,7 +326,7 @@ class ActionLog:
         return event
 
     def _find_called(self, event: ToolReturned | ToolWaits) -> ToolCalled:
-        """As it was cut."""
+        """The call as it was kept."""
         began = self.found[event.called.number]
         if isinstance(began, ToolWaits | ToolReturned):
             return began.called
@@ -342,20 +346,21 @@ def _end_action(event: ActionEvent) -> Action:
 
 
 def bound_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of a call as it is told and kept: of very long ones the beginning of their JSON, under ""."""
+    """A call's arguments as they are shown and kept: of very long ones the beginning of their JSON, under the key
+    ""."""
     written = json.dumps(arguments, ensure_ascii=False, default=str)
     return arguments if len(written) <= ACTION_CHARS else {"": f"{written[: ACTION_CHARS - 1]}…"}
 
 
 def write_arguments(arguments: Mapping[str, Any]) -> str:
-    """As people read them: JSON, or the beginning of it."""
+    """Bounded arguments as people read them: JSON, or its beginning."""
     if arguments.keys() == {""}:
         return str(arguments[""])
     return json.dumps(arguments, ensure_ascii=False, default=str)
 
 
 def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tuple[str, ...]:
-    """What people are told below an answer: of files that were not shown, and of models that others stood in for."""
+    """Notes for people below an answer: files that no model was shown, and fallback models that answered."""
     stand_ins = [one.describe(sees_inside=sees_inside) for step in trace for one in step.stand_ins]
     unseen = [note for step in trace for note in step.unseen]
     return tuple(dict.fromkeys((*unseen, *stand_ins)))

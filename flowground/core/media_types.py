@@ -1,10 +1,7 @@
-"""What kind of file bytes are, told by the bytes themselves; and names of files as anybody may be shown them.
+"""Media types of files, found by their bytes; safe file names; and patterns of paths such as `knowledge/**/*.{md,pdf}`.
 
-What a file is called, or what its sender says of it, decides nothing but which kind of plain text it is.
-
-Patterns of paths, such as `knowledge/**/*.{md,pdf}`: what is wrong with one, and which paths it means.
-
-A path is matched part by part, so that no pattern takes longer than the path is long.
+A file's name or its sender's word only decides which kind of plain text it is. A path is matched part by part, so no
+pattern takes longer than the path is long.
 """
 
 import fnmatch
@@ -17,12 +14,12 @@ from pathlib import PurePosixPath
 from flowground.core.words import join_words
 
 HEAD = 65_536
-"""Bytes at the begin of a file, and at its end, by which its kind is told."""
+"""Bytes at the beginning of a file, and at its end, that are read to find its media type."""
 UNKNOWN = "application/octet-stream"
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""What a browser may show from here: none of them can hold a script."""
+"""Images that browsers may show from this server: none of these types can hold a script."""
 PathPattern = tuple["re.Pattern[str] | None", ...]
-"""One expression for each part of a path; None is `**`."""
+"""One regular expression for each part of a path; None stands for `**`."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -57,10 +54,11 @@ TYPES = frozenset(
         UNKNOWN,
     }
 )  # fmt: skip
-"""Every kind that is told apart."""
+"""All media types that are distinguished."""
 _NAME_CHARS = 150
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Control characters, marks that turn the direction of writing, halves of characters and the like."""
+"""Unicode categories of invisible characters: controls, marks that turn the direction of writing, surrogates and the
+like."""
 _TITLES = {"image": "images", "text": "text files", "audio": "sound", "video": "video"}
 _MOST_PATTERNS = 64
 _PATTERN_CHARS = 300
@@ -68,7 +66,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def find_media_type(head: bytes, tail: bytes, name: str) -> str:
-    """The kind of a file that begins with `head` and ends with `tail`, one of `TYPES`."""
+    """The media type, one of `TYPES`, of a file that begins with `head` and ends with `tail`."""
     if b"%PDF-" in head[:1024]:
         return "application/pdf"
     for begin, kind in _MAGIC:
@@ -108,12 +106,12 @@ def _is_text(head: bytes) -> bool:
 
 
 def is_accepted(media_type: str, accepts: Collection[str]) -> bool:
-    """Whether one of the patterns, like `image/*` or `application/pdf`, is for this kind."""
+    """Whether a pattern such as `image/*` or `application/pdf` covers this media type."""
     return any(pattern in ("*/*", media_type, f"{media_type.partition('/')[0]}/*") for pattern in accepts)
 
 
 def check_pattern(pattern: str) -> str:
-    """The pattern, where there is a file that it is for. Raises ValueError."""
+    """The pattern, if it covers any file. Raises ValueError."""
     majors = {kind.partition("/")[0] for kind in TYPES}
     if pattern == "*/*" or pattern in TYPES or (pattern.endswith("/*") and pattern[:-2] in majors):
         return pattern
@@ -122,15 +120,15 @@ def check_pattern(pattern: str) -> str:
 
 
 def list_endings(accepts: Collection[str]) -> list[str]:
-    """What a browser's dialog offers: the patterns, and endings of names for kinds that not every system knows. Empty
-    where all may be chosen."""
+    """What a browser's file dialog offers: the patterns, and name endings for types that not every system knows. Empty
+    where every file may be chosen."""
     if is_accepted(UNKNOWN, accepts) or is_accepted("text/plain", accepts):
         return []  # plain text has every ending
     return [*accepts, *(ending for ending, kind in _ENDINGS.items() if is_accepted(kind, accepts))]
 
 
 def name_accepted(accepts: Collection[str]) -> str:
-    """What a flow takes, in words: "images or PDF"."""
+    """The accepted files in words: "images or PDF"."""
     if "*/*" in accepts:
         return "files of every kind"
     return join_words(dict.fromkeys(map(_name_pattern, accepts)), "or")
@@ -146,7 +144,7 @@ def _name_pattern(pattern: str) -> str:
 
 
 def clean_name(name: str) -> str:
-    """The name without a path, and without what is not seen; at most 150 characters, its ending among them."""
+    """The file's name without path and invisible characters, at most 150 characters with its ending."""
     seen = "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in name[-4_000:])
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", seen))[-1]
     plain = " ".join(re.sub(r'[<>:"|?*]', "_", last).split()).strip(". ")
@@ -157,7 +155,7 @@ def clean_name(name: str) -> str:
 
 
 def explain_pattern(pattern: str) -> str | None:
-    """What is wrong with a pattern, as the end of a sentence about it; None where nothing is."""
+    """What is wrong with a path pattern, as the end of a sentence about it; None where it is right."""
     if not pattern or len(pattern) > _PATTERN_CHARS or not pattern.isprintable():
         return f"has 1 to {_PATTERN_CHARS} printable characters"
     if pattern.startswith(("/", "~")) or "\\" in pattern or re.match(r"[A-Za-z]:", pattern):
@@ -172,7 +170,7 @@ def explain_pattern(pattern: str) -> str | None:
 
 
 def match_path(path: str, pattern: str) -> bool:
-    """Whether a pattern means this path; a wrong one means none."""
+    """Whether the pattern covers this path; a wrong pattern covers none."""
     for one in _compile_pattern(pattern) if len(pattern) <= _PATTERN_CHARS else ():
         states = add_empty(one, {0})
         for part in path.split("/"):
@@ -184,12 +182,13 @@ def match_path(path: str, pattern: str) -> bool:
 
 @lru_cache(64)
 def _compile_pattern(pattern: str) -> tuple[PathPattern, ...]:
-    """Of one that is asked about thousands of paths; nothing of a wrong one."""
+    """The compiled alternatives of a pattern, cached because thousands of paths are matched against it; none for a
+    wrong one."""
     return () if explain_pattern(pattern) else tuple(map(compile_path, expand_braces(pattern)))
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """`*.{md,txt}` as `*.md` and `*.txt`; of a pattern that stands for too many, more than there may be."""
+    """`*.{md,txt}` as `*.md` and `*.txt`; for a pattern with too many alternatives, more than the limit."""
     done: list[str] = []
     waiting = [pattern]
     while waiting and len(done) <= _MOST_PATTERNS:
@@ -204,12 +203,12 @@ def expand_braces(pattern: str) -> list[str]:
 
 
 def compile_path(pattern: str) -> PathPattern:
-    """A pattern without braces."""
+    """The expressions of a pattern without braces."""
     return tuple(None if part == "**" else re.compile(fnmatch.translate(part)) for part in pattern.split("/"))
 
 
 def follow_part(pattern: PathPattern, states: set[int], name: str) -> set[int]:
-    """Where in the pattern one stands after one more part of a path."""
+    """The pattern's states after one more part of a path."""
     after = set()
     for at in states:
         if at < len(pattern):
@@ -222,7 +221,7 @@ def follow_part(pattern: PathPattern, states: set[int], name: str) -> set[int]:
 
 
 def add_empty(pattern: PathPattern, states: set[int]) -> set[int]:
-    """`**` may stand for no part at all."""
+    """The states, with those that a `**` standing for no part adds."""
     closed = set(states)
     for at in range(len(pattern)):
         if at in closed and pattern[at] is None:

@@ -1,4 +1,4 @@
-"""What is said: pure values. Ids, owners and times belong to the store."""
+"""Messages as models see them, and token counts: pure values. Ids, owners and times belong to the store."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,20 +6,21 @@ from typing import Any, Literal, NamedTuple
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 Decision = Literal["once", "chat", "refuse"]
-"""What a person says of a tool's call that waits: it is allowed, for all the chat, or refused."""
+"""A person's decision on a tool call that waits: allow it once, allow it for the rest of the chat, or refuse it."""
 MOST_TOKENS = 2**31 - 1
-"""More is no count: no column of a database holds it."""
+"""The largest token count: an INTEGER column of a database holds no more."""
 SENDERS: Mapping[MessageRole, tuple[str, str]] = {
     "user": ("User", "User"),
     "assistant": ("Machine", "AI"),
     "system": ("Machine", "System"),
 }
-"""Langflow's words for who speaks: sender, and the name that is shown."""
+"""Langflow's words for a message's sender, and the name that is shown."""
 Versions = tuple[tuple[str, ...], ...]
-"""Ids of a question's versions in the order in which they were said; those with the same text stand together."""
+"""Ids of a question's versions in the order in which they were written; ids of versions with the same text are
+grouped."""
 _THINK, _END_OF_THOUGHT = "<think>", "</think>"
 _BLANKS = 100
-"""Characters that may stand before the mark."""
+"""Blank characters that may stand before the opening mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A stored file, image or document, as a model is shown it.
+    """A stored file, image or document, for a model.
 
-    The part holds no bytes: `read` gives them to the provider while it writes the call, so that a conversation is small
-    and a refused call reads nothing. It raises a `RunError` where the file is gone.
+    The part holds no bytes: the provider calls `read` while it writes its request, so a conversation stays small and a
+    refused call reads nothing. `read` raises a `RunError` where the file is gone.
     """
 
     id: str
@@ -51,9 +52,10 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model wants a tool called. `misfit` tells it why its arguments could not be read; they are empty then.
+    """A model's request to call a tool. `misfit` tells the model why its arguments could not be read; they are empty
+    then.
 
-    `opaque` is what `provider` needs when it is given the call again, as `Reasoning` says.
+    `opaque` is what `provider` needs when it is sent the call again, as in `Reasoning`.
     """
 
     id: str
@@ -66,7 +68,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the tool gave for the call with this id."""
+    """A tool's result for the call with this id."""
 
     call_id: str
     name: str
@@ -76,9 +78,9 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a model thought before it answered; in a stream, a piece of it.
+    """A model's thinking before its answer; in a stream, a piece of it.
 
-    `opaque` is what `provider` needs beside the text when it is given the message again; for others it means nothing.
+    `opaque` is what `provider` needs beside the text when it is sent the message again; other providers ignore it.
     """
 
     text: str
@@ -91,9 +93,9 @@ MessagePart = TextPart | FilePart | ToolCall | ToolResult | Reasoning
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as a model sees it. `content` is its text, as nearly always, or its parts in order.
+    """One message as a model sees it. `content` is its text, in most cases, or its parts in order.
 
-    A message with the role `tool` holds `ToolResult`s, one with `ToolCall`s is the assistant's.
+    A message with the role `tool` holds `ToolResult`s; one with `ToolCall`s is the assistant's.
     """
 
     role: MessageRole
@@ -105,7 +107,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Its text without the other parts."""
+        """The message's text without its other parts."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
@@ -113,7 +115,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a model counted; `cached_tokens` are those of the input that its server had read before."""
+    """Tokens as a model counted them; `cached_tokens` are input tokens that its server had read before."""
 
     input_tokens: int
     output_tokens: int
@@ -132,22 +134,22 @@ class Usage:
 
 
 class StandIn(NamedTuple):
-    """A provider that was down, and who answered in its place: the `provider:model` of one of its fallbacks."""
+    """A provider that was down, and the `provider:model` of the fallback that answered instead."""
 
     down: str
     model: str
 
     def describe(self, *, sees_inside: bool) -> str:
-        """As people read it below the answer; who sees no inside is told no names."""
+        """The note for people below the answer; without names for people who see no inside."""
         if sees_inside:
             return f"{self.down} is down; {self.model} answered."
         return "The usual model is down; another one answered."
 
 
 class LeadingThought:
-    """Takes what a model thought out of a text that begins with `<think>…</think>`, as its pieces come.
+    """Splits the thinking from a streamed text that begins with `<think>…</think>`.
 
-    So models write whose server does not tell it apart. `is_over` once what comes is the answer alone.
+    Models write such texts where their server does not separate the thinking. `is_over`: only the answer can follow.
     """
 
     def __init__(self) -> None:
@@ -157,7 +159,7 @@ class LeadingThought:
         self._has_begun = False
 
     def feed(self, text: str, *, is_last: bool = False) -> tuple[str, str]:
-        """What the piece adds to the thought, and to the answer; half a mark at its end waits for the next one."""
+        """What the piece adds to the thinking, and to the answer; half a mark at its end is held for the next piece."""
         text, self._held = self._held + text, ""
         if self._stage == "before":
             begun = text.lstrip()
@@ -183,7 +185,7 @@ class LeadingThought:
 
 
 def split_thought(text: str) -> tuple[str, str]:
-    """What a model thought before it answered, between the marks at the beginning, and its answer."""
+    """The thinking between the marks at a text's beginning, and the answer."""
     if not text.lstrip().startswith(_THINK):
         return "", text
     thought, said = LeadingThought().feed(text, is_last=True)
@@ -191,12 +193,12 @@ def split_thought(text: str) -> tuple[str, str]:
 
 
 def _count_begun(text: str, mark: str) -> int:
-    """How many characters at the end of the text begin the mark."""
+    """How many characters at the text's end may begin the mark."""
     return next((count for count in range(len(mark) - 1, 0, -1) if text.endswith(mark[:count])), 0)
 
 
 def sum_usage(used: Iterable[Usage | None]) -> Usage | None:
-    """All of it together; None where nobody counted."""
+    """The sum of all counts; None where no model counted."""
     total = None
     for usage in used:
         if usage is not None:
@@ -205,7 +207,7 @@ def sum_usage(used: Iterable[Usage | None]) -> Usage | None:
 
 
 def join_surrogates(text: str) -> str:
-    """The text with the halves of surrogate pairs joined, as a model's server may cut them; one alone is U+FFFD."""
+    """The text with split surrogate pairs joined, as model servers may send them; a lone surrogate becomes U+FFFD."""
     if text.isascii():
         return text
     try:

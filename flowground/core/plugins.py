@@ -1,6 +1,7 @@
-"""Types that other packages add, by entry points of the groups `flowground.components` and `flowground.providers`.
+"""Tables of types that other packages extend by entry points, in the groups `flowground.components` and
+`flowground.providers`.
 
-Who installs such a package runs its code, with all that the server may do: nothing of it is kept apart.
+A package's code runs with all the rights of the server: nothing isolates it.
 """
 
 import logging
@@ -20,9 +21,8 @@ _SHOWN = 300
 class TypeTable(Mapping[str, type[T]], Generic[T]):
     """Types by name: `own` first, then those of other packages, which are looked for when the table is first read.
 
-    The entry point's name is the type's name. `check` raises ValueError for what can be no such type. A type that
-    cannot be used, or whose name another one has, is left out, with a sentence in the log that names its package; the
-    others stand.
+    An entry point's name is its type's name. `check` raises ValueError for an object that cannot be such a type. A type
+    that cannot be used, or whose name is taken, is left out, and the log names its package.
     """
 
     def __init__(self, group: str, own: Mapping[str, type[T]], check: Callable[[str, object], type[T]]) -> None:
@@ -54,7 +54,7 @@ class TypeTable(Mapping[str, type[T]], Generic[T]):
 
 
 def _find_entries(group: str) -> list[tuple[str, EntryPoint]]:
-    """The entry points of a group with their packages' names, by name; a package that is found twice counts once."""
+    """The entry points of a group with their packages' names, sorted by package; a package found twice counts once."""
     # `importlib.metadata.entry_points` parses the file of every package: 40 ms for 120 packages, this takes 1 ms.
     named: dict[str, Distribution] = {}
     for package in distributions():

@@ -1,9 +1,5 @@
-"""Child processes of ours: programs that read lines of JSON on stdin, and answer by lines of JSON on stdout.
-
-A lock on an open file that the system gives back when the process dies, however it dies.
-
-Few things that many people use: who waits for one has their turn as a person, however much they want.
-"""
+"""Child processes that speak lines of JSON, file locks that end with their process, and a pool that people share
+fairly."""
 
 import asyncio
 import json
@@ -16,11 +12,14 @@ from typing import Any, Generic, Self, TypeVar
 
 Thing = TypeVar("Thing")
 _LARGE = 100_000
-"""Bytes of an answer that is decoded in a thread."""
+"""Bytes of a line from which it is decoded in a thread."""
 
 
 class ChildProcess:
-    """One that runs. Lives on one event loop; who starts it kills it, whatever happens meanwhile."""
+    """A running program that reads lines of JSON on stdin and answers in lines of JSON on stdout.
+
+    It belongs to one event loop; whoever starts it must kill it.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -30,7 +29,8 @@ class ChildProcess:
     async def start(
         cls, *command: str, environment: Mapping[str, str] | None = None, longest_line: int = 1 << 16
     ) -> Self:
-        """`environment` is all that the program gets, None for what this process has; a longer line is no answer."""
+        """Starts the program. `environment` is its whole environment, None for a copy of ours; a longer line than
+        `longest_line` is an error."""
         pipe = asyncio.subprocess.PIPE
         return cls(
             await asyncio.create_subprocess_exec(
@@ -48,14 +48,15 @@ class ChildProcess:
         return self._process.returncode is None
 
     async def send(self, message: Mapping[str, Any], data: bytes = b"") -> None:
-        """One line, and the bytes that follow it. Where the process is gone, `receive` says so."""
+        """Sends one line, and the bytes that follow it. Where the process has ended, `receive` raises."""
         assert self._process.stdin  # noqa: S101 - a pipe
         with suppress(ConnectionError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n" + data)
             await self._process.stdin.drain()
 
     async def receive(self) -> Any:
-        """The next line of the process. Raises EOFError where it ended, and ValueError where that is no answer."""
+        """The next line of the process. Raises EOFError where the process has ended, ValueError where the line is not
+        JSON or too long."""
         assert self._process.stdout  # noqa: S101 - a pipe
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -68,19 +69,19 @@ class ChildProcess:
         return await self._process.stdout.readexactly(size)
 
     async def wait(self) -> int:
-        """Its exit code, when it has ended by itself."""
+        """Waits for the process to end by itself; returns its exit code."""
         return await self._process.wait()
 
     async def kill(self) -> int:
-        """Ends it, and returns its exit code."""
+        """Kills the process and returns its exit code."""
         return await end_child(self._process)
 
 
 async def end_child(process: asyncio.subprocess.Process) -> int:
-    """Kills it, and returns its exit code when it is gone, as it may have been before.
+    """Kills the process, unless it has ended, and returns its exit code.
 
-    Where it is cancelled meanwhile, however often, it goes on to the end, which is near: else the system would keep
-    what is left of the process.
+    A cancellation meanwhile is raised only after the end, which is near: otherwise the system would keep the dead
+    process's entry.
     """
     if process.returncode is None:
         with suppress(OSError):
@@ -100,7 +101,7 @@ async def end_child(process: asyncio.subprocess.Process) -> int:
 
 
 def make_environment() -> dict[str, str]:
-    """Nothing of ours, so no secret; Windows starts no program without the names below."""
+    """An environment without our variables, so without secrets; Windows starts no program without these names."""
     kept = ("SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}
 
@@ -120,7 +121,8 @@ else:
 
 
 class FairPool(Generic[Thing]):
-    """`free` are the things that nobody uses. On one loop."""
+    """Things that people take turns with: `free` are those in use by nobody. Waiting people are served in turn, however
+    many requests each has. Belongs to one event loop."""
 
     def __init__(self, free: list[Thing]) -> None:
         self._free = free
@@ -128,6 +130,7 @@ class FairPool(Generic[Thing]):
 
     @asynccontextmanager
     async def acquire(self, whose: str) -> AsyncIterator[Thing]:
+        """Lends a thing to the person `whose`, waiting until one is free."""
         one = self._free.pop() if self._free else await self._wait(whose)
         try:
             yield one

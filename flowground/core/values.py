@@ -1,13 +1,13 @@
-"""What flows between components: values of four kinds, and how one becomes another.
+"""Values that flow between components, of four kinds, and their conversions.
 
 | kind | what | in Python |
 | --- | --- | --- |
 | `text` | a string | `str` |
-| `data` | any JSON | what JSON gives |
+| `data` | any JSON | what `json.loads` returns |
 | `records` | a list of JSON objects; by convention with `text`, `source`, `score`, `page` | a sequence of mappings |
 | `files` | references to stored files, never paths | a sequence of `FileReference` |
 
-Values are pure: nobody changes one that was given.
+Nobody changes a value after it was made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ from flowground.core.words import show
 ValueKind = Literal["text", "data", "records", "files"]
 KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
 Value = Any
-"""A value of some kind; which one, its port says."""
+"""A value of some kind; a component's port says which."""
 Record = Mapping[str, Any]
 LONGEST = 3_000_000
-"""Bytes of one value, characters of a text: a small request could ask for all memory."""
+"""Most bytes of one value, most characters of a text: otherwise a small request could ask for all memory."""
 LONGEST_ANSWER = 500_000
-"""Characters of an answer of a model or an output; no model says more at once, and each is kept in memory."""
+"""Most characters of an answer of a model or an output: models write less, and each answer is kept in memory."""
 MOST_RECORDS = 20_000
-"""Records of one value: they are looked at one by one, and nothing else runs meanwhile."""
+"""Most records of one value: they are handled one by one, and nothing else runs meanwhile."""
 MOST_LEVELS = 200
-"""Lists and objects in each other, in what somebody sends or a model says: what is read is written again, by encoders
-that go no deeper than some 250 or 900."""
+"""Most levels of nested lists and objects in what people send or models write: it is encoded again later, by encoders
+that reach some 250 or 900 levels."""
 _MISMATCHES: Mapping[tuple[ValueKind, ValueKind], str] = {
     ("text", "data"): "text becomes data only by a component that says so",
     ("text", "records"): "text becomes records only by a component that says so",
@@ -44,7 +44,7 @@ _MISMATCHES: Mapping[tuple[ValueKind, ValueKind], str] = {
     ("files", "data"): "a File component reads files",
     ("files", "records"): "a File component reads files",
 }
-"""What cannot be made of what, and what to do instead."""
+"""Kinds that cannot become one another, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ class FileReference:
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """One message of a conversation, as a later run is told it.
+    """One message of a conversation, as a later run reads it.
 
-    `files` were sent with it and are there still; `gone` are the names of those that were deleted since. `sender_name`
-    is "" where its role says who spoke. `at` is in seconds since 1970.
+    `files` were sent with it and still exist; `gone` are the names of deleted ones. `sender_name` is "" where the role
+    says who wrote it. `at` is in seconds since 1970.
     """
 
     role: Literal["user", "assistant"]
@@ -85,20 +85,20 @@ class AddedMessage:
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file of a message that is about to be stored. `kept` is the row that it is of: it moves into the message where
-    both have the same id, and is copied else."""
+    """A file of a message that is about to be stored. `kept` is the id of the stored row: the row moves into the
+    message where both have the same id, and is copied otherwise."""
 
     reference: FileReference
     kept: str
 
 
 def explain_mismatch(given: ValueKind, wanted: ValueKind) -> str | None:
-    """Why a value of one kind cannot stand where another is wanted; None where it can."""
+    """Why a value of one kind cannot stand where the other is wanted; None where it can."""
     return _MISMATCHES.get((given, wanted))
 
 
 def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
-    """The value as another kind. Raises RunError where this value has no such form."""
+    """The value as another kind. Raises RunError where the value cannot be converted."""
     if given == wanted or (given, wanted) == ("records", "data"):
         return value
     if wanted == "text":
@@ -109,7 +109,7 @@ def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
 
 
 def write_text(value: Value, kind: ValueKind) -> str:
-    """Any value as text, as it stands inside a longer one."""
+    """Any value as text, as it appears inside a longer text."""
     if kind == "text":
         return str(value)
     match kind:
@@ -122,7 +122,7 @@ def write_text(value: Value, kind: ValueKind) -> str:
 
 
 def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
-    """Raises RunError where a value has more bytes or records, or a text more characters, than a value may have."""
+    """Raises RunError where a value has too many bytes or records, or a text too many characters."""
     if kind == "text":
         if len(value) > most:
             raise RunError(f"The component makes a text of over {most:,} characters.")
@@ -134,12 +134,12 @@ def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
 
 
 def measure(value: Value) -> int:
-    """The bytes of a value of data or records, as compact JSON."""
+    """The bytes of data or records as compact JSON."""
     return len(_encode(value))
 
 
 def has_too_many_levels(value: Any) -> bool:
-    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
+    """Whether lists and objects are nested in more than `MOST_LEVELS` levels. Visits each value once."""
     level = [value]
     for _ in range(MOST_LEVELS + 1):
         opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
@@ -150,7 +150,7 @@ def has_too_many_levels(value: Any) -> bool:
 
 
 def check_length(characters: int) -> None:
-    """Raises RunError when a text made of others would be over `LONGEST`."""
+    """Raises RunError when a text made of others would have more than `LONGEST` characters."""
     if characters > LONGEST:
         raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
 
@@ -167,7 +167,7 @@ def _write_record(record: Record) -> str:
 
 
 def _encode(value: Value) -> bytes:
-    """Compact JSON. Raises RunError for what JSON cannot say."""
+    """Compact JSON. Raises RunError for a value that JSON cannot hold."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError as error:
@@ -202,7 +202,7 @@ def is_blank(value: Any) -> bool:
 
 
 def find_zone(name: str) -> ZoneInfo | None:
-    """The time zone of that name; None where there is none."""
+    """The time zone of that name; None for an unknown name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

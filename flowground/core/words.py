@@ -1,4 +1,4 @@
-"""How names, values and kinds of values are said to people: in mistakes of files, in refused tweaks, in the docs."""
+"""Names, values and kinds of values in words for people: in mistakes of files, refused tweaks and the docs."""
 
 import difflib
 import itertools
@@ -22,25 +22,28 @@ _MARKDOWN = tuple(
         (r"(?<!\w)(_{1,2})(?=\S)([^_\n]+)(?<=\S)\1(?!\w)", r"\2"),
     )
 )
-"""What is Markdown's own in a text, and what of it is kept."""
+"""Expressions for Markdown's own characters, and what is kept of each match."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _SHOWN = 60
+"""Most characters of a shown value."""
 _NAMED = 20
+"""Most names in a list."""
 _COMPARED = 50
-"""Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
+"""Most choices that are compared with a word: one comparison takes some 20 µs, and a request may hold twenty wrong
+words."""
 _FORMATS = {"path": "a path", "password": "a secret", "color-hex": 'a colour in quotes, like "#4f46e5"'}
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
 
 
 def round_seconds(value: float) -> str:
-    """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
+    """An estimate in words: 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
     return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
 
 
 def find_nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like `word`, ignoring case, or None when nothing is close.
+    """The choice most like `word`, ignoring case; None when no choice is close.
 
-    Of more than 50 choices those that begin like it and are about as long are looked at, and 50 of them at most.
+    Of more than 50 choices only those with the same first letter and about the same length are compared, 50 at most.
     """
     by_lower = {choice.lower(): choice for choice in choices}
     if len(by_lower) > _COMPARED:
@@ -52,7 +55,7 @@ def find_nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def suggest(word: str, choices: Iterable[str], *, otherwise: str = "") -> str:
-    """What ends a sentence that refuses `word`: the choice most like it, if one is close."""
+    """The end of a sentence that refuses `word`: the nearest choice if there is one, else `otherwise`."""
     nearest = find_nearest(word, choices)
     return f" (did you mean {nearest}?)" if nearest else otherwise
 
@@ -68,7 +71,8 @@ def show(value: Any) -> str:
 
 
 def _cut_value(value: Any, left: list[int]) -> Any:
-    """As much of a value as can be shown; `left` holds the characters that there is room for, each value takes one."""
+    """The beginning of a value, as much as can be shown; `left` counts the characters that still fit, one for each
+    value."""
     left[0] -= 1
     if isinstance(value, str):
         return value[: _SHOWN + 1]
@@ -81,21 +85,21 @@ def _cut_value(value: Any, left: list[int]) -> Any:
 
 
 def cut(text: str, most: int = _SHOWN) -> str:
-    """A text that can be shown and sent: at most so many characters, and none that is no character.
+    """The text with at most `most` characters, and without characters that cannot be encoded.
 
-    Where it is cut, the "…" follows a word or a part of one, no blank.
+    A cut text ends with "…", and never with a blank before it.
     """
     short = text if len(text) <= most else text[: most - 1].rstrip() + "…"
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def end_sentence(text: str) -> str:
-    """What somebody else said, with a full stop where it has no end."""
+    """Somebody else's text, with a full stop where it has no ending."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def fold(text: str) -> str:
-    """The text as it is compared: small letters, without accents; "Größe" and "GROSSE" are alike."""
+    """The text for comparisons: lower case, without accents; "Größe" and "GROSSE" become equal."""
     if text.isascii():
         return text.lower()
     parts = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
@@ -103,13 +107,13 @@ def fold(text: str) -> str:
 
 
 def has_words(text: str, wanted: Iterable[str]) -> bool:
-    """Whether each of these words, which are folded, stands somewhere in the text."""
+    """Whether each of these folded words stands somewhere in the text."""
     folded = fold(text)
     return all(word in folded for word in wanted)
 
 
 def strip_markdown(text: str) -> str:
-    """The words of a short text in Markdown: without emphasis, headings, bullets, fences and addresses of links."""
+    """A short Markdown text without emphasis, headings, bullets, fences and link addresses."""
     if not _MARKS.search(text):
         return text
     for pattern, kept in _MARKDOWN:
@@ -118,24 +122,24 @@ def strip_markdown(text: str) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """ "1 run", "1,204 runs"; `many` where that is more than an s."""
+    """A number with its noun: "1 run", "1,204 runs"; `many` is the plural where an s is not enough."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def read_name(text: str, *, most: int) -> str | None:
-    """A name that a person gave, its blanks single. None where it is empty, longer than `most`, or not printable."""
+    """A person's input as a name, its blanks single; None where it is empty, longer than `most`, or not printable."""
     name = " ".join(text.split())
     return name if 0 < len(name) <= most and name.isprintable() else None
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Names with commas between them; of many the first twenty."""
+    """Names with commas between them, the first twenty of many."""
     known = list(itertools.islice(names, _NAMED + 1))
     return ", ".join(known) if len(known) <= _NAMED else ", ".join(known[:_NAMED]) + ", …"
 
 
 def join_words(words: Iterable[str], last: str) -> str:
-    """`a, b and c`, with `last` for the "and"."""
+    """`a, b and c`, with `last` in place of "and"."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end
 
@@ -174,7 +178,7 @@ def _write_number(value: float) -> str:
 
 
 def write_size(size: int) -> str:
-    """Bytes in the unit a person would take, powers of 1000."""
+    """A size in bytes with a fitting unit, in powers of 1000."""
     if size >= 1_000_000_000:
         return f"{size / 1e9:.1f} GB"
     return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"

@@ -1,16 +1,9 @@
-"""A YAML text -> its tree.
+"""YAML files as trees that know each value's line and column, and the mistakes found in them.
 
 The language is YAML's core: texts, numbers, true/false, null, lists, mappings. `yes`, `no`, `2024-01-01` and `12:30`
-are texts, as in YAML 1.2 and in editors; a `Dialect` says what a kind of file may have besides. Aliases are allowed
-within the limit on what they amount to. Built from the parser's events, so no text can make the tree deep or large.
-
-A YAML file as a tree that knows where everything stands, and the mistakes that are found in it.
-
-Bases of the models that say what a YAML file may hold.
-
-Colours that stand in YAML files, and their lighter shades for dark pages.
-
-What is wrong with a text that is no YAML, said so that its author can mend it.
+are texts, as in YAML 1.2 and in editors; a `Dialect` says what a kind of file may have besides. The tree is built from
+the parser's events, and aliases count as what they stand for, so no text can make it deep or large. At the end stand
+bases of the models for such files.
 """
 
 import math
@@ -26,18 +19,18 @@ from flowground.core.errors import FlowError, Problem
 from flowground.core.words import find_nearest, show
 
 MAX_PROBLEMS = 50
-"""More mistakes of one file are not told: the first ones are enough to begin with."""
+"""Most mistakes of one file that are reported: the first ones are enough to begin with."""
 KeyPath = tuple[str | int, ...]
-"""Names and list positions that lead from the whole file to a value."""
+"""Names and list positions that lead from the file's root to a value."""
 MAX_DEPTH = 20
-"""Levels of lists and mappings inside each other; a flow needs five."""
+"""Most levels of nested lists and mappings; a flow needs five."""
 TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
 WORDS = {"": None, "~": None} | {
     form: value
     for word, value in (("null", None), ("true", True), ("false", False))
     for form in (word, word.capitalize(), word.upper())
 }
-"""Plain words that are no texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
+"""Plain words that are not texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
 Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", json_schema_extra={"format": "color-hex"})]
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
@@ -48,7 +41,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
 _YAML = "tag:yaml.org,2002:"
-"""What YAML's own tags begin with."""
+"""The prefix of YAML's own tags."""
 _HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 _SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
@@ -61,7 +54,8 @@ class Position(NamedTuple):
 
 
 class SourceLocation(NamedTuple):
-    """Where a value stands: its name, itself, and its first character where its text can be followed in the file."""
+    """Where a value stands: its name, the value itself, and its first character, where its text can be followed in the
+    file."""
 
     key: Position
     value: Position
@@ -69,7 +63,7 @@ class SourceLocation(NamedTuple):
     is_block: bool = False
 
     def find_position(self, text: str, offset: int) -> Position:
-        """Where the character `offset` of the value's `text` stands, as exactly as can be told."""
+        """The position of the character `offset` of the value's `text`, as exactly as it can be known."""
         if self.text is None:
             return self.value
         start = text.rfind("\n", 0, offset) + 1 if self.is_block else 0
@@ -78,7 +72,8 @@ class SourceLocation(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """A value with its position; a mapping's `keys` say where each name stands. `size` counts it and what is inside."""
+    """A value with its position; a mapping's `keys` are the positions of its names. `size` counts the node and all
+    nodes inside it."""
 
     value: Any
     position: Position
@@ -88,11 +83,11 @@ class Node:
     size: int = 1
 
     def place(self, key: Position | None = None) -> SourceLocation:
-        """Where it stands, `key` being the place of its name."""
+        """The node's location; `key` is the position of its name."""
         return SourceLocation(key or self.position, self.position, self.text, self.is_block)
 
     def list_texts(self) -> "Iterator[Node]":
-        """Every text inside, in the file's order."""
+        """Every text inside the node, in the file's order."""
         inside = self.value.values() if isinstance(self.value, dict) else self.value
         if isinstance(self.value, dict | list):
             for node in inside:
@@ -110,7 +105,8 @@ class Node:
 
 
 class Problems:
-    """The mistakes of one file, gathered so that all are told at once, and beside them warnings, which stop nothing."""
+    """The mistakes of one file, collected so that all are reported at once, and warnings, which do not stop
+    anything."""
 
     def __init__(self, file: str, found: Iterable[Problem] = ()) -> None:
         """`found` are mistakes that are known already."""
@@ -128,10 +124,10 @@ class Problems:
         otherwise: str = "",
         suggestion: str | None = None,
     ) -> None:
-        """Notes a mistake; `value` is what stands there, `suggestion` what should.
+        """Adds a mistake; `value` is what the file has there, `suggestion` what it should have.
 
-        Where there is no suggestion it is the one of `choices` that is nearest to `value`; where that is none,
-        `otherwise` is said too. Raises FlowError when there are too many to go on.
+        Without a suggestion, the one of `choices` nearest to `value` is suggested; where no choice is near, the message
+        ends with `otherwise`. Raises FlowError when there are too many mistakes to go on.
         """
         word = suggestion or (find_nearest(value, choices) if isinstance(value, str) else None)
         self._found.append(self._make(at, message if word else message + otherwise, value, word))
@@ -139,7 +135,8 @@ class Problems:
             self.refuse()
 
     def warn(self, at: Position, message: str, *, value: Any = None, choices: Iterable[str] = ()) -> None:
-        """Notes what works, and should be changed all the same; after the first fifty nothing more."""
+        """Adds a warning about something that works and should be changed; after the first fifty, warnings are
+        dropped."""
         if len(self._warnings) < MAX_PROBLEMS:
             word = find_nearest(value, choices) if isinstance(value, str) else None
             self._warnings.append(replace(self._make(at, message, value, word), is_warning=True))
@@ -151,7 +148,7 @@ class Problems:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """In the file's order."""
+        """The warnings in the file's order."""
         return tuple(sorted(self._warnings, key=_find_place))
 
     def refuse(self) -> NoReturn:
@@ -159,7 +156,7 @@ class Problems:
         raise FlowError(sorted(self._found, key=_find_place))
 
     def __bool__(self) -> bool:
-        """Whether there is a mistake; a warning is none."""
+        """Whether there is a mistake; warnings do not count."""
         return bool(self._found)
 
     def _make(self, at: Position, message: str, value: Any, suggestion: str | None) -> Problem:
@@ -173,13 +170,13 @@ def _find_place(problem: Problem) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Document:
-    """One file; `root` is None where it says nothing."""
+    """One file; `root` is None where the file is empty."""
 
     root: Node | None
     problems: Problems
 
     def place(self, path: KeyPath) -> SourceLocation:
-        """Where the value at `path` stands; of a path that is not there, the nearest part that is."""
+        """The location of the value at `path`; for a missing path, of its nearest existing part."""
         node, key = self.root, None
         for part in path:
             inner = _find_inside(node, part)
@@ -189,7 +186,7 @@ class Document:
         return node.place(key) if node else SourceLocation(Position(1, 1), Position(1, 1))
 
     def find_existing(self, path: KeyPath) -> KeyPath:
-        """The part of `path` that is in the file."""
+        """The part of `path` that exists in the file."""
         node = self.root
         for count, part in enumerate(path):
             node = _find_inside(node, part)
@@ -207,7 +204,7 @@ def _find_inside(node: Node | None, part: str | int) -> Node | None:
 
 
 def read_core(event: yaml.ScalarEvent) -> Any:
-    """A scalar as YAML 1.2's core schema reads it."""
+    """A scalar by the core schema of YAML 1.2."""
     text = event.value
     if event.style or event.tag is not None:  # quoted, or a block
         return text
@@ -220,11 +217,11 @@ def read_core(event: yaml.ScalarEvent) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one kind of file may say. `name` is what people call such a file.
+    """What one kind of file may hold. `name` is people's name for such a file.
 
-    `most_values` bounds keys and values, each alias counted as what it stands for. Where it `is_extended`, YAML's own
-    tags, those of scalars read by `read_scalar`, merge keys, and aliases as keys may stand there. `duplicate_message` is said
-    of a key that comes again: `key`, `path`, `line`.
+    `most_values` bounds keys and values, each alias counted as what it stands for. `is_extended` allows YAML's own tags
+    (scalars with tags are read by `read_scalar`), merge keys, and aliases as keys. `duplicate_message` is the message
+    for a repeated key, with the fields `key`, `path` and `line`.
     """
 
     name: str
@@ -235,13 +232,14 @@ class Dialect:
 
 
 def parse_events(text: str) -> Iterator[yaml.Event]:
-    """What YAML's parser finds, one after the other. Raises yaml.YAMLError."""
+    """The events of YAML's parser. Raises yaml.YAMLError."""
     events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
     return events
 
 
 def read_document(text: str, file: str, dialect: Dialect) -> Document:
-    """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it cannot be read."""
+    """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it is not
+    readable."""
     document = Document(None, Problems(file))
     if found := find_unprintable(text):
         document.problems.add(*found)
@@ -304,7 +302,7 @@ class _Reader:
         return node
 
     def _may_tag(self, event: _ValueStart) -> bool:
-        """Any tag of a scalar, and the one that a list or a mapping has anyhow."""
+        """Whether the dialect allows the tag: any on a scalar, and the default one on a list or mapping."""
         own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
         return self._dialect.is_extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
 
@@ -364,7 +362,7 @@ class _Reader:
         return node
 
     def _read_key(self, event: yaml.Event, path: KeyPath) -> str | None:
-        """A name; None for a merge key, and for what is no name and a mistake."""
+        """A name; None for a merge key, and for a key that is a mistake."""
         if self._dialect.is_extended and isinstance(event, yaml.AliasEvent):
             named = self._find_alias(event).value
             if isinstance(named, str):
@@ -385,7 +383,7 @@ class _Reader:
         return None
 
     def _merge(self, node: Node, other: Node) -> None:
-        """Adds what a merge key brings, one mapping or a list of them; what is there stays."""
+        """Adds the values of a merge key, one mapping or a list of them; existing values stay."""
         for part in other.value if isinstance(other.value, list) else [other]:
             if not isinstance(part.value, dict):
                 self._problems.add(part.position, "Behind `<<` stands a mapping, or a list of them.")
@@ -407,7 +405,7 @@ def _find_position(event: yaml.Event) -> Position:
 
 
 def find_unprintable(text: str) -> tuple[Position, str] | None:
-    """Place and sentence of the first character that YAML does not allow."""
+    """Position and message of the first character that YAML does not allow."""
     found = _UNPRINTABLE.search(text)
     if found is None:
         return None
@@ -417,7 +415,7 @@ def find_unprintable(text: str) -> tuple[Position, str] | None:
 
 
 def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, str | None]:
-    """Place, sentence and, where it can be told, the right words of a syntax error."""
+    """Position, message and, where it is known, the right words for a syntax error."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     lines = text.splitlines()
@@ -445,12 +443,12 @@ def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, st
 
 
 class Section(BaseModel):
-    """A mapping of known names. A name with nothing behind it (`chat:` above comments only) means the default."""
+    """A mapping of known names. A name without a value (`chat:` above comments only) means the default."""
 
     # `defer_build`: built once it is first read, not at each start.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
     forgives_empty: ClassVar[bool] = False
-    """Whether an unknown name with nothing behind it is no mistake."""
+    """Whether an unknown name without a value is accepted."""
 
     @model_validator(mode="before")
     @classmethod
@@ -478,7 +476,7 @@ class ConfigSection(Section):
 
 
 def check_http_address(example: str) -> AfterValidator:
-    """For `Annotated[str, …]`: an address of http or https without a query; it loses its slash at the end."""
+    """A validator for `Annotated[str, …]`: an http or https address without a query; a slash at its end is removed."""
 
     def check(value: str) -> str:
         if not _HTTP.match(value):
@@ -489,7 +487,7 @@ def check_http_address(example: str) -> AfterValidator:
 
 
 def check_pattern(pattern: str, says: str) -> AfterValidator:
-    """For `Annotated[str, …]`: a text that matches, else `says` is what is wrong with it."""
+    """A validator for `Annotated[str, …]`: a text that matches; `says` is the message for one that does not."""
 
     def check(value: str) -> str:
         if not re.search(pattern, value):
@@ -500,15 +498,15 @@ def check_pattern(pattern: str, says: str) -> AfterValidator:
 
 
 def make_lighter(color: str) -> str:
-    """Half way to white: for links on a dark page, where the colour of a button is too dark to be read."""
+    """The colour half way to white, for links on a dark page, where a button's colour is too dark to read."""
     return "#" + "".join(f"{(part + 255) // 2:02x}" for part in _read_parts(color))
 
 
 def write_link_color(color: str) -> str:
-    """For CSS: on a light page the colour itself, on a dark one its lighter shade."""
+    """A CSS value: the colour itself on a light page, its lighter shade on a dark one."""
     return f"light-dark({color}, {make_lighter(color)})"
 
 
 def _read_parts(color: str) -> list[int]:
-    """Red, green and blue, 0 to 255."""
+    """Red, green and blue, each from 0 to 255."""
     return [int(color[at : at + 2], 16) for at in (1, 3, 5)]

@@ -1,13 +1,10 @@
-"""config.yaml -> Settings: a value that is handed over. Importing this module reads nothing.
+"""The settings of config.yaml as one value, which is handed over. Importing this module reads nothing.
 
 Relative paths count from the config file's folder. `${env:NAME}` is replaced in the places that hold secrets
 (`providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`, `databases.*.url`, `environment`
-and `headers` of `mcp_servers`) and is an error everywhere else. An unknown setting is an error that names the nearest
-right one. docs/settings.md is generated from the fields below.
-
-A config file as plain data that knows where everything stands: mistakes are named by file, line and place.
-
-Settings of earlier releases: a config.yaml that has them starts all the same, with a warning for each.
+and `headers` of `mcp_servers`) and is an error everywhere else. Mistakes name file, line and setting, and the nearest
+right name for an unknown one. A setting of an earlier release is a warning. docs/settings.md is generated from the
+fields below.
 """
 
 import logging
@@ -62,7 +59,7 @@ GONE: dict[str, str] = {
     "limits.address": "`sharing.public.address_runs_per_minute` bounds visitors of one address, who have 50 runs at "
     "once at most.",
 }
-"""By its dotted name, in which `*` is any name: what holds in its place."""
+"""Settings of earlier releases by dotted name, in which `*` is any name: what holds now instead."""
 LocalMode = Literal["open", "link", "off"]
 MayWrite = Literal["admins", "authors", "nobody"]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -90,7 +87,7 @@ class SharingSettings(ConfigSection):
 
 
 class RetentionSettings(ConfigSection):
-    """How long what is stored is kept; 0 is for good."""
+    """How long stored data is kept; 0 means forever."""
 
     conversations_days: int = Field(
         0, ge=0, le=36_500, description="Days after its last message when anybody's conversation is deleted. 0: never."
@@ -115,7 +112,7 @@ class ApiSettings(ConfigSection):
 
 
 class Credentials(ConfigSection):
-    """streamlit-authenticator's own format. What stands in an entry is `sign_in`'s business."""
+    """The format of streamlit-authenticator. `access.roster` reads the entries."""
 
     usernames: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -201,7 +198,7 @@ class Settings(ConfigSection):
 
     @classmethod
     def load(cls, path: Path) -> "Settings":
-        """Settings from a config file; a missing file gives the defaults, counted from its folder.
+        """Settings from a config file; a missing file means the defaults, relative to its folder.
 
         Raises ConfigError with one line a mistake: file, line, setting and nearest right word.
         """
@@ -231,7 +228,8 @@ class Settings(ConfigSection):
 
 
 def find_config(app_folder: Path) -> Path:
-    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a wrong name."""
+    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError where the named file is
+    missing."""
     named = os.environ.get("FLOWGROUND_CONFIG")
     if named and not Path(named).exists():
         raise ConfigError(f"FLOWGROUND_CONFIG names {named!r}, which does not exist")
@@ -246,7 +244,7 @@ class _Scalars(SafeConstructor, yaml.resolver.Resolver):
         yaml.resolver.Resolver.__init__(self)
 
     def read(self, event: yaml.ScalarEvent) -> Any:
-        """The value of one scalar, by its tag where it has one."""
+        """The value of one scalar, by its tag if it has one."""
         tag = event.tag
         mark: Any = event.start_mark  # libyaml's is as good as PyYAML's own, which alone its types know
         if tag in (None, "!"):
@@ -262,14 +260,14 @@ class _Scalars(SafeConstructor, yaml.resolver.Resolver):
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """`data` as the YAML says it."""
+    """A config file as plain data, with the document that knows its lines. `data` is what the YAML holds."""
 
     name: str
     data: dict[str, Any]
     document: Document
 
     def write_mistake(self, place: KeyPath, message: str) -> str:
-        """`config.yaml:12: limits.body_bytes: message`; the line of the nearest part of the place that is written."""
+        """`config.yaml:12: limits.body_bytes: message`; the line is that of the place's nearest part in the file."""
         written = self.document.find_existing(place)
         at = f"{self.name}:{self.document.place(written).key.line}" if written else self.name
         where = ".".join(str(part) for part in place)
@@ -299,7 +297,7 @@ def read_config(path: Path) -> ConfigFile:
 
 
 def _leave_out_gone(file: ConfigFile) -> None:
-    """Takes settings of earlier releases out of the file's data, with a warning for each."""
+    """Removes settings of earlier releases from the file's data, with a warning for each."""
     for name, instead in GONE.items():
         for place in _find_places(file.data, tuple(name.split("."))):
             holder: Any = file.data
@@ -310,7 +308,7 @@ def _leave_out_gone(file: ConfigFile) -> None:
 
 
 def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list[KeyPath]:
-    """Where a dotted name stands in `data`; `*` is any name."""
+    """All places in `data` that a dotted name means; `*` is any name."""
     if not names:
         return [place]
     keys = [key for key in data if names[0] in ("*", key)] if isinstance(data, dict) else []
@@ -359,13 +357,13 @@ def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
 
 
 def fill_variables(text: str) -> tuple[str | None, tuple[str, ...]]:
-    """The text with `${env:NAME}` replaced, and the names that are not set; with such a name the text is None."""
+    """The text with `${env:NAME}` replaced, and the names of unset variables; the text is None where one is unset."""
     missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
     return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
 
 
 def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
-    """Where `${env:NAME}` still stands: places at which nothing replaces it."""
+    """The places at which `${env:NAME}` still stands, since nothing replaces it there."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from find_variables(item, (*place, key))
@@ -377,7 +375,7 @@ def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
-    """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
+    """Pydantic's errors in plain words, without the values; unknown settings with the nearest right name."""
     for problem in error.errors(include_url=False):
         place: KeyPath = problem["loc"]
         kind = KINDS.get(str(place[2])) if place[:1] == ("providers",) and len(place) > 2 else None
@@ -419,7 +417,7 @@ def _describe_mistake(problem: ErrorDetails, model: type[BaseModel], place: KeyP
 
 
 def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
-    """What the setting takes, as docs/settings.md has it; None for texts, of which that would say too little."""
+    """What the setting accepts, as in docs/settings.md; None for texts, for which that would say too little."""
     whole = model.model_json_schema()
     schema: Any = whole
     for part in place:
@@ -435,7 +433,7 @@ def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
 
 
 def _find_kinds(setting: str) -> list[str]:
-    """The kinds of provider that have such a setting."""
+    """The kinds of provider that have this setting."""
     return [name for name, kind in KINDS.items() if setting in kind.model_fields]
 
 
@@ -449,7 +447,7 @@ def _list_names(model: type[BaseModel], place: KeyPath) -> list[str]:
 
 
 def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """What no single setting can know: whether the default model's provider exists."""
+    """Whether the default model's provider exists: a check across several settings."""
     known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]
     if provider not in known:
@@ -459,7 +457,7 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _check_fallbacks(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """Models that do not exist, or are down when they are needed."""
+    """Fallbacks that do not exist, repeat, or belong to the provider that they replace."""
     for name, entry in settings.providers.items():
         for at, model in enumerate(entry.fallback):
             place = ("providers", name, "fallback", at)
@@ -472,7 +470,7 @@ def _check_fallbacks(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """A limit of money without a price would never be reached."""
+    """A limit of money without prices would never be reached."""
     limits = settings.limits
     if limits.run_money and not settings.prices.models:
         yield ("limits", "run_money"), "needs `prices.models`, which says what models cost"
@@ -482,7 +480,7 @@ def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _check_databases(settings: "Settings", root: Path) -> Iterator[tuple[KeyPath, str]]:
-    """A flow that could ask for everybody's conversations."""
+    """The app's own database as a database of flows: a flow could read everybody's conversations."""
     own = str(_make_absolute(settings, root)["database"])
     for name, entry in settings.databases.items():
         if entry.count_paths_from(root).is_at(own):

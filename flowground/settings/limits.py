@@ -1,4 +1,4 @@
-"""What may be used up: by the process, by people, visitors, addresses and flows, and what models cost."""
+"""Limits of what the process, people, visitors, addresses and flows may use up, and the prices of models."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from flowground.core.yaml_file import ConfigSection
 
 
 class RunBounds(ConfigSection):
-    """How much of everything one of them may use; 0 is no limit."""
+    """How much one person, or one flow, may use; 0 is no limit."""
 
     runs_per_minute: int = Field(
         0, ge=0, description="Runs a minute, which begins with its first run; 0 here and below: no limit."
@@ -34,7 +34,7 @@ class StoredBounds(RunBounds):
 
 
 class PublicSettings(ConfigSection):
-    """What people who did not sign in may use up; 0 is no limit."""
+    """How much people who did not sign in may use; 0 is no limit."""
 
     runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
     runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
@@ -144,7 +144,7 @@ class Limits(ConfigSection):
 
 
 class ModelPrice(ConfigSection):
-    """For a million tokens."""
+    """Prices for a million tokens."""
 
     input: float = Field(0, ge=0, description="For a million tokens that the model reads.")
     output: float = Field(0, ge=0, description="For a million tokens that it writes.")
@@ -161,7 +161,7 @@ class PriceSettings(ConfigSection):
     )
 
     def sum_cost(self, used: Iterable[tuple[str | None, Usage]], default: str) -> float | None:
-        """What models cost that were asked by these names (None: the default); None where no prices are given."""
+        """The cost of these models' usage, by model name (None: the default model); None where no prices are set."""
         if not self.models:
             return None
         cost = 0.0

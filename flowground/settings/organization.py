@@ -23,14 +23,14 @@ class ColorSettings(ConfigSection):
     @model_validator(mode="before")
     @classmethod
     def _refuse_comments(cls, given: Any) -> Any:
-        """`primary: #0b5fff` without quotes says nothing to YAML, and much to who wrote it."""
+        """`primary: #0b5fff` without quotes is a comment to YAML; it is refused, since its author meant a colour."""
         if not isinstance(given, dict):
             return given
         return {key: "" if value is None and key in cls.model_fields else value for key, value in given.items()}
 
 
 class BothColors(ConfigSection):
-    """Of pages in light and in dark; what is left out keeps Flowground's colour."""
+    """Colours of light and dark pages; what is left out keeps Flowground's colour."""
 
     light: ColorSettings = ColorSettings()
     dark: ColorSettings = ColorSettings()
@@ -90,7 +90,7 @@ class OrganizationSettings(ConfigSection):
         return self.model_copy(update=pictures)
 
     def find_mistakes(self, root: Path) -> Iterator[tuple[KeyPath, str]]:
-        """What no single setting can know: whether the pictures are there."""
+        """Pictures that are missing or too large: checks that need the config file's folder."""
         for name, picture in (("logo", self.logo), ("icon", self.icon)):
             if picture is None:
                 continue

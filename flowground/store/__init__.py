@@ -1,17 +1,12 @@
-"""What outlives a request: the only room that knows SQL.
+"""The database: what outlives a request. No other package has SQL.
 
     store = Store.open("sqlite:///data/flowground.db")
     await store.write(turns.begin_turn, flow_id="echo", owner="member:ada", session_id="s", message=message)
     await store.read(session_lists.list_page, flow_id="echo", owner="member:ada")
 
-Jobs are the plain functions of this package's modules; they take a connection and give frozen values.
-
-Processes that run turns, told alive from dead by a lock that each holds as long as it lives: no clock, no heartbeat.
-
-On SQLite it is a lock on a file beside the database; on PostgreSQL a session's advisory lock, on a connection of its
-own. A stopped process and a machine that slept still hold theirs.
-
-The thread that moves SQLite's log into its file, empties it, and writes the file anew after an erasure.
+Jobs are the plain functions of this package's modules; they take a connection and return frozen values. Besides the
+store this module has the lock by which processes that run turns know each other's end, and the thread that moves
+SQLite's log into its file.
 """
 
 import asyncio
@@ -45,52 +40,54 @@ _LOCKED = text("""
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
+"""-"""
 _SESSION = (
     "idle_session_timeout = 0",
     "tcp_keepalives_idle = 15",
     "tcp_keepalives_interval = 5",
     "tcp_keepalives_count = 3",
 )
-"""So that the server ends no idle session, and notices soon that its computer is gone."""
+"""Settings by which PostgreSQL keeps an idle session, and soon notices that its computer is gone."""
 _PAUSE_SECONDS = 0.25
-"""Between two moves of SQLite's log."""
+"""Pause between two moves of SQLite's log."""
 _EMPTY_MS = 100
-"""How long emptying the log waits for those who read it; others cannot write meanwhile."""
+"""Longest wait of emptying the log for its readers; nobody can write meanwhile."""
 _AGAIN_SECONDS = 5.0
-"""Between two tries to empty it, where something long is reading."""
+"""Pause between two tries to empty the log, where somebody reads it for long."""
 _EMPTY_TRIES = 10
-"""At the end."""
+"""Tries to empty the log when the store closes."""
 _SMALL, _LARGE = 32_000_000, 300_000_000
-"""Bytes of a file that is written anew at once, in a second at most; and from which that is the operator's."""
+"""Sizes in bytes: a smaller file than the first is rewritten at once, within a second; a larger one than the second is
+left to the operator."""
 _QUIET_SECONDS = 10.0
-"""Without a write, before a file that is not small is written anew."""
+"""Time without a write before a file that is not small is rewritten."""
 _VACUUM_SHARE = 50
-"""Writing the file anew takes a fiftieth of the time at most."""
+"""Rewriting the file takes at most one fiftieth of the time."""
 _AFTER_FAILURE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 _READY_SECONDS = 3.0
-"""Longest answer to "is it ready?"."""
+"""Longest wait for the answer to "is it ready?"."""
 _ENDING_SECONDS = 3.0
-"""Longest wait while the process ends."""
+"""Longest wait for a job while the process ends."""
 _STILL_SECONDS = 0.5
-"""A timer that comes so late tells that the process stood still: it was stopped, or its computer slept."""
+"""A timer that is late by more shows that the process stood still: it was stopped, or its computer slept."""
 _PROBE_EVERY = 5.0
-"""Seconds between two writes that only try whether writing works again."""
+"""Seconds between two writes that only test whether writing works again."""
 
 
 class Store:
     """One database. Usable from any event loop and from several at once.
 
-    Every wait has an end: after `seconds` (`limits.store_seconds`) StoreUnavailable is raised, and at once where too
-    much waits already. Time in which the process stood still does not count.
+    Every wait ends: after `seconds` (`limits.store_seconds`) StoreUnavailable is raised, and at once where too many
+    jobs wait already. Time in which the process stood still does not count.
     """
 
     def __init__(self, database: Database, *, seconds: float) -> None:
         self.seconds = seconds
-        """How long anybody waits."""
+        """The longest wait for a job."""
         self._file = database.file
         self.process = make_process_lock(database)
-        """This process, once it was taken, among those that run turns."""
+        """This process's lock, by which others know it alive; acquired by processes that run turns."""
         self._checkpoints = Checkpoints(database.reader, database.file) if database.file else None
         self._writer = Writer(
             database.writer,
@@ -104,15 +101,15 @@ class Store:
         self._uses = TokenUses(self._count_uses)
         self._probed = -_PROBE_EVERY
         self.on_rights_change: Callable[[], None] = lambda: None
-        """Is called, on the loop of who asked for it, after a job here that `sql.mark_rights_change` marks."""
+        """Called on the caller's loop after a job that `sql.mark_rights_change` marks."""
         self.on_erasure: Callable[[], None] = lambda: None
-        """Is called likewise after `erase`."""
+        """Called on the caller's loop after `erase`."""
 
     @classmethod
     def open(cls, url: str, *, seconds: float = SECONDS, is_lasting: bool = True) -> "Store":
-        """Opens and migrates; makes SQLite's folder and file. Blocks for as long as that takes.
+        """Opens and migrates the database; makes SQLite's folder and file. Blocks while that takes place.
 
-        `url` is `sqlite:///FILE` or `postgresql://…`. The log tells of a new one that `is_lasting`. Raises ConfigError.
+        `url` is `sqlite:///FILE` or `postgresql://…`. A new database that `is_lasting` is logged. Raises ConfigError.
         """
         database = Database.open(url, seconds=seconds)
         try:
@@ -125,11 +122,11 @@ class Store:
         return cls(database, seconds=seconds)
 
     async def write(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The job's result, once it is committed: what this returned for survives the process's death.
+        """The job's result, once it is committed: a result survives the process's death.
 
-        Jobs that wait together share one transaction; if it fails by a job's fault, the others are done without it. A
-        caller that is cancelled does not undo the job. Raises StoreUnavailable; with the code `unknown_outcome` the
-        job may be done all the same.
+        Jobs that wait together share one transaction; if it fails because of one job, the others are done without that
+        job. Cancelling the caller does not undo the job. Raises StoreUnavailable; with the code `unknown_outcome` the
+        job may have been done.
         """
         result = await self._wait(self._writer, job, args, kwargs)
         if getattr(job, "changes_rights", False):
@@ -137,16 +134,16 @@ class Store:
         return result
 
     async def read(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The job's result, as of everything committed before the call. A job that writes fails.
+        """The job's result, from everything committed before the call. A job that writes fails.
 
         Raises StoreUnavailable.
         """
         return await self._wait(self._readers, job, args, kwargs)
 
     async def erase(self, step: Callable[Concatenate[Connection, P], bool], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Repeats a job that deletes a small step, until it says that there is no more to do.
+        """Repeats a job that deletes a small step until it returns True. Other writes come in between.
 
-        Other writes come in between. Raises StoreUnavailable.
+        Raises StoreUnavailable.
         """
         try:
             while not await self.write(step, *args, **kwargs):
@@ -156,9 +153,9 @@ class Store:
             self.on_erasure()
 
     def empty_log(self) -> None:
-        """Soon SQLite's log holds nothing any more of what was deleted until now; its file holds none from the start.
+        """Has SQLite's log emptied of deleted rows soon, and its file rewritten where the size allows that.
 
-        On PostgreSQL that is the operator's.
+        On PostgreSQL this is the operator's task, and nothing happens.
         """
         if self._checkpoints:
             self._checkpoints.note_erasure()
@@ -166,7 +163,7 @@ class Store:
     async def _wait(
         self, threads: Writer | Readers, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> T:
-        """Has the threads do the job; its result, or its error, within `seconds`."""
+        """The job's result or error, from these threads, within `seconds`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         job = Job(function, args, kwargs, future=future)
@@ -178,10 +175,10 @@ class Store:
             wait.end.cancel()
 
     async def require_ready(self) -> None:
-        """Returns once the database has answered a question, and can be written as far as is known.
+        """Returns once the database has answered a query and, as far as known, can be written.
 
-        Takes 3 s at most. Nothing is written while the last write went well; after one that failed, a row is written
-        and deleted, every 5 s at most. Raises StoreUnavailable.
+        Takes 3 s at most. Nothing is written while the last write went well; after a failed one a row is written and
+        deleted, every 5 s at most. Raises StoreUnavailable.
         """
         try:
             async with asyncio.timeout(min(_READY_SECONDS, self.seconds)):
@@ -209,20 +206,20 @@ class Store:
             raise StoreUnavailable("The database cannot be written at the moment.")
 
     def shorten_waits(self) -> None:
-        """From now on every new wait ends after 3 s: the process ends."""
+        """Ends every new wait after 3 s, because the process ends."""
         self.seconds = min(_ENDING_SECONDS, self.seconds)
 
     async def use_token(self, secret: str, *, counts_use: bool = True) -> StoredToken | None:
-        """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
+        """The valid token with this secret, one use counted; None when it is unknown, expired or revoked."""
         token = await self.read(tokens.find, secret=secret)
         if token is not None and counts_use:
             self._uses.note(token.id)
         return token
 
     def close(self) -> None:
-        """Finishes what waits and disconnects. Blocks; call it from a thread when a loop must go on.
+        """Finishes the waiting jobs and disconnects. Blocks: call it from a thread when a loop must go on.
 
-        A database that does not answer any more is left after some seconds.
+        A database that no longer answers is left after some seconds.
         """
         self._uses.flush()
         self._writer.close()
@@ -237,7 +234,7 @@ class Store:
 
 
 class _Wait:
-    """The end of a wait for a job. A process that stood still meanwhile waits once more: its threads did nothing."""
+    """The end of a wait for a job. A process that stood still waits once more, because its threads stood still too."""
 
     __slots__ = ("_job", "_loop", "_seconds", "_threads", "end")
 
@@ -253,25 +250,27 @@ class _Wait:
 
 
 class ProcessLock(Protocol):
-    """This process among those that share the database. All of it blocks for as long as the database takes."""
+    """A lock that a process holds while it lives, among the processes that share the database: no clock, no heartbeat.
+    A stopped process and one whose machine slept still hold theirs. All methods block while the database takes its
+    time."""
 
     id: str
-    """Names the process in the rows of the runs that it holds."""
+    """The process's name in the rows of the runs that it holds."""
     confirm_seconds: float
-    """Seconds that a lock must stay free before its process counts as dead: PostgreSQL's is free for a moment when its
+    """How long a lock must stay free before its process counts as dead: PostgreSQL's lock is free for a moment when its
     connection breaks."""
 
     def acquire(self) -> None:
-        """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
+        """Acquires the lock. Raises ConfigError where the database cannot hold a lock for a session."""
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Which of these processes hold no lock any more. Raises StoreUnavailable."""
+        """Those of these processes that hold no lock any more. Raises StoreUnavailable."""
 
     def find_descriptor(self) -> int | None:
-        """The descriptor that becomes readable when the lock is lost; None where that cannot happen."""
+        """A descriptor that becomes readable when the lock is lost; None where it cannot be lost."""
 
     def release(self) -> None:
-        """Gives it back: the process has no runs any more."""
+        """Releases the lock: the process has no runs any more."""
 
 
 class FileLock:
@@ -308,7 +307,8 @@ class FileLock:
                 (self._folder / self.id).unlink(missing_ok=True)
 
     def _make_file(self) -> int | None:
-        """The locked file's descriptor; None where another process took it for a dead one's before it was locked."""
+        """The locked file's descriptor; None where another process removed the file as a dead process's before it was
+        locked."""
         file = self._folder / self.id
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -321,7 +321,7 @@ class FileLock:
         return None
 
     def _is_dead(self, file: Path) -> bool:
-        """Removes a dead one's file. One that cannot be opened is taken for a living one's."""
+        """Whether no process locks the file, which is removed then. A file that cannot be opened counts as locked."""
         if file.name == self.id:
             return False
         try:
@@ -343,7 +343,7 @@ class FileLock:
 
 
 class AdvisoryLock:
-    """An advisory lock of PostgreSQL."""
+    """A session's advisory lock of PostgreSQL, on a connection of its own."""
 
     confirm_seconds = 3.0
 
@@ -383,7 +383,8 @@ class AdvisoryLock:
             connection.close()
 
     def _require_session(self) -> None:
-        """Raises ConfigError behind a pooler that lends sessions by the transaction: others would get this lock."""
+        """Raises ConfigError behind a pooler that lends sessions by the transaction: other clients would get this
+        lock."""
         with self._engine.connect() as other:
             key = {"key": _make_key(self.id)}
             if other.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
@@ -396,32 +397,32 @@ class AdvisoryLock:
 
 
 def make_process_lock(database: Database) -> ProcessLock:
-    """Nothing is taken yet."""
+    """The lock for this kind of database, not acquired yet."""
     return (
         FileLock(database.file.path.resolve().parent / "processes") if database.file else AdvisoryLock(database.reader)
     )
 
 
 def _make_key(holder: str) -> int:
-    """A signed number of 64 bits, as PostgreSQL's locks are named."""
+    """The key of an advisory lock: a signed number of 64 bits."""
     return int.from_bytes(blake2b(holder.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 class Checkpoints:
-    """Moves SQLite's write-ahead log into the database file, off the writer's path.
+    """Moves SQLite's write-ahead log into the database file, in a thread of its own.
 
-    SQLite would do it inside every thousandth page's commit: 10 ms in which every writer waits, the whole tail of a
-    busy server's latency. A passive checkpoint disturbs neither writers nor readers. Under endless load it never quite
-    catches up; then the writer's own limit (`connections._WAL_PAGES`) does the short rest. What is left at the end is
-    done by whoever opens the database next.
+    SQLite would do this inside every thousandth page's commit: for 10 ms every writer would wait. A passive checkpoint
+    disturbs neither writers nor readers. Under endless load it never quite catches up; then the writer's own limit
+    (`connections._WAL_PAGES`) moves the short rest. What is left at the end is moved by the process that opens the
+    database next.
 
-    Moving leaves the log's own pages as they are, until they are written over: on a quiet server, for days. After
-    something was erased the log is therefore cut to nothing, which makes writers wait for as long as its last pages
-    take; and at the start, for what a killed process left.
+    Moved pages stay in the log until they are overwritten: on a quiet server, for days. After an erasure the log is
+    therefore cut to nothing, during which writers wait for its last pages; the same happens at the start, for the log
+    of a killed process.
 
-    Nor are copies in the file overwritten, by `secure_delete` or by `incremental_vacuum`: when a page becomes too full
-    or too empty, SQLite sorts its rows anew among the neighbours, and what stood there stays in room that is free now.
-    Only VACUUM, which writes the whole file anew while nobody can write, leaves none.
+    Neither `secure_delete` nor `incremental_vacuum` overwrites all copies in the file: when a page becomes too full or
+    too empty, SQLite distributes its rows among the neighbours, and old copies stay in free space. Only VACUUM, which
+    rewrites the whole file while nobody can write, leaves none.
     """
 
     def __init__(self, engine: Engine, file: DatabaseFile) -> None:
@@ -429,14 +430,15 @@ class Checkpoints:
         self._path = file.path
         self._written = time.monotonic()
         self.committed = Event()
-        """To be set when something was committed."""
+        """Set by the writer after a commit."""
         self._erased, self._has_copies = Event(), Event()
         self._next_vacuum = 0.0
         self._closed = Event()
         self._thread = start_thread(self._work, name="store-checkpoints")
 
     def note_erasure(self, *, has_copies: bool = True) -> None:
-        """What was committed so far deleted what nobody shall find in the log, nor copies of it in the file."""
+        """Marks everything committed so far as holding an erasure: the log must be emptied, and the file rewritten if
+        it `has_copies`."""
         if has_copies:
             self._has_copies.set()
         self._erased.set()
@@ -463,7 +465,7 @@ class Checkpoints:
                 self._move(connection, is_last=True)
 
     def _move(self, connection: Connection, *, is_last: bool = False) -> None:
-        """Moves what the log holds; after an erasure empties it, and sees to what else that left."""
+        """Moves the log into the file; after an erasure empties the log and rewrites the file, when it is time."""
         try:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
             if self._erased.is_set():
@@ -475,7 +477,7 @@ class Checkpoints:
             pass
 
     def _empty(self, connection: Connection) -> None:
-        """Cuts the log to nothing. Where somebody reads it, that is still to be done."""
+        """Cuts the log to nothing; where somebody reads it, this remains to be done."""
         self._erased.clear()
         try:
             is_read = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()[0][0]
@@ -493,7 +495,7 @@ class Checkpoints:
         return (is_last or now > self._next_vacuum) and (size <= _SMALL or now - self._written > _QUIET_SECONDS)
 
     def _vacuum(self, connection: Connection) -> None:
-        """Writes the file anew. Raises SQLAlchemyError: others write, or the disk has no room."""
+        """Rewrites the file. Raises SQLAlchemyError: somebody writes, or the disk is full."""
         began = time.monotonic()
         self._next_vacuum = began + _AFTER_FAILURE_SECONDS
         self._has_copies.clear()  # what is erased from here on may come too late

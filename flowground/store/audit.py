@@ -14,7 +14,7 @@ def record(connection: Connection, *, actor: str, action: str, subject: str) -> 
 
 
 def execute(connection: Connection, change: Update | Delete, *, actor: str, action: str, subject: str) -> bool:
-    """Makes a change and records it. False, and no record, where there was no row to change."""
+    """Executes a change and records it. False, and no record, where there was no row to change."""
     if connection.execute(change).rowcount == 0:
         return False
     record(connection, actor=actor, action=action, subject=subject)

@@ -1,7 +1,7 @@
-"""Connections to SQLite and PostgreSQL: how they are opened, held by a thread, and cut by another.
+"""Connections to SQLite and PostgreSQL: opening them, holding one in a thread, and cutting it from another thread.
 
-Writers and readers get engines of their own, because they begin differently: a writer takes SQLite's lock at once
-(BEGIN IMMEDIATE), a reader never holds a transaction open, so each read sees what was committed last.
+Writers and readers have separate engines, because they begin differently: a writer takes SQLite's lock at once (BEGIN
+IMMEDIATE); a reader never holds a transaction open, so each read sees the last commit.
 """
 
 import logging
@@ -24,38 +24,38 @@ from flowground.core.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.core.words import fold
 
 SECONDS = 15.0
-"""How long anybody waits for the database, where the settings say nothing else."""
+"""The longest wait for the database, where the settings have no other."""
 _log = logging.getLogger(__name__)
 _OWN_SHARE = 0.9
-"""The database's own limits end a little earlier than the waiting: it knows what was done and what was not."""
+"""The database's own timeouts are a little shorter than our wait: the database knows what was done and what was not."""
 _OVERDUE_SHARE = 0.8
 """A call is cut after this share of `seconds`: its caller began to wait a little before the call began."""
 _CONNECT_SECONDS = 5
 _WAL_PAGES = 8_000
-"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `Checkpoints` normally comes first.
-"""
+"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `Checkpoints` normally comes first."""
 _WRITER_CACHE, _READER_CACHE = 2_000, 512
-"""Kilobytes of SQLite's file that a connection keeps. A reader's is emptied by each commit of the writer: a large one
-costs memory and helps little."""
+"""Kilobytes of SQLite's file that a connection caches. Each commit empties a reader's cache: a large one costs memory
+and helps little."""
 _FULL = (
     "The disk is full: what is stored can be read, and nothing can be stored until there is room. No other process can "
     "open the database until this one ends."
 )
 _OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
-"""Of every engine. An error names its statement, and not the values: what people said stays out of the log."""
+"""Options of every engine. An error's text has the statement without its values: what people wrote stays out of the
+log."""
 _SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFile:
-    """SQLite's file as it was opened. Who writes into a file that was deleted or replaced writes into nothing."""
+    """SQLite's file as it was opened. Writes into a file that was deleted or replaced since are lost."""
 
     path: Path
     identity: tuple[int, int]
     """Device and inode."""
 
     def require_place(self) -> None:
-        """Raises StoreUnavailable when another file, or none, stands where this one stood."""
+        """Raises StoreUnavailable when the path leads to another file, or to none."""
         try:
             found = os.stat(self.path)
         except OSError:
@@ -70,18 +70,18 @@ class DatabaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Engines that keep no connections: each thread of the store holds its own."""
+    """Engines without connection pools: each thread of the store holds its own connection."""
 
     writer: Engine
     reader: Engine
     file: DatabaseFile | None
-    """SQLite's."""
+    """SQLite's file; None for PostgreSQL."""
 
     @classmethod
     def make(cls, url: str, *, seconds: float = SECONDS, is_alone: bool = False) -> "Database":
-        """`seconds` is how long one statement or lock may take. `is_alone`: SQLite's file is this process's only.
+        """`seconds` is the longest time of one statement or lock. `is_alone`: no other process may open SQLite's file.
 
-        Raises ConfigError when the URL names nothing usable; connects to nothing yet.
+        Raises ConfigError when the URL names nothing usable; makes no connection yet.
         """
         parsed = _parse(url)
         own_ms = int(seconds * _OWN_SHARE * 1000)
@@ -93,9 +93,10 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, seconds: float, is_alone: bool = False) -> "Database":
-        """As `make`, and connects once. Raises ConfigError, without the password, when nothing usable answers.
+        """Like `make`, and connects once. Raises ConfigError, without the password, when nothing usable answers.
 
-        On a full disk SQLite has no room for the index of its log that processes share: then it stays in this one.
+        On a full disk SQLite has no room for the log's index that processes share; then the file is opened for this
+        process alone.
         """
         database = cls.make(url, seconds=seconds, is_alone=is_alone)
         try:
@@ -111,23 +112,23 @@ class Database:
 
 
 class ThreadConnection:
-    """The connection that one thread works with. Other threads may only ask how long it is busy, and cut it."""
+    """The connection of one thread. Other threads may only ask how long it is busy, and cut it."""
 
     def __init__(self, engine: Engine, *, seconds: float) -> None:
-        """`seconds` is how long anybody waits for a call."""
+        """`seconds` is the longest wait for a call."""
         self._engine = engine
         self._seconds = seconds
         self._lock = Lock()
         self._connection: Connection | None = None
         self.driver: Any = None
-        """psycopg's or sqlite3's connection; None while there is none."""
+        """The connection of psycopg or sqlite3; None while there is none."""
         self.began: float | None = None
-        """When (monotonic) the call that is being made began; None between two."""
+        """When (monotonic) the running call began; None between two calls."""
         self._given_up: float | None = None
-        """When the call began that somebody has stopped waiting for."""
+        """When the call began that a caller stopped waiting for."""
 
     def open(self) -> Connection:
-        """The same as long as it is good; a new one after `close`."""
+        """The open connection; a new one after `close`."""
         if self._connection is None:
             self._connection = self._engine.connect()
             self.driver = self._connection.connection.driver_connection
@@ -141,30 +142,31 @@ class ThreadConnection:
                 connection.close()
 
     def is_busy(self, *, seconds: float) -> bool:
-        """Whether the call that is being made takes longer than this."""
+        """Whether the running call has taken longer than this."""
         began = self.began
         return began is not None and time.monotonic() - began > seconds
 
     def mark_given_up(self) -> None:
-        """Somebody has waited too long while the present call was being made."""
+        """Marks the running call: a caller has waited too long for it."""
         self._given_up = self.began
 
     def is_stuck(self, *, seconds: float) -> bool:
-        """Whether it is busy for longer, and was given up. A clock alone does not tell: the process may have stood
-        still."""
+        """Whether the running call has taken longer, and a caller gave up waiting for it. A clock alone is not enough,
+        because the process may have stood still."""
         return self._given_up == self.began and self.is_busy(seconds=seconds)
 
     def cut_if_overdue(self) -> None:
-        """Ends a call that has taken about as long as anybody waits, with an error in the thread that makes it."""
+        """Ends a call that has taken about the longest wait; the thread that made it gets an error."""
         with self._lock:
             if self.is_busy(seconds=_OVERDUE_SHARE * self._seconds):
                 _cut(self.driver)
 
 
 def _cut(driver: Any) -> None:
-    """psycopg waits in its own loop for the socket: a socket whose two sides are shut down ends that (psycopg 3.3).
+    """Ends the driver's running call.
 
-    SQLite ends a statement that runs; it does not end waiting for a lock, which has its own end.
+    psycopg waits for its socket in a loop that ends when both sides of the socket are shut down (psycopg 3.3). SQLite
+    can end a running statement, but not a wait for a lock, which has a timeout of its own.
     """
     if driver is None:
         return
@@ -191,7 +193,7 @@ def _parse(url: str) -> URL:
 
 
 def _prepare_file(url: URL) -> DatabaseFile:
-    """Folder and file, the file readable by its owner only: it holds conversations."""
+    """Makes folder and file. Only the owner can read the file: it holds conversations."""
     file = Path(str(url.database))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -263,13 +265,13 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
 
 
 def find_sqlite_file(url: str) -> Path | None:
-    """SQLite's file; None where the database is PostgreSQL's, or in memory."""
+    """SQLite's file; None for PostgreSQL, and for a database in memory."""
     name = url.removeprefix(_SQLITE)
     return Path(name) if url.startswith(_SQLITE) and name != ":memory:" else None
 
 
 def copy_database(file: Path, to: Path) -> None:
-    """Writes the copy, its owner's alone; writers do not wait for it. Raises InvalidRequest."""
+    """Writes a copy that only its owner can read; writers do not wait meanwhile. Raises InvalidRequest."""
     os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as connection:

@@ -1,4 +1,4 @@
-"""The migrations m001 to m010: never changed, and none follows; `additions` goes on. SQL that both databases take."""
+"""The migrations m001 to m010, in SQL for both databases: never changed. `migrations` has those that follow."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ Migration = Callable[[Connection], None]
 
 
 def run_statements(connection: Connection, statements: str) -> None:
-    """Statements parted by semicolons; `KEY_COLUMN` is a key that counts up by itself."""
+    """Runs statements separated by semicolons; `KEY_COLUMN` is a key that counts up by itself."""
     if connection.dialect.name == "sqlite":
         statements = statements.replace("KEY_COLUMN", "INTEGER PRIMARY KEY NOT NULL")
         statements = statements.replace("DOUBLE PRECISION", "DOUBLE")

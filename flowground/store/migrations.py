@@ -1,13 +1,9 @@
-"""Brings a database up to date: runs the migrations that it has not seen, in order.
+"""Brings a database up to date: runs the migrations that it has not seen, in order, under a lock.
 
-Each is recorded in the transaction that ran it. The whole runs under a lock, so that replicas may start at once.
-
-The release before may serve beside this one, and one may go back to it: migrations only add what it need not know.
-They are recorded in a table of their own, since that release refuses a database with a migration it does not know.
-
-The migrations from m011: appended to, never changed. Each only adds what the release before need not know.
-
-The tables in which PostgreSQL holds indexes of knowledge, as they were made first.
+Each migration is recorded in the transaction that ran it; replicas may start at the same time. The previous release may
+serve beside this one, or take over again: the migrations from m011 only add what it need not know. They are recorded in
+a table of their own, because that release refuses a database with an unknown migration. A migration is never changed;
+new ones are appended.
 """
 
 import hashlib
@@ -74,9 +70,10 @@ CREATE TABLE knowledge_vectors (
     PRIMARY KEY (passage_id, model)
 )
 """
+"""The tables of PostgreSQL for indexes of knowledge, in their first form."""
 _log = logging.getLogger(__name__)
 _LOCK = 0x666C6F77
-"""Any number that every Flowground agrees on: the name of PostgreSQL's advisory lock."""
+"""The name of PostgreSQL's advisory lock: any number that every Flowground agrees on."""
 _RECORD = text("INSERT INTO migrations VALUES (:name, :at)")
 _RECORD_ADDITION = text("INSERT INTO additions VALUES (:name, :at)")
 
@@ -457,7 +454,7 @@ ADDITIONS: tuple[Migration, ...] = (
 def migrate(
     engine: Engine, migrations: Sequence[Migration] = MIGRATIONS, additions: Sequence[Migration] = ADDITIONS
 ) -> bool:
-    """Brings the database up to date, all of it or nothing; whether it is a new one.
+    """Brings the database up to date, completely or not at all; returns whether it is new.
 
     Raises ConfigError when a newer Flowground wrote what this one cannot work with. Additions of a newer one are left
     alone.
@@ -485,7 +482,7 @@ def migrate(
 
 
 def _read_names(connection: Connection, table: str) -> set[str]:
-    """What is recorded in this table, which is made where there is none."""
+    """The names recorded in this table, which is created where it is missing."""
     connection.exec_driver_sql(
         f"CREATE TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY, applied_at DOUBLE PRECISION NOT NULL)"
     )
@@ -493,7 +490,7 @@ def _read_names(connection: Connection, table: str) -> set[str]:
 
 
 def write_and_delete(connection: Connection) -> None:
-    """Proves that the database can be written, and leaves nothing."""
+    """Tests that the database can be written, and leaves nothing behind."""
     name = f"probe {uuid4()}"
     connection.execute(_RECORD, {"name": name, "at": time.time()})
     connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": name})

@@ -1,4 +1,5 @@
-"""Trouble with the database itself, told apart from mistakes in a job, and told to the log in few lines."""
+"""Failures of the database: told apart from mistakes in a job, turned into errors for callers, and logged in few
+lines."""
 
 import logging
 import sqlite3
@@ -13,7 +14,7 @@ from flowground.store.connections import DatabaseFile
 
 _log = logging.getLogger(__name__)
 _LINE_SECONDS = 10.0
-"""While trouble lasts, the log gets at most one line in this time."""
+"""While a failure lasts, the log gets at most one line in this time."""
 _REASON_CHARS = 300
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -31,17 +32,17 @@ _SQLITE_TROUBLE = (
 )
 # PostgreSQL's SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TOO_LONG = ("55P03", "57014")
-"""A lock was not given, or a statement was ended, within its time: nothing of it was done."""
+"""A lock or a statement timed out: nothing of it was done."""
 _READ_ONLY = "25006"
 _CUT = ("57P01", "57P02", "57P03")
-"""The server ends the connection: a shutdown, a crash, a start."""
+"""The server ended the connection: a shutdown, a crash, a start."""
 _CUT_CLASS, _ROLLED_BACK_CLASS = "08", "40"
 
 
 def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | None:
-    """The error to tell when the database cannot be used just now; None when the job itself is wrong.
+    """The caller's error when the database cannot be used just now; None when the job itself is wrong.
 
-    `is_writing` False: a read that tried to write is a mistake of ours, not a read-only disk.
+    Not `is_writing`: a read that tried to write is a mistake of ours, and no sign of a read-only disk.
     """
     if isinstance(error, StoreUnavailable):
         return error
@@ -63,17 +64,17 @@ def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | Non
 
 
 def busy_error() -> StoreUnavailable:
-    """Somebody else holds the lock; nothing of the job was done."""
+    """Another connection holds the lock; nothing of the job was done."""
     return StoreUnavailable("The database is busy.", code="store_busy")
 
 
 def unavailable_error() -> StoreUnavailable:
-    """For who reads: nothing was to be stored."""
+    """For readers, whose data was not to be stored."""
     return StoreUnavailable("The database does not answer at the moment.")
 
 
 def unknown_outcome_error() -> StoreUnavailable:
-    """For who writes: the commit may have landed."""
+    """For writers whose commit may have succeeded."""
     return StoreUnavailable(
         "The database did not answer in time: whether this was stored is not known.",
         code="unknown_outcome",
@@ -82,9 +83,10 @@ def unknown_outcome_error() -> StoreUnavailable:
 
 
 def may_repeat(error: BaseException, driver: Any) -> bool:
-    """Whether the same work may succeed on a new connection: this one was cut, or the server took its work back.
+    """Whether the same work may succeed on a new connection: this one was cut, or the server rolled the work back.
 
-    `driver` is psycopg's or sqlite3's connection; None: none could be made, and the next one would fare no better.
+    `driver` is the connection of psycopg or sqlite3; None where none could be made: the next one would not succeed
+    either.
     """
     if driver is None:
         return False
@@ -101,26 +103,26 @@ def may_repeat(error: BaseException, driver: Any) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """One line for the log."""
+    """The error in one line for the log."""
     cause = _find_cause(error)
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_REASON_CHARS]
 
 
 def _find_cause(error: BaseException) -> BaseException:
-    """What the driver raised, where SQLAlchemy wrapped it."""
+    """The driver's error, where SQLAlchemy wrapped it."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _read_sqlstate(error: BaseException) -> str:
-    """PostgreSQL's word for what went wrong; "" where it said none."""
+    """PostgreSQL's error code; "" for an error without one."""
     return getattr(error, "sqlstate", None) or ""
 
 
 class Outage:
-    """Whether the database could be used last time. Says to the log when trouble begins and ends."""
+    """Whether the database could be used last time. Logs the beginning and the end of a failure."""
 
     def __init__(self, verb: Literal["read", "written"], file: DatabaseFile | None) -> None:
-        """`file` is SQLite's."""
+        """`file` is SQLite's file."""
         self._verb = verb
         self._file = file
         self._where = f" ({file.path})" if file else ""
@@ -129,10 +131,10 @@ class Outage:
         self._told = 0.0
         self._failures = 0
         self.reason: str | None = None
-        """What went wrong last; None when the last use went well."""
+        """The reason of the last failure; None when the last use succeeded."""
 
     def explain(self, error: BaseException) -> StoreUnavailable | None:
-        """As the function of this name; a file that was moved is the reason for whatever else went wrong with it."""
+        """Like the function `explain`, but a moved file is the reason of any other failure with it."""
         told = explain(error, is_writing=self._verb == "written")
         if told and told.code != "unknown_outcome" and self._file:
             try:
@@ -142,7 +144,7 @@ class Outage:
         return told
 
     def report(self, error: BaseException) -> StoreUnavailable | None:
-        """As `explain`, and notes the failure where it is one of the database."""
+        """Like `explain`, and records a failure of the database."""
         told = self.explain(error)
         if told:
             self.record_failure(describe(told if told.code == "store_moved" else error))
@@ -160,7 +162,7 @@ class Outage:
             self.reason = reason
 
     def record_success(self) -> None:
-        """Cheap while all goes well."""
+        """Records a use that succeeded; cheap while there is no failure."""
         if self.reason is None:
             return
         with self._lock:

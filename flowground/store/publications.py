@@ -1,6 +1,6 @@
-"""Which flows are shared, with whom, and until when.
+"""Which flows are shared, with whom and until when; and which flows and providers an admin switched off.
 
-Flows and providers that an admin switched off. One that is on has no row.
+What is switched on has no row.
 """
 
 import time
@@ -26,7 +26,7 @@ from flowground.store.sql import (
 Audience = Literal["organization", "people", "public"]
 SwitchKind = Literal["flow", "provider"]
 SAYS_CHARS = 300
-"""Characters of the sentence that people are told, at most."""
+"""Most characters of the admin's sentence for people."""
 _p = tables.publications.c
 _a = tables.audiences.c
 _g = tables.group_members.c
@@ -50,10 +50,10 @@ _w = tables.switches.c
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Whether the shareable playground of a flow is on, and for whom; who changed that last (an `Owner`), and when.
+    """Whether a flow's shareable playground is on, and for whom; who changed that last (an `Owner`), and when.
 
-    `shares_api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read
-    is named in its audience, themselves or by a group.
+    `shares_api`: whoever may open the flow may also run it over the API. `names_person`: the audience names the person
+    for whom this was read, directly or by a group.
     """
 
     flow_id: str
@@ -67,13 +67,13 @@ class Publication:
 
     @property
     def is_in_force(self) -> bool:
-        """Shared, and not expired."""
+        """Whether the flow is shared and the sharing has not expired."""
         return self.is_shared and not _is_past(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What a flow's owner decides. `members` and `groups` are ids; both count for the audience "people" only."""
+    """The owner's choices for a flow. `members` and `groups` are ids; both count for the audience "people" only."""
 
     is_shared: bool
     audience: Audience = "organization"
@@ -84,18 +84,18 @@ class Sharing:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the moment has come from which the flow is as if it were not shared."""
+        """Whether the expiry has passed: then the flow counts as not shared."""
         return _is_past(self.expires_at)
 
 
 def find(connection: Connection, *, flow_id: str, person: str | None = None) -> Publication | None:
-    """None: it never was shared. One SELECT by key: it is asked at every action."""
+    """How a flow is shared; None for one that never was. One SELECT by key, because every action asks."""
     found = _FIND_ONE.fetch(connection, {"flow_id": flow_id, "person": person or ""})
     return _read_publication(found[0]) if found else None
 
 
 def was_used(connection: Connection, *, flow_id: str) -> bool:
-    """Whether a flow of this id was shared or run, be it there or gone."""
+    """Whether a flow of this id was ever shared or run, even one that is gone."""
     return has_row(connection, _p.flow_id == flow_id) or has_row(connection, tables.runs.c.flow_id == flow_id)
 
 
@@ -104,7 +104,7 @@ def list_publications(connection: Connection, *, person: str | None = None) -> l
 
 
 def count_names(connection: Connection, *, flows: Collection[str]) -> dict[str, tuple[int, int]]:
-    """How many people, and how many groups, the audience of each of these flows names; flows without any are absent."""
+    """How many people and how many groups each flow's audience names; flows without any are absent."""
     found = connection.execute(
         select(_a.flow_id, _a.kind, func.count()).where(_a.flow_id.in_(list(flows))).group_by(_a.flow_id, _a.kind)
     )
@@ -116,7 +116,7 @@ def count_names(connection: Connection, *, flows: Collection[str]) -> dict[str, 
 
 
 def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
-    """How the flow is shared; off for one that never was."""
+    """The owner's choices for a flow; "not shared" for one that never was."""
     found = find(connection, flow_id=flow_id)
     if found is None:
         return Sharing(is_shared=False)
@@ -126,7 +126,7 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
 
 @mark_rights_change
 def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> Publication:
-    """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
+    """Turns sharing on or off and leaves the rest as it was; turning it on removes an expiry that has passed."""
     before = read_sharing(connection, flow_id=flow_id)
     expires_at = None if is_shared and before.is_expired else before.expires_at
     sharing = replace(before, is_shared=is_shared, expires_at=expires_at)
@@ -135,7 +135,7 @@ def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str
 
 @mark_rights_change
 def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
-    """Acts at once, on open pages and tokens too."""
+    """Replaces how a flow is shared. Open pages and tokens follow at once."""
     before = read_sharing(connection, flow_id=flow_id)
     at = time.time()
     connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
@@ -161,9 +161,9 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
 
 @mark_rights_change
 def add_person(connection: Connection, *, flow_id: str, member: str, by: str) -> None:
-    """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too.
+    """Adds a person to the audience where the audience is "people"; every other audience has them already.
 
-    Whether it is shared stays as it is.
+    Whether the flow is shared does not change.
     """
     sharing = read_sharing(connection, flow_id=flow_id)
     if sharing.audience == "people" and member not in sharing.members:
@@ -171,12 +171,12 @@ def add_person(connection: Connection, *, flow_id: str, member: str, by: str) ->
 
 
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
-    """Takes a person or a group, by id, out of every audience."""
+    """Removes a person or a group, by id, from every audience."""
     connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))
 
 
 def _describe_changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
-    """What the audit trail says of a change: actions and subjects."""
+    """The audit trail's actions and subjects for a change."""
     if before == after or before.is_shared != after.is_shared:
         yield "flow.shared" if after.is_shared else "flow.unshared", flow_id
     if before.audience != after.audience:
@@ -223,9 +223,9 @@ def _read_publication(row: Any) -> Publication:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """What is off, by its flow's id or its provider's name; who switched it (an `Owner`, or "cli"), and when.
+    """A flow (by id) or a provider (by name) that is off; who switched it off (an `Owner`, or "cli"), and when.
 
-    `says` is what the admin wrote for people; "" where that is nothing.
+    `says` is the admin's sentence for people, or "".
     """
 
     kind: SwitchKind
@@ -236,13 +236,13 @@ class Switch:
 
 
 def list_switches(connection: Connection) -> list[Switch]:
-    """All that are off, flows first, by name."""
+    """All that is switched off, flows first, by name."""
     found = connection.execute(select(tables.switches).order_by(_w.kind, _w.name))
     return [Switch(kind, name, by, read_moment(at), says) for kind, name, by, at, says in found]
 
 
 def switch_off(connection: Connection, *, kind: SwitchKind, name: str, says: str, by: str) -> None:
-    """Also where it is off: then it says something else."""
+    """Switches it off; where it is off already, replaces the sentence."""
     connection.execute(delete(tables.switches).where(_w.kind == kind, _w.name == name))
     said = make_storable(says)
     add_row(connection, tables.switches, kind=kind, name=name, changed_by=by, changed_at=time.time(), says=said)
@@ -250,6 +250,6 @@ def switch_off(connection: Connection, *, kind: SwitchKind, name: str, says: str
 
 
 def switch_on(connection: Connection, *, kind: SwitchKind, name: str, by: str) -> bool:
-    """False when it was on."""
+    """Switches it on. False when it was on."""
     gone = delete(tables.switches).where(_w.kind == kind, _w.name == name)
     return audit.execute(connection, gone, actor=by, action=f"{kind}.switched_on", subject=name)

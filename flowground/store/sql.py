@@ -1,7 +1,7 @@
-"""Values and statements as both databases take them, and the few lines that most changes share.
+"""Values and statements for both databases, the marks of jobs, and helpers that most changes share.
 
-Text: PostgreSQL refuses NUL, both databases refuse half a surrogate pair, and JSON has both. Times are seconds since
-1970, exact to the microsecond.
+Text: PostgreSQL refuses NUL, both databases refuse half a surrogate pair, and JSON may hold both. Times are seconds
+since 1970, exact to the microsecond.
 """
 
 import json
@@ -39,12 +39,12 @@ _MOST_WORDS = 5
 
 
 def make_storable(text: str) -> str:
-    """The text with what cannot be stored replaced by U+FFFD."""
+    """The text with U+FFFD in place of what cannot be stored."""
     return join_surrogates(text.replace("\x00", "\ufffd") if "\x00" in text else text)
 
 
 def encode_json(value: Any, *, is_sorted: bool = False) -> str:
-    """JSON of it, by the quick encoder; texts with half a surrogate pair and numbers of any size by Python's own."""
+    """JSON text, by the fast encoder; by Python's own for half a surrogate pair and for very large numbers."""
     try:
         return orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS if is_sorted else None).decode()
     except TypeError:
@@ -68,18 +68,19 @@ def add_row(connection: Connection, table: Table, /, **values: Any) -> None:
 
 
 def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:
-    """Whether there is a row for which all of this holds."""
+    """Whether a row meets all of these conditions."""
     return connection.execute(select(literal_column("1")).where(*where).limit(1)).first() is not None
 
 
 def has_words(connection: Connection, words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
-    """That each of these words (the first five) stands in one of the columns, which hold no NULL."""
+    """The condition that each of these words (the first five) stands in one of the columns, which hold no NULL."""
     wanted = make_storable(words).split()[:_MOST_WORDS]
     return and_(true(), *(or_(*(has_word(connection, column, word) for column in columns)) for word in wanted))
 
 
 def has_word(connection: Connection, column: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """Accents and capitals aside, as `words.fold` has it. Only what is not plain ASCII costs the folding."""
+    """The condition that the column contains the word, compared as `words.fold` does. Only texts that are not plain
+    ASCII are folded."""
     wanted = fold(word)
     if connection.dialect.name == "postgresql":
         is_plain = func.octet_length(column) == func.char_length(column)
@@ -96,10 +97,11 @@ def _fold_in_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
 
 
 class Statement:
-    """A statement of the hot path: written in Core, compiled once for each database, run by the driver itself.
+    """A statement of the hot path: written in SQLAlchemy Core, compiled once for each database, run by the driver
+    itself.
 
     Core spends 10 µs on a statement that SQLite runs in 3, and 60 on one that psycopg runs in 30; a run needs six.
-    Values are bound by name and must be what the driver takes: str, int, float, bool, None.
+    Values are bound by name and must be the driver's types: str, int, float, bool, None.
     """
 
     __slots__ = ("_clause", "_compiled")
@@ -109,19 +111,19 @@ class Statement:
         self._compiled: dict[str, tuple[str, Callable[[BoundValues], Any]]] = {}
 
     def run(self, connection: Connection, values: BoundValues) -> None:
-        """Executes it and reads no result, so that it may stand in a one-way job."""
+        """Executes the statement and reads no result, so that a one-way job may use it."""
         sql, bind = self._compile(connection)
         connection.connection.cursor().execute(sql, bind(values))
 
     def fetch(self, connection: Connection, values: BoundValues) -> Sequence[Any]:
-        """Executes it and gives all rows: a cursor left open would keep SQLite's snapshot open."""
+        """Executes the statement and returns all rows: a cursor left open would keep SQLite's snapshot open."""
         sql, bind = self._compile(connection)
         cursor = connection.connection.cursor()
         cursor.execute(sql, bind(values))
         return cursor.fetchall()
 
     def _compile(self, connection: Connection) -> tuple[str, Callable[[BoundValues], Any]]:
-        """Its text, and what makes the driver's arguments of the values."""
+        """The statement's text, and the function that makes the driver's arguments from the values."""
         name = connection.dialect.name
         if name not in self._compiled:
             compiled: Any = self._clause.compile(dialect=connection.dialect)
@@ -137,18 +139,17 @@ def _keep(values: BoundValues) -> BoundValues:
 
 
 def _pick(names: list[str]) -> Callable[[BoundValues], Any]:
-    """`itemgetter` that gives a tuple for a single name too."""
+    """Like `itemgetter`, but returns a tuple for a single name too."""
     return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
 
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """What a function says of itself for the writer.
+    """How the writer may treat a job.
 
-    `is_one_way`: it only uses `Statement.run`; on PostgreSQL a batch of such jobs travels in one round trip.
-    `landed(connection, **the job's own arguments)` says whether the job was committed before: a job that has it may be
-    repeated when a connection broke while its commit was under way. `stays`: it is done even when who asked for it
-    has stopped waiting.
+    `is_one_way`: the job only uses `Statement.run`; on PostgreSQL a batch of such jobs takes one round trip.
+    `landed(connection, **the job's own arguments)` is whether the job was committed before: such a job may be repeated
+    when a connection broke during its commit. `stays`: the job is done even when its caller has stopped waiting.
     """
 
     is_one_way: bool = False
@@ -160,13 +161,13 @@ PLAIN_JOB = JobKind()
 
 
 def mark_rights_change(job: Function) -> Function:
-    """Says of a job that somebody may do more or less after it: `Store.on_rights_change` is called then."""
+    """Marks a job after which somebody may do more or less: `Store.on_rights_change` is called then."""
     vars(job)["changes_rights"] = True
     return job
 
 
 def mark_write(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
-    """Makes a function a one-way job, as `JobKind` has it."""
+    """Marks a function as a one-way job; the arguments are those of `JobKind`."""
 
     def mark(job: Function) -> Function:
         vars(job)["job_kind"] = JobKind(is_one_way=True, landed=landed, stays=stays)
@@ -176,7 +177,7 @@ def mark_write(*, landed: Callable[..., bool] | None = None, stays: bool = False
 
 
 def mark_recognizable(landed: Callable[..., bool]) -> Callable[[Function], Function]:
-    """Makes a function a job with a result that may be repeated, since `landed` tells whether it was committed."""
+    """Marks a job that has a result and may be repeated, since `landed` finds whether it was committed."""
 
     def mark(job: Function) -> Function:
         vars(job)["job_kind"] = JobKind(landed=landed)
@@ -186,6 +187,6 @@ def mark_recognizable(landed: Callable[..., bool]) -> Callable[[Function], Funct
 
 
 def open_batch(connection: Connection) -> AbstractContextManager[object]:
-    """What to open around one-way jobs: psycopg's batching of round trips."""
+    """The context for one-way jobs: psycopg's pipeline of round trips."""
     driver: Any = connection.connection.driver_connection
     return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()

@@ -1,16 +1,6 @@
-"""The tables as they are now, by what they are about. `migrations` makes them; a test holds the two together.
-
-What tables are made of.
+"""The tables as they are now. `migrations` creates them; a test compares the two.
 
 Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
-
-Conversations, and what people do with them.
-
-Flows: with whom they are shared, who asks for them, what is kept or switched off of them; and the audit trail.
-
-Members: who they are, how they sign in, what programs act for them, and what is left of them.
-
-Runs: their facts, what they were asked and said, and what ends or repeats them.
 """
 
 from typing import Any
@@ -35,17 +25,18 @@ from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 Counting = BigInteger().with_variant(Integer, "sqlite")
-"""A key that counts up by itself: it is also the order in which rows were written."""
+"""A key that counts up by itself, so it is also the order in which rows were written."""
 VISITORS = "substr(owner, 1, 8) = 'visitor:'"
-"""Whose rows are visitors': an `Owner` begins with its kind."""
+"""The condition of indexes of visitors' rows: an `Owner` begins with its kind."""
 VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
-"""Which messages the indexes of questions with versions, and of what is put aside, have."""
+"""The conditions of two indexes of messages: questions with versions, and messages put aside."""
 LASTING_SECONDS = 3600
 LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
-"""Which sessions went on for long: `transcripts` finds those that went on at some time, and few did."""
+"""The condition of the index of sessions that lasted long, which are few: `transcripts` finds those that were in use at
+some time."""
 COUNTED, CAME_FROM = "counted_as IS NOT NULL", "came_from IS NOT NULL"
 RUNNING = "status = 'running'"
-"""Which runs the index `runs_running` has; `IS_RUNNING` asks for them."""
+"""The condition of the index `runs_running`; `IS_RUNNING` is the same in queries."""
 UNSENT = "message IS NULL"
 _EXPLAINED = "explained_at IS NOT NULL"
 _DECIDED = "decided_at IS NOT NULL"
@@ -53,7 +44,7 @@ _REVOKED = "revoked_at IS NOT NULL"
 
 
 def narrow_index(condition: str) -> dict[str, Any]:
-    """To those rows."""
+    """An index's options by which it holds only the rows that meet the condition."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -387,7 +378,7 @@ runs = make_table(
 )
 
 IS_RUNNING = runs.c.status == literal_column("'running'")
-"""Spelt so that both databases see the condition of the index in it: a bound value, or `… = 1`, hides it."""
+"""Written so that both databases recognize the index's condition: a bound value, or `… = 1`, would hide it."""
 
 run_contents = make_table(
     # What a run was asked beside its message, and what it has said so far: it goes with its conversation, while the

@@ -1,9 +1,4 @@
-"""The thread that writes: what waits, in one transaction.
-
-Work that waits for a database thread: a plain function of a connection, and the future of who asked for it.
-
-The threads that read.
-"""
+"""The threads of the store: one that writes waiting jobs in shared transactions, and a few that read."""
 
 import logging
 import time
@@ -24,18 +19,19 @@ from flowground.store.outage import Outage, busy_error, explain, may_repeat, una
 from flowground.store.sql import PLAIN_JOB, JobKind, open_batch
 
 MOST_WRITES = 4096
-"""Writes that may wait: some seconds' work. More are refused at once, so that no outage fills the memory."""
+"""Most writes that may wait: some seconds' work. Further ones are refused at once, so that no outage fills the
+memory."""
 _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 4.0
 _TRIES = 3
-"""Connections that may break under one batch before it fails: a server that restarts ends more than one."""
+"""Tries of one batch while its connections break: a server that restarts ends more than one connection."""
 _WRITE_BATCH = 256
-"""Jobs in one transaction at most: the last of them waits for all."""
+"""Most jobs in one transaction: the last of them waits for all."""
 _STUCK = 1.5
-"""Multiples of `seconds`. A call that lasts longer, and that somebody has given up, marks the writer as stuck: new
-writes are refused at once."""
+"""Multiple of `seconds`: a call that has taken longer, and whose caller gave up, marks the writer as stuck: new writes
+are refused at once."""
 _READ_BATCH = 8
-"""Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
+"""Most reads that one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow read."""
 _MOST_READS = 8192
 
 
@@ -43,8 +39,8 @@ _MOST_READS = 8192
 class Job:
     """One call of `function(connection, *args, **kwargs)`; `settle` brings its outcome to `future`.
 
-    Without a future nobody waits: a failure is logged. `has_begun`: a thread has taken it. `is_withdrawn`: who asked
-    was told that it will not be done.
+    Without a future nobody waits, and a failure is logged. `has_begun`: a thread runs it. `is_withdrawn`: its caller
+    was answered that it will not be done.
     """
 
     function: Callable[..., Any]
@@ -58,29 +54,30 @@ class Job:
 
     @property
     def kind(self) -> JobKind:
-        """That of `sql.mark_one_way`, where the function was marked."""
+        """The function's mark; `PLAIN_JOB` for a function without one."""
         return getattr(self.function, "job_kind", PLAIN_JOB)
 
     def run(self, connection: Connection) -> None:
         self.result = self.function(connection, *self.args, **self.kwargs)
 
     def has_landed(self, connection: Connection) -> bool:
-        """Whether an earlier try of the job was committed, as far as the job can tell."""
+        """Whether an earlier try of the job was committed, as far as the job can find out."""
         landed = self.kind.landed
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
     @property
     def is_recognizable(self) -> bool:
+        """Whether the job can find out that it was committed before."""
         return self.kind.landed is not None
 
 
 class JobQueue:
-    """Jobs in the order they were put, until the end. Threads share it."""
+    """A queue of jobs, shared by threads, that can be closed."""
 
     def __init__(self, *, most: int) -> None:
         self._most = most
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        """None is the end mark: no job lies behind it."""
+        """None is the end mark: no job follows it."""
         self._lock = Lock()
         self._is_closed = False
 
@@ -90,7 +87,7 @@ class JobQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that more should be refused."""
+        """Whether so many jobs wait that further ones should be refused."""
         return self._jobs.qsize() >= self._most
 
     def put(self, job: Job) -> None:
@@ -101,7 +98,7 @@ class JobQueue:
             self._jobs.put(job)
 
     def get_batch(self, most: int) -> list[Job]:
-        """What waits, at least one job and at most this many; none: it is the end."""
+        """The waiting jobs, at least one and at most this many; an empty list means the end."""
         batch: list[Job] = []
         job = self._jobs.get()
         while job is not None:
@@ -116,7 +113,7 @@ class JobQueue:
         return batch
 
     def close(self) -> None:
-        """What waits is still taken."""
+        """Refuses new jobs; waiting ones are still handed out."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -124,7 +121,7 @@ class JobQueue:
 
 
 def settle(jobs: Iterable[Job]) -> None:
-    """Wakes everyone who waits for these jobs: one wake-up a loop, however many jobs."""
+    """Wakes the callers of these jobs, with one wake-up for each loop."""
     by_loop: dict[AbstractEventLoop, list[Job]] = {}
     for job in jobs:
         if job.future is not None:
@@ -153,7 +150,7 @@ def start_thread(work: Callable[..., None], *arguments: ThreadConnection, name: 
 
 
 def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> None:
-    """Waits for the threads' end, for as long as `work_left` changes at least every 4 s; then they are left alone."""
+    """Waits for the threads' end while `work_left` changes at least every 4 s; otherwise they are left running."""
     before, end = work_left(), time.monotonic() + _CLOSE_SECONDS
     while alive := [thread for thread in threads if thread.is_alive()]:
         alive[0].join(0.05)
@@ -165,19 +162,20 @@ def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> Non
 
 
 class Writer:
-    """The one thread that writes. It takes whatever waits, runs it in one transaction, commits, and wakes who waited.
+    """The one thread that writes. It takes the waiting jobs, runs them in one transaction, commits, and wakes their
+    callers.
 
-    One commit for many: that is what makes 500 stored runs a second cheap, without weakening what a commit promises.
+    One commit for many jobs makes 500 stored runs a second cheap, without weakening what a commit promises.
 
-    When it fails, who is at fault decides what follows. A job's own error is that job's, and the others go on. Trouble
-    with the database is nobody's: the batch fails as one, at once. A connection that was cut is replaced and the batch
-    repeated; a job whose commit may have landed is looked for first, and is not repeated when it cannot be recognized.
+    The cause of a failure decides what follows. A job's own error ends only that job. A failure of the database fails
+    the whole batch at once. After a cut connection the batch is repeated on a new one; a job whose commit may have
+    succeeded is looked for first, and is not repeated when it cannot be recognized.
     """
 
     def __init__(
         self, engine: Engine, file: DatabaseFile | None, *, seconds: float, after_commit: Callable[[], None]
     ) -> None:
-        """`file` is SQLite's: nothing is committed once it was moved. `seconds` is how long anybody waits for a write;
+        """`file` is SQLite's: nothing is committed once it was moved. `seconds` is the longest wait for a write;
         `after_commit` is called on the writer's thread."""
         self._seconds = seconds
         self._file = file
@@ -186,19 +184,20 @@ class Writer:
         self._connection = ThreadConnection(engine, seconds=seconds)
         self._jobs = JobQueue(most=MOST_WRITES)
         self._lock = Lock()
-        """Held while a job is begun or withdrawn: never both."""
+        """Held while a job is begun or withdrawn, so that both never happen."""
         self._is_committing = False
         self._thread = start_thread(self._work, name="store-writer")
 
     def put(self, job: Job) -> None:
-        """Raises StoreUnavailable when too much waits already, RuntimeError after `close`."""
+        """Adds a job. Raises StoreUnavailable when too many wait already, RuntimeError after `close`."""
         if self._jobs.is_full or self._connection.is_stuck(seconds=_STUCK * self._seconds):
             self._connection.cut_if_overdue()
             raise StoreUnavailable()
         self._jobs.put(job)
 
     def give_up(self, job: Job) -> StoreUnavailable:
-        """What to tell who waited too long for this job; it is not begun any more, unless it `stays`."""
+        """The error for a caller who waited too long for this job. The job is withdrawn, unless it has begun or
+        `stays`."""
         with self._lock:
             job.is_withdrawn = not (job.has_begun or job.kind.stays)
         self._connection.mark_given_up()
@@ -207,7 +206,7 @@ class Writer:
         return busy_error() if job.is_withdrawn else unknown_outcome_error()
 
     def close(self) -> None:
-        """Finishes what waits. A database that does not let go is left after some seconds: the thread is a daemon."""
+        """Finishes the waiting jobs. A database that blocks is left after some seconds: the thread is a daemon."""
         self._jobs.close()
         join_threads([self._thread], lambda: self._jobs.length)
 
@@ -243,9 +242,10 @@ class Writer:
             job.error = job.error or self.outage.explain(error)
 
     def _try(self, batch: Sequence[Job], *, tries: int = _TRIES, may_be_stored: bool = False) -> Exception | None:
-        """One transaction for the batch; its error, when nothing of it is stored or nobody can know.
+        """Runs one transaction for the batch; returns its error when nothing is stored, or when that cannot be known.
 
-        A connection that breaks is replaced while `tries` are left. `may_be_stored`: some of it, by an earlier try.
+        A broken connection is replaced while `tries` are left. `may_be_stored`: an earlier try may have stored some
+        jobs.
         """
         self._connection.began, self._is_committing = time.monotonic(), False
         try:
@@ -262,7 +262,7 @@ class Writer:
         return None
 
     def _try_again(self, batch: Sequence[Job], *, may_have_landed: bool, tries: int) -> Exception | None:
-        """On a new connection. `may_have_landed`: the old one broke in the commit."""
+        """Tries the batch on a new connection. `may_have_landed`: the old one broke during the commit."""
         for job in batch:
             job.error = unknown_outcome_error() if may_have_landed and not job.is_recognizable else None
         error = self._try([job for job in batch if job.error is None], tries=tries, may_be_stored=True)
@@ -280,7 +280,7 @@ class Writer:
             self._is_committing = True
 
     def _begin(self, batch: Sequence[Job]) -> list[Job]:
-        """Those that nobody withdrew; from now on nobody can."""
+        """The jobs that were not withdrawn; none of them can be withdrawn afterwards."""
         with self._lock:
             jobs = [job for job in batch if not job.is_withdrawn]
             for job in jobs:
@@ -289,7 +289,7 @@ class Writer:
 
 
 def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> None:
-    """`may_fail`: the transaction, by a job's own error."""
+    """Runs the jobs. `may_fail`: a job's own error fails the transaction."""
     for is_one_way, alike in groupby(jobs, lambda job: job.kind.is_one_way):
         with open_batch(connection) if is_one_way else nullcontext():
             for job in alike:
@@ -300,7 +300,7 @@ def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> 
 
 
 def _run_apart(connection: Connection, job: Job) -> None:
-    """Runs the job so that its own failure takes back nothing but what it did itself."""
+    """Runs the job in a savepoint, so that its own failure undoes nothing else."""
     try:
         with connection.begin_nested():
             job.run(connection)
@@ -311,13 +311,13 @@ def _run_apart(connection: Connection, job: Job) -> None:
 
 
 class Readers:
-    """A few threads that read, each with a connection of its own, which refuses everything else.
+    """A few threads that read, each with a connection of its own that refuses writes.
 
-    Apart from anyio's pool of threads, which serves files too.
+    They are separate from anyio's thread pool, which serves files too.
     """
 
     def __init__(self, engine: Engine, file: DatabaseFile | None, *, seconds: float, threads: int = 3) -> None:
-        """`file` is SQLite's; `seconds` is how long anybody waits for a read."""
+        """`file` is SQLite's; `seconds` is the longest wait for a read."""
         self._seconds = seconds
         self.outage = Outage("read", file)
         self._jobs = JobQueue(most=_MOST_READS)
@@ -328,20 +328,20 @@ class Readers:
         ]
 
     def put(self, job: Job) -> None:
-        """Raises StoreUnavailable when too much waits already, RuntimeError after `close`."""
+        """Adds a job. Raises StoreUnavailable when too many wait already, RuntimeError after `close`."""
         if self._jobs.is_full:
             raise unavailable_error()
         self._jobs.put(job)
 
     def give_up(self, _: Job) -> StoreUnavailable:
-        """What to tell who waited too long for a job; ends the calls that have run for too long."""
+        """The error for a caller who waited too long for a job; cuts calls that have taken too long."""
         for connection in self._connections:
             connection.cut_if_overdue()
         self.outage.record_failure(f"no answer within {self._seconds:g} s")
         return unavailable_error()
 
     def close(self) -> None:
-        """As the writer's."""
+        """Finishes the waiting jobs, like `Writer.close`."""
         self._jobs.close()
         join_threads(self._threads, lambda: self._jobs.length)
 
@@ -353,7 +353,7 @@ class Readers:
         connection.close()
 
     def _read(self, job: Job, held: ThreadConnection) -> None:
-        """Runs one job. A broken connection is replaced and the read repeated."""
+        """Runs one job. A broken connection is replaced and the read repeated once."""
         for is_last in (False, True):
             if job.future is not None and job.future.done():  # nobody waits any more
                 return
