@@ -1,4 +1,4 @@
-"""Members who ask to open a flow, and what its owners decided."""
+"""Members' requests to open a flow, and the owners' decisions."""
 
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ from flowground.store.sql import add_row, has_words, make_storable, read_moment
 RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
 MOST_OPEN = 50
-"""Open requests a person has at once; more are not kept."""
+"""Most open requests of one person; further ones are not kept."""
 _r = tables.access_requests.c
 _e = everyone.c
 _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
@@ -26,8 +26,8 @@ _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """`flow_id` is the address that was asked for: a flow's id, its endpoint name, or of no flow at all. `note` is what
-    the member wrote: plain text of at most 500 characters."""
+    """`flow_id` is the requested address: a flow's id, its endpoint name, or the address of no flow. `note` is the
+    member's plain text of at most 500 characters."""
 
     id: str
     flow_id: str
@@ -38,7 +38,7 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class LastAsked:
-    """A member's last request for an address: it waits, or was denied, and they may ask again."""
+    """A member's last request for an address: it is open, or was denied, and the member may ask again."""
 
     asked_at: datetime
     is_denied: bool = False
@@ -46,14 +46,14 @@ class LastAsked:
 
 @dataclass(frozen=True, slots=True)
 class SearchedWord:
-    """A word that is looked for in requests; it stands in the names of these flows."""
+    """A word to look for in requests, and the flows in whose names it stands."""
 
     word: str
     flows: Collection[str] = ()
 
 
 def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool:
-    """Whether it was kept: not twice, not beside so many others that wait."""
+    """Keeps a request; False where the member has an open one for this flow, or too many open ones."""
     last = find_last(connection, flow_id=flow_id, member=member)
     if last is not None and not last.is_denied:
         return False
@@ -75,7 +75,7 @@ def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool
 
 
 def find_last(connection: Connection, *, flow_id: str, member: str) -> LastAsked | None:
-    """None where the member never asked for it, or their request was approved."""
+    """The member's last request for the flow; None where there is none, or it was approved."""
     wanted = select(_r.state, _r.created_at).where(_r.member == member, _r.flow_id == flow_id)
     row = connection.execute(wanted.order_by(_r.created_at.desc()).limit(1)).first()
     if row is None or row.state == "approved":
@@ -96,14 +96,14 @@ def list_open(
     limit: int = 25,
     offset: int = 0,
 ) -> list[AccessRequest]:
-    """A page of what waits for these flows and has all these words, oldest first."""
+    """A page of the open requests for these flows that match all words, oldest first."""
     wanted = select(*_COLUMNS).where(*_is_open(connection, flows, words))
     ordered = wanted.order_by(_r.created_at, _r.id).limit(limit).offset(offset)
     return [_read_request(row) for row in connection.execute(ordered)]
 
 
 def count_open(connection: Connection, *, flows: Collection[str], words: Sequence[SearchedWord] = ()) -> int:
-    """How many wait for these flows and have all these words, on all pages."""
+    """The number of open requests for these flows that match all words, on all pages."""
     counted = select(func.count()).select_from(tables.access_requests).where(*_is_open(connection, flows, words))
     return connection.scalar(counted) or 0
 
@@ -123,13 +123,13 @@ def _is_open(
 
 
 def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
-    """What the member asked, newest first."""
+    """The member's requests, newest first."""
     wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
     return [(_read_request(row), state) for *row, state in connection.execute(wanted)]
 
 
 def decide(connection: Connection, *, request_id: str, is_approved: bool, by: str) -> AccessRequest | None:
-    """None when somebody decided before."""
+    """Approves or denies the request; None when somebody decided before."""
     word = "approved" if is_approved else "denied"
     row = connection.execute(
         update(tables.access_requests)
@@ -146,9 +146,10 @@ def decide(connection: Connection, *, request_id: str, is_approved: bool, by: st
 
 
 def approve(connection: Connection, *, request_id: str, flow_id: str, by: str) -> bool:
-    """Opens the flow of this id to who asked, in the transaction of the decision. False when somebody decided before.
+    """Shares the flow with the requesting member, in the transaction of the decision. False when somebody decided
+    before.
 
-    A flow that is off or expired is shared with this person alone: whoever it was open to before stays out.
+    A flow whose sharing is off or expired is shared with this person alone: the earlier audience stays out.
     """
     request = decide(connection, request_id=request_id, is_approved=True, by=by)
     if request is None:

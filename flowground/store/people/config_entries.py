@@ -1,9 +1,8 @@
-"""The members of config.yaml, taken into the database when a process starts.
+"""The members of config.yaml, imported into the database when a process starts.
 
-From then on the database alone says who they are: who left the file, or has another password there, is out in every
-process at once. A name that the file no longer has keeps its row, which is not `present`: if it comes back with the
-same password, it is the same person, as after a start with the wrong file. Which id an entry has stands in
-`identities`.
+From then on only the database says who they are: somebody who left the file, or has a new password there, is signed out
+in every process at once. A name that left the file keeps its row, which is not `present`: if the name returns with the
+same password, it is the same person, as after a start with the wrong file. `identities` has the ids of entries.
 """
 
 import time
@@ -28,10 +27,10 @@ _p = tables.passwords.c
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
-    """What the file says of a member. `fingerprint` changes with the password, and tells nothing of it.
+    """A member as the file has them. `fingerprint` changes with the password, and reveals nothing of it.
 
-    `id` is the member's, where the file says so: then the entry is the same person under whatever name. `password` is a
-    bcrypt hash, or plain text that fits the rules and is not hashed yet (`is_plain`), or None.
+    `id` is the member's, where the file has it: then the entry is the same person under any name. `password` is a
+    bcrypt hash, or plain text that meets the rules and is not hashed yet (`is_plain`), or None.
     """
 
     name: str
@@ -46,7 +45,7 @@ class ConfigEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An entry as the database has it; `id` is its member's."""
+    """An entry as the database has it; `id` is the member's."""
 
     id: str
     name: str
@@ -59,9 +58,10 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An entry of the file and what was kept of the same person, or of whoever had the name.
+    """An entry of the file, and the stored entry of the same person or of the name's earlier owner.
 
-    `what` None: nothing that ends a right. `sets_password`: the file's is stored; else one of the app may stand there.
+    `what` None: no right ends. `sets_password`: the file's password is stored; otherwise one that was set in the app
+    may stay.
     """
 
     entry: ConfigEntry
@@ -72,10 +72,12 @@ class _Pair:
 
 @mark_rights_change
 def import_entries(connection: Connection, *, entries: Sequence[ConfigEntry]) -> tuple[dict[str, What], frozenset[str]]:
-    """Makes the file's members those of the database, and ends what no longer holds: of which names, and why.
+    """Replaces the stored entries by the file's, and ends rights that no longer hold; returns the changed names with
+    the reasons.
 
-    Where plain passwords are not hashed and have to be, nothing is changed: the second are the names of these entries.
-    Processes that start together agree: one of them finds the change. Raises ConfigError: a name or id is another's.
+    Where plain passwords have to be hashed first, nothing is changed, and the second value has the names of these
+    entries. Of processes that start together, one finds the change. Raises ConfigError for a name or id of somebody
+    else.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
@@ -102,7 +104,8 @@ def import_entries(connection: Connection, *, entries: Sequence[ConfigEntry]) ->
 
 
 def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> None:
-    """What is left of people who were removed must reach nobody, and still goes: their ids are refused too."""
+    """Raises ConfigError for names and ids of other people. Ids of removed people are refused too, since their data may
+    not be deleted yet."""
     written = {entry.id: entry.name for entry in entries if entry.id}
     names = [entry.name for entry in entries]
     stored = select(_e.id, _e.name).where(_e.source == "database", _e.name.in_(names) | _e.id.in_(list(written)))
@@ -155,10 +158,10 @@ def _compare(before: _Kept | None, entry: ConfigEntry) -> What | None:
 
 
 def _store_entry(connection: Connection, pair: _Pair, claimed: Collection[str]) -> _Kept:
-    """Ends what ended, stores the password, and gives the entry as it is kept from now on.
+    """Ends rights that ended, stores the password, and returns the entry as it is kept from now on.
 
-    `claimed` are ids that entries say they have. An entry without an email keeps the one of before, unless the name is
-    somebody else's now.
+    `claimed` are the ids in the file. An entry without an email keeps the earlier one, unless the name is somebody
+    else's now.
     """
     entry, before = pair.entry, pair.before
     if before is not None and pair.what is not None:
@@ -180,13 +183,13 @@ def _store_entry(connection: Connection, pair: _Pair, claimed: Collection[str]) 
 
 
 def _mark_absent(entry: _Kept) -> _Kept:
-    """The entry as it is kept while the file does not have it; the release before wrote neither name nor role."""
+    """The entry as it is kept while it is absent from the file; the previous release wrote neither name nor role."""
     return replace(entry, present=False, display_name=entry.display_name or entry.name, role=entry.role or "member")
 
 
 def _end(connection: Connection, before: _Kept, what: What) -> None:
-    """Ends sign-ins, links, tokens and the password. What was said is deleted where the name is somebody else's now; of
-    a name that is gone it stays, in case the same person comes back."""
+    """Ends sign-ins, links, tokens and the password. Conversations are deleted where the name is somebody else's now;
+    those of an absent name stay, in case the same person returns."""
     end = members.forget if what == "replaced" else members.end_rights
     end(connection, member=before.id, by=_BY)
     audit.record(connection, actor=_BY, action=f"member.{what}", subject=before.id)

@@ -1,4 +1,4 @@
-"""Groups of members. Audiences know a group by its id, so a group made anew under an old name inherits nothing."""
+"""Groups of members. Audiences know a group by its id, so a new group under an old name inherits nothing."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`size` is how many are in it."""
+    """A group; `size` is the number of its members."""
 
     id: str
     name: str
@@ -29,7 +29,7 @@ class Group:
 
 
 def add(connection: Connection, *, name: str, by: str) -> Group:
-    """Raises InvalidRequest when the name is empty, too long or taken."""
+    """Makes a group. Raises InvalidRequest when the name is empty, too long or taken."""
     name = _clean_free_name(connection, name)
     group = Group(str(uuid4()), name)
     add_row(connection, tables.member_groups, id=group.id, name=name, folded=name.casefold())
@@ -46,7 +46,7 @@ def rename(connection: Connection, *, group_id: str, name: str, by: str) -> bool
 
 @mark_rights_change
 def remove(connection: Connection, *, group_id: str, by: str) -> bool:
-    """Takes the group out of every audience. False when there is no such group."""
+    """Deletes the group, also from every audience. False when there is no such group."""
     removed = delete(tables.member_groups).where(_g.id == group_id)
     if not audit.execute(connection, removed, actor=by, action="group.removed", subject=group_id):
         return False
@@ -58,8 +58,8 @@ def remove(connection: Connection, *, group_id: str, by: str) -> bool:
 def change_members(
     connection: Connection, *, group_id: str, added: Collection[str] = (), removed: Collection[str] = (), by: str
 ) -> bool:
-    """Takes these people into the group and those out of it, and leaves all others as they are. Acts at once, on open
-    pages too. False when there is no such group."""
+    """Adds these people to the group and removes those, leaving all others. Open pages follow at once. False when there
+    is no such group."""
     if not has_row(connection, _g.id == group_id):
         return False
     insert = _INSERT[connection.dialect.name](tables.group_members).on_conflict_do_nothing()
@@ -81,9 +81,10 @@ def find_page(
     limit: int,
     offset: int = 0,
 ) -> tuple[list[Group], int]:
-    """A page by name of the groups in whose name all these words stand; and how many those are on all pages.
+    """A page by name of the groups whose names contain all these words, and the number on all pages.
 
-    Only groups that have this member, or lack that one, where an id is given. No other group's members are read.
+    `having` and `lacking` are member ids: only groups with this member, or without that one. No other groups' members
+    are read.
     """
     wanted = [has_words(connection, words.casefold(), _g.folded)]
     wanted += [] if having is None else [_has_member(having)]
@@ -97,20 +98,20 @@ def find_page(
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Group]:
-    """Those of these that are there, by name."""
+    """The existing groups of these ids, by name."""
     found = connection.execute(select(_g.id, _g.name).where(_g.id.in_(list(ids))).order_by(_g.folded)).all()
     sizes = _count_members(connection, ids)
     return [Group(row.id, row.name, sizes.get(row.id, 0)) for row in found]
 
 
 def list_first_members(connection: Connection, *, ids: Collection[str], most: int) -> dict[str, list[str]]:
-    """Group -> the first of its members, by their ids."""
+    """For each group, the ids of its first members."""
     first = select(_m.member).order_by(_m.member).limit(most)
     return {key: list(connection.scalars(first.where(_m.group_id == key))) for key in ids}
 
 
 def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[str, list[str]]:
-    """Member -> the names of their groups, of these members who are in one."""
+    """For each of these members who is in a group, the names of their groups."""
     found = connection.execute(
         select(_m.member, _g.name)
         .join_from(tables.group_members, tables.member_groups, _g.id == _m.group_id)
@@ -124,7 +125,7 @@ def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[s
 
 
 def forget_member(connection: Connection, *, member: str) -> None:
-    """Takes a person out of every group."""
+    """Removes a person from every group."""
     connection.execute(delete(tables.group_members).where(_m.member == member))
 
 
@@ -133,13 +134,13 @@ def _has_member(member: str) -> ColumnElement[bool]:
 
 
 def _count_members(connection: Connection, ids: Collection[str]) -> dict[str, int]:
-    """Group -> how many are in it, of these groups that are not empty."""
+    """The number of members of each of these groups that is not empty."""
     counted = select(_m.group_id, func.count()).where(_m.group_id.in_(list(ids))).group_by(_m.group_id)
     return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:
-    """The name on one line. Raises InvalidRequest unless it fits and no group (but `besides`) is called so."""
+    """The name on one line. Raises InvalidRequest unless it fits and no other group (except `besides`) has it."""
     said = read_name(name, most=NAME_CHARS)
     if said is None:
         raise InvalidRequest(f"A group's name has 1 to {NAME_CHARS} characters.")

@@ -1,9 +1,9 @@
-"""Everybody who is a member: their ids, and the names they sign in with.
+"""The ids of all members, and the names they sign in with.
 
-Two tables hold members: those that were added in the app or on the command line, and those of config.yaml as it named
-them last (`config_entries`). `everyone` is both. A name can change and be given to somebody else; an id is one person's
-for good. It is the name that its member was made with, where that never was an id before; else the name, `~` and random
-letters. Members whom releases before made have no identity: they sign in by their id.
+Two tables hold members: those added in the app or on the command line, and those of config.yaml as it named them last
+(`config_entries`). `everyone` joins both. A name can change and pass to somebody else; an id is one person's forever:
+the name that the member was made with if it never was an id, else the name, `~` and random letters. Members from
+earlier releases have no identity and sign in by their id.
 """
 
 import hashlib
@@ -48,19 +48,20 @@ everyone = union_all(
     .select_from(_entries)
     .where(_c.role.is_not(None)),
 ).subquery("everyone")
-"""Members with their sign-in names. `active` is False for who was deactivated, and for who left config.yaml."""
+"""Members with their sign-in names. `active` is False for deactivated members, and for those who left config.yaml."""
 _e = everyone.c
 
 
 def select_present_role(member: ColumnElement[str | None]) -> ColumnElement[str | None]:
-    """The role of the active member with this id; NULL where there is none. By keys: it is asked at every request."""
+    """The role of the active member with this id; NULL where there is none. Read by keys, because every request
+    asks."""
     stored: ScalarSelect[str] = select(_m.role).where(_m.id == member, _m.active).scalar_subquery()
     entry = select(_c.role).select_from(_entries).where(_i.member == member, _c.present)
     return func.coalesce(stored, entry.scalar_subquery())
 
 
 def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()) -> str:
-    """An id that nobody ever had, for somebody of this name. `others` are taken too."""
+    """An id that nobody ever had, for a person of this name. `others` count as taken."""
     chosen = name
     while chosen in others or _was_given(connection, chosen):
         chosen = f"{name}~{''.join(secrets.choice(ID_LETTERS) for _ in range(_RANDOM_LETTERS))}"
@@ -68,7 +69,7 @@ def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()
 
 
 def end(connection: Connection, *, member: str) -> None:
-    """Ends the member's identities. Their id is remembered as given, their name is free."""
+    """Ends the member's identities. The id is remembered as used, the name becomes free."""
     named = select(_i.subject).where(_i.member == member, _i.provider == "config")
     connection.execute(delete(tables.config_entries).where(_c.name.in_(named)))
     connection.execute(delete(tables.identities).where(_i.member == member))
@@ -90,26 +91,26 @@ def find_name(connection: Connection, *, member: str) -> str:
 
 
 def list_names(connection: Connection) -> dict[str, str]:
-    """Id -> the name that they sign in with."""
+    """The sign-in name of each id."""
     return {row.id: row.name for row in connection.execute(select(_e.id, _e.name))}
 
 
 def set_name(connection: Connection, provider: IdentityProvider, *, member: str, name: str) -> None:
-    """The member signs in by this name from now on, which is nobody's; the earlier one is free."""
+    """Gives the member this free name to sign in with; the earlier one becomes free."""
     stale = (_i.provider == provider) & ((_i.member == member) | (_i.subject == name))
     connection.execute(delete(tables.identities).where(stale))
     add_row(connection, tables.identities, provider=provider, subject=name, member=member, made_at=time.time())
 
 
 def read_config_ids(connection: Connection) -> dict[str, str]:
-    """Name of an entry of config.yaml -> the id of its member, of entries that were taken into the database."""
+    """The member id of each imported entry of config.yaml, by the entry's name."""
     found = connection.execute(select(_i.subject, _i.member).where(_i.provider == "config"))
     return {row.subject: row.member for row in found}
 
 
 def is_retired(connection: Connection, *, member: str) -> bool:
-    """Whether the id was a removed member's. A release before that serves beside this one notes it in the audit trail
-    only."""
+    """Whether the id was a removed member's. The previous release, which may run beside this one, records that in the
+    audit trail only."""
     audit = tables.audit.c
     return has_row(connection, tables.used_ids.c.digest == _digest(member)) or has_row(
         connection, audit.action == "member.removed", audit.subject == member
@@ -126,7 +127,8 @@ def is_held(connection: Connection, *, member: str) -> bool:
 
 
 def _was_given(connection: Connection, member: str) -> bool:
-    """A release before that serves beside this one retires no id, so what it leaves is looked at too."""
+    """Whether somebody has or had this id. The previous release, which may run beside this one, retires no ids, so
+    tables with its remains are searched too."""
     owners = [str(Owner("member", member)), str(Owner("programs", member))]
     return (
         has_row(connection, _m.id == member)

@@ -1,6 +1,6 @@
-"""Members: who they are, and what admins change of those that were added in the app or on the command line.
+"""Members: finding all of them, and changing those that were added in the app or on the command line.
 
-Those of config.yaml are found here too; what they are is changed in the file (`config_entries`).
+Members of config.yaml are changed in the file (`config_entries`).
 """
 
 import time
@@ -32,10 +32,10 @@ MEMBERS = select(identities.everyone, _p.member.label("password_of")).outerjoin_
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again; of
-    config.yaml it is one whom the file no longer names.
+    """A person of the organization. A member who is not `is_active` can do nothing, and may be activated again; a
+    member of config.yaml is inactive while the file does not have them.
 
-    `id` stays theirs; `name` is what they sign in with, `display_name` what colleagues see. Both can change.
+    `id` is the member's forever; `name` is for signing in, `display_name` for colleagues. Both names can change.
     """
 
     id: str
@@ -50,8 +50,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MemberFilter:
-    """Whom a list is of: in whose names or address all these words stand. `is_member_only`: active, and neither author
-    nor admin. `not_in`: who is not in the group of this id."""
+    """Which members to list: all these words stand in their names or email. `is_member_only`: active members who are
+    neither author nor admin. `not_in`: the id of a group whose members are left out."""
 
     words: str = ""
     is_member_only: bool = False
@@ -60,7 +60,7 @@ class MemberFilter:
 
 @dataclass(frozen=True, slots=True)
 class StoredMember:
-    """A member and their password, a bcrypt hash."""
+    """A member and the bcrypt hash of their password."""
 
     member: Member | None
     password: str | None
@@ -76,7 +76,7 @@ def add(
     password: str | None = None,
     by: str,
 ) -> Member:
-    """Somebody new, whose id nobody had. `password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
+    """Adds a member with an unused id. `password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
     _require_free(connection, name)
     member, now = identities.choose_id(connection, name=name), time.time()
     row = {"id": member, "display_name": display_name, "email": email, "role": role, "active": True, "created_at": now}
@@ -100,9 +100,9 @@ def add_first(
     by: str,
     shares: str | None = None,
 ) -> Member:
-    """The account that ends local mode: an admin, with what the local owner said and kept so far.
+    """Adds the account that ends local mode: an admin, who gets the local owner's conversations and data.
 
-    `shares` is a flow that it shares from its first moment. Raises NotAllowed when there was one before.
+    `shares` is a flow to share in the same transaction. Raises NotAllowed when there was an account before.
     """
     if has_had_account(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
@@ -123,22 +123,22 @@ def find(connection: Connection, *, member: str) -> StoredMember:
 
 
 def find_named(connection: Connection, *, name: str) -> StoredMember:
-    """As `find`, by the name that a member signs in with."""
+    """Like `find`, by the member's sign-in name."""
     return find(connection, member=identities.find_id(connection, name=name) or "")  # the same work for an unknown name
 
 
 def list_members(connection: Connection) -> list[Member]:
-    """By name."""
+    """All members by name."""
     return [read_member(row) for row in connection.execute(MEMBERS.order_by(_e.name))]
 
 
 def find_page(connection: Connection, *, wanted: MemberFilter, limit: int, offset: int = 0) -> tuple[list[Member], int]:
-    """A page by name, and how many there are on all pages."""
+    """A page of members by name, and the number on all pages."""
     return _read_page(connection, and_(*_is_wanted(connection, wanted)), limit, offset)
 
 
 def find_openers(connection: Connection, *, sharing: Sharing, limit: int) -> tuple[list[Member], int]:
-    """The first by name of those who may open a flow that is shared like this, and how many may."""
+    """The first members by name who may open a flow shared like this, and the number of all."""
     return _read_page(connection, _may_open(sharing), limit, 0)
 
 
@@ -151,10 +151,9 @@ def _read_page(connection: Connection, which: ColumnElement[bool], limit: int, o
 def find_group_members(
     connection: Connection, *, group_id: str, words: str = "", limit: int, offset: int = 0
 ) -> tuple[list[str], int]:
-    """A page of the ids of who is in the group and has all these words in a name or the address; and how many those
-    are on all pages.
+    """A page of the ids of a group's members whose names or email contain all these words, and the number on all pages.
 
-    Without words, no other row is read than the page's: by id, which an index has in order.
+    Without words, only the page's rows are read: by id, which an index has in order.
     """
     found = select(_g.member).where(_g.group_id == group_id)
     if words.split():
@@ -165,13 +164,13 @@ def find_group_members(
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]:
-    """Those of these ids that are somebody's, by name."""
+    """The existing members of these ids, by name."""
     found = connection.execute(MEMBERS.where(_e.id.in_(list(ids))).order_by(_e.name))
     return [read_member(row) for row in found]
 
 
 def _may_open(sharing: Sharing) -> ColumnElement[bool]:
-    """Whoever sees the inside opens it always."""
+    """The condition that a member may open such a flow; people who see the inside always may."""
     named: ColumnElement[bool] = or_(
         _e.id.in_(list(sharing.members)) if sharing.members else false(),
         _e.id.in_(select(_g.member).where(_g.group_id.in_(list(sharing.groups)))) if sharing.groups else false(),
@@ -192,7 +191,7 @@ def _is_wanted(connection: Connection, wanted: MemberFilter) -> Iterator[ColumnE
 
 
 def find_display_names(connection: Connection, *, members: Collection[str]) -> dict[str, str]:
-    """Id -> what colleagues see, of those of these ids that are somebody's."""
+    """The display names of the existing members of these ids."""
     found = connection.execute(select(_e.id, _e.display_name).where(_e.id.in_(list(members))))
     return {row.id: row.display_name for row in found}
 
@@ -200,7 +199,7 @@ def find_display_names(connection: Connection, *, members: Collection[str]) -> d
 def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = False) -> bool:
     """Removes the member, ends their sign-ins, revokes their tokens; the rest follows in steps (`removals`).
 
-    False when there is no such member. `keep_admin`: raises NotAllowed when nobody else could administer.
+    False when there is no such member. `keep_admin`: raises NotAllowed when no other admin would be left.
     """
     if keep_admin:
         _require_another_admin(connection, member)
@@ -213,7 +212,7 @@ def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = F
 
 
 def rename(connection: Connection, *, member: str, name: str, by: str) -> bool:
-    """Gives the member another name to sign in with; the earlier one is free. False when there is no such member.
+    """Gives the member another sign-in name; the earlier one becomes free. False when there is no such member.
 
     Raises InvalidRequest when the name is taken.
     """
@@ -235,7 +234,8 @@ def show_as(connection: Connection, *, member: str, display_name: str, by: str) 
 
 @mark_rights_change
 def set_password(connection: Connection, *, member: str, password: str, by: str) -> None:
-    """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
+    """Sets the bcrypt hash of the member's password. Ends all sign-ins of the member, and links that could set another
+    password."""
     sign_ins.end_links(connection, member=member)
     connection.execute(delete(tables.passwords).where(_p.member == member))
     add_row(connection, tables.passwords, member=member, hash=password, changed_at=time.time())
@@ -245,7 +245,7 @@ def set_password(connection: Connection, *, member: str, password: str, by: str)
 
 @mark_rights_change
 def set_password_by_link(connection: Connection, *, link: str, password: str) -> bool:
-    """As `set_password`, for whoever has the link (its hash); of several tries at once, one succeeds."""
+    """Like `set_password`, for the owner of the link with this hash; of several tries at once, one succeeds."""
     used = sign_ins.use_link(connection, hashed=link)
     if used is None:
         return False
@@ -255,7 +255,7 @@ def set_password_by_link(connection: Connection, *, link: str, password: str) ->
 
 @mark_rights_change
 def set_role(connection: Connection, *, member: str, role: Role, by: str, keep_admin: bool = False) -> bool:
-    """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
+    """Changes the role; open pages follow at once. False when there is no such member; `keep_admin` as in `remove`."""
     if keep_admin and role != "admin":
         _require_another_admin(connection, member)
     if role != "admin":
@@ -266,7 +266,8 @@ def set_role(connection: Connection, *, member: str, role: Role, by: str, keep_a
 
 @mark_rights_change
 def set_active(connection: Connection, *, member: str, is_active: bool, by: str, keep_admin: bool = False) -> bool:
-    """A member that is not active is signed out everywhere. False when there is no such member."""
+    """Activates or deactivates the member, who is signed out everywhere when deactivated. False when there is no such
+    member."""
     if keep_admin and not is_active:
         _require_another_admin(connection, member)
     if not is_active:
@@ -279,7 +280,7 @@ def set_active(connection: Connection, *, member: str, is_active: bool, by: str,
 
 
 def has_had_account(connection: Connection) -> bool:
-    """Once true it stays so: a database whose members are gone does not go back to local mode."""
+    """Whether there ever was an account: a database whose members are gone does not return to local mode."""
     return has_row(connection, tables.marks.c.name == _ACCOUNT_CREATED)
 
 
@@ -294,7 +295,8 @@ def _require_free(connection: Connection, name: str) -> None:
 
 
 def _require_another_admin(connection: Connection, member: str) -> None:
-    """In the transaction of the change itself: two admins cannot remove each other at once."""
+    """Raises NotAllowed for the last admin. In the transaction of the change: two admins cannot remove each other at
+    once."""
     able = select(_e.id).join_from(identities.everyone, tables.passwords, _p.member == _e.id)
     admins = set(connection.scalars(able.where(_e.role == "admin", _e.active)))
     if admins == {member}:
@@ -305,7 +307,7 @@ def _require_another_admin(connection: Connection, member: str) -> None:
 def forget(connection: Connection, *, member: str, by: str) -> None:
     """Ends all that belongs to a member; conversations and the name in older records follow in steps (`removals`).
 
-    Their id is never given again, so nobody comes after them.
+    The id is never used again, so nobody inherits from the member.
     """
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == str(Owner("member", member))))
     publications.forget(connection, kind="member", name=member)
@@ -317,7 +319,7 @@ def forget(connection: Connection, *, member: str, by: str) -> None:
 
 
 def end_rights(connection: Connection, *, member: str, by: str) -> None:
-    """Ends sign-ins, links, also those they made, tokens and the password; where they signed in from is forgotten."""
+    """Ends sign-ins, tokens, the password, links for and by the member, and forgets their known addresses."""
     connection.execute(delete(tables.passwords).where(_p.member == member))
     sign_ins.forget_addresses(connection, name=identities.find_name(connection, member=member))
     sign_ins.end_links(connection, member=member)
@@ -327,6 +329,6 @@ def end_rights(connection: Connection, *, member: str, by: str) -> None:
 
 
 def read_member(row: Any) -> Member:
-    """A row of `MEMBERS`."""
+    """The member of a row of `MEMBERS`."""
     member, name, display_name, email, role, active, source, password_of = row
     return Member(member, name, display_name, email, role, password_of is not None, source, bool(active))

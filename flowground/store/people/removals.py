@@ -1,9 +1,8 @@
-"""What is left of somebody who was removed: facts for counting, under an owner that nobody can compute; and lines of
-the audit trail and other records, in which one word stands for all who were removed.
+"""The remains of removed members: run facts for counting, under a random owner; and audit lines and other records, in
+which one word stands for all removed members.
 
-What they could act with or be found by ends in the removal's own transaction. The rest may be much, so it follows in
-small steps, and a row says until the end what is still to do: another process goes on with it, and one that is
-started anew.
+Rights end, and sign-in data is deleted, in the removal's own transaction. The rest may be much, so it follows in small
+steps. A row records the unfinished work, so that another process, or the next one, can go on.
 """
 
 import json
@@ -21,9 +20,9 @@ from flowground.store.runs.conversations import list_owners
 from flowground.store.sql import add_row
 
 SOMEBODY = str(Owner("removed", "person"))
-"""Stands where somebody did something, or something was done to them, who was removed."""
+"""The word for a removed member in records of what somebody did, or what was done to them."""
 _ROWS = 500
-"""Rows that one step looks at."""
+"""Rows that one step reads."""
 _x = tables.removals.c
 _r = tables.runs.c
 _a = tables.audit.c
@@ -34,13 +33,13 @@ _WHO_DID_IT: tuple[Column[str], ...] = (
     tables.access_requests.c.decided_by,
 )
 _OF_MEMBERS = ("member.", "invitation.", "reset.", "group.member_")
-"""Actions in whose lines of the audit trail a bare word may be a member's id."""
+"""Actions in whose audit lines a single word may be a member's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """`owners` are those under whom anything of the person is kept, `words` how a line of the audit trail names them:
-    by id. Their sign-in name may be somebody else's id."""
+    """An unfinished removal. `owners` are all owners of the person's data, `words` the person's names in audit lines:
+    only the id, since the sign-in name may be somebody else's id."""
 
     pseudonym: str
     owners: tuple[str, ...]
@@ -48,8 +47,10 @@ class Removal:
 
 
 def begin_removal(connection: Connection, *, member: str) -> None:
-    """Notes what is still to do, has every process stop what runs of theirs, and deletes what their rights left, which
-    `members.end_rights` has ended. Before their identities are given up."""
+    """Records the unfinished work, has every process stop the person's runs, and deletes what the ended rights left.
+
+    `members.end_rights` comes before, the end of the identities after.
+    """
     pseudonym = str(Owner("removed", secrets.token_hex(8)))
     owners = list_owners(connection, member=member)
     requests.ask_stops(connection, owners=owners)
@@ -63,15 +64,18 @@ def begin_removal(connection: Connection, *, member: str) -> None:
 
 
 def list_removals(connection: Connection) -> list[Removal]:
-    """Those of which something is still to do, the oldest first."""
+    """The unfinished removals, oldest first."""
     wanted = select(_x.pseudonym, _x.owners, _x.words).where(_x.looked_at.is_(None)).order_by(_x.made_at)
     rows = connection.execute(wanted).all()
     return [Removal(name, tuple(json.loads(owners)), tuple(json.loads(words))) for name, owners, words in rows]
 
 
 def rename_runs(connection: Connection, *, removal: Removal, after: str) -> str | None:
-    """Gives the pseudonym to those of the person's runs that are among the next behind this id; how far it came, None
-    at the end. The runs have an index by owner for nobody: no run would pay for it."""
+    """Gives the pseudonym to the person's runs among the next runs after this id. Returns the last id read, None at the
+    end.
+
+    Runs have no index for this, because every run would pay for it.
+    """
     rows = connection.execute(select(_r.id, _r.owner).where(_r.id > after).order_by(_r.id).limit(_ROWS)).all()
     if mine := [row.id for row in rows if row.owner in removal.owners]:
         hidden = {"owner": removal.pseudonym, "session_id": "", "counted_as": None}
@@ -80,7 +84,7 @@ def rename_runs(connection: Connection, *, removal: Removal, after: str) -> str 
 
 
 def rename_lines(connection: Connection, *, removal: Removal, after: int) -> int | None:
-    """As `rename_runs`, for lines of the audit trail that name the person."""
+    """Like `rename_runs`, for audit lines that name the person."""
     rows = connection.execute(
         select(_a.id, _a.actor, _a.action, _a.subject).where(_a.id > after).order_by(_a.id).limit(_ROWS)
     ).all()
@@ -92,8 +96,8 @@ def rename_lines(connection: Connection, *, removal: Removal, after: int) -> int
 
 
 def finish_removal(connection: Connection, *, removal: Removal) -> None:
-    """Small tables that say who did something; then nothing is left to do. Rows with `looked_at` are an earlier
-    release's: digests of people of whom nothing was left."""
+    """Renames the person in small tables, and ends the removal. Rows with `looked_at` are an earlier release's: digests
+    of people whose removal was complete."""
     for column in _WHO_DID_IT:
         theirs = update(column.table).where(column.in_(removal.owners))
         connection.execute(theirs.values({column.name: SOMEBODY}))
@@ -102,7 +106,8 @@ def finish_removal(connection: Connection, *, removal: Removal) -> None:
 
 
 def _hide(removal: Removal, said: str, *, action: str = "") -> str:
-    """The actor or subject of a line without the person. Of a change of name nothing is left: it has both names."""
+    """An audit line's actor or subject without the person. A change of name is hidden whole, because it has both
+    names."""
     words = said.split(" ")
     if action == "member.renamed":
         return SOMEBODY if words[0] in removal.words else said  # the second word is a name, not an id

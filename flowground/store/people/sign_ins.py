@@ -1,17 +1,13 @@
-"""Sign-in sessions, and the one-time tickets that begin them.
+"""Sign-in sessions and the tickets that begin them, failed passwords, and one-time links that set a password.
 
-A page cannot set an HttpOnly cookie; it gives the browser a ticket, and the browser fetches the cookie with it.
+A page cannot set an HttpOnly cookie: it hands the browser a ticket, and the browser fetches the cookie with it.
 
-Passwords that were tried: what keeps guessing slow without shutting a colleague out.
+A password attempt is counted before the password is compared, so that many at once cannot pass the limit together, and
+removed when the password was right. Refused attempts are not counted: a lockout ends by itself, however long somebody
+keeps trying. Attempts from elsewhere never lock out an address from which the member signed in before.
 
-A try is counted before the password is looked at, so that many at once cannot pass the count together, and taken
-back when it was right. Refused tries are not counted: a lockout ends by itself, however long somebody keeps trying.
-Tries from elsewhere never shut out an address from which the member signed in before.
-
-One-time links that set a password: an invitation for somebody new, a reset for somebody who forgot theirs.
-
-A link is 256 random bits, kept as a hash. Whoever has it may choose the member's password, once, for as long as it
-is good; a new link ends the member's earlier ones.
+A link (an invitation, or a reset) is 256 random bits, stored as a hash. Whoever has it may choose the member's password
+once, while it is valid; a new link ends the member's earlier ones.
 """
 
 import time
@@ -29,14 +25,15 @@ from flowground.store.people.identities import select_present_role
 from flowground.store.sql import Statement, add_row, has_row, has_words, mark_rights_change, read_moment
 
 WINDOW_SECONDS = 300.0
+"""How long a wrong password counts."""
 PER_ADDRESS = 5
 """Wrong passwords for one name from one address within the window."""
 PER_NAME = 50
 """Wrong passwords for one name from all addresses; known addresses are exempt."""
 IN_ALL = 30
-"""Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
+"""Wrong passwords from one address for all names together, so that trying one password with many names is slow too."""
 REQUESTS = "requests of"
-"""Access requests are counted under this and the member's id: no name holds a space."""
+"""Access requests are counted as attempts under this text and the member's id: no name contains a blank."""
 LinkKind = Literal["invitation", "reset"]
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -58,9 +55,9 @@ _LINK_COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.exp
 
 @dataclass(frozen=True, slots=True)
 class SignInState:
-    """A sign-in that is neither expired nor revoked, and what the database says of its member now.
+    """A sign-in that is neither expired nor revoked, and the present state of its member.
 
-    `member` None is the local owner. `role` is None for a member who is not active or not there.
+    `member` None is the local owner. `role` is None for a member who is inactive or removed.
     """
 
     member: str | None
@@ -70,7 +67,7 @@ class SignInState:
 
 @dataclass(frozen=True, slots=True)
 class BrowserSignIn:
-    """One browser's sign-in, for lists; `id` is the cookie's `jti`, `agent` what the browser called itself then."""
+    """One browser's sign-in, for lists; `id` is the cookie's `jti`, `agent` the browser's User-Agent at that time."""
 
     id: str
     created_at: datetime
@@ -79,16 +76,17 @@ class BrowserSignIn:
 
 
 def add_ticket(connection: Connection, *, ticket: str, member: str | None, browser: str, expires_at: float) -> None:
-    """`ticket` and `browser` are hashes."""
+    """Stores a ticket. `ticket` and `browser` are hashes."""
     add_row(connection, tables.tickets, hash=ticket, member=member, browser=browser, expires_at=expires_at)
 
 
 def redeem(
     connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float, agent: str | None = None
 ) -> str | None:
-    """Begins the sign-in of the member whom this gives, "" for the local owner; None where the ticket is not good.
+    """Begins the sign-in of the ticket's member, whose id is returned, "" for the local owner; None for an invalid
+    ticket.
 
-    Every ticket works once, and is gone after a try from another browser.
+    A ticket works once, and is deleted by a try from another browser.
     """
     used = delete(tables.tickets).where(_t.hash == ticket).returning(_t.member, _t.browser, _t.expires_at)
     found = connection.execute(used).first()
@@ -102,7 +100,7 @@ def redeem(
 
 
 def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
-    """None: unknown, expired or revoked. One SELECT by key: it is asked at every action."""
+    """The sign-in; None when it is unknown, expired or revoked. One SELECT by key, because every action asks."""
     found = _CHECK.fetch(connection, {"id": sign_in_id})
     if not found:
         return None
@@ -115,8 +113,8 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
 def find_page(
     connection: Connection, *, member: str, words: str = "", limit: int, offset: int = 0
 ) -> tuple[list[BrowserSignIn], int]:
-    """A page of the member's sign-ins that are in force and in whose browser's own name all these words stand, newest
-    first; and how many those are on all pages."""
+    """A page of the member's valid sign-ins whose User-Agent contains all these words, newest first; and the number on
+    all pages."""
     is_theirs = (_s.member == member) & _s.revoked_at.is_(None) & (_s.expires_at > time.time())
     wanted = is_theirs & has_words(connection, words, func.coalesce(_s.agent, ""))
     found = select(_s.id, _s.created_at, _s.expires_at, _s.agent).where(wanted)
@@ -129,7 +127,7 @@ def find_page(
 
 @mark_rights_change
 def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:
-    """Signs this one browser out. False when it was not signed in, or not as `member` where one is given."""
+    """Signs this browser out. False when it was not signed in, or not as `member`, if one is given."""
     ended = update(tables.sign_ins).where(_s.id == sign_in_id, _s.revoked_at.is_(None)).values(revoked_at=time.time())
     if member is not None:
         ended = ended.where(_s.member == member)
@@ -142,7 +140,7 @@ def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None
 
 @mark_rights_change
 def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
-    """Signs a member (None: the local owner) out everywhere, tickets included; how many sign-ins that ended."""
+    """Signs a member (None: the local owner) out everywhere, tickets included; returns the number of ended sign-ins."""
     connection.execute(delete(tables.tickets).where(_t.member == member))  # None: IS NULL
     theirs = update(tables.sign_ins).where(_s.member == member, _s.revoked_at.is_(None))
     ended = connection.execute(theirs.values(revoked_at=time.time())).rowcount
@@ -152,7 +150,7 @@ def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
 
 
 def _write_actor(member: str | None) -> str:
-    """As the audit trail has them; None: the local owner."""
+    """The member as the audit trail names them; None is the local owner."""
     return str(LOCAL_OWNER.owner if member is None else Owner("member", member))
 
 
@@ -164,7 +162,7 @@ def begin_attempt(
     per_name: int | None = PER_NAME,
     in_all: int | None = None,
 ) -> float:
-    """0 when the password may be looked at (the try is counted), else the seconds to wait."""
+    """Counts an attempt and returns 0 when the password may be compared; else returns the seconds to wait."""
     now = time.time()
     wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
@@ -173,7 +171,7 @@ def begin_attempt(
 
 
 def record_success(connection: Connection, *, name: str, address: str) -> None:
-    """The password was right: the tries of this name from this address are forgotten, the address is known."""
+    """Forgets the name's attempts from this address, whose password was right, and remembers the address."""
     now = time.time()
     connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == address))
     outdated = (_k.address == address) | (_k.at < now - _KNOWN_SECONDS)
@@ -182,14 +180,14 @@ def record_success(connection: Connection, *, name: str, address: str) -> None:
 
 
 def rename_attempts(connection: Connection, *, old: str, new: str) -> None:
-    """A member has another name: what is known of them goes along, so that whoever gets the old one begins anew."""
+    """Moves known addresses to a member's new name, and forgets attempts for both names' next owners."""
     forget_addresses(connection, name=new)
     connection.execute(update(tables.known_addresses).where(_k.name == old).values(name=new))
     connection.execute(delete(tables.attempts).where(_a.name == old))
 
 
 def forget_attempts(connection: Connection, *, name: str, member: str) -> None:
-    """Tries for a sign-in name, and what the member whose it is asked for."""
+    """Forgets attempts for a sign-in name, and the access requests counted for its member."""
     names = [name, f"{REQUESTS} {member}"]
     connection.execute(delete(tables.attempts).where(_a.name.in_(names)))
 
@@ -206,15 +204,16 @@ def find_wait(
     per_name: int | None = PER_NAME,
     in_all: int | None = None,
 ) -> float:
-    """How long this name stays shut from this address; 0 when it is open.
+    """Seconds for which this name is locked for this address; 0 when it is not.
 
-    `per_name` bounds the tries for the name from all addresses, `in_all` those from the address for all names;
-    None: no such bound.
+    `per_name` bounds attempts for the name from all addresses, `in_all` those from the address for all names; None: no
+    such bound.
     """
     now = time.time()
 
     def find_nth(most: int, *where: ColumnElement[bool]) -> float:
-        """When the try was that must leave the window before there is room for another; 0: there is room."""
+        """When the attempt was made that must leave the window before another may be made; 0 when another may be made
+        now."""
         counted = select(_a.at).where(_a.at > now - WINDOW_SECONDS, *where).order_by(_a.at.desc())
         return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
 
@@ -234,7 +233,7 @@ def _is_known(connection: Connection, *, name: str, address: str, now: float) ->
 
 @dataclass(frozen=True, slots=True)
 class PasswordLink:
-    """A link without its secret. `member` is whose password it sets; `created_by` is an `Owner`."""
+    """A link without its secret. `member` is the person whose password it sets; `created_by` is an `Owner`."""
 
     id: str
     kind: LinkKind
@@ -247,7 +246,7 @@ class PasswordLink:
 def add_link(
     connection: Connection, *, kind: LinkKind, member: str, hashed: str, expires_at: float, by: str
 ) -> PasswordLink:
-    """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
+    """Makes a link and ends the member's earlier ones: the one that was sent last is enough."""
     end_links(connection, member=member)
     made = insert(tables.password_links).values(
         id=str(uuid4()),
@@ -264,18 +263,18 @@ def add_link(
 
 
 def find_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
-    """The link that is still good; None when unknown, expired, used or revoked."""
+    """The valid link; None when it is unknown, expired, used or revoked."""
     row = connection.execute(select(*_LINK_COLUMNS).where(_is_link_good(), _l.hash == hashed)).first()
     return _read_link(row) if row else None
 
 
 def was_link_of(connection: Connection, *, hashed: str, member: str) -> bool:
-    """Whether this was a link of this member's that is over."""
+    """Whether this was a link for this member that has ended."""
     return has_row(connection, _l.hash == hashed, _l.member == member, _l.ended_at.is_not(None))
 
 
 def use_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
-    """As `find`, and the link is over: of several tries at once, one gets it."""
+    """Like `find_link`, and ends the link: of several tries at once, one succeeds."""
     link = _end_link(connection, _l.hash == hashed)
     if link is not None:
         audit.record(
@@ -285,7 +284,7 @@ def use_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
 
 
 def list_links(connection: Connection, *, members: Collection[str] | None = None) -> list[PasswordLink]:
-    """Those that are still good, newest first; of these members, where they are given."""
+    """All valid links, newest first; those of these members, if given."""
     wanted = select(*_LINK_COLUMNS).where(_is_link_good()).order_by(_l.created_at.desc(), _l.id)
     if members is not None:
         wanted = wanted.where(_l.member.in_(list(members)))
@@ -293,7 +292,7 @@ def list_links(connection: Connection, *, members: Collection[str] | None = None
 
 
 def revoke_link(connection: Connection, *, link_id: str, by: str) -> bool:
-    """False when there is no such link that is still good."""
+    """Ends a link. False when there is no such valid link."""
     link = _end_link(connection, _l.id == link_id)
     if link is not None:
         audit.record(connection, actor=by, action=f"{link.kind}.revoked", subject=link.member)
@@ -301,19 +300,19 @@ def revoke_link(connection: Connection, *, link_id: str, by: str) -> bool:
 
 
 def end_links(connection: Connection, *, member: str) -> None:
-    """Ends every link of a member."""
+    """Ends every link for a member."""
     ended = update(tables.password_links).where(_l.member == member, _l.ended_at.is_(None))
     connection.execute(ended.values(ended_at=time.time()))
 
 
 def end_made_links(connection: Connection, *, by: str) -> None:
-    """Ends every link that this member made, for whomever: who may administer no more has kept no way in."""
+    """Ends every link that this member made for anybody, so that a former admin keeps no access by them."""
     ended = update(tables.password_links).where(_l.created_by == str(Owner("member", by)), _is_link_good())
     connection.execute(ended.values(ended_at=time.time()))
 
 
 def _end_link(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
-    """The link, which was good until now; None where it was not."""
+    """The ended link; None where it was not valid."""
     ended = update(tables.password_links).where(which, _is_link_good()).values(ended_at=time.time())
     row = connection.execute(ended.returning(*_LINK_COLUMNS)).first()
     return _read_link(row) if row else None

@@ -32,7 +32,7 @@ from flowground.store.sql import (
 )
 
 ORGANIZATION = "the organization"
-"""Whose tokens without an owner are called: those of the command line, and of before the first account."""
+"""The name for the owner of tokens without one: made on the command line, or before the first account."""
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
 _FLUSH_SECONDS = 1.0
@@ -55,10 +55,10 @@ _KEPT_APART = (
     .correlate(tables.tokens)
     .scalar_subquery()
 )
-"""Not null: conversations stand under a token of the same person, which is how releases before kept them.
+"""Not NULL: conversations belong to a token of the same person, as earlier releases stored them.
 
-Asked at every request, so by indexes only. EXISTS would let PostgreSQL read whole tables in the hope of an early find;
-to order by the index and to take a maximum leaves it no such hope.
+Every request asks this, so only indexes may be read. With EXISTS, PostgreSQL may read whole tables in the hope of an
+early match; ordering by the index and taking a maximum prevents that.
 """
 _FIND = Statement(select(*_COLUMNS, select_present_role(_t.owner), _KEPT_APART).where(_t.hash == bindparam("hash")))
 _COUNT = Statement(
@@ -72,12 +72,12 @@ _COUNT = Statement(
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A token without its secret. `prefix` is the secret's beginning, to know it by.
+    """A token without its secret. `prefix` is the secret's beginning, by which people recognize it.
 
-    `owner` is a member's id, None for the organization's own; `flows` is the scope, None for all.
-    `owner_role` is the present role of an active owner, and `has_kept_apart` says that the
-    owner has conversations that are kept under single tokens of theirs (`find` only).
-    `sees` and `sets` are None for tokens of before there was a choice: as much as their owner may at that moment.
+    `owner` is a member's id, None for the organization's own; `flows` is the scope, None for all flows. Only `find`
+    fills `owner_role`, the present role of an active owner, and `has_kept_apart`: conversations belong to single tokens
+    of the owner. `sees` and `sets` are None for tokens made before there was a choice: as much as their owner may at
+    that moment.
     """
 
     id: str
@@ -97,16 +97,16 @@ class StoredToken:
 
     @property
     def is_in_force(self) -> bool:
-        """Neither revoked nor expired now."""
+        """Whether the token is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at.timestamp() > time.time())
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """Which tokens, none of them revoked: the owner's (None: the organization's), or everyone's.
+    """Which tokens to list, revoked ones excluded: the owner's (None: the organization's), or everyone's (`is_of_all`).
 
-    Those whose name, beginning or owner's id have all these `words`; that reach this flow; that are in force and may
-    set just this.
+    All `words` stand in a token's name, prefix or owner's id. `flow_id`: tokens that reach this flow. `sets`: valid
+    tokens with exactly this right.
     """
 
     owner: str | None = None
@@ -118,7 +118,7 @@ class TokenFilter:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses of one token that are not in the table yet."""
+    """Uses of one token that are not written yet."""
 
     times: int
     last: float
@@ -135,7 +135,7 @@ def create(
     sees: Sees | None = None,
     sets: Sets | None = None,
 ) -> tuple[StoredToken, str]:
-    """The new token and its secret, which is nowhere else and cannot be had again."""
+    """The new token and its secret, which is stored nowhere and cannot be shown again."""
     secret = "fg_" + secrets.token_urlsafe(32)
     made = insert(tables.tokens).values(
         id=str(uuid4()),
@@ -156,13 +156,13 @@ def create(
 
 
 def find(connection: Connection, *, secret: str) -> StoredToken | None:
-    """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
+    """The valid token with this secret; None when it is unknown, expired or revoked. One SELECT by index."""
     token = find_any(connection, secret=secret)
     return token if token and token.is_in_force else None
 
 
 def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
-    """Like `find`, expired and revoked ones too: to say what is wrong with it."""
+    """Like `find`, but expired and revoked tokens too, to explain why one is refused."""
     found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
@@ -181,7 +181,7 @@ def list_tokens(connection: Connection, *, owner: str | None = None, everyone: b
 def find_page(
     connection: Connection, *, only: TokenFilter, limit: int, offset: int = 0
 ) -> tuple[list[StoredToken], int]:
-    """A page of these tokens, newest first; and how many those are on all pages."""
+    """A page of the matching tokens, newest first; and the number on all pages."""
     wanted = list(_find_wanted(connection, only))
     count = connection.scalar(select(func.count()).select_from(tables.tokens).where(*wanted))
     found = select(*_COLUMNS).where(*wanted).order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset)
@@ -200,23 +200,23 @@ def _find_wanted(connection: Connection, only: TokenFilter) -> Iterator[ColumnEl
 
 
 def count_in_force(connection: Connection, *, owner: str | None) -> int:
-    """How many the owner has (None: the organization)."""
+    """The number of the owner's valid tokens (None: the organization's)."""
     counted = select(func.count()).where(_t.owner == owner, _t.revoked_at.is_(None), _is_in_force())
     return connection.scalar(counted) or 0
 
 
 def _is_in_force() -> ColumnElement[bool]:
-    """Of one that is not revoked."""
+    """The condition that a token, which is not revoked, has not expired."""
     return _t.expires_at.is_(None) | (_t.expires_at > time.time())
 
 
 def is_of(connection: Connection, *, token_id: str, member: str) -> bool:
-    """Whether the token is, or was, this member's."""
+    """Whether the token is or was this member's."""
     return has_row(connection, _t.id == token_id, _t.owner == member)
 
 
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
-    """Acts at once, from any process. False when there is no such token in force."""
+    """Revokes a token in every process at once. False when there is no such token, or it was revoked before."""
     ended = update(tables.tokens).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=time.time())
     return audit.execute(connection, ended, actor=by, action="token.revoked", subject=token_id)
 
@@ -234,12 +234,12 @@ def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a random secret."""
+    """The stored hash of a random secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read_token(row: Any, **found: Any) -> StoredToken:
-    """`found` is what only `find` knows."""
+    """The token of a row; `found` are the values that only `find` reads."""
     key, name, prefix, owner, flows, created, expires, revoked, last, uses, sees, sets = row
     return StoredToken(
         id=key,
@@ -259,9 +259,9 @@ def _read_token(row: Any, **found: Any) -> StoredToken:
 
 
 class TokenUses:
-    """Uses of tokens, counted in memory and written together: never one UPDATE a request.
+    """Uses of tokens, counted in memory and written together, so that no request costs an UPDATE.
 
-    `write` takes what gathered, about once a second while tokens are used. A killed process loses it.
+    `write` is called with the counts about once a second while tokens are used. A killed process loses its counts.
     """
 
     def __init__(self, write: Callable[[Mapping[str, Use]], None]) -> None:
@@ -272,7 +272,7 @@ class TokenUses:
         """The loop whose timer will flush; None when no timer runs."""
 
     def note(self, token_id: str) -> None:
-        """One use, now. Called on an event loop."""
+        """Counts one use, now. Call it on an event loop."""
         with self._lock:
             before = self._uses.get(token_id)
             self._uses[token_id] = Use(before.times + 1 if before else 1, time.time())
@@ -281,7 +281,7 @@ class TokenUses:
                 self._loop.call_later(_FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Hands over what gathered, if anything did."""
+        """Writes the counts, if there are any."""
         with self._lock:
             uses, self._uses, self._loop = self._uses, {}, None
         if uses:

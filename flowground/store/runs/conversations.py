@@ -1,7 +1,8 @@
-"""Conversations. A session is found by flow, owner (an `Owner`) and session id: never by its id alone.
+"""Conversations and their messages. A session is found by flow, owner (an `Owner`) and session id, never by its id
+alone.
 
-A person owns those of their pages under the member, those of their programs under one owner for all tokens. Releases
-before kept the latter apart, under the token that each began with; they stay there and go on.
+A person's conversations on pages belong to the member, those of their programs to one owner for all tokens. Earlier
+releases stored the latter under the token that began each; these stay there and can be continued.
 """
 
 import json
@@ -22,19 +23,20 @@ from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_m
 from flowground.store.sql import Statement, make_storable
 
 TITLE_CHARS = 80
+"""Most characters of a conversation's title."""
 MOST_HISTORY = 3_000_000
 """Characters of a history after which no older messages are read."""
 MOST_THROUGH = 500
-"""Messages of a page that has to go on to a certain one."""
+"""Most messages of a page that must reach back to a certain one."""
 _FILES_ALONE = "(Files without a message.)"
-"""A question that was nothing else, as models read it later: some refuse an empty one."""
+"""How models later read a question of files only: some refuse an empty one."""
 _PAGE = 100
 """Messages of a history that are read at once."""
 _STEP = 12
 """Messages of a page that are read at once: each may be long."""
 _ID, _ROLE, _TEXT, *_LONG = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text", "value", "citations"))
 _VERSION_OF, _POSITION = len(MESSAGE_COLUMNS), len(MESSAGE_COLUMNS) + 1
-"""Where these stand in a row of a page."""
+"""The indexes of these values in a row of a page."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _o = tables.turn_overrides.c
@@ -92,7 +94,7 @@ _t = tables.tokens.c
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """`id` None: nothing of it is stored."""
+    """A question; `id` None: it is not stored."""
 
     id: str | None
     text: str
@@ -100,15 +102,15 @@ class AskedQuestion:
 
 
 def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
-    """The key of a session. Lengths stand before the parts, so that no two sessions spell the same text."""
+    """The key of a session. Each part is preceded by its length, so that no two sessions produce the same text."""
     spelt = f"{len(flow_id)}:{flow_id}{len(owner)}:{owner}{session_id}"
     return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def find_session_keys(connection: Connection, *, owners: Collection[str], session_id: str) -> list[str]:
-    """The store's keys of all that may be these owners' sessions of this id, in whatever flow.
+    """The keys of all sessions with this id that these owners may have, in any flow.
 
-    Made of the flows that they have sessions with, which an index tells: there is none of session ids.
+    Made from the flows with which the owners have sessions, which an index has: there is no index of session ids.
     """
     if "\ufffd" in session_id:  # the key was made of the id as it was sent
         here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
@@ -119,7 +121,8 @@ def find_session_keys(connection: Connection, *, owners: Collection[str], sessio
 
 
 def list_flows(connection: Connection, owner: str) -> Iterator[str]:
-    """That the owner has sessions with. From one to the next by the index: DISTINCT would read all of the owner's."""
+    """The flows with which the owner has sessions, each found by the index: DISTINCT would read all sessions of the
+    owner."""
     flow_id = ""
     while flow_id := _NEXT_FLOW.fetch(connection, {"owner": owner, "after": flow_id})[0][0]:
         yield flow_id
@@ -130,10 +133,10 @@ def read_history(
 ) -> list[PastMessage]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
 
-    What is put aside is left out. So are answers that failed, and those that were stopped or interrupted before they
-    said anything. What such an answer did say is there: its reader saw it and may refer to it. Once they have over
-    `MOST_HISTORY` characters no older ones are read: no prompt may be that long. Files of a message are told although
-    they may be deleted: `files.find_present` says which are there.
+    Messages put aside are left out. So are failed answers, and stopped or interrupted ones without any text; those with
+    text were read by the person, who may refer to it. After `MOST_HISTORY` characters no older messages are read: no
+    prompt may be that long. Files of a message are listed even when they were deleted: `files.find_present` finds the
+    existing ones.
     """
     session = make_session_key(flow_id, owner, session_id)
     found: list[PastMessage] = []
@@ -174,12 +177,11 @@ def list_page(
     most: int,
     most_chars: int,
 ) -> tuple[list[StoredMessage], bool]:
-    """The last messages before the one with the id `before` (None: of all), oldest first; and whether there are older
-    ones.
+    """The last messages before the one with the id `before` (None: of all), oldest first; and whether older ones exist.
 
-    At most so many, and none more once they have `most_chars` characters. Where there are older ones, the page begins
-    with its first question, if it has one. With `through` it goes on to the message with this id, for up to
-    `MOST_THROUGH` messages. What is put aside is not among them.
+    A page has at most `most` messages, and ends after `most_chars` characters. Where older messages exist, the page
+    begins with its first question, if it has one. With `through` the page reaches back to that message, within
+    `MOST_THROUGH` messages. Messages put aside are left out.
     """
     session = make_session_key(flow_id, owner, session_id)
     end = through and connection.scalar(select(_m.position).where(_m.id == through, _m.session == session))
@@ -211,7 +213,7 @@ def list_page(
 def _add_versions(
     connection: Connection, session: str, messages: list[StoredMessage], firsts: set[str | None]
 ) -> list[StoredMessage]:
-    """The messages, with their versions where they have some; `firsts` are the first of those."""
+    """The messages, with the versions of each question that has some; `firsts` are the ids of first versions."""
     if not (wanted := firsts - {None}):
         return messages
     found = find_versions(connection, session=session, firsts=wanted)
@@ -219,7 +221,7 @@ def _add_versions(
 
 
 def find_versions(connection: Connection, *, session: str, firsts: Collection[str | None]) -> dict[str, Versions]:
-    """The id of each question of these groups, told by their first ones -> all versions of it."""
+    """All versions of each question, by its id, in the groups with these first versions."""
     rows = connection.execute(
         select(_m.version_of, _m.id, _FIRST_LIKE_IT)
         .where(_m.version_of.in_(firsts), _m.version_of.is_not(None), _m.session == session)
@@ -233,14 +235,14 @@ def find_versions(connection: Connection, *, session: str, firsts: Collection[st
 
 
 def _find_question(rows: Sequence[Sequence[Any]]) -> int:
-    """How many rows there are to the last one that is a question; 0: none is."""
+    """The number of rows up to the last question; 0 when there is none."""
     return next((count for count in range(len(rows), 0, -1) if rows[count - 1][_ROLE] == "user"), 0)
 
 
 def find_message(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> StoredMessage | None:
-    """A message of this owner's session, with its trace whole."""
+    """A message of this owner's session, with its complete trace."""
     session = make_session_key(flow_id, owner, session_id)
     run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(
@@ -253,8 +255,8 @@ def find_message(
 def find_question(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> AskedQuestion | None:
-    """This message of the owner's session where it asks something, else the question of the run whose answer it is; of
-    a copied answer, which has no run, the one before it."""
+    """This message, where it is a question; else the question of the run whose answer it is; for a copied answer, which
+    has no run, the question before it."""
     session = make_session_key(flow_id, owner, session_id)
     run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
     is_asked = (_m.session == session, _m.role == "user", or_(_m.id == message_id, _m.run_id == run))
@@ -271,7 +273,7 @@ def find_question(
 
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:
-    """False when the owner has no such session."""
+    """Sets the session's title. False when the owner has no such session."""
     here = _s.id == make_session_key(flow_id, owner, session_id)
     return connection.execute(update(tables.sessions).where(here).values(title=make_title(title))).rowcount == 1
 
@@ -279,9 +281,9 @@ def rename_session(connection: Connection, *, flow_id: str, owner: str, session_
 def find_overrides(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> dict[str, dict[str, Any]]:
-    """The overrides of a message of this owner's session; empty where it had none, or is not there.
+    """The overrides of a message of this owner's session; empty where the message had none, or does not exist.
 
-    They stand in the run's request; of releases before, in a table of their own.
+    They are part of the run's request; earlier releases kept them in a table of their own.
     """
     session = make_session_key(flow_id, owner, session_id)
     request = connection.scalar(
@@ -302,30 +304,31 @@ def find_overrides(
 
 
 def make_first_title(text: str) -> str:
-    """A conversation's title, of its first message: without what is Markdown in it."""
+    """A conversation's title from its first message, without Markdown."""
     return make_title(strip_markdown(text[: TITLE_CHARS * 5])) or make_title(text)
 
 
 def make_title(text: str) -> str:
-    """One line of at most 80 characters."""
+    """The text on one line of at most 80 characters."""
     return cut(" ".join(make_storable(text[: TITLE_CHARS * 8]).split()), TITLE_CHARS)
 
 
 def list_owners(connection: Connection, *, member: str) -> list[str]:
-    """Of all that the member said, on pages and by programs."""
+    """The owners of all conversations of the member, on pages and by programs."""
     return [str(Owner("member", member)), *list_programs(connection, member=member)]
 
 
 def list_programs(connection: Connection, *, member: str) -> list[str]:
-    """Of what the member's programs said."""
+    """The owners of the conversations of the member's programs."""
     mine = connection.scalars(select(_t.id).where(_t.owner == member))
     return [str(Owner("programs", member)), *(str(Owner("token", key)) for key in mine)]
 
 
 def find_session(connection: Connection, *, flow_id: str, member: str, session_id: str, token: str) -> str:
-    """The owner of the session that is meant when this token of the member's names it.
+    """The owner of the session that this token of the member means by the id.
 
-    The one that this token began in a release before, else the one used last; a new one is the programs'.
+    It is the session that the token began in an earlier release, else the one used last; a new session belongs to the
+    programs.
     """
     owners = list_programs(connection, member=member)
     keys = [make_session_key(flow_id, owner, session_id) for owner in owners]

@@ -1,8 +1,7 @@
-"""What was said goes for good, in steps so small that no other write waits long.
+"""Deleting conversations and what belongs to them, in steps so small that no other write waits long.
 
-A step is one job: it deletes for some 20 ms, and says whether anything is left. `Store.erase` repeats it. Here stands,
-too, what `forgetting` finds: visitors' conversations of which there are too many, what runs kept beside their messages,
-and small rows that are worth nothing after some time.
+A step is one job: it deletes for some 20 ms and returns whether everything is deleted. `Store.erase` repeats it. The
+module also finds what retention deletes: surplus conversations of visitors, contents of runs, and expired rows.
 """
 
 import time
@@ -34,10 +33,10 @@ from flowground.store.runs.conversations import find_session_keys, make_session_
 from flowground.store.sql import Statement, has_row, make_storable
 
 STEP_MESSAGES = 50
-"""Messages that one step deletes at most, and sessions that it looks at."""
+"""Most messages that one step deletes, and sessions that it reads."""
 STEP_SECONDS = 0.02
 _MOST_CHARS = 1_000_000
-"""Of texts that one statement deletes, of one row at least."""
+"""Most characters of texts that one statement deletes, unless one row has more."""
 _Row = TypeVar("_Row")
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -47,8 +46,8 @@ _r = tables.runs.c
 _LOOKED_AT = 1_000
 _RUNNING_IN = select(_r.owner, _r.flow_id, _r.session_id).where(tables.IS_RUNNING, _r.holder.is_not(None))
 IS_QUIET = tuple_(_s.owner, _s.flow_id, _s.session_id).not_in(_RUNNING_IN)
-"""Nothing runs in the session; of the runs only the running ones are looked at, by their index. Asked for each session
-apart, SQLite would read all runs of its flow."""
+"""The condition that nothing runs in the session. The subquery reads only running runs, by their index; asked for each
+session alone, SQLite would read all runs of its flow."""
 _o = tables.turn_overrides.c
 _p = tables.forgotten_to.c
 _WHAT = "run_contents"
@@ -59,7 +58,7 @@ _CLEAR = Statement(
     .values({name: literal_column("NULL") for name in ("steps", "trace", "timeline", "actions")})
 )
 _EXPIRED_AT_ONCE = 200
-"""Rows that one step deletes at most."""
+"""Most rows that one step deletes."""
 _EXPIRING: Mapping[str, Column[Any]] = {
     "audit": tables.audit.c.at,
     "access_requests": tables.access_requests.c.decided_at,
@@ -70,11 +69,11 @@ _EXPIRING: Mapping[str, Column[Any]] = {
     "ended_sign_ins": tables.sign_ins.c.revoked_at,
     "password_links": tables.password_links.c.expires_at,
 }
-"""The moments from which rows grow old, in seconds since 1970; each has an index."""
+"""For each kind of row, the column with the time (seconds since 1970) from which its age counts; each has an index."""
 
 
 def limit_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
-    """The rows, until the time is up; the first one always."""
+    """The rows until the time is up, at least the first one."""
     end = time.monotonic() + seconds
     for row in rows:
         yield row
@@ -83,7 +82,7 @@ def limit_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterat
 
 
 def erase_conversation(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
-    """One conversation of the owner's, if it is there. True once nothing of it is left."""
+    """Deletes one conversation of the owner, if it exists. True once nothing of it is left."""
     return erase_session(connection, make_session_key(flow_id, owner, session_id))
 
 
@@ -95,7 +94,8 @@ def erase_conversations(
     session_id: str | None = None,
     flows: Collection[str] | None = None,
 ) -> bool:
-    """Those of these owners that began until then (seconds since 1970), with this id, in these flows; None: any.
+    """Deletes conversations of these owners that began until then (seconds since 1970), with this id, in these flows;
+    None: any.
 
     True once nothing of them is left.
     """
@@ -117,9 +117,9 @@ def erase_conversations(
 
 
 def find_unused(connection: Connection, *, after: str, before: float) -> tuple[list[str], str | None]:
-    """Keys of conversations that were last used before then (seconds since 1970) and in which nothing runs.
+    """Keys of conversations last used before then (seconds since 1970) in which nothing runs.
 
-    Looked for among the next thousand behind the key `after`; with the last key that was looked at, None at the end.
+    Reads the next thousand after the key `after`; also returns the last key read, None at the end.
     """
     looked = select(_s.id, _s.updated_at).where(_s.id > after).order_by(_s.id).limit(_LOOKED_AT)
     rows = connection.execute(looked).all()
@@ -129,15 +129,16 @@ def find_unused(connection: Connection, *, after: str, before: float) -> tuple[l
 
 
 def erase_unused(connection: Connection, *, session: str, before: float) -> bool:
-    """As `erase_session`, for what `find_unused` found."""
+    """Like `erase_session`, for a conversation that `find_unused` returned."""
     return erase_session(connection, session, _s.updated_at < before, IS_QUIET)
 
 
 def erase_session(connection: Connection, key: str, *still: ColumnElement[bool]) -> bool:
-    """What was shared of it, what runs kept beside their messages, then the oldest messages, and with the last of them
-    the session.
+    """Deletes the session's shared links, the contents of its runs, its messages from the oldest, and at last the
+    session.
 
-    True also where the session is not `still` so: somebody went on with it meanwhile, and it stays.
+    True once nothing is left; also where a condition of `still` fails, because somebody continued the session: it
+    stays.
     """
     if still and not has_row(connection, _s.id == key, *still):
         return True
@@ -169,7 +170,7 @@ def _measure(*texts: ColumnElement[str | None]) -> ColumnElement[int]:
 
 
 def _read_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any]], bool]:
-    """So many of these rows as one statement may delete, and whether they are all."""
+    """As many of these rows as one statement may delete, and whether they are all."""
     found = connection.execute(wanted.limit(STEP_MESSAGES + 1)).all()
     few: list[Row[Any]] = []
     chars = 0
@@ -183,15 +184,15 @@ def _read_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """A conversation that is to end, as it was when it was found. `id` is the store's key of it."""
+    """A conversation to delete, as it was when it was found. `id` is its key."""
 
     id: str
     updated_at: float
 
 
 def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Surplus]:
-    """Visitors' conversations that were last used before then (seconds since 1970), and of each flow the oldest beyond
-    the `keep` newest, at most `limit` of them; none in which something runs. 0: no bound of this kind."""
+    """At most `limit` conversations of visitors to delete: those last used before then (seconds since 1970) and, beyond
+    the `keep` newest of each flow, the oldest. None in which something runs. 0: no such bound."""
     wanted = select(_s.id, _s.updated_at).where(is_visitors(_s.owner), IS_QUIET)
     found: list[Surplus] = []
     if before:
@@ -207,19 +208,20 @@ def find_surplus(connection: Connection, *, keep: int, before: float, limit: int
 
 
 def erase_surplus(connection: Connection, *, surplus: Surplus) -> bool:
-    """As `erase_session`, for one that `find_surplus` found."""
+    """Like `erase_session`, for a conversation that `find_surplus` returned."""
     return erase_session(connection, surplus.id, _s.updated_at == surplus.updated_at, is_visitors(_s.owner), IS_QUIET)
 
 
 def is_visitors(owner: ColumnElement[str]) -> ColumnElement[bool]:
-    """Spelt exactly as in the index `sessions_of_visitors`, which the databases use for no other spelling."""
+    """Written exactly as in the index `sessions_of_visitors`: the databases use the index for no other form."""
     return func.substr(owner, literal_column("1"), literal_column("8")) == literal_column("'visitor:'")
 
 
 def forget_contents(connection: Connection, *, before: float) -> int:
-    """Of runs whose messages were said before then (seconds since 1970), the next ones; how many messages that were.
+    """Deletes the contents of the next runs whose messages are older than then (seconds since 1970); returns the number
+    of messages, 0 when nothing is left.
 
-    0: there is no more to do. A run that goes on keeps its own until it has its end.
+    A run in progress keeps its contents until it ends.
     """
     after = connection.scalar(select(_p.position).where(_p.what == _WHAT))
     has_trace = or_(_m.steps.is_not(None), _m.trace.is_not(None), _m.actions.is_not(None)).label("has_trace")
@@ -244,7 +246,8 @@ def forget_contents(connection: Connection, *, before: float) -> int:
 
 
 def delete_expired(connection: Connection, *, kind: str, before: float) -> int:
-    """Deletes the oldest rows of a kind of `_EXPIRING` from before then; how many. 0: there is none left."""
+    """Deletes the oldest rows of a kind of `_EXPIRING` that are older than then; returns their number, 0 when none is
+    left."""
     at = _EXPIRING[kind]
     key = list(at.table.primary_key)
     oldest = select(*key).where(at < before).order_by(at).limit(_EXPIRED_AT_ONCE)

@@ -1,8 +1,8 @@
-"""What people say of the answers that they got, and how a flow's authors read it.
+"""People's ratings of answers, and the pages on which a flow's authors read them.
 
-A rating belongs to its message and goes with it; every statement finds the message by its owner's session. Authors read
-a page at a time, and of conversations only what people shared. A page begins behind a `FeedbackPlace`, never at a count
-of rows. What is not shared is not even read; of overrides the names are told, and no values.
+A rating is deleted with its message; every statement finds the message by its owner's session. Authors read a page at a
+time, which begins after a `FeedbackPlace` and never at a count of rows. Of conversations only what people shared is
+read; of overrides only the names.
 """
 
 import json
@@ -22,15 +22,15 @@ from flowground.store.sql import add_row, make_storable, read_moment
 
 MOST_COUNTED = 1_000
 SHOWN_CHARS = 1_000
-"""Characters of a question, and of an answer, that stand in the list."""
+"""Most characters of a question, and of an answer, in the list."""
 RatingValue = Literal["good", "bad"]
 RatingLabel = Literal["wrong", "incomplete", "off_topic", "unsafe", "slow"]
 REASON_CHARS = 2_000
 _MOST_READ = 100
 _MOST_READ_CHARS = 500_000
-"""Messages of a shared conversation that are read, and their characters: the newest up to the rated one."""
+"""Most messages of a shared conversation that are read, and their characters: the newest up to the rated one."""
 _LONGEST_REQUEST = 100_000
-"""Characters of a run's overrides whose names are read: a prompt may be in it, and a hundred are read at once."""
+"""Most characters of a run's overrides whose names are read: they may hold a prompt, and a hundred are read at once."""
 _t = tables.ratings.c
 _m = tables.messages.c
 _q = tables.messages.alias("question").c
@@ -38,12 +38,12 @@ _s = tables.sessions.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 _RATED = ("complete", "stopped")
-"""States of answers that can be rated: others are failures, of which the flow's log tells."""
+"""States of answers that can be rated: the others are failures, which the log explains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """`shares_conversation`: the flow's authors may read the conversation up to this answer, and see whose it is."""
+    """`shares_conversation`: the flow's authors may read the conversation up to this answer, and see its owner."""
 
     value: RatingValue
     labels: tuple[RatingLabel, ...] = ()
@@ -53,7 +53,8 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackFilter:
-    """`value` None is any; `since` is in seconds since 1970. `is_explained`: only those with a label or a reason."""
+    """Which ratings to list: `value` None is any; `since` is in seconds since 1970. `is_explained`: only with a label
+    or a reason."""
 
     value: RatingValue | None = None
     is_explained: bool = False
@@ -62,7 +63,7 @@ class FeedbackFilter:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPlace:
-    """A rating's place in the list: behind it the next page begins."""
+    """A rating's place in the list, after which the next page begins."""
 
     at: float
     message_id: str
@@ -70,7 +71,7 @@ class FeedbackPlace:
 
 @dataclass(frozen=True, slots=True)
 class SharedTurn:
-    """Of a conversation that a person lets the authors read: whose it is, and the beginnings of question and answer."""
+    """A rated turn that its person shared with the authors: its owner, and the beginnings of question and answer."""
 
     owner: str
     question: str
@@ -79,9 +80,10 @@ class SharedTurn:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackItem:
-    """One rating. `shared` None: all that is told of the conversation is when, which model and which version it had.
+    """One rating. `shared` is None where the person does not share the conversation: then only time, model and version
+    are shown.
 
-    `overrides` are the fields that were overridden, as `Component.field`.
+    `overrides` are the overridden fields, as `Component.field`.
     """
 
     message_id: str
@@ -95,7 +97,7 @@ class FeedbackItem:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPage:
-    """`end` is where the next page begins, None where nothing follows."""
+    """`end` is where the next page begins, None on the last one."""
 
     items: tuple[FeedbackItem, ...]
     end: FeedbackPlace | None
@@ -103,7 +105,7 @@ class FeedbackPage:
 
 @dataclass(frozen=True, slots=True)
 class SharedConversation:
-    """Messages up to a rated answer, oldest first, of which only that answer has its trace."""
+    """Messages up to a rated answer, oldest first; only the answer has its trace."""
 
     owner: str
     title: str
@@ -119,7 +121,7 @@ def list_page(
     after: FeedbackPlace | None = None,
     limit: int = 25,
 ) -> FeedbackPage:
-    """The flow's ratings, newest first, behind a place; the first page where none is given."""
+    """The flow's ratings, newest first, after a place; the first page where none is given."""
     rows = connection.execute(
         select(_t.message, _t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at, _m.model, _r.flow_version)
         .add_columns(case((func.length(_c.request) <= _LONGEST_REQUEST, _c.request)).label("request"))
@@ -153,15 +155,16 @@ def _name_overrides(request: str | None) -> tuple[str, ...]:
 
 
 def count_values(connection: Connection, *, flow_id: str, only: FeedbackFilter) -> int:
-    """How many there are, `MOST_COUNTED` at most."""
+    """The number of matching ratings, `MOST_COUNTED` at most."""
     some = select(_t.message).where(*_match(flow_id, only)).limit(MOST_COUNTED)
     return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 def read_conversation(connection: Connection, *, flow_id: str, message_id: str) -> SharedConversation | None:
-    """The conversation up to this answer, where its person lets the flow's authors read it.
+    """The conversation up to this answer, where its person shares it with the authors.
 
-    Where another version is shown by now, other things may stand before it: then its question alone comes along.
+    Where another version is shown by now, other messages may stand before the answer: then only its question is
+    returned with it.
     """
     found = connection.execute(
         select(_s.owner, _s.session_id, _s.title, _m.session, _m.position, _m.run_id, _m.aside)
@@ -186,14 +189,15 @@ def read_conversation(connection: Connection, *, flow_id: str, message_id: str) 
 
 
 def _read_question(connection: Connection, session: str, position: int, run_id: str | None) -> list[StoredMessage]:
-    """Of the answer that stands there. Messages of a copied chat have no run: it is the last one before."""
+    """The question of the answer at this position. Messages of a copied chat have no run: it is the last question
+    before."""
     here = _m.session == session, _m.run_id == run_id, _m.role == "user", _m.position < position
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(*here).order_by(_m.position.desc()).limit(1)
     return read_message_rows(connection.execute(wanted).all())
 
 
 def _read_shared(connection: Connection, messages: list[str]) -> dict[str, SharedTurn]:
-    """Of those that are still shared."""
+    """The shared turns of these answers, except those that are no longer shared."""
     if not messages:
         return {}
     question = (
@@ -222,7 +226,8 @@ def _match(flow_id: str, only: FeedbackFilter) -> list[ColumnElement[bool]]:
 
 
 def _is_behind(place: FeedbackPlace | None) -> tuple[ColumnElement[bool], ...]:
-    """Said so that the index of flow and time ends where the place is."""
+    """The condition of rows after the place, written so that the index of flow and time is read up to the place
+    only."""
     if place is None:
         return ()
     return (_t.at <= place.at, or_(_t.at < place.at, _t.message < place.message_id))
@@ -237,8 +242,8 @@ def rate(
     message_id: str,
     value: RatingValue | None,
 ) -> bool:
-    """Rates a finished answer of the owner's. Another value than before, or None, deletes what was told with the old
-    one; the same one changes nothing. False where the owner has no such answer."""
+    """Rates a finished answer of the owner. A changed value, or None, deletes the old explanation; the same value
+    changes nothing. False where the owner has no such answer."""
     own = _select_own(flow_id, owner, session_id, message_id)
     message = connection.scalar(own.with_for_update(key_share=True))  # one at a time, and not while it is deleted
     if message is None:
@@ -263,7 +268,7 @@ def explain(
     reason: str,
     shares_conversation: bool,
 ) -> bool:
-    """Says why, in the place of what was said before. False where the owner has no such rating (any more)."""
+    """Replaces the explanation of a rating. False where the owner has no such rating (any more)."""
     own = _select_own(flow_id, owner, session_id, message_id).scalar_subquery()
     told = {"labels": " ".join(labels), "reason": make_storable(reason), "shares_conversation": shares_conversation}
     explained_at = time.time() if labels or reason else None
@@ -272,7 +277,7 @@ def explain(
 
 
 def find_rating(connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str) -> Rating | None:
-    """How the owner rated this answer of theirs."""
+    """The owner's rating of this answer of theirs."""
     own = _select_own(flow_id, owner, session_id, message_id).scalar_subquery()
     wanted = select(_t.value, _t.labels, _t.reason, _t.shares_conversation).where(_t.message == own)
     row = connection.execute(wanted).first()
@@ -282,7 +287,7 @@ def find_rating(connection: Connection, *, flow_id: str, owner: str, session_id:
 def list_values(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_ids: Sequence[str]
 ) -> dict[str, tuple[RatingValue, bool]]:
-    """Of those of these messages of the owner's that are rated, by their ids; and whether they said why."""
+    """The values of those of the owner's messages that are rated, by message id; and whether they were explained."""
     session = make_session_key(flow_id, owner, session_id)
     found = connection.execute(
         select(_t.message, _t.value, _t.explained_at)
@@ -293,11 +298,11 @@ def list_values(
 
 
 def read_labels(text: str) -> tuple[RatingLabel, ...]:
-    """From their column."""
+    """The labels of their column's text."""
     return cast(tuple[RatingLabel, ...], tuple(text.split()))
 
 
 def _select_own(flow_id: str, owner: str, session_id: str, message_id: str) -> Select[tuple[str]]:
-    """The id of this answer, where it is the owner's and can be rated."""
+    """Selects the id of this answer, if it is the owner's and can be rated."""
     here = _m.session == make_session_key(flow_id, owner, session_id)
     return select(_m.id).where(_m.id == message_id, here, _m.role == "assistant", _m.state.in_(_RATED))
