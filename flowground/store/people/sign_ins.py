@@ -180,7 +180,8 @@ def record_success(connection: Connection, *, name: str, address: str) -> None:
 
 
 def rename_attempts(connection: Connection, *, old: str, new: str) -> None:
-    """Moves known addresses to a member's new name, and forgets attempts for both names' next owners."""
+    """Moves a member's known addresses to their new name, and forgets attempts for the old one, so that its next owner
+    begins anew."""
     forget_addresses(connection, name=new)
     connection.execute(update(tables.known_addresses).where(_k.name == old).values(name=new))
     connection.execute(delete(tables.attempts).where(_a.name == old))

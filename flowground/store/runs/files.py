@@ -1,7 +1,8 @@
-"""Whose files there are. Bytes lie beside the database: whatever deletes a row notes them as loose in the same
-transaction, so that they go with their last row, also where the process dies between.
+"""Rows of files: people's uploads, files of messages, and those that authors added to a knowledge.
 
-The files that authors added to a knowledge: its own, whoever added them, one of each name.
+The bytes lie beside the database. Deleting a row marks its bytes as loose in the same transaction, so that they are
+deleted after their last row even where the process dies in between. A knowledge owns its files, whoever added them, and
+has one of each name.
 """
 
 import time
@@ -21,13 +22,13 @@ from flowground.store import audit, tables
 from flowground.store.sql import Statement, has_words, make_storable, read_moment
 
 SMALLEST = 4_096
-"""Bytes that a file counts as at least: what a file system takes for one."""
+"""Least bytes that a file counts as: what a file system uses for one."""
 OF_KNOWLEDGE = "knowledge:"
-"""With which the owner of a knowledge's file begins."""
+"""The prefix of the owner of a knowledge's files."""
 MOST_ADDED = 5_000
-"""Files of one knowledge that are added on its page."""
+"""Most files that authors may add to one knowledge."""
 _STEP = 200
-"""Rows that one step looks at."""
+"""Rows that one step reads."""
 _f = tables.files.c
 _l = tables.loose_files.c
 _m = tables.messages.c
@@ -54,19 +55,19 @@ _COPY = Statement(
 
 
 class FilesFull(InvalidRequest):
-    """As much as somebody may keep, or all visitors of a flow together."""
+    """A person's limit is reached, or the limit of all visitors of a flow."""
 
     code = "files_full"
 
 
 def storage_full_error() -> FilesFull:
-    """What a visitor reads, whatever others have used up."""
+    """The error for a visitor, whether they or other visitors used up the limit."""
     return FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A row. `message` is the id of what it was sent with."""
+    """A file's row. `message` is the id of the message with which it was sent."""
 
     reference: FileReference
     owner: str
@@ -77,7 +78,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """Some of somebody's files; `count` and `size`, in bytes, are of all of them."""
+    """Some of the owners' files; `count` and `size` (in bytes) are of all of them."""
 
     shown: Sequence[StoredFile]
     count: int
@@ -93,7 +94,7 @@ _ADD_LOOSE = {"sqlite": _add_loose(sqlite), "postgresql": _add_loose(postgresql)
 
 
 def note_loose(connection: Connection, *, digests: Collection[str], look_at: float) -> None:
-    """From that moment on (seconds since 1970) it is looked whether a row leads to these bytes."""
+    """Marks these bytes as loose: from that time on (seconds since 1970) they are deleted unless a row has them."""
     rows = [{"sha256": digest, "look_at": look_at} for digest in sorted(set(digests))]
     if rows:
         connection.execute(_ADD_LOOSE[connection.dialect.name], rows)
@@ -107,9 +108,9 @@ def add_file(
     most_of_flow: int = 0,
     is_apart: bool = False,
 ) -> StoredFile:
-    """Keeps the row, where its owner then has `most` bytes at most, and the visitors of its flow `most_of_flow`.
+    """Adds the row if its owner then has at most `most` bytes, and the visitors of its flow at most `most_of_flow`.
 
-    0: no limit. `is_apart`: no other file of the owner's that is for every flow has its name; a number is added.
+    0: no limit. `is_apart`: where another file of the owner for every flow has the name, a number is added to it.
     Raises FilesFull.
     """
     size = max(file.reference.size, SMALLEST)
@@ -149,7 +150,7 @@ def _name_apart(connection: Connection, file: StoredFile) -> StoredFile:
 
 
 def measure(connection: Connection, *, owners: Collection[str]) -> int:
-    """Bytes that the files of these owners take together."""
+    """The bytes that the files of these owners use together."""
     return int(connection.scalar(_MEASURE, {"owners": list(owners)}) or 0)
 
 
@@ -158,7 +159,8 @@ def _sum(connection: Connection, *where: ColumnElement[bool]) -> int:
 
 
 def send_files(connection: Connection, *, files: Sequence[SentFile], message: str, owner: str, flow_id: str) -> None:
-    """The files are parts of the message, where it is stored. Gives no result: it travels with the turn's begin."""
+    """Makes the files part of the message, if it is stored. Returns nothing, so it can be written together with the
+    turn's begin."""
     for file in files:
         into = {"kept": file.kept, "into": message}
         if file.kept == file.reference.id:
@@ -169,21 +171,21 @@ def send_files(connection: Connection, *, files: Sequence[SentFile], message: st
 
 
 def find_file(connection: Connection, *, key: str, owners: Collection[str]) -> StoredFile | None:
-    """One of these owners', by its id."""
+    """A file of these owners, by its id."""
     wanted = select(*_COLUMNS).where(_f.id == make_storable(key), _f.owner.in_(list(owners)))
     return next((_read_row(row) for row in connection.execute(wanted)), None)
 
 
 def find_present(connection: Connection, *, keys: Collection[str]) -> set[str]:
-    """Of the files with these ids, those that are not deleted."""
+    """Those of these file ids that still exist."""
     return set(connection.scalars(select(_f.id).where(_f.id.in_(list(keys)))))
 
 
 def find_named(
     connection: Connection, *, owners: Collection[str], flow_id: str | None, name: str, second: int | None = None
 ) -> StoredFile | None:
-    """The newest of these owners' files with this name that no message has: for this flow, of this `second`, or where
-    `flow_id` is None for every flow."""
+    """The newest file of this name that these owners have not sent: for this flow (None: for every flow), and of this
+    `second`, if given."""
     wanted = [_f.owner.in_(list(owners)), _f.name == make_storable(name), _f.message.is_(None), _f.flow_id == flow_id]
     if second is not None:
         wanted += [_f.created_at >= second, _f.created_at < second + 1]
@@ -194,7 +196,7 @@ def find_named(
 def list_unsent(
     connection: Connection, *, owners: Collection[str], flow_id: str | None, limit: int = 1_000
 ) -> list[StoredFile]:
-    """These owners' files that no message has, for this flow or, None, for every flow; the newest first."""
+    """These owners' unsent files for this flow (None: for every flow), newest first."""
     wanted = (_f.owner.in_(list(owners)), _f.message.is_(None), _f.flow_id == flow_id)
     rows = connection.execute(select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc()).limit(limit))
     return [_read_row(row) for row in rows]
@@ -203,7 +205,7 @@ def list_unsent(
 def list_page(
     connection: Connection, *, owners: Collection[str], words: str = "", limit: int, offset: int = 0
 ) -> FilePage:
-    """All files of these owners, the newest first."""
+    """A page of all files of these owners, newest first."""
     wanted = (_f.owner.in_(list(owners)), has_words(connection, words, _f.name))
     rows = connection.execute(
         select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc(), _f.id).limit(limit).offset(offset)
@@ -213,34 +215,34 @@ def list_page(
 
 
 def rename_file(connection: Connection, *, key: str, owners: Collection[str], name: str) -> bool:
-    """False where it is not theirs."""
+    """Renames the file. False where these owners have no such file."""
     mine = (_f.id == make_storable(key), _f.owner.in_(list(owners)))
     return connection.execute(update(tables.files).where(*mine).values(name=make_storable(name))).rowcount > 0
 
 
 def delete_file(connection: Connection, *, key: str, owners: Collection[str]) -> bool:
-    """One of these owners'; what it was sent with names it still. False where it is not theirs."""
+    """Deletes the file; its message still names it. False where these owners have no such file."""
     return delete_rows(connection, _f.id == make_storable(key), _f.owner.in_(list(owners))) > 0
 
 
 def delete_of_owners(connection: Connection, *, owners: Collection[str]) -> int:
-    """Some of all that these owners have; how many. 0: there is none left."""
+    """Deletes some files of these owners; returns their number, 0 when none is left."""
     return delete_rows(connection, _f.owner.in_(list(owners)))
 
 
 def delete_unsent(connection: Connection, *, before: float) -> int:
-    """Some of what was added at pages before then (seconds since 1970), and never sent."""
+    """Deletes some files that were added on pages before then (seconds since 1970) and never sent."""
     on_pages = or_(*(_f.owner.startswith(kind) for kind in ("member:", "visitor:", "local:")))
     return delete_rows(connection, _f.message.is_(None), _f.created_at < before, on_pages)
 
 
 def delete_old(connection: Connection, *, before: float) -> int:
-    """Some of what belongs to no conversation and no knowledge, and was added before then (seconds since 1970)."""
+    """Deletes some files without message and knowledge that were added before then (seconds since 1970)."""
     return delete_rows(connection, _f.message.is_(None), _f.created_at < before, ~_f.owner.startswith(OF_KNOWLEDGE))
 
 
 def delete_rows(connection: Connection, *where: ColumnElement[bool]) -> int:
-    """At most 200 of these, and notes their bytes as loose; how many."""
+    """Deletes at most 200 of these rows and marks their bytes as loose; returns the number."""
     rows = connection.execute(select(_f.id, _f.sha256).where(*where).limit(_STEP)).all()
     if rows:
         note_loose(connection, digests=[row.sha256 for row in rows], look_at=time.time())
@@ -249,30 +251,30 @@ def delete_rows(connection: Connection, *where: ColumnElement[bool]) -> int:
 
 
 def delete_of_messages(connection: Connection, *, messages: Sequence[str]) -> None:
-    """All files of these messages, which go too."""
+    """Deletes all files of these messages, which are deleted too."""
     while messages and delete_rows(connection, _f.message.in_(list(messages))):
         pass
 
 
 def list_loose(connection: Connection, *, at: float) -> dict[str, float]:
-    """Digests of bytes at which it is time to look, and since when."""
+    """Digests of loose bytes that are due, with the time from which they are."""
     wanted = select(_l.sha256, _l.look_at).where(_l.look_at <= at).order_by(_l.look_at).limit(_STEP)
     return {row.sha256: row.look_at for row in connection.execute(wanted)}
 
 
 def find_kept(connection: Connection, *, digests: Collection[str]) -> set[str]:
-    """Of these, those that a row leads to."""
+    """Those of these digests that a row has."""
     return set(connection.scalars(select(_f.sha256).where(_f.sha256.in_(list(digests))).distinct()))
 
 
 def end_loose(connection: Connection, *, looked_at: Mapping[str, float]) -> int:
-    """It was looked at these, as `list_loose` gave them, and nobody noted them anew since; how many."""
+    """Deletes the loose marks of `list_loose`, except those that were renewed since; returns the number."""
     done = delete(tables.loose_files).where(tuple_(_l.sha256, _l.look_at).in_(looked_at.items()))
     return connection.execute(done).rowcount
 
 
 def make_id() -> str:
-    """Of a new file: a UUID."""
+    """The id of a new file: a UUID."""
     return str(uuid4())
 
 
@@ -283,7 +285,7 @@ def _read_row(row: Any) -> StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class AddedFiles:
-    """What authors added to the knowledge at an address: `size` in bytes, and when the newest came."""
+    """The files that authors added to the knowledge at an address: `size` in bytes, `newest` the time of the last."""
 
     address: str
     count: int
@@ -292,7 +294,7 @@ class AddedFiles:
 
 
 def list_added(connection: Connection) -> Sequence[AddedFiles]:
-    """Of every knowledge that has some, whether a flow names it or not, by address."""
+    """The added files of every knowledge, by address, whether a flow uses it or not."""
     figures = (func.count(), func.sum(_f.size), func.max(_f.created_at))
     mine = _f.owner.startswith(OF_KNOWLEDGE)
     rows = connection.execute(select(_f.owner, *figures).where(mine).group_by(_f.owner).order_by(_f.owner))
@@ -303,9 +305,8 @@ def list_added(connection: Connection) -> Sequence[AddedFiles]:
 
 
 def add_knowledge_file(connection: Connection, *, file: StoredFile, most: int, by: str) -> StoredFile:
-    """Keeps the row in place of an older one of its name, where the knowledge then has `most` bytes at most; 0: no
-    limit. `by` is an `Owner`. Raises FilesFull.
-    """
+    """Adds the row in place of an older one of the same name, if the knowledge then has at most `most` bytes; 0: no
+    limit. `by` is an `Owner`. Raises FilesFull."""
     mine = (_f.owner == file.owner, _f.name == file.reference.name)
     while delete_rows(connection, *mine):
         pass
@@ -320,7 +321,7 @@ def add_knowledge_file(connection: Connection, *, file: StoredFile, most: int, b
 
 
 def remove_knowledge_file(connection: Connection, *, key: str, owner: str, by: str) -> bool:
-    """False where the knowledge has no file of this id."""
+    """Deletes a file of a knowledge. False where the knowledge has no file of this id."""
     file = find_file(connection, key=key, owners=[owner])
     if file is None or not delete_file(connection, key=key, owners=[owner]):
         return False
@@ -329,7 +330,7 @@ def remove_knowledge_file(connection: Connection, *, key: str, owner: str, by: s
 
 
 def remove_knowledge_files(connection: Connection, *, owner: str, by: str) -> int:
-    """All files of a knowledge; how many there were."""
+    """Deletes all files of a knowledge; returns their number."""
     number = 0
     while gone := delete_of_owners(connection, owners=[owner]):
         number += gone

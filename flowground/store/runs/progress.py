@@ -1,4 +1,4 @@
-"""Runs that have no end yet: what they said so far, who holds them, and what becomes of those whose holder died."""
+"""Running runs: their texts so far, the processes that hold them, and the end of those whose process died."""
 
 import json
 import time
@@ -20,11 +20,11 @@ _c = tables.run_contents.c
 _s = tables.sessions.c
 _m = tables.messages.c
 _STEP = 50
-"""Runs that one call ends at most: other writes wait for it."""
+"""Most runs that one call ends: other writes wait meanwhile."""
 
 
 def _write_keep(dialect: Any) -> Statement:
-    """Where the run still runs."""
+    """The statement that keeps a run's texts so far, while the run runs."""
     is_running = select(literal_column("1")).where(_r.id == bindparam("run_id"), tables.IS_RUNNING).exists()
     kept = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "answers"], is_running)
     return Statement(kept.on_conflict_do_update(index_elements=[_c.run_id], set_={"answers": kept.excluded.answers}))
@@ -35,7 +35,7 @@ _KEEP = {"sqlite": _write_keep(sqlite), "postgresql": _write_keep(postgresql)}
 
 @dataclass(frozen=True, slots=True)
 class TextsSoFar:
-    """What a run has said: the id that each answer will have -> its text."""
+    """A run's texts so far, by the id that each answer will have."""
 
     run_id: str
     flow_id: str
@@ -46,7 +46,7 @@ class TextsSoFar:
 
 @mark_write()
 def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
-    """Keeps what runs have said so far. A run that has ended meanwhile keeps its end."""
+    """Keeps the texts of running runs. A run that has ended meanwhile stays as it ended."""
     for said in texts:
         session = make_session_key(said.flow_id, said.owner, said.session_id)
         row = {"run_id": said.run_id, "session": session, "answers": _write_texts(said.answers)}
@@ -58,13 +58,13 @@ def _write_texts(said: Mapping[str, str]) -> str:
 
 
 def list_holders(connection: Connection) -> list[str]:
-    """Processes that hold running runs, dead ones too."""
+    """The processes that hold running runs, dead ones too."""
     found = connection.scalars(select(_r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None)).distinct())
     return [holder for holder in found if holder]
 
 
 def find_running(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> RunRecord | None:
-    """The run that answers in this session, in whatever process; the one that began last."""
+    """The run that answers in this session, in any process; of several, the one that began last."""
     here = (flow_id, owner, make_storable(session_id))
     # Asked for more than this, SQLite reads all runs of the flow and not the few that run.
     running = connection.execute(select(tables.runs).where(tables.IS_RUNNING, _r.holder.is_not(None))).all()
@@ -73,41 +73,41 @@ def find_running(connection: Connection, *, flow_id: str, owner: str, session_id
 
 
 def list_places_elsewhere(connection: Connection, *, holder: str) -> list[tuple[str, str, str]]:
-    """Owner, flow and session of what other processes than this one run."""
+    """Owner, flow and session of each run in other processes than this one."""
     running = select(_r.owner, _r.flow_id, _r.session_id, _r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None))
     return [(row.owner, row.flow_id, row.session_id) for row in connection.execute(running) if row.holder != holder]
 
 
 def find_run(connection: Connection, *, run_id: str) -> RunRecord | None:
-    """Whoever's it is."""
+    """The run of any owner."""
     found = connection.execute(select(tables.runs).where(_r.id == run_id)).first()
     return None if found is None else read_run_row(found)
 
 
 def read_texts(connection: Connection, *, run_id: str) -> dict[str, str]:
-    """What a running run kept of its answers so far, by the id of each."""
+    """The kept texts of a running run, by the id of each answer."""
     texts = connection.scalar(select(_c.answers).where(_c.run_id == run_id))
     found: dict[str, str] = json.loads(texts) if texts else {}
     return found
 
 
 class KeptTexts(NamedTuple):
-    """`size` tells whether they have grown; `texts` are by the id of each answer."""
+    """A run's texts by the id of each answer; `size` shows whether they have grown."""
 
     size: int
     texts: Mapping[str, str]
 
 
 class PolledRuns(NamedTuple):
-    """Of runs that are followed, those that go on; and what has grown of them."""
+    """Those of the polled runs that still run, and the texts that have grown."""
 
     running: Collection[str]
     grown: Mapping[str, KeptTexts]
 
 
 def poll_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: int) -> PolledRuns:
-    """`sizes` is what was known of each before, by run id; the first ones that have grown are read, at most so many
-    characters, and one at least."""
+    """Polls the running runs. `sizes` has each run's last known size, by run id; the first texts that have grown are
+    read, at most so many characters, and at least one run's."""
     wanted = select(_r.id, func.length(_c.answers)).outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
     rows = connection.execute(wanted.where(_r.id.in_([*sizes]), tables.IS_RUNNING)).all()
     now = {run_id: size or 0 for run_id, size in rows}
@@ -123,7 +123,8 @@ def poll_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: i
 
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
-    """The answers of a run that has its end, without what its flow added; none where its conversation was deleted."""
+    """The answers of a run that has ended, without messages that its flow added; none where its conversation was
+    deleted."""
     sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
     if "\ufffd" in run.session_id:  # the key was made of the id as it was sent
         here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
@@ -134,17 +135,17 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
 
 
 def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:
-    """Ends the process's running runs that began before this time and are none of those it knows: their ends could not
-    be stored, and were too many to wait."""
+    """Ends the process's running runs that began before this time and are not among `known`: their ends could not be
+    stored, and too many of them were waiting."""
     lost = (tables.IS_RUNNING, _r.holder == holder, _r.started_at < before, _r.id.not_in(list(known)))
     ended = {"status": "failed", "error_code": "unknown_outcome", "seconds": time.time() - _r.started_at}
     connection.execute(update(tables.runs).where(*lost).values(ended))
 
 
 def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
-    """Ends some of the runs that these processes held, which died; how many. 0: there is none left.
+    """Ends some running runs of these dead processes; returns their number, 0 when none is left.
 
-    What a run had said becomes its answer, marked as interrupted; one of which nothing was kept leaves none.
+    The kept texts of a run become its answers, marked as interrupted; a run without kept texts leaves none.
     """
     found = connection.execute(
         select(_r.id, _c.session, _c.answers)

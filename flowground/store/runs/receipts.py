@@ -1,11 +1,7 @@
-"""What a run with an idempotency key told, kept small: enough to tell a repeated request the same, event for event.
+"""Idempotency keys, by which a repeated request is recognized, and receipts, from which it is answered event by event.
 
-Texts that stand in the run's messages are named by the message's id. Of an answer that came in pieces, it is kept how
-long each was.
-
-Idempotency keys: by which a request that is sent again is known, and leads to the first one's run.
-
-A key is kept for a day. What its run answered stands where the run's contents do, and goes with them.
+A key is kept for a day. Its run's receipt belongs to the run's contents and is deleted with them. A receipt is small:
+texts of the run's messages are named by the message's id, and of a streamed answer it has the length of each piece.
 """
 
 import json
@@ -58,6 +54,7 @@ from flowground.store.runs.turns import (
 from flowground.store.sql import Statement, encode_json, make_storable, mark_recognizable, mark_write
 
 KEPT_SECONDS = 86_400.0
+"""How long a key is kept."""
 _k = tables.idempotency_keys.c
 _r = tables.runs.c
 _c = tables.run_contents.c
@@ -74,14 +71,13 @@ _RELEASE = Statement(
     )
 )
 _MOST_PIECES = 20_000
-"""Pieces of a run whose lengths are kept one by one; what comes after them is told as one."""
+"""Pieces of a run whose lengths are kept one by one; the following ones are replayed as one piece."""
 _Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's name for one request. `id` is a digest of whose it is, the flow and the name; `digest` one of what
-    is asked."""
+    """A client's name for one request. `id` is a digest of owner, flow and name; `digest` one of the request."""
 
     id: str
     digest: str
@@ -89,7 +85,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class FirstRequest:
-    """The request that had the key first, and its run."""
+    """The first request with a key, and its run."""
 
     digest: str
     run_id: str
@@ -97,8 +93,8 @@ class FirstRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeptRun:
-    """A run as a repeated request finds it. `texts` are its stored messages by their ids; `receipt` None: what it
-    answered is not kept, or it has no end yet."""
+    """A run as a repeated request finds it. `texts` are its stored messages by id; `receipt` is None where none is
+    kept, or the run has not ended."""
 
     run: RunRecord
     receipt: str | None
@@ -106,12 +102,12 @@ class KeptRun:
 
     @property
     def was_given_up(self) -> bool:
-        """Whether it was ended before anything of it was done, since the store did not say in time that it has it."""
+        """Whether the run was ended before it did anything, because the store did not confirm it in time."""
         return self.run.status == "failed" and not self.run.seconds and self.receipt is None
 
 
 def _write_receipt(dialect: Any) -> Statement:
-    """Adds a run's receipt, where it is there and takes an answer."""
+    """The statement that adds a run's receipt, if the run exists and takes an answer."""
     takes = select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.in_(OPEN)).exists()
     added = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "receipt"], takes)
     first = _c.receipt.is_(None)  # an end whose outcome was not known may be there
@@ -124,7 +120,8 @@ _ADD_RECEIPT = {"sqlite": _write_receipt(sqlite), "postgresql": _write_receipt(p
 
 
 def digest_request(given: str, *, owner: str, flow_id: str, asked: Mapping[str, Any]) -> IdempotencyKey:
-    """`given` is what the client sent, `asked` JSON of what it asks. Keys of two owners or flows are never the same."""
+    """The key of a request: `given` is the client's name for it, `asked` the request as JSON values. Keys of two owners
+    or flows always differ."""
     return IdempotencyKey(_digest(encode_json([owner, flow_id, given])), _digest(encode_json(asked, is_sorted=True)))
 
 
@@ -136,9 +133,9 @@ def _digest(spelt: str) -> str:
 def begin_repeatable_turn(
     connection: Connection, /, *, idempotency_key: IdempotencyKey, run: RunRecord, **begins: Any
 ) -> FirstRequest | None:
-    """As `begin_turn`, or `begin_run` where nothing but the run is given, and takes the key.
+    """Like `begin_turn`, or `begin_run` where only the run is passed, and acquires the key.
 
-    Where another request has it, stores nothing and says which.
+    Where another request has the key, stores nothing and returns that request.
     """
     now = run.started_at.timestamp()
     connection.execute(
@@ -170,8 +167,8 @@ def finish_repeatable_turn(
     run: RunRecord,
     **ends: Any,
 ) -> None:
-    """As `finish_turn`. `receipt` is what a repeated request is answered from (`receipts`); where the key `is_freed`,
-    the same request may begin a new run."""
+    """Like `finish_turn`. `receipt` answers repeated requests; where the key `is_freed`, the same request may begin a
+    new run."""
     if receipt:
         session = make_session_key(run.flow_id, run.owner, run.session_id)
         row = {"session": session, "run_id": run.id, "receipt": receipt, "of_run": run.id}
@@ -184,25 +181,25 @@ def finish_repeatable_turn(
 def end_repeatable_run(
     connection: Connection, *, idempotency_key: IdempotencyKey, run: RunRecord, may_come_yet: bool
 ) -> None:
-    """As `end_run`, and frees the key: nothing of the run was done."""
+    """Like `end_run`, and releases the key, because nothing of the run was done."""
     end_run(connection, run=run, may_come_yet=may_come_yet)
     release(connection, key_id=idempotency_key.id, run_id=run.id)
 
 
 def release(connection: Connection, *, key_id: str, run_id: str) -> None:
-    """Frees the key of a run that has no answer."""
+    """Releases the key of a run that has no answer."""
     _RELEASE.run(connection, {"key": key_id, "of_run": run_id})
 
 
 def find_first_request(connection: Connection, *, key_id: str) -> FirstRequest | None:
-    """Who has the key; None where it is free."""
+    """The request that has the key; None where the key is free."""
     wanted = select(_k.digest, _k.run_id).where(_k.id == key_id, _k.made_at >= time.time() - KEPT_SECONDS)
     found = connection.execute(wanted).first()
     return FirstRequest(*found) if found else None
 
 
 def find_kept_run(connection: Connection, *, run_id: str) -> KeptRun | None:
-    """None where the run is not there."""
+    """The run with its receipt; None where the run does not exist."""
     found = connection.execute(select(tables.runs).where(tables.runs.c.id == run_id)).first()
     if found is None:
         return None
@@ -214,9 +211,9 @@ def find_kept_run(connection: Connection, *, run_id: str) -> KeptRun | None:
 
 
 def forget(connection: Connection, *, before: float, limit: int = 200) -> int:
-    """Deletes some of the keys made before this time, with what their runs' repeats were answered from; how many.
+    """Deletes some of the keys made before this time, and the receipts of their runs; returns their number.
 
-    0: there is none left.
+    0: none is left.
     """
     old = select(_k.id, _k.run_id).where(_k.made_at < before).order_by(_k.made_at).limit(limit)
     found = connection.execute(old).all()
@@ -229,14 +226,14 @@ def forget(connection: Connection, *, before: float, limit: int = 200) -> int:
 
 @dataclass(slots=True)
 class ReplayedEvents:
-    """The events between a turn's first and last, as they were told."""
+    """The events between a turn's first and last, in the form in which a receipt keeps them."""
 
     count: int = 0
     said: dict[str, list[str]] = field(default_factory=dict)
     """The pieces of each answer."""
     parts: list[Any] = field(default_factory=list)
-    """A number of events that say nothing to a client, or `[component, length, …]`; `[length, n]` for n pieces. What a
-    model did is `{action, is_end}`, by its number."""
+    """A number of events that clients are not sent; `[component, length, …]` for pieces of an answer, with `[length,
+    n]` for n pieces; or `{action, is_end}` for a model's action, by its number."""
     action_log: ActionLog = field(default_factory=ActionLog)
     _pieces: int = 0
 
@@ -272,16 +269,16 @@ class ReplayedEvents:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A turn that has its end: how it began, what was told, and its answer or why there is none.
+    """A finished turn: its first event, the following ones, and its answer or failure.
 
-    `types` names the component type of each result, `names` what a failed component is called, `streamed` the answers
-    that show a model's text as it comes. `shows_tools` as flows have it.
+    `types` has the component type of each result, `names` the label of a failed component, `streamed` the answers that
+    show a model's text while it is written. `shows_tools` is the flow's setting.
     """
 
     started: TurnStarted
     version: str
     events: tuple[tuple[int, Event], ...]
-    """Numbered as they were; those that say nothing to a client are told by the last of them."""
+    """Events with their original numbers; a group that clients are not sent is replaced by its last one."""
     failure: FlowgroundError | None
     types: Mapping[str, str]
     names: Mapping[str, str]
@@ -290,7 +287,7 @@ class Receipt:
 
 
 class _Texts:
-    """Each text once: itself, or the id of the message it stands in."""
+    """Stores each text once: itself, or the id of the message that has it."""
 
     def __init__(self, messages: Sequence[StoredMessage]) -> None:
         self.kept: list[str | list[str]] = []
@@ -315,8 +312,8 @@ def write_receipt(
     streamed: Sequence[str],
     shows_tools: bool,
 ) -> str:
-    """JSON. `messages` are those of the run that are stored; `names` what components are called; `streamed` and
-    `shows_tools` as of `Receipt`."""
+    """A receipt as JSON text. `messages` are the run's stored messages; `names` are labels of components; `streamed`
+    and `shows_tools` are as in `Receipt`."""
     texts = _Texts(messages)
     said: _Fields = {
         "session": started.session_id,
@@ -352,7 +349,7 @@ def write_receipt(
 
 
 def read_receipt(kept: KeptRun) -> Receipt | None:
-    """None where it is not kept, or not all of it."""
+    """The receipt; None where it is not kept, or a message of it was deleted."""
     if kept.receipt is None:
         return None
     said = json.loads(kept.receipt)
@@ -457,7 +454,7 @@ def _read_usage(row: Sequence[int] | None) -> Usage | None:
 
 
 def _write_failure(error: FlowgroundError) -> _Fields:
-    """What an error says of itself: all its attributes are JSON values, and its cause another error."""
+    """An error as JSON values: all its attributes are such values, except its cause, which is another error."""
     told = {name: value for name, value in vars(error).items() if value is not None and name != "cause"}
     cause = getattr(error, "cause", None)
     return {"kind": type(error).__name__, **told} | ({"cause": _write_failure(cause)} if cause else {})

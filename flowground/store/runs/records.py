@@ -1,7 +1,4 @@
-"""Messages and runs as values, with what models did on their way to an answer, and the rows that they are kept as.
-
-The trace of a run as it is kept with its answer: what each component gave, and which flows it ran.
-"""
+"""Messages, runs and traces as values, and the rows and JSON texts in which the store keeps them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,21 +25,21 @@ from flowground.store import tables
 from flowground.store.sql import BoundValues, encode_json, make_storable, read_moment
 
 TRACE_CHARS = 2_000
-"""Characters that are kept of one text."""
+"""Most characters that are kept of one text of a trace."""
 TRACE_MOST = 32_000
-"""Characters of a run's trace, of all its texts together."""
+"""Most characters of all texts of a run's trace together."""
 TIMELINE_MOST = 16_000
-"""Characters of all texts of the flows that a run's components ran, together."""
+"""Most characters of all texts of the flows that a run's components ran, together."""
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
-"""How a message came to its end. Interrupted: the process died that wrote it."""
+"""How a message ended. Interrupted: the process that wrote it died."""
 RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
 VALUE_MOST = 100_000
-"""Characters of JSON of an answer's value that are kept; of a larger one there is its text."""
+"""Most characters of an answer's value as JSON; of a larger value only the text is kept."""
 _QUESTION, _ANSWER = -1, -2
-"""What a trace says instead of a text that stands in one of the run's messages."""
+"""Numbers that a trace has in place of texts of the run's question and answer."""
 _STEP_FIELDS = tuple(item.name for item in fields(ComponentFinished))
 _PLACE = ("position", "session", "version_of", "aside")
-"""Columns that say where a message stands, and nothing of it."""
+"""Columns for a message's place, which are not part of its value."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
 _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
 
@@ -51,18 +48,17 @@ _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text"
 class StoredMessage:
     """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers.
 
-    The first answer of a run has the run's usage and trace, and what its models did; further answers have none.
+    The first answer of a run has the run's usage, trace and actions; further answers have none.
 
-    `finish_reason` is why the answer's model ended, "length" where the text was cut by `max_tokens`.
-    `value` is what its text was made of where that is of another `kind`; a very large one is not kept.
-    `passages` are those that its text cites, and others that were looked up for it.
-    `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
-    `versions` are those of a question, where a page of its conversation was read.
-    `sender` ("User" or "Machine") and `sender_name` are those of a message that the flow added itself; it stands among
-    the answers of its run, whoever is said to have said it.
+    `finish_reason` is why the answer's model ended, "length" where `max_tokens` cut the text. `value` is what the text
+    was made of, where that is of another `kind`; a very large one is not kept. `passages` are those that the text
+    cites, and others that were looked up for it. `error` is the sentence of a failed answer, and `text` its text before
+    the failure, which may be "". `versions` are a question's, filled when a page of its conversation is read. `sender`
+    ("User" or "Machine") and `sender_name` belong to messages that the flow added itself; these are among the answers
+    of their run, whoever is named as the sender.
 
-    Rows from before the migration `m007_message_errors` differ: usage and trace may stand on each answer of a run, and
-    a failed answer has its sentence in `text` and no `error`.
+    Rows from before the migration `m007_message_errors` differ: usage and trace may be in each answer of a run, and a
+    failed answer has its sentence in `text` and no `error`.
     """
 
     id: str
@@ -87,15 +83,15 @@ class StoredMessage:
 
     @property
     def citations(self) -> Citations:
-        """Those of its passages that its text cites."""
+        """The passages that the text cites."""
         return split_cited(self.text, self.passages)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """By what limits find a run again. None where nothing counts by it.
+    """The values by which limits count a run; None where nothing counts by them.
 
-    `counted_as` is the person, else the token or visitor (`Caller.counted_as`); `came_from` a digest of a visitor's
+    `counted_as` is the person, else the token or visitor (`Caller.counted_as`); `came_from` is a digest of a visitor's
     address; `cost` is in the currency of the settings.
     """
 
@@ -106,11 +102,11 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run's facts. `seconds` is wall time, 0 while it runs; `error_code` the failure's stable word.
+    """One run's facts. `seconds` is wall time, 0 while the run runs; `error_code` is the failure's stable word.
 
-    `token` is the id of the token that began it; None for runs that began on a page.
-    `holder` is the process that runs it (`process_locks.ProcessLock`); None for runs of releases that did not note it.
-    A run whose process died is "interrupted", and has the error code "finished_late" where its answer came after all.
+    `token` is the id of the token that began the run; None for runs from a page. `holder` is the id of the process that
+    runs it (`store.ProcessLock`); None for runs of earlier releases. A run whose process died is "interrupted", and has
+    the error code "finished_late" where its answer was stored after all.
     """
 
     id: str
@@ -130,19 +126,19 @@ class RunRecord:
 
 
 def list_file_names(message: StoredMessage) -> list[str]:
-    """Of what was sent with a question."""
+    """The names of the files that were sent with a question."""
     return [file.name for file in message.value] if message.role == "user" and message.kind == "files" else []
 
 
 def find_sender_name(message: StoredMessage) -> str:
-    """Who said what the flow itself stored, as pages name them; "" where the message's role says it."""
+    """The sender's name for a message that the flow itself stored; "" for other messages."""
     if not message.sender:
         return ""
     return message.sender_name or ("User" if message.sender == "User" else "AI")
 
 
 def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
-    """`session` is the session's key; `question` is what the message answers, which its trace may repeat."""
+    """The message's row. `session` is the session's key; `question` is the text that the trace may refer to."""
     return {
         "session": session,
         "id": message.id,
@@ -168,7 +164,7 @@ def make_message_row(message: StoredMessage, *, session: str, question: str = ""
 
 
 def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str]) -> StoredMessage:
-    """From values in the order of `MESSAGE_COLUMNS`. `questions` has what was asked, by the run's id, for its trace."""
+    """The message of values in the order of `MESSAGE_COLUMNS`. `questions` are the questions by run id, for traces."""
     key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps, *later = row
     reason, timeline, given, actions, cited, sender, sender_name = later
     trace = steps or old_trace
@@ -196,9 +192,9 @@ def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str])
 
 
 def read_message_rows(rows: Sequence[Sequence[Any]]) -> list[StoredMessage]:
-    """From rows with values in the order of `MESSAGE_COLUMNS`.
+    """The messages of rows with values in the order of `MESSAGE_COLUMNS`.
 
-    A trace lacks the text of its question where that is not among them.
+    A trace lacks the text of its question where the question is not among the rows.
     """
     questions = {row[_RUN_ID]: row[_TEXT] for row in rows if row[_ROLE] == "user"}
     return [read_message_row(row, questions=questions) for row in rows]
@@ -226,7 +222,7 @@ def make_run_row(run: RunRecord) -> BoundValues:
 
 
 def read_run_row(row: Row[Any]) -> RunRecord:
-    """From a row of the table."""
+    """The run of a row of the table."""
     return RunRecord(
         id=row.id,
         flow_id=row.flow_id,
@@ -246,14 +242,14 @@ def read_run_row(row: Row[Any]) -> RunRecord:
 
 
 def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
-    """Both counts, or neither: what no INTEGER column of PostgreSQL can hold is no count of tokens."""
+    """Both counts, or neither: a number too large for PostgreSQL's INTEGER is no count of tokens."""
     if usage is None or not (0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS):
         return {"input_tokens": None, "output_tokens": None}
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 
 def write_value(value: Value, kind: ValueKind) -> str | None:
-    """JSON of an answer's value; None for one that is too large to keep, or that JSON cannot say."""
+    """An answer's value as JSON text; None where it is too large to keep, or cannot be JSON."""
     given = [asdict(file) for file in value] if kind == "files" else value
     try:
         written = make_storable(json.dumps({kind: given}, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
@@ -263,7 +259,7 @@ def write_value(value: Value, kind: ValueKind) -> str | None:
 
 
 def read_value(written: str | None) -> tuple[Value, ValueKind]:
-    """The value and its kind; text where nothing else was kept."""
+    """The value and its kind; "text" where no value was kept."""
     if written is None:
         return None, "text"
     ((kind, value),) = json.loads(written).items()
@@ -271,7 +267,7 @@ def read_value(written: str | None) -> tuple[Value, ValueKind]:
 
 
 def write_actions(actions: Sequence[Action]) -> str:
-    """JSON. `ActionLog` has bounded it."""
+    """Actions, which `ActionLog` has bounded, as JSON text."""
     return encode_json(describe_actions(actions))
 
 
@@ -280,7 +276,7 @@ def read_actions(written: str) -> tuple[Action, ...]:
 
 
 def describe_actions(actions: Sequence[Action]) -> list[list[Any]]:
-    """As JSON values."""
+    """Actions as JSON values."""
     return [_describe_action(action) for action in actions]
 
 
@@ -300,7 +296,7 @@ def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
 
 
 def _write_after(began: ToolCalled | ThinkingBegan) -> list[int]:
-    """Left out where nothing was said before, as nearly always: rows that a release before wrote read so, too."""
+    """The number of characters before the action; left out where it is 0, as in rows of the previous release."""
     return [began.after] if began.after else []
 
 
@@ -315,19 +311,19 @@ def read_action(row: Sequence[Any]) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class TraceStep(ComponentFinished):
-    """What its event said of one component of a run, kept: of `text` the first `TRACE_CHARS` characters."""
+    """The kept form of a `ComponentFinished` event: at most `TRACE_CHARS` characters of its `text`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", self.text[:TRACE_CHARS])
 
     @classmethod
     def keep(cls, event: ComponentFinished) -> "TraceStep":
-        """What is kept of it."""
+        """The kept form of the event."""
         return cls(*(getattr(event, name) for name in _STEP_FIELDS))
 
 
 def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: str) -> str:
-    """JSON. A text that stands elsewhere already is a number: the step before it that has it, `_QUESTION` or `_ANSWER`.
+    """A trace as JSON text. A text that is stored elsewhere is a number: an earlier step's, `_QUESTION` or `_ANSWER`.
 
     All texts together are cut at `TRACE_MOST` characters.
     """
@@ -349,7 +345,7 @@ def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: st
 
 
 def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[TraceStep, ...]:
-    """What `write_trace` and `write_timeline` wrote; steps from before there were timelines have no times."""
+    """The inverse of `write_trace` and `write_timeline`; steps from before there were timelines have no times."""
     known = {_QUESTION: question, _ANSWER: answer}
     times = json.loads(timeline) if timeline else []
     steps = []
@@ -362,20 +358,20 @@ def read_trace(written: str, timeline: str | None, *, question: str, answer: str
 
 
 def write_timeline(trace: Sequence[ComponentFinished]) -> str:
-    """JSON: of each step when it began, how many flows it ran, the first of these, its notes and fallbacks."""
+    """JSON text: each step's begin, the number of flows that it ran, the first of them, its notes and fallbacks."""
     left = _Budget(TIMELINE_MOST)
     times = [_write_time(step, left) for step in trace]
     return json.dumps(times, ensure_ascii=False, separators=(",", ":"))
 
 
 class _Budget:
-    """What is left of a number of characters."""
+    """A number of characters that texts use up."""
 
     def __init__(self, left: int) -> None:
         self._left = left
 
     def cut(self, text: str) -> str:
-        """As much of the text as there is room for."""
+        """As much of the text as the budget allows."""
         said = make_storable(text[: self._left])
         self._left -= len(said)
         return said
@@ -405,7 +401,7 @@ def _read_inner_step(written: Sequence[Any]) -> TraceStep:
 
 
 def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
-    """What is empty, as it nearly always is, is left out."""
+    """A step's times and notes; empty values at the end, which are frequent, are left out."""
     runs = [_write_inner(run, budget) for run in step.inner]
     note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(said) for said in step.unseen]
     stand_ins = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
@@ -427,7 +423,7 @@ def _read_time(times: Sequence[Any]) -> dict[str, Any]:
 
 
 def _read_kind(kind: str) -> tuple[str, StepStatus]:
-    """A step's type and status from the one word that its row has for both."""
+    """A step's type and status from their common column."""
     for status in ("skipped", "failed"):
         if kind.endswith(ending := f" ({status})"):
             return kind.removesuffix(ending), status

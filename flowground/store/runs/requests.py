@@ -1,10 +1,9 @@
-"""Calls that wait for a person while another process runs them.
+"""What other processes ask of the process that runs a run: to stop it, or to decide a tool call that waits for a
+person.
 
-The process that runs them writes here what waits. A decision that came to another process is passed on: the one that
-runs them looks here, and says what came of it. A row is gone once its outcome was read, else when somebody passes on
-another decision after the run's end.
-
-Runs that are to end, whatever process runs them: it looks here every two seconds while it runs any.
+The process writes down here which calls wait, and reads decisions and stop requests every two seconds while it runs
+anything. It writes back the outcome of a decision, whose row is deleted once the outcome was read, else when another
+decision is passed on after the run's end.
 """
 
 import time
@@ -21,7 +20,7 @@ from flowground.store.sql import add_row, has_row
 
 Outcome = Literal["taken", "nothing_waits"]
 StopKind = Literal["own", "admin"]
-"""Who asked: whose run it is, or an admin."""
+"""Who asked: the run's owner, or an admin."""
 _d = tables.passed_decisions.c
 _r = tables.runs.c
 _w = tables.waiting_calls.c
@@ -29,7 +28,8 @@ _q = tables.stop_requests.c
 
 
 class PassedDecision(NamedTuple):
-    """About the call of this number of a run; `digest` is of the call and its arguments, as they were shown."""
+    """A decision on the call of this number of a run; `digest` is of the call and its arguments as the person saw
+    them."""
 
     run_id: str
     call: int
@@ -38,7 +38,7 @@ class PassedDecision(NamedTuple):
 
 
 def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
-    """The process that runs it will see it; an earlier word about the call does not count any more."""
+    """Stores a decision for the process that runs the run, in place of an earlier one on the same call."""
     running = select(_r.id).where(tables.IS_RUNNING)
     earlier = and_(_d.run_id == passed.run_id, _d.call == passed.call)
     connection.execute(delete(tables.passed_decisions).where(earlier))
@@ -47,7 +47,7 @@ def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
 
 
 def list_passed(connection: Connection, *, holder: str) -> list[PassedDecision]:
-    """Those about runs of this process that it has not answered."""
+    """Decisions on runs of this process that have no outcome yet."""
     wanted = select(_d.run_id, _d.call, _d.digest, _d.decision).join_from(
         tables.passed_decisions, tables.runs, _r.id == _d.run_id
     )
@@ -56,18 +56,18 @@ def list_passed(connection: Connection, *, holder: str) -> list[PassedDecision]:
 
 
 def note_outcomes(connection: Connection, *, outcomes: Mapping[PassedDecision, Outcome]) -> None:
-    """What came of them."""
+    """Stores the outcomes of decisions."""
     for passed, outcome in outcomes.items():
         connection.execute(update(tables.passed_decisions).where(_is(passed)).values(outcome=outcome))
 
 
 def read_outcome(connection: Connection, *, passed: PassedDecision) -> Outcome | None:
-    """None before the process has looked."""
+    """The outcome of a decision; None before its process has read it."""
     return connection.scalar(select(_d.outcome).where(_is(passed)))
 
 
 def drop(connection: Connection, *, passed: PassedDecision) -> None:
-    """Its outcome was read; the call waits no more, as far as its process has not said so yet."""
+    """Deletes a decision whose outcome was read, and its waiting call."""
     connection.execute(delete(tables.waiting_calls).where(_w.run_id == passed.run_id, _w.digest == passed.digest))
     connection.execute(delete(tables.passed_decisions).where(_is(passed)))
 
@@ -77,7 +77,7 @@ def _is(passed: PassedDecision) -> ColumnElement[bool]:
 
 
 def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
-    """By run id, all that waits of it now, in the place of what did before. Runs that have their end keep none."""
+    """Replaces the waiting calls of these runs. Ended runs keep none."""
     running = select(_r.id).where(tables.IS_RUNNING)
     connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(running) | _w.run_id.in_([*waiting])))
     for run_id, calls in waiting.items():
@@ -89,7 +89,7 @@ def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolW
 
 
 def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
-    """Of a run that runs; of each call its number and the model's name for it alone are told."""
+    """The waiting calls of a running run; of each call only the number and the model's name for it are known."""
     wanted = select(tables.waiting_calls).join(tables.runs, _r.id == _w.run_id).order_by(_w.call)
     found = connection.execute(wanted.where(_w.run_id == run_id, tables.IS_RUNNING))
     return [
@@ -99,9 +99,9 @@ def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
 
 
 def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) -> bool:
-    """Asks its process to stop it. False when it does not run. Who asks first is told to whoever waits for the answer.
+    """Asks the run's process to stop it. False when the run does not run. The run's reader learns who asked first.
 
-    What admins do is audited. Requests for runs that have their end go.
+    An admin's request is audited. Requests for ended runs are deleted.
     """
     _drop_ended(connection)
     if not has_row(connection, _r.id == run_id, tables.IS_RUNNING):
@@ -114,7 +114,7 @@ def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) ->
 
 
 def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
-    """As `ask_stop` of kind "own", for all that runs of these owners."""
+    """Like `ask_stop` of kind "own", for all running runs of these owners."""
     _drop_ended(connection)
     asked = set(connection.scalars(select(_q.run_id)))
     for run_id in find_running(connection, owners=owners):
@@ -123,7 +123,7 @@ def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
 
 
 def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
-    """Ids of what runs of these owners, in whatever process."""
+    """Ids of the running runs of these owners, in any process."""
     # Asked for the owners too, SQLite could read all runs and not the few that run.
     running = connection.execute(select(_r.id, _r.owner).where(tables.IS_RUNNING, _r.holder.is_not(None)))
     return [row.id for row in running if row.owner in owners]
@@ -135,8 +135,8 @@ def _drop_ended(connection: Connection) -> None:
 
 
 class Orders(NamedTuple):
-    """What a process has to heed: all that is `off`; and of the running runs that it holds, which are to end, and what
-    people decided elsewhere about calls that wait."""
+    """What a process must follow: all that is switched `off`, and for its running runs the requested stops and the
+    decisions that were made in other processes."""
 
     off: Sequence[Switch]
     stops: Mapping[str, StopKind]
@@ -144,7 +144,7 @@ class Orders(NamedTuple):
 
 
 def read_orders(connection: Connection, *, holder: str) -> Orders:
-    """Those of this process."""
+    """The orders for this process."""
     wanted = select(_q.run_id, _q.kind).join_from(tables.stop_requests, tables.runs, _r.id == _q.run_id)
     found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING)).all()
     stops = {row.run_id: row.kind for row in found}

@@ -1,8 +1,8 @@
-"""One owner's conversations: the list of those with a flow, searched in all they say, and what was used last.
+"""Lists of one owner's conversations: those with a flow, those that match a search, and those used last in any flow.
 
-A page of the list begins behind a `SessionPlace`, never at a count of rows, so the last page costs what the first one
-does. The pinned ones stand apart. Nothing that looks across flows reads all of somebody's conversations or runs: the
-indexes of both are by owner, flow and time, and are entered once a flow.
+A page begins after a `SessionPlace` and never at a count of rows, so the last page costs as much as the first. Pinned
+conversations are listed separately. A list across flows never reads all conversations or runs of the owner: their
+indexes are by owner, flow and time, and are used once for each flow.
 """
 
 import time
@@ -32,11 +32,11 @@ from flowground.store.runs.records import RunRecord, read_run_row
 from flowground.store.sql import add_row, has_row, has_word, make_storable, read_moment
 
 MOST_PINNED = 20
-"""Pinned conversations of an owner with one flow: all of them are shown."""
+"""Most pinned conversations of an owner with one flow; all of them are shown."""
 SEARCH_SECONDS = 0.3
 """How long one step of a search reads."""
 SEARCHED_CHARS = 100
-"""Of what is searched for; what stands behind them is not looked for."""
+"""Most characters of a search text; the rest is ignored."""
 _BATCH = 300
 """Conversations that a search reads at once."""
 _MOST_WORDS = 5
@@ -52,7 +52,7 @@ _r = tables.runs.c
 
 @dataclass(frozen=True, slots=True)
 class SessionPlace:
-    """A conversation's place in the list: behind it the next page begins."""
+    """A conversation's place in the list, after which the next page begins."""
 
     updated_at: float
     key: str
@@ -70,9 +70,9 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """`sessions` without the pinned ones, the one used last first; `pinned` on the first page only.
+    """`sessions` has no pinned ones, and the one used last first; `pinned` is filled on the first page only.
 
-    `end` is where the next page begins, None where nothing follows. `read_to` is how far back a search has read.
+    `end` is where the next page begins, None on the last one. `read_to` is the time back to which a search has read.
     """
 
     sessions: tuple[ListedSession, ...]
@@ -83,7 +83,7 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class RecentSession:
-    """A conversation of somebody's, and the flow it is with."""
+    """A conversation, and the flow that it is with."""
 
     flow_id: str
     session_id: str
@@ -95,7 +95,7 @@ class RecentSession:
 def list_page(
     connection: Connection, *, flow_id: str, owner: str, after: SessionPlace | None = None, limit: int = 40
 ) -> SessionPage:
-    """The page behind a place; the first one where none is given."""
+    """The page after a place; the first page where none is given."""
     here = (_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0)
     rows = connection.execute(
         select(*_COLUMNS)
@@ -130,9 +130,9 @@ def search(
     limit: int = 40,
     seconds: float = SEARCH_SECONDS,
 ) -> SessionPage:
-    """Conversations in whose title, or in one of whose messages, all these words stand, capitals and accents aside.
+    """Conversations whose title, or one of whose messages, contains all these words, ignoring capitals and accents.
 
-    Reads the newest first, and no longer than `seconds` (one batch at least): then `end` says where to go on.
+    Reads the newest first for at most `seconds` (one batch at least); `end` is then where to go on.
     """
     until = time.monotonic() + seconds
     wanted = make_storable(words[:SEARCHED_CHARS]).split()[:_MOST_WORDS]
@@ -168,9 +168,9 @@ def search(
 
 
 def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is_pinned: bool) -> None:
-    """Keeps one of the owner's conversations above the others, or no more. Nothing for one that is not there.
+    """Pins or unpins one of the owner's conversations; does nothing where it does not exist.
 
-    Raises InvalidRequest where so many are pinned already that one more would not be seen.
+    Raises InvalidRequest where the owner has as many pinned ones as are shown.
     """
     key = make_session_key(flow_id, owner, session_id)
     if not is_pinned:
@@ -189,7 +189,8 @@ def _has_all(connection: Connection, column: ColumnElement[str], wanted: list[st
 
 
 def _is_behind(place: SessionPlace | None) -> tuple[ColumnElement[bool], ...]:
-    """Said so that the index of owner, flow and time ends where the place is."""
+    """The condition of rows after the place, written so that the index of owner, flow and time is read up to the place
+    only."""
     if place is None:
         return ()
     at = place.updated_at
@@ -205,7 +206,7 @@ def _read_rows(rows: Any, *, is_pinned: bool = False) -> tuple[ListedSession, ..
 
 
 def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]:
-    """Flow id -> when this owner's newest conversation with it went on; the one used last first."""
+    """The time of this owner's newest conversation with each flow, by flow id; the one used last first."""
     first = select(func.min(_s.flow_id).label("flow_id")).where(_s.owner == owner).cte("flows", recursive=True)
     following = select(func.min(_s.flow_id)).where(_s.owner == owner, _s.flow_id > first.c.flow_id).scalar_subquery()
     flows = first.union_all(select(following).where(first.c.flow_id.is_not(None)))
@@ -215,7 +216,7 @@ def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]
 
 
 def list_recent(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
-    """The owner's newest conversations with these flows, which are few: each is asked for as many. None is pinned."""
+    """The owner's newest unpinned conversations with these flows. Each flow is read once, so there should be few."""
     if not flows:
         return []
     parts = [
@@ -247,7 +248,7 @@ def list_pinned(connection: Connection, *, owner: str, flows: Collection[str], l
 def list_runs(
     connection: Connection, *, owners: Collection[str], flows: Collection[str] | None, after: str | None, limit: int
 ) -> list[RunRecord]:
-    """These owners' runs of these flows, None: of all; the one that began last first, behind the run `after`."""
+    """These owners' runs of these flows (None: of all), newest first, after the run `after`."""
     began = None if after is None else connection.scalar(select(_r.started_at).where(_r.id == after))
     found: list[Row[Any]] = []
     for owner in owners:
@@ -263,7 +264,7 @@ def list_runs(
 
 
 def _list_flows_run(connection: Connection, owner: str) -> Iterator[str]:
-    """Of which the owner has runs. From one to the next by the index: DISTINCT would read all of the owner's."""
+    """The flows of which the owner has runs, each found by the index: DISTINCT would read all runs of the owner."""
     flow_id: str | None = ""
     while flow_id := connection.scalar(select(func.min(_r.flow_id)).where(_r.owner == owner, _r.flow_id > flow_id)):
         yield flow_id

@@ -1,6 +1,6 @@
-"""Chats that somebody shared: what was said until then, under an id that nobody guesses.
+"""Links to shared chats: a copy of a conversation's messages, under an id that nobody can guess.
 
-What is shared is a copy, so it stays as it was while the conversation goes on; it goes with the conversation.
+The copy stays as it is while the conversation goes on, and is deleted with the conversation.
 """
 
 import json
@@ -23,14 +23,15 @@ from flowground.store.runs.records import MessageState, StoredMessage, find_send
 from flowground.store.sql import add_row, has_words, read_moment, read_moment_or_none, write_moment_or_none
 
 MOST_MESSAGES = 1_000
-"""Of a conversation, the newest of them, that one link shares."""
+"""Most messages of a conversation that one link shares: the newest."""
 MOST_CHARS = 500_000
-"""Of all their texts together, but for the last one that is taken."""
+"""Characters after which a link takes no older messages."""
 MOST_LINKS = 10
-"""Of one conversation."""
+"""Most links of one conversation."""
 MOST_OWN = 1_000
-"""Of one person."""
+"""Most links of one person."""
 ID_BYTES = 24
+"""Random bytes of a link's id."""
 _FORGET_AT_ONCE = 5
 _c = tables.shared_chats.c
 _s = tables.sessions.c
@@ -42,14 +43,14 @@ _PARTS: dict[str, tuple[Any, ColumnElement[Any], ColumnElement[Any]]] = {
     "sqlite": (_each, _each.c.key + 1, _each.c.value),
     "postgresql": (_element, _element.c.number, cast(_element.c.value, Text)),
 }
-"""What a link shares as a table: each message's number, from 1, and the message as JSON."""
+"""A link's messages as a table: each message's number, from 1, and the message as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedChat:
-    """A link, without what it shares. `created_at` is when what it shares was taken.
+    """A link without its messages. `created_at` is the time of the copy.
 
-    `is_cut`: the conversation had more than a link shares, so its beginning is left out.
+    `is_cut`: the conversation had more messages than a link shares, so its beginning is left out.
     """
 
     id: str
@@ -68,8 +69,8 @@ class SharedChat:
 
 @dataclass(frozen=True, slots=True)
 class SharedMessage:
-    """What is shared of a message: no id, run, model, trace or reason of a failure; only why an answer was cut, and
-    what it cites."""
+    """A message without id, run, model, trace and the reason of a failure; it has why an answer was cut, and what it
+    cites."""
 
     role: MessageRole
     text: str
@@ -81,7 +82,7 @@ class SharedMessage:
 
 @dataclass(frozen=True, slots=True)
 class SharedMessages:
-    """`count` is how many there are on all pages."""
+    """A page of messages; `count` is the number on all pages."""
 
     shown: Sequence[SharedMessage]
     count: int
@@ -89,7 +90,7 @@ class SharedMessages:
 
 @dataclass(frozen=True, slots=True)
 class SharedChatPage:
-    """`count` is how many there are on all pages."""
+    """A page of links; `count` is the number on all pages."""
 
     shown: Sequence[SharedChat]
     count: int
@@ -98,7 +99,7 @@ class SharedChatPage:
 def share(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, expires_at: datetime | None
 ) -> SharedChat:
-    """Raises InvalidRequest where nothing is stored, and where there are as many links as there may be."""
+    """Makes a link. Raises InvalidRequest where nothing is stored, or there are too many links."""
     session = make_session_key(flow_id, owner, session_id)
     if _count(connection, _c.session == session) >= MOST_LINKS or _count(connection, _c.owner == owner) >= MOST_OWN:
         raise InvalidRequest("There are too many links already.", hint="Revoke one of them first.")
@@ -112,7 +113,7 @@ def share(
 
 
 def renew(connection: Connection, *, owner: str, key: str) -> bool:
-    """The link shares what was said until now. False where the owner has no such link."""
+    """Copies the conversation anew for this link. False where the owner has no such link."""
     here = (_c.id == key, _c.owner == owner)
     wanted = select(_s.flow_id, _s.session_id).join_from(tables.shared_chats, tables.sessions, _c.session == _s.id)
     row = connection.execute(wanted.where(*here)).first()
@@ -125,7 +126,7 @@ def renew(connection: Connection, *, owner: str, key: str) -> bool:
 
 
 def revoke(connection: Connection, *, owner: str, key: str) -> bool:
-    """Nothing is left of the link. False where the owner has no such link."""
+    """Deletes the link and its copy. False where the owner has no such link."""
     here = (_c.id == key, _c.owner == owner)
     flow_id = connection.scalar(select(_c.flow_id).where(*here))
     if flow_id is None:
@@ -135,13 +136,13 @@ def revoke(connection: Connection, *, owner: str, key: str) -> bool:
 
 
 def find(connection: Connection, *, key: str) -> SharedChat | None:
-    """Also one that has expired."""
+    """The link of this id, even an expired one."""
     row = connection.execute(select(*_COLUMNS).where(_c.id == key)).first()
     return _read_row(row) if row else None
 
 
 def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int = 25) -> SharedMessages:
-    """Some of what the link shares, in its order; nothing where it is gone."""
+    """A page of the link's messages in their order; empty where the link does not exist."""
     row = connection.execute(select(_c.messages, _c.ends, _c.citations).where(_c.id == key)).first()
     if row is None:
         return SharedMessages([], 0)
@@ -154,7 +155,7 @@ def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int =
 
 
 def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
-    """All of it."""
+    """All messages of the link."""
     row = connection.execute(select(_c.contents, _c.ends, _c.citations).where(_c.id == key)).first()
     if row is None:
         return []
@@ -163,7 +164,7 @@ def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
 
 
 def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
-    """The newest first."""
+    """The conversation's links, newest first."""
     session = make_session_key(flow_id, owner, session_id)
     wanted = select(*_COLUMNS).where(_c.session == session).order_by(_c.created_at.desc()).limit(MOST_LINKS)
     return [_read_row(row) for row in connection.execute(wanted)]
@@ -172,7 +173,7 @@ def list_of_session(connection: Connection, *, flow_id: str, owner: str, session
 def list_of_owner(
     connection: Connection, *, owner: str, words: str = "", offset: int = 0, limit: int = 25
 ) -> SharedChatPage:
-    """The newest first, in whose title or flow's id all these words stand."""
+    """A page of the owner's links whose title or flow id contains all these words, newest first."""
     wanted = (_c.owner == owner) & has_words(connection, words, func.coalesce(_c.title, ""), _c.flow_id)
     ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
     rows = connection.execute(ordered.offset(offset).limit(limit)).all()
@@ -180,14 +181,15 @@ def list_of_owner(
 
 
 def forget_expired(connection: Connection, *, before: float) -> int:
-    """Deletes the next links that expired before then (seconds since 1970); how many. 0: there is none left."""
+    """Deletes some links that expired before then (seconds since 1970); returns their number, 0 when none is left."""
     oldest = select(_c.id).where(_c.expires_at < before).order_by(_c.expires_at).limit(_FORGET_AT_ONCE)
     keys = connection.scalars(oldest).all()
     return connection.execute(delete(tables.shared_chats).where(_c.id.in_(keys))).rowcount if keys else 0
 
 
 def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> dict[str, Any]:
-    """The columns of what is shown of the conversation now. Of an answer that is being written there is nothing yet."""
+    """The columns for a copy of the conversation's shown messages. An answer that is being written is not part of
+    it."""
     messages, has_earlier = conversations.list_page(
         connection,
         flow_id=flow_id,
@@ -214,8 +216,8 @@ def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_
 
 
 def _write_text(message: StoredMessage) -> str:
-    """With the name of who said what the flow stored, and of files their names; in rows of early releases the text of a
-    failed answer is its reason."""
+    """The message's text, with the sender's name for messages that the flow stored, and with names of files. In rows of
+    early releases the text of a failed answer is its reason, which is not shared."""
     if sender := find_sender_name(message):
         return f"{sender}: {message.text}"
     if names := list_file_names(message):
@@ -225,7 +227,7 @@ def _write_text(message: StoredMessage) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What is kept beside a link's messages, by their numbers as text."""
+    """Notes on a link's messages, by their numbers as text."""
 
     ends: dict[str, str]
     citations: dict[str, list[dict[str, Any]]]
@@ -246,7 +248,7 @@ def _count(connection: Connection, where: ColumnElement[bool]) -> int:
 
 
 def _name(flow_id: str, key: str) -> str:
-    """For the audit trail, which is no list of links: the first letters of the id tell one from another."""
+    """The link in the audit trail, which must not reveal its id: the first letters tell one from another."""
     return f"{flow_id} {key[:8]}"
 
 

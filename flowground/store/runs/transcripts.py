@@ -1,9 +1,9 @@
-"""All that one owner said, across flows and sessions: read back in parts, counted, handed to another.
+"""All messages of one owner, across flows and sessions: listed, read in parts, exported, counted, moved to another
+owner.
 
-One conversation is read from its beginning to its end, for files of it and for what is shared of it; what is put aside,
-another version of a question and what followed on it, is in none of them. A file of all that a person said goes
-conversation by conversation, however much it is: what was said and when, and how answers were rated, without traces;
-it has the other versions too, and says so.
+One conversation is read from its beginning to its end, without messages put aside (other versions of a question, and
+what followed them). An export reads a person's conversations one after another, in any amount: messages, times and
+ratings, without traces; it has the other versions too, and marks them.
 """
 
 import heapq
@@ -37,26 +37,26 @@ from flowground.store.sql import Statement, has_row, make_storable, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
 PART_MESSAGES = 200
-"""Messages of a part at most."""
+"""Most messages of a part."""
 PART_CHARS = 500_000
 """Characters after which a part takes no more messages."""
 KEYS = 5_000
-"""Conversations that are listed at once: to find the next ones all of the person's are looked at."""
+"""Conversations that are listed at once: finding the next ones reads all of the person's."""
 SessionKey = tuple[float, str]
-"""When a conversation began, in seconds since 1970, and its key: they are listed in this order."""
+"""When a conversation began (seconds since 1970), and its key: the order of the list."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
 _p = tables.session_pins.c
 _IS_LASTING = _s.updated_at - _s.created_at > literal_column(str(LASTING_SECONDS))
 _SLACK = 300.0
-"""Seconds: a message may be stored so much later than its time says, and by a clock that is so far off."""
+"""Seconds by which a message may be stored later than its time says, or a clock may be wrong."""
 _AT_ONCE = 200
-"""Sessions that begin at once may stand in another order than their first messages."""
+"""Sessions that begin at the same time may be in another order than their first messages: so many more are read."""
 _FEW = 100
-"""Sessions of an owner and flow that are all looked at."""
+"""Up to so many sessions of an owner and flow are all read."""
 _SHORT = 20
-"""Messages of a session up to which it is read together with others: `_ASKED` at most."""
+"""Sessions of at most so many messages are read together, at most `_ASKED` of them."""
 _ASKED = 500
 _STEP = 12
 """Messages that are read at once: each may be long."""
@@ -87,7 +87,7 @@ _LIST_EXPORTED = Statement(
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """One message's position among all, and the run it belongs to."""
+    """A message's position among all messages, and its run."""
 
     position: int
     run_id: str | None
@@ -95,7 +95,7 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True)
 class PlacedMessage:
-    """A message and where it was said."""
+    """A message with its flow and session."""
 
     flow_id: str
     session_id: str
@@ -113,11 +113,11 @@ def list_places(
     after: str | None = None,
     limit: int = 1000,
 ) -> list[MessagePosition]:
-    """Where these owners' messages stand, in the order they were said or the other way round, at most `limit` of them,
-    behind the message with the id `after`. Those that are put aside are left out.
+    """Positions of these owners' messages, oldest or newest first, at most `limit`, after the message with the id
+    `after`. Messages put aside are left out.
 
-    `flows` limits them to these; None: whatever flow they were said to. Raises InvalidRequest where `after` is none of
-    these owners' messages. Reads no more conversations than may hold what is wanted.
+    `flows` limits the list to these flows; None: all. Raises InvalidRequest where `after` is not a message of these
+    owners. Reads no more conversations than may hold the listed messages.
     """
     place: Any = None
     near: list[Any]
@@ -135,7 +135,7 @@ def list_places(
     wanted = wanted.order_by(_m.position.desc() if newest_first else _m.position)
 
     def read(keys: Sequence[str], at_once: int) -> Iterator[Any]:
-        """So many at a time, no further than is asked for."""
+        """The messages of these sessions, `at_once` at a time, no further than the caller iterates."""
         past, count = place and place.position, at_once
         while count == at_once:
             asked = wanted.where(_m.session.in_(keys)).limit(at_once)
@@ -162,7 +162,7 @@ def _find_place(connection: Connection, owners: Collection[str], flows: Collecti
 def _list_pairs(
     connection: Connection, owners: Collection[str], flow_id: str | None, flows: Collection[str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Owners, and the flows of these that each has sessions with."""
+    """Each of these owners with each of these flows with which they have sessions."""
     for owner in owners:
         for flow in list_flows(connection, owner):
             if flow_id in (None, flow) and (flows is None or flow in flows):
@@ -172,10 +172,10 @@ def _list_pairs(
 def _list_near(
     connection: Connection, pairs: Iterator[tuple[str, str]], *, at: float | None, newest_first: bool, limit: int
 ) -> list[Any]:
-    """The sessions that can hold the first `limit` messages behind this time; None: from the end of all.
+    """The sessions that can hold the first `limit` messages after this time; None: from the list's beginning.
 
-    Those that went on then, and of those behind it as many as give so many messages: the index tells them in the order
-    in which they began, or ended.
+    These are the sessions in use at that time and, of the later ones, as many as have so many messages: an index has
+    them in the order of their begin or end.
     """
     going_on: list[Any] = []
     behind: list[Any] = []
@@ -208,7 +208,7 @@ def _list_near(
 
 
 def read_messages(connection: Connection, *, owners: Collection[str], positions: Sequence[int]) -> list[PlacedMessage]:
-    """These owners' messages at these positions and in their order; what was deleted meanwhile is left out."""
+    """These owners' messages at these positions, in this order; deleted ones are left out."""
     wanted = (
         select(_m.position, _s.owner, _s.flow_id, _s.session_id, *(_m[name] for name in MESSAGE_COLUMNS))
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
@@ -227,7 +227,7 @@ def read_messages(connection: Connection, *, owners: Collection[str], positions:
 def list_session_ids(
     connection: Connection, *, owners: Collection[str], flow_id: str | None = None, flows: Collection[str] | None = None
 ) -> list[str]:
-    """Ids of these owners' sessions that hold messages, each once: the thousand that were used last, the last first."""
+    """Ids of these owners' sessions with messages, each once: the thousand used last, the latest first."""
     found: list[Any] = []
     for owner, flow in _list_pairs(connection, owners, flow_id, flows):
         mine = select(_s.session_id, _s.updated_at).where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0)
@@ -237,7 +237,7 @@ def list_session_ids(
 
 
 def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) -> int:
-    """Records that all conversations of these owners are deleted, before they are; how many those are."""
+    """Records that all conversations of these owners will be deleted; returns their number."""
     audit.record(connection, actor=by, action="conversations.deleted", subject=by)
     return connection.scalar(select(func.count()).where(_s.owner.in_(list(owners)))) or 0
 
@@ -247,11 +247,10 @@ def has_conversations(connection: Connection, *, owner: str) -> bool:
 
 
 def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
-    """Everything kept under one `Caller.key` is kept under another; how many conversations that were.
+    """Moves everything of one owner to another; returns the number of conversations.
 
-    For somebody who is known by another name now: the local owner who made the first account, a visitor whose browser
-    has another cookie. A session's key is a digest of its owner too, so sessions are written anew, and their messages
-    follow.
+    For a person with a new owner: the local owner who made the first account, or a visitor whose browser has another
+    cookie. A session's key is a digest of its owner too, so sessions are written anew, and their messages follow.
     """
     rows = connection.execute(select(tables.sessions).where(_s.owner == old)).mappings().all()
     for row in rows:
@@ -272,7 +271,7 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChatHead:
-    """What stands above a conversation's messages."""
+    """A conversation's heading: its id, title, time and pin."""
 
     session_id: str
     title: str
@@ -289,7 +288,7 @@ class ChatPart:
 
 
 def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
-    """None for a conversation that is not this owner's, or holds nothing."""
+    """The conversation's heading; None where the owner has no such conversation, or it is empty."""
     here = _s.id == make_session_key(flow_id, owner, session_id)
     columns = (_s.title, _s.created_at, _IS_PINNED.label("is_pinned"))
     row = connection.execute(select(*columns).where(here, _s.messages > 0)).first()
@@ -297,7 +296,7 @@ def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: s
 
 
 def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:
-    """The messages behind that place, in the order in which they were said."""
+    """The messages after this position, oldest first."""
     session = make_session_key(flow_id, owner, session_id)
     found: list[StoredMessage] = []
     size = 0
@@ -325,7 +324,7 @@ def _read_row(row: Sequence[Any]) -> StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class ExportPlace:
-    """Where the next part begins: the conversation's number in the list, and the last of its messages that was read."""
+    """Where the next part begins: the conversation's number in the list, and the position of its last read message."""
 
     number: int = 0
     position: int = 0
@@ -333,7 +332,7 @@ class ExportPlace:
 
 @dataclass(frozen=True, slots=True)
 class ExportedChat:
-    """Some of a conversation's messages, as JSON values; `begins` where its first one is among them."""
+    """Some of a conversation's messages as JSON values; `begins` where the first one is among them."""
 
     flow: str
     session: str
@@ -344,7 +343,7 @@ class ExportedChat:
 
 @dataclass(frozen=True, slots=True)
 class ExportPart:
-    """`end` is where the next part begins, None after the last of the list."""
+    """`end` is where the next part begins, None after the last conversation."""
 
     chats: Sequence[ExportedChat]
     end: ExportPlace | None
@@ -353,7 +352,7 @@ class ExportPart:
 def list_keys(
     connection: Connection, *, owners: Collection[str], until: float, after: SessionKey = (0.0, "")
 ) -> list[SessionKey]:
-    """The next conversations of these owners that were begun until then, `KEYS` of them at most."""
+    """The next conversations of these owners that began until then, at most `KEYS`."""
     wanted = (
         select(_s.created_at, _s.id)
         .where(_s.owner.in_(list(owners)), _s.created_at <= until, tuple_(_s.created_at, _s.id) > after)
@@ -364,7 +363,7 @@ def list_keys(
 
 
 def read_exported(connection: Connection, *, keys: Sequence[SessionKey], after: ExportPlace) -> ExportPart:
-    """What follows that place in the conversations of this list. What was deleted meanwhile is left out."""
+    """The messages after this place in the listed conversations. Deleted ones are left out."""
     chats: list[ExportedChat] = []
     count = size = 0
     number, position = after.number, after.position

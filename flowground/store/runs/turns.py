@@ -1,6 +1,6 @@
-"""What a turn writes: question and run when it begins, answers and the run's end when it is over; each in one batch.
+"""Writing a turn: the question and the run at its begin, the answers and the run's end at its end, each in one batch.
 
-None of these statements gives a result, so that on PostgreSQL a batch of them travels in one round trip.
+These statements return nothing, so on PostgreSQL a batch of them takes one round trip.
 """
 
 import time
@@ -36,13 +36,13 @@ from flowground.store.runs.records import (
 from flowground.store.sql import Statement, make_storable, mark_write
 
 OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
-"""Statuses of runs that take an answer."""
+"""Statuses of runs that still take an answer."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 _TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(OPEN)).exists())
-"""The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
+"""The run is running, or was marked as interrupted, so that its answer may still be stored; or it does not exist."""
 _asked = tables.messages.alias()
 _ITS_ASIDE = case(
     (
@@ -54,7 +54,8 @@ _ITS_ASIDE = case(
         .scalar_subquery(),
     )
 )
-"""Where an answer that comes late waits: its question may have been put aside since its run was called interrupted."""
+"""The version under which a late answer is put aside: its question may have been put aside since its run was marked as
+interrupted."""
 _TOUCH = Statement(
     update(tables.sessions)
     .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
@@ -74,7 +75,7 @@ _FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam(
 def insert_in_session(
     insert: Any, names: Sequence[str], *conditions: ColumnElement[bool], **more: ColumnElement[Any]
 ) -> Any:
-    """An insert of bound values, and of what is looked up, beside the session's key. From a select, so that nothing is
+    """An insert of bound values, and of looked-up ones, with the session's key. It inserts from a select, so nothing is
     added and nothing fails where the session was deleted meanwhile, or a condition does not hold."""
     columns = insert.table.c
     values = (bindparam(name, type_=columns[name].type) for name in names)
@@ -83,7 +84,7 @@ def insert_in_session(
 
 
 def _write_begin(dialect: Any) -> Statement:
-    """Makes the session, or counts one more message into it."""
+    """The statement that makes the session, or adds one to its count of messages."""
     made = dialect.insert(tables.sessions)
     return Statement(
         made.on_conflict_do_update(
@@ -101,7 +102,7 @@ _ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COL
 
 
 def _write_answer(dialect: Any) -> Statement:
-    """Adds an answer beside its question, where the run takes one, or in the place of what an interrupted run left."""
+    """The statement that adds an answer, where the run takes one, or replaces what an interrupted run left."""
     added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE)
     counted = ("model", "input_tokens", "output_tokens", "seconds")
     late = (*counted, "text", "state", "error", "steps", "timeline", "value", "actions", "citations")
@@ -115,7 +116,8 @@ def _write_answer(dialect: Any) -> Statement:
 
 
 def _write_run(dialect: Any) -> Statement:
-    """Adds a run, or ends a running one. An interrupted one keeps its status and gets the error code finished_late."""
+    """The statement that adds a run, or ends a running one. An interrupted run keeps its status and gets the error code
+    finished_late."""
     ended = dialect.insert(tables.runs)
     running = _r.status == literal_column("'running'")
     return Statement(
@@ -166,9 +168,9 @@ def begin_turn(
 ) -> None:
     """Stores the user's message and the run that begins, and makes the session when it is new.
 
-    `message` None: the run has no message, but its answers will need the session; it is listed once it has some.
-    `request` is JSON of what was asked beside the message; it goes when the conversation goes. It must hold no secrets.
-    `files` are sent with the message.
+    `message` None: the run has no message, but its answers will need the session, which is listed once it has some.
+    `request` is the rest of the request as JSON, without secrets; it is deleted with the conversation. `files` are sent
+    with the message.
     """
     session = make_session_key(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
@@ -195,7 +197,7 @@ def begin_turn(
 
 @mark_write(landed=has_begun)
 def begin_run(connection: Connection, *, run: RunRecord) -> None:
-    """Stores a run that begins, and nothing of what is said: for turns of which nothing is kept."""
+    """Stores a run that begins, without any message, for turns that are not kept."""
     _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
 
 
@@ -213,9 +215,9 @@ def finish_turn(
 ) -> None:
     """Stores the answers and the run's end. Answers to a session that was deleted meanwhile are dropped, the run stays.
 
-    A run that has its end already keeps it, with its answers. One that was called interrupted stays so, and its
-    answers take the place of what was left. `question` is the message that the run's trace may repeat; `was_kept`:
-    what it said so far was kept (`progress.keep_texts`), which is over.
+    A run that has ended already stays as it ended, with its answers. A run that was marked as interrupted keeps the
+    mark, and its answers replace what was left. `question` is the text that the run's trace may refer to; `was_kept`:
+    texts so far were kept (`progress.keep_texts`) and are deleted now.
     """
     session = make_session_key(flow_id, owner, session_id)
     kind = connection.dialect.name
@@ -230,10 +232,10 @@ def finish_turn(
 
 
 def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = False) -> None:
-    """Ends a run that nobody drives, where it is there and runs; it has no answers.
+    """Ends a running run that no process drives; the run has no answers.
 
-    `may_come_yet`: its beginning may still be on its way, and finds the run ended then. On PostgreSQL this waits for
-    such a transaction.
+    `may_come_yet`: the transaction of its begin may still be under way, and finds the run ended then. On PostgreSQL
+    this waits for that transaction.
     """
     if may_come_yet:
         _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))

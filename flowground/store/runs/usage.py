@@ -1,7 +1,7 @@
-"""What runs are counted for: a flow's usage over some days, the numbers of its shareable playground, who runs what now,
-and what limits count. Counts only; nobody is named but in the list of what runs now.
+"""Counts of runs: a flow's usage over some days, numbers of its shareable playground, running runs, and what limits
+count.
 
-Usage is read by the index `runs_recent`, and no further back than the newest `MOST` runs.
+Only the list of running runs names people. Usage is read by the index `runs_recent`, from the newest `MOST` runs only.
 """
 
 import math
@@ -31,8 +31,8 @@ from flowground.store.sql import read_moment
 
 MOST = 100_000
 CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visitors"]
-"""Whose runs are counted: a person's or token's, of these the ones at pages, a visitor's, of an address, of a flow, of
-a flow those of visitors."""
+"""Whose runs are counted: a person's (or organization token's), those of a person on pages, a visitor's, an address's,
+a flow's, or those of a flow's visitors."""
 Unit = Literal["runs", "tokens", "money"]
 _r = tables.runs.c
 _DAY = 86_400
@@ -55,7 +55,7 @@ class UsedDay:
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """An error code (that of docs/api.md), how many runs ended with it, and when the last of them began."""
+    """An error code (as in docs/api.md), the number of runs that ended with it, and when the last of them began."""
 
     code: str
     runs: int
@@ -64,9 +64,9 @@ class FailureCount:
 
 @dataclass(frozen=True, slots=True)
 class FlowUsage:
-    """`people` are different members, each with all their tokens: an organization's tokens are nobody. `visitors` are
-    browsers that did not sign in. `cost` is None where no model has a price. Days are the oldest first. `is_cut`: there
-    were more runs, and `MOST` of them are counted."""
+    """A flow's usage. `people` are different members, with all their tokens; organization tokens count as nobody.
+    `visitors` are browsers that did not sign in. `cost` is None where no model has a price. `days` has the oldest
+    first. `is_cut`: there were more than `MOST` runs, and only the newest are counted."""
 
     runs: int = 0
     failed: int = 0
@@ -82,7 +82,7 @@ class FlowUsage:
 
 
 def sum_usage(connection: Connection, *, flow_id: str, since: datetime, days: int, most: int = MOST) -> FlowUsage:
-    """Of the runs that ended and began within so many days from `since` on."""
+    """The usage by runs that have ended and began within so many days from `since`."""
     begin = since.timestamp()
     is_here = (_r.flow_id == flow_id) & (_r.started_at >= begin) & (_r.started_at < begin + days * _DAY)
     newest = select(tables.runs).where(is_here, _r.status != literal_column("'running'"))
@@ -112,7 +112,7 @@ def sum_usage(connection: Connection, *, flow_id: str, since: datetime, days: in
 
 
 def _name_person(owner: ColumnElement[str]) -> ColumnElement[str | None]:
-    """The owner of the person's own conversations, where these are their programs'; none for tokens without one."""
+    """The person's own owner in place of their programs'; NULL for tokens without a person."""
     tried, programs = str(Owner("programs", LOCAL_OWNER.id)), str(Owner("programs", ""))
     member = literal(str(Owner("member", ""))).concat(func.substr(owner, len(programs) + 1))
     return case(
@@ -132,7 +132,7 @@ def _sum_days(connection: Connection, runs: Subquery, begin: float, days: int) -
 
 
 def _list_failures(connection: Connection, runs: Subquery) -> tuple[FailureCount, ...]:
-    """The most frequent first."""
+    """The most frequent failures first."""
     code, count, last = runs.c.error_code, func.count(), func.max(runs.c.started_at)
     wanted = select(code, count, last).where(code.is_not(None)).group_by(code).order_by(count.desc(), code)
     found = connection.execute(wanted.limit(_MOST_REASONS))
@@ -141,10 +141,10 @@ def _list_failures(connection: Connection, runs: Subquery) -> tuple[FailureCount
 
 @dataclass(frozen=True, slots=True)
 class RunNumbers:
-    """A flow's runs of some time: how many, how long the complete ones took (seconds), and what failed last.
+    """A flow's runs in some time: their number, the durations of complete ones (seconds), and the last failure.
 
-    All but `runs` is of the last 10,000 of them. `error_rate` is failed runs to all, 0 to 1; `p50` and `p95` are None
-    without a complete run.
+    All but `runs` is about the last 10,000 of them. `error_rate` is the share of failed runs, 0 to 1; `p50` and `p95`
+    are None without a complete run.
     """
 
     runs: int = 0
@@ -156,7 +156,7 @@ class RunNumbers:
 
 
 def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbers:
-    """The flow's runs since then; counted and read by the index `runs_recent`."""
+    """The numbers of the flow's runs since then, by the index `runs_recent`."""
     here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.status != literal_column("'running'"))
     newest = select(_r.status, _r.seconds, _r.error_code, _r.started_at).where(here)
     read = connection.execute(newest.order_by(_r.started_at.desc()).limit(_SAMPLE)).all()
@@ -176,22 +176,22 @@ def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbe
 
 
 def count_people(connection: Connection, *, flow_id: str, since: datetime, besides: str) -> int:
-    """How many have run the flow since then, on pages or by programs, `besides` this owner; by `runs_recent`."""
+    """The number of owners that have run the flow since then, `besides` this one; by the index `runs_recent`."""
     here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.owner != besides)
     return connection.scalar(select(func.count(_r.owner.distinct())).where(here)) or 0
 
 
 def _find_percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The least value that this share does not exceed."""
+    """The least of the ordered values that at least this share of them does not exceed."""
     return ordered[math.ceil(len(ordered) * share) - 1] if ordered else None
 
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """One run that has no end yet. `owner` is as the store writes it. Where a token began it, `token` is that one's
-    name, and `member` whose it is, None for the organization's. `is_stopping`: its process was asked to stop it.
+    """A running run. Where a token began it, `token` is the token's name, and `member` its owner, None for the
+    organization. `is_stopping`: its process was asked to stop it.
 
-    `kept_chars` are about the characters that were kept of what it has said, 0 before half a second has passed.
+    `kept_chars` is about the number of characters of its texts so far, 0 in the first half second.
     """
 
     id: str
@@ -206,7 +206,7 @@ class RunningRun:
 
 
 def list_running(connection: Connection, *, most: int) -> tuple[list[RunningRun], int]:
-    """The newest, and how many there are in all."""
+    """The newest running runs, and the number of all."""
     chars = func.coalesce(func.length(_c.answers), 0)
     wanted = (
         select(_r.id, _r.flow_id, _r.owner, _r.started_at, _r.holder, chars, _t.name, _t.owner, _q.run_id)
@@ -226,15 +226,15 @@ def list_running(connection: Connection, *, most: int) -> tuple[list[RunningRun]
 
 
 def find_ids(connection: Connection, *, begin: str) -> list[str]:
-    """Running runs whose id begins so, a few at most."""
+    """At most three running runs whose ids begin with this text."""
     wanted = select(_r.id).where(tables.IS_RUNNING, func.substr(_r.id, 1, len(begin)) == begin)
     return list(connection.scalars(wanted.limit(3)))
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What was used: `mine` by runs of this process, `others` by all other runs, of which the `first` began then
-    (seconds since 1970)."""
+    """An amount: `mine` by runs of this process, `others` by all other runs, the `first` of which began then (seconds
+    since 1970)."""
 
     mine: float
     others: float
@@ -252,7 +252,7 @@ class RunsOf:
 
 
 def sum_runs(connection: Connection, *, of: RunsOf, unit: Unit, holder: str) -> Used:
-    """How much of a unit these runs have used; `holder` is this process."""
+    """The amount of a unit that these runs have used; `holder` is this process."""
     amount: ColumnElement[Any] = {
         "runs": literal_column("1"),
         "tokens": func.coalesce(_r.input_tokens, 0) + func.coalesce(_r.output_tokens, 0),
@@ -271,7 +271,7 @@ def sum_runs(connection: Connection, *, of: RunsOf, unit: Unit, holder: str) -> 
 
 
 def sum_bytes(connection: Connection, *, owners: Collection[str]) -> int:
-    """Bytes of all texts in these owners' conversations."""
+    """The bytes of all texts in these owners' conversations."""
     is_sqlite = connection.dialect.name == "sqlite"
     size = func.length(cast(_m.text, LargeBinary)) if is_sqlite else func.octet_length(_m.text)
     held = select(func.coalesce(func.sum(size), 0)).join_from(tables.messages, tables.sessions, _m.session == _s.id)

@@ -1,7 +1,7 @@
-"""Versions: a question may be asked anew in its place. One version is shown, the others wait with all that followed.
+"""Versions of a question: one is shown, the others are put aside with all that followed them.
 
-What is put aside has in `aside` the id of the version under which it waits. Whatever follows a message was written
-later, so the messages that are shown stand in the order of their positions.
+A message put aside has in `aside` the id of the version under which it waits. A message is always stored after those
+that it follows, so shown messages are ordered by their positions.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from flowground.store.runs.turns import begin_turn, has_begun
 from flowground.store.sql import mark_recognizable
 
 MOST_VERSIONS = 50
-"""Of one question."""
+"""Most versions of one question."""
 _s = tables.sessions.c
 _m = tables.messages.c
 
 
 class ConversationChanged(InvalidRequest):
-    """The message is not shown there, any more or ever: unknown and another's look the same."""
+    """The message is not shown in the conversation, or no longer: unknown messages and other people's look the same."""
 
     def __init__(self) -> None:
         super().__init__("This message is not part of the conversation any more.", hint="Reload the page.")
@@ -42,7 +42,7 @@ def begin_version(
     message: StoredMessage,
     **begins: Any,
 ) -> None:
-    """As `begin_turn`, in the place of the shown question `version_of`: that and all after it is put aside.
+    """Like `begin_turn`, in place of the shown question `version_of`: it and all messages after it are put aside.
 
     Raises ConversationChanged, AnswerUnfinished, and InvalidRequest where there are `MOST_VERSIONS` already.
     """
@@ -69,7 +69,7 @@ def begin_version(
 
 
 def choose(connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str) -> None:
-    """Shows this version and what followed it, as it was, and puts aside the one that is shown now.
+    """Shows this version with what followed it, and puts aside the one that is shown now.
 
     Raises ConversationChanged where none of its versions is shown, and AnswerUnfinished.
     """
@@ -101,9 +101,9 @@ def read_versions(connection: Connection, *, flow_id: str, owner: str, session_i
 
 
 def _hold(connection: Connection, **place: str) -> str:
-    """The session's key. Until this is committed no turn begins in it, and no other version is chosen.
+    """Locks the session and returns its key. Until the commit no turn begins in it, and no other version is chosen.
 
-    Raises AnswerUnfinished while an answer is written there, in whatever process.
+    Raises AnswerUnfinished while an answer is written there, in any process.
     """
     session = make_session_key(**place)
     connection.execute(select(_s.id).where(_s.id == session).with_for_update(key_share=True))
@@ -113,6 +113,6 @@ def _hold(connection: Connection, **place: str) -> str:
 
 
 def _put_aside(connection: Connection, session: str, version: str, position: int) -> None:
-    """This version and all that is shown after it."""
+    """Puts aside this version and all messages shown after it."""
     after = (_m.session == session, IS_SHOWN, _m.position >= position)
     connection.execute(update(tables.messages).where(*after).values(aside=version))
