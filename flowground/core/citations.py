@@ -60,8 +60,8 @@ def keep_passages(text: str, passages: Mapping[int, NumberedPassage], *, is_firs
     cited = find_cited(text, passages)
     if not is_first or not passages:
         return cited
-    told = {passage.number for passage in cited}
-    others = [passage for number, passage in sorted(passages.items()) if number not in told and not passage.is_hidden]
+    used = {passage.number for passage in cited}
+    others = [passage for number, passage in sorted(passages.items()) if number not in used and not passage.is_hidden]
     return (*cited, *map(shorten, others[: max(0, MOST_KEPT - len(cited))]))
 
 
@@ -75,8 +75,8 @@ def describe_kept(text: str, kept: Citations) -> dict[str, Any]:
     """The kept passages as JSON values: `citations`, and `sources` for those that are not cited; empty lists are left
     out."""
     cited, others = split_cited(text, kept)
-    told = {"citations": describe_passages(cited), "sources": describe_passages(others)}
-    return {name: passages for name, passages in told.items() if passages}
+    groups = {"citations": describe_passages(cited), "sources": describe_passages(others)}
+    return {name: passages for name, passages in groups.items() if passages}
 
 
 def shorten(passage: NumberedPassage) -> NumberedPassage:

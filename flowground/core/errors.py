@@ -101,8 +101,8 @@ class Problem:
     is_warning: bool = False
 
     def __str__(self) -> str:
-        said = f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.is_warning else ''}{self.message}"
-        return f"{said} (did you mean {self.suggestion}?)" if self.suggestion else said
+        text = f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.is_warning else ''}{self.message}"
+        return f"{text} (did you mean {self.suggestion}?)" if self.suggestion else text
 
 
 class FlowError(FlowgroundError):
@@ -321,8 +321,8 @@ class ComponentFailed(RunError):
     """One component failed; `cause` is the typed reason. `component_id` is None for callers who see no inside."""
 
     def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
-        said = message or _FAILED.format(component_id, cause.message)
-        super().__init__(said, code=cause.code, hint=None if message else cause.hint)
+        text = message or _FAILED.format(component_id, cause.message)
+        super().__init__(text, code=cause.code, hint=None if message else cause.hint)
         self.component_id = component_id
         self.cause = cause
 

@@ -188,8 +188,8 @@ def split_thought(text: str) -> tuple[str, str]:
     """The thinking between the marks at a text's beginning, and the answer."""
     if not text.lstrip().startswith(_THINK):
         return "", text
-    thought, said = LeadingThought().feed(text, is_last=True)
-    return thought.rstrip(), said
+    thought, answer = LeadingThought().feed(text, is_last=True)
+    return thought.rstrip(), answer
 
 
 def _count_begun(text: str, mark: str) -> int:

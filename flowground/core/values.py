@@ -92,20 +92,20 @@ class SentFile:
     kept: str
 
 
-def explain_mismatch(given: ValueKind, wanted: ValueKind) -> str | None:
+def explain_mismatch(source: ValueKind, target: ValueKind) -> str | None:
     """Why a value of one kind cannot stand where the other is wanted; None where it can."""
-    return _MISMATCHES.get((given, wanted))
+    return _MISMATCHES.get((source, target))
 
 
-def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
+def convert(value: Value, source: ValueKind, target: ValueKind) -> Value:
     """The value as another kind. Raises RunError where the value cannot be converted."""
-    if given == wanted or (given, wanted) == ("records", "data"):
+    if source == target or (source, target) == ("records", "data"):
         return value
-    if wanted == "text":
-        return write_text(value, given)
-    if (given, wanted) == ("data", "records"):
+    if target == "text":
+        return write_text(value, source)
+    if (source, target) == ("data", "records"):
         return _read_records(value)
-    raise RunError(f"A value of kind {given} stands where {wanted} are wanted: {_MISMATCHES[given, wanted]}.")
+    raise RunError(f"A value of kind {source} stands where {target} are wanted: {_MISMATCHES[source, target]}.")
 
 
 def write_text(value: Value, kind: ValueKind) -> str:

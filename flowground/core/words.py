@@ -169,8 +169,8 @@ def _write_range(schema: Schema) -> str:
     if low is not None and high is not None:
         return f" from {_write_number(low)} to {_write_number(high)}"
     limits = (("of at least", low), ("above", above), ("of at most", high), ("below", below))
-    said = " and ".join(f"{word} {_write_number(limit)}" for word, limit in limits if limit is not None)
-    return f" {said}" if said else ""
+    bounds = " and ".join(f"{word} {_write_number(limit)}" for word, limit in limits if limit is not None)
+    return f" {bounds}" if bounds else ""
 
 
 def _write_number(value: float) -> str:

@@ -160,8 +160,8 @@ class Problems:
         return bool(self._found)
 
     def _make(self, at: Position, message: str, value: Any, suggestion: str | None) -> Problem:
-        said = message if message.endswith(".") else f"{message}."
-        return Problem(self._file, at.line, at.column, said, None if value is None else show(value), suggestion)
+        sentence = message if message.endswith(".") else f"{message}."
+        return Problem(self._file, at.line, at.column, sentence, None if value is None else show(value), suggestion)
 
 
 def _find_place(problem: Problem) -> tuple[int, int]:
@@ -420,24 +420,24 @@ def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, st
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     lines = text.splitlines()
     here = lines[line - 1] if line <= len(lines) else ""
-    said = error.problem or error.context or "this is no YAML"
-    message = f"YAML: {said}."
-    if "maximum nesting" in said:  # the parser's own limit, which it meets while looking ahead
+    problem = error.problem or error.context or "this is no YAML"
+    message = f"YAML: {problem}."
+    if "maximum nesting" in problem:  # the parser's own limit, which it meets while looking ahead
         message = TOO_DEEP
     elif "\t" in here[:column] and not here[: column - 1].strip():
         message = "A tab cannot indent: use spaces."
-    elif "expected ',' or" in said or "flow" in (error.context or ""):
+    elif "expected ',' or" in problem or "flow" in (error.context or ""):
         start = error.context_mark.line if error.context_mark else line - 1
         for number, candidate in enumerate(lines[start:line], start + 1):
             if bare := _BARE_REFERENCE.search(candidate):
                 at = Position(number, bare.start() + 1)
                 return at, "Inside {…} and […] a reference needs quotes.", f'"{bare.group()}"'
         message += " A bracket or brace that was opened is not closed, or a comma is missing."
-    elif "mapping values are not allowed" in said:
+    elif "mapping values are not allowed" in problem:
         message = "This colon starts a value where none can stand: check the indentation, or quote the text."
-    elif "cannot start any token" in said:
+    elif "cannot start any token" in problem:
         message += " Quote the text."
-    elif "expected key" in said or "block end" in said:
+    elif "expected key" in problem or "block end" in problem:
         message += " Check that this line is indented like its neighbours."
     return Position(line, column), message, None
 
@@ -452,11 +452,11 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_nothing_as_default(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return {} if given is None else given
-        known = given if cls.forgives_empty else cls.model_fields
-        return {key: value for key, value in given.items() if value is not None or key not in known}
+    def _read_nothing_as_default(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return {} if data is None else data
+        known = data if cls.forgives_empty else cls.model_fields
+        return {key: value for key, value in data.items() if value is not None or key not in known}
 
 
 class ConfigSection(Section):
@@ -467,12 +467,12 @@ class ConfigSection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_switches(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
+    def _read_switches(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
         numbers = {name for name, field in cls.model_fields.items() if field.annotation in (bool, int, float)}
-        switches = {key: value.lower() for key, value in given.items() if key in numbers and isinstance(value, str)}
-        return given | {key: _SWITCHES[word] for key, word in switches.items() if word in _SWITCHES}
+        switches = {key: value.lower() for key, value in data.items() if key in numbers and isinstance(value, str)}
+        return data | {key: _SWITCHES[word] for key, word in switches.items() if word in _SWITCHES}
 
 
 def check_http_address(example: str) -> AfterValidator:

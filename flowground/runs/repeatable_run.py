@@ -189,7 +189,7 @@ class RepeatableRun:
         if self._calls or isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
-        has_begun = was_answered or self._told.said or self._told.action_log.list_actions()
+        has_begun = was_answered or self._told.pieces or self._told.action_log.list_actions()
         return not self._asks_models or (isinstance(cause, _REFUSED) and not has_begun)
 
 

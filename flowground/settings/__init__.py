@@ -181,8 +181,8 @@ class Settings(ConfigSection):
 
     @field_validator("providers", mode="before")
     @classmethod
-    def _name_kinds(cls, given: Any) -> Any:
-        return {name: name_kind(name, entry) for name, entry in given.items()} if isinstance(given, dict) else given
+    def _name_kinds(cls, data: Any) -> Any:
+        return {name: name_kind(name, entry) for name, entry in data.items()} if isinstance(data, dict) else data
 
     @field_validator("database")
     @classmethod
@@ -397,23 +397,23 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
 
 def _describe_mistake(problem: ErrorDetails, model: type[BaseModel], place: KeyPath) -> str:
     """What is wrong with the value of the setting at `place` of `model`."""
-    said = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ")
     match problem["type"]:
         case "value_error":
-            return said
+            return message
         case "missing":
             return "is missing"
         case "string_type":
             return "is a text: put it in quotes"
         case "tuple_type":
-            given = problem["input"]  # no list holds secrets
-            return f"is a list: write [{given}]" if isinstance(given, str) else "is a list: write [one, two]"
+            value = problem["input"]  # no list holds secrets
+            return f"is a list: write [{value}]" if isinstance(value, str) else "is a list: write [one, two]"
         case "model_type" | "dict_type" | "model_attributes_type":
             return "is a mapping: its settings stand below it, indented, as `name: value`"
         case "too_long" | "too_short" | "string_too_long" | "string_too_short":
-            said = said.replace(" after validation", "").replace("items", "entries")
-            return said.removeprefix("String ").removeprefix("Tuple ")
-    return _describe_bounds(model, place) or said.removeprefix("Input ")
+            message = message.replace(" after validation", "").replace("items", "entries")
+            return message.removeprefix("String ").removeprefix("Tuple ")
+    return _describe_bounds(model, place) or message.removeprefix("Input ")
 
 
 def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
@@ -428,8 +428,8 @@ def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
         schema = inner or schema.get("additionalProperties")
         if not isinstance(schema, dict):
             return None
-    said = describe_kind(schema, whole.get("$defs", {}))
-    return None if said == "text" else f"should be {said}"
+    kind = describe_kind(schema, whole.get("$defs", {}))
+    return None if kind == "text" else f"should be {kind}"
 
 
 def _find_kinds(setting: str) -> list[str]:

@@ -22,11 +22,11 @@ class ColorSettings(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_comments(cls, given: Any) -> Any:
+    def _refuse_comments(cls, data: Any) -> Any:
         """`primary: #0b5fff` without quotes is a comment to YAML; it is refused, since its author meant a colour."""
-        if not isinstance(given, dict):
-            return given
-        return {key: "" if value is None and key in cls.model_fields else value for key, value in given.items()}
+        if not isinstance(data, dict):
+            return data
+        return {key: "" if value is None and key in cls.model_fields else value for key, value in data.items()}
 
 
 class BothColors(ConfigSection):

@@ -97,7 +97,7 @@ class Store:
         )
         self._readers = Readers(database.reader, database.file, seconds=seconds)
         if self._checkpoints:
-            self._checkpoints.note_erasure(has_copies=False)  # of a process that was killed before its log was empty
+            self._checkpoints.note_erasure(has_copies=False)  # of a process that was killed before it emptied its log
         self._uses = TokenUses(self._count_uses)
         self._probed = -_PROBE_EVERY
         self.on_rights_change: Callable[[], None] = lambda: None
@@ -189,7 +189,7 @@ class Store:
             raise unavailable_error() from None
         except StoreUnavailable:
             if self._file:
-                self._file.require_place()  # the better reason, where it is one
+                self._file.require_place()  # its error is the better reason
             raise
 
     def _ask(self, connection: Connection) -> None:
@@ -264,7 +264,7 @@ class ProcessLock(Protocol):
         """Acquires the lock. Raises ConfigError where the database cannot hold a lock for a session."""
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Those of these processes that hold no lock any more. Raises StoreUnavailable."""
+        """Those of the processes that hold no lock any more. Raises StoreUnavailable."""
 
     def find_descriptor(self) -> int | None:
         """A descriptor that becomes readable when the lock is lost; None where it cannot be lost."""
@@ -289,7 +289,7 @@ class FileLock:
             while self._descriptor is None:
                 self._descriptor = self._make_file()
             for file in self._folder.iterdir():
-                self._is_dead(file)  # removes what killed processes left
+                self._is_dead(file)  # removes the files of killed processes
         except OSError as error:
             raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
 
@@ -473,7 +473,7 @@ class Checkpoints:
             if self._has_copies.is_set() and self._may_vacuum(is_last=is_last):
                 self._vacuum(connection)
                 self._empty(connection)
-        except (SQLAlchemyError, OSError):  # busy or out of space: the next one, or the writer's own
+        except (SQLAlchemyError, OSError):  # busy or out of space: the next try, or the writer, moves the log
             pass
 
     def _empty(self, connection: Connection) -> None:
@@ -498,7 +498,7 @@ class Checkpoints:
         """Rewrites the file. Raises SQLAlchemyError: somebody writes, or the disk is full."""
         began = time.monotonic()
         self._next_vacuum = began + _AFTER_FAILURE_SECONDS
-        self._has_copies.clear()  # what is erased from here on may come too late
+        self._has_copies.clear()  # later erasures may come too late for this VACUUM
         connection.exec_driver_sql("PRAGMA query_only = OFF").close()
         try:
             connection.exec_driver_sql("VACUUM").close()

@@ -135,7 +135,7 @@ class ThreadConnection:
         return self._connection
 
     def close(self) -> None:
-        with self._lock:  # what another thread cuts is still this one
+        with self._lock:  # so that `cut_if_overdue` cuts this connection
             connection, self._connection, self.driver = self._connection, None, None
             if connection is not None:
                 connection.invalidate()
@@ -170,7 +170,7 @@ def _cut(driver: Any) -> None:
     """
     if driver is None:
         return
-    with suppress(Exception):  # it was closed or broke by itself meanwhile
+    with suppress(Exception):  # the connection was closed, or broke, in between
         if hasattr(driver, "interrupt"):
             driver.interrupt()
             return
@@ -224,7 +224,7 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engin
             f"wal_autocheckpoint = {_WAL_PAGES}",
             "foreign_keys = ON",
             f"cache_size = {-(_READER_CACHE if reads else _WRITER_CACHE)}",
-            "secure_delete = ON",  # what is deleted is overwritten, whatever this SQLite was built with
+            "secure_delete = ON",  # deleted rows are overwritten, however this SQLite was built
             f"query_only = {int(reads)}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -242,7 +242,7 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engin
 def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
     given = url.query.get("options", "")
     options = [f"-c statement_timeout={own_ms}", f"-c lock_timeout={int(own_ms * _OWN_SHARE)}"]
-    options.append(given if isinstance(given, str) else " ".join(given))  # what the URL says wins
+    options.append(given if isinstance(given, str) else " ".join(given))  # the URL's options win
     if reads:
         options.append("-c default_transaction_read_only=on")
     line: dict[str, Any] = {

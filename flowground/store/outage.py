@@ -46,21 +46,21 @@ def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | Non
     """
     if isinstance(error, StoreUnavailable):
         return error
-    told = StoreUnavailable() if is_writing else unavailable_error()
+    refusal = StoreUnavailable() if is_writing else unavailable_error()
     cause = _find_cause(error)
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not is_writing):
             return None
-        return busy_error() if code & 0xFF in _SQLITE_BUSY else told
+        return busy_error() if code & 0xFF in _SQLITE_BUSY else refusal
     state = _read_sqlstate(cause)
     if state in _TOO_LONG:
         return busy_error()
     if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and is_writing):
-        return told
+        return refusal
     # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
     named = {kind.__name__ for kind in type(cause).__mro__}
-    return told if named & {"OperationalError", "InterfaceError"} else None
+    return refusal if named & {"OperationalError", "InterfaceError"} else None
 
 
 def busy_error() -> StoreUnavailable:
@@ -95,7 +95,7 @@ def may_repeat(error: BaseException, driver: Any) -> bool:
     if state in _CUT or state.startswith((_CUT_CLASS, _ROLLED_BACK_CLASS)):
         return True
     if not state and type(cause).__module__.startswith("psycopg"):
-        return True  # said by the driver and not by the server: the line broke
+        return True  # an error of the driver, not the server: the connection broke
     try:
         return bool(driver.closed) if hasattr(driver, "closed") else driver.total_changes < 0
     except sqlite3.ProgrammingError:  # SQLite's way to say that the connection is closed
@@ -128,27 +128,27 @@ class Outage:
         self._where = f" ({file.path})" if file else ""
         self._lock = Lock()
         self._began = 0.0
-        self._told = 0.0
+        self._logged_at = 0.0
         self._failures = 0
         self.reason: str | None = None
         """The reason of the last failure; None when the last use succeeded."""
 
     def explain(self, error: BaseException) -> StoreUnavailable | None:
         """Like the function `explain`, but a moved file is the reason of any other failure with it."""
-        told = explain(error, is_writing=self._verb == "written")
-        if told and told.code != "unknown_outcome" and self._file:
+        refusal = explain(error, is_writing=self._verb == "written")
+        if refusal and refusal.code != "unknown_outcome" and self._file:
             try:
                 self._file.require_place()
             except StoreUnavailable as moved:
                 return moved
-        return told
+        return refusal
 
     def report(self, error: BaseException) -> StoreUnavailable | None:
         """Like `explain`, and records a failure of the database."""
-        told = self.explain(error)
-        if told:
-            self.record_failure(describe(told if told.code == "store_moved" else error))
-        return told
+        refusal = self.explain(error)
+        if refusal:
+            self.record_failure(describe(refusal if refusal.code == "store_moved" else error))
+        return refusal
 
     def record_failure(self, reason: str) -> None:
         with self._lock:
@@ -156,8 +156,8 @@ class Outage:
             if self.reason is None:
                 self._began, self._failures = now, 0
             self._failures += 1
-            if self.reason is None or now - self._told >= _LINE_SECONDS:
-                self._told = now
+            if self.reason is None or now - self._logged_at >= _LINE_SECONDS:
+                self._logged_at = now
                 _log.error("the database cannot be %s: %s%s", self._verb, reason, self._where)
             self.reason = reason
 

@@ -244,8 +244,8 @@ def list_switches(connection: Connection) -> list[Switch]:
 def switch_off(connection: Connection, *, kind: SwitchKind, name: str, says: str, by: str) -> None:
     """Switches it off; where it is off already, replaces the sentence."""
     connection.execute(delete(tables.switches).where(_w.kind == kind, _w.name == name))
-    said = make_storable(says)
-    add_row(connection, tables.switches, kind=kind, name=name, changed_by=by, changed_at=time.time(), says=said)
+    row = {"kind": kind, "name": name, "changed_by": by, "changed_at": time.time(), "says": make_storable(says)}
+    add_row(connection, tables.switches, **row)
     audit.record(connection, actor=by, action=f"{kind}.switched_off", subject=name)
 
 

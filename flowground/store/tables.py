@@ -76,7 +76,7 @@ sessions = make_table(
 )
 
 session_pins = make_table(
-    # Conversations that their owner keeps above the others of a flow. Owner and flow stand here too, to find them by.
+    # Conversations that their owner pinned. Owner and flow are columns here too, for the index.
     "session_pins",
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
     *need(Text, "owner", "flow_id"),
@@ -101,7 +101,7 @@ messages = make_table(
     # `timeline`: when the steps of a trace began, and the flows they ran; `value`: what an answer's text is made of.
     # `actions`: what models did on their way; `citations`: the passages that the answer cites.
     *allow(Text, "timeline", "value", "actions", "citations"),
-    # Of what a flow's Store Message added: who is said to have said it (Langflow's word), and the name that is shown.
+    # For messages that a flow's Store Message added: the sender (Langflow's word), and the name that is shown.
     *allow(Text, "sender", "sender_name"),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
@@ -110,7 +110,7 @@ messages = make_table(
 )
 
 ratings = make_table(
-    # What people say of answers. Whose they are, the conversation tells: a rating goes with its message. `labels` are
+    # People's ratings of answers. The owner is the conversation's: a rating goes with its message. `labels` are
     # words with blanks between them; `explained_at` is filled where there is a label or a reason.
     "ratings",
     Column("message", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
@@ -124,8 +124,8 @@ ratings = make_table(
 )
 
 shared_chats = make_table(
-    # What members shared of conversations of theirs: `contents` is a list of role, text, state and time, as JSON. Of
-    # answers that are not whole `ends` says why, and `citations` has what answers cite, by their numbers, from 1.
+    # Copies of conversations that members shared: `contents` is a JSON list of role, text, state and time. By the
+    # number of an answer, from 1, `ends` has why it is not whole, and `citations` what it cites.
     "shared_chats",
     Column("id", Text, primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
@@ -147,7 +147,7 @@ turn_overrides = make_table(
 )
 
 forgotten_to = make_table(
-    # How far in the order of messages something was forgotten (`runs.contents`).
+    # The position of the last message whose run contents were deleted (`erasing.forget_contents`).
     "forgotten_to",
     Column("what", Text, primary_key=True),
     *need(BigInteger, "position"),
@@ -165,7 +165,7 @@ publications = make_table(
 )
 
 audiences = make_table(
-    # Whom a flow is shared with by name: `kind` "member" (name: a member's) or "group" (name: a group's id).
+    # With whom a flow is shared: `kind` is "member" or "group", `name` the id of one.
     "audiences",
     Column("flow_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
@@ -205,7 +205,7 @@ switches = make_table(
 )
 
 marks = make_table(
-    # What happened once, such as the first account.
+    # Events that happen once, such as the first account.
     "marks",
     Column("name", Text, primary_key=True),
     *need(Double, "made_at"),
@@ -220,7 +220,7 @@ audit = make_table(
 )
 
 members = make_table(
-    # What stands in the column `name` is the member's id: for most of them, the name that they were made with.
+    # The column `name` has the member's id: for most members, the name that they were made with.
     "members",
     Column("name", Text, primary_key=True, key="id"),
     *need(Text, "display_name"),
@@ -275,7 +275,7 @@ group_members = make_table(
 )
 
 passwords = make_table(
-    # Of all members: what stands in config.yaml, or was set in the app after it.
+    # Of all members: the password of config.yaml, or one that was set in the app later.
     "passwords",
     Column("name", Text, primary_key=True, key="member"),
     *need(Text, "hash"),
@@ -381,8 +381,8 @@ IS_RUNNING = runs.c.status == literal_column("'running'")
 """Written so that both databases recognize the index's condition: a bound value, or `… = 1`, would hide it."""
 
 run_contents = make_table(
-    # What a run was asked beside its message, and what it has said so far: it goes with its conversation, while the
-    # run's facts stay. Only runs that have such have a row. `answers` maps ids of messages to their text so far;
+    # A run's request beside its message, and its texts so far: deleted with the conversation, while the run's facts
+    # stay. Only runs with such contents have a row. `answers` maps ids of messages to their text so far;
     # `receipt` is what a repeated request is answered from (`receipts`).
     "run_contents",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
@@ -392,7 +392,7 @@ run_contents = make_table(
 )
 
 stop_requests = make_table(
-    # Runs that somebody wants ended in whatever process runs them: it looks here. `kind` is "own" or "admin".
+    # Runs that somebody asked to stop: the process that runs them reads this table. `kind` is "own" or "admin".
     "stop_requests",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     *need(Text, "kind"),
@@ -400,7 +400,7 @@ stop_requests = make_table(
 )
 
 passed_decisions = make_table(
-    # What people said of calls that wait in another process, which looks here; `outcome` is what came of it there.
+    # People's decisions on calls that wait in another process, which reads this table and writes the `outcome`.
     "passed_decisions",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("call", Integer, primary_key=True),
@@ -410,7 +410,7 @@ passed_decisions = make_table(
 )
 
 waiting_calls = make_table(
-    # Calls of tools that wait for a person, of runs that run, for other processes than theirs; `takes` are the
+    # Tool calls of running runs that wait for a person, for other processes to read; `takes` are the
     # arguments as JSON, "" where nothing of the conversation is kept.
     "waiting_calls",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
@@ -421,8 +421,8 @@ waiting_calls = make_table(
 )
 
 idempotency_keys = make_table(
-    # By which a client's request is known again, for a day. `id` is a digest of whose it is, the flow and the key;
-    # `digest` one of what was asked.
+    # Clients' keys, by which a repeated request is recognized for a day. `id` is a digest of owner, flow and key,
+    # `digest` one of the request.
     "idempotency_keys",
     Column("id", Text, primary_key=True),
     *need(Text, "digest", "run_id"),
@@ -447,7 +447,7 @@ files = make_table(
 )
 
 loose_files = make_table(
-    # Bytes that no row may lead to any more, or not yet: from this moment on it is looked whether one does.
+    # Bytes that may have no row in `files`: from the time `look_at` on they are deleted unless a row has them.
     "loose_files",
     Column("sha256", Text, primary_key=True),
     *need(Double, "look_at"),

@@ -126,7 +126,7 @@ def settle(jobs: Iterable[Job]) -> None:
     for job in jobs:
         if job.future is not None:
             by_loop.setdefault(job.future.get_loop(), []).append(job)
-        elif job.error is not None and not isinstance(job.error, StoreUnavailable):  # an outage is told once
+        elif job.error is not None and not isinstance(job.error, StoreUnavailable):  # an outage is logged by `Outage`
             _log.warning("a write nobody waited for failed: %s", job.error)
     for loop, its_jobs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -135,7 +135,7 @@ def settle(jobs: Iterable[Job]) -> None:
 
 def _resolve(jobs: list[Job]) -> None:
     for job in jobs:
-        if job.future is None or job.future.done():  # whoever waited was cancelled; the work is done all the same
+        if job.future is None or job.future.done():  # the caller was cancelled; the job is done nevertheless
             continue
         if job.error is None:
             job.future.set_result(job.result)
@@ -250,7 +250,7 @@ class Writer:
         self._connection.began, self._is_committing = time.monotonic(), False
         try:
             self._run_in_transaction(batch, may_be_stored=may_be_stored)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+        except Exception as error:  # noqa: BLE001 - handed to the caller of the job
             is_worth_it = tries > 1 and may_repeat(error, self._connection.driver)
             if is_worth_it or explain(error, is_writing=True):
                 self._connection.close()
@@ -362,7 +362,7 @@ class Readers:
                 job.run(held.open())
                 self.outage.record_success()
                 return
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+            except Exception as error:  # noqa: BLE001 - handed to the caller of the job
                 is_worth_it = not is_last and may_repeat(error, held.driver)
                 held.close()
                 if not is_worth_it:

@@ -141,9 +141,9 @@ def _count_members(connection: Connection, ids: Collection[str]) -> dict[str, in
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:
     """The name on one line. Raises InvalidRequest unless it fits and no other group (except `besides`) has it."""
-    said = read_name(name, most=NAME_CHARS)
-    if said is None:
+    free = read_name(name, most=NAME_CHARS)
+    if free is None:
         raise InvalidRequest(f"A group's name has 1 to {NAME_CHARS} characters.")
-    if has_row(connection, _g.folded == said.casefold(), _g.id != besides):
-        raise InvalidRequest(f"There is already a group {said}.")
-    return said
+    if has_row(connection, _g.folded == free.casefold(), _g.id != besides):
+        raise InvalidRequest(f"There is already a group {free}.")
+    return free

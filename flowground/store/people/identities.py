@@ -63,7 +63,7 @@ def select_present_role(member: ColumnElement[str | None]) -> ColumnElement[str 
 def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()) -> str:
     """An id that nobody ever had, for a person of this name. `others` count as taken."""
     chosen = name
-    while chosen in others or _was_given(connection, chosen):
+    while chosen in others or _was_used(connection, chosen):
         chosen = f"{name}~{''.join(secrets.choice(ID_LETTERS) for _ in range(_RANDOM_LETTERS))}"
     return chosen
 
@@ -117,16 +117,7 @@ def is_retired(connection: Connection, *, member: str) -> bool:
     )
 
 
-def is_held(connection: Connection, *, member: str) -> bool:
-    """Whether it is the id of somebody who is a member now. Releases before give ids of removed members again."""
-    return (
-        has_row(connection, _m.id == member)
-        or has_row(connection, _i.member == member)
-        or (has_row(connection, _c.name == member) and member not in read_config_ids(connection))
-    )
-
-
-def _was_given(connection: Connection, member: str) -> bool:
+def _was_used(connection: Connection, member: str) -> bool:
     """Whether somebody has or had this id. The previous release, which may run beside this one, retires no ids, so
     tables with its remains are searched too."""
     owners = [str(Owner("member", member)), str(Owner("programs", member))]

@@ -105,11 +105,11 @@ def finish_removal(connection: Connection, *, removal: Removal) -> None:
     connection.execute(delete(tables.removals).where(is_over))
 
 
-def _hide(removal: Removal, said: str, *, action: str = "") -> str:
+def _hide(removal: Removal, text: str, *, action: str = "") -> str:
     """An audit line's actor or subject without the person. A change of name is hidden whole, because it has both
     names."""
-    words = said.split(" ")
+    words = text.split(" ")
     if action == "member.renamed":
-        return SOMEBODY if words[0] in removal.words else said  # the second word is a name, not an id
+        return SOMEBODY if words[0] in removal.words else text  # the second word is a name, not an id
     named = {*removal.owners, *(removal.words if action.startswith(_OF_MEMBERS) else ())}
     return " ".join(SOMEBODY if word in named else word for word in words)

@@ -184,8 +184,8 @@ def read_conversation(connection: Connection, *, flow_id: str, message_id: str) 
         before, has_earlier = _read_question(connection, found.session, found.position, found.run_id), True
     if answer is None:
         return None
-    told = (*(replace(message, trace=(), actions=()) for message in before), answer)
-    return SharedConversation(found.owner, found.title, told, has_earlier)
+    messages = (*(replace(message, trace=(), actions=()) for message in before), answer)
+    return SharedConversation(found.owner, found.title, messages, has_earlier)
 
 
 def _read_question(connection: Connection, session: str, position: int, run_id: str | None) -> list[StoredMessage]:
@@ -270,9 +270,9 @@ def explain(
 ) -> bool:
     """Replaces the explanation of a rating. False where the owner has no such rating (any more)."""
     own = _select_own(flow_id, owner, session_id, message_id).scalar_subquery()
-    told = {"labels": " ".join(labels), "reason": make_storable(reason), "shares_conversation": shares_conversation}
+    changes = {"labels": " ".join(labels), "reason": make_storable(reason), "shares_conversation": shares_conversation}
     explained_at = time.time() if labels or reason else None
-    changed = update(tables.ratings).where(_t.message == own).values(told | {"explained_at": explained_at})
+    changed = update(tables.ratings).where(_t.message == own).values(changes | {"explained_at": explained_at})
     return connection.execute(changed).rowcount == 1
 
 

@@ -47,14 +47,14 @@ class TextsSoFar:
 @mark_write()
 def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
     """Keeps the texts of running runs. A run that has ended meanwhile stays as it ended."""
-    for said in texts:
-        session = make_session_key(said.flow_id, said.owner, said.session_id)
-        row = {"run_id": said.run_id, "session": session, "answers": _write_texts(said.answers)}
+    for one in texts:
+        session = make_session_key(one.flow_id, one.owner, one.session_id)
+        row = {"run_id": one.run_id, "session": session, "answers": _write_texts(one.answers)}
         _KEEP[connection.dialect.name].run(connection, row)
 
 
-def _write_texts(said: Mapping[str, str]) -> str:
-    return json.dumps({key: make_storable(text) for key, text in said.items()}, ensure_ascii=False)
+def _write_texts(texts: Mapping[str, str]) -> str:
+    return json.dumps({key: make_storable(text) for key, text in texts.items()}, ensure_ascii=False)
 
 
 def list_holders(connection: Connection) -> list[str]:
@@ -130,8 +130,8 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
         here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
         sessions += connection.scalars(select(_s.id).where(*here))
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
-    said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
-    return [message for message in said if message.role == "assistant" and message.sender is None]
+    messages = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
+    return [message for message in messages if message.role == "assistant" and message.sender is None]
 
 
 def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:

@@ -119,10 +119,10 @@ def _write_receipt(dialect: Any) -> Statement:
 _ADD_RECEIPT = {"sqlite": _write_receipt(sqlite), "postgresql": _write_receipt(postgresql)}
 
 
-def digest_request(given: str, *, owner: str, flow_id: str, asked: Mapping[str, Any]) -> IdempotencyKey:
-    """The key of a request: `given` is the client's name for it, `asked` the request as JSON values. Keys of two owners
+def digest_request(name: str, *, owner: str, flow_id: str, asked: Mapping[str, Any]) -> IdempotencyKey:
+    """The key of a request: `name` is the client's name for it, `asked` the request as JSON values. Keys of two owners
     or flows always differ."""
-    return IdempotencyKey(_digest(encode_json([owner, flow_id, given])), _digest(encode_json(asked, is_sorted=True)))
+    return IdempotencyKey(_digest(encode_json([owner, flow_id, name])), _digest(encode_json(asked, is_sorted=True)))
 
 
 def _digest(spelt: str) -> str:
@@ -205,8 +205,8 @@ def find_kept_run(connection: Connection, *, run_id: str) -> KeptRun | None:
         return None
     receipt = connection.scalar(select(_c.receipt).where(_c.run_id == run_id))
     session = select(_c.session).where(_c.run_id == run_id).scalar_subquery()
-    said = connection.execute(select(_m.id, _m.text).where(_m.session == session, _m.run_id == run_id))
-    texts = {row.id: row.text for row in said} if receipt else {}
+    rows = connection.execute(select(_m.id, _m.text).where(_m.session == session, _m.run_id == run_id))
+    texts = {row.id: row.text for row in rows} if receipt else {}
     return KeptRun(read_run_row(found), receipt, texts)
 
 
@@ -229,7 +229,7 @@ class ReplayedEvents:
     """The events between a turn's first and last, in the form in which a receipt keeps them."""
 
     count: int = 0
-    said: dict[str, list[str]] = field(default_factory=dict)
+    pieces: dict[str, list[str]] = field(default_factory=dict)
     """The pieces of each answer."""
     parts: list[Any] = field(default_factory=list)
     """A number of events that clients are not sent; `[component, length, …]` for pieces of an answer, with `[length,
@@ -254,7 +254,7 @@ class ReplayedEvents:
                 assert_never(event)
 
     def _add_piece(self, component_id: str, text: str) -> None:
-        self.said.setdefault(component_id, []).append(text)
+        self.pieces.setdefault(component_id, []).append(text)
         last = self.parts[-1] if self.parts else 0
         if not isinstance(last, list) or last[0] != component_id:
             self.parts.append(last := [component_id])
@@ -304,7 +304,7 @@ class _Texts:
 
 def write_receipt(
     started: TurnStarted,
-    told: ReplayedEvents,
+    replayed: ReplayedEvents,
     *,
     end: RunFinished | FlowgroundError,
     messages: Sequence[StoredMessage],
@@ -315,89 +315,89 @@ def write_receipt(
     """A receipt as JSON text. `messages` are the run's stored messages; `names` are labels of components; `streamed`
     and `shows_tools` are as in `Receipt`."""
     texts = _Texts(messages)
-    said: _Fields = {
+    data: _Fields = {
         "session": started.session_id,
         "question": started.user_message_id,
         "input": None if started.input_value is None else texts.place(started.input_value),
         "answers": dict(started.answer_ids),
         "warnings": started.warnings,
-        "events": told.parts,
-        "said": {name: texts.place("".join(pieces)) for name, pieces in told.said.items()},
+        "events": replayed.parts,
+        "said": {name: texts.place("".join(pieces)) for name, pieces in replayed.pieces.items()},
         "streamed": streamed,
     }
-    if actions := told.action_log.list_actions():
-        said |= {"actions": describe_actions(actions), "shows_tools": shows_tools}
+    if actions := replayed.action_log.list_actions():
+        data |= {"actions": describe_actions(actions), "shows_tools": shows_tools}
     if started.files:
-        said["files"] = [asdict(file) for file in started.files]
+        data["files"] = [asdict(file) for file in started.files]
     if started.senders:
-        said["senders"] = dict(started.senders)
+        data["senders"] = dict(started.senders)
     if isinstance(end, RunFinished):
-        said["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
-        said["reasons"] = {name: item.finish_reason for name, item in end.results.items() if item.finish_reason}
+        data["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
+        data["reasons"] = {name: item.finish_reason for name, item in end.results.items() if item.finish_reason}
         shown = {name: item for name, item in end.results.items() if item.kind in ("data", "records")}
-        said["values"] = {name: [item.kind, item.value] for name, item in shown.items()}
-        said["citations"] = {
+        data["values"] = {name: [item.kind, item.value] for name, item in shown.items()}
+        data["citations"] = {
             name: describe_passages(item.citations) for name, item in end.results.items() if item.citations
         }
-        said |= {"selected": end.selected, "seconds": end.seconds, "usage": _write_usage(end.usage)}
+        data |= {"selected": end.selected, "seconds": end.seconds, "usage": _write_usage(end.usage)}
     else:
-        said["failure"] = _write_failure(end)
-        if component := said["failure"].get("component_id"):
-            said["names"] = {component: names.get(component, component)}
-    said["texts"] = texts.kept
-    return encode_json(said)
+        data["failure"] = _write_failure(end)
+        if component := data["failure"].get("component_id"):
+            data["names"] = {component: names.get(component, component)}
+    data["texts"] = texts.kept
+    return encode_json(data)
 
 
 def read_receipt(kept: KeptRun) -> Receipt | None:
     """The receipt; None where it is not kept, or a message of it was deleted."""
     if kept.receipt is None:
         return None
-    said = json.loads(kept.receipt)
-    texts = [text if isinstance(text, str) else kept.texts.get(text[0]) for text in said["texts"]]
+    data = json.loads(kept.receipt)
+    texts = [text if isinstance(text, str) else kept.texts.get(text[0]) for text in data["texts"]]
     whole = [text for text in texts if text is not None]
     if len(whole) < len(texts):
         return None
     started = TurnStarted(
         run_id=kept.run.id,
         flow_id=kept.run.flow_id,
-        session_id=said["session"],
+        session_id=data["session"],
         started_at=kept.run.started_at,
-        user_message_id=said["question"],
-        input_value=None if said["input"] is None else whole[said["input"]],
-        answer_ids=said["answers"],
-        warnings=tuple(said["warnings"]),
-        files=tuple(FileReference(**file) for file in said.get("files", ())),
-        senders=said.get("senders", {}),
+        user_message_id=data["question"],
+        input_value=None if data["input"] is None else whole[data["input"]],
+        answer_ids=data["answers"],
+        warnings=tuple(data["warnings"]),
+        files=tuple(FileReference(**file) for file in data.get("files", ())),
+        senders=data.get("senders", {}),
     )
-    reasons, values = said.get("reasons", {}), said.get("values", {})
+    reasons, values = data.get("reasons", {}), data.get("values", {})
     results = {
         name: _read_result(name, row, whole, finish_reason=reasons.get(name), value=values.get(name))
-        for name, row in said.get("results", {}).items()
+        for name, row in data.get("results", {}).items()
     }
-    for name, cited in said.get("citations", {}).items():
+    for name, cited in data.get("citations", {}).items():
         results[name] = replace(results[name], citations=read_passages(cited))
-    events = list(_read_events(started, said, whole))
-    if "results" in said:
-        used, actions = _read_usage(said["usage"]), tuple(_read_actions(said).values())
-        end = TurnFinished(results, tuple(said["selected"]), said["seconds"], used, started, actions)
+    events = list(_read_events(started, data, whole))
+    if "results" in data:
+        used, actions = _read_usage(data["usage"]), tuple(_read_actions(data).values())
+        end = TurnFinished(results, tuple(data["selected"]), data["seconds"], used, started, actions)
         events.append((events[-1][0] + 1, end))
     return Receipt(
         started=started,
         version=kept.run.flow_version,
         events=tuple(events),
-        failure=_read_failure(said["failure"]) if "failure" in said else None,
+        failure=_read_failure(data["failure"]) if "failure" in data else None,
         types={name: result.type for name, result in results.items()},
-        names=said.get("names", {}),
-        streamed=frozenset(said["streamed"]),
-        shows_tools=said.get("shows_tools", False),
+        names=data.get("names", {}),
+        streamed=frozenset(data["streamed"]),
+        shows_tools=data.get("shows_tools", False),
     )
 
 
-def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> Iterator[tuple[int, Event]]:
+def _read_events(started: TurnStarted, data: _Fields, texts: Sequence[str]) -> Iterator[tuple[int, Event]]:
     number = 1
     yield number, started
-    at, actions = dict.fromkeys(said["said"], 0), _read_actions(said)
-    for part in said["events"]:
+    at, actions = dict.fromkeys(data["said"], 0), _read_actions(data)
+    for part in data["events"]:
         if isinstance(part, dict):
             number += 1
             action = actions[part["action"]]
@@ -408,15 +408,15 @@ def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> I
             yield number, ComponentStarted("")
             continue
         name, *lengths = part
-        for given in lengths:
-            length, count = (given, 1) if isinstance(given, int) else given
+        for item in lengths:
+            length, count = (item, 1) if isinstance(item, int) else item
             number += count
-            yield number, Token(name, texts[said["said"][name]][at[name] : at[name] + length])
+            yield number, Token(name, texts[data["said"][name]][at[name] : at[name] + length])
             at[name] += length
 
 
-def _read_actions(said: _Fields) -> dict[int, Action]:
-    found = map(read_action, said.get("actions", ()))
+def _read_actions(data: _Fields) -> dict[int, Action]:
+    found = map(read_action, data.get("actions", ()))
     return {(one.called if isinstance(one, ToolReturned) else one.began).number: one for one in found}
 
 
@@ -440,9 +440,9 @@ def _read_result(
     name: str, row: Sequence[Any], texts: Sequence[str], *, finish_reason: str | None, value: Sequence[Any] | None
 ) -> OutputResult:
     kind, display_name, text, source_id, source_name, model, usage = row
-    said = texts[text], source_id, source_name, model, _read_usage(usage), finish_reason
+    source = texts[text], source_id, source_name, model, _read_usage(usage), finish_reason
     shown: Any = value or ("text", None)
-    return OutputResult(name, kind, display_name, *said, kind=shown[0], value=shown[1])
+    return OutputResult(name, kind, display_name, *source, kind=shown[0], value=shown[1])
 
 
 def _write_usage(usage: Usage | None) -> list[int] | None:
@@ -455,18 +455,18 @@ def _read_usage(row: Sequence[int] | None) -> Usage | None:
 
 def _write_failure(error: FlowgroundError) -> _Fields:
     """An error as JSON values: all its attributes are such values, except its cause, which is another error."""
-    told = {name: value for name, value in vars(error).items() if value is not None and name != "cause"}
+    attributes = {name: value for name, value in vars(error).items() if value is not None and name != "cause"}
     cause = getattr(error, "cause", None)
-    return {"kind": type(error).__name__, **told} | ({"cause": _write_failure(cause)} if cause else {})
+    return {"kind": type(error).__name__, **attributes} | ({"cause": _write_failure(cause)} if cause else {})
 
 
-def _read_failure(said: _Fields) -> FlowgroundError:
-    kind = next((kind for kind in _list_kinds(FlowgroundError) if kind.__name__ == said["kind"]), FlowgroundError)
-    error = kind.__new__(kind, said["message"])
+def _read_failure(data: _Fields) -> FlowgroundError:
+    kind = next((kind for kind in _list_kinds(FlowgroundError) if kind.__name__ == data["kind"]), FlowgroundError)
+    error = kind.__new__(kind, data["message"])
     vars(error).update({"hint": None, "retry_after": None, "status": None, "component_id": None, "run_id": None})
-    vars(error).update({name: value for name, value in said.items() if name not in ("kind", "cause")})
-    if "cause" in said:
-        vars(error)["cause"] = _read_failure(said["cause"])
+    vars(error).update({name: value for name, value in data.items() if name not in ("kind", "cause")})
+    if "cause" in data:
+        vars(error)["cause"] = _read_failure(data["cause"])
     return error
 
 

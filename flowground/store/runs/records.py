@@ -287,8 +287,8 @@ def _describe_action(action: Action) -> list[Any]:
         case ToolReturned(called=called):
             usage = [action.usage.input_tokens, action.usage.output_tokens] if action.usage else None
             names = [called.call_id, called.tool, called.name, called.label, called.is_inner]
-            told = [dict(called.arguments), action.status, usage, *_write_after(called)]
-            return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *told]
+            details = [dict(called.arguments), action.status, usage, *_write_after(called)]
+            return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *details]
 
 
 def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
@@ -332,15 +332,14 @@ def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: st
     steps = []
     for number, step in enumerate(trace):
         text = step.text[:TRACE_CHARS]
-        said: str | int | None = places.setdefault(text, number)
-        if said is None or said == number:
-            said = make_storable(text[:left])
-            left -= len(said)
+        kept: str | int | None = places.setdefault(text, number)
+        if kept is None or kept == number:
+            kept = make_storable(text[:left])
+            left -= len(kept)
         usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-        kind = (
-            step.type if step.status == "done" else f"{step.type} ({step.status})"
-        )  # a release before reads six values
-        steps.append([step.component_id, kind, round(step.seconds, 6), said, usage, step.model])
+        # The previous release reads six values of a step, so the status stands behind the type.
+        kind = step.type if step.status == "done" else f"{step.type} ({step.status})"
+        steps.append([step.component_id, kind, round(step.seconds, 6), kept, usage, step.model])
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -349,8 +348,8 @@ def read_trace(written: str, timeline: str | None, *, question: str, answer: str
     known = {_QUESTION: question, _ANSWER: answer}
     times = json.loads(timeline) if timeline else []
     steps = []
-    for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(written)):
-        known[number] = known[said] if isinstance(said, int) else said
+    for number, (component, kind, seconds, kept, usage, model) in enumerate(json.loads(written)):
+        known[number] = known[kept] if isinstance(kept, int) else kept
         name, status = _read_kind(kind)
         step = TraceStep(component, name, seconds, known[number], Usage(*usage) if usage else None, model, status)
         steps.append(replace(step, **_read_time(times[number])) if number < len(times) else step)
@@ -372,9 +371,9 @@ class _Budget:
 
     def cut(self, text: str) -> str:
         """As much of the text as the budget allows."""
-        said = make_storable(text[: self._left])
-        self._left -= len(said)
-        return said
+        part = make_storable(text[: self._left])
+        self._left -= len(part)
+        return part
 
 
 def _write_inner(run: InnerRun, budget: _Budget) -> list[Any]:
@@ -385,8 +384,9 @@ def _write_inner(run: InnerRun, budget: _Budget) -> list[Any]:
 
 def _write_inner_step(step: ComponentFinished, budget: _Budget) -> list[Any]:
     usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-    told = [step.component_id, step.type, round(step.seconds, 6), budget.cut(step.text), usage, step.model, step.status]
-    return [*told, *_write_time(step, budget)]
+    text = budget.cut(step.text)
+    row = [step.component_id, step.type, round(step.seconds, 6), text, usage, step.model, step.status]
+    return [*row, *_write_time(step, budget)]
 
 
 def _read_inner(written: Sequence[Any]) -> InnerRun:
@@ -403,23 +403,23 @@ def _read_inner_step(written: Sequence[Any]) -> TraceStep:
 def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
     """A step's times and notes; empty values at the end, which are frequent, are left out."""
     runs = [_write_inner(run, budget) for run in step.inner]
-    note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(said) for said in step.unseen]
+    note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(text) for text in step.unseen]
     stand_ins = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
     # Between them stood calls of tools, which have a column of their own.
-    told: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
-    while len(told) > 1 and not told[-1]:
-        told.pop()
-    return told
+    values: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
+    while len(values) > 1 and not values[-1]:
+        values.pop()
+    return values
 
 
 def _read_time(times: Sequence[Any]) -> dict[str, Any]:
     names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "stand_ins")
-    told = dict(zip(names, times, strict=False))
-    told = {name: value for name, value in told.items() if name not in ("call_count", "calls")}
-    told["inner"] = tuple(_read_inner(run) for run in told.get("inner", ()))
-    told["unseen"] = tuple(told.get("unseen", ()))
-    told["stand_ins"] = tuple(StandIn(*one) for one in told.get("stand_ins", ()))
-    return told
+    pairs = zip(names, times, strict=False)
+    values = {name: value for name, value in pairs if name not in ("call_count", "calls")}
+    values["inner"] = tuple(_read_inner(run) for run in values.get("inner", ()))
+    values["unseen"] = tuple(values.get("unseen", ()))
+    values["stand_ins"] = tuple(StandIn(*one) for one in values.get("stand_ins", ()))
+    return values
 
 
 def _read_kind(kind: str) -> tuple[str, StepStatus]:

@@ -83,9 +83,9 @@ def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolW
     for run_id, calls in waiting.items():
         if calls and has_row(connection, _r.id == run_id, tables.IS_RUNNING):
             for waits in calls:
-                told = {"name": waits.called.name, "takes": waits.takes, "digest": waits.digest, "until": waits.until}
+                values = {"name": waits.called.name, "takes": waits.takes, "digest": waits.digest, "until": waits.until}
                 ids = {"run_id": run_id, "call": waits.called.number}
-                add_row(connection, tables.waiting_calls, **ids, **told, sends=waits.sends)
+                add_row(connection, tables.waiting_calls, **ids, **values, sends=waits.sends)
 
 
 def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:

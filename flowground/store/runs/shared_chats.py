@@ -150,7 +150,7 @@ def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int =
     parts, number, value = _PARTS[connection.dialect.name]
     wanted = select(value).join_from(tables.shared_chats, parts, true()).where(_c.id == key)
     found = connection.scalars(wanted.where(number > offset, number <= offset + limit).order_by(number))
-    shown = [notes.add_to(at, json.loads(said)) for at, said in enumerate(found, offset + 1)]
+    shown = [notes.add_to(at, json.loads(value)) for at, value in enumerate(found, offset + 1)]
     return SharedMessages(shown, row.messages)
 
 
@@ -201,15 +201,15 @@ def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_
     if not messages:
         raise InvalidRequest("Nothing of this chat is stored.")
     title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
-    said = [[one.role, _write_text(one), one.state, one.created_at.timestamp()] for one in messages]
+    contents = [[one.role, _write_text(one), one.state, one.created_at.timestamp()] for one in messages]
     ends = {at: one.finish_reason for at, one in enumerate(messages, 1) if one.finish_reason not in (None, "stop")}
     cited = {at: describe_passages(one.passages) for at, one in enumerate(messages, 1) if one.passages}
     return {
         "title": make_title(title or ""),
-        "contents": json.dumps(said, ensure_ascii=False),
+        "contents": json.dumps(contents, ensure_ascii=False),
         "ends": json.dumps(ends) if ends else None,
         "citations": json.dumps(cited, ensure_ascii=False) if cited else None,
-        "messages": len(said),
+        "messages": len(contents),
         "is_cut": has_earlier,
         "created_at": time.time(),
     }
@@ -236,8 +236,8 @@ class _Notes:
     def read(cls, row: Any) -> "_Notes":
         return cls(json.loads(row.ends or "{}"), json.loads(row.citations or "{}"))
 
-    def add_to(self, number: int, said: Sequence[Any]) -> SharedMessage:
-        role, text, state, at = said
+    def add_to(self, number: int, values: Sequence[Any]) -> SharedMessage:
+        role, text, state, at = values
         key = str(number)
         cited = read_passages(self.citations.get(key, ()))
         return SharedMessage(role, text, state, read_moment(at), self.ends.get(key), cited)

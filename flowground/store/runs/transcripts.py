@@ -184,7 +184,7 @@ def _list_near(
             _s.owner == owner, _s.flow_id == flow_id, _s.messages > 0
         )
         few = connection.execute(mine.limit(_FEW + 1)).all()
-        if len(few) <= _FEW:  # whatever their clocks say
+        if len(few) <= _FEW:  # without trusting their times
             going_on += few
             continue
         following = mine.order_by(_s.updated_at.desc() if newest_first else _s.created_at).limit(limit + _AT_ONCE)
@@ -370,19 +370,19 @@ def read_exported(connection: Connection, *, keys: Sequence[SessionKey], after: 
     while number < len(keys):
         key, begins = keys[number][1], not position
         head = connection.execute(select(_s.flow_id, _s.session_id, _s.title).where(_s.id == key)).first()
-        said: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         is_over = head is None
         while not is_over and count < PART_MESSAGES and size < PART_CHARS:
             rows = _LIST_EXPORTED.fetch(connection, {"session": key, "after": position, "limit": _STEP})
             is_over = len(rows) < _STEP
             for row in rows:
-                said.append(_describe(row))
+                messages.append(_describe(row))
                 position, count, size = row[0], count + 1, size + len(row[2])
                 if size >= PART_CHARS:
                     is_over = is_over and row is rows[-1]
                     break
-        if head is not None and said:
-            chats.append(ExportedChat(*head, said, begins))
+        if head is not None and messages:
+            chats.append(ExportedChat(*head, messages, begins))
         if not is_over:
             return ExportPart(chats, ExportPlace(number, position))
         number, position, count = number + 1, 0, count + 1
@@ -391,16 +391,16 @@ def read_exported(connection: Connection, *, keys: Sequence[SessionKey], after: 
 
 def _describe(row: Sequence[Any]) -> dict[str, Any]:
     _, role, text, state, at, error, aside, citations, sender_name, *rating = row
-    told: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
+    described: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
     if error is not None:
-        told["error"] = error
+        described["error"] = error
     if aside is not None:
-        told["is_put_aside"] = True
+        described["is_put_aside"] = True
     if sender_name:
-        told["sender_name"] = sender_name
+        described["sender_name"] = sender_name
     if citations is not None:
-        told |= describe_kept(text, read_citations(citations))
-    return told | _describe_rating(*rating)
+        described |= describe_kept(text, read_citations(citations))
+    return described | _describe_rating(*rating)
 
 
 def _describe_rating(
@@ -408,10 +408,10 @@ def _describe_rating(
 ) -> dict[str, dict[str, Any]]:
     if value is None:
         return {}
-    told = {
+    described = {
         "value": value,
         "labels": labels.split(),
         "reason": reason,
         "shares_conversation": bool(shares_conversation),
     }
-    return {"rating": told | {"at": read_moment(at).isoformat()}}
+    return {"rating": described | {"at": read_moment(at).isoformat()}}

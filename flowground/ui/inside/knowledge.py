@@ -170,7 +170,7 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     limits = runtime.get().settings.limits
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
     told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
-    told |= {"accept": ",".join(ENDINGS), "most": files.MOST}
+    told |= {"accept": ",".join(ENDINGS), "most": files.MOST_ADDED}
     key = make_key(f"knowledge:adding:{flow_id}/{name}")
     _draw_adding(key=key, data=[told], on_added_change=lambda: None)
     if filtering:
