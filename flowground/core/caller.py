@@ -38,6 +38,7 @@ _OWNER_KINDS = get_args(OwnerKind)
 _PROGRAMS = "token:try:"
 """The prefix of the owner `programs`: earlier releases wrote it for *Try it* alone, and delete it with the person."""
 _IDS_AT_ONCE = 64
+"""Ids that are made with one call of `os.urandom`."""
 _ids: list[str] = []
 
 
@@ -206,7 +207,7 @@ class PageHeader(StrEnum):
     """Whose page it is. Streamlit compares the value when a page reconnects."""
 
 
-if hasattr(os, "register_at_fork"):  # Windows forks nothing
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_ids.clear)
 
 

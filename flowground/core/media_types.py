@@ -100,8 +100,8 @@ def _is_text(head: bytes) -> bool:
         head.decode()
     except UnicodeDecodeError as error:
         if len(head) == HEAD and error.start >= HEAD - 3:
-            return True  # a character that goes on behind what was read
-        return sum(byte < 9 or 13 < byte < 32 for byte in head[:4096]) == 0  # an older encoding of text
+            return True  # the last character is incomplete
+        return sum(byte < 9 or 13 < byte < 32 for byte in head[:4096]) == 0  # text in an older encoding
     return True
 
 
@@ -123,7 +123,7 @@ def list_endings(accepts: Collection[str]) -> list[str]:
     """What a browser's file dialog offers: the patterns, and name endings for types that not every system knows. Empty
     where every file may be chosen."""
     if is_accepted(UNKNOWN, accepts) or is_accepted("text/plain", accepts):
-        return []  # plain text has every ending
+        return []  # plain text may have any ending
     return [*accepts, *(ending for ending, kind in _ENDINGS.items() if is_accepted(kind, accepts))]
 
 

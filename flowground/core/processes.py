@@ -85,11 +85,11 @@ async def end_child(process: asyncio.subprocess.Process) -> int:
     """
     if process.returncode is None:
         with suppress(OSError):
-            os.kill(process.pid, 9)  # `process.kill()` of older Pythons may take the exit code of one that is gone
+            os.kill(process.pid, 9)  # `process.kill()` of older Pythons may consume the exit code of an ended process
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:
-            while process.stdout and await process.stdout.read(1 << 16):  # unread, it would keep `wait` waiting
+            while process.stdout and await process.stdout.read(1 << 16):  # unread output would block `wait`
                 pass
             code = await process.wait()
             break

@@ -33,9 +33,9 @@ WORDS = {"": None, "~": None} | {
 """Plain words that are not texts. In YAML 1.1, which PyYAML follows, `yes`, `no`, `on` and `off` are booleans too."""
 Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", json_schema_extra={"format": "color-hex"})]
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
+# A plain `${Name}` inside {…} or […], where YAML reads the brace as a mapping.
 _BARE_REFERENCE = re.compile(r"""(?<!["'$])\$\{[^{}\n]*\}""")
-# libyaml reads a file some ten times faster, where PyYAML brings it.
+# Where PyYAML includes libyaml, it reads files some ten times faster.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -109,7 +109,7 @@ class Problems:
     anything."""
 
     def __init__(self, file: str, found: Iterable[Problem] = ()) -> None:
-        """`found` are mistakes that are known already."""
+        """`found` are mistakes that were found before."""
         self._file = file
         self._found = [*found]
         self._warnings: list[Problem] = []
@@ -422,7 +422,7 @@ def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, st
     here = lines[line - 1] if line <= len(lines) else ""
     problem = error.problem or error.context or "this is no YAML"
     message = f"YAML: {problem}."
-    if "maximum nesting" in problem:  # the parser's own limit, which it meets while looking ahead
+    if "maximum nesting" in problem:  # the parser's own limit, which it reaches first when it looks ahead
         message = TOO_DEEP
     elif "\t" in here[:column] and not here[: column - 1].strip():
         message = "A tab cannot indent: use spaces."
@@ -445,7 +445,7 @@ def explain_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, st
 class Section(BaseModel):
     """A mapping of known names. A name without a value (`chat:` above comments only) means the default."""
 
-    # `defer_build`: built once it is first read, not at each start.
+    # `defer_build`: pydantic builds the model when it is first used, not at each start.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
     forgives_empty: ClassVar[bool] = False
     """Whether an unknown name without a value is accepted."""

@@ -129,7 +129,7 @@ class CookieSettings(ConfigSection):
 
 
 class Settings(ConfigSection):
-    model_config = ConfigDict(defer_build=True)  # kinds of providers are looked for when a file is read
+    model_config = ConfigDict(defer_build=True)  # plug-ins' kinds of providers are loaded when a file is read
 
     organization: OrganizationSettings = OrganizationSettings()
     public_url: Annotated[str, check_http_address("https://flows.example.com")] | None = Field(
@@ -246,7 +246,7 @@ class _Scalars(SafeConstructor, yaml.resolver.Resolver):
     def read(self, event: yaml.ScalarEvent) -> Any:
         """The value of one scalar, by its tag if it has one."""
         tag = event.tag
-        mark: Any = event.start_mark  # libyaml's is as good as PyYAML's own, which alone its types know
+        mark: Any = event.start_mark  # libyaml's marks work too, but PyYAML's types only know its own
         if tag in (None, "!"):
             tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # PyYAML's
             if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
@@ -303,7 +303,7 @@ def _leave_out_gone(file: ConfigFile) -> None:
             holder: Any = file.data
             for key in place[:-1]:
                 holder = holder[key]
-            holder.pop(place[-1], None)  # an alias of YAML stands in two places
+            holder.pop(place[-1], None)  # a YAML alias is one object in two places
             _log.warning("%s", file.write_mistake(place, f"is no setting any more. {instead}"))
 
 
@@ -316,10 +316,10 @@ def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list
 
 
 def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
-    """Replaces `${env:NAME}` where secrets stand; yields (provider, variable) for keys that are not set.
+    """Replaces `${env:NAME}` in places of secrets; yields (provider, variable) for keys whose variable is unset.
 
-    A provider without its key is an error when it is used. A cookie key or database that silently became another one
-    would be worse than not starting. Raises ConfigError.
+    A provider without its key is an error when it is used. An unset variable of the cookie's key or the database raises
+    ConfigError at once: another key or database would be used silently.
     """
     for holder, place in (
         (file.data.get("cookie"), ("cookie", "key")),
@@ -348,7 +348,7 @@ def _list_databases(file: ConfigFile) -> Iterator[tuple[Any, KeyPath]]:
 
 
 def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
-    """What may hold secrets in `mcp_servers`, with the place of each value."""
+    """The parts of `mcp_servers` that may hold secrets, with the place of each value."""
     for name, entry in servers.items() if isinstance(servers, dict) else ():
         for part in ("environment", "headers"):
             holder = entry.get(part) if isinstance(entry, dict) else None
@@ -421,7 +421,7 @@ def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
     whole = model.model_json_schema()
     schema: Any = whole
     for part in place:
-        for _ in range(2):  # an optional section: one of several, and that one's definition
+        for _ in range(2):  # an optional section is `anyOf`, then `$ref`
             schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
             schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
         inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)

@@ -40,7 +40,7 @@ _LOCKED = text("""
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
-"""-"""
+"""The keys of all advisory locks that are held in this database."""
 _SESSION = (
     "idle_session_timeout = 0",
     "tcp_keepalives_idle = 15",
@@ -229,7 +229,7 @@ class Store:
         self.process.release()
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
-        with suppress(RuntimeError, StoreUnavailable):  # closed (a timer came late), or too much waits
+        with suppress(RuntimeError, StoreUnavailable):  # the store is closed, or too many jobs wait
             self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
 
 
@@ -356,7 +356,7 @@ class AdvisoryLock:
         self.release()
         connection = self._engine.connect()
         for setting in _SESSION:
-            with suppress(SQLAlchemyError):  # one that this PostgreSQL does not know
+            with suppress(SQLAlchemyError):  # a setting that this PostgreSQL does not know
                 connection.exec_driver_sql(f"SET {setting}")
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
         self._connection = connection

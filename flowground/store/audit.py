@@ -9,7 +9,8 @@ from flowground.store.sql import add_row
 
 
 def record(connection: Connection, *, actor: str, action: str, subject: str) -> None:
-    """`actor` is an `Owner`, or "cli" for the command line; `action` a stable word such as "token.created"."""
+    """Adds a line. `actor` is an `Owner`, or "cli" for the command line; `action` a stable word such as
+    "token.created"."""
     add_row(connection, tables.audit, at=time.time(), actor=actor, action=action, subject=subject)
 
 

@@ -206,12 +206,12 @@ def _prepare_file(url: URL) -> DatabaseFile:
 
 
 def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engine:
-    # isolation_level None: the driver begins nothing by itself, so that we say BEGIN IMMEDIATE.
+    # isolation_level None: the driver begins no transactions, so that BEGIN IMMEDIATE can.
     engine = create_engine(url, connect_args={"isolation_level": None}, **_OPTIONS)
 
     @event.listens_for(engine, "do_connect")
     def _(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
-        # mode=rw: a file that has gone is an error, not the beginning of an empty one.
+        # mode=rw: a missing file is an error, and no empty file is made.
         arguments[0] = f"file:{quote(os.path.abspath(str(url.database)))}?mode=rw{'&vfs=unix-excl' * is_alone}"
         named["uri"] = True
 
@@ -254,7 +254,7 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
     }
     arguments = {name: value for name, value in line.items() if name not in url.query}
     arguments["options"] = " ".join(filter(None, options))
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of a broken connection, which it raises as well
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat errors that it raises
     try:
         level: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reads else {}
         return create_engine(url, connect_args=arguments, **_OPTIONS, **level)

@@ -58,7 +58,7 @@ def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | Non
         return busy_error()
     if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and is_writing):
         return refusal
-    # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
+    # Statements of the hot path bypass SQLAlchemy, so their errors are the driver's own.
     named = {kind.__name__ for kind in type(cause).__mro__}
     return refusal if named & {"OperationalError", "InterfaceError"} else None
 
@@ -98,7 +98,7 @@ def may_repeat(error: BaseException, driver: Any) -> bool:
         return True  # an error of the driver, not the server: the connection broke
     try:
         return bool(driver.closed) if hasattr(driver, "closed") else driver.total_changes < 0
-    except sqlite3.ProgrammingError:  # SQLite's way to say that the connection is closed
+    except sqlite3.ProgrammingError:  # raised by a closed connection of SQLite
         return True
 
 

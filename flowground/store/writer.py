@@ -91,7 +91,7 @@ class JobQueue:
         return self._jobs.qsize() >= self._most
 
     def put(self, job: Job) -> None:
-        """Raises RuntimeError after `close`."""
+        """Adds a job. Raises RuntimeError after `close`."""
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the store is closed")
@@ -129,7 +129,7 @@ def settle(jobs: Iterable[Job]) -> None:
         elif job.error is not None and not isinstance(job.error, StoreUnavailable):  # an outage is logged by `Outage`
             _log.warning("a write nobody waited for failed: %s", job.error)
     for loop, its_jobs in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # a closed loop has no callers
             loop.call_soon_threadsafe(_resolve, its_jobs)
 
 
@@ -355,7 +355,7 @@ class Readers:
     def _read(self, job: Job, held: ThreadConnection) -> None:
         """Runs one job. A broken connection is replaced and the read repeated once."""
         for is_last in (False, True):
-            if job.future is not None and job.future.done():  # nobody waits any more
+            if job.future is not None and job.future.done():  # its caller stopped waiting
                 return
             held.began = time.monotonic()
             try:

@@ -97,7 +97,7 @@ def import_entries(connection: Connection, *, entries: Sequence[ConfigEntry]) ->
     now = [_store_entry(connection, pair, claimed) for pair in pairs]
     following = [*now, *(_mark_absent(entry) for entry in gone if entry.name not in names)]
     if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
-        _write_kept(connection, following)  # where nothing changed, nothing is written: the disk may be full
+        _write_kept(connection, following)  # only changes are written, so that a full disk does not prevent the start
     if entries:
         members.mark_account_created(connection)
     return changes, frozenset()

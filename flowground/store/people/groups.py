@@ -38,7 +38,7 @@ def add(connection: Connection, *, name: str, by: str) -> Group:
 
 
 def rename(connection: Connection, *, group_id: str, name: str, by: str) -> bool:
-    """False when there is no such group. Raises InvalidRequest like `add`."""
+    """Renames the group. False when there is no such group. Raises InvalidRequest like `add`."""
     name = _clean_free_name(connection, name, besides=group_id)
     renamed = update(tables.member_groups).where(_g.id == group_id).values(name=name, folded=name.casefold())
     return audit.execute(connection, renamed, actor=by, action="group.renamed", subject=f"{group_id} {name}")

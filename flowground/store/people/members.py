@@ -227,7 +227,7 @@ def rename(connection: Connection, *, member: str, name: str, by: str) -> bool:
 
 
 def show_as(connection: Connection, *, member: str, display_name: str, by: str) -> bool:
-    """Changes what colleagues see. False when there is no such member."""
+    """Changes the display name. False when there is no such member."""
     changed = update(tables.members).where(_m.id == member).values(display_name=make_storable(display_name))
     return audit.execute(connection, changed, actor=by, action="member.shown_as", subject=member)
 

@@ -112,7 +112,7 @@ def find_session_keys(connection: Connection, *, owners: Collection[str], sessio
 
     Made from the flows with which the owners have sessions, which an index has: there is no index of session ids.
     """
-    if "\ufffd" in session_id:  # the key was made of the id as it was sent
+    if "\ufffd" in session_id:  # the key was made from the id before `make_storable`
         here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
         return list(connection.scalars(select(_s.id).where(*here)))
     return [

@@ -156,7 +156,8 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)
     messages, is_last = _read_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
-    connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))  # it may be anybody's words
+    # Clients choose session ids, which may hold personal data.
+    connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))
     files.delete_of_messages(connection, messages=[row.id for row in messages])
     connection.execute(delete(tables.messages).where(_m.position.in_(row.position for row in messages)))
     if is_last:

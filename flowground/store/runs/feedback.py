@@ -245,7 +245,8 @@ def rate(
     """Rates a finished answer of the owner. A changed value, or None, deletes the old explanation; the same value
     changes nothing. False where the owner has no such answer."""
     own = _select_own(flow_id, owner, session_id, message_id)
-    message = connection.scalar(own.with_for_update(key_share=True))  # one at a time, and not while it is deleted
+    # Locks the answer against other ratings and deletion.
+    message = connection.scalar(own.with_for_update(key_share=True))
     if message is None:
         return False
     if value == connection.scalar(select(_t.value).where(_t.message == message)):

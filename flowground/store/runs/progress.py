@@ -66,7 +66,7 @@ def list_holders(connection: Connection) -> list[str]:
 def find_running(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> RunRecord | None:
     """The run that answers in this session, in any process; of several, the one that began last."""
     here = (flow_id, owner, make_storable(session_id))
-    # Asked for more than this, SQLite reads all runs of the flow and not the few that run.
+    # With more conditions, SQLite would read all runs of the flow instead of the few that run.
     running = connection.execute(select(tables.runs).where(tables.IS_RUNNING, _r.holder.is_not(None))).all()
     found = [row for row in running if (row.flow_id, row.owner, row.session_id) == here]
     return read_run_row(max(found, key=lambda row: row.started_at)) if found else None
@@ -126,7 +126,7 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
     """The answers of a run that has ended, without messages that its flow added; none where its conversation was
     deleted."""
     sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
-    if "\ufffd" in run.session_id:  # the key was made of the id as it was sent
+    if "\ufffd" in run.session_id:  # the key was made from the id before `make_storable`
         here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
         sessions += connection.scalars(select(_s.id).where(*here))
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
@@ -157,7 +157,7 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
         ended = {"status": "interrupted", "error_code": "interrupted"}
         done = connection.execute(update(tables.runs).where(_r.id == run, tables.IS_RUNNING).values(ended))
         connection.execute(delete(tables.waiting_calls).where(tables.waiting_calls.c.run_id == run))
-        if done.rowcount and session is not None and answers:  # else it ended, or another process was quicker
+        if done.rowcount and session is not None and answers:  # else the run has ended, or another process was first
             _leave_answers(connection, run=run, session=session, texts=json.loads(answers))
     return len(found)
 

@@ -61,7 +61,7 @@ _c = tables.run_contents.c
 _m = tables.messages.c
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _RELEASE = Statement(
-    # Where an earlier try of the same end was stored after all, the run has an answer and keeps its key.
+    # A complete run keeps its key: an earlier try to store its end may have succeeded.
     delete(tables.idempotency_keys).where(
         _k.id == bindparam("key"),
         _k.run_id == bindparam("of_run"),
@@ -110,7 +110,7 @@ def _write_receipt(dialect: Any) -> Statement:
     """The statement that adds a run's receipt, if the run exists and takes an answer."""
     takes = select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.in_(OPEN)).exists()
     added = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "receipt"], takes)
-    first = _c.receipt.is_(None)  # an end whose outcome was not known may be there
+    first = _c.receipt.is_(None)  # an earlier try to store the end may have succeeded
     return Statement(
         added.on_conflict_do_update(index_elements=[_c.run_id], set_={"receipt": added.excluded.receipt}, where=first)
     )
@@ -144,7 +144,7 @@ def begin_repeatable_turn(
     taken = {"id": idempotency_key.id, "digest": idempotency_key.digest, "run_id": run.id, "made_at": now}
     insert = _INSERT[connection.dialect.name](tables.idempotency_keys).values(taken)
     found = None
-    while found is None:  # again where the key was freed in between
+    while found is None:  # repeats where the key was released in between
         connection.execute(insert.on_conflict_do_nothing(index_elements=[_k.id]))
         found = connection.execute(select(_k.digest, _k.run_id).where(_k.id == idempotency_key.id)).first()
     if found.run_id != run.id:

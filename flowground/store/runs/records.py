@@ -405,7 +405,7 @@ def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
     runs = [_write_inner(run, budget) for run in step.inner]
     note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(text) for text in step.unseen]
     stand_ins = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
-    # Between them stood calls of tools, which have a column of their own.
+    # 0 and [] are in place of tool calls, which have a column of their own by now.
     values: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
     while len(values) > 1 and not values[-1]:
         values.pop()

@@ -124,7 +124,7 @@ def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
 
 def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
     """Ids of the running runs of these owners, in any process."""
-    # Asked for the owners too, SQLite could read all runs and not the few that run.
+    # With a condition for the owners, SQLite could read all runs instead of the few that run.
     running = connection.execute(select(_r.id, _r.owner).where(tables.IS_RUNNING, _r.holder.is_not(None)))
     return [row.id for row in running if row.owner in owners]
 

@@ -198,7 +198,7 @@ def _list_near(
     reached = 0
     for row in sorted(behind, key=lambda row: -row.created_at if newest_first else row.updated_at):
         reached += row.messages
-        if reached >= limit:  # all of these lie before its far end, and so does what is wanted
+        if reached >= limit:  # these sessions hold `limit` messages, all before the last one's end
             if newest_first:
                 behind = [other for other in behind if other.updated_at >= row.created_at - _SLACK]
             else:
@@ -214,7 +214,7 @@ def read_messages(connection: Connection, *, owners: Collection[str], positions:
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
         .where(_m.position.in_(positions))
     )
-    # Asked for the owners too, SQLite reads all their sessions first, and there may be a hundred thousand.
+    # With a condition for the owners, SQLite would first read all their sessions, perhaps a hundred thousand.
     rows = [row for row in connection.execute(wanted) if row.owner in owners]
     messages = read_message_rows([row[4:] for row in rows])
     found = {

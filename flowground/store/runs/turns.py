@@ -61,7 +61,7 @@ _TOUCH = Statement(
     .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
     .values(
         updated_at=bindparam("updated_at"),
-        # An interrupted answer is counted already: it is replaced.
+        # An interrupted answer, which is replaced, was counted before.
         messages=_s.messages
         + 1
         - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),
