@@ -1,7 +1,7 @@
-"""Tables of types that other packages extend by entry points, in the groups `flowground.components` and
-`flowground.providers`.
+"""Tables of types that other packages extend by entry points.
 
-A package's code runs with all the rights of the server: nothing isolates it.
+The groups are `flowground.components` and `flowground.providers`. A package's code runs with all the rights of the
+server: nothing isolates it.
 """
 
 import logging

@@ -1,5 +1,4 @@
-"""Child processes that speak lines of JSON, file locks that end with their process, and a pool that people share
-fairly."""
+"""Child processes that speak lines of JSON, file locks that end with their process, and a fair pool."""
 
 import asyncio
 import json

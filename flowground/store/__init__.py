@@ -1,12 +1,12 @@
-"""The database: what outlives a request. No other package has SQL.
+"""The database: everything that outlives a request.
 
     store = Store.open("sqlite:///data/flowground.db")
     await store.write(turns.begin_turn, flow_id="echo", owner="member:ada", session_id="s", message=message)
     await store.read(session_lists.list_page, flow_id="echo", owner="member:ada")
 
-Jobs are the plain functions of this package's modules; they take a connection and return frozen values. Besides the
-store this module has the lock by which processes that run turns know each other's end, and the thread that moves
-SQLite's log into its file.
+Jobs are the plain functions of this package's modules; they take a connection and return frozen values. Besides `Store`
+this module has the locks by which processes find out which of them died, and the thread that moves SQLite's log into
+its file.
 """
 
 import asyncio

@@ -1,5 +1,4 @@
-"""Failures of the database: told apart from mistakes in a job, turned into errors for callers, and logged in few
-lines."""
+"""Failures of the database: told apart from mistakes of jobs, turned into errors for callers, and logged."""
 
 import logging
 import sqlite3

@@ -1,8 +1,8 @@
-"""The remains of removed members: run facts for counting, under a random owner; and audit lines and other records, in
-which one word stands for all removed members.
+"""The remains of removed members in run facts, audit lines and other records.
 
-Rights end, and sign-in data is deleted, in the removal's own transaction. The rest may be much, so it follows in small
-steps. A row records the unfinished work, so that another process, or the next one, can go on.
+Runs keep their facts for counting, under a random owner; in records one word stands for all removed members. Rights
+end, and sign-in data is deleted, in the removal's own transaction. The rest may be much, so it follows in small steps.
+A row records the unfinished work, so that another process, or the next one, can go on.
 """
 
 import json

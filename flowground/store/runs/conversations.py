@@ -1,8 +1,8 @@
-"""Conversations and their messages. A session is found by flow, owner (an `Owner`) and session id, never by its id
-alone.
+"""Conversations and their messages.
 
-A person's conversations on pages belong to the member, those of their programs to one owner for all tokens. Earlier
-releases stored the latter under the token that began each; these stay there and can be continued.
+A session is found by flow, owner (an `Owner`) and session id, never by its id alone. A person's conversations on pages
+belong to the member, those of their programs to one owner for all tokens. Earlier releases stored the latter under the
+token that began each; these stay there and can be continued.
 """
 
 import json

@@ -1,9 +1,8 @@
-"""What other processes ask of the process that runs a run: to stop it, or to decide a tool call that waits for a
-person.
+"""Stop requests and decisions of tool calls, for runs in other processes.
 
-The process writes down here which calls wait, and reads decisions and stop requests every two seconds while it runs
-anything. It writes back the outcome of a decision, whose row is deleted once the outcome was read, else when another
-decision is passed on after the run's end.
+The process that runs a run stores which of its calls wait for a person, and reads decisions and stop requests every two
+seconds while it runs anything. It stores the outcome of a decision, whose row is deleted once the outcome was read,
+else when another decision is passed on after the run's end.
 """
 
 import time

@@ -1,5 +1,4 @@
-"""All messages of one owner, across flows and sessions: listed, read in parts, exported, counted, moved to another
-owner.
+"""All messages of one owner: listed, read in parts, exported, counted, moved to another owner.
 
 One conversation is read from its beginning to its end, without messages put aside (other versions of a question, and
 what followed them). An export reads a person's conversations one after another, in any amount: messages, times and

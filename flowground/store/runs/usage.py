@@ -1,5 +1,4 @@
-"""Counts of runs: a flow's usage over some days, numbers of its shareable playground, running runs, and what limits
-count.
+"""Counts of runs: a flow's usage, numbers of its shareable playground, running runs, and what limits count.
 
 Only the list of running runs names people. Usage is read by the index `runs_recent`, from the newest `MOST` runs only.
 """
