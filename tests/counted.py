@@ -43,15 +43,15 @@ async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_f
     """What a page's message asks."""
     run = limits.open(caller, at_page=True, came_from=came_from)
     await run.read(flow_id)
-    run.take_request(flow_id)
-    run.take_run(flow_id)
+    run.count_request(flow_id)
+    run.count_run(flow_id)
 
 
 async def call(limits: RunLimits, token: Caller) -> Allowance | None:
     """What a program's request asks before its flow is known; what is left of its minute then."""
     run = limits.open(token)
     await run.read()
-    run.take_request()
+    run.count_request()
     return run.allowance
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flowground.access.people import find_who_may_open
-from flowground.access.sharing import look_as, publish, read_sharing, share
+from flowground.access.sharing import preview_as, publish, read_sharing, share
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
@@ -270,7 +270,7 @@ async def test_looking_as_somebody_shows_what_they_meet(acme: Runtime) -> None:
         await put(acme, sharing, "talk")
         for name in ("augusta", "olga"):
             caller = await sign_in(acme, name)
-            found = [await look_as(acme.access, caller, "talk", one) for one in who]
+            found = [await preview_as(acme.access, caller, "talk", one) for one in who]
             assert found == seen
 
 
@@ -278,13 +278,13 @@ async def test_only_who_may_publish_the_flow_looks_as_somebody(acme: Runtime) ->
     await put(acme, Sharing(True), "talk")
     for name in ("bob", "anton"):
         with pytest.raises(NotAllowed):
-            await look_as(acme.access, await sign_in(acme, name), "talk", "member")
+            await preview_as(acme.access, await sign_in(acme, name), "talk", "member")
     olga = await sign_in(acme, "olga")
     with pytest.raises(FlowNotFound):
-        await look_as(acme.access, olga, "unknown", "member")
+        await preview_as(acme.access, olga, "unknown", "member")
     await acme.store.write(sign_ins.revoke_all, member="olga", by="tests")
     with pytest.raises(NotSignedIn):
-        await look_as(acme.access, olga, "talk", "member")
+        await preview_as(acme.access, olga, "talk", "member")
 
 
 async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:

@@ -110,11 +110,11 @@ def test_a_crowd_of_accepted_runs_completes(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_who_waited_as_long_as_they_may_is_told_too() -> None:
     admission = Admission(1, seconds=0.01)
-    await admission.take()
+    await admission.acquire()
     with pytest.raises(ServerBusy):
-        await admission.take()
-    admission.give_back()
-    await admission.take()
+        await admission.acquire()
+    admission.release()
+    await admission.acquire()
 
 
 @pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
@@ -157,23 +157,23 @@ def test_refused_requests_and_failed_runs_hold_no_place(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_place_goes_to_who_waited_longest() -> None:
     admission = Admission(1, seconds=60)
-    await admission.take()
+    await admission.acquire()
     came: list[str] = []
 
     async def wait(name: str) -> None:
-        await admission.take()
+        await admission.acquire()
         came.append(name)
-        admission.give_back()
+        admission.release()
 
     first = asyncio.create_task(wait("first"))
     await asyncio.sleep(0)
     with pytest.raises(ServerBusy):
-        await admission.take()
+        await admission.acquire()
     first.cancel()
     await asyncio.wait([first])
     second = asyncio.create_task(wait("second"))
     await asyncio.sleep(0)
-    admission.give_back()
+    admission.release()
     second.cancel()  # it has the place, and does not know yet
     await asyncio.wait([second])
     assert came == []
@@ -184,25 +184,25 @@ async def test_a_place_goes_to_who_waited_longest() -> None:
 @pytest.mark.anyio
 async def test_a_line_that_is_closed_or_left_is_empty() -> None:
     admission = Admission(1, seconds=60)
-    await admission.take()
+    await admission.acquire()
     gone = asyncio.Event()
 
     async def leave() -> None:
         await gone.wait()
 
-    waiting = asyncio.create_task(admission.take(leave))
+    waiting = asyncio.create_task(admission.acquire(leave))
     await asyncio.sleep(0)
     gone.set()
     with pytest.raises(ClientDisconnected):
         await waiting
-    waiting = asyncio.create_task(admission.take(leave))
+    waiting = asyncio.create_task(admission.acquire(leave))
     gone.clear()
     await asyncio.sleep(0)
     admission.close()
     with pytest.raises(ShuttingDown):
         await waiting
     with pytest.raises(ShuttingDown):
-        await admission.take()
+        await admission.acquire()
 
 
 @pytest.mark.anyio
@@ -214,7 +214,7 @@ async def test_nobody_takes_every_place_or_the_whole_line() -> None:
             await asyncio.sleep(0)
 
     async def crowd(whose: str, runs: int) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(admission.take(whose=whose)) for _ in range(runs)]
+        tasks = [asyncio.create_task(admission.acquire(whose=whose)) for _ in range(runs)]
         await settle()
         return tasks
 
@@ -228,7 +228,7 @@ async def test_nobody_takes_every_place_or_the_whole_line() -> None:
     mia = await crowd("mia", 60)
     assert (count(mia), count(await crowd("max", 1))) == ((50, 0), (1, 0))
     for _ in range(20):
-        admission.give_back("eve")
+        admission.release("eve")
     await settle()
     assert (count(eve), count(mia)) == ((101, 298), (60, 0)), "who has more than a share waits, also at the head"
     admission.close()

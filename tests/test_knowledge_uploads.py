@@ -233,25 +233,25 @@ async def test_what_no_flow_names_any_more_stays_until_an_admin_deletes_it(tmp_p
             file.unlink() if text is None else file.write_text(text)
             for _ in range(2):  # a file that is saved may be away at one look
                 await runtime.catalogue.read_now()
-            return list(await knowledge_admin.list_left(runtime, LOCAL_OWNER))
+            return list(await knowledge_admin.list_orphaned(runtime, LOCAL_OWNER))
 
         await add_here(runtime, "hotels.md")
-        assert await knowledge_admin.list_left(runtime, LOCAL_OWNER) == []
+        assert await knowledge_admin.list_orphaned(runtime, LOCAL_OWNER) == []
         with pytest.raises(FlowNotFound):
-            await knowledge_admin.remove_left(runtime, LOCAL_OWNER, "travel/handbook")
+            await knowledge_admin.remove_orphaned(runtime, LOCAL_OWNER, "travel/handbook")
         assert await list_left("components: [") == []
         (left,) = await list_left(None)
         assert (left.address, left.count, left.size) == ("travel/handbook", 1, len(LYON))
         for asked in (
-            knowledge_admin.list_left(runtime, author),
-            knowledge_admin.remove_left(runtime, author, left.address),
+            knowledge_admin.list_orphaned(runtime, author),
+            knowledge_admin.remove_orphaned(runtime, author, left.address),
         ):
             with pytest.raises(FlowgroundError):
                 await asked
         assert await list_left(FLOW) == []
         assert len((await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")).uploads) == 1
         assert await list_left(None) == [left]
-        await knowledge_admin.remove_left(runtime, LOCAL_OWNER, left.address)
-        assert await knowledge_admin.list_left(runtime, LOCAL_OWNER) == []
+        await knowledge_admin.remove_orphaned(runtime, LOCAL_OWNER, left.address)
+        assert await knowledge_admin.list_orphaned(runtime, LOCAL_OWNER) == []
         await runtime.files.sweep(time.time())
         assert holds(runtime.settings.data / "files", b"lyon") == []

@@ -88,10 +88,10 @@ def test_who_waits_for_a_run_is_told_as_long_as_the_oldest_goes_on() -> None:
     assert (meter.look("mia").used, meter.look("mia").resets_in) == (2, 30)
     clock.passed = 200
     assert meter.look("mia").resets_in == 60
-    meter.take_back("mia", "first")
+    meter.undo("mia", "first")
     clock.passed = 205
     assert (meter.look("mia").used, meter.look("mia").resets_in) == (1, 60)
-    meter.leave("mia", "second")
+    meter.release("mia", "second")
     assert (meter.look("mia").used, meter._runs) == (0, {})
 
 
@@ -133,7 +133,7 @@ async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: 
     assert await call(counted, token) is None
     run = counted.open(token)
     await run.read("talk")
-    run.take_run("talk")
+    run.count_run("talk")
     assert run.end([("free", Usage(2, 1))], size=9).cost == 0
     used = {found.limit.what: found.used for found in await counted.look(token)}
     assert used == {"tokens_per_day": 3, "money_per_day": 0}
@@ -210,14 +210,14 @@ async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -
         assert tally.look(KEY).used == 133
     tally.count(KEY, None)
     tally.end(KEY, RunUsage(tokens=7, money=1, size=1))
-    tally.take_back(KEY, None)
+    tally.undo(KEY, None)
     assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
 
 
 def test_what_is_taken_back_was_never_counted() -> None:
     tally = minutes(Clock())
-    tally.take_back(KEY, None)
+    tally.undo(KEY, None)
     tally.count(KEY, None)
     for _ in range(2):
-        tally.take_back(KEY, None)
+        tally.undo(KEY, None)
         assert tally.look(KEY).used == 0

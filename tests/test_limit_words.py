@@ -3,16 +3,16 @@
 import pytest
 
 from flowground.core.caller import Caller
-from flowground.runs.limits import refuse, write_bytes, write_reset
-from flowground.runs.meter import Limit, LimitedOne, LimitedUse, Remaining, list_limits
+from flowground.runs.limits import limit_reached_error, write_bytes, write_reset
+from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining, list_limits
 from flowground.settings import Settings
 
 MIA = Caller("member", "mia", "member")
 
 
-def tell(caller: Caller, of: LimitedOne, what: LimitedUse, most: float, resets: int | None) -> tuple[str, str | None]:
+def tell(caller: Caller, of: LimitSubject, what: LimitKind, most: float, resets: int | None) -> tuple[str, str | None]:
     found = Remaining(Limit(of, what, most, f"limits.{of}.{what}"), most, resets)
-    refused = refuse(found, caller, currency="EUR")
+    refused = limit_reached_error(found, caller, currency="EUR")
     return refused.message, refused.hint
 
 
@@ -37,7 +37,7 @@ def test_a_program_is_told_its_limit_and_the_setting() -> None:
         (Caller("token", "t", "member"), "flow", "This flow answers 3 times a minute."),
     ],
 )
-def test_a_person_is_told_when_they_may_go_on(caller: Caller, of: LimitedOne, hint: str) -> None:
+def test_a_person_is_told_when_they_may_go_on(caller: Caller, of: LimitSubject, hint: str) -> None:
     assert tell(caller, of, "runs_per_minute", 3, 5) == ("You can send the next message in 5 s.", hint)
 
 

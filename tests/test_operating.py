@@ -67,9 +67,9 @@ async def test_who_runs_what_since_when_and_by_what(acme: Runtime, ada: Caller, 
         return [run.said_chars > 0 for run in acme.running.list_runs().values()] == [True] * 4
 
     await eventually(speak_all)
-    found, count = await operating.look(acme, ada)
+    found, count = await operating.list_all_runs(acme, ada)
     assert count == 4
-    assert {(run.who, run.way) for run in found} == {
+    assert {(run.who, run.via) for run in found} == {
         ("Olga", "playground"),
         ("Olga", "Try it"),
         ("Olga", "token “laptop”"),
@@ -88,7 +88,7 @@ async def test_tokens_that_a_model_has_counted_are_told(acme: Runtime, ada: Call
     turn = await start_turn(acme, olga, "steps", RunRequest("one two", session_id="s", stream=True))
 
     async def is_counted() -> bool:
-        found, _ = await operating.look(acme, ada)
+        found, _ = await operating.list_all_runs(acme, ada)
         return [run.tokens for run in found] == [Usage(2, 4).total_tokens]
 
     await eventually(is_counted)
@@ -111,15 +111,15 @@ async def test_an_admin_stops_a_run_at_once_and_it_is_audited(acme: Runtime, ada
 
 async def test_runs_of_another_process_are_told_by_their_rows(acme: Runtime, ada: Caller) -> None:
     await begin(acme.store, "left", holder="nobody")
-    assert await operating.look(acme, ada) == ([], 0)  # its process died
+    assert await operating.list_all_runs(acme, ada) == ([], 0)  # its process died
     await begin(acme.store, "theirs", holder="alive")
     await keep(acme.store, "theirs", {"answer": "x" * 500})
     acme.interruptions.end_left_runs = lambda: asyncio.sleep(0, 0)  # type: ignore[method-assign]  # "alive" lives
-    found, _ = await operating.look(acme, ada)
+    found, _ = await operating.list_all_runs(acme, ada)
     assert [(run.id, run.is_here, run.is_stopping, run.tokens) for run in found] == [("theirs", False, False, None)]
     assert 500 <= found[0].chars < 600
     await operating.stop(acme, ada, "theirs")
-    assert [run.is_stopping for run in (await operating.look(acme, ada))[0]] == [True]
+    assert [run.is_stopping for run in (await operating.list_all_runs(acme, ada))[0]] == [True]
 
 
 async def test_of_many_the_newest_are_told_and_how_many_there_are(acme: Runtime) -> None:
@@ -127,7 +127,7 @@ async def test_of_many_the_newest_are_told_and_how_many_there_are(acme: Runtime)
     began = [datetime.fromtimestamp(2e9 + number, UTC) for number in range(1_000)]
     rows = [make_run_row(replace(run, id=f"r{number}", started_at=at)) for number, at in enumerate(began)]
     await acme.store.write(lambda connection: [connection.execute(insert(tables.runs), rows)])
-    found, count = await operating.look(acme, await sign_in(acme, "augusta"))
+    found, count = await operating.list_all_runs(acme, await sign_in(acme, "augusta"))
     assert (len(found), count, found[0].id, found[-1].id) == (100, 1_001, "r999", "r900")
 
 
@@ -137,7 +137,7 @@ async def test_nobody_but_admins_sees_or_ends_anything(acme: Runtime, olga: Call
     for caller in (olga, await sign_in(acme, "bob"), LOCAL_OWNER, visitor, token):
         refused = set()
         for deed in (
-            operating.look(acme, caller),
+            operating.list_all_runs(acme, caller),
             operating.list_switches(acme, caller),
             operating.stop(acme, caller, "a run"),
             operating.stop(acme, caller, "no run"),

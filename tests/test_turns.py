@@ -174,7 +174,7 @@ async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
         if who == "visitor":
             caller = await runtime.access.admit_visitor("browser", "echo")
         assert caller is not None
-        await runtime.admission.take()  # the only place
+        await runtime.admission.acquire()  # the only place
 
         async def is_in_line() -> bool:
             return waiting.is_waiting and bool(runtime.admission._waiting)
@@ -187,8 +187,8 @@ async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
             await runtime.sign_in.revoke(str(caller.sign_in_id))
         else:
             await write(publications.change, flow_id="echo", sharing=Sharing(False), by="tests")
-        runtime.admission.give_back()
+        runtime.admission.release()
         await asyncio.wait([waiting.task])
         assert type(waiting.error) is (FlowNotFound if who in ("visitor", "member") else NotSignedIn)
         assert await runtime.store.read(list_runs, flow_id="echo") == []
-        await runtime.admission.take()  # it is free again
+        await runtime.admission.acquire()  # it is free again

@@ -1,4 +1,7 @@
-"""May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
+"""Decides whether a caller may do something; every endpoint asks here, at every action.
+
+A flow that does not exist and a flow that the caller may not open get the same answer.
+"""
 
 import hashlib
 import time
@@ -15,9 +18,9 @@ from flowground.store import Store, publications
 from flowground.store.publications import Publication
 from flowground.store.runs import transcripts
 
-_NOWHERE = "nowhere"
 EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]
-"""Is given owners, and the flows and the session id that are meant; None: all of them."""
+"""Ends turns of these owners, in these flows and with this session id; None: in all flows, with any id."""
+_NOWHERE = "nowhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,9 @@ class Access:
     writers: MayWrite
     """Whom config.yaml lets change flow files from pages."""
     end_turns: EndTurns
-    """What this process says and remembers of conversations comes to its end."""
+    """Stops the running turns of conversations, and drops what this process remembers of the conversations."""
     note_removal: Callable[[], None]
-    """Somebody was removed: what is left to do of it begins."""
+    """Called after a member was removed: starts the deletion of their data."""
     drafts: Drafts = field(default_factory=Drafts)
 
     async def recheck(self, caller: Caller) -> Caller:
@@ -56,7 +59,7 @@ class Access:
         return caller
 
     def _unlock(self, caller: Caller) -> Caller:
-        """Whoever may write flow files sets the protected fields too: they reach whatever the server's keys do."""
+        """The caller with the fields that they may set: who may write flow files sets protected fields too."""
         if not caller.opens_every_flow:
             return caller
         may_write = caller.is_proven and self.may_write(caller)
@@ -71,14 +74,14 @@ class Access:
         return caller
 
     async def require_member(self, caller: Caller, says: str = "This needs an account.") -> Caller:
-        """The caller with their present role. Raises as `recheck`, and NotAllowed, which `says` so, for who is none."""
+        """The member with their present role. Raises as `recheck`, and NotAllowed (`says`) for others."""
         caller = await self.recheck(caller)
         if caller.kind != "member":
             raise NotAllowed(says, hint="Sign in first.")
         return caller
 
     async def is_proven_local_owner(self, caller: Caller) -> bool:
-        """Whether this is local mode and the owner code was given: they may make the first account, in every mode."""
+        """Whether this is the local owner, with the owner code: they may create the first account."""
         try:
             return caller.kind == "local" and (await self._check_proof(caller)).is_proven
         except NotSignedIn:
@@ -87,7 +90,7 @@ class Access:
     async def _check_proof(self, caller: Caller) -> Caller:
         if not await self.sign_in.is_local_mode():
             raise NotSignedIn("This server has accounts now: sign in.")
-        # A cookie proves it as long as it is good. Without a cookie the code was given on this very page.
+        # A valid cookie proves that the owner code was entered. Without a cookie the code was entered on this page.
         if caller.sign_in_id is not None and await self.sign_in.find_caller(caller.sign_in_id) is None:
             return replace(caller, is_proven=False, sign_in_id=None)
         return caller
@@ -95,7 +98,8 @@ class Access:
     async def admit_visitor(self, browser: str, address: str) -> Caller | None:
         """A caller for somebody who did not sign in, where this flow is shared without sign-in; else None.
 
-        `browser` is a secret that only this browser sends: it is who they are, and nobody else's conversations show.
+        `browser` is a secret that only this browser sends. It identifies the visitor, who sees no other visitor's
+        conversations.
         """
         if not self.allow_public or not browser:
             return None
@@ -104,7 +108,7 @@ class Access:
         return caller if await self.find_open_to(caller, address) else None
 
     async def carry_over(self, old: str, new: str) -> bool:
-        """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
+        """Gives the conversations of the visitor secret `old` to the secret `new`. False when there are none."""
         before, after = str(_make_visitor(old).owner), str(_make_visitor(new).owner)
         if not await self.store.read(transcripts.has_conversations, owner=before):
             return False
@@ -119,8 +123,10 @@ class Access:
         return wired
 
     async def find_open_to(self, caller: Caller, address: str) -> WiredFlow | None:
-        """The flow at an id or endpoint name, as the catalogue has it now; None alike for unknown and forbidden ones,
-        after the same questions, so that the time does not tell them apart either."""
+        """The flow at an id or endpoint name, as the catalogue has it now; None for unknown and forbidden flows.
+
+        Both cases ask the database the same, so that their timing does not differ either.
+        """
         wired = self.catalogue.find(address)
         is_open = await self.may_open(caller, wired.id if wired else _NOWHERE)
         return wired if is_open else None
@@ -146,14 +152,13 @@ class Access:
         return [wired for wired in flows if wired.id in admitted]
 
     async def list_reach(self, caller: Caller) -> list[str] | None:
-        """Ids of flows of which a token is told what was said: it loses a flow's with the right to run it. None: of
-        all."""
+        """Ids of the flows whose conversations a token may read: those that it may run now. None: all flows."""
         if caller.opens_every_flow and caller.flows is None:
             return None
         return [wired.id for wired in await self.list_flows(caller)]
 
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
-        """Whether a token of this person would reach the flow. Tokens: whether this one does."""
+        """Whether a token of this person could run the flow; for a token, whether this token can."""
         if caller.kind == "visitor":
             return False
         if caller.kind == "token" or caller.opens_every_flow:
@@ -167,15 +172,17 @@ class Access:
         return publication is not None and publication.is_in_force
 
     def may_publish(self, caller: Caller, wired: WiredFlow) -> bool:
-        """Admins, and authors who own the flow (every author where the file names no owners)."""
+        """Whether the caller is an admin, or an author who owns the flow (any author where no owners are named)."""
         if caller.role == "admin":
             return True
         owners = wired.flow.owners
         return caller.role == "author" and caller.kind == "member" and (owners is None or caller.id in owners)
 
     def may_write(self, caller: Caller, wired: WiredFlow | None = None) -> bool:
-        """Whether this person may add flow files from a page, or change the file of `wired`; the local owner once they
-        gave the owner code."""
+        """Whether this person may add flow files from a page, or change the file of `wired`.
+
+        The local owner passes here without the owner code, which `require_lasting` and `is_proven` check.
+        """
         if caller.kind not in ("local", "member") or self.writers == "nobody" or not caller.opens_every_flow:
             return False
         return caller.role == "admin" or (
@@ -183,7 +190,7 @@ class Access:
         )
 
     def find_draft(self, caller: Caller, wired: WiredFlow, *, is_run: bool = False) -> WiredFlow:
-        """What answers this person's own playground: their draft of the flow, as long as they may write its file."""
+        """The flow that answers in this person's own playground: their draft, as long as they may write its file."""
         draft = self.drafts.find(str(caller.owner), wired.id)
         if draft is None or not caller.is_proven or not self.may_write(caller, wired):
             return wired
@@ -192,7 +199,7 @@ class Access:
         return draft.wired
 
     def require_writer(self, caller: Caller, *, may: bool) -> None:
-        """Raises NotAllowed where this person may not write the file, and for the local owner without the code."""
+        """Raises NotAllowed unless `may`, and for the local owner without the owner code."""
         self.require_lasting(caller)
         if not may:
             says = "You may not write this flow file."
@@ -208,14 +215,14 @@ class Access:
         return caller, wired
 
     def require_lasting(self, caller: Caller) -> None:
-        """What outlives the visit asks the local owner for the owner code. Raises NotAllowed without it."""
+        """Checks a caller who changes something lasting. Raises NotAllowed for visitors, and without the owner code."""
         if caller.kind == "visitor":
             raise NotAllowed("This needs an account.", hint="Sign in first.")
         if not caller.is_proven:
             raise NotAllowed("This needs the owner code.", hint="It is in the terminal where Flowground was started.")
 
     def _is_shared_with(self, caller: Caller, publication: Publication) -> bool:
-        """Whether the flow is shared with this caller, who does not see its inside; `publication` was read for them."""
+        """Whether the flow is shared with this caller; `publication` was read for `caller.person`."""
         if not publication.is_in_force or (caller.kind == "token" and not publication.shares_api):
             return False
         if caller.kind == "visitor":

@@ -1,7 +1,7 @@
-"""What members do with their own account: password, sign-ins, and what is kept of them. Chats that anybody deletes.
+"""What members do with their own account: password, sign-ins, files, their data; and how anybody deletes their chats.
 
-Every function raises NotSignedIn once the caller is signed out; all but those of chats raise NotAllowed for a caller
-who is no member.
+Every function raises NotSignedIn once the caller is signed out. All but those that delete one chat raise NotAllowed for
+a caller who is no member.
 """
 
 import json
@@ -23,11 +23,11 @@ from flowground.store.runs.transcripts import ExportPlace
 from flowground.store.sql import encode_json
 
 _MOST_SIGN_INS = _MOST_FILES = 10_000
-"""Of the newest, in a file of one's data."""
+"""The newest sign-ins and files that `read_data` lists."""
 
 
 async def change_password(access: Access, caller: Caller, old: str, new: str, *, address: str) -> None:
-    """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
+    """Sets a new password and ends every sign-in, also this one; the page signs its browser in again.
 
     Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
     after too many wrong ones from this address.
@@ -42,8 +42,8 @@ async def change_password(access: Access, caller: Caller, old: str, new: str, *,
 
 
 async def show_as(access: Access, caller: Caller, display_name: str) -> None:
-    """What colleagues see of me from now on. Raises InvalidRequest for what may not be a name, NotAllowed for members
-    of config.yaml, whose name stands there."""
+    """Changes the name that colleagues see. Raises InvalidRequest for an invalid name, NotAllowed for members of
+    config.yaml, which has their name."""
     caller = await access.require_member(caller)
     await access.sign_in.roster.show_as(caller.id, display_name, by=str(caller.owner))
 
@@ -51,14 +51,14 @@ async def show_as(access: Access, caller: Caller, display_name: str) -> None:
 async def find_sign_ins(
     access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
 ) -> tuple[list[BrowserSignIn], int]:
-    """A page of where I am signed in, newest first, and how many there are on all pages; `caller.sign_in_id` is this
-    browser's. With words, those whose browser had all of them in what it called itself."""
+    """A page of the caller's sign-ins, newest first, and how many there are on all pages; `caller.sign_in_id` is this
+    browser's. With `words`, only sign-ins whose browser name has all of the words."""
     caller = await access.require_member(caller)
     return await access.store.read(sign_ins.find_page, member=caller.id, words=words, limit=limit, offset=offset)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
-    """Signs one of my browsers out. False when it was not signed in, or is not mine."""
+    """Signs one of the caller's browsers out. False when it was not signed in, or is not theirs."""
     caller = await access.require_member(caller)
     return await access.sign_in.revoke(sign_in_id, member=caller.id)
 
@@ -66,7 +66,7 @@ async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
 async def find_files(
     access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
 ) -> tuple[Sequence[StoredFile], int]:
-    """A page of my files, my tokens' too, newest first, and how many there are; with words, those with such names."""
+    """A page of the files of the caller and their tokens, newest first, and the count; `words` filters by name."""
     caller = await access.require_member(caller)
     owners = await access.store.read(list_owners, member=caller.id)
     found = await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
@@ -74,7 +74,7 @@ async def find_files(
 
 
 async def delete_file(access: Access, caller: Caller, key: str) -> bool:
-    """One of mine; the message that it was sent with stays, and names it. False when it is not mine."""
+    """Deletes a file of the caller's; its message stays and names the file. False when the file is not theirs."""
     caller = await access.require_member(caller)
     owners = await access.store.read(list_owners, member=caller.id)
     is_deleted = await access.store.write(files.delete_file, key=key, owners=owners)
@@ -83,9 +83,9 @@ async def delete_file(access: Access, caller: Caller, key: str) -> bool:
 
 
 async def read_data(access: Access, caller: Caller) -> AsyncIterator[str]:
-    """Pieces of a JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
+    """Pieces of a JSON file with all data of the caller: profile, groups, sign-ins, tokens, requests, conversations.
 
-    What was said, not how: traces of flows are their authors'. However much it is, a part is read at a time.
+    Traces of flows are left out: they belong to the flows' authors. The data is read in parts, however much it is.
     """
     caller = await access.require_member(caller)
     began = time.time()
@@ -114,7 +114,7 @@ async def _write_data(store: Store, head: str, owners: Sequence[str], until: flo
 
 
 async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
-    """All but the conversations."""
+    """The data of the caller without their conversations."""
     read = access.store.read
     member = await access.sign_in.roster.find(caller.id)
     signed_in, _ = await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS)
@@ -163,7 +163,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
 
 
 async def delete_conversations(access: Access, caller: Caller) -> int:
-    """All of them, my tokens' too; how many there were."""
+    """Deletes all conversations of the caller and their tokens; returns how many there were."""
     caller = await access.require_member(caller)
     owners = await access.store.read(list_owners, member=caller.id)
     await access.end_turns(owners, None, None)
@@ -174,7 +174,7 @@ async def delete_conversations(access: Access, caller: Caller) -> int:
 
 
 async def delete_conversation(access: Access, caller: Caller, *, flow_id: str, session_id: str) -> None:
-    """One of the caller's own with this flow, if it is there. Raises as `Access.recheck`."""
+    """Deletes one conversation of the caller with this flow, if it exists. Raises as `Access.recheck`."""
     owner = str((await access.recheck(caller)).owner)
     await access.end_turns([owner], [flow_id], session_id)
     await access.store.erase(erasing.erase_conversation, flow_id=flow_id, owner=owner, session_id=session_id)
@@ -183,6 +183,6 @@ async def delete_conversation(access: Access, caller: Caller, *, flow_id: str, s
 async def delete_session(
     access: Access, *, owners: Collection[str], session_id: str, flows: Collection[str] | None
 ) -> None:
-    """These owners' conversations with this id, in these flows; None: in every flow."""
+    """Deletes these owners' conversations with this id, in these flows; None: in every flow."""
     await access.end_turns(owners, flows, session_id)
     await access.store.erase(erasing.erase_conversations, owners=owners, session_id=session_id, flows=flows)

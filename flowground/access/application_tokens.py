@@ -1,7 +1,7 @@
-"""Application tokens of people: who may make, see and revoke which. (The command line makes the organization's.)
+"""Application tokens of people: who may create, list and revoke them. (The command line makes the organization's.)
 
-A person's token reaches what they themselves may run at that moment, and no more; its owner and admins see and revoke
-it. The local owner ends with the first account: tokens made before belong to the organization, whose admins see them.
+A person's token reaches only flows that its owner may run at that moment. The owner and admins list and revoke it.
+Tokens of the local owner belong to the organization once the first account exists; admins list those.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,11 @@ from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenFilter
 
 LONGEST_NAME = 60
-_LONGEST_LIFE = timedelta(days=3660)
-_MOST = 100
-"""Tokens in force of one owner: more are forgotten ones."""
-
 Reach = Literal["flow", "all"]
 """`flow`: only the flow it is made for. `all`: every flow that its owner may run."""
+_LONGEST_LIFE = timedelta(days=3660)
+_MOST = 100
+"""Tokens in force that one owner may have."""
 
 
 async def make(
@@ -34,11 +33,11 @@ async def make(
     sees: Sees = "answers",
     sets: Sets = "opened",
 ) -> tuple[StoredToken, str]:
-    """The new token and its secret, which is shown once; `address` is the flow's whose pane asks.
+    """Creates a token; returns it with its secret, which is shown once. `address` is the flow whose page asks.
 
-    Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API, has not proven to
-    be the local owner, or asks for a token that may more than they; and InvalidRequest for a name, an expiry or a
-    number of tokens that cannot be.
+    Raises NotSignedIn, FlowNotFound; NotAllowed where the caller may not run the flow over the API, is the local owner
+    without the owner code, or asks for more rights than they have; InvalidRequest for an invalid name or expiry, and
+    for too many tokens.
     """
     caller = await _require_person(access, caller)
     wired = await access.open_flow(caller, address)
@@ -73,10 +72,10 @@ async def find_page(
     limit: int,
     offset: int = 0,
 ) -> tuple[list[StoredToken], int]:
-    """Tokens that are not revoked (expired ones are there), newest first, and how many have these words: the caller's
-    own; an admin's everyone's and the organization's too, unless `is_own`.
+    """A page of tokens that are not revoked (also expired ones), newest first, and how many match the words.
 
-    `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.
+    Members get their own tokens; admins also everyone's and the organization's, unless `is_own`. With `flow_id`, only
+    tokens whose scope includes this flow. Raises NotSignedIn and NotAllowed as `make`.
     """
     caller = await _require_person(access, caller)
     only = TokenFilter(_find_owner(caller), caller.role == "admin" and not is_own, words, flow_id)
@@ -92,7 +91,7 @@ async def find_setting(access: Access, caller: Caller, flow_id: str) -> StoredTo
 
 
 async def revoke(access: Access, caller: Caller, token_id: str) -> None:
-    """Ends a token of the caller's list, at once. Raises InvalidRequest alike for unknown ones and those of others."""
+    """Revokes a token of the caller's list at once. Raises InvalidRequest for unknown tokens and those of others."""
     caller = await _require_person(access, caller)
     is_theirs = caller.role == "admin" or await access.store.read(tokens.is_of, token_id=token_id, member=caller.id)
     if not is_theirs or not await access.store.write(tokens.revoke, token_id=token_id, by=str(caller.owner)):
@@ -100,7 +99,7 @@ async def revoke(access: Access, caller: Caller, token_id: str) -> None:
 
 
 async def _require_person(access: Access, caller: Caller) -> Caller:
-    """The caller as they are now, when they are somebody who may keep a token."""
+    """The caller with their present role. Raises NotAllowed unless they may own tokens."""
     caller = await access.recheck(caller)
     access.require_lasting(caller)
     if caller.kind not in ("member", "local"):

@@ -1,9 +1,8 @@
-"""How people rate the answers they got; and, for a flow's owners, its ratings, the conversations that people let them
-read, and its usage.
+"""Ratings of answers: how people rate, and what a flow's owners read (ratings, shared conversations, usage).
 
-Every function that is given a caller raises as `Access.recheck` and `Access.open_flow`: NotSignedIn and FlowNotFound.
-What is for owners raises NotAllowed for who does not own the flow. An answer that is not there, cannot be rated, or is
-somebody else's is refused alike.
+Every function with a caller raises as `Access.recheck` and `Access.open_flow`: NotSignedIn and FlowNotFound. Functions
+for owners raise NotAllowed for everybody else. An answer that does not exist, cannot be rated, or is somebody else's
+is refused with the same error.
 """
 
 import time
@@ -32,17 +31,17 @@ from flowground.store.runs.usage import FlowUsage
 
 WEEK = 7 * 86_400.0
 MOST_LISTED = 10_000
-"""Ratings that are listed in one go: for a file."""
+"""Ratings that `list_all` yields, for a file."""
 _PART = 100
 
 
 def may_read(access: Access, caller: Caller, wired: WiredFlow) -> bool:
-    """Whether this is somebody who owns the flow and sees its inside, at a page."""
+    """Whether the caller is a person at a page who owns the flow and sees its inside."""
     return caller.kind in ("local", "member") and caller.sees_inside and access.may_publish(caller, wired)
 
 
 async def count_bad(access: Access, caller: Caller, wired: WiredFlow) -> int:
-    """Bad ratings of the last seven days, `MOST_COUNTED` at most; 0 for who may not read them."""
+    """How many bad ratings the last seven days have, `MOST_COUNTED` at most; 0 for who may not read them."""
     if not may_read(access, caller, wired):
         return 0
     only = FeedbackFilter("bad", since=time.time() - WEEK)
@@ -50,7 +49,7 @@ async def count_bad(access: Access, caller: Caller, wired: WiredFlow) -> int:
 
 
 async def count_ratings(access: Access, caller: Caller, address: str, only: FeedbackFilter) -> int:
-    """How many there are, `MOST_COUNTED` at most."""
+    """How many ratings of the flow match, `MOST_COUNTED` at most."""
     wired = await open_own(access, caller, address)
     return await access.store.read(feedback.count_values, flow_id=wired.id, only=only)
 
@@ -58,13 +57,13 @@ async def count_ratings(access: Access, caller: Caller, address: str, only: Feed
 async def list_page(
     access: Access, caller: Caller, address: str, only: FeedbackFilter, *, after: FeedbackPlace | None = None
 ) -> FeedbackPage:
-    """Ratings, newest first, from behind a place on."""
+    """A page of ratings, newest first, beginning after the place `after`."""
     wired = await open_own(access, caller, address)
     return await access.store.read(feedback.list_page, flow_id=wired.id, only=only, after=after)
 
 
 async def list_all(access: Access, caller: Caller, address: str, only: FeedbackFilter) -> AsyncIterator[FeedbackItem]:
-    """Ratings, newest first, `MOST_LISTED` at most. Who asks is asked anew for each part that is read."""
+    """Ratings, newest first, `MOST_LISTED` at most. The caller's rights are checked again for each part."""
     left, after = MOST_LISTED, None
     while left > 0:
         wired = await open_own(access, caller, address)
@@ -78,7 +77,7 @@ async def list_all(access: Access, caller: Caller, address: str, only: FeedbackF
 
 
 async def read_conversation(access: Access, caller: Caller, address: str, message_id: str) -> SharedConversation | None:
-    """Up to this answer; None where there is none, or its person does not (or no longer) let the authors read it."""
+    """The conversation up to this answer; None unless its person lets the authors read it now."""
     wired = await open_own(access, caller, address)
     return await access.store.read(feedback.read_conversation, flow_id=wired.id, message_id=message_id)
 
@@ -102,7 +101,7 @@ class RatedPlace:
 
 
 async def rate(access: Access, caller: Caller, place: RatedPlace, value: RatingValue | None) -> None:
-    """Rates the answer, or takes the rating back, with all that was told with it. Raises InvalidRequest."""
+    """Rates the answer; `value` None removes the rating with its reasons. Raises InvalidRequest."""
     owner = await _find_owner(access, caller, place)
     if not await access.store.write(feedback.rate, **asdict(place), owner=owner, value=value):
         raise InvalidRequest("This answer cannot be rated.")
@@ -124,8 +123,10 @@ async def explain(
     reason: str,
     shares_conversation: bool,
 ) -> None:
-    """Says why it was rated so, and whether the authors may read the conversation up to there. Raises InvalidRequest,
-    also where the rating was taken back meanwhile."""
+    """Stores why the answer was rated so, and whether the authors may read the conversation up to it.
+
+    Raises InvalidRequest, also where the rating was removed meanwhile.
+    """
     if len(reason) > REASON_CHARS:
         raise InvalidRequest(f"The reason has {len(reason):,} characters; {REASON_CHARS:,} is the limit.")
     if not set(labels) <= set(get_args(RatingLabel)):
@@ -145,14 +146,14 @@ async def explain(
 
 
 async def _find_owner(access: Access, caller: Caller, place: RatedPlace) -> str:
-    """Whose rating it is, once they may open the flow."""
+    """The owner of the rating: the caller, who may open the flow. Raises NotSignedIn, FlowNotFound."""
     caller = await access.recheck(caller)
     await access.open_flow(caller, place.flow_id)
     return str(caller.owner)
 
 
 async def sum_usage(access: Access, caller: Caller, address: str, *, since: datetime, days: int) -> FlowUsage:
-    """Of so many days from `since` on. Raises NotSignedIn, FlowNotFound, and NotAllowed for who does not own the
-    flow."""
+    """The flow's usage in `days` days from `since` on. Raises NotSignedIn, FlowNotFound, and NotAllowed for callers
+    who do not own the flow."""
     wired = await open_own(access, caller, address)
     return await access.store.read(usage.sum_usage, flow_id=wired.id, since=since, days=days)

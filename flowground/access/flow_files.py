@@ -1,7 +1,7 @@
-"""A flow's file as its authors see it, and as those write it from a page who may write flow files.
+"""Reads and writes flow files for people at a page.
 
-Every function that is given a caller raises NotSignedIn, FlowNotFound for who does not see the inside of flows, and,
-but for `read_flow_file`, NotAllowed for who may not write the file.
+Every function with a caller raises NotSignedIn, FlowNotFound for callers who do not see the inside of flows, and, but
+for `read_flow_file`, NotAllowed for callers who may not write the file.
 """
 
 import asyncio
@@ -39,13 +39,13 @@ class FileChanged(InvalidRequest):
 
 
 async def read_flow_file(access: Access, caller: Caller, flow_id: str) -> bytes:
-    """As it is now. Raises InvalidRequest where it cannot be read."""
+    """The bytes of the flow's file. Raises InvalidRequest where the file cannot be read."""
     _, wired = await open_inside(access, caller, flow_id)
     return await _read(access, wired.flow.file)
 
 
 async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:
-    """What is to be changed. Raises InvalidRequest where it cannot be read, or is no text."""
+    """The bytes of a file that is to be edited. Raises InvalidRequest where it cannot be read, or is no UTF-8 text."""
     await _admit(access, caller, file)
     data = await _read(access, file)
     try:
@@ -64,10 +64,10 @@ async def check_flow_file(
 
 
 async def replace_flow_file(access: Access, caller: Caller, file: str, *, before: str, after: bytes) -> None:
-    """Writes the file anew; the flow runs as it says when this returns.
+    """Replaces the file; the flow runs with the new content when this returns.
 
-    Raises FlowError where what it would say is no flow; FileChanged where `before` is not the digest of what stands in
-    it, and InvalidRequest where it cannot be written.
+    Raises FlowError where `after` is no valid flow; FileChanged where `before` is not the digest of the file's present
+    content; InvalidRequest where the file cannot be written.
     """
     wired = await _require_flow(access, caller, file, after)
     if make_digest(await _read(access, file)) != before:
@@ -80,9 +80,9 @@ async def replace_flow_file(access: Access, caller: Caller, file: str, *, before
 
 
 async def try_flow_file(access: Access, caller: Caller, file: str, *, before: str, content: bytes) -> None:
-    """From now on the caller's own playground of the flow runs as the file would say, for nobody else.
+    """Makes `content` the caller's draft: it answers in their own playground of the flow, for nobody else.
 
-    Raises FlowError where that is no flow, and InvalidRequest where it is another one.
+    Raises FlowError where `content` is no valid flow, and InvalidRequest where it is a flow with another id.
     """
     wired = await _require_flow(access, caller, file, content)
     served = access.catalogue.find(wired.id)
@@ -94,13 +94,13 @@ async def try_flow_file(access: Access, caller: Caller, file: str, *, before: st
 
 
 async def drop_draft(access: Access, caller: Caller, flow_id: str) -> None:
-    """The flow as it is saved answers the caller again."""
+    """Drops the caller's draft: the saved flow answers them again."""
     access.drafts.drop(str((await access.recheck(caller)).owner), flow_id)
     access.store.on_rights_change()
 
 
 async def _admit(access: Access, caller: Caller, file: str) -> tuple[Caller, WiredFlow | None]:
-    """To a file that is in the folder, for who may write it now; the flow that it is."""
+    """Checks that the caller may write this file of the folder now; the caller, and the flow that the file serves."""
     inside = await read_file(access, caller, file)
     caller = await access.recheck(caller)
     access.require_writer(caller, may=may_change(access, caller, inside.wired))
@@ -108,12 +108,12 @@ async def _admit(access: Access, caller: Caller, file: str) -> tuple[Caller, Wir
 
 
 def may_change(access: Access, caller: Caller, wired: WiredFlow | None) -> bool:
-    """Whether this person may change the file of a flow; one that serves none has no owners but the admins."""
+    """Whether this person may change the file of a flow; only admins change a file that serves no flow (None)."""
     return access.may_write(caller, wired) and (wired is not None or caller.role == "admin")
 
 
 def make_digest(data: bytes) -> str:
-    """By which a file is known again."""
+    """SHA-256 of a file's content, by which a change is noticed."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -127,10 +127,10 @@ def _end_alike(data: bytes) -> bytes:
 
 
 def write_changed(before: bytes, text: str) -> bytes:
-    """What is in a file whose text was changed in a field of a browser.
+    """The new content of a file whose text was edited in a field of a browser.
 
-    What stands before and after the change is as it was, byte by byte. Of the lines between, those that take the place
-    of others end as these did, and further ones as most of the file do.
+    Bytes before and after the edited lines stay as they were. An edited line that replaces another keeps its line end;
+    added lines get the line end that most of the file has.
     """
     old = before.removeprefix(_BOM).splitlines(keepends=True)
     plain = [_end_alike(line) for line in old]
@@ -151,7 +151,7 @@ async def _require_flow(access: Access, caller: Caller, file: str, data: bytes) 
         raise FlowError(problems)
     caller, served = await _admit(access, caller, file)
     is_there = served is not None and wired.id == served.id and {*list_addresses(wired)} <= {*list_addresses(served)}
-    if caller.role != "admin" and not is_there:  # who is let in by an address, and what was said there, is another's
+    if caller.role != "admin" and not is_there:  # sharing and conversations belong to an address
         raise InvalidRequest("Only admins change the `id` or the `endpoint_name` of a flow.", hint="Ask one of them.")
     return wired
 
@@ -164,7 +164,7 @@ async def _read(access: Access, file: str) -> bytes:
 
 
 def _replace(path: Path, before: str, after: bytes) -> None:
-    """Whole or not at all; where the name is a link, what it leads to."""
+    """Replaces the file's content atomically; a symbolic link is followed. Raises FileChanged and InvalidRequest."""
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -182,9 +182,9 @@ def _replace(path: Path, before: str, after: bytes) -> None:
 
 
 async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None:
-    """Writes the file into the folder of flows; the flow can be opened when this returns.
+    """Writes a new file into the folder of flows; the flow can be opened when this returns.
 
-    Raises NotAllowed for who may not write flow files; InvalidRequest where there is such a flow already, or the folder
+    Raises NotAllowed for callers who may not write flow files; InvalidRequest where the address is taken, or the folder
     cannot be written to.
     """
     caller = await access.recheck(caller)
@@ -201,7 +201,7 @@ async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None
 
 
 def may_write_into(folder: Path) -> bool:
-    """Whether this process may put files into a folder, or make the folder where it is not there."""
+    """Whether this process may write into a folder, or create the folder where it does not exist."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 

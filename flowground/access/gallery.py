@@ -1,4 +1,4 @@
-"""What somebody's home page shows: the flows they may open, how those are shared, and when they used them last."""
+"""What somebody's home page shows: flows they may open, how those are shared, and their recent chats."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -14,17 +14,18 @@ from flowground.store.runs import session_lists
 from flowground.store.runs.session_lists import RecentSession
 
 _FLOWS_OF_RECENT = 6
-"""The newest conversations are looked for in so many flows at least, the ones used last."""
+"""Flows, those used last, in which the newest conversations are searched, at least."""
 _FOUND_A_FLOW = 5
 _MOST_FOUND = 20
-"""Conversations that hold some words, of all flows."""
+"""Conversations that a search returns, of all flows together."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFlows:
-    """`flows` in the catalogue's order. `shared` has those that are shared, for who sees the inside only.
+    """The flows that a caller may open, in the catalogue's order.
 
-    `last_used` maps ids to when this caller's newest conversation went on, the one used last first.
+    `shared` has the publications of shared flows by id; it is empty for callers who do not see the inside of flows.
+    `last_used` maps flow ids to the time of the caller's newest message, the most recent first.
     """
 
     flows: Sequence[WiredFlow]
@@ -34,15 +35,15 @@ class OpenFlows:
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the cards of one page say of people: `names` of owners by id, `named` how many people and groups are chosen
-    in the audience of a flow."""
+    """People on the cards of one page: `names` of owners by member id; `named`, by flow id, how many people and groups
+    its audience names."""
 
     names: Mapping[str, str]
     named: Mapping[str, tuple[int, int]]
 
 
 async def find_open(access: Access, caller: Caller) -> OpenFlows:
-    """Asked in as many queries for a thousand flows as for one."""
+    """The flows that the caller may open; the number of queries does not depend on the number of flows."""
     flows = await access.list_flows(caller)
     shared: Mapping[str, Publication] = {}
     if caller.sees_inside:
@@ -52,7 +53,7 @@ async def find_open(access: Access, caller: Caller) -> OpenFlows:
 
 
 async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mapping[str, Publication]) -> CardFacts:
-    """For the flows of one page; `shared` as in `OpenFlows`."""
+    """The facts about people for the flows of one page; `shared` as in `OpenFlows`."""
     owners = {owner for wired in flows for owner in wired.flow.owners or ()}
     names = await access.sign_in.roster.find_names(owners) if owners else {}
     chosen = [wired.id for wired in flows if wired.id in shared and shared[wired.id].audience == "people"]
@@ -61,7 +62,7 @@ async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mappi
 
 
 async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit: int) -> list[RecentSession]:
-    """The caller's conversations with flows that they may open: so many pinned ones, then as many of the newest."""
+    """The caller's conversations with flows that they may open: `limit` pinned ones, then `limit` of the newest."""
     is_open = {wired.id for wired in found.flows}
     used = [flow for flow in found.last_used if flow in is_open]
     if not used:
@@ -74,8 +75,8 @@ async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit
 async def search_chats(
     access: Access, caller: Caller, *, words: str, without: str = ""
 ) -> tuple[list[RecentSession], bool]:
-    """The caller's newest conversations in which these words stand, some of each flow that they may open but `without`;
-    and whether these are all. The flows that they used last are read first, each for half of the time that is left."""
+    """The caller's newest conversations that contain these words, in flows that they may open but `without`; and
+    whether these are all. Flows used last are searched first, each for half of the time that is left."""
     until = time.monotonic() + session_lists.SEARCH_SECONDS
     owner, found, is_whole = str(caller.owner), list[RecentSession](), True
     is_open = {wired.id for wired in await access.list_flows(caller)} - {without}

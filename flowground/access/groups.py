@@ -1,7 +1,6 @@
-"""Groups of people, found by a word and read a few at a time; admins make, fill, rename and remove them.
+"""Groups of people: authors search and list them; admins create, fill, rename and remove them, and changes are audited.
 
-Every function asks anew who the caller is, and raises NotSignedIn once they are signed out, NotAllowed when they may
-not. What they change is audited.
+Every function checks the caller's present role: it raises NotSignedIn, and NotAllowed for callers without the right.
 """
 
 from collections.abc import Collection
@@ -24,9 +23,9 @@ async def find_groups(
     limit: int,
     offset: int = 0,
 ) -> tuple[list[Group], int]:
-    """A page by name of those in whose name all these words stand, and how many do; authors may look too.
+    """A page of groups, by name, whose names have all these words, and how many match; for authors too.
 
-    Of groups that have this member, or lack that one, where an id is given.
+    With `having`, groups that this member is in; with `lacking`, groups that this member is not in.
     """
     await require_author(access, caller)
     return await access.store.read(
@@ -35,7 +34,7 @@ async def find_groups(
 
 
 async def list_groups(access: Access, caller: Caller, ids: Collection[str]) -> list[Group]:
-    """Those of these ids that are there; authors may look too."""
+    """The groups with these ids that exist; for authors too."""
     await require_author(access, caller)
     return await access.store.read(groups.list_by_ids, ids=ids) if ids else []
 
@@ -43,31 +42,31 @@ async def list_groups(access: Access, caller: Caller, ids: Collection[str]) -> l
 async def list_first_members(
     access: Access, caller: Caller, ids: Collection[str], *, most: int
 ) -> dict[str, list[str]]:
-    """Group -> the ids of the first of its members."""
+    """Group id -> the ids of up to `most` of its members."""
     await require_admin(access, caller)
     return await access.store.read(groups.list_first_members, ids=ids, most=most)
 
 
 async def list_names_of(access: Access, caller: Caller, members: Collection[str]) -> dict[str, list[str]]:
-    """Member -> the names of their groups, of these members who are in one."""
+    """Member id -> the names of their groups, for those of these members who are in a group."""
     await require_admin(access, caller)
     return await access.store.read(groups.list_names_of, members=members)
 
 
 async def add(access: Access, caller: Caller, name: str) -> Group:
-    """Raises InvalidRequest when the name is empty, too long or taken."""
+    """Creates a group. Raises InvalidRequest when the name is empty, too long or taken."""
     by = await require_admin(access, caller)
     return await access.store.write(groups.add, name=name, by=by)
 
 
 async def rename(access: Access, caller: Caller, group_id: str, name: str) -> None:
-    """Raises InvalidRequest like `add`."""
+    """Renames a group. Raises InvalidRequest as `add`, and where the group no longer exists."""
     by = await require_admin(access, caller)
     _require_group(await access.store.write(groups.rename, group_id=group_id, name=name, by=by))
 
 
 async def remove(access: Access, caller: Caller, group_id: str) -> None:
-    """Its people lose what only the group let them open, at their next action."""
+    """Removes a group; its members lose flows that only the group gave them, at their next action."""
     by = await require_admin(access, caller)
     _require_group(await access.store.write(groups.remove, group_id=group_id, by=by))
 
@@ -75,8 +74,7 @@ async def remove(access: Access, caller: Caller, group_id: str) -> None:
 async def change_members(
     access: Access, caller: Caller, group_id: str, *, added: Collection[str] = (), removed: Collection[str] = ()
 ) -> None:
-    """Takes these people in and those out; all others stay as they are. Raises InvalidRequest for people who are not
-    there and are to be added."""
+    """Adds and removes these members; all others stay. Raises InvalidRequest for an added member who does not exist."""
     by = await require_admin(access, caller)
     if unknown := sorted(set(added) - set(await access.sign_in.roster.find_names(added))):
         raise InvalidRequest(f"There is no member {unknown[0]}.")

@@ -1,6 +1,4 @@
-"""The inside of a flow as who sees it reads it: its file with the mistakes in it, what is served of it, and how one of
-their own answers was made.
-"""
+"""The inside of a flow, for callers who may see it: its file, its mistakes, and how one of their answers was made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +14,9 @@ from flowground.store.runs.records import StoredMessage
 
 @dataclass(frozen=True, slots=True)
 class FlowInside:
-    """`text` is None where the file cannot be read. `wired` is what the file serves, None where it never was a flow.
+    """A flow file: its `text` (None where it cannot be read), its `problems`, and the flow `wired` that it serves.
 
-    `problems` are its mistakes and warnings; with a mistake `wired` is its last good version.
+    With a mistake among the problems, `wired` is the last good version; None where there never was one.
     """
 
     file: str
@@ -28,27 +26,27 @@ class FlowInside:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the file has a mistake, so that it is not what is served."""
+        """Whether the file has a mistake, so that its present content is not served."""
         return not all(problem.is_warning for problem in self.problems)
 
 
-def may_look(caller: Caller) -> bool:
-    """Whether this is somebody at a page who sees the inside of flows."""
+def may_see_inside(caller: Caller) -> bool:
+    """Whether the caller is a person at a page who sees the inside of flows."""
     return caller.kind in ("local", "member") and caller.sees_inside
 
 
 async def open_inside(access: Access, caller: Caller, flow_id: str) -> tuple[Caller, WiredFlow]:
-    """Who looks, with their rights as they are now, and the flow. Raises as `read_inside`."""
+    """The caller with their present rights, and the flow. Raises as `read_inside`."""
     caller = await access.recheck(caller)
-    if not may_look(caller):
+    if not may_see_inside(caller):
         raise FlowNotFound(flow_id)
     return caller, await access.open_flow(caller, flow_id)
 
 
 async def read_inside(access: Access, caller: Caller, address: str) -> FlowInside:
-    """Of the flow at an id or endpoint name; where there is none, of the file that would be it by its name.
+    """The file of the flow at an id or endpoint name; without such a flow, the broken file whose name is the address.
 
-    Raises NotSignedIn, and FlowNotFound alike for what is not there and for who may not look.
+    Raises NotSignedIn; FlowNotFound where neither exists, and for callers who may not see it.
     """
     await _admit(access, caller, address)
     wired = access.catalogue.find(address)
@@ -61,13 +59,13 @@ async def read_inside(access: Access, caller: Caller, address: str) -> FlowInsid
 
 
 async def read_file(access: Access, caller: Caller, file: str) -> FlowInside:
-    """Of the flow file with this name. Raises as `read_inside`."""
+    """The flow file with this name. Raises as `read_inside`."""
     await _admit(access, caller, file)
     return await _read(access, file)
 
 
 async def _admit(access: Access, caller: Caller, name: str) -> None:
-    if not may_look(await access.recheck(caller)):
+    if not may_see_inside(await access.recheck(caller)):
         raise FlowNotFound(name)
     await access.catalogue.refresh()
 
@@ -84,7 +82,7 @@ async def _read(access: Access, file: str) -> FlowInside:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredTurn:
-    """`wired` is the flow as it is now."""
+    """A question and its answer, with the overrides they were made with; `wired` is the flow as it is now."""
 
     wired: WiredFlow
     question: str
@@ -93,8 +91,8 @@ class AnsweredTurn:
 
 
 async def read_turn(access: Access, caller: Caller, *, flow_id: str, session_id: str, message_id: str) -> AnsweredTurn:
-    """The turn with this answer. Raises FlowNotFound for who does not see the inside of the flow, InvalidRequest where
-    there is no such answer of theirs, or it has no end."""
+    """The turn with this answer. Raises FlowNotFound for callers who do not see the inside of the flow, InvalidRequest
+    where they have no such answer, or the answer is not complete."""
     caller, wired = await open_inside(access, caller, flow_id)
     place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
     answer = await access.store.read(conversations.find_message, **place, message_id=message_id)

@@ -1,7 +1,7 @@
-"""Passwords: the rules, bcrypt off the event loop, and the count of those that were tried.
+"""Passwords: rules, bcrypt hashing off the event loop, and the count of attempts.
 
-A check takes a quarter of a second of CPU. It runs on two threads of its own, and only so many may wait: whoever
-floods the form slows sign-ins, not the app. Tries are counted, so that guessing stays slow.
+A check takes a quarter of a second of CPU. Checks run on two threads of their own and only so many may wait, so that a
+flood of sign-ins slows sign-ins and not the app. Attempts are counted to keep guessing slow.
 """
 
 import asyncio
@@ -22,35 +22,36 @@ from flowground.store.sql import make_storable
 
 MIN_CHARS = 8
 MAX_BYTES = 72
-"""bcrypt reads no more; saying so beats ignoring the rest."""
+"""The bytes that bcrypt reads; a longer password is refused rather than cut."""
+COST = 12
+"""The bcrypt cost of hashes made here; one step more doubles the work. Hashes in config.yaml may have another."""
+LEAST_COST, MOST_COST = 4, 15
+"""The costs that config.yaml may use: bcrypt's lowest, and one that takes two seconds at every sign-in."""
+DUMMY_HASH = "$2b$12$OVLkffunPlLjyB8k6/mNceLFycMbReGMvNCAnIIAYKprDmzj.WgZK"
+"""The hash that a password is compared with where there is no member: the same work, and no password matches."""
+Compare = Callable[[str, str], bool]
+"""Whether a password of at most `MAX_BYTES` matches this hash."""
 _THREADS = 2
 _WAITING = 40
 _HASH = re.compile(r"\$2[aby]\$\d\d\$.{53}\Z")
-
 _NAME_CHARS = 254
-# What else is counted stands beside the passwords in one table. No member's name holds a space, and no address is
-# "access": so none of these is counted together with somebody's passwords.
+# Links and access requests are counted in the same table as passwords. Their keys cannot be those of a member: no name
+# has a space, and no address is "access".
 _LINKS = "a link"
 _ACTS = "access"
 
-_COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split("\n"))
-"""Written for Flowground from what is generally known to be tried first; in lower case, none shorter than allowed."""
 
-COST = 12
-"""Of the hashes made here. Those of config.yaml may have another, and one step more is twice the work."""
-LEAST_COST, MOST_COST = 4, 15
-"""bcrypt knows none below; the highest takes two seconds a sign-in, for everybody."""
-DUMMY_HASH = "$2b$12$OVLkffunPlLjyB8k6/mNceLFycMbReGMvNCAnIIAYKprDmzj.WgZK"
-"""What a password is compared with where there is none: the same work, and never right."""
+_COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split("\n"))
+"""Common passwords in lower case, each of at least `MIN_CHARS`; the list was written for Flowground."""
 
 
 def clean_name(name: str) -> str:
-    """As streamlit-authenticator reads a user name."""
+    """The user name as streamlit-authenticator reads it: lower case, without spaces around it."""
     return name.lower().strip()
 
 
 def clean_password(password: str) -> str:
-    """As streamlit-authenticator reads a password. Raises InvalidRequest when it may not be one."""
+    """The password as streamlit-authenticator reads it. Raises InvalidRequest when it breaks a rule."""
     password = password.strip()
     if len(password) < MIN_CHARS:
         raise InvalidRequest(f"A password has at least {MIN_CHARS} characters.")
@@ -70,10 +71,6 @@ def clean_password(password: str) -> str:
     return password
 
 
-Compare = Callable[[str, str], bool]
-"""Whether a password of at most `MAX_BYTES` is the one of this hash."""
-
-
 def compare_by_bcrypt(password: str, hashed: str) -> bool:
     return bcrypt.checkpw(password.encode(), hashed.encode())
 
@@ -87,35 +84,35 @@ def read_cost(hashed: str) -> int:
 
 
 def make_dummy_hash(cost: int) -> str:
-    """`DUMMY_HASH` of another cost."""
+    """`DUMMY_HASH` with another cost."""
     return f"{DUMMY_HASH[:4]}{cost:02}{DUMMY_HASH[6:]}"
 
 
 def work_up_to(cost: int, hashed: str) -> None:
-    """Does the work that comparing with this hash lacks to one of `cost`, so that the time does not tell who exists.
+    """Adds work to a comparison with `hashed` until it equals one of `cost`: timing does not reveal who exists.
 
-    Each cost is twice the work of the one below, so those from the hash's own to one below `cost` add up to what lacks.
+    Each cost is twice the work of the one below; the costs from the hash's own to `cost` - 1 add up to the difference.
     """
     for missing in range(read_cost(hashed), cost):
         bcrypt.checkpw(b"", make_dummy_hash(missing).encode())
 
 
 class Bcrypt:
-    """Hashes and compares, a few at once."""
+    """Hashes and compares passwords on threads of its own."""
 
     def __init__(self) -> None:
         self.cost = COST
-        """The highest of any member's: every comparison does as much work."""
+        """The highest cost of any member's hash: every comparison does as much work."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt")
         self._waiting = 0
 
     def start_hash(self, password: str) -> Future[str]:
-        """The hash of a cleaned password, later."""
+        """Starts hashing a cleaned password."""
         return self._threads.submit(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST)).decode())
 
     @contextmanager
     def wait_in_line(self) -> Iterator[None]:
-        """For the length of one sign-in. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
+        """Counts one sign-in as waiting. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
         if self._waiting >= _WAITING:
             raise NotSignedIn("Too many people are signing in right now. Try again in a moment.", code="sign_in_busy")
         self._waiting += 1
@@ -125,7 +122,7 @@ class Bcrypt:
             self._waiting -= 1
 
     async def matches(self, password: str, hashed: str | None, compare: Compare) -> bool:
-        """To be awaited within `wait_in_line`. `hashed` None: there is nobody, and the work is the same."""
+        """Whether the password matches; await it inside `wait_in_line`. `hashed` None: False, after the same work."""
         return await asyncio.wrap_future(self._threads.submit(_compare, password, hashed, self.cost, compare))
 
     def close(self) -> None:
@@ -133,11 +130,11 @@ class Bcrypt:
 
 
 def _compare(password: str, hashed: str | None, cost: int, compare: Compare) -> bool:
-    given = password.strip()
-    # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
-    fits = hashed is not None and _can_be_one(given) and is_hash(hashed)
+    password = password.strip()
+    # A password longer than bcrypt reads, or a malformed hash, is wrong after the same work.
+    fits = hashed is not None and _can_be_one(password) and is_hash(hashed)
     compared = hashed if hashed is not None and fits else make_dummy_hash(cost)
-    is_right = compare(given if fits else "", compared)
+    is_right = compare(password if fits else "", compared)
     work_up_to(cost, compared)
     return is_right and fits
 
@@ -150,46 +147,48 @@ def _can_be_one(password: str) -> bool:
 
 
 class Tries:
-    """By name, as it was typed, and address. What is counted lies in the store, for all processes."""
+    """Counts attempts by name (as typed) and address, in the store, for all processes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def count(self, name: str, address: str) -> float:
-        """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
+        """Counts a password attempt for a name. 0: it may be checked; else the seconds to wait."""
         return await self._store.write(
             sign_ins.begin_attempt, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
         )
 
     async def count_bad_link(self, address: str) -> None:
-        """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
-        guess, so no number of addresses shuts them for all."""
+        """Counts an invalid link. Raises NotSignedIn after too many from one address.
+
+        Links are too long to guess, so attempts from many addresses never lock links for everybody.
+        """
         wait = await self._store.write(sign_ins.begin_attempt, name=_LINKS, address=address, per_name=None)
         if wait:
-            raise describe_lockout(wait, "links")
+            raise locked_out_error(wait, "links")
 
     async def count_request(self, member: str) -> float:
-        """Counts an access request. 0: it may be made; else the seconds to wait."""
+        """Counts an access request. 0: it may be sent; else the seconds to wait."""
         name = clean_attempt_name(f"{sign_ins.REQUESTS} {member}")
         return await self._store.write(sign_ins.begin_attempt, name=name, address=_ACTS, per_name=None)
 
     async def note_success(self, name: str, address: str) -> None:
-        """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
+        """Forgets the wrong attempts of this name from this address, and remembers the address as the member's."""
         await self._store.write(sign_ins.record_success, name=clean_attempt_name(name), address=address)
 
     async def find_wait(self, name: str, address: str) -> float:
-        """Seconds until this name may be tried from here again; 0: now."""
+        """Seconds until this name may be tried from this address again; 0: now."""
         return await self._store.read(
             sign_ins.find_wait, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
         )
 
 
 def clean_attempt_name(name: str) -> str:
-    """No attempt is kept under more than a name's length."""
+    """The name under which an attempt is counted, cut to the length of a name."""
     return make_storable(clean_name(name)[:_NAME_CHARS])
 
 
-def describe_lockout(wait: float, what: str = "passwords") -> NotSignedIn:
-    """The error that says how long one has to wait; `wait` are seconds."""
+def locked_out_error(wait: float, what: str = "passwords") -> NotSignedIn:
+    """The error after too many attempts; `wait` is in seconds."""
     minutes = max(1, math.ceil(wait / 60))
     return NotSignedIn(f"Too many wrong {what}. Try again in {count(minutes, 'minute')}.", code="locked_out")

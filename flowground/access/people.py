@@ -1,7 +1,6 @@
-"""People of the organization: found by a word and read a few at a time, and what admins do with them, by their ids.
+"""Members as admins manage them: search, invite, rename, deactivate, remove; changes are audited.
 
-Every function that is given a caller asks anew who they are, and raises NotSignedIn once they are signed out, and
-NotAllowed when they may not. What they change is audited.
+Every function with a caller checks their present role: it raises NotSignedIn, and NotAllowed without the right.
 """
 
 from collections.abc import Callable, Collection
@@ -22,10 +21,10 @@ from flowground.store.runs.conversations import list_owners
 async def invite(
     access: Access, caller: Caller, name: str, *, display_name: str = "", role: Role | None = None
 ) -> tuple[PasswordLink, str]:
-    """Makes a member without a password, and the secret of the one-time link that sets it; shown once.
+    """Creates a member without a password, and a one-time link that sets it; returns the link and its secret.
 
-    For a member who never set one, a new link: the earlier is over. Without a `role` somebody new is a member, and
-    somebody known keeps theirs. Raises InvalidRequest for a name that is taken.
+    A member who never set a password gets a new link, which ends the earlier one, and keeps their role without `role`;
+    a new member without `role` is a member. Raises InvalidRequest for a name that is taken.
     """
     by = await require_admin(access, caller)
     known = await access.sign_in.roster.find_named(name)
@@ -41,9 +40,9 @@ async def invite(
 async def invite_to_flow(
     access: Access, caller: Caller, address: str, name: str, *, display_name: str = ""
 ) -> tuple[PasswordLink, str]:
-    """As `invite`, and the flow is shared with them, where those are named whom it is shared with.
+    """As `invite`; also adds the member to the flow's audience, where the audience names people.
 
-    Raises FlowNotFound and NotAllowed where the caller may not publish the flow; then nobody was invited.
+    Raises FlowNotFound and NotAllowed where the caller may not publish the flow; then nobody is invited.
     """
     await require_admin(access, caller)
     caller, wired = await access.open_to_publish(caller, address)
@@ -54,20 +53,20 @@ async def invite_to_flow(
 
 
 async def rename(access: Access, caller: Caller, member: str, name: str) -> None:
-    """Another name to sign in with; the earlier one is free, and gives whoever gets it nothing. Sign-ins stay.
+    """Changes the name that a member signs in with; sign-ins stay. The old name is free and carries no rights.
 
-    Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
+    Raises InvalidRequest for a name that is invalid or taken, NotAllowed for members of config.yaml.
     """
     await access.sign_in.roster.rename(member, name, by=await require_admin(access, caller))
 
 
 async def show_as(access: Access, caller: Caller, member: str, display_name: str) -> None:
-    """Another name for colleagues to see. Raises like `rename`."""
+    """Changes the name that colleagues see. Raises like `rename`."""
     await access.sign_in.roster.show_as(member, display_name, by=await require_admin(access, caller))
 
 
 async def reset_password(access: Access, caller: Caller, member: str) -> tuple[PasswordLink, str]:
-    """The secret of a one-time link that sets a new password. What was before goes on until it is used.
+    """A one-time link that sets a new password, and its secret. The old password works until the link is used.
 
     Raises InvalidRequest when there is no such active member.
     """
@@ -75,33 +74,33 @@ async def reset_password(access: Access, caller: Caller, member: str) -> tuple[P
 
 
 async def list_links(access: Access, caller: Caller, *, ids: Collection[str] | None = None) -> list[PasswordLink]:
-    """Invitations and resets that are still good, newest first; of these members, where they are given."""
+    """Invitations and resets that are still valid, newest first; with `ids`, those of these members."""
     await require_admin(access, caller)
     return await access.store.read(sign_ins.list_links, members=ids)
 
 
 async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
-    """False when it was not good any more."""
+    """Revokes a link. False when it was not valid any more."""
     by = await require_admin(access, caller)
     return await access.store.write(sign_ins.revoke_link, link_id=link_id, by=by)
 
 
 async def set_role(access: Access, caller: Caller, member: str, role: Role) -> None:
-    """Acts at the member's next action. Raises InvalidRequest; NotAllowed for the last admin and for members of
-    config.yaml, whose role stands there."""
+    """Changes a member's role, from their next action on. Raises InvalidRequest for an unknown member; NotAllowed for
+    the last admin and for members of config.yaml, which has their role."""
     await _change_member(access, caller, member, partial(members.set_role, role=role))
 
 
 async def set_active(access: Access, caller: Caller, member: str, *, is_active: bool) -> None:
-    """Deactivated: signed out everywhere, tokens stopped, links over; all of it is theirs again when activated,
-    but they sign in anew. Raises like `set_role`."""
+    """Activates or deactivates a member. Deactivation signs them out, stops their tokens and ends their links; once
+    activated again they have all but the sign-ins back. Raises like `set_role`."""
     await _change_member(access, caller, member, partial(members.set_active, is_active=is_active))
 
 
 async def remove(access: Access, caller: Caller, member: str) -> None:
-    """With sign-ins, tokens, conversations and every right. Raises like `set_role`.
+    """Removes a member with sign-ins, tokens, conversations and every right. Raises like `set_role`.
 
-    They can do nothing any more when this returns; what they said, and their name in older records, goes after it.
+    They can do nothing any more when this returns; conversations, and their name in older records, are deleted later.
     """
     owners = await access.store.read(list_owners, member=member)
     await _change_member(access, caller, member, members.remove)
@@ -112,19 +111,19 @@ async def remove(access: Access, caller: Caller, member: str) -> None:
 async def find_sign_ins(
     access: Access, caller: Caller, member: str, words: str = "", *, limit: int, offset: int = 0
 ) -> tuple[list[BrowserSignIn], int]:
-    """As `account.find_sign_ins`, of this member."""
+    """As `account.find_sign_ins`, for any member."""
     await require_admin(access, caller)
     return await access.store.read(sign_ins.find_page, member=member, words=words, limit=limit, offset=offset)
 
 
 async def sign_out_everywhere(access: Access, caller: Caller, member: str) -> int:
-    """How many sign-ins that ended."""
+    """Ends all sign-ins of a member; returns how many those were."""
     by = await require_admin(access, caller)
     return await access.store.write(sign_ins.revoke_all, member=member, by=by)
 
 
 async def require_admin(access: Access, caller: Caller) -> str:
-    """The caller, as the audit trail has them, who is an admin now. Raises NotAllowed for who is none."""
+    """The admin's id in the audit trail. Raises NotSignedIn, and NotAllowed for callers who are no admin now."""
     caller = await access.recheck(caller)
     if caller.kind != "member" or caller.role != "admin":
         raise NotAllowed("Only admins may do this.")
@@ -132,14 +131,14 @@ async def require_admin(access: Access, caller: Caller) -> str:
 
 
 async def require_author(access: Access, caller: Caller) -> None:
-    """Raises NotAllowed for who is neither admin nor author."""
+    """Raises NotSignedIn, and NotAllowed for callers who are neither admin nor author."""
     caller = await access.recheck(caller)
     if caller.kind not in ("member", "local") or not caller.sees_inside:
         raise NotAllowed("Only admins and authors may do this.")
 
 
 async def _change_member(access: Access, caller: Caller, member: str, change: Callable[..., bool]) -> None:
-    """For whom config.yaml does not name. Raises InvalidRequest where nobody else has this id."""
+    """Applies a change to a member whom config.yaml does not name. Raises NotAllowed, InvalidRequest."""
     by = await require_admin(access, caller)
     await access.sign_in.roster.require_stored(member)
     if not await access.store.write(change, member=member, by=by, keep_admin=True):
@@ -164,7 +163,7 @@ async def find_people(
     limit: int = 20,
     offset: int = 0,
 ) -> FoundPeople:
-    """By name, those in whose names or address all these words stand; the other two as in `MemberFilter`."""
+    """A page of people, by name, whose names or address have all these words; further filters as in `MemberFilter`."""
     await require_author(access, caller)
     wanted = MemberFilter(words, is_member_only, not_in)
     shown, count = await access.store.read(members.find_page, wanted=wanted, limit=limit, offset=offset)
@@ -174,9 +173,9 @@ async def find_people(
 async def find_group_members(
     access: Access, caller: Caller, group_id: str, words: str = "", *, limit: int, offset: int = 0
 ) -> tuple[list[str], int]:
-    """A page of the ids of who is in the group, those that left config.yaml too; and how many all pages have.
+    """A page of the ids of a group's members, also of those who left config.yaml; and how many all pages have.
 
-    With words, those who have them in a name or their address. For admins.
+    With `words`, members whose names or address have them. For admins.
     """
     await require_admin(access, caller)
     return await access.store.read(
@@ -185,12 +184,12 @@ async def find_group_members(
 
 
 async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> list[Member]:
-    """Those of these ids that are somebody's."""
+    """The members with these ids; unknown ids are left out. For authors too."""
     await require_author(access, caller)
     return await access.store.read(members.list_by_ids, ids=ids) if ids else []
 
 
 async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> FoundPeople:
-    """Everyone of the organization who could open a flow that is shared like this, counted in the database."""
+    """Some of the members who could open a flow that is shared like this, and how many there are."""
     shown, count = await access.store.read(members.find_openers, sharing=sharing, limit=limit)
     return FoundPeople(tuple(shown), count)

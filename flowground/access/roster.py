@@ -1,6 +1,6 @@
-"""Everyone who may sign in, the members that config.yaml names, and the one-time links that set a password.
+"""Everyone who may sign in: members of the database, members of config.yaml, and one-time links that set a password.
 
-config.yaml has them in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`).
+config.yaml has its members in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`).
 """
 
 import asyncio
@@ -39,7 +39,9 @@ from flowground.store.people.tokens import hash_secret
 
 _log = logging.getLogger(__name__)
 GOOD_FOR_SECONDS: dict[LinkKind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
-_SAID: dict[What, str] = {
+NAME_CHARS = 100
+"""Characters of the name that others see."""
+_CHANGES: dict[What, str] = {
     "gone": "config.yaml no longer names %s: their sign-ins, links and tokens have ended; "
     "what they said stays until the name comes with another password",
     "back": "config.yaml names %s again, with the password of before: what they said is theirs, and they sign in anew",
@@ -50,28 +52,26 @@ _SAID: dict[What, str] = {
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9._@+~-]{0,79}\Z")
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
-NAME_CHARS = 100
-"""Of the name that others see."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_@+-]+")
 _PROPOSED_CHARS = 64
 
 
 def find_name(names: Mapping[str, str], member: str) -> str:
-    """How somebody is shown whom `find_names` was asked for; of one who is gone, what their id tells of it."""
+    """The shown name of a member, from what `find_names` returned; for a removed member, the name in their id."""
     return names.get(member) or member.partition("~")[0]
 
 
 def suggest_name(shown: str) -> str:
-    """What somebody of this name could sign in with: "Lena Hoff" → "lena.hoff". Empty where none can be made."""
+    """A user name for somebody with this display name: "Lena Hoff" → "lena.hoff". Empty where none can be made."""
     return _NOT_IN_NAMES.sub(".", fold(shown)).strip("._@+-")[:_PROPOSED_CHARS].rstrip("._@+-")
 
 
 class Roster:
-    """Members, by id or by the clean name they sign in with. Those of config.yaml are taken into the database."""
+    """Members by id, or by the clean name they sign in with. Members of config.yaml are copied into the database."""
 
     def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt, key: str) -> None:
-        """`key` is the cookie's. Raises ConfigError when config.yaml's members are wrong."""
+        """`key` is the cookie key. Raises ConfigError for mistakes in config.yaml's members."""
         self._store = store
         self._bcrypt = bcrypt
         self._config = read_config_members(settings.credentials.usernames, key)
@@ -80,12 +80,14 @@ class Roster:
 
     @property
     def has_configured_admin(self) -> bool:
-        """Whether an admin of config.yaml can sign in once the file is taken in."""
+        """Whether config.yaml names an admin with a password."""
         return any(entry.role == "admin" and entry.password for entry in self._config)
 
     async def start(self) -> None:
-        """Makes the members of config.yaml those of the database. Who left the file, or has another password there,
-        loses sign-ins, links and tokens; the log says who. Raises ConfigError: a name or id in the file is another's.
+        """Copies the members of config.yaml into the database; the log names changes.
+
+        Members who left the file, or have another password in it, lose sign-ins, links and tokens. Raises ConfigError
+        where a name or id in the file belongs to another member.
         """
         if names := [entry.name for entry in self._config if entry.is_plain]:
             _log.warning(
@@ -101,30 +103,30 @@ class Roster:
             entries = [hashed.get(entry.name, entry) for entry in entries]
             changes, unhashed = await self._store.write(config_entries.import_entries, entries=entries)
         for name, what in sorted(changes.items()):
-            if (sentence := _SAID.get(what)) is not None:
+            if (sentence := _CHANGES.get(what)) is not None:
                 _log.warning(sentence, name)
 
     async def _hash_entry(self, entry: ConfigEntry) -> ConfigEntry:
         return replace(entry, password=await self.hash(entry.password or ""), is_plain=False)
 
     async def list_members(self) -> list[Member]:
-        """By name."""
+        """All members, by name."""
         return await self._store.read(members.list_members)
 
     async def find(self, member: str) -> Member | None:
-        """By id."""
+        """The member with this id."""
         return (await self._store.read(members.find, member=member)).member
 
     async def find_names(self, ids: Collection[str]) -> dict[str, str]:
-        """Id -> what colleagues see, of those of these ids that are somebody's."""
+        """Member id -> the name that colleagues see; unknown ids are left out."""
         return await self._store.read(members.find_display_names, members=ids)
 
     async def find_named(self, name: str) -> Member | None:
-        """By the name they sign in with."""
+        """The member who signs in with this name."""
         return (await self._store.read(members.find_named, name=clean_name(name))).member
 
     async def find_login(self, name: str) -> tuple[Member | None, str | None]:
-        """The active member who signs in by this name, which is clean, and the hash of their password."""
+        """The active member who signs in with this clean name, and the hash of their password."""
         found = await self._store.read(members.find_named, name=name)
         return (found.member, found.password) if found.member and found.member.is_active else (None, None)
 
@@ -138,7 +140,7 @@ class Roster:
         email: str | None = None,
         by: str,
     ) -> Member:
-        """Raises InvalidRequest when a name or the password may not be one, or the name is taken."""
+        """Adds a member. Raises InvalidRequest for an invalid name or password, and when the name is taken."""
         name = require_name(name)
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = None if password is None else await self.hash(password)
@@ -162,9 +164,9 @@ class Roster:
         by: str,
         shares: str | None = None,
     ) -> Member:
-        """The first account, an admin, who shares the flow `shares`.
+        """Adds the first account, an admin, and shares the flow `shares` in the same transaction.
 
-        Raises NotAllowed when there was one, InvalidRequest like `add`.
+        Raises NotAllowed when there was an account before, InvalidRequest like `add`.
         """
         name = require_name(name)
         shown = _clean_display_name(display_name) if display_name.strip() else name
@@ -180,7 +182,7 @@ class Roster:
         )
 
     async def set_password(self, member: str, password: str, *, by: str) -> None:
-        """For all members, by id; signs them out everywhere. Raises InvalidRequest: no such id, or no good password."""
+        """Sets the password of any member, and signs them out everywhere. Raises InvalidRequest."""
         if await self.find(member) is None:
             raise InvalidRequest(f"There is no member {member}.")
         await self._store.write(members.set_password, member=member, password=await self.hash(password), by=by)
@@ -188,7 +190,7 @@ class Roster:
     async def rename(self, member: str, name: str, *, by: str) -> str:
         """Gives a member of the database another name to sign in with, and returns it. Sign-ins stay.
 
-        Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
+        Raises InvalidRequest for a name that is invalid or taken, NotAllowed for members of config.yaml.
         """
         await self.require_stored(member)
         name = require_name(name)
@@ -199,16 +201,16 @@ class Roster:
     async def show_as(self, member: str, display_name: str, *, by: str) -> None:
         """Changes what colleagues see of a member of the database. Raises like `rename`."""
         await self.require_stored(member)
-        said = _clean_display_name(display_name)
-        if not await self._store.write(members.show_as, member=member, display_name=said, by=by):
+        shown = _clean_display_name(display_name)
+        if not await self._store.write(members.show_as, member=member, display_name=shown, by=by):
             raise InvalidRequest("This member no longer exists.")
 
     async def hash(self, password: str) -> str:
-        """Raises InvalidRequest when it may not be a password."""
+        """The bcrypt hash of a password. Raises InvalidRequest when the password breaks a rule."""
         return await asyncio.wrap_future(self._bcrypt.start_hash(clean_password(password)))
 
     async def require_stored(self, member: str) -> None:
-        """For somebody who is changed in the app, by id. Raises NotAllowed for those whom config.yaml names."""
+        """Raises NotAllowed for an active member whom config.yaml names: the app cannot change them."""
         found = await self.find(member)
         if found is not None and found.source == "config" and found.is_active:
             raise NotAllowed(
@@ -218,7 +220,7 @@ class Roster:
 
 
 def require_name(name: str) -> str:
-    """The clean name, where it may be one. Raises InvalidRequest."""
+    """The clean user name. Raises InvalidRequest where it is not valid."""
     name = clean_name(name)
     if not _NAME.match(name):
         raise InvalidRequest(
@@ -229,16 +231,16 @@ def require_name(name: str) -> str:
     return name
 
 
-def _clean_display_name(said: str) -> str:
-    """Raises InvalidRequest when it may not be what others see."""
-    name = read_name(said, most=NAME_CHARS)
+def _clean_display_name(written: str) -> str:
+    """The name that others see. Raises InvalidRequest where it is not valid."""
+    name = read_name(written, most=NAME_CHARS)
     if name is None:
         raise InvalidRequest(f"A name that others see is one line of 1 to {NAME_CHARS} characters.")
     return name
 
 
 class PasswordLinks:
-    """What is wrong with a link that is not good is never said: unknown, used, expired and revoked look the same."""
+    """One-time links that set a password. Unknown, used, expired and revoked links get the same error."""
 
     def __init__(self, store: Store, roster: Roster, tries: Tries) -> None:
         self._store = store
@@ -246,7 +248,7 @@ class PasswordLinks:
         self._tries = tries
 
     async def create(self, kind: LinkKind, member: str, *, by: str) -> tuple[PasswordLink, str]:
-        """The link for a member, by id, and its secret, which is nowhere else. Ends the member's earlier links.
+        """A new link for a member, by id, and its secret, which is not stored. Ends the member's earlier links.
 
         Raises InvalidRequest when there is no such active member.
         """
@@ -265,42 +267,42 @@ class PasswordLinks:
         return link, secret
 
     async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
-        """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
+        """The link, and the member whose password it sets. Raises NotSignedIn for invalid links, counted by address."""
         link = await self._store.read(sign_ins.find_link, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
             await self._tries.count_bad_link(address)
-            raise _make_link_error()
+            raise _link_error()
         return link, member
 
     async def _is_by_admin(self, link: PasswordLink) -> bool:
-        """Whether who made it may still make links."""
+        """Whether the maker of the link may still make links."""
         kind, _, member = link.created_by.partition(":")
         maker = await self._roster.find(member) if kind == "member" else None
         return kind != "member" or (maker is not None and maker.is_active and maker.role == "admin")
 
     async def was_used_by(self, secret: str, member: str) -> bool:
-        """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
+        """Whether this member, by id, set their password with this link; False for everybody else's links."""
         return bool(secret) and await self._store.read(sign_ins.was_link_of, hashed=hash_secret(secret), member=member)
 
     async def redeem(self, secret: str, password: str, address: str) -> Member:
         """Sets the password; every sign-in and every other link of the member ends.
 
-        Raises NotSignedIn like `find`, InvalidRequest when it may not be a password (the link stays good).
+        Raises NotSignedIn like `find`, InvalidRequest for a password that breaks a rule (the link stays valid).
         """
         _, member = await self.find(secret, address)
         hashed = await self._roster.hash(password)
         if not await self._store.write(members.set_password_by_link, link=hash_secret(secret), password=hashed):
-            raise _make_link_error()
+            raise _link_error()
         return member
 
 
-def _make_link_error() -> NotSignedIn:
+def _link_error() -> NotSignedIn:
     return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")
 
 
 class _Entry(BaseModel):
-    """The fields we read; the authenticator knows more and lets people add theirs. `id` is ours."""
+    """The fields of an entry that are read; the authenticator knows more. `id` is Flowground's own."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -314,9 +316,9 @@ class _Entry(BaseModel):
 
 
 def read_config_members(usernames: Mapping[str, Any], key: str) -> list[ConfigEntry]:
-    """Entries by clean names. `key` keeps the fingerprints of plain passwords from being guessed: no database has it.
+    """The members of config.yaml. `key` protects the fingerprints of plain passwords: the database does not have it.
 
-    Raises ConfigError naming the entry that is wrong.
+    Raises ConfigError, which names the wrong entry.
     """
     found: dict[str, ConfigEntry] = {}
     for written, fields in usernames.items():
@@ -363,7 +365,7 @@ def _read_member(name: str, fields: Any, place: str, key: str) -> ConfigEntry:
 
 
 def _check_password(password: str, place: str) -> str:
-    """A bcrypt hash, or plain text as it is hashed. Raises ConfigError."""
+    """The bcrypt hash unchanged, or the cleaned plain password. Raises ConfigError."""
     if not is_hash(password):
         try:
             return clean_password(password)
@@ -378,7 +380,7 @@ def _check_password(password: str, place: str) -> str:
 
 
 def _make_fingerprint(name: str, password: str | None, key: str) -> str:
-    """Changes with the password."""
+    """A digest that changes with the password."""
     if password is None:
         return "none"
     if is_hash(password):
@@ -387,7 +389,6 @@ def _make_fingerprint(name: str, password: str | None, key: str) -> str:
 
 
 def _choose_role(roles: list[str] | str | None) -> Role:
-    """The highest we know; the organization's own words for roles are no concern of ours."""
-    said = [roles] if isinstance(roles, str) else roles or []
-    words = {role.lower().strip() for role in said}
+    """The highest of Flowground's roles in the list; other words are ignored. Without one, `member`."""
+    words = {role.lower().strip() for role in ([roles] if isinstance(roles, str) else roles or [])}
     return next((role for role in _ROLES if role in words), "member")

@@ -1,7 +1,7 @@
-"""Chats that members share inside the organization: who may make links, and who may read by them.
+"""Chats that members share inside the organization: who may make links, and who may read them.
 
-A link is read by whoever is signed in and may open its flow, as long as its maker is a member who may. Links that are
-unknown, expired, revoked or not for the reader look the same, and cost the same questions.
+A link can be read by signed-in members who may open its flow, as long as its maker is a member who may open it too.
+Links that are unknown, expired, revoked or closed to the reader look the same, and take the same queries.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _SAYS = "Sharing a chat needs an account."
 
 @dataclass(frozen=True, slots=True)
 class OpenedChat:
-    """What a reader is shown above the messages. `by` is the maker's name, as colleagues see it."""
+    """A shared chat that its reader may see. `by` is the maker's name, as colleagues see it."""
 
     chat: SharedChat
     wired: WiredFlow
@@ -31,7 +31,7 @@ class OpenedChat:
 async def share_chat(
     access: Access, caller: Caller, *, flow_id: str, session_id: str, expires_at: datetime | None
 ) -> SharedChat:
-    """A new link to what was said until now. Raises NotSignedIn, NotAllowed, FlowNotFound, InvalidRequest."""
+    """A new link to the conversation as it is now. Raises NotSignedIn, NotAllowed, FlowNotFound, InvalidRequest."""
     caller = await access.require_member(caller, _SAYS)
     wired = await access.open_flow(caller, flow_id)
     if expires_at is not None and expires_at <= datetime.now(UTC):
@@ -41,7 +41,7 @@ async def share_chat(
 
 
 async def list_links(access: Access, caller: Caller, *, flow_id: str, session_id: str) -> list[SharedChat]:
-    """Those of one conversation of the caller's."""
+    """The links to one conversation of the caller's."""
     caller = await access.require_member(caller, _SAYS)
     place = {"flow_id": flow_id, "owner": str(caller.owner), "session_id": session_id}
     return await access.store.read(shared_chats.list_of_session, **place)
@@ -50,7 +50,7 @@ async def list_links(access: Access, caller: Caller, *, flow_id: str, session_id
 async def list_own(
     access: Access, caller: Caller, words: str = "", *, offset: int = 0, limit: int = 25
 ) -> SharedChatPage:
-    """A page of the caller's links; with words, those that have all of them in the title or the flow's id."""
+    """A page of the caller's links; with `words`, links that have all of them in the title or the flow's id."""
     caller = await access.require_member(caller, _SAYS)
     return await access.store.read(
         shared_chats.list_of_owner, owner=str(caller.owner), words=words, offset=offset, limit=limit
@@ -58,8 +58,8 @@ async def list_own(
 
 
 async def renew_link(access: Access, caller: Caller, key: str) -> bool:
-    """It shares what was said until now. False where the caller has no such link. Raises FlowNotFound where its flow
-    is not theirs to open any more."""
+    """Makes the link share the conversation as it is now. False where the caller has no such link. Raises FlowNotFound
+    where they may no longer open its flow."""
     caller = await access.require_member(caller, _SAYS)
     owner = str(caller.owner)
     found = await access.store.read(shared_chats.find, key=key)
@@ -71,7 +71,7 @@ async def renew_link(access: Access, caller: Caller, key: str) -> bool:
 
 
 async def revoke_link(access: Access, caller: Caller, key: str) -> bool:
-    """False where the caller has no such link."""
+    """Revokes a link. False where the caller has no such link."""
     caller = await access.require_member(caller, _SAYS)
     is_gone = await access.store.write(shared_chats.revoke, owner=str(caller.owner), key=key)
     access.store.empty_log()
@@ -79,7 +79,7 @@ async def revoke_link(access: Access, caller: Caller, key: str) -> bool:
 
 
 async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | None:
-    """None for links that are not good, and not for this reader. Raises NotSignedIn, and NotAllowed for no member."""
+    """The chat behind a link; None for invalid links and those closed to the reader. Raises NotSignedIn, NotAllowed."""
     caller = await access.require_member(caller, "Sign in to read this.")
     found = await access.store.read(shared_chats.find, key=make_storable(key[:100]))
     maker = Owner.read(found.owner).id if found else _NOWHERE
@@ -99,5 +99,5 @@ async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | 
 
 
 async def read_page(access: Access, opened: OpenedChat, *, offset: int, limit: int = 25) -> SharedMessages:
-    """Some of what the link shares that was opened just now; nothing where it is gone meanwhile."""
+    """A page of the messages of an opened chat; empty where the link was revoked meanwhile."""
     return await access.store.read(shared_chats.read_page, key=opened.chat.id, offset=offset, limit=limit)

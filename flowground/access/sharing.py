@@ -1,10 +1,7 @@
-"""With whom its owners share a flow. What they change acts at everybody's next action.
+"""Sharing: how owners share a flow, and how members ask for access to one. Changes act at everybody's next action.
 
-Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
-
-Asking to open a flow, and what its owners answer.
-
-Who asks learns nothing by it until somebody answers: unknown and forbidden flows are met alike.
+Functions of owners raise NotSignedIn, FlowNotFound, and NotAllowed where the caller may not publish the flow. A request
+for access reveals nothing before it is answered: unknown and forbidden flows are treated alike.
 """
 
 from collections.abc import Iterable
@@ -27,10 +24,10 @@ from flowground.store.sql import make_storable
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
 """Any member, in no group."""
-
-
-Seen = Literal["opens", "nothing", "sign in"]
-"""What somebody meets at a flow's address: "nothing" is the page of an unknown flow, "sign in" the sign-in form."""
+Preview = Literal["opens", "nothing", "sign in"]
+"""What a flow's address shows: the flow, the page of an unknown flow ("nothing"), or the sign-in form."""
+_MOST_WORDS = 5
+_ADDRESS_CHARS = 200
 
 
 async def publish(access: Access, caller: Caller, address: str, *, is_shared: bool) -> None:
@@ -46,10 +43,10 @@ async def read_sharing(access: Access, caller: Caller, address: str) -> Sharing:
 
 
 async def share(access: Access, caller: Caller, address: str, sharing: Sharing) -> None:
-    """Says anew with whom the flow is shared.
+    """Replaces the sharing of the flow.
 
-    Raises NotAllowed for "public" where config.yaml does not allow it, InvalidRequest for people and groups that are
-    added and not there, and for an expiry that has passed.
+    Raises NotAllowed for "public" where config.yaml does not allow it, InvalidRequest for added people
+    and groups that do not exist, and for an expiry that has passed.
     """
     caller, wired = await access.open_to_publish(caller, address)
     before = await access.store.read(publications.read_sharing, flow_id=wired.id)
@@ -58,7 +55,7 @@ async def share(access: Access, caller: Caller, address: str, sharing: Sharing) 
 
 
 async def find_shared(access: Access, flow_id: str) -> tuple[Publication | None, tuple[int, int]]:
-    """How the flow is shared now, None where it is not; and how many people and groups are named then."""
+    """The flow's publication, None where it is not shared; and how many people and groups its audience names."""
     found = await access.store.read(publications.find, flow_id=flow_id)
     if found is None or not found.is_in_force:
         return None, (0, 0)
@@ -69,15 +66,14 @@ async def find_shared(access: Access, flow_id: str) -> tuple[Publication | None,
 
 
 async def count_users(access: Access, caller: Caller, address: str, *, since: datetime) -> int:
-    """How many besides the caller have run the flow since then."""
+    """How many people besides the caller have run the flow since then."""
     caller, wired = await access.open_to_publish(caller, address)
     owner = str(caller.owner)
     return await access.store.read(usage.count_people, flow_id=wired.id, since=since, besides=owner)
 
 
-async def look_as(access: Access, caller: Caller, address: str, who: str) -> Seen:
-    """The shareable playground as a member (`SOMEBODY`) or somebody `SIGNED_OUT` meets it: the same questions, asked
-    for a stand-in."""
+async def preview_as(access: Access, caller: Caller, address: str, who: str) -> Preview:
+    """What the shareable playground shows to any member (`SOMEBODY`) or to somebody `SIGNED_OUT`."""
     await access.open_to_publish(caller, address)
     member = Caller("member", "", "member")
     stand_in = await access.admit_visitor("preview", address) if who == SIGNED_OUT else member
@@ -103,14 +99,10 @@ async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> N
         raise InvalidRequest("One of these groups no longer exists.")
 
 
-_MOST_WORDS = 5
-_ADDRESS_CHARS = 200
-
-
 async def ask(access: Access, caller: Caller, address: str, note: str = "") -> None:
-    """Does alike whether or not there is such a flow: the request waits, once, for whoever owns a flow of this address.
+    """Stores a request for access, once, for the owners of a flow at this address, whether or not there is such a flow.
 
-    Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many, in a short time or at once.
+    Raises NotAllowed for callers who are no members, InvalidRequest for too many requests in a short time or waiting.
     """
     caller = await access.require_member(caller, says="Only members can ask for access.")
     wait = await access.sign_in.tries.count_request(caller.id)
@@ -120,7 +112,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
         raise InvalidRequest("No flow has so long an address.")
     if await access.find_open_to(caller, address) is not None:
         return
-    asked = {"flow_id": _spell(address), "member": caller.id}
+    asked = {"flow_id": _normalize_address(address), "member": caller.id}
     is_kept = await access.store.write(access_requests.ask, **asked, note=note.strip())
     if is_kept:
         return
@@ -130,21 +122,23 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
 
 
 async def find_last(access: Access, caller: Caller, address: str) -> LastAsked | None:
-    """What this member asked last of the address, and what became of it. The address is taken as it stands:
-    that two lead to one flow is nobody's to learn who may not open it."""
+    """This member's last request for the address, and its outcome.
+
+    Only this address counts: that two addresses lead to one flow is hidden from callers who may not open it.
+    """
     caller = await access.recheck(caller)
     if caller.kind != "member":
         return None
-    return await access.store.read(access_requests.find_last, flow_id=_spell(address), member=caller.id)
+    return await access.store.read(access_requests.find_last, flow_id=_normalize_address(address), member=caller.id)
 
 
 async def find_waiting(
     access: Access, caller: Caller, words: str = "", *, flow_id: str | None = None, limit: int = 25, offset: int = 0
 ) -> tuple[list[AccessRequest], int]:
-    """A page of the requests for the flows this caller may publish (`flow_id`: for that one), oldest first, and how
-    many there are on all pages; none for others.
+    """A page of the requests for flows that the caller may publish (`flow_id`: only for that one), oldest first, and
+    how many there are on all pages.
 
-    With words, those that have all of them in the note, the name of who asks, or the flow's.
+    With `words`, requests that have all of them in the note, the name of the member, or the flow's.
     """
     mine = await _list_mine(access, caller, flow_id)
     if not mine:
@@ -162,14 +156,14 @@ async def find_waiting(
 
 
 async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
-    """How many `find_waiting` finds without words."""
+    """How many requests `find_waiting` finds without words."""
     mine = await _list_mine(access, caller, flow_id)
     flows = _list_addresses(mine)
     return await access.store.read(access_requests.count_open, flows=flows) if flows else 0
 
 
 async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> list[WiredFlow]:
-    """The flows that this caller may publish; of them the one of this id, where one is given."""
+    """The flows that this caller may publish; with `flow_id`, only that one."""
     caller = await access.recheck(caller)
     every = access.catalogue.list_flows()
     asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
@@ -177,19 +171,19 @@ async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> lis
 
 
 def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:
-    """Ids and endpoint names: somebody may have asked by either."""
+    """The flows' ids and endpoint names: a request may use either."""
     return [address for wired in flows for address in (wired.id, wired.flow.api.endpoint_name) if address]
 
 
-def _spell(address: str) -> str:
-    """The address as the catalogue reads it, where there is such a flow and where there is none, and as it is kept."""
+def _normalize_address(address: str) -> str:
+    """The address as it is stored, in the form by which the catalogue finds flows."""
     return make_storable(address.lower() if is_uuid(address) else address)
 
 
 async def approve(access: Access, caller: Caller, request_id: str) -> None:
-    """Adds the person to the flow's audience. A flow that is off, or expired, is then shared with them alone.
+    """Adds the person to the flow's audience. A flow that was not shared, or expired, is then shared with them alone.
 
-    Raises InvalidRequest when somebody decided before, or the caller may not publish the flow.
+    Raises InvalidRequest when the request was decided before, or the caller may not publish the flow.
     """
     caller, request, wired = await _find(access, caller, request_id)
     member = await access.sign_in.roster.find(request.member)
@@ -198,28 +192,28 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
     if not await access.store.write(
         access_requests.approve, request_id=request_id, flow_id=wired.id, by=str(caller.owner)
     ):
-        raise _make_decided_error()
+        raise _decided_error()
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
-    """The person is told. Raises like `approve`."""
+    """Denies the request; the person sees it. Raises like `approve`."""
     caller, *_ = await _find(access, caller, request_id)
     done = await access.store.write(
         access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)
     )
     if done is None:
-        raise _make_decided_error()
+        raise _decided_error()
 
 
 async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest, WiredFlow]:
     caller = await access.recheck(caller)
     request = await access.store.read(access_requests.find_open, request_id=request_id)
     wired = access.catalogue.find(request.flow_id) if request else None
-    # Whoever may not decide learns no more than of a request that is not there.
+    # A caller who may not decide gets the error of a request that does not exist.
     if request is None or wired is None or not access.may_publish(caller, wired):
-        raise _make_decided_error()
+        raise _decided_error()
     return caller, request, wired
 
 
-def _make_decided_error() -> InvalidRequest:
+def _decided_error() -> InvalidRequest:
     return InvalidRequest("This request no longer exists.", hint="Somebody else may have decided it already.")

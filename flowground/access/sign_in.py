@@ -1,7 +1,7 @@
-"""Sign-in: who somebody is, from password to ticket to cookie to `Caller`, and what ends that.
+"""Sign-in: from password to ticket to cookie to `Caller`, and what ends a sign-in.
 
-While no account was ever created the app is in local mode: it serves this computer only, and whoever gives the owner
-code from the terminal is its owner. The first account ends that for good.
+While no account was ever created the app is in local mode: it serves this computer only, and whoever enters the owner
+code from the terminal is its owner. The first account ends local mode for good.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import jwt
 
-from flowground.access.passwords import Bcrypt, Compare, Tries, clean_attempt_name, compare_by_bcrypt, describe_lockout
+from flowground.access.passwords import Bcrypt, Compare, Tries, clean_attempt_name, compare_by_bcrypt, locked_out_error
 from flowground.access.roster import PasswordLinks, Roster
 from flowground.core.caller import LOCAL_OWNER, Caller
 from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed
@@ -32,43 +32,41 @@ TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _AGENT_CHARS = 300
 _LOCAL_OWNER = str(LOCAL_OWNER.owner)
-
-
 _KEY_FILE = "cookie.key"
 _KEY_CHARS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a sign-in cookie says, its signature checked and its time not over. `username` "" is the local owner."""
+    """The claims of a verified, unexpired sign-in cookie. `username` "" is the local owner."""
 
     username: str
     sign_in_id: str
 
 
 class SignedCookies:
-    """Writes the value of a sign-in's cookie, and reads one that is signed with our key and whose time is not over.
+    """Writes and verifies the values of sign-in cookies.
 
-    It is in streamlit-authenticator's token format (`username`, `exp_date`; HS256) plus `jti`. It has no `exp` claim:
-    the authenticator would raise its expiry through the form.
+    The value has streamlit-authenticator's token format (`username`, `exp_date`; HS256) plus `jti`. It has no `exp`
+    claim, whose expiry would be raised through the authenticator's form.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ConfigError when the configured key is too short. Makes the key file when there is neither."""
-        given = settings.cookie.key.get_secret_value() if settings.cookie.key else None
-        if given is not None and len(given.encode()) < _KEY_CHARS:
+        """Creates the key file where no key is configured. Raises ConfigError when the configured key is too short."""
+        configured = settings.cookie.key.get_secret_value() if settings.cookie.key else None
+        if configured is not None and len(configured.encode()) < _KEY_CHARS:
             raise ConfigError(
                 f"cookie.key: at least {_KEY_CHARS} characters",
                 hint="Leave it out, and a key is generated into the data folder.",
             )
-        self.key = given or _make_key(settings.data / _KEY_FILE)
+        self.key = configured or _make_key(settings.data / _KEY_FILE)
 
     def write_sign_in(self, *, username: str, sign_in_id: str, expires_at: float) -> str:
         claims = {"username": username, "exp_date": expires_at, "jti": sign_in_id}
         return jwt.encode(claims, self.key, algorithm="HS256")
 
     def read_sign_in(self, value: str) -> Claims | None:
-        """None where we did not sign it, or its time is over."""
+        """The claims; None where the signature is not ours, or the cookie has expired."""
         try:
             claims: dict[str, Any] = jwt.decode(value, self.key, algorithms=["HS256"])
         except (jwt.PyJWTError, UnicodeError):
@@ -80,10 +78,10 @@ class SignedCookies:
 
 
 class SignIn:
-    """Sign-in in one process. What must outlive it, or act in other processes too, is in the store."""
+    """Sign-in of one process. What outlives the process, or acts in other processes, is in the store."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        """Raises ConfigError when config.yaml's members or its cookie key are wrong. Makes the cookie's key file."""
+        """Creates the cookie's key file. Raises ConfigError for mistakes in config.yaml's members or cookie key."""
         self._store = store
         self._days = settings.cookie.expiry_days
         self.cookies = SignedCookies(settings)
@@ -92,10 +90,10 @@ class SignIn:
         self.tries = Tries(store)
         self.links = PasswordLinks(store, self.roster, self.tries)
         self.knows_an_account = False
-        """Whether this process knows that an account was ever created: that stays so, and every request may ask it."""
+        """Whether this process knows that an account was ever created; it never becomes False again."""
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
-        """Printed in the terminal at start; whoever can read it owns this computer's app."""
+        """The code that the terminal prints at the start; whoever enters it is the local owner."""
 
     def close(self) -> None:
         """Ends the threads that hash."""
@@ -110,9 +108,9 @@ class SignIn:
         return not self.knows_an_account
 
     def check_owner_code(self, code: str) -> bool:
-        """Case, spaces and hyphens do not matter."""
-        given, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
-        return hmac.compare_digest(given.encode(), right.encode())
+        """Whether this is the owner code; case, spaces and hyphens do not matter."""
+        entered, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
+        return hmac.compare_digest(entered.encode(), right.encode())
 
     async def create_first_account(
         self,
@@ -124,11 +122,10 @@ class SignIn:
         shares: str | None = None,
         by: str = _LOCAL_OWNER,
     ) -> Member:
-        """An admin, to whom the local owner's conversations go; ends local mode for good, and the owner's sign-ins.
+        """Creates an admin, who gets the local owner's conversations; ends local mode and the local owner's sign-ins.
 
-        The flow `shares` is shared in the same transaction: whoever has the account has shared it.
-
-        Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
+        The flow `shares` is shared in the same transaction. Raises NotAllowed when there was an account before,
+        InvalidRequest for an invalid name or password.
         """
         member = await self.roster.add_first(
             name, display_name=display_name, password=password, email=email, by=by, shares=shares
@@ -138,8 +135,8 @@ class SignIn:
 
     async def has_admin(self) -> bool:
         """Whether an admin can sign in: active, and with a password."""
-        found = await self.roster.list_members()
-        return any(member.role == "admin" and member.is_active and member.has_password for member in found)
+        everyone = await self.roster.list_members()
+        return any(member.role == "admin" and member.is_active and member.has_password for member in everyone)
 
     # Passwords
 
@@ -151,18 +148,17 @@ class SignIn:
         *,
         compare: Compare = compare_by_bcrypt,
     ) -> Member | None:
-        """The member, or None when name or password is wrong: one answer, after the same work.
+        """The member; None when name or password is wrong, after the same work in both cases.
 
-        `compare` is called with password and hash, off the event loop.
-        Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
-        `sign_in_busy`, before the try is counted.
+        `compare` is called with password and hash, off the event loop. Raises NotSignedIn with code `locked_out` for a
+        while after too many wrong passwords, or `sign_in_busy`, which counts no attempt.
         """
         with self._bcrypt.wait_in_line():
             name = clean_attempt_name(name)
             member, hashed = await self.roster.find_login(name)
             wait = await self.tries.count(name, address)
             if wait:
-                raise describe_lockout(wait)
+                raise locked_out_error(wait)
             if not await self._bcrypt.matches(password, hashed, compare) or member is None:
                 return None
             await self.tries.note_success(name, address)
@@ -173,8 +169,8 @@ class SignIn:
     async def issue_ticket(self, member: str | None, browser: str) -> str:
         """A ticket that this browser may redeem once within 30 s.
 
-        `member` is an id; None: the local owner, code given. `browser` is a secret that only this browser sends (its
-        visitor cookie). Raises InvalidRequest when it is empty, NotAllowed when local mode is over.
+        `member` is an id; None: the local owner, who entered the code. `browser` is a secret that only this browser
+        sends (its visitor cookie). Raises InvalidRequest when it is empty, NotAllowed when local mode is over.
         """
         if not browser:
             raise InvalidRequest("This browser sends no cookies.", hint="Allow cookies for this address.")
@@ -191,7 +187,7 @@ class SignIn:
         return ticket
 
     async def redeem(self, ticket: str, browser: str, agent: str | None = None) -> str | None:
-        """The cookie's value, or None when the ticket is not (any more) good in this browser.
+        """The cookie's value; None when the ticket is not, or no longer, valid in this browser.
 
         `agent` is what the browser calls itself, for the list of sign-ins.
         """
@@ -212,14 +208,14 @@ class SignIn:
         return self.cookies.write_sign_in(username=username, sign_in_id=sign_in_id, expires_at=expires_at)
 
     async def verify_cookie(self, value: str) -> Caller | None:
-        """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
+        """The caller who sends this cookie; sign-in, member and role are read from the database."""
         claims = self.cookies.read_sign_in(value)
         caller = await self.find_caller(claims.sign_in_id) if claims else None
         named = caller.id if caller and caller.kind == "member" else ""
         return caller if claims and named == claims.username else None
 
     async def find_caller(self, sign_in_id: str) -> Caller | None:
-        """Whose sign-in this is now, with the present role; None once it ended. Asked again at every action."""
+        """The caller of this sign-in with their present role; None once it ended. Called at every action."""
         state = await self._store.read(sign_ins.check, sign_in_id=sign_in_id)
         if state is None:
             return None
@@ -228,7 +224,7 @@ class SignIn:
         return None if state.role is None else Caller("member", state.member, state.role, sign_in_id=sign_in_id)
 
     async def verify_token(self, secret: str, *, counts_use: bool = True) -> Caller | None:
-        """Who calls with this application token: its scope, with its owner's present role. Counts a use where asked."""
+        """The caller of this application token, with its owner's present role. `counts_use`: the use is recorded."""
         token = await self._store.use_token(secret, counts_use=counts_use)
         if token is None:
             return None
@@ -248,12 +244,12 @@ class SignIn:
         )
 
     async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
-        """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
+        """Signs one browser out, which ends its cookie. False when it was not signed in, or is not `member`'s."""
         return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
 
 
 def _make_key(file: Path) -> str:
-    """The key in the data folder, made once: replicas that start together agree on one."""
+    """The key in the data folder, created once: replicas that start together agree on one key."""
     try:
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -150,7 +150,7 @@ async def run(request: Request) -> Response:
             raise error  # known before anything ran, as it would be of a plain run
         pieces = endpoint.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
         return open_stream(pieces, told)
-    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.leave)
+    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.release)
 
 
 class _ClosedStream(StreamingResponse):

@@ -14,7 +14,7 @@ from flowground.runs.admission import Leaving
 from flowground.runs.limits import Allowance, RunCount
 from flowground.store.people import tokens
 
-_GOOD_FOR = 1.0
+_RIGHTS_TTL_SECONDS = 1.0
 """Seconds for which what was found of somebody's rights counts: a run that begins later asks again."""
 
 
@@ -98,13 +98,13 @@ class AuthorizedRequest:
     count: RunCount | None
     checked_at: float
 
-    async def check_again(self, runtime: Runtime) -> None:
+    async def revalidate(self, runtime: Runtime) -> None:
         """Reads their rights anew where that was more than a moment ago: a body came slowly, or the run waited.
 
         Raises what `authorize` raises but for limits, and RightsChanged where the caller may do more or less by now.
         """
         now = time.monotonic()
-        if now - self.checked_at <= _GOOD_FOR:
+        if now - self.checked_at <= _RIGHTS_TTL_SECONDS:
             return
         present = await _find_present(runtime, self.asker, self.wired)
         if replace(present, has_kept_apart=self.caller.has_kept_apart) != self.caller:
@@ -122,14 +122,14 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
     now = time.monotonic()
     match asker:
         case TokenHolder():
-            return AuthorizedRequest(asker, *await _let_program_in(runtime, asker, address), now)
+            return AuthorizedRequest(asker, *await _authorize_program(runtime, asker, address), now)
         case PersonTrying():
             person = await runtime.access.recheck(asker.caller)
             wired = await runtime.access.open_flow(person, address)
             await _require_api(runtime, person, wired)
             run = runtime.run_limits.open(person, at_page=True)
             await run.read(wired.id)
-            run.take_request(wired.id)
+            run.count_request(wired.id)
             return AuthorizedRequest(asker, person.try_api(asker.sees, asker.sets), wired, run, now)
         case PersonChatting():
             person = await runtime.access.recheck(asker.caller)
@@ -139,7 +139,7 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
             if asker.tries_draft:
                 wired = runtime.access.find_draft(person, wired, is_run=True)
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
-            run.take_request(wired.id)
+            run.count_request(wired.id)
             if person.kind == "visitor":
                 runtime.forgetting.look_soon(VISITORS)
             return AuthorizedRequest(asker, person, wired, run, now)
@@ -173,20 +173,20 @@ async def _require_api(runtime: Runtime, person: Caller, wired: WiredFlow) -> No
         raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
 
 
-async def _let_program_in(runtime: Runtime, asker: TokenHolder, address: str) -> tuple[Caller, WiredFlow, RunCount]:
+async def _authorize_program(runtime: Runtime, asker: TokenHolder, address: str) -> tuple[Caller, WiredFlow, RunCount]:
     """Its own limits come before the flow is looked up, so that guessing names is limited too."""
     caller = await check_token(runtime, asker.secret)
     run = runtime.run_limits.open(caller)
     await run.read()
-    run.take_request()
+    run.count_request()
     if allowance := run.allowance:
         asker.on_count(allowance)
     try:
         wired = await runtime.access.open_flow(caller, address)
         await run.read_of_flow(wired.id)
-        run.take_request_of_flow(wired.id)
+        run.count_request_of_flow(wired.id)
     except BaseException:
-        run.leave()
+        run.release()
         raise
     return caller, wired, run
 
@@ -203,11 +203,11 @@ async def check_token(runtime: Runtime, secret: str | None, *, counts_use: bool 
         )
     caller = await runtime.sign_in.verify_token(secret, counts_use=counts_use)
     if caller is None:
-        raise await _explain_invalid(secret, runtime)
+        raise await _invalid_key_error(secret, runtime)
     return caller
 
 
-async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
+async def _invalid_key_error(secret: str, runtime: Runtime) -> KeyInvalid:
     """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
     token = await runtime.store.read(tokens.find_any, secret=secret)
     if token is None:

@@ -42,18 +42,16 @@ from flowground.runs.running import ChatAllowances
 from flowground.runs.turns import TurnTerms, take_turn
 from flowground.store.runs.receipts import IdempotencyKey
 
-Wanted = TypeVar("Wanted", bound=RunRequest)
+AnyRequest = TypeVar("AnyRequest", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
-
-
-_SEES_THE_FETCH = (PersonChatting, CommandLine)
+_SHOWS_FETCH = (PersonChatting, CommandLine)
 """Who is shown how the fetch of a model goes on: their streams wait for it."""
 
 
 async def answer(
-    runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
-) -> "Answer[Wanted]":
+    runtime: Runtime, asker: Asker, *, address: str, ask: AnyRequest | Callable[[], Awaitable[AnyRequest]]
+) -> "Answer[AnyRequest]":
     """Lets the asker in. The answer is to be begun at once, or its place left; with an idempotency key it has begun.
 
     `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checked in this order, the first
@@ -68,41 +66,41 @@ async def answer(
     - the models of a stream are not there yet: ComponentFailed
     - no place among the process's runs becomes free: ServerBusy; AskerLeft where the asker is gone before
 
-    After each wait the asker's rights are checked anew: what `AuthorizedRequest.check_again` raises.
+    After each wait the asker's rights are checked anew: what `AuthorizedRequest.revalidate` raises.
     """
     runtime.refuse_when_ending()
     await runtime.switches.refresh()
-    admitted = await authorize(runtime, asker, address)
-    caller, wired = admitted.caller, admitted.wired
+    authorized = await authorize(runtime, asker, address)
+    caller, wired = authorized.caller, authorized.wired
     WHOSE.set(
         (isinstance(asker, PersonChatting) and caller.kind == "visitor" and asker.came_from)
         or caller.person
         or ("" if caller.kind == "local" else caller.id)
     )
-    place = RunPlace(runtime.admission, admitted.count, whose=WHOSE.get())
+    place = RunPlace(runtime.admission, authorized.count, whose=WHOSE.get())
     try:
         if isinstance(ask, RunRequest):
             request = ask
         else:
             request = await ask()
-            await admitted.check_again(runtime)
+            await authorized.revalidate(runtime)
         refuse_unseen_outputs(caller, wired, request)
         if off := runtime.switches.find_off(wired, request, caller):
             raise off
         may_ask = isinstance(asker, PersonChatting | TokenHolder)
-        answer = Answer(runtime, caller, wired, request, place, admitted=admitted, may_ask=may_ask)
+        answer = Answer(runtime, caller, wired, request, place, authorized=authorized, may_ask=may_ask)
         name = request.idempotency_key
         idempotency_key = None if name is None else make_idempotency_key(name, caller, wired.id, request)
         if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
             return repeat
         if place.count:
-            place.count.take_run(wired.id)
-        if request.stream and not isinstance(asker, _SEES_THE_FETCH):
+            place.count.count_run(wired.id)
+        if request.stream and not isinstance(asker, _SHOWS_FETCH):
             runtime.require_ready(caller, wired)
         if not isinstance(asker, PersonChatting):  # whose turn waits itself, so that its session has it at once
-            await answer.take_place(asker.left if isinstance(asker, TokenHolder) else None)
+            await answer.acquire_place(asker.left if isinstance(asker, TokenHolder) else None)
     except BaseException:
-        place.leave()
+        place.release()
         raise
     return await answer.begin_once(idempotency_key) if idempotency_key else answer
 
@@ -115,21 +113,21 @@ class RunWaits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Wanted]):
+class Answer(Generic[AnyRequest]):
     """A request that was let in. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
 
     One that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
-    itself: this request's, or the first one's where it `is_repeat`. `admitted` None: nobody's rights can end.
+    itself: this request's, or the first one's where it `is_repeat`. `authorized` None: nobody's rights can end.
     """
 
     runtime: Runtime
     caller: Caller
     wired: WiredFlow
-    request: Wanted
+    request: AnyRequest
     place: RunPlace = field(default_factory=RunPlace)
     turn: LiveTurn | ReplayedTurn | None = None
     is_repeat: bool = False
-    admitted: AuthorizedRequest | None = None
+    authorized: AuthorizedRequest | None = None
     may_ask: bool = False
     """Whether a person may be asked to allow what a tool does: they have a door to answer by."""
 
@@ -143,32 +141,32 @@ class Answer(Generic[Wanted]):
         """Of the run that answers it: of a repeat the first one's. A request that is refused yet leaves no such run."""
         return self.turn.run_id if isinstance(self.turn, ReplayedTurn) else (self.turn or self).request.run_id
 
-    async def take_place(self, left: Leaving | None = None) -> None:
+    async def acquire_place(self, left: Leaving | None = None) -> None:
         """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
         provider that it asks is switched off meanwhile, AskerLeft when `left` returns first, and what
-        `AuthorizedRequest.check_again` raises."""
+        `AuthorizedRequest.revalidate` raises."""
         wait_for_off = self.runtime.switches.wait_for_off
-        await self.place.take(lambda: wait_for_off(self.wired, self.request, self.caller, left))
-        if self.admitted:
-            await self.admitted.check_again(self.runtime)
+        await self.place.acquire(lambda: wait_for_off(self.wired, self.request, self.caller, left))
+        if self.authorized:
+            await self.authorized.revalidate(self.runtime)
 
-    async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted] | None":
+    async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest] | None":
         """The same with the turn of the first request with this key, which holds no place; None where it is free.
 
-        Waits where that one is answered elsewhere; raises what `IdempotencyCache.find_first` and `take_place` raise.
+        Waits where that one is answered elsewhere; raises what `IdempotencyCache.find_first` and `acquire_place` raise.
         """
         runtime = self.runtime
         with runtime.mark_run() as task, _explain_ending(runtime, task):
             first = await runtime.repeats.find_first(idempotency_key, self.caller.counted_as)
-        if self.admitted:
-            await self.admitted.check_again(runtime)
+        if self.authorized:
+            await self.authorized.revalidate(runtime)
         if off := runtime.switches.find_off(self.wired, self.request, self.caller):
             raise off
         return replace(self, place=RunPlace(), turn=first, is_repeat=True) if first else None
 
-    async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted]":
+    async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest]":
         """This answer with its turn begun; or with the first one's, where another request took the key meanwhile."""
-        turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.explain_stop))
+        turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.stop_error))
         alone = replace(self, place=RunPlace())  # the turn holds the place to its own end, whoever reads it
         error = await turn.wait_for_begin()
         if not isinstance(error, IdempotencyKeyTaken):
@@ -181,7 +179,7 @@ class Answer(Generic[Wanted]):
     def _chats(self) -> ChatAllowances | None:
         return self.runtime.running.chats if self.may_ask else None
 
-    def start_apart(self) -> "Answer[Wanted]":
+    def start_apart(self) -> "Answer[AnyRequest]":
         """This answer with its turn begun, which goes on by itself while a person is asked."""
         return replace(self, place=RunPlace(), turn=self.start_for_stream())
 
@@ -203,7 +201,7 @@ class Answer(Generic[Wanted]):
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        turn = self._begin(self.stream_events(), admit=self.take_place)
+        turn = self._begin(self.stream_events(), admit=self.acquire_place)
         self.runtime.keep_for_page(turn)
         return turn
 
@@ -218,8 +216,8 @@ class Answer(Generic[Wanted]):
 
     def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
         """A turn that holds the answer's place to its own end."""
-        turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.explain_stop, **how)
-        turn.task.add_done_callback(lambda _: self.place.leave())
+        turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.stop_error, **how)
+        turn.task.add_done_callback(lambda _: self.place.release())
         return turn
 
     async def finish(

@@ -42,6 +42,8 @@ _MOST_LINES = 400
 """Lines of a text that are compared one by one."""
 _SHOWN_LINES = 20
 _SHOWN_CHARS = 500
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that cannot stand in XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +66,23 @@ class TestedTurnResult:
     cited: Mapping[int, str] = field(default_factory=dict)
 
 
-def compare(expect: Expectation, given: TestedTurnResult) -> tuple[Difference, ...]:
+def compare(expect: Expectation, result: TestedTurnResult) -> tuple[Difference, ...]:
     """Everything that is not as expected; of a turn that was not to fail, why it did."""
-    if given.failure is not None and not expect.fails:
-        return (Difference("", given.failure),)
-    answered = _compare_failure(expect, given) if expect.fails else _compare_answer(expect, given)
-    return (*answered, *_compare_way(expect, given), *_compare_use(expect, given))
+    if result.failure is not None and not expect.fails:
+        return (Difference("", result.failure),)
+    answered = _compare_failure(expect, result) if expect.fails else _compare_answer(expect, result)
+    return (*answered, *_compare_path(expect, result), *_compare_use(expect, result))
 
 
-def _compare_failure(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
-    if given.failure is None:
-        yield Difference("fails", "the turn did not fail.", _quote(given.answer))
-    elif missing := [text for text in expect.fails if text not in given.failure]:
-        yield Difference("fails", f"the reason lacks {list_names(map(show, missing))}.", _quote(given.failure))
+def _compare_failure(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
+    if result.failure is None:
+        yield Difference("fails", "the turn did not fail.", _quote(result.answer))
+    elif missing := [text for text in expect.fails if text not in result.failure]:
+        yield Difference("fails", f"the reason lacks {list_names(map(show, missing))}.", _quote(result.failure))
 
 
-def _compare_answer(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
-    answer = given.answer
+def _compare_answer(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
+    answer = result.answer
     if expect.equals is not None and expect.equals.strip() != answer.strip():
         yield Difference(
             "equals", "the answer is another (- expected, + given).", _compare_lines(expect.equals, answer)
@@ -90,40 +92,40 @@ def _compare_answer(expect: Expectation, given: TestedTurnResult) -> Iterator[Di
     if missing := [pattern for pattern in expect.matches if not is_match(compile_pattern(pattern), answer)]:
         yield Difference("matches", f"nothing in the answer matches {list_names(map(show, missing))}.", _quote(answer))
     if expect.data is not None or expect.answer_schema is not None:
-        yield from _compare_data(expect, given)
+        yield from _compare_data(expect, result)
     if expect.cites:
-        yield from _compare_citations(expect, given)
+        yield from _compare_citations(expect, result)
 
 
-def _compare_data(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+def _compare_data(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
     try:
-        data = json.loads(given.answer) if given.data is None else given.data
+        data = json.loads(result.answer) if result.data is None else result.data
     except (ValueError, RecursionError):
         about = "schema" if expect.data is None else "data"
-        yield Difference(about, "the answer is no JSON.", _quote(given.answer))
+        yield Difference(about, "the answer is no JSON.", _quote(result.answer))
         return
     if expect.data is not None and expect.data != data:
         lines = _compare_lines(_write_data(expect.data), _write_data(data))
         yield Difference("data", "the answer is other data (- expected, + given).", lines)
     if expect.answer_schema is not None and (misfit := find_misfit(data, expect.answer_schema)):
-        yield Difference("schema", misfit, _quote(given.answer))
+        yield Difference("schema", misfit, _quote(result.answer))
 
 
-def _compare_citations(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
-    cited = dict.fromkeys(given.cited.values())
+def _compare_citations(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
+    cited = dict.fromkeys(result.cited.values())
     missing = [name for name in expect.cites if not any(f"/{source}".endswith(f"/{name}") for source in cited)]
     if missing:
         sources = _cut_lines([f"  {source}" for source in cited or ["(nothing)"]])
-        lines = (*sources, "The answer:", *_quote(given.answer))
+        lines = (*sources, "The answer:", *_quote(result.answer))
         yield Difference("cites", f"the answer does not cite {list_names(map(show, missing))}.", lines)
-    if unknown := [number for number in dict.fromkeys(find_numbers(given.answer)) if number not in given.cited]:
+    if unknown := [number for number in dict.fromkeys(find_numbers(result.answer)) if number not in result.cited]:
         numbers = ", ".join(f"[{number}]" for number in unknown)
         yield Difference("cites", f"the answer cites {numbers}, and no such passage was found.")
 
 
-def _compare_arguments(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+def _compare_arguments(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
     for name, wanted in expect.arguments.items():
-        calls = given.arguments.get(name, ())
+        calls = result.arguments.get(name, ())
         missing = [one for one in wanted if not any(call | one == call for call in map(dict, calls))]
         if not calls:
             yield Difference("arguments", f"`{name}` was not called.")
@@ -136,28 +138,28 @@ def _compare_arguments(expect: Expectation, given: TestedTurnResult) -> Iterator
             yield Difference("arguments", f"no call of `{name}` had {had}.", lines)
 
 
-def _compare_way(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
+def _compare_path(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
     for name in expect.takes:
-        if name not in given.ended or given.ended[name] == "skipped":
-            end = "was skipped" if name in given.ended else "did not run"
+        if name not in result.ended or result.ended[name] == "skipped":
+            end = "was skipped" if name in result.ended else "did not run"
             yield Difference("takes", f"`{name}` {end}.")
     for name in expect.skips:
-        if given.ended.get(name, "skipped") != "skipped":
+        if result.ended.get(name, "skipped") != "skipped":
             yield Difference("skips", f"`{name}` ran.")
     for name, times in expect.calls.items():
-        if (asked := given.calls.get(name, 0)) != times:
+        if (asked := result.calls.get(name, 0)) != times:
             yield Difference("calls", f"`{name}` asked a model {count(asked, 'time')}, not {times:,}.")
-    yield from _compare_arguments(expect, given)
+    yield from _compare_arguments(expect, result)
 
 
-def _compare_use(expect: Expectation, given: TestedTurnResult) -> Iterator[Difference]:
-    if expect.max_seconds is not None and given.seconds > expect.max_seconds:
-        yield Difference("max_seconds", f"the turn took {given.seconds:.2f} s, more than {expect.max_seconds:g}.")
+def _compare_use(expect: Expectation, result: TestedTurnResult) -> Iterator[Difference]:
+    if expect.max_seconds is not None and result.seconds > expect.max_seconds:
+        yield Difference("max_seconds", f"the turn took {result.seconds:.2f} s, more than {expect.max_seconds:g}.")
     if expect.max_tokens is not None:
-        if given.tokens is None and any(given.calls.values()):
+        if result.tokens is None and any(result.calls.values()):
             yield Difference("max_tokens", "the model counts no tokens.")
-        elif (given.tokens or 0) > expect.max_tokens:
-            yield Difference("max_tokens", f"the turn used {given.tokens:,} tokens, more than {expect.max_tokens:,}.")
+        elif (result.tokens or 0) > expect.max_tokens:
+            yield Difference("max_tokens", f"the turn used {result.tokens:,} tokens, more than {expect.max_tokens:,}.")
 
 
 def _write_data(data: Value) -> str:
@@ -186,10 +188,6 @@ def _quote(text: str) -> tuple[str, ...]:
 def _cut_lines(lines: list[str]) -> tuple[str, ...]:
     shown = (cut(line, _SHOWN_CHARS) for line in lines[:_SHOWN_LINES])
     return (*shown, "  …") if len(lines) > _SHOWN_LINES else tuple(shown)
-
-
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that cannot stand in XML."""
 
 
 def write_lines(outcome: FlowTestOutcome) -> Iterator[str]:

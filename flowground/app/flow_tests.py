@@ -61,6 +61,21 @@ from flowground.tools.mcp import ServerTool
 from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall
 from flowground.tools.settings import SqlParts
 
+SCRIPTED = "scripted"
+AT_ONCE = 8
+"""Tests that run side by side."""
+Admit = Callable[[RunRequest], AbstractAsyncContextManager[TurnTerms]]
+"""Lets one turn in, for as long as it goes on."""
+_NAMED: Mapping[type[Component], str] = {
+    MCP: "server",
+    APIRequest: "method",
+    SQL: "database",
+    PythonFunction: "function",
+}
+"""The field by which whoever is asked knows who asks."""
+_ANSWER = {"status_code", "result"}
+"""What a reply is made of that says a status."""
+
 
 @dataclass(slots=True)
 class FolderFiles:
@@ -113,18 +128,6 @@ def _read(folder: Path, name: str, most_bytes: int) -> FileReference:
     digest = hashlib.sha256(data).hexdigest()
     kind = find_media_type(data[:HEAD], data[-HEAD:], path.name)
     return FileReference(files.make_id(), path.name, kind, len(data), digest)
-
-
-SCRIPTED = "scripted"
-
-
-_NAMED: Mapping[type[Component], str] = {
-    MCP: "server",
-    APIRequest: "method",
-    SQL: "database",
-    PythonFunction: "function",
-}
-"""The field by which whoever is asked knows who asks."""
 
 
 class TestedName(str):
@@ -196,7 +199,7 @@ class TestedModels:
         if not is_there:
             replies = count(len(self.replies[component]), "reply", "replies")
             raise ProviderRefused(f"The test has {replies} for `{component}`, which asked once more.")
-        return spell_reply(given)
+        return write_reply(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ class _AskedModel:
         return self.provider if reply is None else Scripted(pieces=(reply,))
 
 
-def spell_reply(given: Any) -> str:
+def write_reply(given: Any) -> str:
     """A reply as text."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
@@ -242,10 +245,6 @@ def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> tuple[
     if not isinstance(given, list):
         return given, True
     return (given[asked - 1], True) if asked <= len(given) else (None, False)
-
-
-_ANSWER = {"status_code", "result"}
-"""What a reply is made of that says a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +267,7 @@ class TestedOutside:
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:  # noqa: ARG002 - the contract's
         """The next reply, as text."""
-        return spell_reply(self._take(server, "ask no MCP server"))
+        return write_reply(self._take(server, "ask no MCP server"))
 
     async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
         """The next reply, with its status."""
@@ -279,7 +278,7 @@ class TestedOutside:
             says = f"`status_code` of the reply for `{self._find(call.method, '')}` is a whole number from 100 to 599."
             raise RunError(says)
         kind = "text/plain" if isinstance(given, str) else "application/json"
-        return OutgoingAnswer(call.url, status, kind, "utf-8", None, spell_reply(given).encode())
+        return OutgoingAnswer(call.url, status, kind, "utf-8", None, write_reply(given).encode())
 
     async def ask_database(self, name: str, parts: SqlParts) -> Sequence[Record]:  # noqa: ARG002 - the contract's
         """A list of mappings, the same for each question, or of a list of such lists the next."""
@@ -314,13 +313,6 @@ class TestedOutside:
         if not is_there:
             raise ToolNotCalled(f"The test has too few replies for `{component}`, which asked once more.")
         return given
-
-
-AT_ONCE = 8
-"""Tests that run side by side."""
-
-Admit = Callable[[RunRequest], AbstractAsyncContextManager[TurnTerms]]
-"""Lets one turn in, for as long as it goes on."""
 
 
 @asynccontextmanager

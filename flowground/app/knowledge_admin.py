@@ -7,7 +7,7 @@ publish the flow, that of config.yaml by admins. For everybody else there is non
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flowground.access.insides import may_look, open_inside
+from flowground.access.insides import may_see_inside, open_inside
 from flowground.app.library import KnowledgeEntry
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
@@ -57,7 +57,7 @@ async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list
     found: list[tuple[str, str]] = []
     for asked in dict.fromkeys((flow_id, "")):
         caller, place, _ = await _admit(runtime, caller, asked)
-        found += [(place, shelved.name) for shelved in runtime.library.list_of(place)]
+        found += [(place, entry.name) for entry in runtime.library.list_of(place)]
     return found
 
 
@@ -76,16 +76,16 @@ async def find_passages(
     Raises NotSignedIn, FlowNotFound, RunError.
     """
     _, place, _ = await _admit(runtime, caller, flow_id)
-    shelved = _find(runtime, place, name)
+    entry = _find(runtime, place, name)
     filters = Filters((source,) if source else ())
-    embeddings = shelved.sources.embeddings
-    hits = await shelved.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
-    return hits, shelved.knowledge.lacked if embeddings else ""
+    embeddings = entry.sources.embeddings
+    hits = await entry.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
+    return hits, entry.knowledge.lacked if embeddings else ""
 
 
 def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
     """Whether they may add files that the flow answers from."""
-    found = runtime.library.list_looked_into(wired.id) if may_look(caller) else ()
+    found = runtime.library.list_looked_into(wired.id) if may_see_inside(caller) else ()
     is_owner, is_admin = runtime.access.may_publish(caller, wired), caller.role == "admin"
     return any(one.section.uploads and (is_owner if "/" in one.address else is_admin) for one in found)
 
@@ -97,11 +97,11 @@ async def add_file(
 
     Raises NotSignedIn, FlowNotFound alike for what is not there and for who may not, and as `Files.receive`.
     """
-    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
-    if not shelved.section.uploads:
+    caller, entry = await _open_to_change(runtime, caller, flow_id, name)
+    if not entry.section.uploads:
         says = f"The knowledge {name} takes no files here."
         raise FileRefused(says, hint="`uploads: true` below its name lets it take some.")
-    offer = FileOffer(name_owner(shelved.address), file_name, by=str(caller.owner))
+    offer = FileOffer(name_owner(entry.address), file_name, by=str(caller.owner))
     with runtime.files.admit(offer.owner):
         kept = await runtime.files.receive(pieces, offer)
     runtime.library.look_soon()
@@ -110,14 +110,14 @@ async def add_file(
 
 async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str, key: str) -> None:
     """Deletes the file of this id; the next index is without it. Raises as `add_knowledge_file`."""
-    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
-    owner = str(name_owner(shelved.address))
+    caller, entry = await _open_to_change(runtime, caller, flow_id, name)
+    owner = str(name_owner(entry.address))
     await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
     runtime.library.look_soon()
 
 
-async def list_left(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
+async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
     """For admins, files that were added to what no flow and no config.yaml names now; for everybody else none.
 
     Raises NotSignedIn, FlowNotFound, StoreUnavailable.
@@ -130,8 +130,8 @@ async def list_left(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
     return [one for one in added if one.address in unnamed]
 
 
-async def remove_left(runtime: Runtime, caller: Caller, address: str) -> None:
-    """Deletes one of them, as admins may. Raises as `list_left`, FlowNotFound also where it is named again."""
+async def remove_orphaned(runtime: Runtime, caller: Caller, address: str) -> None:
+    """Deletes one of them, as admins may. Raises as `list_orphaned`, FlowNotFound also where it is named again."""
     caller, _, may_change = await _admit(runtime, caller, "")
     await runtime.access.catalogue.read_now()
     if not may_change or not runtime.library.find_unnamed([address]):
@@ -149,7 +149,7 @@ async def _admit(runtime: Runtime, caller: Caller, flow_id: str) -> tuple[Caller
         caller, wired = await open_inside(access, caller, flow_id)
         return caller, wired.id, access.may_publish(caller, wired)
     caller = await access.recheck(caller)
-    if not may_look(caller):
+    if not may_see_inside(caller):
         raise FlowNotFound(flow_id)
     await access.catalogue.refresh()
     return caller, "", caller.role == "admin"
@@ -159,39 +159,39 @@ async def _open_to_change(runtime: Runtime, caller: Caller, flow_id: str, name: 
     caller, place, may_change = await _admit(runtime, caller, flow_id)
     if not may_change:
         raise FlowNotFound(name)
-    shelved = _find(runtime, place, name)
+    entry = _find(runtime, place, name)
     runtime.access.require_lasting(caller)
-    return caller, shelved
+    return caller, entry
 
 
 def _find(runtime: Runtime, flow_id: str, name: str) -> KnowledgeEntry:
-    for shelved in runtime.library.list_of(flow_id):
-        if shelved.name == name:
-            return shelved
+    for entry in runtime.library.list_of(flow_id):
+        if entry.name == name:
+            return entry
     raise FlowNotFound(name)
 
 
-async def _show(runtime: Runtime, shelved: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
-    owner = str(name_owner(shelved.address))
+async def _show(runtime: Runtime, entry: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
+    owner = str(name_owner(entry.address))
     uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST_ADDED)
     try:
-        indexed = await shelved.knowledge.list_files()
+        indexed = await entry.knowledge.list_files()
     except KnowledgeMissing:
         indexed = None
-    state = runtime.library.states.get(shelved.address, IndexState())
-    finds_words = bool(shelved.refused) or await shelved.knowledge.is_without_vectors(shelved.sources)
+    state = runtime.library.states.get(entry.address, IndexState())
+    finds_words = bool(entry.refused) or await entry.knowledge.is_without_vectors(entry.sources)
     lacks = indexed is not None and finds_words
     return ShownKnowledge(
-        shelved.address,
-        shelved.name,
-        shelved.section,
+        entry.address,
+        entry.name,
+        entry.section,
         may_change,
         indexed,
-        await runtime.library.is_outdated(shelved),
+        await runtime.library.is_outdated(entry),
         lacks,
-        shelved.refused or (state.report.vectors if lacks and state.report else ""),
+        entry.refused or (state.report.vectors if lacks and state.report else ""),
         state,
         uploads,
-        await runtime.library.list_unmet(shelved, indexed or {}),
-        runtime.library.list_filtering(shelved),
+        await runtime.library.list_unmet(entry, indexed or {}),
+        runtime.library.list_filtering(entry),
     )

@@ -30,7 +30,8 @@ from flowground.knowledge.sources import GivenFile
 from flowground.tools.outgoing import WebPages
 
 _log = logging.getLogger(__name__)
-
+ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
+"""The files that authors added to the knowledge at an address."""
 _LOOK_SHARE = 20
 """Looking takes a twentieth of the time at most, however many files there are."""
 _FORGET_EVERY = 600.0
@@ -38,8 +39,6 @@ _FORGET_EVERY = 600.0
 _PAUSE = 60.0
 """Seconds before a model of embeddings or a page that failed is asked again."""
 _WAIT_STEP = 0.25
-ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
-"""The files that authors added to the knowledge at an address."""
 
 
 def explain(error: BaseException) -> str:
@@ -47,7 +46,7 @@ def explain(error: BaseException) -> str:
     return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
 
 
-class Watching:
+class LibraryWatcher:
     """Of one library, whose pace it has; `start` and `close` belong to one loop."""
 
     def __init__(self, library: "Library", catalogue: Catalogue, homes: IndexHomes) -> None:
@@ -82,21 +81,21 @@ class Watching:
             if time.monotonic() - forgotten >= _FORGET_EVERY:
                 forgotten = time.monotonic()
                 await self._forget()
-            for shelved in self._library.list_all():
+            for entry in self._library.list_all():
                 begun = time.monotonic()
-                if begun < self._pauses.get(shelved.address, 0.0):
+                if begun < self._pauses.get(entry.address, 0.0):
                     continue
                 try:
-                    is_outdated = await self._library.is_outdated(shelved)
+                    is_outdated = await self._library.is_outdated(entry)
                     looked += time.monotonic() - begun
                     if is_outdated:
-                        await self._renew(shelved)
+                        await self._renew(entry)
                 except KnowledgeBusy:
                     continue  # another process does it
                 except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
-                    self._log_failure(shelved.address, error)
-                    if shelved.section.urls:
-                        self._pauses[shelved.address] = time.monotonic() + _PAUSE
+                    self._log_failure(entry.address, error)
+                    if entry.section.urls:
+                        self._pauses[entry.address] = time.monotonic() + _PAUSE
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
             self._woken.clear()
@@ -104,39 +103,39 @@ class Watching:
     async def _forget(self) -> None:
         """What no flow names any more; nothing while a flow's file has mistakes, which may name some, and nothing where
         there is no flow: their folder may come later than this process."""
-        wanted = {shelved.address for shelved in self._library.list_all()}
+        wanted = {entry.address for entry in self._library.list_all()}
         deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
         try:
             gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
         except (RunError, OSError) as error:
             _log.warning("Indexes that no flow names are kept: %s", explain(error))
             return
-        self._library.let_go(gone)
+        self._library.close_unnamed(gone)
 
-    async def _renew(self, shelved: "KnowledgeEntry") -> None:
+    async def _renew(self, entry: "KnowledgeEntry") -> None:
         await asyncio.sleep(self._library.pace.settle)
-        report = await self._library.index(shelved)
+        report = await self._library.index(entry)
         if report.vectors:
-            self._log_failure(shelved.address, RunError(report.vectors))
-            self._pauses[shelved.address] = time.monotonic() + _PAUSE
+            self._log_failure(entry.address, RunError(report.vectors))
+            self._pauses[entry.address] = time.monotonic() + _PAUSE
         else:
-            self._failures.pop(shelved.address, None)
-        unmet = await self._library.list_unmet(shelved, await shelved.knowledge.list_files())
-        self._log_notes(shelved, report.notes, unmet)
+            self._failures.pop(entry.address, None)
+        unmet = await self._library.list_unmet(entry, await entry.knowledge.list_files())
+        self._log_notes(entry, report.notes, unmet)
 
-    def _log_notes(self, shelved: "KnowledgeEntry", notes: Mapping[str, str], unmet: Sequence[str]) -> None:
+    def _log_notes(self, entry: "KnowledgeEntry", notes: Mapping[str, str], unmet: Sequence[str]) -> None:
         """Once, until others come: a page that fails is asked again and again."""
-        told = self._noted.get(shelved.address)
-        self._noted[shelved.address] = (notes, unmet)
+        told = self._noted.get(entry.address)
+        self._noted[entry.address] = (notes, unmet)
         if told == (notes, unmet):
             return
         if notes:
             first, *others = notes.values()
             said = f"{first} `knowledge list` names the others." if others else first
-            kind = "source" if shelved.section.urls else "file"
-            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), shelved.address, said)
+            kind = "source" if entry.section.urls else "file"
+            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), entry.address, said)
         for one in unmet:
-            _log.warning("The knowledge %s: %s", shelved.address, one)
+            _log.warning("The knowledge %s: %s", entry.address, one)
 
     def _log_failure(self, address: str, error: Exception) -> None:
         """Once, until it is indexed or fails in another way."""
@@ -217,8 +216,8 @@ class Library:
         self._list_uploads = list_uploads
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
-        self._told: set[str] = set()
-        self._watching = Watching(self, catalogue, homes)
+        self._warned: set[str] = set()
+        self._watcher = LibraryWatcher(self, catalogue, homes)
         self.states: dict[str, IndexState] = {}
         """By address, what this process indexed or indexes."""
 
@@ -276,28 +275,28 @@ class Library:
 
         Raises KnowledgeMissing, and RunError.
         """
-        shelved = self.find(flow_id, name).keep_words() if words_only else self.find(flow_id, name)
+        entry = self.find(flow_id, name).keep_words() if words_only else self.find(flow_id, name)
         how: dict[str, Any] = {"top_k": top_k, "filters": filters, "threshold": threshold}
         end, has_asked = time.monotonic() + self.pace.wait, False
         while True:
             try:
-                found = await shelved.knowledge.search(question, embeddings=shelved.sources.embeddings, **how)
-                if found or not await self._is_first_coming(shelved):
+                found = await entry.knowledge.search(question, embeddings=entry.sources.embeddings, **how)
+                if found or not await self._is_first_coming(entry):
                     return found
             except KnowledgeMissing:
                 pass
             if time.monotonic() >= end:
-                raise self._explain_missing(shelved.address)
+                raise self._missing_error(entry.address)
             if not has_asked:
                 self.look_soon()
             has_asked = True
             await asyncio.sleep(_WAIT_STEP)
 
-    async def _is_first_coming(self, shelved: KnowledgeEntry) -> bool:
+    async def _is_first_coming(self, entry: KnowledgeEntry) -> bool:
         """Whether the index that serves was made before there were files, and they came since."""
-        return await shelved.knowledge.is_empty() and await self.is_outdated(shelved)
+        return await entry.knowledge.is_empty() and await self.is_outdated(entry)
 
-    def _explain_missing(self, address: str) -> KnowledgeMissing:
+    def _missing_error(self, address: str) -> KnowledgeMissing:
         """Why there is no index, as far as this process knows."""
         state = self.states.get(address, IndexState())
         if state.failure:
@@ -322,23 +321,23 @@ class Library:
         """Whether the flow answers from documents, and there are none, nor any to come, in all that it looks into.
         Raises StoreUnavailable."""
         looked_into = self.list_looked_into(flow_id)
-        for shelved in looked_into:
+        for entry in looked_into:
             with suppress(KnowledgeMissing):
-                if not await shelved.knowledge.is_empty() or await self.is_outdated(shelved):
+                if not await entry.knowledge.is_empty() or await self.is_outdated(entry):
                     return False
                 continue
-            if await shelved.knowledge.has_any(await self.find_sources(shelved)):
+            if await entry.knowledge.has_any(await self.find_sources(entry)):
                 return False
         return bool(looked_into)
 
-    async def find_sources(self, shelved: KnowledgeEntry) -> KnowledgeSources:
+    async def find_sources(self, entry: KnowledgeEntry) -> KnowledgeSources:
         """What is indexed, with what authors added. Raises StoreUnavailable."""
-        given = await self._list_uploads(shelved.address) if shelved.section.uploads else ()
-        return replace(shelved.sources, given=tuple(given))
+        given = await self._list_uploads(entry.address) if entry.section.uploads else ()
+        return replace(entry.sources, given=tuple(given))
 
-    async def is_outdated(self, shelved: KnowledgeEntry) -> bool:
+    async def is_outdated(self, entry: KnowledgeEntry) -> bool:
         """Whether files came, changed or went since the index was made. Raises StoreUnavailable."""
-        return await shelved.knowledge.is_outdated(await self.find_sources(shelved))
+        return await entry.knowledge.is_outdated(await self.find_sources(entry))
 
     def make_look_up(self, flow_id: str, *, words_only: bool = False) -> LookUp:
         """What the components of a flow find passages by."""
@@ -360,54 +359,54 @@ class Library:
 
         return look_up
 
-    async def list_unmet(self, shelved: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+    async def list_unmet(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
         """What no file of these fits in the filters that flow files write out, a sentence each."""
-        return await asyncio.to_thread(self._list_unmet, shelved, indexed)
+        return await asyncio.to_thread(self._list_unmet, entry, indexed)
 
-    def _list_unmet(self, shelved: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+    def _list_unmet(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
-        for wired, name, component in self._list_retrieves(shelved):
+        for wired, name, component in self._list_retrieves(entry):
             if says := explain_unmet(read_filters(component.list_written_filters()), indexed.values()):
                 found.append(f"{_name_retrieve(wired, name)}: {says}")
         return found
 
-    def list_filtering(self, shelved: KnowledgeEntry) -> list[str]:
+    def list_filtering(self, entry: KnowledgeEntry) -> list[str]:
         """What people call those that look it up with filters, written out or by a reference."""
         return [
             _name_retrieve(wired, name)
-            for wired, name, component in self._list_retrieves(shelved)
+            for wired, name, component in self._list_retrieves(entry)
             if component.filters or "filters" in wired.connections.get(name, {})
         ]
 
-    def _list_retrieves(self, shelved: KnowledgeEntry) -> Iterator[tuple[WiredFlow, str, Retrieve]]:
+    def _list_retrieves(self, entry: KnowledgeEntry) -> Iterator[tuple[WiredFlow, str, Retrieve]]:
         """Those of all flows that look it up."""
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():
                 if isinstance(component, Retrieve):
                     is_own = component.knowledge in wired.flow.knowledge
-                    if shelved.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
+                    if entry.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
                         yield wired, name, component
 
-    async def index(self, shelved: KnowledgeEntry, *, asks_all: bool = False) -> BuildReport:
+    async def index(self, entry: KnowledgeEntry, *, asks_all: bool = False) -> BuildReport:
         """Indexes what changed; `states` says how far it is. `asks_all`: pages that are not due too.
 
         Raises KnowledgeBusy and RunError.
         """
 
-        def tell(done: int, total: int) -> None:
-            self.states[shelved.address] = IndexState(done, total, is_running=True)
+        def note_progress(done: int, total: int) -> None:
+            self.states[entry.address] = IndexState(done, total, is_running=True)
 
-        before = self.states.get(shelved.address, IndexState())
+        before = self.states.get(entry.address, IndexState())
         try:
-            report = await shelved.knowledge.index(await self.find_sources(shelved), tell, asks_all=asks_all)
+            report = await entry.knowledge.index(await self.find_sources(entry), note_progress, asks_all=asks_all)
         except BaseException as error:
             has_failed = isinstance(error, FlowgroundError) and not isinstance(error, KnowledgeBusy)
-            self.states[shelved.address] = IndexState(failure=explain(error)) if has_failed else before
+            self.states[entry.address] = IndexState(failure=explain(error)) if has_failed else before
             raise
-        self.states[shelved.address] = IndexState(report.read, report.read, report=report)
+        self.states[entry.address] = IndexState(report.read, report.read, report=report)
         return report
 
-    def let_go(self, addresses: Iterable[str]) -> None:
+    def close_unnamed(self, addresses: Iterable[str]) -> None:
         """Closes what is open of knowledge whose index is gone."""
         for address in addresses:
             if knowledge := self._opened.pop(address, None):
@@ -415,15 +414,15 @@ class Library:
 
     def look_soon(self) -> None:
         """Looks now whether files changed, where this process watches. In any thread."""
-        self._watching.look_soon()
+        self._watcher.look_soon()
 
     def start(self) -> None:
         """Begins to watch."""
-        self._watching.start()
+        self._watcher.start()
 
     async def close(self) -> None:
         """Ends what goes on; an index that is not finished is begun anew by the next process."""
-        await self._watching.close()
+        await self._watcher.close()
         for knowledge in self._opened.values():
             knowledge.close()
         self._homes.close()
@@ -447,9 +446,9 @@ class Library:
                 embeddings = self._find_embeddings(section.embeddings)
             except ProviderError as error:  # words are found without it
                 refused = f"Only words are found: {error.full_message}"
-                if address not in self._told:
+                if address not in self._warned:
                     _log.warning("The knowledge %s: %s", address, refused)
-                self._told.add(address)
+                self._warned.add(address)
         pages = self._pages.list_sources(section.urls) if self._pages else None
         folder = self._catalogue.folder
         sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)

@@ -43,10 +43,21 @@ from flowground.store import Store
 from flowground.store.runs import receipts
 from flowground.store.runs.receipts import IdempotencyKey, KeptRun, Receipt, read_receipt
 
+_log = logging.getLogger(__name__)
 _MOST_CHARS = 2048
 """Pieces of text are joined up to this many characters: a long answer then takes the room of its letters."""
 _MOST_PIECES = 64
 """Pieces that wait to be joined."""
+_FIRST_SECONDS = 30.0
+"""How long a turn waits for its first follower at least: a response takes a moment to begin."""
+_MOST_ENDED = 2_000
+_MOST_OF_ONE_CALLER = 200
+_MOST_ENDED_CHARS = 30_000_000
+"""Of ended turns, of everybody. Running ones are bounded by what may run."""
+_POLL_SECONDS = 0.2
+"""Between two looks at a run of another process, at first; each is longer than the one before, to a second."""
+_MOST_WAITING = 50
+"""Requests of one person, or token, that look so at once; one more is told at once that the run has no end yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +149,12 @@ class TurnLog:
             case _:
                 assert_never(event)
         self._count += 1
-        self._tell()
+        self._wake_followers()
 
     def end(self, error: FlowgroundError | None = None) -> None:
         """Nothing more comes; `error` is why the turn has no answer."""
         self._is_ended, self.error = True, error
-        self._tell()
+        self._wake_followers()
 
     async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
         """Every event from the first, then each as it comes, to the turn's end; raises a failed turn's error.
@@ -238,14 +249,9 @@ class TurnLog:
         self._entries.append(entry)
         self._firsts.append(self._count)
 
-    def _tell(self) -> None:
+    def _wake_followers(self) -> None:
         for follower in self._followers:
             follower.set()
-
-
-_log = logging.getLogger(__name__)
-_FIRST_SECONDS = 30.0
-"""How long a turn waits for its first follower at least: a response takes a moment to begin."""
 
 
 class LiveTurn:
@@ -257,7 +263,7 @@ class LiveTurn:
         wired: WiredFlow,
         request: RunRequest,
         events: AsyncGenerator[Event, None],
-        explain_stop: Callable[[], FlowgroundError],
+        stop_error: Callable[[], FlowgroundError],
         *,
         alone_seconds: float | None = None,
         admit: Callable[[], Awaitable[None]] | None = None,
@@ -265,7 +271,7 @@ class LiveTurn:
     ) -> None:
         """Begins at once.
 
-        `explain_stop` gives the error for those who follow a turn that was cancelled. `alone_seconds` is how long it
+        `stop_error` gives the error for those who follow a turn that was cancelled. `alone_seconds` is how long it
         goes on while nobody follows any more; None: to its end. `admit` is awaited before anything else.
         `is_exact`: all who follow are told the same pieces.
         """
@@ -278,7 +284,7 @@ class LiveTurn:
         self._admit = admit
         self.is_waiting = admit is not None
         """Whether it is not admitted yet."""
-        self._explain_stop = explain_stop
+        self._explain_stop = stop_error
         self._alone_seconds = alone_seconds
         self._turn_log = TurnLog(is_exact=is_exact)
         self._begun = asyncio.Event()
@@ -380,12 +386,6 @@ class LiveTurn:
             self._begun.set()
 
 
-_MOST_ENDED = 2_000
-_MOST_OF_ONE_CALLER = 200
-_MOST_ENDED_CHARS = 30_000_000
-"""Of ended turns, of everybody. Running ones are bounded by what may run."""
-
-
 class StreamTurns:
     """Of one process, on its loop. Where ended ones are too many or too long, the oldest of who keeps most go first."""
 
@@ -443,12 +443,6 @@ class StreamTurns:
             del self._counts[whose], self._chars[whose]
 
 
-_LOOK_SECONDS = 0.2
-"""Between two looks at a run of another process, at first; each is longer than the one before, to a second."""
-_MOST_WAITING = 50
-"""Requests of one person, or token, that look so at once; one more is told at once that the run has no end yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReplayedFlow:
     """A flow as it was when a stored run told its answer: no more of it than its messages are written with."""
@@ -493,20 +487,20 @@ class IdempotencyCache:
 
         Raises IdempotencyKeyReused, RunUnfinished and AnswerGone.
         """
-        found = await self._look(idempotency_key)
+        found = await self._find(idempotency_key)
         if not isinstance(found, str):
             return found
         with self._count_waiting(found, whose):
-            wait, end = _LOOK_SECONDS, asyncio.get_running_loop().time() + self.seconds
+            wait, end = _POLL_SECONDS, asyncio.get_running_loop().time() + self.seconds
             while isinstance(found, str):
                 if asyncio.get_running_loop().time() >= end:
                     raise RunUnfinished(found)
                 await asyncio.sleep(wait)
                 wait = min(1.0, 1.5 * wait)
-                found = await self._look(idempotency_key)
+                found = await self._find(idempotency_key)
         return found
 
-    async def _look(self, idempotency_key: IdempotencyKey) -> LiveTurn | ReplayedTurn | str | None:
+    async def _find(self, idempotency_key: IdempotencyKey) -> LiveTurn | ReplayedTurn | str | None:
         """As `find_first`, without a wait: the run's id while it goes on and cannot be followed here."""
         gone = False
         while taken := await self.store.read(receipts.find_first_request, key_id=idempotency_key.id):

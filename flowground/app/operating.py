@@ -24,7 +24,7 @@ MOST_RUNS = 100
 
 @dataclass(frozen=True, slots=True)
 class RunNow:
-    """A run that runs now. `who` and `way` are for people: a display name, and the token or page by which it began.
+    """A run that runs now. `who` and `via` are for people: a display name, and the token or page by which it began.
 
     `is_here`: this process runs it. `is_stopping`: its process was asked to stop it. `tokens` are those that models
     have counted so far; `chars` the characters that it has said, about so many where another process runs it.
@@ -33,7 +33,7 @@ class RunNow:
     id: str
     flow_id: str
     who: str
-    way: str
+    via: str
     started_at: datetime
     is_here: bool
     is_stopping: bool
@@ -64,7 +64,7 @@ def _describe(run: RunningRun, names: dict[str, str], running: RunningRuns | Non
         id=run.id,
         flow_id=run.flow_id,
         who=find_name(names, person) if person else _name_nobody(run),
-        way=_name_way(run),
+        via=_name_via(run),
         started_at=run.started_at,
         is_here=here is not None,
         is_stopping=run.is_stopping,
@@ -92,13 +92,13 @@ def _name_nobody(run: RunningRun) -> str:
             return "The organization"
 
 
-def _name_way(run: RunningRun) -> str:
+def _name_via(run: RunningRun) -> str:
     if run.token:
         return f"token “{run.token}”"
     return "Try it" if Owner.read(run.owner).kind in ("programs", "token") else "playground"
 
 
-async def look(runtime: Runtime, caller: Caller) -> tuple[list[RunNow], int]:
+async def list_all_runs(runtime: Runtime, caller: Caller) -> tuple[list[RunNow], int]:
     """As `list_runs`, for an admin."""
     await require_admin(runtime.access, caller)
     return await list_runs(runtime.store, runtime.interruptions, running=runtime.running)

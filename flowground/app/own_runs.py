@@ -16,6 +16,11 @@ from flowground.store.runs import conversations, progress, requests, session_lis
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.requests import PassedDecision
 
+_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_POLL_SECONDS, _POLLS = 0.25, 32
+"""Seconds between two looks whether another process has done what it was told, and how many: it looks every two
+seconds."""
+
 
 class DecidedCall(NamedTuple):
     """A call by its number in its run, the digest that was shown with it, and what a person says."""
@@ -23,12 +28,6 @@ class DecidedCall(NamedTuple):
     call: int
     digest: str
     decision: Decision
-
-
-_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_PAUSE, _LOOKS = 0.25, 32
-"""Seconds between two looks whether another process has done what it was told, and how many: it looks every two
-seconds."""
 
 
 async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
@@ -105,21 +104,21 @@ async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
 async def _pass_on(store: Store, passed: PassedDecision) -> None:
     """Raises NothingWaits and DecidedElsewhere."""
     await store.write(requests.pass_on, passed=passed)
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         if outcome := await store.read(requests.read_outcome, passed=passed):
             await store.write(requests.drop, passed=passed)
             if outcome == "nothing_waits":
                 raise NothingWaits
             return
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_POLL_SECONDS)
     raise DecidedElsewhere
 
 
 async def wait_for_end(store: Store, run_id: str) -> bool:
     """Waits until a run that was asked to stop has its end. False where it has none after some seconds."""
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         run = await store.read(progress.find_run, run_id=run_id)
         if run is None or run.status != "running":
             return True
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_POLL_SECONDS)
     return False

@@ -24,7 +24,6 @@ from flowground.store.runs import erasing, receipts, shared_chats
 from flowground.store.runs import files as stored_files
 
 _log = logging.getLogger(__name__)
-
 VISITORS = "visitors' conversations"
 REMOVED = "people who were removed"
 FILES = "bytes that may be nobody's"

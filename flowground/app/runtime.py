@@ -27,7 +27,7 @@ from typing import Any
 from flowground.access import Access
 from flowground.access.sign_in import SignIn
 from flowground.app.library import Library
-from flowground.app.live_turns import IdempotencyCache, LiveTurn, NumberedEvent, ReplayedFlow, ReplayedTurn, StreamTurns
+from flowground.app.live_turns import IdempotencyCache, LiveTurn, StreamTurns
 from flowground.app.retention import FILES, REMOVED, Forgetting
 from flowground.components.base import LookUp, Outside
 from flowground.components.schemas import find_wrong_schema
@@ -75,6 +75,13 @@ from flowground.tools.outgoing import Outgoing, WebPages
 from flowground.tools.search import WebSearches
 
 _PAGES = ExtractionLimits(file_bytes=3_200_000, text_chars=500_000, memory_bytes=500_000_000, seconds=20)
+_SECONDS = 2.0
+_FRESH = 1.5
+"""What was read so long ago counts as long as this many times the seconds between two looks."""
+_ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
+APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
+"""Where app.py and config.yaml stand: where Python looks for modules, a checkout or the folder of a project."""
+_lock = threading.Lock()
 
 
 class RunReach:
@@ -116,11 +123,6 @@ class RunReach:
         self._functions.close()
         await self._reading.close()
         await self._texts.aclose()
-
-
-_SECONDS = 2.0
-_FRESH = 1.5
-"""What was read so long ago counts as long as this many times the seconds between two looks."""
 
 
 class Switches:
@@ -282,13 +284,6 @@ class Switches:
         self.on_change()
 
 
-__all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "ReplayedFlow", "ReplayedTurn", "Runtime", "get", "install"]
-
-_ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
-APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
-"""Where app.py and config.yaml stand: where Python looks for modules, a checkout or the folder of a project."""
-
-
 class Runtime:
     """Everything one process needs, built from Settings. Its coroutines belong to the loop that `start` ran on."""
 
@@ -401,7 +396,7 @@ class Runtime:
         await self.running.stop_conversations(owners, flows, session_id)
         self._stream_turns.forget(owners, flows, session_id)
 
-    def explain_stop(self) -> RunError:
+    def stop_error(self) -> RunError:
         """Why a turn that was cancelled has no answer."""
         return ShuttingDown() if self.is_stopping else RunStopped()
 
@@ -478,7 +473,6 @@ def make_library(settings: Settings, store: Store, catalogue: Catalogue, models:
     )
 
 
-_lock = threading.Lock()
 _current: Runtime | None = None
 
 

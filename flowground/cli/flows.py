@@ -250,21 +250,21 @@ async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
     if not any(isinstance(component, Retrieve) for wired in flows for component in wired.components.values()):
         return
     tested = {wired.id for wired in flows}
-    for shelved in library.list_all():
-        owner, slash, _ = shelved.address.partition("/")
+    for entry in library.list_all():
+        owner, slash, _ = entry.address.partition("/")
         if slash and owner not in tested:
             continue
-        section, words = shelved.section, shelved.keep_words()
-        if (section.uploads or section.urls or section.embeddings) and await _is_indexed(shelved):
+        section, words = entry.section, entry.keep_words()
+        if (section.uploads or section.urls or section.embeddings) and await _is_indexed(entry):
             continue
         if await library.is_outdated(words):
             with suppress(KnowledgeBusy):  # the app does it, and a question waits for it
                 await library.index(words)
 
 
-async def _is_indexed(shelved: KnowledgeEntry) -> bool:
+async def _is_indexed(entry: KnowledgeEntry) -> bool:
     try:
-        await shelved.knowledge.list_files()
+        await entry.knowledge.list_files()
     except KnowledgeMissing:
         return False
     return True

@@ -24,7 +24,7 @@ async def list_runs() -> None:
     rows = []
     for run in found:
         chars = f"about {run.chars:,} characters" if run.chars else ""
-        rows.append((run.id, run.flow_id, run.who, run.way, write_minute(run.started_at), chars))
+        rows.append((run.id, run.flow_id, run.who, run.via, write_minute(run.started_at), chars))
     print_table(("ID", "FLOW", "WHO", "BY", "SINCE", "SAID"), rows)
     if total > len(found):
         note(f"These are the newest of {count(total, 'run')}.")

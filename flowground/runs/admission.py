@@ -16,8 +16,6 @@ from flowground.runs.limits import RunCount
 
 Leaving = Callable[[], Coroutine[Any, Any, FlowgroundError | None]]
 """Returns when nobody need wait any more: with what they are told, or None where who asked is gone."""
-
-
 _SHARE = 50
 """Places that anybody may have while one is free, as visitors of one address may."""
 
@@ -39,8 +37,8 @@ class Admission:
         """In the order in which they came; when that was, and who it is."""
         self._is_closed = False
 
-    async def take(self, left: Leaving | None = None, *, whose: str = "") -> None:
-        """One place, which `give_back` gives back; waits where none is free, or this person's share is taken.
+    async def acquire(self, left: Leaving | None = None, *, whose: str = "") -> None:
+        """One place, which `release` gives back; waits where none is free, or this person's share is taken.
 
         Raises ServerBusy, ShuttingDown, and when `left` returns first its error, or AskerLeft.
         """
@@ -51,10 +49,10 @@ class Admission:
             self._free -= 1
             self._held[whose] = held + 1
             return
-        room = self._places - len(self._waiting)
+        free_waits = self._places - len(self._waiting)
         waits = sum(other == whose for _, other in self._waiting.values())
-        if not self._seconds or not room or (waits >= _SHARE and waits > room):
-            raise self._refuse()
+        if not self._seconds or not free_waits or (waits >= _SHARE and waits > free_waits):
+            raise self._busy_error()
         await self._wait(left, whose)
 
     async def _wait(self, left: Leaving | None, whose: str) -> None:
@@ -67,7 +65,7 @@ class Admission:
             await asyncio.wait(awaited, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if place.done() and place.exception() is None:
-                self.give_back(whose)
+                self.release(whose)
             raise
         finally:
             self._waiting.pop(place, None)
@@ -78,9 +76,9 @@ class Admission:
         elif leaving and leaving.done():
             raise leaving.result() or ClientDisconnected
         else:
-            raise self._refuse(waited=self._seconds)
+            raise self._busy_error(waited=self._seconds)
 
-    def give_back(self, whose: str = "") -> None:
+    def release(self, whose: str = "") -> None:
         """To who has waited longest and has not their share; else it is free."""
         self._free += 1
         self._held[whose] -= 1
@@ -101,7 +99,7 @@ class Admission:
         for place in waiting:
             place.set_exception(ShuttingDown(hint="Try again in a moment."))
 
-    def _refuse(self, *, waited: float = 0.0) -> ServerBusy:
+    def _busy_error(self, *, waited: float = 0.0) -> ServerBusy:
         """Says to come back after as long as the one in front has waited by now."""
         first, _ = next(iter(self._waiting.values()), (self._clock(), ""))
         wait = math.ceil(max(1.0, waited, self._clock() - first))
@@ -115,33 +113,33 @@ class RunPlace:
     def __init__(self, admission: Admission | None = None, count: RunCount | None = None, *, whose: str = "") -> None:
         self._admission, self._whose = admission, whose
         self.count = count if count and count.matters else None
-        self._is_taken = False
+        self._is_held = False
 
-    async def take(self, left: Leaving | None = None) -> None:
-        """As `Admission.take`. Who gets none has not used their limits."""
+    async def acquire(self, left: Leaving | None = None) -> None:
+        """As `Admission.acquire`. Who gets none has not used their limits."""
         if self._admission:
             try:
-                await self._admission.take(left, whose=self._whose)
+                await self._admission.acquire(left, whose=self._whose)
             except BaseException:
-                self.take_back()
+                self.undo()
                 raise
-            self._is_taken = True
+            self._is_held = True
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.release()
 
-    def take_back(self) -> None:
+    def undo(self) -> None:
         """The run was not begun, and uses nothing."""
         if self.count:
-            self.count.take_back()
+            self.count.undo()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Gives back what is held, once."""
         if self.count:
-            self.count.leave()
-        if self._admission and self._is_taken:
-            self._is_taken = False
-            self._admission.give_back(self._whose)
+            self.count.release()
+        if self._admission and self._is_held:
+            self._is_held = False
+            self._admission.release(self._whose)

@@ -47,15 +47,41 @@ from flowground.store import Store
 from flowground.store.runs import files
 from flowground.store.runs.files import MOST_ADDED, StoredFile
 
+UPLOADS_FOLDER = "uploads/"
+"""Before the name of such a file, where passages say whence they are."""
 _ARRIVING = "arriving"
 _GOING = ".going"
 _LEFT_SECONDS = 86_400
 """After which a file that is still arriving is one of a process that died."""
 _TRIES = 20
 """To put a file into its folder, which goes with the last other file in it."""
+_PLAIN = ("text/*", "application/json")
+_BINARY = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+"""Kinds of files that are read -> their media types; those of the others are plain text."""
+_AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
+"""Files that arrive at once in this process: of one owner, and of all."""
+_AT_ONCE_OF_VISITORS = 25
+"""Of all visitors: a new browser costs nothing, and each may take minutes."""
+_MOST_OF_VISITOR = 50_000_000
+"""Bytes of files that one visitor keeps."""
+_BLOCK = 262_144
+"""Bytes that are held until they are written."""
+_PLACE_SECONDS = 3_600
+"""After which bytes have a row, or never will."""
+_STAMP = "%Y-%m-%d_%H-%M-%S"
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SENT_FILE_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
+"""A text of far more characters than a model is shown."""
+_HELD_CHARS = 5_000_000
+"""Of texts that are kept: a question is often asked again of the same file."""
+_TEXT_LIMITS = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
 
 
-class Arriving:
+class IncomingFile:
     """A file that is being written. Blocks; every call belongs to a thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -173,24 +199,6 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-_PLAIN = ("text/*", "application/json")
-_BINARY = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
-"""Kinds of files that are read -> their media types; those of the others are plain text."""
-_AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
-"""Files that arrive at once in this process: of one owner, and of all."""
-_AT_ONCE_OF_VISITORS = 25
-"""Of all visitors: a new browser costs nothing, and each may take minutes."""
-_MOST_OF_VISITOR = 50_000_000
-"""Bytes of files that one visitor keeps."""
-_BLOCK = 262_144
-"""Bytes that are held until they are written."""
-_PLACE_SECONDS = 3_600
-"""After which bytes have a row, or never will."""
-
-
 class FileRefused(InvalidRequest):
     """A file that nobody wants here: it is empty, or of a kind that the flow does not take."""
 
@@ -252,14 +260,14 @@ class Files:
         """Keeps what comes; call it within `admit`. Raises BodyTooLarge, FileRefused, FilesFull, StoreUnavailable, and
         what `pieces` raise; nothing is kept then."""
         most = self.find_limit(offer.owner, offer.most)
-        arriving = await self._run(Arriving, self.folder)
+        arriving = await self._run(IncomingFile, self.folder)
         try:
             await self._write(arriving, pieces, most)
             return await self._keep(arriving, offer)
         finally:
             await asyncio.shield(self._run(arriving.close))
 
-    async def _write(self, arriving: Arriving, pieces: AsyncIterator[bytes], most: int) -> None:
+    async def _write(self, arriving: IncomingFile, pieces: AsyncIterator[bytes], most: int) -> None:
         held, size = bytearray(), 0
         async for piece in pieces:
             held += piece
@@ -271,7 +279,7 @@ class Files:
                 held.clear()
         await self._run(arriving.write, bytes(held))
 
-    async def _keep(self, arriving: Arriving, offer: FileOffer) -> StoredFile:
+    async def _keep(self, arriving: IncomingFile, offer: FileOffer) -> StoredFile:
         name = clean_name(offer.name)
         if not arriving.size:
             raise FileRefused(f"{name} is empty.")
@@ -395,11 +403,6 @@ def too_large_error(most: int) -> BodyTooLarge:
     return BodyTooLarge(f"The file is over {write_size(most)}.", hint="Send a smaller one.")
 
 
-_STAMP = "%Y-%m-%d_%H-%M-%S"
-_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
 def write_path(file: StoredFile) -> str:
     """The path of a file that no message has, as this module says."""
     if file.flow_id is None:
@@ -445,18 +448,12 @@ async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collect
     return await store.read(files.find_named, owners=owners, flow_id=flow_id, name=stamped[2], second=second)
 
 
-_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
-"""A text of far more characters than a model is shown."""
-_HELD_CHARS = 5_000_000
-"""Of texts that are kept: a question is often asked again of the same file."""
-
-
 @dataclass(slots=True)
 class FileReading:
     """`SentFileReader` of runs. For one event loop; children are started by the first file."""
 
     files: Files
-    _extractors: Extractors = field(default_factory=lambda: Extractors(_LIMITS))
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_SENT_FILE_LIMITS))
     _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -497,9 +494,6 @@ class FileReading:
         await self._extractors.close()
 
 
-_LIMITS_texts = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
-
-
 @dataclass(slots=True)
 class FileTexts:
     """`folder` is that of flows; `read_sent` gives the bytes of a file that was sent. Processes of their
@@ -507,7 +501,7 @@ class FileTexts:
 
     folder: Path
     read_sent: Callable[[FileReference], Awaitable[bytes]]
-    _extractor: Extractors = field(default_factory=lambda: Extractors(_LIMITS_texts))
+    _extractor: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
 
     async def read(self, file: FileReference | str) -> Extracted:
         """Of a file that was sent, or of the author's with this path. Raises RunError: SentFileFailed
@@ -537,10 +531,6 @@ def not_there_message(name: str) -> str:
     return f"There is no file `{name}` in the folder of flows."
 
 
-FOLDER = "uploads/"
-"""Before the name of such a file, where passages say whence they are."""
-
-
 def name_owner(address: str) -> Owner:
     """Whose the files of the knowledge at an address are."""
     return Owner("knowledge", address)
@@ -552,7 +542,7 @@ async def list_uploads(store: Store, data: Path, address: str) -> Sequence[Given
     found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST_ADDED)
     return [
         GivenFile(
-            (source := f"{FOLDER}{file.reference.name}"),
+            (source := f"{UPLOADS_FOLDER}{file.reference.name}"),
             str(find_path(data / "files", file.reference.sha256)),
             file.reference.sha256,
             source,

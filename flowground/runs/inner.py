@@ -39,10 +39,20 @@ from flowground.providers.base import Completion
 from flowground.settings.limits import Limits
 
 SumCost = Callable[[Iterable[tuple[str | None, Usage]]], float | None]
+DEEPEST = 8
+"""How many flows, or agents of one flow, may stand within each other, the first one among them."""
+MOST_INNER_RUNS = 50
+"""Inner runs of one component that a trace keeps."""
 _MOST_RETRIES = 20
 """Repeats of calls to models that one run may make, all its steps and flows together."""
 _MOST_INNER_STEPS = 200
 """Steps of inner flows that a run keeps for its trace."""
+_MOST_CHARS = 2_000
+"""Of a text of an inner run's step."""
+_MOST = 1_000
+"""Passages of one run that are kept to be cited."""
+_LEAST = 500
+"""Bytes of a passage that are worth giving where there is no room for all of it."""
 
 
 @dataclass(slots=True)
@@ -61,7 +71,7 @@ class RunBudget:
     kept_steps: int = 0
     actions: int = 0
     retries: int = 0
-    breaths: int = 0
+    yields: int = 0
     """How often it has let others go on."""
     asked_instead: set[str] = field(default_factory=set)
     stand_ins: dict[StandIn, None] = field(default_factory=dict)
@@ -117,14 +127,6 @@ class RunBudget:
     def usage(self) -> Usage | None:
         """All of it together; None where no model counted."""
         return sum_usage(self.used.values())
-
-
-DEEPEST = 8
-"""How many flows, or agents of one flow, may stand within each other, the first one among them."""
-MOST_INNER_RUNS = 50
-"""Inner runs of one component that a trace keeps."""
-_MOST_CHARS = 2_000
-"""Of a text of an inner run's step."""
 
 
 class Events(Protocol):
@@ -215,17 +217,11 @@ def prepare_inner(
     return filled, request
 
 
-def name_component(name: str, error: FlowgroundError) -> ComponentFailed:
-    """The failure of a component; of one in a flow that it ran, with the way to it."""
+def component_error(name: str, error: FlowgroundError) -> ComponentFailed:
+    """The failure of a component; of one in a flow that it ran, with the path to it."""
     if isinstance(error, ComponentFailed):
         return ComponentFailed(f"{name} › {error.component_id}", error.cause)
     return ComponentFailed(name, error)
-
-
-_MOST = 1_000
-"""Passages of one run that are kept to be cited."""
-_LEAST = 500
-"""Bytes of a passage that are worth giving where there is no room for all of it."""
 
 
 @dataclass(slots=True)

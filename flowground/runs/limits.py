@@ -41,17 +41,26 @@ from flowground.store import Store
 from flowground.store.runs.records import RunCounts
 from flowground.store.runs.usage import RunsOf, Unit, Used, sum_runs
 
+KeyedMeter = tuple[Meter, str]
+_MOST = 20_000
+"""Minutes and days that are remembered at once, of each limit; beyond it the one that began first is forgotten, and a
+day read anew when it is asked for."""
+_LATE = 60.0
+"""Seconds by which a run may end after the longest one."""
+_MOST_FLOWS = 100
+_NOT_COUNTED = RunCounts()
 
-def refuse(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReached:
+
+def limit_reached_error(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReached:
     """The error for a limit of which nothing is left."""
     limit = found.limit
     match limit.what:
         case "runs_per_minute" | "page_runs_per_minute":
-            return _refuse_minute(found, caller)
+            return _minute_error(found, caller)
         case "visitor_runs_per_day":
-            return _refuse_day(found, "This flow has reached its daily limit; it answers again")
+            return _day_error(found, "This flow has reached its daily limit; it answers again")
         case "runs_at_once":
-            return _refuse_more(found)
+            return _at_once_error(found)
         case "tokens_per_day":
             used = count(int(limit.most), "token")
         case "money_per_day":
@@ -63,7 +72,7 @@ def refuse(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReache
                 hint="Delete conversations that you no longer need, then send this one.",
             )
     subject, pronoun = _name_subject(limit)
-    return _refuse_day(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
+    return _day_error(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
 
 
 def write_bytes(size: float) -> str:
@@ -84,7 +93,7 @@ def write_reset(found: Remaining) -> str:
     return f"at 00:00 UTC, in {f'{hours} h' if found.resets_in > 3600 else f'{math.ceil(found.resets_in / 60)} min'}"
 
 
-def _refuse_minute(found: Remaining, caller: Caller) -> RunLimitReached:
+def _minute_error(found: Remaining, caller: Caller) -> RunLimitReached:
     limit, wait = found.limit, found.resets_in or MINUTE
     if caller.kind == "token" and limit.of == "person" and not caller.id.startswith("try:"):
         whose = "Your programs and pages may together" if caller.person else "This token may"
@@ -102,11 +111,11 @@ def _refuse_minute(found: Remaining, caller: Caller) -> RunLimitReached:
     return RunLimitReached(f"You can send the next message in {wait} s.", hint=hint, retry_after=wait)
 
 
-def _refuse_day(found: Remaining, sentence: str) -> RunLimitReached:
+def _day_error(found: Remaining, sentence: str) -> RunLimitReached:
     return RunLimitReached(f"{sentence} {write_reset(found)}.", code="daily_limit_reached", retry_after=found.resets_in)
 
 
-def _refuse_more(found: Remaining) -> RunLimitReached:
+def _at_once_error(found: Remaining) -> RunLimitReached:
     subject, pronoun = _name_subject(found.limit)
     most = count(int(found.limit.most), "run")
     return RunLimitReached(
@@ -126,13 +135,6 @@ def _name_subject(limit: Limit) -> tuple[str, str]:
             return "Your network has", "it"
         case "person" | "visitor":
             return "You have", "you"
-
-
-_MOST = 20_000
-"""Minutes and days that are remembered at once, of each limit; beyond it the one that began first is forgotten, and a
-day read anew when it is asked for."""
-_LATE = 60.0
-"""Seconds by which a run may end after the longest one."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ class Tally(Meter):
         if self.unit == "runs":
             window.mine += 1
 
-    def take_back(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
+    def undo(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
         window = self._find(key)
         if window is not None and self.unit == "runs":
             window.mine = max(window.mine - 1, 0)
@@ -198,7 +200,7 @@ class Tally(Meter):
         if self.unit != "runs":
             self._begin(key).mine += spent.money if self.unit == "money" else spent.tokens
 
-    def leave(self, key: str, run: object) -> None:
+    def release(self, key: str, run: object) -> None:
         """It was counted when it began, or at its end."""
 
     def __len__(self) -> int:
@@ -264,12 +266,6 @@ class Tally(Meter):
             del self._windows[key]
 
 
-__all__ = ["Allowance", "RunCount", "RunLimits"]
-
-_MOST_FLOWS = 100
-_NOT_COUNTED = RunCounts()
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What is left of a minute: `left` of `limit` runs, and whole `seconds` until all of them are there again."""
@@ -277,9 +273,6 @@ class Allowance:
     limit: int
     left: int
     seconds: int
-
-
-KeyedMeter = tuple[Meter, str]
 
 
 class RunLimits:
@@ -380,7 +373,7 @@ class RunCount:
         self._caller = caller
         self._own = own
         self._taken: list[KeyedMeter] = []
-        self.counts = self._make_counts()
+        self.counts = self._find_counts()
 
     @property
     def matters(self) -> bool:
@@ -388,7 +381,7 @@ class RunCount:
         return bool(self._own or self._limits.list_for_flows(self._caller) or self._limits.has_prices)
 
     async def read(self, flow_id: str | None = None) -> None:
-        """What was used before, by who asks and of the flow, is known after this. Await it before `take_request`."""
+        """What was used before, by who asks and of the flow, is known after this. Await it before `count_request`."""
         await self._limits.read(self._own)
         if flow_id is not None:
             await self.read_of_flow(flow_id)
@@ -396,19 +389,19 @@ class RunCount:
     async def read_of_flow(self, flow_id: str) -> None:
         await self._limits.read(self._limits.list_of_flow(flow_id, self._caller))
 
-    def take_request(self, flow_id: str | None = None) -> None:
+    def count_request(self, flow_id: str | None = None) -> None:
         """Counts the request in the minute of who asks, and of the flow. Raises RunLimitReached; then nothing is
         counted at all."""
         self._take(self._own, is_request=True)
         if flow_id is not None:
-            self.take_request_of_flow(flow_id)
+            self.count_request_of_flow(flow_id)
 
-    def take_request_of_flow(self, flow_id: str) -> None:
-        """As `take_request`, for the flow alone."""
+    def count_request_of_flow(self, flow_id: str) -> None:
+        """As `count_request`, for the flow alone."""
         self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=True)
 
-    def take_run(self, flow_id: str) -> None:
-        """Counts the run in all but minutes, for who asks and the flow; raises as `take_request`."""
+    def count_run(self, flow_id: str) -> None:
+        """Counts the run in all but minutes, for who asks and the flow; raises as `count_request`."""
         self._take(self._own, is_request=False)
         self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=False)
 
@@ -417,8 +410,8 @@ class RunCount:
         for meter, key in wanted:
             found = meter.look(key)
             if found.left <= 0 or (meter.limit.measure.unit == "runs" and found.left < 1):
-                self.take_back()
-                raise refuse(found, self._caller, currency=self._limits.currency)
+                self.undo()
+                raise limit_reached_error(found, self._caller, currency=self._limits.currency)
         for meter, key in wanted:
             meter.count(key, self)
         self._taken += wanted
@@ -432,10 +425,10 @@ class RunCount:
                 return Allowance(int(meter.limit.most), int(found.left), found.resets_in or 0)
         return None
 
-    def take_back(self) -> None:
+    def undo(self) -> None:
         """The run was refused after all, and not begun."""
         for meter, key in self._taken:
-            meter.take_back(key, self)
+            meter.undo(key, self)
         self._taken = []
 
     def end(self, used: Sequence[tuple[str | None, Usage]], *, size: int) -> RunCounts:
@@ -448,12 +441,12 @@ class RunCount:
                 meter.end(key, spent)
         return replace(self.counts, cost=cost)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The run goes on no more, however it ended, or never began."""
         for meter, key in self._taken:
-            meter.leave(key, self)
+            meter.release(key, self)
 
-    def _make_counts(self) -> RunCounts:
+    def _find_counts(self) -> RunCounts:
         """What its row says, where a limit counts by it."""
         if not self._own:
             return _NOT_COUNTED

@@ -17,8 +17,8 @@ from flowground.store import Store
 from flowground.store.runs import conversations
 from flowground.store.runs.usage import CountedBy, Unit, sum_bytes
 
-LimitedOne = Literal["person", "visitor", "address", "flow"]
-LimitedUse = Literal[
+LimitSubject = Literal["person", "visitor", "address", "flow"]
+LimitKind = Literal[
     "runs_per_minute",
     "page_runs_per_minute",
     "visitor_runs_per_day",
@@ -27,10 +27,14 @@ LimitedUse = Literal[
     "money_per_day",
     "stored_bytes",
 ]
-
 MINUTE, DAY = 60, 86_400
+LOOK_AGAIN = 60.0
+"""Seconds after which the store is asked again for what it may know of other processes' runs."""
 _ADDRESS_RUNS_AT_ONCE = 50
 """Of all visitors of one address: it does not take all places of a process."""
+_LONGEST_WAIT = 60
+_LOOK_AGAIN_WHEN_FULL = 1.0
+"""As `LOOK_AGAIN`: whoever was told to delete conversations, and did, need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Measure:
     seconds: int
 
 
-MEASURES: Mapping[LimitedUse, Measure] = {
+MEASURES: Mapping[LimitKind, Measure] = {
     "runs_per_minute": Measure("runs", MINUTE),
     "page_runs_per_minute": Measure("runs", MINUTE),
     "visitor_runs_per_day": Measure("runs", DAY),
@@ -59,8 +63,8 @@ MEASURES: Mapping[LimitedUse, Measure] = {
 class Limit:
     """One row. A minute begins with its first run, a day at 00:00 UTC."""
 
-    of: LimitedOne
-    what: LimitedUse
+    of: LimitSubject
+    what: LimitKind
     most: float
     setting: str
 
@@ -82,7 +86,7 @@ class Limit:
 
 def list_limits(settings: Settings) -> tuple[Limit, ...]:
     """Every limit that is set, once."""
-    lowest: dict[tuple[LimitedOne, LimitedUse], Limit] = {}
+    lowest: dict[tuple[LimitSubject, LimitKind], Limit] = {}
     for limit in _list_settings(settings):
         before = lowest.get((limit.of, limit.what))
         if limit.most and (before is None or limit.most < before.most):
@@ -99,7 +103,7 @@ def _list_settings(settings: Settings) -> Iterator[Limit]:
     yield Limit("address", "runs_per_minute", public.address_runs_per_minute, "sharing.public.address_runs_per_minute")
     yield Limit("flow", "visitor_runs_per_day", public.runs_per_day, "sharing.public.runs_per_day")
     yield Limit("address", "runs_at_once", _ADDRESS_RUNS_AT_ONCE, "Flowground itself")
-    bounded: dict[LimitedOne, RunBounds] = {"person": limits.person, "flow": limits.flow}
+    bounded: dict[LimitSubject, RunBounds] = {"person": limits.person, "flow": limits.flow}
     for of, bounds in bounded.items():
         yield Limit(of, "runs_per_minute", bounds.runs_per_minute, f"limits.{of}.runs_per_minute")
         yield Limit(of, "runs_at_once", bounds.runs_at_once, f"limits.{of}.runs_at_once")
@@ -107,13 +111,6 @@ def _list_settings(settings: Settings) -> Iterator[Limit]:
         yield Limit(of, "money_per_day", bounds.money_per_day, f"limits.{of}.money_per_day")
         if isinstance(bounds, StoredBounds):
             yield Limit(of, "stored_bytes", bounds.stored_bytes, f"limits.{of}.stored_bytes")
-
-
-_LONGEST_WAIT = 60
-LOOK_AGAIN = 60.0
-"""Seconds after which the store is asked again for what it may know of other processes' runs."""
-_LOOK_AGAIN_WHEN_FULL = 1.0
-"""As `LOOK_AGAIN`: whoever was told to delete conversations, and did, need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +151,13 @@ class Meter(Protocol):
     def count(self, key: str, run: object) -> None:
         """A run begins."""
 
-    def take_back(self, key: str, run: object) -> None:
+    def undo(self, key: str, run: object) -> None:
         """It was refused after all."""
 
     def end(self, key: str, spent: RunUsage) -> None:
         """It used so much."""
 
-    def leave(self, key: str, run: object) -> None:
+    def release(self, key: str, run: object) -> None:
         """It goes on no more."""
 
 
@@ -186,13 +183,13 @@ class ConcurrentRuns(Meter):
     def count(self, key: str, run: object) -> None:
         self._runs.setdefault(key, {})[run] = self.clock()
 
-    def take_back(self, key: str, run: object) -> None:
-        self.leave(key, run)
+    def undo(self, key: str, run: object) -> None:
+        self.release(key, run)
 
     def end(self, key: str, spent: RunUsage) -> None:
         """It goes on until it is stored."""
 
-    def leave(self, key: str, run: object) -> None:
+    def release(self, key: str, run: object) -> None:
         going = self._runs.get(key, {})
         going.pop(run, None)
         if not going:
@@ -211,8 +208,8 @@ class StoredBytes(Meter):
 
     async def read(self, key: str, store: Store) -> None:
         held, read_at = self._held.get(key, (0.0, -LOOK_AGAIN))
-        patience = _LOOK_AGAIN_WHEN_FULL if held >= self.limit.most else LOOK_AGAIN
-        if read_at + patience > self.clock():
+        wait = _LOOK_AGAIN_WHEN_FULL if held >= self.limit.most else LOOK_AGAIN
+        if read_at + wait > self.clock():
             return
         owner = Owner.read(key)
         whose = await store.read(conversations.list_owners, member=owner.id) if owner.kind == "member" else [key]
@@ -228,7 +225,7 @@ class StoredBytes(Meter):
     def count(self, key: str, run: object) -> None:
         """What it stores is known at its end."""
 
-    def take_back(self, key: str, run: object) -> None:
+    def undo(self, key: str, run: object) -> None:
         """Nothing was stored."""
 
     def end(self, key: str, spent: RunUsage) -> None:
@@ -236,5 +233,5 @@ class StoredBytes(Meter):
             held, read_at = self._held[key]
             self._held[key] = (held + spent.size, read_at)
 
-    def leave(self, key: str, run: object) -> None:
+    def release(self, key: str, run: object) -> None:
         """It was counted at its end."""

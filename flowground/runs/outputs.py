@@ -33,6 +33,12 @@ from flowground.flows.references import split_references
 from flowground.flows.tools import WiredTool
 from flowground.flows.wiring import WiredFlow
 
+LONGEST_RESULT = 20_000
+"""Characters of what a tool gives that a model is shown."""
+NO_RESULT = "Nothing was found."
+"""What a model is told of a tool that gave an empty text."""
+_NONE: Mapping[int, NumberedPassage] = {}
+
 
 @dataclass(slots=True)
 class ComponentOutputs:
@@ -158,9 +164,6 @@ def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     return component.input_value if given is None else given
 
 
-_NONE: Mapping[int, NumberedPassage] = {}
-
-
 def finish_run(
     given: ComponentOutputs,
     request: RunRequest,
@@ -234,12 +237,6 @@ def _find_source(given: ComponentOutputs, name: str) -> str | None:
             if isinstance(part, Reference) and part.component in given.outputs:
                 return part.component
     return None
-
-
-LONGEST_RESULT = 20_000
-"""Characters of what a tool gives that a model is shown."""
-NO_RESULT = "Nothing was found."
-"""What a model is told of a tool that gave an empty text."""
 
 
 async def describe_tools(tools: Iterable[WiredTool], given: ComponentOutputs, outside: Outside) -> list[WiredTool]:

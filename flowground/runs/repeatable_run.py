@@ -106,11 +106,11 @@ def make_idempotency_key(name: str, caller: Caller, flow_id: str, request: RunRe
 
 @dataclass(slots=True)
 class RepeatableRun:
-    """What one run notes of itself. `explain_stop` says why a run that is cancelled has no answer."""
+    """What one run notes of itself. `stop_error` says why a run that is cancelled has no answer."""
 
     idempotency_key: IdempotencyKey
-    explain_stop: Callable[[], FlowgroundError]
-    _told: ReplayedEvents = field(default_factory=ReplayedEvents)
+    stop_error: Callable[[], FlowgroundError]
+    _events: ReplayedEvents = field(default_factory=ReplayedEvents)
     _calls: int = 0
     _asks_models: bool = False
 
@@ -154,7 +154,7 @@ class RepeatableRun:
         async with aclosing(events):
             async for event in events:
                 if not isinstance(event, RunFinished):
-                    self._told.add(event)
+                    self._events.add(event)
                 yield event
 
     def describe_end(
@@ -168,10 +168,10 @@ class RepeatableRun:
     ) -> dict[str, Any]:
         """What `finish_repeatable_turn` takes beside a turn's end. `end` None: the run was cancelled. `was_answered`:
         by a model, at least once."""
-        told = end or self.explain_stop()
+        told = end or self.stop_error()
         receipt = turn.is_kept and write_receipt(
             turn,
-            self._told,
+            self._events,
             end=told,
             messages=messages,
             names=wired.display_names,
@@ -189,7 +189,7 @@ class RepeatableRun:
         if self._calls or isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
-        has_begun = was_answered or self._told.pieces or self._told.action_log.list_actions()
+        has_begun = was_answered or self._events.pieces or self._events.action_log.list_actions()
         return not self._asks_models or (isinstance(cause, _REFUSED) and not has_begun)
 
 

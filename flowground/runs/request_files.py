@@ -26,6 +26,7 @@ from flowground.store.runs.files import StoredFile
 
 MOST_CHARS = 400
 """Of a path."""
+NO_IMAGES = "The model of this flow sees no images."
 _FILE_FIELDS: Mapping[type[Component], str] = {ChatInput: "files", File: "path"}
 """Under what name a tweak names files for a component, which are given as `Context.files`, whatever its fields are."""
 
@@ -119,9 +120,6 @@ def _read_paths(key: str, takes: str, given: Any) -> Sequence[str]:
     if not isinstance(paths, Sequence) or not all(isinstance(path, str) for path in paths):
         raise InvalidRequest(f"`{cut(key)}.{takes}` is a path of a file, or a list of them.")
     return [path for path in paths if path]
-
-
-NO_IMAGES = "The model of this flow sees no images."
 
 
 def may_see_images(wired: WiredFlow, models: Models) -> bool:

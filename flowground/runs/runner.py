@@ -3,7 +3,7 @@
 A component is skipped when a reference of its own leads to a skipped component or to a port that was not taken; one
 whose references are all optional is skipped when all of them stand for nothing. An empty text is something.
 
-Events on their way from a run to its one reader.
+Events on their path from a run to its one reader.
 
 Which components of a run may begin, those that wait for nothing any more, and which have their end.
 """
@@ -62,8 +62,8 @@ from flowground.runs.inner import (
     InnerEvents,
     InnerRuns,
     RunBudget,
+    component_error,
     find_answer,
-    name_component,
     prepare_inner,
 )
 from flowground.runs.outputs import (
@@ -79,6 +79,10 @@ from flowground.settings.limits import Limits
 
 _AHEAD = 256
 """Unread events at most; a component that emits more waits until the reader catches up."""
+_PAUSE_EVERY = 50
+"""After this many finished components the loop serves others, and before that where one took long."""
+_DEFAULTS = Limits()
+_NOTHING = object()
 
 
 class EventQueue:
@@ -162,13 +166,6 @@ def read_failures(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException]:
     return [error for task in tasks if not task.cancelled() and (error := task.exception())]
 
 
-_PAUSE_EVERY = 50
-"""After this many finished components the loop serves others, and before that where one took long."""
-
-_DEFAULTS = Limits()
-_NOTHING = object()
-
-
 async def run_flow(  # noqa: PLR0913 - all that a run may reach
     wired: WiredFlow,
     request: RunRequest,
@@ -228,7 +225,7 @@ def _make_actions(wired: WiredFlow, queue: Events, scope: RunScope, **where: Any
 
 @dataclass(slots=True)
 class _Run:
-    """One run of one flow. `way` are the flows within which it stands, the outermost first."""
+    """One run of one flow. `path` are the flows within which it stands, the outermost first."""
 
     wired: WiredFlow
     request: RunRequest
@@ -236,7 +233,7 @@ class _Run:
     scope: RunScope
     given: ComponentOutputs
     actions: Actions
-    way: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
     joins: dict[str, Join] = field(default_factory=dict)
     inner: dict[str, InnerRuns] = field(default_factory=dict)
     was_long: bool = False
@@ -249,8 +246,8 @@ class _Run:
         timeout = self.scope.timeout
         try:
             async with timeout:
-                if self.scope.breath.is_over():
-                    await self.scope.breathe()
+                if self.scope.loop_turns.is_over():
+                    await self.scope.let_others_run()
                 await self.run_components()
         except TimeoutError:
             if timeout.expired():
@@ -263,7 +260,7 @@ class _Run:
             self.joins = {
                 name: Join([reference.component for reference in members]) for name, members in self.wired.joins.items()
             }
-            self.scope.joins.update({} if self.way else self.joins)
+            self.scope.joins.update({} if self.path else self.joins)
         schedule = Schedule(self.wired)
         running: dict[asyncio.Task[None], str] = {}
         pause_at = _PAUSE_EVERY
@@ -291,9 +288,9 @@ class _Run:
 
     async def _let_others_go_on(self) -> None:
         """Components that wait for nothing would keep the loop to themselves."""
-        if self.was_long or self.scope.breath.is_over():
+        if self.was_long or self.scope.loop_turns.is_over():
             self.was_long = False
-            await self.scope.breathe()
+            await self.scope.let_others_run()
         else:
             await asyncio.sleep(0)
 
@@ -311,13 +308,13 @@ class _Run:
             component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
             if isinstance(component, OutputComponent):
-                output = self._tell_thought(name, output)
+                output = self._extract_thought(name, output)
             text = self._check_output(name, component, output)
         except RunOverBudget:
             raise
         except FlowgroundError as error:
             if name not in self.wired.fallbacks:
-                raise name_component(name, error) from error
+                raise component_error(name, error) from error
             output = Output(spread_value(self.wired.components[name], self.wired.fallbacks[name]))
             self._end_component(name, component, output, error.message, started, status="failed")
             return
@@ -326,7 +323,7 @@ class _Run:
                 self.actions.end_thought(name)
         self._end_component(name, component, output, text, started)
 
-    def _tell_thought(self, name: str, output: Output) -> Output:
+    def _extract_thought(self, name: str, output: Output) -> Output:
         """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
         ((port, text),) = output.values.items()
         if "</think>" not in text:
@@ -355,7 +352,7 @@ class _Run:
         told = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
         if output.note or output.unseen:
             told = replace(told, note=output.note, unseen=output.unseen)
-        if self.scope.budget.stand_ins and not self.way:
+        if self.scope.budget.stand_ins and not self.path:
             told = replace(told, stand_ins=self.scope.budget.take_stand_ins())
         if self.inner and (runs := self.inner.pop(name, None)):
             told = replace(told, inner=runs.list(), inner_count=runs.count)
@@ -381,9 +378,9 @@ class _Run:
     ) -> InnerAnswer:
         """As `RunInnerFlow` says, for the component `name`, or the call `within` of a tool of it. Not `is_said`: what
         the flow says is no text of its own."""
-        way, budget = (*self.way, self.wired.id), self.scope.budget
-        if len(way) >= DEEPEST:
-            raise RunError(f"Flows run each other {DEEPEST} deep at most: {' → '.join((*way, flow))}.")
+        path, budget = (*self.path, self.wired.id), self.scope.budget
+        if len(path) >= DEEPEST:
+            raise RunError(f"Flows run each other {DEEPEST} deep at most: {' → '.join((*path, flow))}.")
         found = self.scope.wired.inner_flows.get(flow)
         if found is None:
             raise RunError(f"There is no flow `{flow}`.", hint="Another file has, or had, this id or endpoint name.")
@@ -393,10 +390,10 @@ class _Run:
         events = InnerEvents(self.queue, budget, find_answer(wired), say, is_kept=keeps_messages(wired))
         may_ask = self.actions.may_ask and not isinstance(self.wired.components[name], ForEach)
         actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
-        run = _Run(wired, request, events, self.scope, ComponentOutputs(wired), actions, way)
+        run = _Run(wired, request, events, self.scope, ComponentOutputs(wired), actions, path)
         runs = self.inner.setdefault(name, InnerRuns())
-        if self.scope.breath.is_over():
-            await self.scope.breathe()
+        if self.scope.loop_turns.is_over():
+            await self.scope.let_others_run()
         started, failure = time.perf_counter(), None
         try:
             await run.run_components()
@@ -480,7 +477,7 @@ class _Run:
 
     async def _call_tool(self, within: ToolCallPath, tool: WiredTool, call: ToolCall) -> tuple[str, bool]:
         run = partial(self._run_tool, within.agents, tool, call)
-        return await self.actions.tell_call(within.agents[-1], tool, call, run, within=within.call)
+        return await self.actions.record_call(within.agents[-1], tool, call, run, within=within.call)
 
     async def _run_tool(
         self, agents: tuple[str, ...], tool: WiredTool, call: ToolCall, number: int
@@ -511,7 +508,7 @@ class _Run:
                 self._put_token(target, said)
 
     def _put_token(self, target: str, text: str) -> None:
-        if not self.way:
+        if not self.path:
             self.scope.said[target] = self.scope.said.get(target, 0) + len(text)
         self.queue.put(Token(target, text))
 

@@ -27,6 +27,7 @@ from flowground.store.runs import progress, requests
 from flowground.store.runs.progress import TextsSoFar
 
 _log = logging.getLogger(__name__)
+WriteEnd = Callable[[], Awaitable[object]]
 _KEEP_SECONDS = 2.0
 _SOON = 0.25
 """Part of those seconds after which the first text of a run is written. One that is over by then costs no statement."""
@@ -38,8 +39,8 @@ _SETTLED = 2.0
 """Multiples of the store's longest wait, after which it is known of each run that began before whether it runs."""
 _STOP_SECONDS = 10.0
 _MOST_ALLOWED = 10_000
-
-WriteEnd = Callable[[], Awaitable[object]]
+_AGAIN = 1.0
+"""Seconds between two tries to take a lock that was lost."""
 
 
 class FollowedTurn(Protocol):
@@ -130,7 +131,7 @@ class RunningRuns:
         """When an end was dropped last, since too many waited; in seconds since 1970."""
         self._wrote_all = time.monotonic()
         """When what all of them said was written last; of those that began since, the first text is written between."""
-        self._told_waiting: dict[str, tuple[str, ...]] = {}
+        self._published_waiting: dict[str, tuple[str, ...]] = {}
         """By run, digests of the calls that wait, as other processes were told."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -230,7 +231,7 @@ class RunningRuns:
             self._timer.cancel()
         if self._writing:
             await asyncio.wait([self._writing])
-        if self._told_waiting:
+        if self._published_waiting:
             with suppress(StoreUnavailable):  # whoever writes next takes away what is left
                 await self.store.write(requests.note_waiting, waiting={})
 
@@ -240,7 +241,7 @@ class RunningRuns:
 
     def _keep(self) -> None:
         self._timer = None
-        if not (self._runs or self._late or self._dropped_at or self._told_waiting):
+        if not (self._runs or self._late or self._dropped_at or self._published_waiting):
             return
         self._set_timer()
         if self._writing and not self._writing.done():
@@ -256,9 +257,11 @@ class RunningRuns:
 
     def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
         """Of runs of which other calls wait than other processes were told, those that wait."""
-        now = {run_id: _list_told(here.run) for run_id, here in self._runs.items()}
-        known = [run_id for run_id in self._told_waiting if run_id not in now]
-        found = {run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._told_waiting.get(run_id, ())}
+        now = {run_id: _list_publishable(here.run) for run_id, here in self._runs.items()}
+        known = [run_id for run_id in self._published_waiting if run_id not in now]
+        found = {
+            run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._published_waiting.get(run_id, ())
+        }
         return found | dict.fromkeys(known, ())
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
@@ -279,8 +282,8 @@ class RunningRuns:
         with suppress(StoreUnavailable):  # the log has it; the next time it is more
             if waiting:
                 await self.store.write(requests.note_waiting, waiting=waiting)
-                told = self._told_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
-                self._told_waiting = {run_id: digests for run_id, digests in told.items() if digests}
+                told = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
+                self._published_waiting = {run_id: digests for run_id, digests in told.items() if digests}
             if texts:
                 await self.store.write(progress.keep_texts, texts=texts)
             for said in texts:
@@ -311,13 +314,9 @@ def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
     return tuple(waits.digest for waits in calls)
 
 
-def _list_told(run: FollowedTurn) -> Sequence[ToolWaits]:
+def _list_publishable(run: FollowedTurn) -> Sequence[ToolWaits]:
     """What may be stored of the calls that wait."""
     return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]
-
-
-_AGAIN = 1.0
-"""Seconds between two tries to take a lock that was lost."""
 
 
 class Interruptions:

@@ -2,9 +2,9 @@
 
 Calls of tools that wait until a person allows them, of one run: no tool runs before.
 
-What the models of a run do on their way, told as events: tools that are called, and thoughts.
+What the models of a run do on their path, told as events: tools that are called, and thoughts.
 
-The loop's breath: runs that wait for nothing take turns on it, so that none keeps it, and no crowd of them does.
+The loop's loop_turns: runs that wait for nothing take turns on it, so that none keeps it, and no crowd of them does.
 
 After some milliseconds of a turn of the loop whoever would go on waits, and one of them goes on in each turn: a part of
 the run that waited least often, so that what is short is not kept by what is long.
@@ -45,8 +45,15 @@ from flowground.store.sql import encode_json
 
 LONGEST_ASKED = 20_000
 """Characters of arguments that a person is shown; a call with longer ones is refused."""
+LONG = 0.005
+"""Seconds of one turn of the loop after which others go on."""
 _NOBODY = "Nobody is there who could allow it, so it was not called."
 _TOO_LONG = f"Its arguments are longer than the {LONGEST_ASKED:,} characters that a person can be asked about."
+_here = threading.local()
+_ID_CHARS = 64
+"""Of a call's id, which a model's server chooses, in what is told and kept."""
+_LONGEST_THOUGHT = 8_000
+"""Characters of one thought that are told."""
 
 
 class CallRefused(ToolNotCalled):
@@ -82,9 +89,9 @@ class Approvals:
     seconds: float
     allowances: Allowances | None = None
     waiting: dict[int, tuple[ToolWaits, "asyncio.Future[Decision]"]] = field(default_factory=dict)
-    stood: float = 0
-    """Seconds for which the run's time stood still."""
-    _stands: tuple[float | None, float] = (None, 0)
+    paused: float = 0
+    """Seconds for which the run's time paused still."""
+    _pause_began: tuple[float | None, float] = (None, 0)
     """When the run's time would have ended, and since when it stands still."""
 
     def begin(
@@ -143,27 +150,22 @@ class Approvals:
 
     def _stop_clock(self, clock: asyncio.Timeout) -> None:
         if len(self.waiting) == 1:
-            self._stands = clock.when(), asyncio.get_running_loop().time()
+            self._pause_began = clock.when(), asyncio.get_running_loop().time()
             clock.reschedule(None)
 
     def _start_clock(self, clock: asyncio.Timeout) -> None:
         if self.waiting:
             return
-        end, since = self._stands
-        stood = asyncio.get_running_loop().time() - since
-        self.stood += stood
+        end, since = self._pause_began
+        paused = asyncio.get_running_loop().time() - since
+        self.paused += paused
         if end is not None:
-            clock.reschedule(end + stood)
+            clock.reschedule(end + paused)
 
 
 def _name_tool(flow: str, called: ToolCalled) -> str:
     """One tool, of several that a component stands for too, under the name that a person is shown."""
     return "\n".join((flow, called.tool, called.name, called.label))
-
-
-LONG = 0.005
-"""Seconds of one turn of the loop after which others go on."""
-_here = threading.local()
 
 
 class LoopTurns:
@@ -174,7 +176,7 @@ class LoopTurns:
         self._ends: float | None = None
         """When the turn of the loop is long, by the clock of `perf_counter`; None: nobody asked in it yet."""
         self._is_due = False
-        """Whether the next turn's begin is on its way."""
+        """Whether the next turn's begin is on its path."""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
 
@@ -209,10 +211,10 @@ class LoopTurns:
 def find_loop_turns() -> LoopTurns:
     """Of the loop that runs here: a thread has one at a time."""
     loop = asyncio.get_running_loop()
-    breath: LoopTurns | None = getattr(_here, "breath", None)
-    if breath is None or breath.loop is not loop:
-        breath = _here.breath = LoopTurns(loop)
-    return breath
+    loop_turns: LoopTurns | None = getattr(_here, "loop_turns", None)
+    if loop_turns is None or loop_turns.loop is not loop:
+        loop_turns = _here.loop_turns = LoopTurns(loop)
+    return loop_turns
 
 
 class Join:
@@ -273,7 +275,7 @@ class RunScope:
     started: float
     approvals: Approvals
     time_zone: str
-    breath: LoopTurns
+    loop_turns: LoopTurns
     passages: RunPassages = field(default_factory=RunPassages)
     said: dict[str, int] = field(default_factory=dict)
     """Characters that each output of `wired` has said so far."""
@@ -298,12 +300,12 @@ class RunScope:
     def count_seconds(self) -> float:
         """Since the run began, without the time for which it waited for people or weights."""
         fetched = self.fetched[-1] - self.fetched[0] if self.fetched else 0
-        return time.perf_counter() - self.started - self.approvals.stood - fetched
+        return time.perf_counter() - self.started - self.approvals.paused - fetched
 
-    async def breathe(self) -> None:
+    async def let_others_run(self) -> None:
         """Others go on; this run does in a later turn of the loop."""
-        self.budget.breaths += 1
-        await self.breath.wait(self.budget.breaths)
+        self.budget.yields += 1
+        await self.loop_turns.wait(self.budget.yields)
 
     def find_passage_room(self) -> int:
         """Bytes of passages that each Retrieve gives, where all models that the run may ask read slowly; else 0."""
@@ -329,12 +331,6 @@ class ToolCallPath(NamedTuple):
 
     call: int | None
     agents: tuple[str, ...] = ()
-
-
-_ID_CHARS = 64
-"""Of a call's id, which a model's server chooses, in what is told and kept."""
-_LONGEST_THOUGHT = 8_000
-"""Characters of one thought that are told."""
 
 
 @dataclass(slots=True)
@@ -388,7 +384,7 @@ class Actions:
     def _count_said(self, component_id: str) -> int:
         return 0 if self.is_inner else self.scope.count_said(component_id)
 
-    async def tell_call(
+    async def record_call(
         self,
         agent: str,
         tool: WiredTool,

@@ -97,7 +97,7 @@ class TurnHistory:
                 return said
             present = await self.store.read(files.find_present, keys=keys)
         except StoreUnavailable as error:
-            raise name_run(error, turn.run_id) from None
+            raise unavailable_error(error, turn.run_id) from None
         return [_mark_gone(message, present) if message.files else message for message in said]
 
     def append(self, message: AddedMessage) -> bool:
@@ -120,7 +120,7 @@ def _mark_gone(message: PastMessage, present: set[str]) -> PastMessage:
     return replace(message, files=kept, gone=tuple(file.name for file in message.files if file.id not in present))
 
 
-def name_run(error: StoreUnavailable, run_id: str) -> StoreUnavailable:
+def unavailable_error(error: StoreUnavailable, run_id: str) -> StoreUnavailable:
     """The same error, of this run: one may have met many."""
     named = copy(error)
     named.run_id = run_id
@@ -262,7 +262,7 @@ class TurnRecord:
             else turns.end_run
         )
         self.running.write_later(partial(self.store.write, end, run=ended, may_come_yet=is_unknown))
-        return name_run(error, ended.id) if is_unknown else error
+        return unavailable_error(error, ended.id) if is_unknown else error
 
     def _make_question(self) -> StoredMessage | None:
         said = self.turn.input_value
@@ -394,7 +394,7 @@ class TurnRecord:
                 )
         except StoreUnavailable as error:
             self.is_saved = False
-            raise name_run(error, run.id) from None
+            raise unavailable_error(error, run.id) from None
         except Exception:
             self.is_saved = False  # so that the failure can be stored instead
             raise

@@ -310,7 +310,7 @@ _draw_component = make_component("inside")
 def draw_page() -> None:
     """Of the flow, or the flow file, that the page's address names; the calm page where it is not this person's."""
     caller = require_visitor()
-    opening.require_allowed(insides.may_look(caller))
+    opening.require_allowed(insides.may_see_inside(caller))
     inside = _find(caller)
     opening.require_allowed(inside is not None)
     if inside is None:

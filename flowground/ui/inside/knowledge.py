@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from flowground.access.insides import may_look
+from flowground.access.insides import may_see_inside
 from flowground.app import knowledge_admin, runtime
 from flowground.app.knowledge_admin import ShownKnowledge
 from flowground.core.caller import Caller
@@ -19,7 +19,7 @@ from flowground.core.words import write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit, explain_unmet
-from flowground.runs.files import FOLDER
+from flowground.runs.files import UPLOADS_FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
@@ -60,7 +60,7 @@ _draw_adding = make_component("knowledge")
 def draw_page() -> None:
     """Of the flow that the page's address names; the calm page where it is not this person's."""
     caller = require_visitor()
-    opening.require_allowed(may_look(caller))
+    opening.require_allowed(may_see_inside(caller))
     flow_id = st.query_params.get("flow", "")
     places = _find_places(caller, flow_id)
     opening.require_allowed(places is not None)
@@ -177,7 +177,7 @@ def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"
         says = f"{who} {verb} `filters`, and will find a file that is added here only where they let it through."
-        st.caption(f"{says} Its `source` is `{FOLDER}NAME`; keys stand at the beginning of Markdown files.")
+        st.caption(f"{says} Its `source` is `{UPLOADS_FOLDER}NAME`; keys stand at the beginning of Markdown files.")
 
 
 def _draw_notes(shown: ShownKnowledge) -> None:
@@ -209,11 +209,11 @@ def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
     indexed = dict(shown.indexed or {})
     added: list[_KnownFile] = []
     for file in shown.uploads:
-        source = f"{FOLDER}{file.reference.name}"
+        source = f"{UPLOADS_FOLDER}{file.reference.name}"
         known = indexed.pop(source, None)
         added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
     if shown.section.uploads:  # what is left of them was removed
-        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(FOLDER)}
+        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(UPLOADS_FOLDER)}
     others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
     return [*added, *((file.source, file, None) for file in others)]
 
@@ -228,7 +228,7 @@ def _draw_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
 
     def draw(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
-            name = words.escape(source.removeprefix(FOLDER)) if file else _write_source(source)
+            name = words.escape(source.removeprefix(UPLOADS_FOLDER)) if file else _write_source(source)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
@@ -332,7 +332,7 @@ def _write_plain(hit: Hit) -> str:
 
 def _draw_left(caller: Caller) -> None:
     """For admins: what was added to a knowledge whose flow is gone, or calls it otherwise."""
-    left = bridge.call(knowledge_admin.list_left(runtime.get(), caller))
+    left = bridge.call(knowledge_admin.list_orphaned(runtime.get(), caller))
     if not left:
         return
     st.subheader("Files that no flow reads", anchor=False)
@@ -355,7 +355,7 @@ def _delete_left(address: str, says: str) -> None:
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
     if draw_last_question("Delete", key="knowledge:delete:yes"):
         with bridge.draw_refusals():
-            bridge.call(knowledge_admin.remove_left(runtime.get(), require_visitor(), address))
+            bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_visitor(), address))
             st.rerun()
 
 

@@ -42,7 +42,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.providers import find_own_weights
 from flowground.providers.builtin.weights import QWEN
 from flowground.runs.limits import write_bytes, write_reset
-from flowground.runs.meter import LimitedUse, Remaining
+from flowground.runs.meter import LimitKind, Remaining
 from flowground.store.people.sign_ins import PasswordLink
 from flowground.store.publications import Audience, Sharing
 from flowground.ui.assets import find_asset
@@ -182,7 +182,7 @@ def hide_other_button(key: str) -> Iterator[None]:
         yield
 
 
-_WORDS: dict[LimitedUse, str] = {
+_WORDS: dict[LimitKind, str] = {
     "runs_per_minute": "runs this minute",
     "page_runs_per_minute": "messages this minute",
     "visitor_runs_per_day": "visitors' messages today",

@@ -78,7 +78,7 @@ def _draw_runs() -> None:
     bridge.draw_kept(_REFUSED)
     caller = require_visitor()
     try:
-        found, count = bridge.call(operating.look(runtime.get(), caller))
+        found, count = bridge.call(operating.list_all_runs(runtime.get(), caller))
     except FlowgroundError as error:
         bridge.draw_refusal(error)
         return
@@ -97,7 +97,7 @@ def _draw_run(caller: Caller, run: RunNow, now: datetime) -> None:
     seconds = round((now - run.started_at).total_seconds())
     facts = words.join(
         (
-            run.way,
+            run.via,
             f"for {words.round_seconds(seconds) if seconds > 0 else 'a moment'}",
             _write_said(run),
             "" if run.is_here else "in another process",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from flowground.access.sharing import SIGNED_OUT, SOMEBODY, count_users, look_as, publish, read_sharing
+from flowground.access.sharing import SIGNED_OUT, SOMEBODY, count_users, preview_as, publish, read_sharing
 from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowgroundError, NotSignedIn
@@ -46,7 +46,7 @@ def draw_preview(caller: Caller, address: str) -> None:
         return
     who = SIGNED_OUT if asked == SIGNED_OUT else SOMEBODY
     try:
-        seen = bridge.ask(look_as, caller, address, who)
+        seen = bridge.ask(preview_as, caller, address, who)
     except NotSignedIn:
         raise
     except FlowgroundError:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import streamlit as st
 from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it has no types
 
-from flowground.access.passwords import describe_lockout
+from flowground.access.passwords import locked_out_error
 from flowground.app import runtime
 from flowground.core.caller import LOCAL_OWNER, Caller, Owner
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
@@ -283,5 +283,5 @@ def _sign_in(name: str, password: str) -> None:
         if member is not None:
             sign_in_browser(member.id)
         if wait := bridge.call(sign_in.tries.find_wait(name, address)):
-            raise describe_lockout(wait)
+            raise locked_out_error(wait)
     st.warning("User name or password is wrong.")
