@@ -325,8 +325,8 @@ def check_refused(both: Servers, status: int, **changed: Any) -> None:
 
 @pytest.mark.anyio
 async def test_who_decides_is_told_where_a_process_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_runs, "_LOOKS", 1)
-    monkeypatch.setattr(own_runs, "_PAUSE", 0)
+    monkeypatch.setattr(own_runs, "_POLLS", 1)
+    monkeypatch.setattr(own_runs, "_POLL_SECONDS", 0)
     async with serving(tmp_path, flows=FLOWS) as api:
         other = Runtime(Settings.load(tmp_path / "config.yaml"))
         await other.start()

@@ -60,8 +60,8 @@ async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, o
 async def test_who_stops_a_run_is_told_where_its_process_takes_its_time(
     api: Api, other: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_runs, "_LOOKS", 1)
-    monkeypatch.setattr(own_runs, "_PAUSE", 0)
+    monkeypatch.setattr(own_runs, "_POLLS", 1)
+    monkeypatch.setattr(own_runs, "_POLL_SECONDS", 0)
     reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
     run_id = await find_speaking(api, "word1")
     refused = await other.post(f"/api/v1/runs/{run_id}/stop")

@@ -163,7 +163,7 @@ async def test_sessions_of_two_callers_with_one_id_never_meet(runtime: Runtime) 
 async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    monkeypatch.setattr(authorize, "_GOOD_FOR", 0)  # who waited for longer than that is looked at again
+    monkeypatch.setattr(authorize, "_RIGHTS_TTL_SECONDS", 0)  # who waited for longer than that is looked at again
     config = {"limits": {"runs_at_once": 1}, "sharing": {"allow_public": True}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
         write = runtime.store.write

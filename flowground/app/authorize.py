@@ -1,4 +1,7 @@
-"""Who asks at a door, and whether they are let in: what they show, their limits, the flow that they may run."""
+"""Authorizes a request: who asks, by token or sign-in, their limits, and the flow that they may run.
+
+Every endpoint comes here through `endpoint.answer`.
+"""
 
 import time
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from flowground.runs.limits import Allowance, RunCount
 from flowground.store.people import tokens
 
 _RIGHTS_TTL_SECONDS = 1.0
-"""Seconds for which what was found of somebody's rights counts: a run that begins later asks again."""
+"""How long rights that were read stay valid for a run that has not begun."""
 
 
 class KeyMissing(FlowgroundError):
@@ -25,13 +28,13 @@ class KeyMissing(FlowgroundError):
 
 
 class KeyInvalid(FlowgroundError):
-    """The key is unknown or no longer good; Langflow's sentence. `code` and `hint` tell a real key's holder which."""
+    """The key is unknown or no longer valid; Langflow's sentence. A real key's holder is told which."""
 
     code = "api_key_invalid"
 
 
 class RightsChanged(NotAllowed):
-    """Whoever asks may do more or less by now than when they were let in."""
+    """The caller's rights are not those with which the request was authorized."""
 
     code = "rights_changed"
 
@@ -43,8 +46,8 @@ class RightsChanged(NotAllowed):
 class TokenHolder:
     """A program with an application token, or with none.
 
-    `on_count` is told what is left of the token's minute once this request is counted, also where it is refused then.
-    `left` returns when the program is gone; asked only while it waits for its run's place.
+    `on_count` gets what is left of the token's minute once this request is counted, also where it is refused later.
+    `left` returns when the program has disconnected; it is awaited only while the run waits for its place.
     """
 
     secret: str | None = field(repr=False)
@@ -54,9 +57,9 @@ class TokenHolder:
 
 @dataclass(frozen=True, slots=True)
 class PersonTrying:
-    """Somebody who tries the API in the app; their trials' conversations are apart from those of their playground.
+    """A person who tries the API in the app; these conversations are apart from those of their playground.
 
-    `sees` and `sets` are those of the token in whose place they try it.
+    `sees` and `sets` are the rights of the token that the trial stands for.
     """
 
     caller: Caller
@@ -66,9 +69,9 @@ class PersonTrying:
 
 @dataclass(frozen=True, slots=True)
 class PersonChatting:
-    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session.
+    """A person at a playground, also a visitor; `came_from` is their address. At most one running answer per session.
 
-    `tries_draft`: it is their own playground, where their draft of the flow answers, if there is one.
+    `tries_draft`: at their own playground, where their draft of the flow answers, if there is one.
     """
 
     caller: Caller
@@ -79,7 +82,7 @@ class PersonChatting:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """Whoever has this computer."""
+    """The command line on this computer, as the local owner."""
 
 
 Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
@@ -87,9 +90,9 @@ Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
 
 @dataclass(slots=True)
 class AuthorizedRequest:
-    """Somebody who was let in: as which caller, to which flow, and their run as limits count it.
+    """A request that may run: its caller, its flow, and its run as limits count it.
 
-    `checked_at` is when their rights were read, by the monotonic clock.
+    `checked_at` is the monotonic time at which the rights were read.
     """
 
     asker: Asker
@@ -99,9 +102,9 @@ class AuthorizedRequest:
     checked_at: float
 
     async def revalidate(self, runtime: Runtime) -> None:
-        """Reads their rights anew where that was more than a moment ago: a body came slowly, or the run waited.
+        """Reads the caller's rights again where that was over `_RIGHTS_TTL_SECONDS` ago: after a slow body or a wait.
 
-        Raises what `authorize` raises but for limits, and RightsChanged where the caller may do more or less by now.
+        Raises what `authorize` raises but for limits, and RightsChanged where the rights changed.
         """
         now = time.monotonic()
         if now - self.checked_at <= _RIGHTS_TTL_SECONDS:
@@ -114,10 +117,10 @@ class AuthorizedRequest:
 
 
 async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedRequest:
-    """The caller who takes the turn, the flow, and the run as limits count it: the request is counted now.
+    """Authorizes a request for the flow at `address` and counts it in the caller's and the flow's minute.
 
-    Raises KeyMissing, KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed; InvalidRequest while another
-    answer is written in a session of a playground.
+    Raises KeyMissing, KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed; AnswerUnfinished while a
+    playground session is being answered.
     """
     now = time.monotonic()
     match asker:
@@ -152,7 +155,7 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
 
 
 async def _find_present(runtime: Runtime, asker: Asker, wired: WiredFlow) -> Caller:
-    """The caller who was let in, with their present rights; a use of a token is counted no second time."""
+    """The authorized caller with their present rights; the use of a token is not counted again."""
     match asker:
         case TokenHolder():
             return await check_token(runtime, asker.secret, counts_use=False)
@@ -174,7 +177,7 @@ async def _require_api(runtime: Runtime, person: Caller, wired: WiredFlow) -> No
 
 
 async def _authorize_program(runtime: Runtime, asker: TokenHolder, address: str) -> tuple[Caller, WiredFlow, RunCount]:
-    """Its own limits come before the flow is looked up, so that guessing names is limited too."""
+    """Counts the token's limits before the flow is looked up, so that guessing names is limited too."""
     caller = await check_token(runtime, asker.secret)
     run = runtime.run_limits.open(caller)
     await run.read()
@@ -192,9 +195,9 @@ async def _authorize_program(runtime: Runtime, asker: TokenHolder, address: str)
 
 
 async def check_token(runtime: Runtime, secret: str | None, *, counts_use: bool = True) -> Caller:
-    """The caller behind an application token. Raises KeyMissing or KeyInvalid.
+    """The caller behind an application token, read from the database: a revoked token ends at once.
 
-    The database is asked each time: a revoked token ends at once.
+    Raises KeyMissing or KeyInvalid.
     """
     if not secret:
         raise KeyMissing(
@@ -208,7 +211,7 @@ async def check_token(runtime: Runtime, secret: str | None, *, counts_use: bool 
 
 
 async def _invalid_key_error(secret: str, runtime: Runtime) -> KeyInvalid:
-    """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
+    """The error for an invalid key. Only the holder of a complete real key learns more than that it is unknown."""
     token = await runtime.store.read(tokens.find_any, secret=secret)
     if token is None:
         code, says = "api_key_invalid", "This is no token of this server: was it copied whole?"

@@ -1,11 +1,11 @@
-"""The waist between the doors and a flow: who asks, what they may start, how it goes on and what ends it early.
+"""Answers a request to a flow, the same for every endpoint: authorize, wait for a place, run the turn, end it early.
 
-A door decodes what was sent into a `RunRequest` and encodes what is said; all between is the same for each of them:
+An endpoint decodes its request into a `RunRequest` and encodes the events of the turn:
 
-    answer = await doors.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
+    answer = await endpoint.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
     finished = await answer.finish()
 
-Failures are raised, and each door says them in its own way.
+Failures are raised; each endpoint encodes them itself.
 """
 
 import asyncio
@@ -46,27 +46,27 @@ AnyRequest = TypeVar("AnyRequest", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
 _SHOWS_FETCH = (PersonChatting, CommandLine)
-"""Who is shown how the fetch of a model goes on: their streams wait for it."""
+"""Askers who are shown the progress of a model's download: their streams wait for it."""
 
 
 async def answer(
     runtime: Runtime, asker: Asker, *, address: str, ask: AnyRequest | Callable[[], Awaitable[AnyRequest]]
 ) -> "Answer[AnyRequest]":
-    """Lets the asker in. The answer is to be begun at once, or its place left; with an idempotency key it has begun.
+    """Authorizes a request and acquires its place. Begin the answer at once, or release the place; with an idempotency
+    key the answer has begun.
 
-    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checked in this order, the first
-    that fails is raised:
+    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. The checks, in this order:
 
-    - the server ends: ShuttingDown
-    - who asks, their minute, the flow, its minute: what `authorize` raises
-    - what they ask: what `ask` raises; NotAllowed for outputs that their token does not show
+    - the server shuts down: ShuttingDown
+    - the asker, their minute, the flow, its minute: what `authorize` raises
+    - the request: what `ask` raises; NotAllowed for outputs that the token does not show
     - the flow, or a provider that it asks, is switched off: EndedByAdmin
-    - whether it was asked before with its key: IdempotencyKeyReused, RunUnfinished, AnswerGone; else a repeat ends here
-    - what may be used at once and a day: RunLimitReached
-    - the models of a stream are not there yet: ComponentFailed
-    - no place among the process's runs becomes free: ServerBusy; AskerLeft where the asker is gone before
+    - the idempotency key was used before: IdempotencyKeyReused, RunUnfinished, AnswerGone, or the repeat is returned
+    - limits of concurrent runs and of the day: RunLimitReached
+    - a model of a stream is not downloaded yet: ComponentFailed
+    - no place among the process's runs becomes free: ServerBusy; ClientDisconnected where the asker leaves before
 
-    After each wait the asker's rights are checked anew: what `AuthorizedRequest.revalidate` raises.
+    After each wait the asker's rights are read again: what `AuthorizedRequest.revalidate` raises.
     """
     runtime.refuse_when_ending()
     await runtime.switches.refresh()
@@ -97,7 +97,7 @@ async def answer(
             place.count.count_run(wired.id)
         if request.stream and not isinstance(asker, _SHOWS_FETCH):
             runtime.require_ready(caller, wired)
-        if not isinstance(asker, PersonChatting):  # whose turn waits itself, so that its session has it at once
+        if not isinstance(asker, PersonChatting):  # a chat's turn waits by itself, so that its session shows it at once
             await answer.acquire_place(asker.left if isinstance(asker, TokenHolder) else None)
     except BaseException:
         place.release()
@@ -107,17 +107,18 @@ async def answer(
 
 @dataclass(frozen=True, slots=True)
 class RunWaits:
-    """The run goes on once a person has allowed what waits, or refused it."""
+    """The run waits for a person to allow or refuse the call of a tool."""
 
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[AnyRequest]):
-    """A request that was let in. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
+    """An authorized request. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
 
-    One that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
-    itself: this request's, or the first one's where it `is_repeat`. `authorized` None: nobody's rights can end.
+    A turn that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
+    itself; where the answer `is_repeat` that is the first request's turn. `authorized` None: rights are
+    not read again.
     """
 
     runtime: Runtime
@@ -129,21 +130,21 @@ class Answer(Generic[AnyRequest]):
     is_repeat: bool = False
     authorized: AuthorizedRequest | None = None
     may_ask: bool = False
-    """Whether a person may be asked to allow what a tool does: they have a door to answer by."""
+    """Whether a person may be asked to allow calls of tools: the asker has an endpoint to answer by."""
 
     @property
     def shown(self) -> WiredFlow | ReplayedFlow:
-        """The flow whose answer it is: of a repeat as it was when it ran."""
+        """The flow that answers; for a repeat, the flow as it was when the first request ran."""
         return self.turn.wired if self.turn else self.wired
 
     @property
     def run_id(self) -> str:
-        """Of the run that answers it: of a repeat the first one's. A request that is refused yet leaves no such run."""
+        """The id of the run that answers; for a repeat, the first request's. A refused request leaves no such run."""
         return self.turn.run_id if isinstance(self.turn, ReplayedTurn) else (self.turn or self).request.run_id
 
     async def acquire_place(self, left: Leaving | None = None) -> None:
         """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
-        provider that it asks is switched off meanwhile, AskerLeft when `left` returns first, and what
+        provider that it asks is switched off meanwhile, ClientDisconnected when `left` returns first, and what
         `AuthorizedRequest.revalidate` raises."""
         wait_for_off = self.runtime.switches.wait_for_off
         await self.place.acquire(lambda: wait_for_off(self.wired, self.request, self.caller, left))
@@ -151,9 +152,10 @@ class Answer(Generic[AnyRequest]):
             await self.authorized.revalidate(self.runtime)
 
     async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest] | None":
-        """The same with the turn of the first request with this key, which holds no place; None where it is free.
+        """This answer with the turn of the first request with this key, and no place; None where the key is free.
 
-        Waits where that one is answered elsewhere; raises what `IdempotencyCache.find_first` and `acquire_place` raise.
+        Waits where another process answers the first request; raises what `IdempotencyCache.find_first` and
+        `acquire_place` raise.
         """
         runtime = self.runtime
         with runtime.mark_run() as task, _explain_ending(runtime, task):
@@ -165,9 +167,9 @@ class Answer(Generic[AnyRequest]):
         return replace(self, place=RunPlace(), turn=first, is_repeat=True) if first else None
 
     async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest]":
-        """This answer with its turn begun; or with the first one's, where another request took the key meanwhile."""
+        """This answer with its turn begun; or a repeat, where another request took the key meanwhile."""
         turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.stop_error))
-        alone = replace(self, place=RunPlace())  # the turn holds the place to its own end, whoever reads it
+        alone = replace(self, place=RunPlace())  # the turn holds the place to its end, whoever reads it
         error = await turn.wait_for_begin()
         if not isinstance(error, IdempotencyKeyTaken):
             return replace(alone, turn=turn)
@@ -180,11 +182,11 @@ class Answer(Generic[AnyRequest]):
         return self.runtime.running.chats if self.may_ask else None
 
     def start_apart(self) -> "Answer[AnyRequest]":
-        """This answer with its turn begun, which goes on by itself while a person is asked."""
+        """This answer with a turn that goes on by itself, also while a person is asked."""
         return replace(self, place=RunPlace(), turn=self.start_for_stream())
 
     def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
-        """The events of the turn, to be closed by whoever stops reading early."""
+        """The events of the turn. A reader that stops early must close them."""
         runtime = self.runtime
         if self.turn:
             return _drop_numbers(self.turn.follow())
@@ -200,14 +202,14 @@ class Answer(Generic[AnyRequest]):
         )
 
     def start(self) -> LiveTurn:
-        """The turn, which goes on without the one that began it. To be called at once."""
+        """Begins the turn for a page; it goes on without the page that began it. Call this at once."""
         turn = self._begin(self.stream_events(), admit=self.acquire_place)
         self.runtime.keep_for_page(turn)
         return turn
 
     def start_for_stream(self, repeatable: RepeatableRun | None = None) -> LiveTurn:
-        """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
-        after its end."""
+        """Begins the turn for a stream; it goes on for `limits.resume_seconds` without a follower, and can be followed
+        as long after its end."""
         limits = self.runtime.settings.limits
         alone_seconds = limits.resume_seconds + (limits.approval_seconds if self.wired.asks_people else 0)
         turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds, is_exact=repeatable is not None)
@@ -215,7 +217,7 @@ class Answer(Generic[AnyRequest]):
         return turn
 
     def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
-        """A turn that holds the answer's place to its own end."""
+        """Begins a turn that holds the answer's place to its end."""
         turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.stop_error, **how)
         turn.task.add_done_callback(lambda _: self.place.release())
         return turn
@@ -223,11 +225,11 @@ class Answer(Generic[AnyRequest]):
     async def finish(
         self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
     ) -> TurnFinished | RunWaits | None:
-        """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
+        """Waits for the end of the turn.
 
-        A turn that goes on by itself is left where a call of it waits for a person: there is RunWaits then.
-
-        With `left`, raises ShuttingDown where the server stops the turn.
+        Returns None if `left` returned first (the client disconnected), which stops the turn; RunWaits if the turn goes
+        on by itself and a tool call waits for approval. With `left`, raises ShuttingDown where the server stops the
+        turn.
         """
         with self.place, self.runtime.mark_run() as task:
             if left is None:
@@ -253,9 +255,9 @@ class Answer(Generic[AnyRequest]):
         *,
         cut_off: Callable[[FlowgroundError], EncodedPiece],
     ) -> AsyncGenerator[EncodedPiece, None]:
-        """What `encode` makes of the events, as they come; the turn ends when this is closed.
+        """The encoded events, as they come; the turn ends when this generator is closed.
 
-        `cut_off` makes the last piece of the error when the server stops them.
+        `cut_off` encodes the error as the last piece when the server stops the turn.
         """
         return _follow(self.runtime, self.stream_events(), encode, cut_off, place=self.place)
 
@@ -298,7 +300,7 @@ def follow_turn(
     cut_off: Callable[[FlowgroundError], EncodedPiece],
     split_after: int = 0,
 ) -> AsyncGenerator[EncodedPiece, None]:
-    """As `Answer.follow`, from the turn's first event; it goes on without this follower.
+    """As `Answer.follow`, from the turn's first event; the turn goes on without this follower.
 
     Texts are not joined across the event with the number `split_after`.
     """
@@ -325,7 +327,7 @@ async def _follow(
 
 @contextmanager
 def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[None]:
-    """Raises ShuttingDown where the server that ends cancels the task."""
+    """Raises ShuttingDown instead of CancelledError where the server shuts down."""
     try:
         yield
     except asyncio.CancelledError:
@@ -334,7 +336,7 @@ def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[No
 
 
 def _refuse_ending(runtime: Runtime, task: asyncio.Task[object]) -> None:
-    """Raises ShuttingDown where the server that ends has cancelled the task."""
+    """Raises ShuttingDown where the server has cancelled the task because it shuts down."""
     if runtime.is_stopping:
         task.uncancel()
         raise ShuttingDown() from None

@@ -1,9 +1,4 @@
-"""What one turn gave, compared with what its test expects: each difference as a sentence and lines that show it.
-
-The outcomes of tests as lines that people read, and as JUnit's XML, which CI servers read.
-
-What is seen of a tested turn as it goes on, and what came of it.
-"""
+"""What came of a tested turn, compared with what its test expects; and outcomes written as lines and as JUnit's XML."""
 
 import difflib
 import json
@@ -39,20 +34,21 @@ from flowground.core.words import count, cut, list_names, show
 from flowground.flows.flow import Difference, Expectation, FlowTestOutcome
 
 _MOST_LINES = 400
-"""Lines of a text that are compared one by one."""
+"""Lines of a text that are compared; later ones are ignored."""
 _SHOWN_LINES = 20
 _SHOWN_CHARS = 500
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that cannot stand in XML."""
+"""Characters that XML does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestedTurnResult:
-    """`ended` says of each component that had its turn how it ended: a tool that nobody called is not among them.
+    """What came of one tested turn.
 
-    `calls` is how often each asked a model; `tokens` None: none were counted. `data` is the answer where it is no text;
-    `failure` says why the turn failed, None where it did not. `arguments` are those of each call of the flow's own
-    tools, `cited` the sources that the answer cites, by the numbers of their passages.
+    `ended` has the status of each component that ran or was skipped, but not of tools that nobody called. `calls` is
+    how often each component asked a model; `tokens` None: no model counted. `data` is the answer where it is no text;
+    `failure` says why the turn failed. `arguments` has the arguments of each call of the flow's own tools, `cited` the
+    sources that the answer cites, by passage number.
     """
 
     answer: str
@@ -67,7 +63,7 @@ class TestedTurnResult:
 
 
 def compare(expect: Expectation, result: TestedTurnResult) -> tuple[Difference, ...]:
-    """Everything that is not as expected; of a turn that was not to fail, why it did."""
+    """All differences from what is expected; for an unexpected failure, only its reason."""
     if result.failure is not None and not expect.fails:
         return (Difference("", result.failure),)
     answered = _compare_failure(expect, result) if expect.fails else _compare_answer(expect, result)
@@ -167,7 +163,7 @@ def _write_data(data: Value) -> str:
 
 
 def _compare_lines(expected: str, given: str) -> tuple[str, ...]:
-    """Lines that differ, with two around them; below a single pair, where it begins to differ."""
+    """The lines that differ, with two lines around them; below a single pair, a mark where the difference begins."""
     before, after = expected.strip().splitlines()[:_MOST_LINES], given.strip().splitlines()[:_MOST_LINES]
     found = [line for line in difflib.unified_diff(before, after, lineterm="", n=2) if not line.startswith("@@")][2:]
     lines = [line[0] + " " + line[1:] for line in found]
@@ -191,14 +187,14 @@ def _cut_lines(lines: list[str]) -> tuple[str, ...]:
 
 
 def write_lines(outcome: FlowTestOutcome) -> Iterator[str]:
-    """Its first line, and below it what was not as expected."""
+    """The outcome in one line, and its differences below."""
     mark = "ok  " if outcome.is_passed else "FAIL"
     yield f"{mark} {outcome.file}:{outcome.line} {cut(' '.join(outcome.title.split()))} ({outcome.seconds:.2f} s)"
     yield from (f"     {line}" for line in write_differences(outcome))
 
 
 def write_differences(outcome: FlowTestOutcome) -> Iterator[str]:
-    """What was not as expected, and of several turns in which; nothing where all was."""
+    """The differences of the failed turn, with its number where the test has several; nothing for a passed test."""
     turn = outcome.turns[-1]
     if turn.differences and outcome.wanted > 1:
         yield f"turn {len(outcome.turns)} of {outcome.wanted}, {show(turn.message)}:"
@@ -208,15 +204,15 @@ def write_differences(outcome: FlowTestOutcome) -> Iterator[str]:
 
 
 def sum_up(outcomes: Sequence[FlowTestOutcome]) -> str:
-    """How many there are, and how many of them failed."""
+    """The numbers of tests, flows and failures, as a sentence."""
     failed = sum(not outcome.is_passed for outcome in outcomes)
     flows = len({outcome.flow_id for outcome in outcomes})
-    said = f"{count(len(outcomes), 'test')} of {count(flows, 'flow')}"
-    return f"{said}, {failed:,} failed." if failed else f"{said}, all passed."
+    tests = f"{count(len(outcomes), 'test')} of {count(flows, 'flow')}"
+    return f"{tests}, {failed:,} failed." if failed else f"{tests}, all passed."
 
 
 def write_junit(outcomes: Sequence[FlowTestOutcome], broken: Mapping[str, str]) -> bytes:
-    """A suite for each flow; `broken` are files that cannot be tested, and why: an error each."""
+    """JUnit's XML with a suite for each flow. `broken` maps files that cannot be tested to the reason."""
     root = ElementTree.Element("testsuites")
     by_flow: dict[str, list[FlowTestOutcome]] = {}
     for outcome in outcomes:
@@ -255,7 +251,7 @@ def _clean(text: str) -> str:
 
 @dataclass(slots=True)
 class SeenTurn:
-    """One turn. `failure` is why it failed, as far as it did."""
+    """Observes the events of one tested turn. `failure` is why the turn failed, None where it did not."""
 
     on_progress: Callable[[ModelProgress], None]
     failure: str | None = None
@@ -265,7 +261,7 @@ class SeenTurn:
     _arguments: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def note(self, event: Event) -> None:
-        """One event of the turn, in their order."""
+        """Takes the next event of the turn."""
         match event:
             case ComponentFinished():
                 self._note_step(event, "")
@@ -285,7 +281,7 @@ class SeenTurn:
                 assert_never(event)
 
     def sum_up(self, calls: Mapping[str, int]) -> TestedTurnResult:
-        """What came of it; its data where it is one answer that is no text."""
+        """The result of the turn; with data where its only answer is no text."""
         if self.finished is None:
             seconds = time.monotonic() - self._began
             return TestedTurnResult("", None, self.failure, self._ended, calls, seconds, None, self._arguments)
@@ -304,6 +300,6 @@ class SeenTurn:
                 self._note_step(inner, f"{run.flow_id}.")
 
     def _note_end(self, name: str, status: StepStatus) -> None:
-        """Of a component that had several: whether it ran in one of them."""
+        """Notes how a component ended; one that ran in some inner flow and was skipped in others counts as run."""
         if status != "skipped" or name not in self._ended:
             self._ended[name] = status

@@ -1,16 +1,8 @@
-"""The tests of flow files: each takes its turns as any door does, and what they give is compared with what is expected.
+"""Runs the tests of flow files: turns like any other, with replies of the test instead of the outside world.
 
-Nothing lasts: conversations go into a database of their own that is deleted at the end.
-
-The files that a test sends with its message: they stand beside the flow, in the folder of flows.
-
-What stands for whom a flow asks while it is tested, models aside: the replies of its test. Nobody is asked.
-
-Who answers the models of a flow while it is tested: the scripted model, or the one that is named, and replies.
-
-Nothing of config.yaml changes what the scripted model says here: a test gives the same everywhere.
-
-The tests of a flow as its authors run them on a page: each turn counts as a run of theirs, and takes its place.
+Models are answered by the scripted model or a named one, and by the replies of the test; config.yaml changes nothing of
+what the scripted model answers. Conversations go into a database of their own, which is deleted at the end. At a page,
+each tested turn counts as a run of the author and takes a place among runs.
 """
 
 import asyncio
@@ -63,23 +55,23 @@ from flowground.tools.settings import SqlParts
 
 SCRIPTED = "scripted"
 AT_ONCE = 8
-"""Tests that run side by side."""
+"""Tests of one tester that run concurrently."""
 Admit = Callable[[RunRequest], AbstractAsyncContextManager[TurnTerms]]
-"""Lets one turn in, for as long as it goes on."""
+"""Authorizes one turn for as long as the context lasts."""
 _NAMED: Mapping[type[Component], str] = {
     MCP: "server",
     APIRequest: "method",
     SQL: "database",
     PythonFunction: "function",
 }
-"""The field by which whoever is asked knows who asks."""
+"""The field of a component that names its server, method, database or function."""
 _ANSWER = {"status_code", "result"}
-"""What a reply is made of that says a status."""
+"""The keys of a reply that has a status."""
 
 
 @dataclass(slots=True)
 class FolderFiles:
-    """`SentFileReader` of the turns of a test: the files that they send, below this folder."""
+    """`SentFileReader` for the files of tests, which are below the folder of flows."""
 
     store: Store
     folder: Path
@@ -95,9 +87,9 @@ class FolderFiles:
             return (await extractor.extract(self._paths[file.sha256], file.name)).text
 
     async def take(self, wired: WiredFlow, names: Sequence[str]) -> Sequence[FileReference]:
-        """What the flow's Chat Input is given with one turn, as the store has it when files are added at a page.
+        """Stores the files of one turn for the flow's Chat Input, as if they were added at a page.
 
-        Raises InvalidRequest for a file that is not there or cannot be read, is too large or of a kind that the flow
+        Raises InvalidRequest for a file that does not exist, cannot be read, is too large, or of a kind that the flow
         does not take.
         """
         if not names:
@@ -131,9 +123,9 @@ def _read(folder: Path, name: str, most_bytes: int) -> FileReference:
 
 
 class TestedName(str):
-    """What a component calls whom it asks, a model, a server, a database or a function: so it is known who asks.
+    """The name of a model, server, method, database or function, with the component that asks it.
 
-    `change_component` keeps it.
+    `change_component` keeps the subclass.
     """
 
     __test__ = False
@@ -142,9 +134,10 @@ class TestedName(str):
 
 
 def name_tested(wired: WiredFlow, model: str, *, replied: Container[str], answered: Container[str] = ()) -> WiredFlow:
-    """The flow as it is tested: `model` answers all components, but for those that get replies. Nobody is asked to
-    allow calls of tools to which the test replies, `answered`: they go nowhere. A tool whose model is asked all the
-    same is none of these."""
+    """The flow with a `TestedName` in all components that ask something; `model` answers, but for the `replied` ones.
+
+    Tools in `answered`, to which the test replies, need no approval: their calls reach nothing.
+    """
     inner = {name: _name(flow, f"{flow.id}.", model, replied, answered) for name, flow in wired.inner_flows.items()}
     return replace(_name(wired, "", model, replied, answered), inner_flows=inner)
 
@@ -173,7 +166,7 @@ def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], an
 
 @dataclass(frozen=True, slots=True)
 class TestedModels:
-    """The models of one turn. `calls` counts how often each component asked."""
+    """`Models` of one tested turn. `calls` counts how often each component asked."""
 
     __test__ = False
 
@@ -182,7 +175,7 @@ class TestedModels:
     calls: Counter[str] = field(default_factory=Counter)
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
-        """As `Models` says; the flow is one of `name_tested`."""
+        """As `Models.resolve`, for a flow from `name_tested`."""
         if not isinstance(model, TestedName):
             return self.models.resolve(model)
         name, _, rest = model.partition(":")
@@ -192,7 +185,7 @@ class TestedModels:
         return _AskedModel(self, model.component, provider), rest
 
     def find_reply(self, component: str) -> str | None:
-        """What is answered now to a component that has asked; None where the model does. Raises ProviderRefused."""
+        """The test's next reply to the component; None where the model answers. Raises ProviderRefused."""
         if component not in self.replies:
             return None
         given, is_there = pick_reply(self.replies, component, self.calls[component])
@@ -204,7 +197,7 @@ class TestedModels:
 
 @dataclass(frozen=True, slots=True)
 class _AskedModel:
-    """A provider as one component asks it."""
+    """A provider that answers one component with the test's replies, or by its own model."""
 
     tested: TestedModels
     component: str
@@ -228,19 +221,19 @@ class _AskedModel:
         """Nothing to free: the provider belongs to the process."""
 
     def _count(self) -> Provider:
-        """Who answers this question."""
+        """Counts a call; the provider that answers it."""
         self.tested.calls[self.component] += 1
         reply = self.tested.find_reply(self.component)
         return self.provider if reply is None else Scripted(pieces=(reply,))
 
 
 def write_reply(given: Any) -> str:
-    """A reply as text."""
+    """The reply as text: JSON unless it is text already."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> tuple[Any, bool]:
-    """What the component is answered the time number `asked`, as the test has it, and whether there is such a reply."""
+    """The test's reply to the component's call number `asked` (from 1), and whether there is such a reply."""
     given = replies[component]
     if not isinstance(given, list):
         return given, True
@@ -249,10 +242,10 @@ def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class TestedOutside:
-    """MCP servers, HTTP APIs, databases and functions of one turn, of a flow of `name_tested`.
+    """Replies in place of MCP servers, HTTP APIs, databases and functions, for one turn of a flow from `name_tested`.
 
-    Tools and functions take any arguments; tools write nothing. Whatever is asked raises ToolNotCalled where the test
-    has no reply, RunError where that cannot be one.
+    Tools and functions take any arguments; tools write nothing. Every call raises ToolNotCalled where the test has no
+    reply, RunError where the reply has a wrong form.
     """
 
     __test__ = False
@@ -261,7 +254,7 @@ class TestedOutside:
     calls: Counter[str] = field(default_factory=Counter)
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
-        """As the server would say it."""
+        """A tool of this name that takes any arguments."""
         self._find(server, "ask no MCP server")
         return ServerTool(tool, "", {"type": "object"}, writes=False)
 
@@ -281,15 +274,15 @@ class TestedOutside:
         return OutgoingAnswer(call.url, status, kind, "utf-8", None, write_reply(given).encode())
 
     async def ask_database(self, name: str, parts: SqlParts) -> Sequence[Record]:  # noqa: ARG002 - the contract's
-        """A list of mappings, the same for each question, or of a list of such lists the next."""
+        """The rows: a list of mappings is the reply to every query; of a list of such lists the next one."""
         rows = self._take(name, "ask no database", is_rows=True)
-        found = [rows] if isinstance(rows, dict) else rows
-        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        records = [rows] if isinstance(rows, dict) else rows
+        if not isinstance(records, list) or not all(isinstance(row, dict) for row in records):
             raise RunError("The reply of the test is no rows: a list of mappings.")
-        return found
+        return records
 
     def find_function(self, name: str) -> OwnFunction:
-        """Its call gives the next reply as it stands."""
+        """A function whose call returns the next reply unchanged."""
 
         async def call(_: Mapping[str, Any]) -> Any:
             return self._take(name, "call no function")
@@ -299,8 +292,8 @@ class TestedOutside:
     def _find(self, asked: str, why: str) -> str:
         component = asked.component if isinstance(asked, TestedName) else ""
         if component not in self.replies:
-            way = f": `replies` may say what `{component}` gives" if component else ""
-            raise ToolNotCalled(f"Tests {why}{way}.")
+            hint = f": `replies` may say what `{component}` gives" if component else ""
+            raise ToolNotCalled(f"Tests {why}{hint}.")
         return component
 
     def _take(self, asked: str, why: str, *, is_rows: bool = False) -> Any:
@@ -317,13 +310,13 @@ class TestedOutside:
 
 @asynccontextmanager
 async def admit_all(_: RunRequest) -> AsyncIterator[TurnTerms]:
-    """For whoever has this computer."""
+    """Lets every turn run: the command line on this computer."""
     yield TurnTerms()
 
 
 @dataclass(slots=True)
 class FlowTester:
-    """Runs tests, several side by side. `model` answers instead of what the tests say, and instead of their replies."""
+    """Runs tests concurrently. `model` answers instead of the tests' own model and their replies."""
 
     settings: Settings
     models: Models
@@ -340,7 +333,7 @@ class FlowTester:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def run_tests(self, wired: WiredFlow) -> list[FlowTestOutcome]:
-        """All tests of one flow, in the file's order."""
+        """Runs all tests of one flow; outcomes in the file's order."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_test(wired, index)) for index in range(len(wired.flow.tests))]
         return [task.result() for task in tasks]
@@ -414,7 +407,7 @@ class FlowTester:
 
 
 def _send(wired: WiredFlow, files: Sequence[FileReference]) -> dict[str, Any]:
-    """What a request says of these files of its message."""
+    """The fields of a request that send these files with its message."""
     if not files:
         return {}
     sent = tuple(SentFile(file, file.id) for file in files)
@@ -422,7 +415,7 @@ def _send(wired: WiredFlow, files: Sequence[FileReference]) -> dict[str, Any]:
 
 
 def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
-    """Raises InvalidRequest for components of flows that the flow runs, which its own file cannot tell."""
+    """Raises InvalidRequest for components that neither the flow nor flows that it runs have."""
     expect = turn.expect
     for known, says, names in (
         (list_replied(wired), "that a test replies to", turn.replies),
@@ -444,7 +437,7 @@ async def open_tester(
     on_progress: Callable[[ModelProgress], None] = lambda _: None,
     look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups,
 ) -> AsyncIterator[FlowTester]:
-    """A tester with a database of its own, which is gone afterwards. `look_ups` find what flows know."""
+    """A tester with a database of its own, which is deleted at the end. `look_ups` search the knowledge of flows."""
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="flowground-tests-")
     try:
         store = await asyncio.to_thread(Store.open, f"sqlite:///{folder}/tests.db", is_lasting=False)
@@ -459,7 +452,7 @@ async def open_tester(
 
 
 async def run_tests(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport:
-    """Runs all tests of the flow as it is now; `find_report` has the outcomes then. Raises FlowNotFound."""
+    """Runs all tests of the flow as it is now and keeps the report for `find_report`. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)
     outcomes = await _run(runtime, caller, wired)
     report = FlowTestReport(wired.version, outcomes)
@@ -470,7 +463,7 @@ async def run_tests(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestR
 
 
 async def try_test(runtime: Runtime, caller: Caller, flow_id: str, test: FlowTest) -> FlowTestOutcome:
-    """Runs a test that is in no file yet, and so on no line. Raises FlowNotFound."""
+    """Runs a test that is not in the flow's file yet; its outcome has line 0. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)
     place = next(iter(wired.flow.components.values())).places["type"]
     flow = replace(wired.flow, tests=(test,), places={**wired.flow.places, "tests.0": place})
@@ -478,7 +471,7 @@ async def try_test(runtime: Runtime, caller: Caller, flow_id: str, test: FlowTes
 
 
 async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport | None:
-    """What came of the flow's tests when they were run last, since this process began. Raises FlowNotFound."""
+    """The report of the last tests of the flow in this process, None without one. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)
     return runtime.test_reports.get(wired.id)
 

@@ -1,7 +1,7 @@
-"""A knowledge as its authors see and change it at a page: what is in it, what is found, and the files that they add.
+"""What authors see and change of a knowledge at a page: its files, uploads and search results.
 
-Who sees the inside of a flow sees its knowledge, and what config.yaml names for all. A flow's own is changed by who may
-publish the flow, that of config.yaml by admins. For everybody else there is none.
+Callers who see the inside of a flow see its knowledge, and the knowledge that config.yaml names for all flows. Callers
+who may publish the flow change its knowledge; admins change that of config.yaml. For everybody else none exists.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,12 +27,12 @@ _SHOWN_HITS = 8
 
 @dataclass(frozen=True, slots=True)
 class ShownKnowledge:
-    """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `lacks_vectors`: only words
-    are found until then, although a model of vectors is named, and `words_only` why, as far as this process knows.
-    `uploads`: the newest first.
+    """A knowledge as its page shows it.
 
-    `may_change`: who looks may add and remove files. `unmet`: filters of flows that no file fits, a sentence each.
-    `filtering`: what of flows has filters.
+    `may_change`: the caller may add and remove files. `indexed` has the files by source, None before the first index;
+    `is_outdated`: another index follows. `lacks_vectors`: until then only words are searched although an embeddings
+    model is configured; `words_only` is the reason, as far as this process knows. `uploads` has the newest first.
+    `unmet` has a sentence for each filter of a flow that no file matches, `filtering` the components with filters.
     """
 
     address: str
@@ -50,7 +50,9 @@ class ShownKnowledge:
 
 
 async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list[tuple[str, str]]:
-    """The flow's own, then what all flows share; of no flow, `""`, that alone: the flow's id or `""`, and the name.
+    """The flow's own knowledge, then that of config.yaml: pairs of the flow's id (`""` for config.yaml) and the name.
+
+    For the flow id `""` only that of config.yaml.
 
     Raises NotSignedIn, FlowNotFound.
     """
@@ -62,7 +64,7 @@ async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list
 
 
 async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> ShownKnowledge:
-    """One of them as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
+    """One knowledge as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
     _, place, may_change = await _admit(runtime, caller, flow_id)
     return await _show(runtime, _find(runtime, place, name), may_change=may_change)
 
@@ -70,8 +72,9 @@ async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: s
 async def find_passages(
     runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str, *, source: str = ""
 ) -> tuple[Sequence[Hit], str]:
-    """What a flow would be given, the best first, and why only words were found where the model of vectors did not
-    answer; `source` is a pattern of the files that are meant, "" all of them.
+    """The passages that a flow would get, the best first; and why only words were searched, "" where vectors were too.
+
+    `source` is a pattern of file names, "" for all files.
 
     Raises NotSignedIn, FlowNotFound, RunError.
     """
@@ -84,7 +87,7 @@ async def find_passages(
 
 
 def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
-    """Whether they may add files that the flow answers from."""
+    """Whether the caller may add files to a knowledge that the flow answers from."""
     found = runtime.library.list_looked_into(wired.id) if may_see_inside(caller) else ()
     is_owner, is_admin = runtime.access.may_publish(caller, wired), caller.role == "admin"
     return any(one.section.uploads and (is_owner if "/" in one.address else is_admin) for one in found)
@@ -93,9 +96,10 @@ def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
 async def add_file(
     runtime: Runtime, caller: Caller, flow_id: str, name: str, *, file_name: str, pieces: AsyncIterator[bytes]
 ) -> StoredFile:
-    """Keeps the file, in place of one of its name; it is indexed soon.
+    """Adds a file, or replaces the one of its name; it is indexed soon.
 
-    Raises NotSignedIn, FlowNotFound alike for what is not there and for who may not, and as `Files.receive`.
+    Raises NotSignedIn; FlowNotFound for an unknown knowledge and for callers who may not change it; and as
+    `Files.receive`.
     """
     caller, entry = await _open_to_change(runtime, caller, flow_id, name)
     if not entry.section.uploads:
@@ -109,7 +113,7 @@ async def add_file(
 
 
 async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str, key: str) -> None:
-    """Deletes the file of this id; the next index is without it. Raises as `add_knowledge_file`."""
+    """Deletes the file with this id; the next index is without it. Raises NotSignedIn, FlowNotFound."""
     caller, entry = await _open_to_change(runtime, caller, flow_id, name)
     owner = str(name_owner(entry.address))
     await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
@@ -118,7 +122,7 @@ async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str,
 
 
 async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
-    """For admins, files that were added to what no flow and no config.yaml names now; for everybody else none.
+    """Uploads of knowledge that neither a flow nor config.yaml names now, for admins; nothing for other callers.
 
     Raises NotSignedIn, FlowNotFound, StoreUnavailable.
     """
@@ -131,7 +135,8 @@ async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles
 
 
 async def remove_orphaned(runtime: Runtime, caller: Caller, address: str) -> None:
-    """Deletes one of them, as admins may. Raises as `list_orphaned`, FlowNotFound also where it is named again."""
+    """Deletes the uploads of one orphaned knowledge, for admins. Raises as `list_orphaned`; FlowNotFound where the
+    knowledge is named again."""
     caller, _, may_change = await _admit(runtime, caller, "")
     await runtime.access.catalogue.read_now()
     if not may_change or not runtime.library.find_unnamed([address]):

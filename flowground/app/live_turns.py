@@ -1,10 +1,7 @@
-"""A turn that runs by itself: each who follows it sees all of it, whenever they come and go.
+"""Turns that run by themselves: each follower gets all events from the first, whenever it comes and goes.
 
-What a turn has said so far, numbered; each who follows it gets it from the first event.
-
-Turns of `?stream=sse` that can be followed again: while they run, and for a while after their end.
-
-What a repeated request finds of the first one with its idempotency key: its turn, or what that told.
+Turns of `?stream=sse` can be followed again while they run and for a while after. A request that repeats an idempotency
+key gets the turn of the first request, or its stored events.
 """
 
 import asyncio
@@ -45,24 +42,24 @@ from flowground.store.runs.receipts import IdempotencyKey, KeptRun, Receipt, rea
 
 _log = logging.getLogger(__name__)
 _MOST_CHARS = 2048
-"""Pieces of text are joined up to this many characters: a long answer then takes the room of its letters."""
+"""Pieces of text are joined up to this many characters: a list of small pieces takes much more memory."""
 _MOST_PIECES = 64
-"""Pieces that wait to be joined."""
+"""Pieces that are kept before they are joined."""
 _FIRST_SECONDS = 30.0
-"""How long a turn waits for its first follower at least: a response takes a moment to begin."""
+"""Seconds for which a turn waits for its first follower at least: a response takes a moment to begin."""
 _MOST_ENDED = 2_000
 _MOST_OF_ONE_CALLER = 200
 _MOST_ENDED_CHARS = 30_000_000
-"""Of ended turns, of everybody. Running ones are bounded by what may run."""
+"""Characters of all ended turns. Running turns are bounded by the number of runs."""
 _POLL_SECONDS = 0.2
-"""Between two looks at a run of another process, at first; each is longer than the one before, to a second."""
+"""Seconds before the first poll of a run of another process; each wait is longer than the last, up to a second."""
 _MOST_WAITING = 50
-"""Requests of one person, or token, that look so at once; one more is told at once that the run has no end yet."""
+"""Requests of one person or token that poll at once; a further one gets RunUnfinished at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """`number` counts from 1. Pieces of text that were joined have the last one's."""
+    """An event and its number in the turn, from 1. Joined pieces of text have the number of the last piece."""
 
     number: int
     event: Event
@@ -106,20 +103,20 @@ class _JoinedText:
 
 
 class TurnLog:
-    """Of one turn, on its loop. The first piece of an answer is never joined: what is said before it is its event's.
+    """The events of one turn so far, on its loop. The first piece of an answer is an event of its own, never joined.
 
-    `is_exact`: no piece is, so that each who follows is told the same.
+    `is_exact`: no piece is joined, so that every follower gets the same events.
     """
 
     def __init__(self, *, is_exact: bool = False) -> None:
         self._is_exact = is_exact
         self.size = 0
-        """Characters of text in it, about."""
+        """About the number of characters in the log."""
         self._begun: set[str] = set()
         """Components whose answers have begun."""
         self._entries: list[NumberedEvent | _JoinedText] = []
         self._firsts: list[int] = []
-        """The number before each entry."""
+        """The number of the event before each entry."""
         self._count = 0
         self._followers: set[asyncio.Event] = set()
         self._is_ended = False
@@ -128,7 +125,7 @@ class TurnLog:
 
     @property
     def followers(self) -> int:
-        """How many follow just now."""
+        """The number of present followers."""
         return len(self._followers)
 
     def add(self, event: Event) -> None:
@@ -152,14 +149,14 @@ class TurnLog:
         self._wake_followers()
 
     def end(self, error: FlowgroundError | None = None) -> None:
-        """Nothing more comes; `error` is why the turn has no answer."""
+        """Ends the log; `error` is why the turn has no answer."""
         self._is_ended, self.error = True, error
         self._wake_followers()
 
     async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
         """Every event from the first, then each as it comes, to the turn's end; raises a failed turn's error.
 
-        Texts that wait for this follower come joined, where the log is not exact; never across the event with the
+        Texts that this follower has not read yet come joined, unless the log is exact; never across the event with the
         number `split_after`.
         """
         after = 0
@@ -180,7 +177,7 @@ class TurnLog:
             raise self.error
 
     async def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
-        """As `follow`, all that is there at a time: who comes for more later gets it joined."""
+        """As `follow`, in lists of all events that are there; a slow reader gets joined texts."""
         after = 0
         news = asyncio.Event()
         self._followers.add(news)
@@ -255,7 +252,7 @@ class TurnLog:
 
 
 class LiveTurn:
-    """A turn that is being taken, independent of who follows: whose it is, and what was asked of which flow."""
+    """A running turn that does not depend on its followers; it knows its caller, flow and request."""
 
     def __init__(
         self,
@@ -271,19 +268,19 @@ class LiveTurn:
     ) -> None:
         """Begins at once.
 
-        `stop_error` gives the error for those who follow a turn that was cancelled. `alone_seconds` is how long it
-        goes on while nobody follows any more; None: to its end. `admit` is awaited before anything else.
-        `is_exact`: all who follow are told the same pieces.
+        `stop_error` makes the error for followers of a cancelled turn. `alone_seconds` is how long the turn goes on
+        without followers; None: to its end. `admit` is awaited before anything else. `is_exact`: all followers get
+        the same pieces of text.
         """
         self.caller, self.wired, self.request = caller, wired, request
         self.on_start: Callable[[TurnStarted], None] = lambda _: None
-        """Is told the first event. To be set at once."""
+        """Called with the first event. Set it at once."""
         self.started: TurnStarted | None = None
         """The first event, once there is one."""
         self._events = events
         self._admit = admit
         self.is_waiting = admit is not None
-        """Whether it is not admitted yet."""
+        """Whether `admit` has not returned yet."""
         self._explain_stop = stop_error
         self._alone_seconds = alone_seconds
         self._turn_log = TurnLog(is_exact=is_exact)
@@ -295,7 +292,7 @@ class LiveTurn:
 
     @property
     def size(self) -> int:
-        """Characters that it keeps, about."""
+        """About the number of characters that the turn keeps."""
         return self._turn_log.size
 
     @property
@@ -304,19 +301,19 @@ class LiveTurn:
 
     @property
     def error(self) -> FlowgroundError | None:
-        """Why a turn that has its end has no answer."""
+        """Why an ended turn has no answer; None where it has one, or runs."""
         return self._turn_log.error
 
     def list_events(self) -> list[Event]:
-        """What a turn that has its end told, neighbouring texts joined; in any thread."""
+        """The events of an ended turn, neighbouring texts joined. From any thread."""
         return self._turn_log.list_events()
 
     def stop(self) -> None:
-        """Cancels the turn, down to the provider; what was said so far is kept. Call it on the runtime's loop."""
+        """Cancels the turn, down to the provider; its text so far is kept. Call this on the runtime's loop."""
         self.task.cancel()
 
     async def wait_for_begin(self) -> FlowgroundError | None:
-        """Returns once its message is stored, or its end came first; with the error where there is one."""
+        """Waits until the turn's message is stored or the turn has ended; returns the error of a turn that failed."""
         await self._begun.wait()
         return self.error
 
@@ -332,7 +329,7 @@ class LiveTurn:
             self._wait_for_followers()
 
     def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
-        """As `TurnLog.follow_batches`, of a turn that does not end when nobody follows it; raises as `follow`."""
+        """As `TurnLog.follow_batches`, for turns that go on without followers; raises as `follow`."""
         return self._turn_log.follow_batches()
 
     def measure_texts(self, number: int) -> dict[str, int]:
@@ -350,7 +347,7 @@ class LiveTurn:
             self.stop()
 
     def _end_unbegun(self, _: asyncio.Task[None]) -> None:
-        """Where the task was cancelled before its first step, it told nobody."""
+        """Ends the log of a task that was cancelled before its first step."""
         if not self._begun.is_set():
             self._turn_log.end(self._explain_stop())
             self._begun.set()
@@ -366,7 +363,7 @@ class LiveTurn:
                     if isinstance(event, TurnStarted):
                         self.started = event
                         self.on_start(event)
-                        # Nobody asks for tweaks again, but for those of a turn of which nothing is stored.
+                        # Tweaks are needed no more, but for the overrides of a turn of which nothing is stored.
                         kept = {} if event.is_kept else self.request.kept_overrides
                         self.request = replace(
                             self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
@@ -378,7 +375,7 @@ class LiveTurn:
             raise
         except FlowgroundError as failure:
             error = failure
-        except Exception as unexpected:  # noqa: BLE001 - the task's door: followers are told, the log has the rest
+        except Exception as unexpected:  # noqa: BLE001 - followers get an error, the log has the rest
             _log.error("unexpected failure of a turn", exc_info=unexpected)
             error = UnexpectedFailure()
         finally:
@@ -387,19 +384,20 @@ class LiveTurn:
 
 
 class StreamTurns:
-    """Of one process, on its loop. Where ended ones are too many or too long, the oldest of who keeps most go first."""
+    """The stream turns of one process, on its loop. Beyond the bounds, whoever has most ended turns loses the
+    oldest."""
 
     def __init__(self) -> None:
         self._turns: dict[str, LiveTurn] = {}
         self._ended: dict[str, LiveTurn] = {}
-        """In the order in which they ended."""
+        """Ended turns by run id, in the order in which they ended."""
         self._counts = Counter[Owner]()
         self._chars = Counter[Owner]()
-        """Of ended turns, by who asked."""
+        """Characters of ended turns, by caller."""
         self._all_chars = 0
 
     def add(self, run_id: str, turn: LiveTurn, *, keep_seconds: float) -> None:
-        """A turn that has begun; it is kept for so long after its end."""
+        """Keeps a turn that has begun, until `keep_seconds` after its end."""
         self._turns[run_id] = turn
         turn.task.add_done_callback(lambda _: self._note_end(run_id, keep_seconds))
 
@@ -407,7 +405,7 @@ class StreamTurns:
         return self._turns.get(run_id)
 
     def forget(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
-        """Those that ended, in conversations of these owners, with these flows and this id; None: any."""
+        """Forgets ended turns of these owners, in these flows and with this session id; None: any."""
         for run_id, turn in [*self._ended.items()]:
             is_meant = (flows is None or turn.wired.id in flows) and session_id in (None, turn.request.session_id)
             if is_meant and str(turn.caller.owner) in owners:
@@ -445,7 +443,7 @@ class StreamTurns:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedFlow:
-    """A flow as it was when a stored run told its answer: no more of it than its messages are written with."""
+    """A flow as it was when a stored run ended: what its messages are encoded with."""
 
     version: str = ""
     components: Mapping[str, type[Component]] = field(default_factory=dict)
@@ -456,7 +454,7 @@ class ReplayedFlow:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedTurn:
-    """A turn that has its end and is told again from the store; `failure` is why it has no answer."""
+    """An ended turn that is replayed from the store; `failure` is why it has no answer."""
 
     run_id: str
     wired: ReplayedFlow
@@ -473,8 +471,8 @@ class ReplayedTurn:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyCache:
-    """`find_live` finds the turn of this process that is a run, by the run's id; `seconds` is how long a request waits
-    for a first one that is answered where it cannot be followed."""
+    """Finds the first request with an idempotency key. `find_live` finds a turn of this process by its run id;
+    `seconds` is how long a repeat waits for a first request that another process answers."""
 
     store: Store
     interruptions: Interruptions
@@ -483,7 +481,7 @@ class IdempotencyCache:
     _waiting: Counter[Owner] = field(default_factory=Counter)
 
     async def find_first(self, idempotency_key: IdempotencyKey, whose: Owner) -> LiveTurn | ReplayedTurn | None:
-        """The first request's turn; None where the key is free. `whose` the key is.
+        """The first request's turn; None where the key is free. `whose` is the owner of the key.
 
         Raises IdempotencyKeyReused, RunUnfinished and AnswerGone.
         """
@@ -501,7 +499,7 @@ class IdempotencyCache:
         return found
 
     async def _find(self, idempotency_key: IdempotencyKey) -> LiveTurn | ReplayedTurn | str | None:
-        """As `find_first`, without a wait: the run's id while it goes on and cannot be followed here."""
+        """As `find_first` without waiting; the run's id while it goes on in another process."""
         gone = False
         while taken := await self.store.read(receipts.find_first_request, key_id=idempotency_key.id):
             if taken.digest != idempotency_key.digest:
@@ -512,19 +510,19 @@ class IdempotencyCache:
             if kept and kept.run.status == "running":
                 if kept.run.holder == self.store.process.id or not await self.interruptions.end_left_runs():
                     return taken.run_id
-            elif kept and kept.was_given_up:  # and its beginning came after that
+            elif kept and kept.was_given_up:  # and was stored after that
                 await self.store.write(receipts.release, key_id=idempotency_key.id, run_id=taken.run_id)
-            elif kept and (told := _replay(kept)):
-                return told
+            elif kept and (replayed := _replay(kept)):
+                return replayed
             elif gone:
                 raise AnswerGone(taken.run_id)
             else:
-                gone = True  # or its key was freed between the two looks
+                gone = True  # or its key was freed between the two reads
         return None
 
     @contextmanager
     def _count_waiting(self, run_id: str, whose: Owner) -> Iterator[None]:
-        """Raises RunUnfinished where too many wait."""
+        """Counts a repeat that waits. Raises RunUnfinished where too many wait."""
         if self._waiting[whose] >= _MOST_WAITING:
             raise RunUnfinished(run_id)
         self._waiting[whose] += 1
@@ -537,7 +535,7 @@ class IdempotencyCache:
 
 
 def _replay(kept: KeptRun) -> ReplayedTurn | None:
-    """None where it is not kept what the run answered."""
+    """The ended turn of a stored run; None where its answer was not kept."""
     receipt = read_receipt(kept)
     if receipt and COMPONENTS.keys() >= {*receipt.types.values()}:  # a package that added one may be gone
         return ReplayedTurn(kept.run.id, _show_flow(receipt), receipt.events, receipt.failure)

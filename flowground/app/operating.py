@@ -1,6 +1,7 @@
-"""What admins see and end: the runs of all processes, and what is switched off. Never what somebody said.
+"""What admins see and end: the runs of all processes, and flows and providers that are switched off. Never
+conversations.
 
-The functions that take a caller ask anew whether they are an admin: they raise NotSignedIn or NotAllowed where not.
+Functions with a caller check that they are an admin now: they raise NotSignedIn or NotAllowed.
 """
 
 from dataclasses import dataclass
@@ -19,15 +20,15 @@ from flowground.store.runs import requests, usage
 from flowground.store.runs.usage import RunningRun
 
 MOST_RUNS = 100
-"""Runs that are listed: the newest."""
+"""The newest runs that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunNow:
-    """A run that runs now. `who` and `via` are for people: a display name, and the token or page by which it began.
+    """A run that goes on now. `who` and `via` are shown to people: a display name, and the token or page that began it.
 
-    `is_here`: this process runs it. `is_stopping`: its process was asked to stop it. `tokens` are those that models
-    have counted so far; `chars` the characters that it has said, about so many where another process runs it.
+    `is_here`: this process runs it. `is_stopping`: its process was asked to stop it. `tokens` is what models have
+    counted so far; `chars` the length of the text so far, approximate where another process runs it.
     """
 
     id: str
@@ -44,9 +45,9 @@ class RunNow:
 async def list_runs(
     store: Store, interruptions: Interruptions, *, running: RunningRuns | None = None
 ) -> tuple[list[RunNow], int]:
-    """The newest `MOST_RUNS` of all processes, and how many there are. `running` are those of this one.
+    """The newest `MOST_RUNS` runs of all processes, and how many there are. `running` has the runs of this process.
 
-    Runs whose process died get their end first.
+    Runs whose process died are ended first.
     """
     found, count = await store.read(usage.list_running, most=MOST_RUNS)
     if any(run.holder != store.process.id for run in found) and await interruptions.end_left_runs():
@@ -74,7 +75,7 @@ def _describe(run: RunningRun, names: dict[str, str], running: RunningRuns | Non
 
 
 def _find_person(run: RunningRun) -> str | None:
-    """The id of the member behind it."""
+    """The id of the member who runs it; None where nobody is a member."""
     if run.token:
         return run.member
     owner = Owner.read(run.owner)
@@ -82,7 +83,7 @@ def _find_person(run: RunningRun) -> str | None:
 
 
 def _name_nobody(run: RunningRun) -> str:
-    """Who it is where no member is behind it."""
+    """A name for whoever runs it where that is no member."""
     match Owner.read(run.owner).kind:
         case "visitor":
             return "A visitor"
@@ -105,13 +106,13 @@ async def list_all_runs(runtime: Runtime, caller: Caller) -> tuple[list[RunNow],
 
 
 async def list_switches(runtime: Runtime, caller: Caller) -> list[Switch]:
-    """What is off, in every process."""
+    """Flows and providers that are switched off in all processes."""
     await require_admin(runtime.access, caller)
     return await runtime.store.read(publications.list_switches)
 
 
 async def stop(runtime: Runtime, caller: Caller, run_id: str) -> None:
-    """Ends somebody's run: here at once, in another process within seconds. Raises InvalidRequest where it is over."""
+    """Stops a run: here at once, in another process within seconds. Raises InvalidRequest where it has ended."""
     by = await require_admin(runtime.access, caller)
     if not await runtime.store.write(requests.ask_stop, run_id=run_id, kind="admin", by=by):
         raise InvalidRequest("This run has ended already.")
@@ -119,7 +120,8 @@ async def stop(runtime: Runtime, caller: Caller, run_id: str) -> None:
 
 
 async def switch_off(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str, says: str) -> None:
-    """Ends what runs of it and lets none begin. Raises InvalidRequest where there is no such flow or provider."""
+    """Ends runs of a flow or provider and lets none begin; people see the sentence `says`. Raises InvalidRequest for an
+    unknown flow or provider."""
     by = await require_admin(runtime.access, caller)
     known = runtime.catalogue.list_flows() if kind == "flow" else runtime.models.list_names()
     if name not in known:
@@ -128,13 +130,13 @@ async def switch_off(runtime: Runtime, caller: Caller, kind: SwitchKind, name: s
 
 
 async def switch_on(runtime: Runtime, caller: Caller, kind: SwitchKind, name: str) -> None:
-    """It runs again, from the next message on."""
+    """Lets the flow or provider run again, from the next message on."""
     await runtime.switches.switch_on(kind, name, by=await require_admin(runtime.access, caller))
 
 
 def clean_sentence(says: str) -> str:
-    """What people are told, in one line. Raises InvalidRequest where it is too long."""
-    said = " ".join(says.split())
-    if len(said) > SAYS_CHARS:
-        raise InvalidRequest(f"The sentence has {len(said)} characters; {SAYS_CHARS} is the limit.")
-    return said
+    """The sentence for people in one line. Raises InvalidRequest where it is too long."""
+    line = " ".join(says.split())
+    if len(line) > SAYS_CHARS:
+        raise InvalidRequest(f"The sentence has {len(line)} characters; {SAYS_CHARS} is the limit.")
+    return line

@@ -1,4 +1,4 @@
-"""A caller's own runs that were begun before: they are found again, and stopped in whatever process they run."""
+"""A caller's own runs: found again, stopped, and their waiting tool calls decided, in whatever process they run."""
 
 import asyncio
 import re
@@ -18,12 +18,11 @@ from flowground.store.runs.requests import PassedDecision
 
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _POLL_SECONDS, _POLLS = 0.25, 32
-"""Seconds between two looks whether another process has done what it was told, and how many: it looks every two
-seconds."""
+"""Seconds between two polls of another process's progress, and how many polls; that process polls every two seconds."""
 
 
 class DecidedCall(NamedTuple):
-    """A call by its number in its run, the digest that was shown with it, and what a person says."""
+    """A person's decision about a call: its number in the run, the digest that was shown with it, the decision."""
 
     call: int
     digest: str
@@ -31,10 +30,9 @@ class DecidedCall(NamedTuple):
 
 
 async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
-    """The caller's own run, of a flow that they may run: a person's by whichever token or page it began.
+    """The caller's own run, of a flow that they may run; a person's runs began by any of their tokens or pages.
 
-    Those who open every flow find their runs of flows that are gone too. A run whose process died has its end after
-    this. Raises RunNotFound.
+    Admins and authors also find runs of deleted flows. A run whose process died is ended first. Raises RunNotFound.
     """
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
     if run is None or run.owner not in await _list_owners(runtime, caller):
@@ -50,9 +48,9 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
 async def list_runs(
     runtime: Runtime, caller: Caller, *, owners: Collection[str], after: str | None, limit: int
 ) -> Sequence[RunRecord]:
-    """Those of these owners that `open_run` opens for them, the one that began last first; behind the run `after`.
+    """The runs of these owners that `open_run` opens for the caller, the newest first, after the run `after`.
 
-    Raises RunNotFound where that is none of theirs.
+    Raises RunNotFound where `after` is no run of the caller's.
     """
     if after is not None:
         await open_run(runtime, caller, after)
@@ -61,16 +59,16 @@ async def list_runs(
 
 
 async def _list_owners(runtime: Runtime, caller: Caller) -> Sequence[str]:
-    """Whose runs are the caller's: a person's by any of their tokens, and in whatever way they began them."""
+    """The owners of the caller's runs: for a person, also those of their tokens and trials."""
     if caller.person is None:
         return [str(caller.owner)]
     return await runtime.store.read(conversations.list_owners, member=caller.person)
 
 
 async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
-    """Ends the caller's own run, in whatever process it runs; the run as it has ended. One that had ended stays so.
+    """Stops the caller's own run in whatever process; returns the ended run. A run that had ended stays as it is.
 
-    Raises RunNotFound, and RunElsewhere where another process has not ended it within some seconds.
+    Raises RunNotFound, and RunElsewhere where another process has not stopped it within some seconds.
     """
     run = await open_run(runtime, caller, run_id)
     if run.status == "running" and not await runtime.running.stop(run.id):
@@ -81,10 +79,10 @@ async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
 
 
 async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: DecidedCall) -> RunRecord:
-    """Allows or refuses a call of the caller's own run that waits, in whatever process; their rights are read anew for
-    it, here. The run then.
+    """Allows or refuses a waiting call of the caller's own run, in whatever process; returns the run.
 
-    Raises RunNotFound, NothingWaits, and DecidedElsewhere where another process has not taken it within some seconds.
+    Raises RunNotFound, NothingWaits, and DecidedElsewhere where another process has not taken the decision within some
+    seconds.
     """
     run = await open_run(runtime, caller, run_id)
     if run.status != "running":
@@ -95,14 +93,14 @@ async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: Decided
 
 
 async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
-    """Calls of a run that wait for a person; another process says so of its own within half a second."""
+    """Calls of a run that wait for a person; those of another process appear within half a second."""
     if run.holder == runtime.running.holder:
         return runtime.running.list_waiting(run.id)
     return await runtime.store.read(requests.list_waiting, run_id=run.id)
 
 
 async def _pass_on(store: Store, passed: PassedDecision) -> None:
-    """Raises NothingWaits and DecidedElsewhere."""
+    """Passes a decision to the run's process and waits for its outcome. Raises NothingWaits and DecidedElsewhere."""
     await store.write(requests.pass_on, passed=passed)
     for _ in range(_POLLS):
         if outcome := await store.read(requests.read_outcome, passed=passed):
@@ -115,7 +113,7 @@ async def _pass_on(store: Store, passed: PassedDecision) -> None:
 
 
 async def wait_for_end(store: Store, run_id: str) -> bool:
-    """Waits until a run that was asked to stop has its end. False where it has none after some seconds."""
+    """Waits until a run that was asked to stop has ended. False where it has not after some seconds."""
     for _ in range(_POLLS):
         run = await store.read(progress.find_run, run_id=run_id)
         if run is None or run.status != "running":

@@ -1,8 +1,8 @@
-"""The one machine that forgets: the process itself deletes what is too old or too much, in small steps with rests.
+"""Deletes what is too old or too much, by a task of the process, in small steps with pauses.
 
-What is forgotten, and when, stands in one table (`Forgetting._list_kinds`). A task of the process looks once an hour;
-for visitors' conversations also soon after a visitor's message. No request waits for it, and several processes may do
-the same at once. A conversation in which something runs, or that somebody goes on with, is left alone.
+`Forgetting._list_kinds` is the table of what is deleted, and when. The task looks once an hour, and for visitors'
+conversations also soon after a visitor's message. No request waits for it, and several processes may do it at once. A
+conversation in which something runs, or that somebody continues, is left alone.
 """
 
 import asyncio
@@ -29,26 +29,26 @@ REMOVED = "people who were removed"
 FILES = "bytes that may be nobody's"
 _URGENT = {REMOVED, FILES}
 _AT_ONCE = 20
-"""Visitors' conversations that one look-up finds."""
+"""Visitors' conversations that one query finds."""
 _DAY = 86_400.0
 _ADDRESS_DAYS = 90
-"""How long an address counts as a member's after they signed in there (`store.people.attempts`)."""
+"""Days for which an address counts as a member's after they signed in there."""
 _AGAIN_SECONDS = 10.0
-"""So soon after a removal was finished it is done once more: another process may have stored something meanwhile."""
+"""Seconds after which a finished removal is repeated: another process may have stored something meanwhile."""
 _SIGN_IN_DAYS = 7
 _SHARED_DAYS = 1 / 24
 _LINK_DAYS = 30
-"""How long what has ended can still be looked up."""
+"""Days for which ended links are kept."""
 _UNSENT_DAYS = 1
-"""How long a file waits on its page for the message that it is for."""
+"""Days for which an uploaded file waits for its message."""
 _NO_DAYS = 1e-9
-"""At once: 0 would be never."""
+"""Deleted at once: 0 days would mean never."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`forget` deletes what is from before a moment (seconds since 1970) and gives, after each small step, how many
-    were deleted whole. `days` is the age at which that is; 0: never."""
+    """One kind of data that is deleted. `forget` deletes what is older than a time (seconds since 1970) and yields,
+    after each small step, how many were deleted completely. `days` is the age at which that happens; 0: never."""
 
     says: str
     days: float
@@ -56,9 +56,10 @@ class _Kind:
 
 
 class Forgetting:
-    """`start` belongs to the runtime's loop.
+    """The task that deletes; `start` belongs to the runtime's loop.
 
-    `at_least` and `at_most` are seconds between two looks, `rest` after each step, `again` after a removal.
+    `at_least` and `at_most` are seconds between two rounds, `rest` seconds after each step, `again` seconds before a
+    removal is repeated.
     """
 
     def __init__(
@@ -75,20 +76,20 @@ class Forgetting:
     ) -> None:
         self._store = store
         self.files: Files | None = None
-        """Whose bytes go with their last row, where this process keeps some."""
+        """The files whose bytes are deleted with their last row; None: this process keeps no files."""
         self._public = public
         self._now = now
         self._at_least, self._at_most, self._rest, self._again = at_least, at_most, rest, again
         self._kinds = [kind for kind in self._list_kinds(retention) if kind.days]
         self._wanted = {REMOVED}
-        """Kinds to look at before the hour is over: at the start, what an earlier process left undone."""
+        """Kinds to delete before the hour is over; at the start, removals that an earlier process did not finish."""
         self._is_wanted, self._is_urgent = asyncio.Event(), asyncio.Event()
         self._finished: list[Removal] = []
-        """Removals to be done once more."""
+        """Finished removals that are repeated once."""
         self._task: asyncio.Task[None] | None = None
 
     def _list_kinds(self, keep: RetentionSettings) -> Iterator[_Kind]:
-        """All that is ever forgotten."""
+        """Everything that is ever deleted."""
         yield _Kind(REMOVED, 1, self._finish_removals)
         yield _Kind(VISITORS, max(self._public.days, self._public.conversations), self._forget_visitors)
         yield _Kind("files that were not sent", _UNSENT_DAYS, self._repeat(stored_files.delete_unsent))
@@ -113,16 +114,16 @@ class Forgetting:
         )
         for says, kind, days in rows:
             yield _Kind(says, days, self._repeat(partial(erasing.delete_expired, kind=kind)))
-        yield _Kind(FILES, _NO_DAYS, self._sweep_files)  # last: of all that went before it
+        yield _Kind(FILES, _NO_DAYS, self._sweep_files)  # last: bytes of everything that was deleted before
 
     def start(self) -> None:
-        """Begins to look."""
+        """Starts the task."""
         self._is_wanted.set()
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     def look_soon(self, kind: str) -> None:
-        """There may be more of this kind. Removals and files are urgent; all else waits until the last look is
-        `at_least` ago."""
+        """Wakes the task for this kind. Removals and files are urgent; other kinds wait until the last round is
+        `at_least` seconds ago."""
         self._wanted.add(kind)
         self._is_wanted.set()
         if kind in _URGENT:
@@ -134,9 +135,9 @@ class Forgetting:
             await asyncio.wait([self._task])
 
     async def forget(self, *, only: Collection[str] | None = None) -> Counter[str]:
-        """Deletes what is too old or too much; of each kind how many. `only`: of these kinds.
+        """Deletes what is too old or too much; returns how many of each kind. `only`: just these kinds.
 
-        One kind that cannot be deleted is told to the log and keeps no other from it.
+        A kind that cannot be deleted is logged, and the others are deleted all the same.
         """
         forgotten = Counter[str]()
         for kind in self._kinds:
@@ -147,14 +148,14 @@ class Forgetting:
                     async for count in steps:
                         forgotten[kind.says] += count
                         await asyncio.sleep(self._rest)
-            except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
+            except Exception as error:  # noqa: BLE001 - the task goes on: its next round tries again
                 _log.warning("%s could not be deleted: %s", kind.says, str(error).partition("\n")[0])
         if forgotten:
             self._store.empty_log()
         return +forgotten
 
     def _repeat(self, step: Callable[..., int]) -> Callable[[float], AsyncGenerator[int, None]]:
-        """Does a job of the store until it finds nothing more."""
+        """Repeats a step of the store until it deletes nothing more."""
 
         async def forget(before: float) -> AsyncGenerator[int, None]:
             while count := await self._store.write(step, before=before):

@@ -1,16 +1,11 @@
-"""Builds everything once from Settings and owns the running turns; `get()` is the one global.
+"""Builds everything a process needs once, from Settings, and owns its running turns; `get()` is the one global.
 
-A page never owns a run: it begins a `LiveTurn` through `doors` and subscribes to its events, so a refresh, a dropped
+A page never owns a run: it starts a `LiveTurn` through `endpoint` and follows its events, so a refresh, a dropped
 socket or a second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime
-starts its own loop thread, and the caller is the local owner: such a process can be reached by nobody.
+starts a loop thread of its own, and the caller is the local owner: nobody else can reach such a process.
 
-What runs reach beyond their models, opened once for a process, by its settings.
-
-What admins switched off: new runs of it are refused and running ones ended, with a sentence that says why.
-
-The switches stand in the database, and in memory here. While runs run in this process it looks every two seconds
-whether another one has changed them, wants a run stopped, or was told what a person decided. A process without runs
-looks once it is used again.
+`Switches` has what admins switched off, in the database and in memory. While runs go on it checks every two seconds for
+changes by other processes, runs to stop, and decisions about tool calls; otherwise only when it is used.
 """
 
 import asyncio
@@ -77,16 +72,15 @@ from flowground.tools.search import WebSearches
 _PAGES = ExtractionLimits(file_bytes=3_200_000, text_chars=500_000, memory_bytes=500_000_000, seconds=20)
 _SECONDS = 2.0
 _FRESH = 1.5
-"""What was read so long ago counts as long as this many times the seconds between two looks."""
+"""Multiples of the seconds between two checks for which what was read counts as current."""
 _ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
 APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
-"""Where app.py and config.yaml stand: where Python looks for modules, a checkout or the folder of a project."""
+"""The folder of app.py and config.yaml: a checkout or the folder of a project, found where Python finds modules."""
 _lock = threading.Lock()
 
 
 class RunReach:
-    """Owns the client of tools, databases, MCP servers, functions, and the process that reads pages; nothing runs
-    unneeded."""
+    """What runs reach beyond their models, opened once for a process; clients and child processes start when needed."""
 
     def __init__(
         self, settings: Settings, look_ups: Callable[[str], LookUp], files: Files, functions: Functions
@@ -126,7 +120,8 @@ class RunReach:
 
 
 class Switches:
-    """Of one process; all but `find_off` belongs to the runtime's loop. `seconds` is the time between two looks."""
+    """What is switched off, for one process. All but `find_off` belongs to the runtime's loop; `seconds` is the time
+    between two checks."""
 
     def __init__(self, store: Store, running: RunningRuns, models: Providers, *, seconds: float = _SECONDS) -> None:
         self._store, self._running, self._models = store, running, models
@@ -134,7 +129,7 @@ class Switches:
         self._off: Mapping[tuple[SwitchKind, str], Switch] = {}
         self._changed = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
-        """Is called after something was switched off or on, once the runs of it are being ended."""
+        """Called after something was switched off or on, once its runs are being ended."""
         models.is_off = self._is_provider_off
         self._looked = -float("inf")
         self._lock = asyncio.Lock()
@@ -142,13 +137,13 @@ class Switches:
         self._looking: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
-        """Makes sure that what is off is known, but for what another process changed within the last seconds.
+        """Reads what is off unless that was read within the last seconds.
 
-        Reads nothing while runs run in this process: then it looks by itself.
+        Reads nothing while runs go on in this process: a timer reads then.
         """
         if self.is_stale:
             async with self._lock:
-                if self.is_stale:  # else whoever waited before has looked
+                if self.is_stale:  # else another caller has read it meanwhile
                     await self._look()
 
     @property
@@ -157,7 +152,7 @@ class Switches:
         return time.monotonic() - self._looked > _FRESH * self._seconds
 
     def refuse(self, wired: WiredFlow) -> None:
-        """Raises EndedByAdmin where a run that is about to begin, of the flow as it is tweaked, may not."""
+        """Raises EndedByAdmin where a run of this flow, as it is tweaked, may not begin."""
         self._set_timer()
         if why := self.find_off(wired):
             raise why
@@ -165,9 +160,9 @@ class Switches:
     def find_off(
         self, wired: WiredFlow, request: RunRequest | None = None, caller: Caller = LOCAL_OWNER
     ) -> EndedByAdmin | None:
-        """What is told instead of an answer where the flow is off, or a provider that it asks with these tweaks.
+        """The error where the flow is off, or a provider that it asks with these tweaks; None where nothing is off.
 
-        From any thread. What is wrong with a tweak is said where the turn begins.
+        From any thread. Wrong tweaks are ignored here: the turn raises their error when it begins.
         """
         off = self._off
         if not off:
@@ -199,7 +194,7 @@ class Switches:
         caller: Caller,
         left: Callable[[], Coroutine[Any, Any, object]] | None = None,
     ) -> EndedByAdmin | None:
-        """For whoever waits for a place: what `find_off` finds, once it finds something; None once `left` returns."""
+        """Waits until `find_off` returns an error, for a run that waits for a place; None once `left` returns."""
         leaving = asyncio.ensure_future(left()) if left else None
         try:
             while not (leaving and leaving.done()):
@@ -220,12 +215,12 @@ class Switches:
             change.cancel()
 
     async def switch_off(self, kind: SwitchKind, name: str, *, says: str, by: str) -> None:
-        """Ends what runs of it: here at once, in other processes within seconds."""
+        """Switches a flow or provider off and ends its runs: here at once, in other processes within seconds."""
         await self._store.write(publications.switch_off, kind=kind, name=name, says=says, by=by)
         await self._look_again()
 
     async def switch_on(self, kind: SwitchKind, name: str, *, by: str) -> bool:
-        """False when it was on."""
+        """Switches a flow or provider on. False when it was on already."""
         was_off = await self._store.write(publications.switch_on, kind=kind, name=name, by=by)
         await self._look_again()
         return was_off
@@ -252,7 +247,7 @@ class Switches:
             await self._look()
 
     async def _look(self) -> None:
-        """Heeds what is asked for. While the database does not answer, what was known before counts."""
+        """Reads and applies switches, stops and decisions. Without the database, what was read before counts."""
         with suppress(StoreUnavailable):
             orders = await self._store.read(requests.read_orders, holder=self._running.holder)
             self._apply(orders.off, orders.stops)
@@ -269,23 +264,23 @@ class Switches:
     def _apply(self, off: Sequence[Switch], stops: Mapping[str, StopKind]) -> None:
         for run_id, kind in stops.items():
             self._running.end_early(run_id, StoppedByAdmin() if kind == "admin" else RunStopped())
-        known = {(switch.kind, switch.name): switch for switch in off}
-        if known == self._off:
+        switches = {(switch.kind, switch.name): switch for switch in off}
+        if switches == self._off:
             return
-        self._off = known
+        self._off = switches
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        told: dict[int, EndedByAdmin | None] = {}  # many runs are of one flow, which may be large
+        errors: dict[int, EndedByAdmin | None] = {}  # many runs are of one flow, which may be large
         for run_id, run in self._running.list_runs().items():
-            if id(run.wired) not in told:
-                told[id(run.wired)] = self.find_off(run.wired)
-            if why := told[id(run.wired)] or self._find_off_fallback(run.asked_instead):
+            if id(run.wired) not in errors:
+                errors[id(run.wired)] = self.find_off(run.wired)
+            if why := errors[id(run.wired)] or self._find_off_fallback(run.asked_instead):
                 self._running.end_early(run_id, why)
         self.on_change()
 
 
 class Runtime:
-    """Everything one process needs, built from Settings. Its coroutines belong to the loop that `start` ran on."""
+    """Everything that one process needs. Its coroutines belong to the loop that `start` ran on."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -320,20 +315,20 @@ class Runtime:
         self.interruptions = Interruptions(self.store)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
         self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
-        """Is told of every turn that begins on a page, before it has said anything."""
+        """Called with every turn that begins on a page, before its first event."""
         self.test_reports: dict[str, FlowTestReport] = {}
-        """Of the flows that were tested on a page, by id: what came of it last."""
+        """Flow id -> the report of the last tests that ran on a page."""
         self._stream_turns = StreamTurns()
         self.repeats = IdempotencyCache(
             self.store, self.interruptions, self.find_stream_turn, seconds=settings.limits.resume_seconds
         )
         self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
-        """Whether running turns are being cancelled because the process ends."""
+        """Whether running turns are being cancelled because the process shuts down."""
         self._is_ending = False
 
     async def start(self) -> None:
-        """Captures the running loop and readies what needs one. Raises ConfigError."""
+        """Keeps the running loop and starts the tasks of the process. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
         await self.sign_in.roster.start()
         await self.interruptions.start()
@@ -342,11 +337,11 @@ class Runtime:
         self.library.start()
 
     def forget_files(self) -> None:
-        """Something was deleted that may have had files: their bytes go soon. In any thread."""
+        """Schedules the deletion of bytes, after rows that may have had files were deleted. From any thread."""
         self.loop.call_soon_threadsafe(self.forgetting.look_soon, FILES)
 
     async def close(self) -> None:
-        """Ends what runs and closes the rest; nothing acknowledged is lost."""
+        """Stops runs and closes everything; nothing acknowledged is lost."""
         await self.stop_runs(0)
         await self.interruptions.close()
         await self.switches.close()
@@ -362,7 +357,7 @@ class Runtime:
     def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
         """Raises AnswerUnfinished while this session is being answered, RunLimitReached while any of a visitor is.
 
-        Nothing may wait between this and `keep_for_page`: two that come at once cannot both pass.
+        Nothing may wait between this and `keep_for_page`, so that two simultaneous requests cannot both pass.
         """
         if (str(caller.owner), flow_id, session_id) in self._page_turns:
             raise AnswerUnfinished
@@ -374,7 +369,7 @@ class Runtime:
             )
 
     def keep_for_page(self, turn: LiveTurn) -> None:
-        """Pages find it by `find_page_turn`, until it ends."""
+        """Keeps a turn until its end, for `find_page_turn`."""
         place = (str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
         self._page_turns[place] = turn
         turn.task.add_done_callback(lambda _: self._page_turns.pop(place, None))
@@ -382,22 +377,22 @@ class Runtime:
         self.on_page_turn(turn)
 
     def keep_for_stream(self, turn: LiveTurn) -> None:
-        """`find_stream_turn` finds it, until `limits.resume_seconds` after its end."""
+        """Keeps a turn until `limits.resume_seconds` after its end, for `find_stream_turn`."""
         seconds = self.settings.limits.resume_seconds
         turn.on_start = lambda started: self._stream_turns.add(started.run_id, turn, keep_seconds=seconds)
         self._wait_for(turn)
 
     def find_stream_turn(self, run_id: str) -> LiveTurn | None:
-        """The turn that is this run, if it can be followed."""
+        """The turn of this run, if it can be followed."""
         return self._stream_turns.find(run_id)
 
     async def _end_turns(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
-        """As `access.EndTurns` says."""
+        """Stops running turns and forgets ended ones, as `access.EndTurns`."""
         await self.running.stop_conversations(owners, flows, session_id)
         self._stream_turns.forget(owners, flows, session_id)
 
     def stop_error(self) -> RunError:
-        """Why a turn that was cancelled has no answer."""
+        """The error of a turn that was cancelled."""
         return ShuttingDown() if self.is_stopping else RunStopped()
 
     def _wait_for(self, turn: LiveTurn) -> None:
@@ -405,7 +400,7 @@ class Runtime:
         turn.task.add_done_callback(self._tasks.discard)
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
-        """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
+        """Raises ComponentFailed while a model of the flow is not downloaded; starts the download, where allowed."""
         for name, named in wired.list_models():
             try:
                 provider, model = self.models.resolve(named)
@@ -414,15 +409,15 @@ class Runtime:
                 failure = ComponentFailed(name, error)
                 raise (failure if caller.sees_inside else failure.hide_inside()) from None
             except ProviderError:
-                continue  # the run itself will say it
+                continue  # the run itself raises it
 
     def find_page_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
-        """The turn being taken in a session of this caller, if any."""
+        """The running turn in a session of this caller, if any."""
         return self._page_turns.get((str(caller.owner), flow_id, session_id))
 
     @contextmanager
     def mark_run(self) -> Iterator[asyncio.Task[object]]:
-        """Marks the current task as one that `stop_runs` waits for and may cancel, and gives it."""
+        """Marks the current task as one that `stop_runs` waits for and may cancel; yields the task."""
         task = asyncio.current_task()
         if task is None:
             raise RunError("A run needs a task.")
@@ -433,12 +428,12 @@ class Runtime:
             self._tasks.discard(task)
 
     def refuse_when_ending(self) -> None:
-        """Raises ShuttingDown once `stop_runs` was called: nobody would wait for a turn that begins now."""
+        """Raises ShuttingDown once `stop_runs` was called: it would not wait for a turn that begins now."""
         if self._is_ending:
             raise ShuttingDown(hint="Try again in a moment.")
 
     async def stop_runs(self, grace: float) -> None:
-        """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
+        """Waits up to `grace` seconds for running turns, then cancels them and waits for their end."""
         self._is_ending = True
         self.admission.close()
         if running := set(self._tasks):
@@ -452,7 +447,7 @@ class Runtime:
 
 
 def make_models(settings: Settings) -> Providers:
-    """The providers of models that config.yaml has."""
+    """The model providers of config.yaml."""
     return Providers(
         settings.providers,
         default_model=settings.default_model,
@@ -462,7 +457,7 @@ def make_models(settings: Settings) -> Providers:
 
 
 def make_library(settings: Settings, store: Store, catalogue: Catalogue, models: Providers) -> Library:
-    """What flows look things up in, with the files that people added."""
+    """The knowledge of all flows, with uploads."""
     return Library(
         catalogue,
         settings.knowledge,
@@ -477,13 +472,13 @@ _current: Runtime | None = None
 
 
 def install(runtime: Runtime | None) -> None:
-    """Makes `runtime` the process's own; None forgets it. The lifespan calls it, and tests."""
+    """Makes `runtime` the one of the process; None forgets it. Called by the lifespan, and by tests."""
     global _current
     _current = runtime
 
 
 def get() -> Runtime:
-    """The process's runtime; where no server made one, it is opened on a loop thread of its own."""
+    """The process's runtime; where no server made one, a new one on a loop thread of its own."""
     with _lock:
         if _current is None:
             install(_start_on_own_thread(Runtime(Settings.load(find_config(APP_FOLDER)))))

@@ -84,7 +84,7 @@ async def opened(folder: Path, **limits: Any) -> AsyncIterator[tuple[Api, str, d
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights that were read are good for no time, instead of a second."""
-    monkeypatch.setattr(authorize, "_GOOD_FOR", 0)
+    monkeypatch.setattr(authorize, "_RIGHTS_TTL_SECONDS", 0)
 
 
 def send(api: Api, flow: str, headers: dict[str, str] | None = None, content: Any = BODY) -> asyncio.Task[Any]:
