@@ -1,7 +1,7 @@
-"""What admins see and end: the runs of all processes, and flows and providers that are switched off. Never
-conversations.
+"""What admins see and end: the runs of all processes, and flows and providers that are switched off.
 
-Functions with a caller check that they are an admin now: they raise NotSignedIn or NotAllowed.
+No conversation is shown. Functions with a caller check that they are an admin now: they raise NotSignedIn or
+NotAllowed.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""How many runs a process has under way at once, and who waits for a place.
+"""Limits how many runs a process has under way at once, and queues those that wait for a place.
 
-A run takes its place before anything of it is stored, and holds it to its end. Beyond that as many wait as there are
-places, in the order in which they came, and not for long: a client that is told to come back later can, one that hangs
-cannot. Nobody has more than a share of either: fifty, or half of what the others leave.
+A run takes its place before anything of it is stored, and holds the place to its end. As many runs may wait as there
+are places, first come first served, and not for long: a client that is told to come back can do so, one that hangs
+cannot. Nobody has more than a share of the places or of the queue: fifty, or half of what the others leave.
 """
 
 import asyncio
@@ -15,32 +15,32 @@ from flowground.core.errors import FlowgroundError, ServerBusy, ShuttingDown
 from flowground.runs.limits import RunCount
 
 Leaving = Callable[[], Coroutine[Any, Any, FlowgroundError | None]]
-"""Returns when nobody need wait any more: with what they are told, or None where who asked is gone."""
+"""Returns when waiting is over: the error to raise, or None where the client has disconnected."""
 _SHARE = 50
-"""Places that anybody may have while one is free, as visitors of one address may."""
+"""Places that one person may have while one is free, like the visitors of one address."""
 
 
 class ClientDisconnected(Exception):
-    """Whoever waited for a place is gone, and so is their place in the queue."""
+    """The client disconnected while its run waited for a place."""
 
 
 class Admission:
-    """`places` for runs, and as many who wait for `seconds` at most. On one loop."""
+    """`places` for runs, and as many that wait for `seconds` at most. Belongs to one loop."""
 
     def __init__(self, places: int, *, seconds: float = 30, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = self._free = places
         self._seconds = seconds
         self._clock = clock
         self._held: dict[str, int] = {}
-        """Places, by who has them."""
+        """How many places each person holds."""
         self._waiting: dict[asyncio.Future[None], tuple[float, str]] = {}
-        """In the order in which they came; when that was, and who it is."""
+        """Waiting runs, first come first: when each came, and whose it is."""
         self._is_closed = False
 
     async def acquire(self, left: Leaving | None = None, *, whose: str = "") -> None:
-        """One place, which `release` gives back; waits where none is free, or this person's share is taken.
+        """Takes one place; waits where none is free, or this person's share is used up.
 
-        Raises ServerBusy, ShuttingDown, and when `left` returns first its error, or AskerLeft.
+        Raises ServerBusy, ShuttingDown; and when `left` returns first, its error or ClientDisconnected.
         """
         if self._is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
@@ -79,7 +79,7 @@ class Admission:
             raise self._busy_error(waited=self._seconds)
 
     def release(self, whose: str = "") -> None:
-        """To who has waited longest and has not their share; else it is free."""
+        """Gives the place to the run that has waited longest and whose owner is below their share."""
         self._free += 1
         self._held[whose] -= 1
         if not self._held[whose]:
@@ -93,22 +93,25 @@ class Admission:
                 return
 
     def close(self) -> None:
-        """Nobody gets a place any more: those who wait meet ShuttingDown, and whoever comes."""
+        """Rejects waiting and new runs with ShuttingDown."""
         self._is_closed = True
         waiting, self._waiting = self._waiting, {}
         for place in waiting:
             place.set_exception(ShuttingDown(hint="Try again in a moment."))
 
     def _busy_error(self, *, waited: float = 0.0) -> ServerBusy:
-        """Says to come back after as long as the one in front has waited by now."""
+        """The error for a full queue; its retry time is how long the first in the queue has waited."""
         first, _ = next(iter(self._waiting.values()), (self._clock(), ""))
         wait = math.ceil(max(1.0, waited, self._clock() - first))
         return ServerBusy(wait)
 
 
 class RunPlace:
-    """What one run holds while it goes on: a place of the process, and what limits count at once. As a context, it is
-    left at the end. Without arguments it holds nothing. `whose` run it is, as limits count people."""
+    """What one run holds: a place of the process, and its part of limits on concurrent runs.
+
+    A context manager, which releases at its end. Without arguments it holds nothing. `whose` is the person as limits
+    count people.
+    """
 
     def __init__(self, admission: Admission | None = None, count: RunCount | None = None, *, whose: str = "") -> None:
         self._admission, self._whose = admission, whose
@@ -116,7 +119,7 @@ class RunPlace:
         self._is_held = False
 
     async def acquire(self, left: Leaving | None = None) -> None:
-        """As `Admission.acquire`. Who gets none has not used their limits."""
+        """As `Admission.acquire`. Without a place, nothing counts in limits."""
         if self._admission:
             try:
                 await self._admission.acquire(left, whose=self._whose)
@@ -132,12 +135,12 @@ class RunPlace:
         self.release()
 
     def undo(self) -> None:
-        """The run was not begun, and uses nothing."""
+        """Uncounts a run that was not begun."""
         if self.count:
             self.count.undo()
 
     def release(self) -> None:
-        """Gives back what is held, once."""
+        """Releases what is held; a second call does nothing."""
         if self.count:
             self.count.release()
         if self._admission and self._is_held:

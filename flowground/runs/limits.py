@@ -1,17 +1,10 @@
-"""May this caller start a run now? Counted in one place for pages, *Try it* and the API.
+"""Counts runs against limits, for pages, *Try it* and the API: may this caller start a run now?
 
-What is limited stands in one table (`table`); each of its rows has a meter. Who asks is checked first, then the flow.
-A request counts in its minute as soon as it is known who asks: guesses and repeats count there too. As a run (at once,
-of the day) it counts once it was read whole and is no repeat, so that nobody holds a place with half a request.
-What a limit refuses is not counted; what they let in is, however it ends: stopped and failed runs were asked of the
-model too. Nothing is counted where nothing is limited.
-
-How limits are said to people: what was reached, and when there is more.
-
-What was used of a limit by minute or day: read from the store once, counted in memory from there.
-
-Nothing is kept of a minute or day that has ended. What other processes' runs used is read again about once a minute, so
-between two looks each of several replicas may let in what is left. Runs of a process before this one count as others'.
+`meter.list_limits` is the table of limits; each limit has a meter. The caller's limits are checked first, then the
+flow's. A request counts in its minute as soon as the caller is known, also a repeat or a guess. As a run (concurrent,
+of the day) it counts once it is read completely and is no repeat. What a limit refuses is not counted; a run that it
+lets in is, however it ends. Runs of minutes and days are read from the store once and counted in memory from there;
+what other processes' runs used is read again about once a minute, so several replicas may together exceed a limit.
 """
 
 import math
@@ -43,10 +36,9 @@ from flowground.store.runs.usage import RunsOf, Unit, Used, sum_runs
 
 KeyedMeter = tuple[Meter, str]
 _MOST = 20_000
-"""Minutes and days that are remembered at once, of each limit; beyond it the one that began first is forgotten, and a
-day read anew when it is asked for."""
+"""Windows of one limit that are remembered; beyond them the oldest is forgotten, and read again when needed."""
 _LATE = 60.0
-"""Seconds by which a run may end after the longest one."""
+"""Seconds that a run may take beyond the longest allowed time."""
 _MOST_FLOWS = 100
 _NOT_COUNTED = RunCounts()
 
@@ -76,7 +68,7 @@ def limit_reached_error(found: Remaining, caller: Caller, *, currency: str) -> R
 
 
 def write_bytes(size: float) -> str:
-    """In the unit a person would take, powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
+    """Bytes with a fitting unit, in powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
     for unit, power in (("GB", 1e9), ("MB", 1e6)):
         if size >= power:
             return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"
@@ -84,7 +76,7 @@ def write_bytes(size: float) -> str:
 
 
 def write_reset(found: Remaining) -> str:
-    """When all of it is there again: "in 40 s", "at 00:00 UTC, in 5 h"; nothing where time does not tell."""
+    """When the limit resets: "in 40 s", "at 00:00 UTC, in 5 h"; "" where it does not reset with time."""
     if found.resets_in is None:
         return ""
     if found.limit.measure.seconds != DAY:
@@ -127,7 +119,7 @@ def _at_once_error(found: Remaining) -> RunLimitReached:
 
 
 def _name_subject(limit: Limit) -> tuple[str, str]:
-    """Who reached it, with the verb that follows, and the pronoun for them."""
+    """Who reached the limit, with the verb that follows, and the pronoun for them."""
     match limit.of:
         case "flow":
             return "This flow has", "it"
@@ -142,13 +134,13 @@ class Window:
     """One minute or day of one key."""
 
     ends: float
-    """By the clock."""
+    """The end of the window, by the clock."""
     mine: float = 0.0
     others: float = 0.0
     read_at: float | None = None
-    """By the clock; None: never."""
+    """When the store was read last, by the clock; None: never."""
     settled: float = 0.0
-    """What others' runs used that have all ended: these began before `settled_until` (seconds since 1970)."""
+    """Usage of other processes' runs that began before `settled_until` (seconds since 1970) and have all ended."""
     settled_until: float = 0.0
 
     @property
@@ -158,8 +150,8 @@ class Window:
 
 @dataclass(slots=True)
 class Tally(Meter):
-    """Of one limit, by key. `clock` gives seconds of any origin, `now` seconds since 1970; `longest` is the longest
-    run in seconds."""
+    """The meter of one limit by minute or day. `clock` gives seconds of any origin, `now` seconds since 1970; `longest`
+    is the longest allowed run in seconds."""
 
     limit: Limit
     unit: Unit
@@ -168,7 +160,7 @@ class Tally(Meter):
     longest: float = 600.0
     most: int = _MOST
     _windows: dict[str, Window] = field(default_factory=dict)
-    """In the order in which they were begun here, so that most of the ended ones stand first."""
+    """Windows by key, in the order in which they were begun here: most ended ones come first."""
 
     async def read(self, key: str, store: Store) -> None:
         window = self._find(key)
@@ -187,7 +179,7 @@ class Tally(Meter):
     def count(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
         window = self._begin(key)
         if not window.used:
-            window.ends = self._find_end()  # it was only looked at until now
+            window.ends = self._find_end()  # until now the window was only read
         if self.unit == "runs":
             window.mine += 1
 
@@ -201,13 +193,13 @@ class Tally(Meter):
             self._begin(key).mine += spent.money if self.unit == "money" else spent.tokens
 
     def release(self, key: str, run: object) -> None:
-        """It was counted when it began, or at its end."""
+        """Nothing to release: the run was counted when it began, or at its end."""
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def _find(self, key: str) -> Window | None:
-        """The minute or day that goes on."""
+        """The present window of the key; None where there is none."""
         window = self._windows.get(key)
         if window is not None and window.ends <= self.clock():
             del self._windows[key]
@@ -215,7 +207,7 @@ class Tally(Meter):
         return window
 
     def _begin(self, key: str) -> Window:
-        """The minute or day that goes on, or a new one."""
+        """The present window of the key, or a new one."""
         window = self._find(key)
         if window is None:
             self._forget()
@@ -241,7 +233,7 @@ class Tally(Meter):
         window = self._begin(key)
         if is_new:
             window.mine = ended.mine + going.mine
-        if window.settled_until in (0.0, since):  # nobody else came first, while the store was asked
+        if window.settled_until in (0.0, since):  # no other call updated the window while the store was read
             window.settled += ended.others
             window.settled_until = settle
             window.others = window.settled + going.others
@@ -268,7 +260,7 @@ class Tally(Meter):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of a minute: `left` of `limit` runs, and whole `seconds` until all of them are there again."""
+    """What is left of a minute: `left` of `limit` runs, and whole `seconds` until the limit resets."""
 
     limit: int
     left: int
@@ -306,11 +298,12 @@ class RunLimits:
         self._default_model = settings.default_model
 
     def open(self, caller: Caller, *, at_page: bool = False, came_from: str = "") -> "RunCount":
-        """A run that the caller wants to begin; nothing is counted yet. `came_from` is a visitor's address."""
+        """The count of a run that the caller wants to begin; nothing is counted yet. `came_from` is a visitor's
+        address."""
         return RunCount(self, caller, self._list_own(caller, at_page=at_page, came_from=came_from))
 
     async def look(self, caller: Caller, flows: Iterable[str] = (), *, at_page: bool = False) -> list[Remaining]:
-        """What is left of every limit of the caller's, and of these flows; not of an address."""
+        """What is left of every limit of the caller and of these flows; limits of addresses are left out."""
         found = []
         for meter, key in self._list_own(caller, at_page=at_page):
             await meter.read(key, self._store)
@@ -325,7 +318,7 @@ class RunLimits:
         return [(meter, flow_id) for meter in self.list_for_flows(caller)]
 
     def list_for_flows(self, caller: Caller) -> Sequence[Meter]:
-        """What measures flows where this caller asks."""
+        """The meters of flows that apply to this caller."""
         return self._of_flows_for_visitors if caller.kind == "visitor" else self._of_flows
 
     async def read(self, meters: Iterable[KeyedMeter]) -> None:
@@ -337,7 +330,7 @@ class RunLimits:
         return bool(self._prices.models)
 
     def sum_cost(self, used: Iterable[tuple[str | None, Usage]]) -> float | None:
-        """What models cost that were asked by these names (None: the default); None where no prices are given."""
+        """The cost of usage by model name (None: the default model); None where no prices are configured."""
         return self._prices.sum_cost(used, self._default_model)
 
     def _make_meter(self, limit: Limit) -> Meter:
@@ -348,7 +341,7 @@ class RunLimits:
         return Tally(limit, limit.measure.unit, self._clock, self._now, self._longest)
 
     def _list_own(self, caller: Caller, *, at_page: bool, came_from: str = "") -> list[KeyedMeter]:
-        """The owner of this computer has no page limit: the model is their own."""
+        """The caller's own meters with their keys. The local owner has no page limit: the model is their own."""
         if caller.kind != "visitor":
             meters = self._of_people if at_page and caller.kind != "local" else self._of_programs
             key = str(caller.counted_as) if meters else ""
@@ -360,13 +353,13 @@ class RunLimits:
         return own
 
     def _digest(self, address: str) -> str:
-        """Of an address, for one day: it is told from others by it, and not found out, nor known again tomorrow."""
+        """A digest that identifies an address for one day, and from which the address cannot be found."""
         day = int(self._now() // DAY)
         return blake2b(f"{day} {address}".encode(), key=self._secret, digest_size=16).hexdigest()
 
 
 class RunCount:
-    """One run as it is counted: what it took of each limit, and gives back."""
+    """One run as limits count it: what it counts in each limit, undoes and releases."""
 
     def __init__(self, limits: RunLimits, caller: Caller, own: Sequence[KeyedMeter]) -> None:
         self._limits = limits
@@ -377,11 +370,11 @@ class RunCount:
 
     @property
     def matters(self) -> bool:
-        """Whether anybody wants to know what it uses."""
+        """Whether any limit or price applies to the run."""
         return bool(self._own or self._limits.list_for_flows(self._caller) or self._limits.has_prices)
 
     async def read(self, flow_id: str | None = None) -> None:
-        """What was used before, by who asks and of the flow, is known after this. Await it before `count_request`."""
+        """Reads what the caller and the flow used before. Await this before `count_request`."""
         await self._limits.read(self._own)
         if flow_id is not None:
             await self.read_of_flow(flow_id)
@@ -390,8 +383,8 @@ class RunCount:
         await self._limits.read(self._limits.list_of_flow(flow_id, self._caller))
 
     def count_request(self, flow_id: str | None = None) -> None:
-        """Counts the request in the minute of who asks, and of the flow. Raises RunLimitReached; then nothing is
-        counted at all."""
+        """Counts the request in the minute of the caller, and of the flow. Raises RunLimitReached; then nothing is
+        counted."""
         self._take(self._own, is_request=True)
         if flow_id is not None:
             self.count_request_of_flow(flow_id)
@@ -401,7 +394,7 @@ class RunCount:
         self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=True)
 
     def count_run(self, flow_id: str) -> None:
-        """Counts the run in all but minutes, for who asks and the flow; raises as `count_request`."""
+        """Counts the run in all limits but minutes, for the caller and the flow; raises as `count_request`."""
         self._take(self._own, is_request=False)
         self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=False)
 
@@ -418,7 +411,7 @@ class RunCount:
 
     @property
     def allowance(self) -> Allowance | None:
-        """What is left of a token's minute."""
+        """What is left of the token's minute; None without such a limit."""
         for meter, key in self._own:
             if meter.limit.what == "runs_per_minute" and meter.limit.of == "person":
                 found = meter.look(key)
@@ -426,14 +419,16 @@ class RunCount:
         return None
 
     def undo(self) -> None:
-        """The run was refused after all, and not begun."""
+        """Uncounts a run that was refused after all."""
         for meter, key in self._taken:
             meter.undo(key, self)
         self._taken = []
 
     def end(self, used: Sequence[tuple[str | None, Usage]], *, size: int) -> RunCounts:
-        """By what the run is found again, with its cost. `used` is what models counted, by the names that they were
-        asked by; `size` is the bytes that are stored of it. To be called once."""
+        """Counts what the run used; returns the keys by which limits find its row, with its cost. Call this once.
+
+        `used` is the usage by model name; `size` the bytes that are stored of the run.
+        """
         cost = self._limits.sum_cost(used)
         if self._taken:
             spent = RunUsage(sum(usage.total_tokens for _, usage in used), cost or 0.0, size)
@@ -442,12 +437,12 @@ class RunCount:
         return replace(self.counts, cost=cost)
 
     def release(self) -> None:
-        """The run goes on no more, however it ended, or never began."""
+        """Releases the limits of concurrent runs, however the run ended."""
         for meter, key in self._taken:
             meter.release(key, self)
 
     def _find_counts(self) -> RunCounts:
-        """What its row says, where a limit counts by it."""
+        """The keys by which limits find the run's row."""
         if not self._own:
             return _NOT_COUNTED
         windows = {meter.limit.of: key for meter, key in self._own if meter.limit.measure.seconds}

@@ -1,8 +1,6 @@
-"""What measures one limit, whatever it counts; and the meters of what there is at one time: runs and stored bytes.
+"""The table of limits (of whom, what, how much, by which setting), and meters of concurrent runs and stored bytes.
 
-The one table of limits: of whom, what, how much, by which setting. What checks, counts or shows a limit reads it.
-
-A limit that is not set has no row, and nothing is counted for it. Of two settings that say the same the lower counts.
+A limit that is not set has no row, and nothing is counted for it. Of two settings for the same limit the lower counts.
 """
 
 import math
@@ -29,19 +27,19 @@ LimitKind = Literal[
 ]
 MINUTE, DAY = 60, 86_400
 LOOK_AGAIN = 60.0
-"""Seconds after which the store is asked again for what it may know of other processes' runs."""
+"""Seconds after which the usage of other processes' runs is read again."""
 _ADDRESS_RUNS_AT_ONCE = 50
-"""Of all visitors of one address: it does not take all places of a process."""
+"""Concurrent runs of all visitors of one address, so that they do not take all places of a process."""
 _LONGEST_WAIT = 60
 _LOOK_AGAIN_WHEN_FULL = 1.0
-"""As `LOOK_AGAIN`: whoever was told to delete conversations, and did, need not wait."""
+"""As `LOOK_AGAIN`, for a full storage: people who deleted conversations need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How something is counted: in what unit, and for how many seconds; 0: what there is at the time.
+    """How a limit is counted: in what unit, and over how many seconds; 0: what exists at the time.
 
-    `unit` None: bytes, which conversations hold and no run is asked for.
+    `unit` None: bytes of stored conversations.
     """
 
     unit: Unit | None
@@ -61,7 +59,7 @@ MEASURES: Mapping[LimitKind, Measure] = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One row. A minute begins with its first run, a day at 00:00 UTC."""
+    """One row of the table. A minute begins with its first run, a day at 00:00 UTC."""
 
     of: LimitSubject
     what: LimitKind
@@ -74,7 +72,7 @@ class Limit:
 
     @property
     def counted_by(self) -> CountedBy:
-        """Whose runs count."""
+        """Which runs count for this limit."""
         match self.what:
             case "page_runs_per_minute":
                 return "pages"
@@ -85,7 +83,7 @@ class Limit:
 
 
 def list_limits(settings: Settings) -> tuple[Limit, ...]:
-    """Every limit that is set, once."""
+    """Every limit that is set, each once with its lowest value."""
     lowest: dict[tuple[LimitSubject, LimitKind], Limit] = {}
     for limit in _list_settings(settings):
         before = lowest.get((limit.of, limit.what))
@@ -115,8 +113,8 @@ def _list_settings(settings: Settings) -> Iterator[Limit]:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is used and left of a limit. `resets_in` is the seconds until all of it is there again, None where time does
-    not tell; `flow_id` is there for a limit of a flow."""
+    """What is used and left of a limit. `resets_in` is the seconds until the limit resets, None where it does not reset
+    with time; `flow_id` is set for a limit of a flow."""
 
     limit: Limit
     used: float
@@ -138,43 +136,43 @@ class RunUsage:
 
 
 class Meter(Protocol):
-    """One limit, by key: by whose runs are counted. On the loop; only `read` waits."""
+    """Measures one limit by key: whose runs are counted. Belongs to the loop; only `read` waits."""
 
     limit: Limit
 
     async def read(self, key: str, store: Store) -> None:
-        """What was used before is known after this."""
+        """Reads what was used before."""
 
     def look(self, key: str) -> Remaining:
-        """What is left, as far as is known."""
+        """What is left, as far as was read."""
 
     def count(self, key: str, run: object) -> None:
-        """A run begins."""
+        """Counts a run that begins."""
 
     def undo(self, key: str, run: object) -> None:
-        """It was refused after all."""
+        """Uncounts a run that was refused after all."""
 
     def end(self, key: str, spent: RunUsage) -> None:
-        """It used so much."""
+        """Counts what a run used until its end."""
 
     def release(self, key: str, run: object) -> None:
-        """It goes on no more."""
+        """Releases a run that goes on no more."""
 
 
 @dataclass(slots=True)
 class ConcurrentRuns(Meter):
-    """Runs at once, of this process."""
+    """The meter of concurrent runs, of this process."""
 
     limit: Limit
     clock: Callable[[], float]
     _runs: dict[str, dict[object, float]] = field(default_factory=dict)
-    """Of each key its runs, and when they began."""
+    """Key -> its runs and when they began."""
 
     async def read(self, key: str, store: Store) -> None:
-        """Nothing is kept elsewhere."""
+        """Nothing to read: only this process counts."""
 
     def look(self, key: str) -> Remaining:
-        """Advises to come back after as long as the oldest goes on by now."""
+        """What is left; the retry time is how long the oldest run has gone on."""
         going = self._runs.get(key, {})
         oldest = min(going.values(), default=self.clock())
         wait = min(max(1, math.ceil(self.clock() - oldest)), _LONGEST_WAIT)
@@ -187,7 +185,7 @@ class ConcurrentRuns(Meter):
         self.release(key, run)
 
     def end(self, key: str, spent: RunUsage) -> None:
-        """It goes on until it is stored."""
+        """Nothing to count: the run is released once it is stored."""
 
     def release(self, key: str, run: object) -> None:
         going = self._runs.get(key, {})
@@ -198,13 +196,13 @@ class ConcurrentRuns(Meter):
 
 @dataclass(slots=True)
 class StoredBytes(Meter):
-    """What conversations hold, as it was read last, and what was stored here since."""
+    """The meter of stored conversations: the bytes read last, and what this process stored since."""
 
     limit: Limit
     clock: Callable[[], float]
     most: int = 20_000
     _held: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Of each key its bytes, and when they were read."""
+    """Key -> its bytes and when they were read."""
 
     async def read(self, key: str, store: Store) -> None:
         held, read_at = self._held.get(key, (0.0, -LOOK_AGAIN))
@@ -223,10 +221,10 @@ class StoredBytes(Meter):
         return Remaining(self.limit, held, None)
 
     def count(self, key: str, run: object) -> None:
-        """What it stores is known at its end."""
+        """Nothing to count yet: what the run stores is known at its end."""
 
     def undo(self, key: str, run: object) -> None:
-        """Nothing was stored."""
+        """Nothing to undo: nothing was stored."""
 
     def end(self, key: str, spent: RunUsage) -> None:
         if key in self._held:
@@ -234,4 +232,4 @@ class StoredBytes(Meter):
             self._held[key] = (held + spent.size, read_at)
 
     def release(self, key: str, run: object) -> None:
-        """It was counted at its end."""
+        """Nothing to release: the run was counted at its end."""

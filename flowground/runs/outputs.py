@@ -1,11 +1,5 @@
-"""What the components of a run gave so far: read by the references of those that come after.
-
-What a request takes of a flow, and gives to it: which outputs it wants and may see, and what was said.
-
-What a run gave at its end: the results of its outputs, and of what its request selected.
-
-A component as a tool: called by an agent, with the arguments that its model gives.
-"""
+"""Outputs of a run: what components gave, which outputs a request selects, the results at the end, and calls of
+tools."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,32 +28,32 @@ from flowground.flows.tools import WiredTool
 from flowground.flows.wiring import WiredFlow
 
 LONGEST_RESULT = 20_000
-"""Characters of what a tool gives that a model is shown."""
+"""Characters of a tool's result that a model is shown."""
 NO_RESULT = "Nothing was found."
-"""What a model is told of a tool that gave an empty text."""
+"""The result that a model is shown for a tool that gave an empty text."""
 _NONE: Mapping[int, NumberedPassage] = {}
 
 
 @dataclass(slots=True)
 class ComponentOutputs:
-    """`outputs` are of the components that ran; the others were skipped, or wait."""
+    """`outputs` of the components that ran so far; references to them are read here."""
 
     wired: WiredFlow
     outputs: dict[str, Output] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Values as text, by component and port, as they are asked for."""
+    """Values as text, by component and port, cached when they are first read."""
 
     def has(self, reference: Reference) -> bool:
-        """Whether the reference leads to something: its component ran, and gave that output."""
+        """Whether the reference has a value: its component ran, and gave that output."""
         output = self.outputs.get(reference.component)
         return output is not None and self.wired.find_port(reference) in output.values
 
     def is_skipped(self, name: str) -> bool:
-        """Whether the component is skipped, since what it refers to was, or what it runs with."""
+        """Whether the component is skipped, since something it needs has no value."""
         return any(map(self._is_without, split_references(self.wired.connections.get(name, {}))))
 
     def _is_without(self, references: Sequence[Reference]) -> bool:
-        """Whether one that is needed leads to nothing; of optional ones, all of them."""
+        """Whether a required reference has no value; where all are optional, whether none has one."""
         is_given = [self.has(reference) for reference in references]
         if any(not given and not reference.is_optional for reference, given in zip(references, is_given, strict=True)):
             return True
@@ -95,9 +89,9 @@ class ComponentOutputs:
             raise RunError(f"{describe_misfit(f'`{key}`', kind_of_field, values.get(key), limits)}.") from None
 
     def read_text(self, reference: Reference) -> str:
-        """What a reference stands for inside a text; "" where it leads to what was skipped.
+        """The value of a reference as text; "" where its component was skipped.
 
-        Raises RunError for a value that JSON cannot say.
+        Raises RunError for a value that JSON cannot represent.
         """
         output = self.outputs.get(reference.component)
         if output is None:
@@ -115,12 +109,12 @@ class ComponentOutputs:
 
 
 def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
-    """Ids of the components whose results the request wants, by Langflow's rules.
+    """Ids of the components whose results the request selects, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
-    "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. By the
-    component's type, where Langflow looks for the word in its id: ids are free here. Without `sees_inside` no component
-    is there but the flow's outputs: the others' texts are prompts.
+    "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. The
+    component's type decides, where Langflow looks for the word in its id: ids are free here. Without `sees_inside` only
+    the flow's outputs can be selected: other texts are prompts.
     """
     there = wired.order if sees_inside else wired.outputs
     if wanted := request.output_component:
@@ -135,10 +129,10 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
 
 
 def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest) -> None:
-    """Raises NotAllowed where only a token keeps what is asked for from its caller: more than the flow's outputs say;
-    InvalidRequest where an output is not there that must be.
+    """Raises NotAllowed where the token may not see what is asked for: more than the flow's outputs; InvalidRequest
+    where an output is required that does not exist.
 
-    What is inside and what is not there are refused alike.
+    Hidden and unknown components get the same error.
     """
     hint = caller.name_better_token("sees") if caller.token_hides_inside else None
     is_there = finds_output(wired, request, sees_inside=caller.sees_inside)
@@ -152,12 +146,12 @@ def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest)
 
 
 def finds_output(wired: WiredFlow, request: RunRequest, *, sees_inside: bool) -> bool:
-    """Whether the one output is there that is asked for by name, or none is."""
+    """Whether the output that is asked for by name exists; True where none is."""
     return not request.output_component or bool(select_outputs(wired, request, sees_inside=sees_inside))
 
 
 def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
-    """What the person said, for the session's history: the given text, else the Chat Input's own."""
+    """The person's message for the session's history: the request's text, else the Chat Input's own."""
     if (component := wired.chat_input) is None:
         return request.input_value
     given = request.find_message("chat")
@@ -173,10 +167,10 @@ def finish_run(
     usage: Usage | None = None,
     passages: Mapping[int, NumberedPassage] = _NONE,
 ) -> RunFinished:
-    """The end of a run: what its outputs gave, and what the request selected, as far as they ran.
+    """The end of a run: the results of its outputs and of selected components, as far as they ran.
 
-    `seconds` is how long it took, `passages` are those that may be cited. Raises RunError where the selected texts are
-    too long together.
+    `seconds` is how long the run took, `passages` are those that may be cited. Raises RunError where the selected texts
+    are too long together.
     """
     wired = given.wired
     selected = select_outputs(wired, request, sees_inside=sees_inside)
@@ -219,7 +213,7 @@ def _make_result(given: ComponentOutputs, name: str, passages: Mapping[int, Numb
 
 
 def _find_value(given: ComponentOutputs, name: str) -> tuple[ValueKind, Value]:
-    """What an output shows unchanged where that is no text."""
+    """The kind and value that an output passes on unchanged; "text" and None where it shows text."""
     shown = [reference for reference in given.wired.shows.get(name, ()) if given.has(reference)]
     if len(shown) != 1:
         return "text", None
@@ -229,7 +223,7 @@ def _find_value(given: ComponentOutputs, name: str) -> tuple[ValueKind, Value]:
 
 
 def _find_source(given: ComponentOutputs, name: str) -> str | None:
-    """The component whose text an output shows: the first one it refers to, of those that ran."""
+    """The component whose text an output shows: the first that ran of those that the output refers to."""
     if not isinstance(given.wired.components[name], OutputComponent):
         return None
     for text in given.wired.connections.get(name, {}).values():
@@ -240,7 +234,8 @@ def _find_source(given: ComponentOutputs, name: str) -> str | None:
 
 
 async def describe_tools(tools: Iterable[WiredTool], given: ComponentOutputs, outside: Outside) -> list[WiredTool]:
-    """The tools as a model is told of them, side by side. Raises RunError where one is not there."""
+    """The tools with the descriptions for a model, read concurrently. Raises RunError for a tool that does not
+    exist."""
     return await asyncio.gather(*(_describe(tool, given, outside) for tool in tools))
 
 
@@ -259,7 +254,7 @@ def _choose(component: DynamicTool, tool: WiredTool) -> DynamicTool:
 async def prepare_call(
     component: Component, tool: WiredTool, given: Mapping[str, Any], outside: Outside
 ) -> tuple[ToolComponent, str | None]:
-    """As `set_arguments`; of a call that a person is to allow also what is sent, as `ToolComponent.preview_call` says.
+    """As `set_arguments`; for a call that a person must allow also what it sends, as `ToolComponent.preview_call`.
 
     Raises ToolNotCalled.
     """
@@ -294,21 +289,21 @@ def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any
 
 
 def _write(value: Value, kind: ValueKind) -> str:
-    """As text; of records that say where they come from, that too, so that a model can name it."""
+    """The value as text; records that have a source are written with it, so that a model can name the source."""
     if kind != "records" or not all(isinstance(record.get("source"), str) for record in value):
         return write_text(value, kind)
     return "\n\n".join(f"[{record['source']}]\n{record.get('text', '')}" for record in value)
 
 
 def _take(kind: type[Component], key: str, value: Any) -> Any:
-    """What a model gives holds no variables: it is no template of the author's."""
+    """An argument as a field's value; a model's text for a template is escaped, so that it holds no variables."""
     field = find_type(kind, key)
     is_template = field is not None and field.is_template and isinstance(value, str)
     return value.replace("{", "{{").replace("}", "}}") if is_template else value
 
 
 def write_result(output: Output, ports: Mapping[str, ValueKind]) -> str:
-    """The first of the ports that a tool gave, as text; of a long one the beginning."""
+    """The tool's first output as text; a long text is cut."""
     port = next((port for port in ports if port in output.values), None)
     text = "" if port is None else _write(output.values[port], ports[port])
     if len(text) <= LONGEST_RESULT:

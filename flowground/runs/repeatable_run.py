@@ -1,4 +1,4 @@
-"""What a run with an idempotency key does more than others: it takes the key, and keeps what it tells for repeats."""
+"""Runs with an idempotency key: the key, its errors, and the events that the run stores for repeats of its request."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -29,11 +29,11 @@ from flowground.tools.functions import OwnFunction
 from flowground.tools.mcp import ServerTool
 
 _REFUSED = (ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable)
-"""A model's server gave no answer. One that took too long may have."""
+"""Failures after which the model's server has surely not answered; after a timeout it may have."""
 
 
 class IdempotencyKeyReused(InvalidRequest):
-    """The Idempotency-Key belongs to a request that asked for something else."""
+    """The Idempotency-Key belongs to another request."""
 
     code = "idempotency_key_reused"
 
@@ -45,7 +45,7 @@ class IdempotencyKeyReused(InvalidRequest):
 
 
 class RunUnfinished(RequestError):
-    """The key's run has no end yet, and its events cannot be followed from this process."""
+    """The run of the key goes on, in another process."""
 
     code = "run_unfinished"
 
@@ -58,7 +58,7 @@ class RunUnfinished(RequestError):
 
 
 class AnswerGone(RequestError):
-    """The key's run has its end; what it answered was not kept, or was deleted."""
+    """The run of the key has ended; its answer was not stored, or was deleted."""
 
     code = "answer_gone"
 
@@ -70,7 +70,7 @@ class AnswerGone(RequestError):
 
 
 class RunInterrupted(RunError):
-    """The process that ran it died. What the run said until then is kept."""
+    """The process of the run died. Its text until then is stored."""
 
     code = "interrupted"
 
@@ -82,14 +82,14 @@ class RunInterrupted(RunError):
 
 
 class IdempotencyKeyTaken(RunUnfinished):
-    """Another request with the same key was quicker; who asked gets that one's answer instead of this error."""
+    """Another request took the key first; the caller gets that request's answer instead of this error."""
 
 
 def make_idempotency_key(name: str, caller: Caller, flow_id: str, request: RunRequest) -> IdempotencyKey:
-    """By what the request is known again when it is sent again under this name, its idempotency key.
+    """The key `name` of the caller's person with a digest of the request, by which a repeat is recognized.
 
-    A key is a person's own, whichever of their tokens sends it. What the caller may see is part of what is asked, and
-    beside tweaks what they may set.
+    A key belongs to a person, whichever of their tokens sends it. The digest includes what the caller may see and,
+    with tweaks, what they may set.
     """
     asked: dict[str, Any] = {
         "input": (request.input_value, request.input_type),
@@ -106,7 +106,7 @@ def make_idempotency_key(name: str, caller: Caller, flow_id: str, request: RunRe
 
 @dataclass(slots=True)
 class RepeatableRun:
-    """What one run notes of itself. `stop_error` says why a run that is cancelled has no answer."""
+    """Records one run for repeats. `stop_error` makes the error of a run that is cancelled."""
 
     idempotency_key: IdempotencyKey
     stop_error: Callable[[], FlowgroundError]
@@ -115,22 +115,22 @@ class RepeatableRun:
     _asks_models: bool = False
 
     def note_models(self, models: Models) -> Models:
-        """The models; it is noted that one is asked."""
+        """The same models; the run notes when one is asked."""
         return _NotedModels(self, models)
 
     def count_outside(self, outside: Outside) -> Outside:
-        """The same reach, whose calls count: what was sent may have changed something."""
+        """The same outside; the run counts its calls, which may have changed something."""
 
         def count(call: Callable[..., Any]) -> Callable[..., Any]:
-            def call_counted(*given: Any) -> Any:
+            def call_counted(*arguments: Any) -> Any:
                 self.note_call()
-                return call(*given)
+                return call(*arguments)
 
             return call_counted
 
         def find_function(name: str) -> OwnFunction:
-            found = outside.find_function(name)
-            return replace(found, call=count(found.call))
+            function = outside.find_function(name)
+            return replace(function, call=count(function.call))
 
         return replace(
             outside,
@@ -142,15 +142,15 @@ class RepeatableRun:
         )
 
     def note_call(self) -> None:
-        """Something is called that cannot be taken back."""
+        """Counts a call that cannot be undone."""
         self._calls += 1
 
     def note_model(self) -> None:
-        """A model is asked."""
+        """Notes that a model is asked."""
         self._asks_models = True
 
     async def note_events(self, events: AsyncGenerator[RunEvent, None]) -> AsyncGenerator[RunEvent, None]:
-        """The same events; what they tell is noted."""
+        """The same events; the run records them."""
         async with aclosing(events):
             async for event in events:
                 if not isinstance(event, RunFinished):
@@ -166,13 +166,13 @@ class RepeatableRun:
         *,
         was_answered: bool,
     ) -> dict[str, Any]:
-        """What `finish_repeatable_turn` takes beside a turn's end. `end` None: the run was cancelled. `was_answered`:
-        by a model, at least once."""
-        told = end or self.stop_error()
+        """Further arguments of `finish_repeatable_turn`. `end` None: the run was cancelled. `was_answered`: a model has
+        answered."""
+        outcome = end or self.stop_error()
         receipt = turn.is_kept and write_receipt(
             turn,
             self._events,
-            end=told,
+            end=outcome,
             messages=messages,
             names=wired.display_names,
             streamed=[name for names in wired.streams_to.values() for name in names],
@@ -181,11 +181,11 @@ class RepeatableRun:
         return {
             "idempotency_key": self.idempotency_key,
             "receipt": receipt or None,
-            "is_freed": self._is_without_effect(told, was_answered=was_answered),
+            "is_freed": self._is_without_effect(outcome, was_answered=was_answered),
         }
 
     def _is_without_effect(self, end: RunFinished | FlowgroundError, *, was_answered: bool) -> bool:
-        """Whether it failed before anything was done that a second run would do again."""
+        """Whether the run failed before it did anything that a second run would repeat."""
         if self._calls or isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
@@ -199,9 +199,9 @@ class _NotedModels:
     models: Models
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
-        found = self.models.resolve(model)
+        resolved = self.models.resolve(model)
         self.run.note_model()
-        return found
+        return resolved
 
 
 @dataclass(frozen=True, slots=True)

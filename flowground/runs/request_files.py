@@ -1,9 +1,7 @@
-"""The files of a run: what a request names, by path or id, as references that its components are given.
+"""The files of a request: named by path or id in `files` or in tweaks, found, and checked before anything is stored.
 
-The one place that knows how Langflow's clients name files: in `files` of the body, and in a tweak of a
-component that takes files, as in `tweaks: {ChatInput: {files: [path]}}` and `{File: {path: path}}`.
-
-Whether the models that a flow shows its files see pictures: said before anything is stored or asked.
+Only this module knows how Langflow's clients name files: in `files` of the body, and in the tweak of a component that
+takes files, as in `tweaks: {ChatInput: {files: [path]}}` and `{File: {path: path}}`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,14 +23,14 @@ from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 
 MOST_CHARS = 400
-"""Of a path."""
+"""Characters of a path."""
 NO_IMAGES = "The model of this flow sees no images."
 _FILE_FIELDS: Mapping[type[Component], str] = {ChatInput: "files", File: "path"}
-"""Under what name a tweak names files for a component, which are given as `Context.files`, whatever its fields are."""
+"""Component types that take files (as `Context.files`) -> the key of a tweak that names the files."""
 
 
 class FileUnknown(InvalidRequest):
-    """No such file, or not the caller's: both look the same."""
+    """The file does not exist, or is not the caller's: both get the same error."""
 
     code = "file_unknown"
 
@@ -43,7 +41,7 @@ class FileUnknown(InvalidRequest):
 async def take_files(
     store: Store, wired: WiredFlow, request: RunRequest, *, caller: Caller, owners: Collection[str], most: int
 ) -> RunRequest:
-    """The request with its files found, and without the tweaks that named them. `most` files a message.
+    """The request with its files found, and without the tweaks that named them. A message takes `most` files.
 
     Raises FileUnknown, FileRefused and InvalidRequest.
     """
@@ -71,7 +69,7 @@ async def take_files(
 
 
 def list_taken(request: RunRequest, wired: WiredFlow) -> tuple[FileReference, ...]:
-    """The files that are shown with the message: of all components."""
+    """The files that are shown with the message: those of all components."""
     if not request.taken_files:
         return ()
     return tuple(one for name in wired.order for one in request.taken_files.get(name, ()))
@@ -85,7 +83,7 @@ async def _find(store: Store, wired: WiredFlow, named: str, owners: Collection[s
 
 
 def _send(file: StoredFile) -> SentFile:
-    """What was added at a page moves into the message; what a program keeps, or another message has, is copied."""
+    """A file as sent: an upload of a page moves into the message; a program's file or another message's is copied."""
     stays = file.message is not None or not file.owner.startswith(("member:", "visitor:", "local:"))
     reference = replace(file.reference, id=files.make_id()) if stays else file.reference
     return SentFile(reference, file.reference.id)
@@ -94,16 +92,16 @@ def _send(file: StoredFile) -> SentFile:
 def _read_tweaks(
     wired: WiredFlow, request: RunRequest, caller: Caller
 ) -> tuple[dict[str, Sequence[str]], Mapping[str, Any]]:
-    """What tweaks name for components that take files, and the other tweaks.
+    """Files that tweaks name, by component; and the other tweaks.
 
-    A message's files are a part of the message, which every caller sends, whatever they may set.
+    The files are a part of the message: every caller may send them, whatever they may set.
     """
     named: dict[str, Sequence[str]] = {}
     kept: dict[str, Any] = {}
     for key, fields in request.tweaks.items():
         name = wired.policy.find_component(key, caller) if isinstance(fields, Mapping) else None
         if name is None and isinstance(fields, Mapping) and not caller.sees_inside:
-            name = wired.chat_input_id  # under any name, so that none is found out
+            name = wired.chat_input_id  # any name is accepted, so that real ones cannot be guessed
         takes = _FILE_FIELDS.get(type(wired.components[name])) if name else None
         if name is None or takes is None or takes not in fields:
             kept[key] = fields
@@ -115,15 +113,15 @@ def _read_tweaks(
     return named, kept if named or len(kept) < len(request.tweaks) else request.tweaks
 
 
-def _read_paths(key: str, takes: str, given: Any) -> Sequence[str]:
-    paths = [given] if isinstance(given, str) else [] if given is None else given
+def _read_paths(key: str, takes: str, value: Any) -> Sequence[str]:
+    paths = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(paths, Sequence) or not all(isinstance(path, str) for path in paths):
         raise InvalidRequest(f"`{cut(key)}.{takes}` is a path of a file, or a list of them.")
     return [path for path in paths if path]
 
 
 def may_see_images(wired: WiredFlow, models: Models) -> bool:
-    """False where files are shown to models, and none of them sees images."""
+    """Whether a model that is shown files sees images; True where no model is shown files."""
     shown = [
         component.list_models()
         for name, component in wired.components.items()
@@ -133,7 +131,7 @@ def may_see_images(wired: WiredFlow, models: Models) -> bool:
 
 
 def refuse_images(wired: WiredFlow, models: Models, files: Collection[FileReference]) -> None:
-    """Raises FileRefused."""
+    """Raises FileRefused for images that no model of the flow can see."""
     if any(is_image(file.media_type) for file in files) and not may_see_images(wired, models):
         raise FileRefused(NO_IMAGES, hint="Send the message without them.")
 
@@ -146,5 +144,5 @@ def _may_see(models: Models, named: str | None) -> bool:
     try:
         provider, model = models.resolve(named)
     except ProviderError:
-        return True  # the run itself says what is wrong with it
+        return True  # the run itself raises the error
     return provider.takes(model).images

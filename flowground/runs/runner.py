@@ -1,11 +1,7 @@
-"""Runs a wired flow once: components whose inputs are there run side by side, their events come out in one stream.
+"""Runs a wired flow once: components whose inputs exist run side by side, and their events come out in one stream.
 
-A component is skipped when a reference of its own leads to a skipped component or to a port that was not taken; one
-whose references are all optional is skipped when all of them stand for nothing. An empty text is something.
-
-Events on their path from a run to its one reader.
-
-Which components of a run may begin, those that wait for nothing any more, and which have their end.
+A component is skipped when a reference of its own leads to a skipped component or to a port without a value; a
+component whose references are all optional is skipped when none of them has a value. An empty text is a value.
 """
 
 import asyncio
@@ -78,21 +74,21 @@ from flowground.runs.scope import LONG, Actions, Approvals, Join, RunScope, Tool
 from flowground.settings.limits import Limits
 
 _AHEAD = 256
-"""Unread events at most; a component that emits more waits until the reader catches up."""
+"""Unread events at most; a component that emits more waits for the reader."""
 _PAUSE_EVERY = 50
-"""After this many finished components the loop serves others, and before that where one took long."""
+"""Finished components after which other tasks of the loop go on; they do earlier where a component took long."""
 _DEFAULTS = Limits()
 _NOTHING = object()
 
 
 class EventQueue:
-    """`note` is told each event when it is put in."""
+    """The events of a run for its one reader. `note` is called with each event when it is put in."""
 
     def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
         self._note = note
         self._events: deque[ComponentEvent | None] = deque()  # an asyncio.Queue takes five calls for one event
         self._arrival: asyncio.Future[None] | None = None
-        """Who waits for the next event."""
+        """The reader's wait for the next event."""
         self._room = asyncio.Event()
 
     def put(self, event: ComponentEvent) -> None:
@@ -100,7 +96,7 @@ class EventQueue:
         self._add(event)
 
     def end(self) -> None:
-        """Nothing comes after this."""
+        """Ends the queue: no event comes after this."""
         self._add(None)
 
     def _add(self, event: ComponentEvent | None) -> None:
@@ -115,7 +111,7 @@ class EventQueue:
             await self._room.wait()
 
     def take_all(self) -> Iterator[ComponentEvent]:
-        """Everything that is there, for a run that is over."""
+        """All events in the queue, for a run that has ended."""
         while self._events and (event := self._events.popleft()):
             yield event
 
@@ -131,17 +127,18 @@ class EventQueue:
 
 
 class Schedule:
-    """`ready` are those that may begin now, in the file's order at first, then as what they waited for has its end."""
+    """Which components may begin: `ready`, in the file's order at first, then in the order in which their inputs
+    end."""
 
     def __init__(self, wired: WiredFlow) -> None:
         self._followers = wired.followers
         self._missing = dict(wired.waits)
         self.ready = deque(wired.begins)
         self.ended = 0
-        """How many components have their end."""
+        """How many components have ended."""
 
     def end(self, name: str) -> None:
-        """The component has its end: it ran, or was skipped."""
+        """Notes that a component has run or was skipped; components that waited only for it become ready."""
         self.ended += 1
         for follower in self._followers.get(name, ()):
             self._missing[follower] -= 1
@@ -150,9 +147,9 @@ class Schedule:
 
 
 async def wait_for_first(running: dict[asyncio.Task[None], str]) -> list[str]:
-    """Waits until one of them has its end, takes those that have out, and gives their names.
+    """Waits until a task has ended; removes the ended tasks and returns their names.
 
-    Raises what the first of them failed with.
+    Raises the first failure of an ended task.
     """
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     ended = [task for task in running if task in done]
@@ -162,7 +159,7 @@ async def wait_for_first(running: dict[asyncio.Task[None], str]) -> list[str]:
 
 
 def read_failures(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException]:
-    """Why these ended tasks failed, all of them read: one that nobody reads is told in the log."""
+    """The failures of these ended tasks. All are read: asyncio logs an exception that nobody reads."""
     return [error for task in tasks if not task.cancelled() and (error := task.exception())]
 
 
@@ -179,12 +176,12 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     approvals: Approvals | None = None,
     note: Callable[[ComponentEvent], None] = lambda _: None,
 ) -> AsyncGenerator[RunEvent, None]:
-    """Events of one run, `RunFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
+    """Yields the events of one run, `RunFinished` last. `request.tweaks` are applied already.
 
-    `sees_inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told
-    each event but the last when it is made: before it is read here, and also where the run fails before it can be.
-    `outside` is what it may reach beyond its models. `budget` counts what the run uses, whatever comes of it. Without
-    `approvals` no call is made that a person has to allow.
+    `sees_inside` False: the caller may select only the flow's outputs. `note` is called with each event but the last
+    when it is made, also where the run fails before the event is read. `outside` is what the run may reach beyond its
+    models. `budget` counts what the run uses, however it ends. Without `approvals` no call is made that a person has
+    to allow.
     Raises ComponentFailed, RunOverBudget and RunTimeout, and RunError where the selected texts are too long together.
     Closing the generator or cancelling the task cancels what runs, down to the provider.
     """
@@ -199,7 +196,7 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     shared = (wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
     scope = RunScope(*shared, find_loop_turns())
     run = _Run(wired, request, queue, scope, ComponentOutputs(wired), _make_actions(wired, queue, scope))
-    if request.stream or wired.asks_people:  # what waits for a person is told at once
+    if request.stream or wired.asks_people:  # a call that waits for a person is shown at once
         driver = asyncio.create_task(run.run_in_time())
         driver.add_done_callback(lambda _: queue.end())
         try:
@@ -225,7 +222,7 @@ def _make_actions(wired: WiredFlow, queue: Events, scope: RunScope, **where: Any
 
 @dataclass(slots=True)
 class _Run:
-    """One run of one flow. `path` are the flows within which it stands, the outermost first."""
+    """One run of one flow. `path` has the flows that led to it, the outermost first."""
 
     wired: WiredFlow
     request: RunRequest
@@ -237,9 +234,9 @@ class _Run:
     joins: dict[str, Join] = field(default_factory=dict)
     inner: dict[str, InnerRuns] = field(default_factory=dict)
     was_long: bool = False
-    """Whether a component kept the loop for long."""
+    """Whether a component blocked the loop for long."""
     fetched: dict[str, float] = field(default_factory=dict)
-    """When the weights were there that a component waited for: its own time begins then."""
+    """Component -> when the weights that it waited for were downloaded: its own time begins then."""
 
     async def run_in_time(self) -> None:
         """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
@@ -255,7 +252,7 @@ class _Run:
             raise
 
     async def run_components(self) -> None:
-        """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
+        """Runs every component as soon as its inputs exist; the first failure cancels the others."""
         if self.request.stream:
             self.joins = {
                 name: Join([reference.component for reference in members]) for name, members in self.wired.joins.items()
@@ -287,7 +284,7 @@ class _Run:
                 read_failures(left)
 
     async def _let_others_go_on(self) -> None:
-        """Components that wait for nothing would keep the loop to themselves."""
+        """Lets other tasks of the loop run, which components that never wait would block."""
         if self.was_long or self.scope.loop_turns.is_over():
             self.was_long = False
             await self.scope.let_others_run()
@@ -324,7 +321,7 @@ class _Run:
         self._end_component(name, component, output, text, started)
 
     def _extract_thought(self, name: str, output: Output) -> Output:
-        """What an answer has between `<think>` marks at its beginning is a thought, also where no model wrote it."""
+        """Removes a thought between `<think>` marks from the beginning of an answer, and emits it as a thought."""
         ((port, text),) = output.values.items()
         if "</think>" not in text:
             return output
@@ -343,7 +340,7 @@ class _Run:
         *,
         status: Literal["done", "failed"] = "done",
     ) -> None:
-        """Others may begin with its output; one that failed has its fallback there, and `text` says why."""
+        """Stores the component's output for others; a failed one's is its fallback, and `text` is the reason."""
         self.given.outputs[name] = output
         started = self.fetched.pop(name, started)
         seconds, at = time.perf_counter() - started, started - self.scope.started
@@ -376,8 +373,10 @@ class _Run:
         *,
         is_said: bool = True,
     ) -> InnerAnswer:
-        """As `RunInnerFlow` says, for the component `name`, or the call `within` of a tool of it. Not `is_said`: what
-        the flow says is no text of its own."""
+        """As `RunInnerFlow`, for the component `name`, or the call number `within` of one of its tools.
+
+        Not `is_said`: the inner flow's text is not streamed as text of the component.
+        """
         path, budget = (*self.path, self.wired.id), self.scope.budget
         if len(path) >= DEEPEST:
             raise RunError(f"Flows run each other {DEEPEST} deep at most: {' → '.join((*path, flow))}.")
@@ -409,9 +408,9 @@ class _Run:
         return InnerAnswer(outputs, sum_usage(output.usage for output in run.given.outputs.values()))
 
     def _check_output(self, name: str, component: Component, output: Output) -> str:
-        """The text by which the output is shown. Raises RunError for a value that is too large.
+        """The output as text. Raises RunError for a value that is too large.
 
-        Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first.
+        Raises AnswerTooLong for a long answer that came in one piece, after the part that may be stored is emitted.
         """
         text = None
         for port, kind in self.wired.ports[name].items():
@@ -430,7 +429,7 @@ class _Run:
 
     def _make_context(self, name: str, component: Component, within: ToolCallPath | None = None) -> Context:
         message = self.request.find_message(component.kind) if isinstance(component, InputComponent) else None
-        if not component.waits:  # it reaches for nothing but what it was sent
+        if not component.waits:  # it uses nothing but its inputs
             files, zone = self.request.taken_files.get(name, ()), self.scope.time_zone
             return Context(name, message, self.scope.history, self.scope.models, None, files=files, time_zone=zone)
         within = within or ToolCallPath(self.actions.within)
@@ -452,7 +451,7 @@ class _Run:
         )
 
     async def _look_up(self, within: ToolCallPath, knowledge: str, question: str, **how: Any) -> LookedUp:
-        """What is looked up for an agent's tool is shown to those alone who see what tools give."""
+        """As `LookUp`. Passages for an agent's tool are hidden from callers who do not see results of tools."""
         wired, asked = self.wired, self.scope.wired
         is_shown = wired.flow.chat.show_sources and asked.flow.chat.show_sources
         return await self.scope.passages.look_up(
@@ -469,7 +468,7 @@ class _Run:
         self.scope.budget.add(next(iter(component.list_models()), None), answer)
 
     async def _list_tools(self, within: ToolCallPath) -> list[Tool]:
-        """The tools of the last of the agents, but for those whose references lead to what was skipped."""
+        """The tools of the last agent in the path, without tools whose references were skipped."""
         wired = self.wired.tools.get(within.agents[-1], ())
         there = [tool for tool in wired if not self.given.is_skipped(tool.component)]
         found = await describe_tools(there, self.given, self.scope.outside)
@@ -501,7 +500,7 @@ class _Run:
         return write_result(component.show_result(output), ports), output.usage
 
     def _say(self, name: str, piece: str) -> None:
-        """The component said this: the outputs that show it say it on, where it is their turn."""
+        """Emits a piece of the component's text for the outputs that show it; a join may hold it back."""
         for target in self.wired.streams_to.get(name, ()):
             join = self.joins.get(target)
             if said := join.say(name, piece) if join else piece:

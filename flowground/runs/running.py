@@ -1,11 +1,8 @@
-"""The runs of this process: what runs, how it is stopped, and what each has said so far, which is kept.
+"""The runs of this process (their stops, their text so far), and the end of runs whose process died.
 
-A run that is over soon costs two entries in a dictionary. What others said is written once they are half a second old,
-then every two seconds, all of it at once, so that a process that dies leaves what people had read.
-
-Ends the runs of processes that died: at the start, and when somebody meets such a run.
-
-Whether a process lives is told by its lock (`store.database.process_locks`), never by a clock.
+A run that ends soon costs two entries in a dictionary. The text of longer runs is written after half a second, then
+every two seconds, all at once, so that what people had read survives a process that dies. Whether a process lives is
+decided by its lock (`Store.process`), never by a clock.
 """
 
 import asyncio
@@ -30,21 +27,21 @@ _log = logging.getLogger(__name__)
 WriteEnd = Callable[[], Awaitable[object]]
 _KEEP_SECONDS = 2.0
 _SOON = 0.25
-"""Part of those seconds after which the first text of a run is written. One that is over by then costs no statement."""
+"""Part of `_KEEP_SECONDS` after which a run's first text is written; a shorter run costs no statement."""
 _MOST_CHARS = 1_000_000
-"""Of texts that are written at once: those that waited longest. Joining more would keep the loop."""
+"""Characters of texts that are written at once, of the runs that waited longest; joining more would block the loop."""
 _MOST_LATE = 1_000
-"""Ends that wait to be written. Of those beyond, only that the run has failed is stored, with the last of them."""
+"""Ends of runs that wait to be written. Of further runs only the failure is stored, once the others are written."""
 _SETTLED = 2.0
-"""Multiples of the store's longest wait, after which it is known of each run that began before whether it runs."""
+"""Multiples of the store's longest wait after which every run that began before is known to run or not."""
 _STOP_SECONDS = 10.0
 _MOST_ALLOWED = 10_000
 _AGAIN = 1.0
-"""Seconds between two tries to take a lock that was lost."""
+"""Seconds between two attempts to take a lost lock again."""
 
 
 class FollowedTurn(Protocol):
-    """A run, as far as others ask: where it belongs, what runs, and what it has said."""
+    """A running turn as `RunningRuns` needs it; `turns.TurnRecord` implements it."""
 
     @property
     def address(self) -> Mapping[str, str]:
@@ -52,15 +49,15 @@ class FollowedTurn(Protocol):
 
     @property
     def wired(self) -> WiredFlow:
-        """The flow as it runs, with the request's tweaks."""
+        """The flow that runs, with the request's tweaks."""
 
     @property
     def is_kept(self) -> bool:
-        """Whether anything of it is stored."""
+        """Whether its messages are stored."""
 
     @property
     def said_chars(self) -> int:
-        """Characters that it has said."""
+        """Characters of its text so far."""
 
     @property
     def usage(self) -> Usage | None:
@@ -68,26 +65,26 @@ class FollowedTurn(Protocol):
 
     @property
     def asked_instead(self) -> Collection[str]:
-        """Providers that the flow does not name and that were asked all the same, in the place of others."""
+        """Providers of fallbacks that were asked, which the flow does not name."""
 
     def decide(self, call: int, digest: str, decision: Decision) -> None:
-        """What a person says of a call that waits. Raises NothingWaits."""
+        """Decides a waiting call. Raises NothingWaits."""
 
     def list_waiting(self) -> Sequence[ToolWaits]:
-        """Calls that wait for a person just now."""
+        """Calls that wait for a person now."""
 
     def read_texts(self) -> Mapping[str, str]:
-        """The id of each answer -> its text so far."""
+        """Message id of each answer -> its text so far."""
 
 
 class ChatAllowances:
-    """Tools that people have allowed for the rest of a chat, of this process: the first forgotten are asked again."""
+    """Tools that people have allowed for the rest of a chat, in this process; the oldest of too many are forgotten."""
 
     def __init__(self) -> None:
         self._allowed: OrderedDict[tuple[str, str, str, str, str], None] = OrderedDict()
 
     def add(self, address: Mapping[str, str], version: str, tool: str) -> None:
-        """`address` is the conversation's, `version` the flow's: another one asks again."""
+        """Allows a tool. `address` is the conversation's; another `version` of the flow asks again."""
         self._allowed[address["owner"], address["flow_id"], address["session_id"], version, tool] = None
         if len(self._allowed) > _MOST_ALLOWED:
             self._allowed.popitem(last=False)
@@ -96,7 +93,7 @@ class ChatAllowances:
         return (address["owner"], address["flow_id"], address["session_id"], version, tool) in self._allowed
 
     def forget(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
-        """As `RunningRuns.stop_conversations` means them: they are deleted."""
+        """Forgets what was allowed in these conversations, which are deleted; see `RunningRuns.stop_conversations`."""
         for key in [*self._allowed]:
             owner, flow_id, session, *_ = key
             if owner in owners and (flows is None or flow_id in flows) and session_id in (None, session):
@@ -108,31 +105,31 @@ class _RunHere:
     run: FollowedTurn
     task: asyncio.Task[object] | None
     stop: RunError | None = None
-    """Why it was cancelled."""
+    """Why the run was cancelled."""
     is_ending: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     began: float = field(default_factory=time.monotonic)
     kept: int = 0
-    """Characters of what was written last."""
+    """Characters of the text that was written last."""
     is_kept: bool = False
 
 
 class RunningRuns:
-    """Of one process, on its loop. `holder` is the process as its runs' rows name it."""
+    """The runs of one process, on its loop. `holder` is the id of the process in the rows of its runs."""
 
     def __init__(self, store: Store, *, seconds: float = _KEEP_SECONDS) -> None:
         self.store = store
         self._seconds = seconds
         self._runs: dict[str, _RunHere] = {}
-        """Those that were written last at the end."""
+        """Runs by id; those written last are at the end."""
         self.chats = ChatAllowances()
         self._late: deque[WriteEnd] = deque()
         self._dropped_at: float | None = None
-        """When an end was dropped last, since too many waited; in seconds since 1970."""
+        """When an end of a run was dropped last because too many waited, in seconds since 1970."""
         self._wrote_all = time.monotonic()
-        """When what all of them said was written last; of those that began since, the first text is written between."""
+        """Monotonic time of the last write of all texts; newer runs get an earlier first write."""
         self._published_waiting: dict[str, tuple[str, ...]] = {}
-        """By run, digests of the calls that wait, as other processes were told."""
+        """Run id -> digests of its waiting calls, as they were written for other processes."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -141,29 +138,29 @@ class RunningRuns:
         return self.store.process.id
 
     def add(self, run_id: str, run: FollowedTurn) -> None:
-        """A run that the current task drives."""
+        """Adds a run that the current task drives."""
         self._runs[run_id] = _RunHere(run, asyncio.current_task())
         self._set_timer()
 
     def discard(self, run_id: str) -> None:
-        """The run has its end."""
+        """Removes a run that has ended."""
         if run := self._runs.pop(run_id, None):
             run.ended.set()
 
     def note_ending(self, run_id: str) -> None:
-        """It is complete and being stored: from now on `stop` waits for that."""
+        """Notes that the run is complete and being stored: from now on `stop` waits for that."""
         if run := self._runs.get(run_id):
             run.is_ending = True
 
     def end_early(self, run_id: str, why: RunError) -> None:
-        """Cancels the run, which raises `why` then; one that does not run here, or is over, stays as it is."""
+        """Cancels the run, which then raises `why`; a run that is not here, or is ending, stays as it is."""
         run = self._runs.get(run_id)
         if run and run.task and not (run.stop or run.is_ending):
             run.stop = why
             run.task.cancel()
 
     async def stop(self, run_id: str, why: RunError | None = None) -> bool:
-        """As `end_early`, by default with RunStopped; waits for its end. False when it does not run here."""
+        """As `end_early`, by default with RunStopped; waits for the end. False when the run is not here."""
         run = self._runs.get(run_id)
         if run is None or run.task is None:
             return False
@@ -175,7 +172,7 @@ class RunningRuns:
     async def stop_conversations(
         self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None
     ) -> None:
-        """As `stop`, for what runs in conversations of these owners, with these flows and this id; None: any."""
+        """As `stop`, for the runs of these owners, in these flows and with this session id; None: any."""
 
         def is_meant(owner: str, flow_id: str, session: str) -> bool:
             return owner in owners and (flows is None or flow_id in flows) and session_id in (None, session)
@@ -186,7 +183,7 @@ class RunningRuns:
         await asyncio.gather(*map(self.stop, found))
 
     def decide(self, run_id: str, call: int, digest: str, decision: Decision) -> bool:
-        """As `FollowedTurn.decide`. False when it does not run here."""
+        """As `FollowedTurn.decide`. False when the run is not here."""
         run = self._runs.get(run_id)
         if run is None:
             return False
@@ -194,31 +191,31 @@ class RunningRuns:
         return True
 
     def list_waiting(self, run_id: str) -> Sequence[ToolWaits]:
-        """Calls of the run that wait for a person just now; none when it does not run here."""
+        """Calls of the run that wait for a person now; none when the run is not here."""
         run = self._runs.get(run_id)
         return () if run is None else run.run.list_waiting()
 
     def find_stop(self, run_id: str) -> RunError | None:
-        """Why it was cancelled by `stop` or `end_early`; None where it was not."""
+        """The error with which `stop` or `end_early` cancelled the run; None where they did not."""
         run = self._runs.get(run_id)
         return None if run is None else run.stop
 
     def list_runs(self) -> dict[str, FollowedTurn]:
-        """What runs here, by id."""
+        """The runs of this process by id."""
         return {run_id: here.run for run_id, here in self._runs.items()}
 
     def was_kept(self, run_id: str) -> bool:
-        """Whether something of what the run said so far was written, or may have been."""
+        """Whether some text of the run was written, or may have been."""
         run = self._runs.get(run_id)
         return run is not None and run.is_kept
 
     def read_texts(self, run_id: str) -> Mapping[str, str] | None:
-        """What the run has said so far, by the id that each answer will have; None when it does not run here."""
+        """Message id of each answer -> its text so far; None when the run is not here."""
         run = self._runs.get(run_id)
         return None if run is None else run.run.read_texts()
 
     def write_later(self, write_end: WriteEnd) -> None:
-        """The end of a run that could not be stored: tried again until it can, or until the process ends."""
+        """Keeps the end of a run that could not be stored, and retries until the process ends."""
         self._late.append(write_end)
         if len(self._late) > _MOST_LATE:
             self._late.popleft()
@@ -226,13 +223,13 @@ class RunningRuns:
         self._set_timer()
 
     async def close(self) -> None:
-        """Writes no more. What is being written is finished."""
+        """Ends writing; a write that goes on is finished."""
         if self._timer:
             self._timer.cancel()
         if self._writing:
             await asyncio.wait([self._writing])
         if self._published_waiting:
-            with suppress(StoreUnavailable):  # whoever writes next takes away what is left
+            with suppress(StoreUnavailable):  # the next writer deletes the rest
                 await self.store.write(requests.note_waiting, waiting={})
 
     def _set_timer(self) -> None:
@@ -256,16 +253,16 @@ class RunningRuns:
             self._writing = asyncio.ensure_future(self._write(texts, waiting))
 
     def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
-        """Of runs of which other calls wait than other processes were told, those that wait."""
+        """The waiting calls of runs for which they differ from what was written for other processes."""
         now = {run_id: _list_publishable(here.run) for run_id, here in self._runs.items()}
-        known = [run_id for run_id in self._published_waiting if run_id not in now]
+        gone = [run_id for run_id in self._published_waiting if run_id not in now]
         found = {
             run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._published_waiting.get(run_id, ())
         }
-        return found | dict.fromkeys(known, ())
+        return found | dict.fromkeys(gone, ())
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
-        """What was said that is not written yet; unless `is_time`, by those alone of which nothing is."""
+        """Texts that are not written yet; unless `is_time`, only of runs of which nothing was written."""
         found: list[TextsSoFar] = []
         chars = 0
         for run_id, here in [*self._runs.items()]:
@@ -273,17 +270,17 @@ class RunningRuns:
             is_due = said > here.kept and here.began <= began_by and (is_time or not here.is_kept)
             if is_due and here.run.is_kept and (not found or chars + said <= _MOST_CHARS):
                 chars += said
-                here.is_kept = True  # or it may be, where the write's outcome is not known
+                here.is_kept = True  # or may be kept, where the outcome of the write is unknown
                 found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))
                 self._runs[run_id] = self._runs.pop(run_id)
         return found
 
     async def _write(self, texts: Sequence[TextsSoFar], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
-        with suppress(StoreUnavailable):  # the log has it; the next time it is more
+        with suppress(StoreUnavailable):  # the store has logged it; the next write has more
             if waiting:
                 await self.store.write(requests.note_waiting, waiting=waiting)
-                told = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
-                self._published_waiting = {run_id: digests for run_id, digests in told.items() if digests}
+                published = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
+                self._published_waiting = {run_id: digests for run_id, digests in published.items() if digests}
             if texts:
                 await self.store.write(progress.keep_texts, texts=texts)
             for said in texts:
@@ -299,11 +296,11 @@ class RunningRuns:
         except StoreUnavailable:
             self._late.appendleft(write_end)
             raise
-        except Exception:  # noqa: BLE001 - a mistake of ours, which must not keep the ends behind it from being stored
+        except Exception:  # noqa: BLE001 - an error in one end must not keep later ends from being stored
             _log.exception("the end of a run could not be stored")
 
     async def _end_dropped_runs(self) -> None:
-        """Ends what nobody drives here any more, and no end waits for; once all that began before is known."""
+        """Ends runs whose end was dropped, once every run that began before is known."""
         at = self._dropped_at
         if at is not None and time.time() - at > _SETTLED * self.store.seconds:
             await self.store.write(progress.end_lost_runs, holder=self.holder, before=at, known=[*self._runs])
@@ -315,12 +312,12 @@ def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
 
 
 def _list_publishable(run: FollowedTurn) -> Sequence[ToolWaits]:
-    """What may be stored of the calls that wait."""
+    """The waiting calls as they may be stored: without arguments where the run's messages are not."""
     return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]
 
 
 class Interruptions:
-    """`start` and all else belong to the runtime's loop."""
+    """Ends runs of processes that died: at the start, and when such a run is met. Belongs to the runtime's loop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -329,7 +326,7 @@ class Interruptions:
         self._watched: int | None = None
 
     async def start(self) -> None:
-        """Takes this process's lock, then looks for what others left, without waiting for it. Raises ConfigError."""
+        """Takes this process's lock, then starts to end runs of dead processes. Raises ConfigError."""
         await asyncio.to_thread(self._store.process.acquire)
         self._watch()
         self._begin_look()
@@ -342,10 +339,12 @@ class Interruptions:
                 await asyncio.wait([task])
 
     async def end_left_runs(self) -> int:
-        """Ends the runs whose process is dead by now; how many those were. To be called on meeting a run of another
-        process. Raises StoreUnavailable."""
+        """Ends the runs of dead processes; returns how many. Call this when a run of another process is met.
+
+        Raises StoreUnavailable.
+        """
         if self._look is not None and not self._look.done():
-            await asyncio.wait([self._look])  # it began before, and may have looked already
+            await asyncio.wait([self._look])  # that one may have read the rows already
         return await asyncio.shield(self._begin_look())
 
     def _begin_look(self) -> asyncio.Task[int]:
@@ -383,7 +382,7 @@ class Interruptions:
             self._watched = None
 
     def _begin_retaking(self) -> None:
-        """The lock's connection broke: until the lock is taken again, others may think that this process died."""
+        """Takes the lock again after its connection broke; until then this process looks dead to others."""
         self._unwatch()
         self._retaking = asyncio.ensure_future(self._retake())
 
@@ -391,7 +390,7 @@ class Interruptions:
         while True:
             try:
                 await asyncio.to_thread(self._store.process.acquire)
-            except Exception as error:  # noqa: BLE001 - whatever the driver says of a server that is away
+            except Exception as error:  # noqa: BLE001 - drivers raise anything when the server is away
                 _log.warning("this process's lock in the database was lost: %s", str(error).partition("\n")[0])
                 await asyncio.sleep(_AGAIN)
             else:
@@ -400,6 +399,6 @@ class Interruptions:
 
 
 def _read_error(task: asyncio.Task[int]) -> None:
-    with suppress(asyncio.CancelledError, StoreUnavailable):  # an outage is told by the store
+    with suppress(asyncio.CancelledError, StoreUnavailable):  # the store logs an outage
         if (error := task.exception()) is not None:
             _log.warning("runs that were left behind could not be ended: %s", str(error).partition("\n")[0])

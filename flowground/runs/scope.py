@@ -1,15 +1,8 @@
-"""What a run and the flows that it runs have together, and where in it a tool is called.
+"""What a run shares with the flows that it runs: approvals of tool calls, actions of models, turns on the loop, joins.
 
-Calls of tools that wait until a person allows them, of one run: no tool runs before.
-
-What the models of a run do on their path, told as events: tools that are called, and thoughts.
-
-The loop's loop_turns: runs that wait for nothing take turns on it, so that none keeps it, and no crowd of them does.
-
-After some milliseconds of a turn of the loop whoever would go on waits, and one of them goes on in each turn: a part of
-the run that waited least often, so that what is short is not kept by what is long.
-
-A Chat Output that joins branches: what of its text may be said before all of them have their end.
+`LoopTurns` keeps runs that never wait from blocking the loop: after some milliseconds of a turn of the loop a run
+waits, and each turn lets one waiting run go on, the one that has waited least often, so that short runs do not wait for
+long ones.
 """
 
 import asyncio
@@ -44,24 +37,24 @@ from flowground.settings.limits import Limits
 from flowground.store.sql import encode_json
 
 LONGEST_ASKED = 20_000
-"""Characters of arguments that a person is shown; a call with longer ones is refused."""
+"""Characters of arguments that a person is shown; a call with longer arguments is refused."""
 LONG = 0.005
-"""Seconds of one turn of the loop after which others go on."""
+"""Seconds of one turn of the loop after which other runs go on."""
 _NOBODY = "Nobody is there who could allow it, so it was not called."
 _TOO_LONG = f"Its arguments are longer than the {LONGEST_ASKED:,} characters that a person can be asked about."
 _here = threading.local()
 _ID_CHARS = 64
-"""Of a call's id, which a model's server chooses, in what is told and kept."""
+"""Characters of a call's id, which a model's server chooses, in events."""
 _LONGEST_THOUGHT = 8_000
-"""Characters of one thought that are told."""
+"""Characters of one thought in events."""
 
 
 class CallRefused(ToolNotCalled):
-    """A tool was not called: a person refused it, did not answer, or is not there."""
+    """A tool was not called: a person refused it, did not answer, or nobody could be asked."""
 
 
 class NothingWaits(InvalidRequest):
-    """What was decided about waits for nobody: it never did, has its end, or had other arguments."""
+    """The decision refers to no waiting call: unknown, finished, or with other arguments."""
 
     code = "nothing_waits"
 
@@ -73,26 +66,26 @@ class Allowances(Protocol):
     """Tools that a person has allowed for the rest of a chat."""
 
     def is_allowed(self, tool: str) -> bool:
-        """Whether it need not be asked about."""
+        """Whether the tool is allowed already."""
 
     def allow(self, tool: str) -> None:
-        """From now on."""
+        """Allows the tool from now on."""
 
 
 @dataclass(slots=True)
 class Approvals:
-    """Of one run. Without `allowances` nobody is there to be asked; `seconds` is how long one is waited for.
+    """The approvals of one run. Without `allowances` nobody can be asked; a call waits `seconds` at most.
 
-    While calls wait, the run's time stands still.
+    While calls wait, the run's timeout is paused.
     """
 
     seconds: float
     allowances: Allowances | None = None
     waiting: dict[int, tuple[ToolWaits, "asyncio.Future[Decision]"]] = field(default_factory=dict)
     paused: float = 0
-    """Seconds for which the run's time paused still."""
+    """Seconds for which the run's timeout was paused."""
     _pause_began: tuple[float | None, float] = (None, 0)
-    """When the run's time would have ended, and since when it stands still."""
+    """When the timeout would have ended, and since when it is paused."""
 
     def begin(
         self,
@@ -103,9 +96,9 @@ class Approvals:
         sends: str | None,
         is_always_asked: bool,
     ) -> ToolWaits | None:
-        """The call waits from now on; None where the tool is allowed already. `sends` as `Component.show_call` says.
+        """Makes the call wait for a person; None where the tool is allowed already. `sends` is what the call sends.
 
-        `is_always_asked`: it never is. Raises CallRefused.
+        `is_always_asked`: earlier approvals do not count. Raises CallRefused.
         """
         if self.allowances is None:
             raise CallRefused(_NOBODY)
@@ -121,7 +114,7 @@ class Approvals:
         return waits
 
     async def wait(self, waits: ToolWaits, *, flow: str, clock: asyncio.Timeout) -> None:
-        """Returns once it was allowed. Raises CallRefused."""
+        """Returns once the call was allowed. Raises CallRefused."""
         number = waits.called.number
         _, decided = self.waiting[number]
         self._stop_clock(clock)
@@ -138,14 +131,14 @@ class Approvals:
             self.allowances.allow(_name_tool(flow, waits.called))
 
     def decide(self, number: int, digest: str, decision: Decision) -> None:
-        """Raises NothingWaits."""
+        """Decides a waiting call. Raises NothingWaits."""
         waits, decided = self.waiting.get(number, (None, None))
         if waits is None or decided is None or decided.done() or waits.digest != digest:
             raise NothingWaits
         decided.set_result(decision)
 
     def list_waiting(self) -> list[ToolWaits]:
-        """What waits just now."""
+        """The calls that wait now."""
         return [waits for waits, decided in self.waiting.values() if not decided.done()]
 
     def _stop_clock(self, clock: asyncio.Timeout) -> None:
@@ -164,24 +157,24 @@ class Approvals:
 
 
 def _name_tool(flow: str, called: ToolCalled) -> str:
-    """One tool, of several that a component stands for too, under the name that a person is shown."""
+    """The key of one tool, also of one of a component's several, under the name that a person is shown."""
     return "\n".join((flow, called.tool, called.name, called.label))
 
 
 class LoopTurns:
-    """Of one loop."""
+    """The turns of one loop, and the runs that wait for one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._ends: float | None = None
-        """When the turn of the loop is long, by the clock of `perf_counter`; None: nobody asked in it yet."""
+        """When the present turn counts as long, by `perf_counter`; None: it was not asked yet in this turn."""
         self._is_due = False
-        """Whether the next turn's begin is on its path."""
+        """Whether a callback for the next turn is scheduled."""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
 
     def is_over(self) -> bool:
-        """Whether this turn of the loop has lasted long, and whoever goes on without waiting is to `wait`."""
+        """Whether this turn of the loop has lasted long: a run that would go on calls `wait` then."""
         now = time.perf_counter()
         if self._ends is None:
             self._ends = now + LONG
@@ -191,7 +184,7 @@ class LoopTurns:
         return now > self._ends
 
     async def wait(self, waits: int) -> None:
-        """Returns in a later turn of the loop; `waits` is how often the run has waited before."""
+        """Waits for a later turn of the loop; `waits` is how often the run has waited before."""
         future: asyncio.Future[None] = self.loop.create_future()
         heappush(self._waiting, (waits, next(self._numbers), future))
         self.is_over()  # so that a turn comes
@@ -209,7 +202,7 @@ class LoopTurns:
 
 
 def find_loop_turns() -> LoopTurns:
-    """Of the loop that runs here: a thread has one at a time."""
+    """The `LoopTurns` of the running loop: a thread has one loop at a time."""
     loop = asyncio.get_running_loop()
     loop_turns: LoopTurns | None = getattr(_here, "loop_turns", None)
     if loop_turns is None or loop_turns.loop is not loop:
@@ -218,24 +211,24 @@ def find_loop_turns() -> LoopTurns:
 
 
 class Join:
-    """The texts of its members, in order. What a later member says is held until those before it have their end."""
+    """Joins the texts of its members in order: a later member's text is held until the members before it have ended."""
 
     def __init__(self, members: list[str]) -> None:
         self._members = members
         self._at = 0
-        """Whose turn it is to speak."""
+        """The index of the member whose text is passed on."""
         self._said: set[str] = set()
         self._held: dict[str, list[str]] = {}
         self._ends: dict[str, str] = {}
         self._owed = ""
-        """Whole texts of members that did not speak piece by piece: said before what comes next."""
+        """Texts of members that were not streamed: passed on before the next piece."""
 
     def is_turn_of(self, member: str) -> bool:
-        """Whether what this member says is said at once."""
+        """Whether this member's text is passed on at once."""
         return self._members[self._at : self._at + 1] == [member]
 
     def say(self, member: str, piece: str) -> str:
-        """What may be said now that this member said a piece; "" for nothing yet."""
+        """The text to pass on after this piece of a member; "" while it is held."""
         if not self.is_turn_of(member):
             self._held.setdefault(member, []).append(piece)
             return ""
@@ -244,7 +237,7 @@ class Join:
         return said
 
     def end(self, member: str, text: str) -> str:
-        """What may be said now that this member has its end, with its text; "" where it was skipped."""
+        """The text to pass on after the end of a member; its `text` is "" where it was skipped."""
         self._ends[member] = text
         said = ""
         while self._at < len(self._members) and (now := self._members[self._at]) in self._ends:
@@ -258,10 +251,10 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class RunScope:
-    """Of one run. `wired` is the flow that was asked for.
+    """What one run and its inner flows share. `wired` is the flow that was asked for.
 
-    `time_zone` is the name of that of who asks. `timeout` ends all of it when it takes too long; `started` is when it
-    began, by the clock of `perf_counter`.
+    `time_zone` is the name of the caller's time zone. `timeout` ends the run when it takes too long; `started` is its
+    begin by `perf_counter`.
     """
 
     wired: WiredFlow
@@ -278,37 +271,37 @@ class RunScope:
     loop_turns: LoopTurns
     passages: RunPassages = field(default_factory=RunPassages)
     said: dict[str, int] = field(default_factory=dict)
-    """Characters that each output of `wired` has said so far."""
+    """Output of `wired` -> characters of its text so far."""
     joins: dict[str, Join] = field(default_factory=dict)
-    """Of the outputs of `wired` that join what several components say."""
+    """The joins of the outputs of `wired` that join several components."""
     fetched: list[float] = field(default_factory=list)
-    """When weights were first waited for, and when last; by the clock of `perf_counter`."""
+    """The first and the last time at which the run waited for weights, by `perf_counter`."""
 
     def count_said(self, component_id: str) -> int:
-        """Characters of the answer so far, where it is this component's that is streamed, and its turn to speak."""
+        """Characters of the answer so far, where this component streams it now; else 0."""
         answer = find_answer(self.wired)
         if answer in self.joins and not self.joins[answer].is_turn_of(component_id):
             return 0
         return self.said.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
 
     def note_fetch(self) -> float:
-        """Weights are waited for, or are there: when it is."""
+        """Notes that the run waits for weights, or has them; returns the time."""
         now = time.perf_counter()
         self.fetched[1:] = [now]  # the first one stays
         return now
 
     def count_seconds(self) -> float:
-        """Since the run began, without the time for which it waited for people or weights."""
+        """Seconds since the run began, without waits for people and weights."""
         fetched = self.fetched[-1] - self.fetched[0] if self.fetched else 0
         return time.perf_counter() - self.started - self.approvals.paused - fetched
 
     async def let_others_run(self) -> None:
-        """Others go on; this run does in a later turn of the loop."""
+        """Lets other runs go on; this run continues in a later turn of the loop."""
         self.budget.yields += 1
         await self.loop_turns.wait(self.budget.yields)
 
     def find_passage_room(self) -> int:
-        """Bytes of passages that each Retrieve gives, where all models that the run may ask read slowly; else 0."""
+        """Bytes of passages that each Retrieve may give, where all models of the run limit passages; else 0."""
         flows = (self.wired, *self.wired.inner_flows.values())
         looking = sum(isinstance(one, Retrieve) for flow in flows for one in flow.components.values())
         rooms: list[int] = []
@@ -321,13 +314,13 @@ class RunScope:
         return max(rooms, default=0) // max(1, looking) if all(rooms) else 0
 
     def restart_timeout(self) -> None:
-        """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
+        """Starts the run's timeout again after a download of weights, which may take longer than any answer."""
         if self.limits.run_seconds:
             self.timeout.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
 
 
 class ToolCallPath(NamedTuple):
-    """The number of the call within which a component runs as a tool, and the agents that led there."""
+    """The number of the call in which a component runs as a tool, and the agents that led to it."""
 
     call: int | None
     agents: tuple[str, ...] = ()
@@ -343,9 +336,10 @@ class _OpenThought:
 
 @dataclass(slots=True)
 class Actions:
-    """Of one `flow` that runs, `within` the call of that number where one runs it; `is_inner`: another flow does.
+    """Emits what models do in one run of `flow`: thoughts and calls of tools.
 
-    Not `may_ask`: nobody is asked whether a tool may be called.
+    `within` is the number of the call that runs the flow; `is_inner`: another flow runs it. Not `may_ask`: nobody can
+    be asked to allow a call.
     """
 
     queue: Events
@@ -356,12 +350,12 @@ class Actions:
     may_ask: bool = True
     thinking: dict[str, _OpenThought] = field(default_factory=dict)
     calls: dict[int, ToolCalled] = field(default_factory=dict)
-    """Those that have no end yet."""
+    """Calls that have not ended, by number."""
     waited: dict[int, float] = field(default_factory=dict)
-    """Seconds for which a person was waited for, by the numbers of such calls."""
+    """Number of a call -> seconds for which it waited for a person."""
 
     def add_thought(self, component_id: str, piece: str) -> None:
-        """The component's model thinks on."""
+        """Adds a piece to the thought of the component's model."""
         thinking = self.thinking.get(component_id)
         if thinking is None:
             now = time.perf_counter()
@@ -376,7 +370,7 @@ class Actions:
             thinking.left -= len(piece)
 
     def end_thought(self, component_id: str) -> None:
-        """It says or does something else, or has its end; a call without a thought does nothing."""
+        """Ends and emits the component's thought, if it has one."""
         if thinking := self.thinking.pop(component_id, None):
             seconds = time.perf_counter() - thinking.started
             self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces).rstrip(), seconds))
@@ -393,9 +387,10 @@ class Actions:
         *,
         within: int | None,
     ) -> tuple[str, bool]:
-        """What the tool gave, or why it gave nothing, and whether it failed. `run` is given the call's number.
+        """Runs a call of a tool and emits its begin and end; the result or the reason of the failure, and whether it
+        failed.
 
-        Raises only what ends the whole run; the call has its end then too.
+        `run` gets the call's number. Raises only what ends the whole run, after the end of the call was emitted.
         """
         self.end_thought(agent)
         started, number = time.perf_counter(), self.scope.budget.number_action()
@@ -425,7 +420,7 @@ class Actions:
         return text, status != "done"
 
     async def ask(self, number: int, tool: WiredTool, arguments: Mapping[str, Any], sends: str | None) -> None:
-        """Returns once a person allowed the call of this number. Raises CallRefused."""
+        """Waits until a person has allowed the call with this number. Raises CallRefused."""
         if not self.may_ask:
             raise CallRefused("Nobody can be asked here, so it was not called.")
         approvals = self.scope.approvals

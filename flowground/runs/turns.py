@@ -1,10 +1,6 @@
-"""One user message and its reply in a session: history, run, save; the same for every door.
+"""One turn: a user's message and its reply in a session, for every endpoint: prepare, run, store.
 
-What a turn leaves in the store: question and run when it begins, answers and the run's end when it is over.
-
-The conversation that a turn belongs to, as its run reaches it.
-
-On what terms a turn is taken: who may refuse it, what counts it, by which key it is known again.
+Question and run are stored when the turn begins, answers and the run's end when it is over.
 """
 
 import asyncio
@@ -16,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, Protocol, assert_never
+from typing import Any, Literal, assert_never
 from uuid import uuid4
 
 from flowground.components.base import NO_OUTSIDE, Models, Outside
@@ -57,6 +53,7 @@ from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.tweaks import apply_tweaks, refuse_missing
 from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.inner import RunBudget
+from flowground.runs.limits import RunCount
 from flowground.runs.outputs import read_input
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun
 from flowground.runs.request_files import list_taken, refuse_images, take_files
@@ -66,19 +63,18 @@ from flowground.runs.scope import Approvals
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations, files, receipts, turns, versions
-from flowground.store.runs import conversations as people
 from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
 
 _MOST_ADDED, _MOST_ADDED_CHARS = 100, 500_000
-"""Messages that one run adds, and their characters together."""
+"""Messages that one run may add, and their characters together."""
 
 
 @dataclass(slots=True)
 class TurnHistory:
-    """`History` of the run of one turn; what the turn asks is not among what was said. `owner` is whose it is.
+    """`History` of the run of one turn, without the turn's own message. `owner` is the conversation's.
 
-    `note_call` is told of each message that is added: what cannot be taken back. `added` waits for the turn's end,
-    by the ids that the messages will have.
+    `note_call` is called for each message that is added, which cannot be undone. `added` has these messages by their
+    future ids; they are stored at the turn's end.
     """
 
     store: Store
@@ -88,7 +84,7 @@ class TurnHistory:
     added: dict[str, AddedMessage] = field(default_factory=dict)
 
     async def read(self, limit: int) -> Sequence[PastMessage]:
-        """As `History` says. Which files are there still is asked where a message had some. Raises StoreUnavailable."""
+        """As `History.read`; files that were deleted are marked. Raises StoreUnavailable."""
         turn = self.turn
         place = {"flow_id": turn.flow_id, "owner": self.owner, "session_id": turn.session_id}
         try:
@@ -101,7 +97,7 @@ class TurnHistory:
         return [_mark_gone(message, present) if message.files else message for message in said]
 
     def append(self, message: AddedMessage) -> bool:
-        """As `History` says."""
+        """As `History.append`."""
         if not self.turn.is_kept:
             return False
         size = len(message.text) + sum(len(one.text) for one in self.added.values())
@@ -121,38 +117,29 @@ def _mark_gone(message: PastMessage, present: set[str]) -> PastMessage:
 
 
 def unavailable_error(error: StoreUnavailable, run_id: str) -> StoreUnavailable:
-    """The same error, of this run: one may have met many."""
+    """A copy of the error with the id of this run: many runs may share one error."""
     named = copy(error)
     named.run_id = run_id
     return named
 
 
-class CountedRun(Protocol):
-    """A run as limits count it."""
-
-    counts: RunCounts
-
-    def end(self, used: Sequence[tuple[str | None, Usage]], *, size: int) -> RunCounts:
-        """Told once what the run's models counted, by the names that they were asked by (None: the default), and how
-        many bytes are stored of it; by what limits find its row again."""
-
-
 @dataclass(frozen=True, slots=True)
 class TurnTerms:
-    """`refuse` raises where the flow may not run, as it is tweaked; `count` is told what the run used; `repeatable`
-    takes an idempotency key for it, and raises IdempotencyKeyTaken, with nothing stored, where another run has that.
-    `chats` is there where a person may be asked whether a tool is called: what they allowed before.
+    """The terms of a turn: `refuse` raises where the tweaked flow may not run; `count` counts what the run used.
+
+    `repeatable` takes an idempotency key; where another run has the key, the turn raises IdempotencyKeyTaken and stores
+    nothing. `chats` has what the person allowed before; None: nobody can be asked to allow calls of tools.
     """
 
     refuse: Callable[[WiredFlow], None] = lambda _: None
-    count: CountedRun | None = None
+    count: RunCount | None = None
     repeatable: RepeatableRun | None = None
     chats: ChatAllowances | None = None
 
 
 @dataclass(slots=True)
 class TurnRecord:
-    """Of one turn: notes what its run tells, and stores it when it is time. `owner` is whose conversation it is."""
+    """Records the events of one turn, and stores its begin and end. `owner` is the conversation's."""
 
     caller: Caller
     owner: str
@@ -182,7 +169,7 @@ class TurnRecord:
             self.counts = self.terms.count.counts
 
     def follow_run(self) -> dict[str, Any]:
-        """What `run_flow` is given of it."""
+        """The arguments of `run_flow` that belong to this record."""
         return {"history": self.history, "note": self.note, "approvals": self.approvals}
 
     def _note_call(self) -> None:
@@ -190,19 +177,19 @@ class TurnRecord:
             self.terms.repeatable.note_call()
 
     def decide(self, call: int, digest: str, decision: Decision) -> None:
-        """As `FollowedTurn` says."""
+        """Decides a waiting call. Raises NothingWaits."""
         self.approvals.decide(call, digest, decision)
 
     def list_waiting(self) -> Sequence[ToolWaits]:
-        """As `FollowedTurn` says."""
+        """The calls that wait for a person now."""
         return self.approvals.list_waiting()
 
     def is_allowed(self, tool: str) -> bool:
-        """Whether the person allowed it for this chat."""
+        """Whether the person allowed the tool for this chat."""
         return self.terms.chats is not None and self.terms.chats.has(self.address, self.wired.version, tool)
 
     def allow(self, tool: str) -> None:
-        """For this chat."""
+        """Allows the tool for this chat."""
         if self.terms.chats:
             self.terms.chats.add(self.address, self.wired.version, tool)
 
@@ -239,7 +226,7 @@ class TurnRecord:
             ):
                 raise IdempotencyKeyTaken(taken.run_id)
         except asyncio.CancelledError:
-            await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
+            await self.cut_short()  # the message may be stored all the same, and must not look unanswered
             raise
         except StoreUnavailable as error:
             self.is_saved = True
@@ -253,7 +240,7 @@ class TurnRecord:
         self.turn = replace(self.turn, versions=found)
 
     def _give_up(self, error: StoreUnavailable) -> StoreUnavailable:
-        """Ends a run that may be stored all the same, or may be yet; what its caller is told."""
+        """Ends a run whose begin may have been stored, or may be yet; the error for its caller."""
         is_unknown = error.code == "unknown_outcome"
         ended = self._make_run("failed", seconds=0, error_code=error.code)
         end = (
@@ -270,7 +257,7 @@ class TurnRecord:
         return None if said is None else self._make_message(self.turn.user_message_id, "user", said, **shown)
 
     def read_texts(self) -> dict[str, str]:
-        """What each answer said so far, by the id that it will have."""
+        """Future message id of each answer -> its text so far."""
         return {key: "".join(self.said.get(name, ())) for name, key in self.turn.answer_ids.items()}
 
     def note(self, event: ComponentEvent) -> None:
@@ -290,7 +277,8 @@ class TurnRecord:
                 assert_never(event)
 
     async def finish(self, end: RunFinished) -> TurnFinished:
-        """Stores the answers, then says so. Where every output was skipped the first one stands empty for the turn."""
+        """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty
+        answer."""
         self.running.note_ending(self.turn.run_id)
         given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
         self.said = {name: [end.results[name].text] for name in given}
@@ -312,7 +300,7 @@ class TurnRecord:
         return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, self.history.added)
 
     def _make_added(self) -> list[StoredMessage]:
-        """What the flow's own components added, behind its answers."""
+        """The messages that the flow's components added; they follow its answers."""
         return [
             self._make_message(key, "assistant", one.text, sender=one.sender, sender_name=one.sender_name)
             for key, one in self.history.added.items()
@@ -324,7 +312,7 @@ class TurnRecord:
         return self._make_message(key, "assistant", result.text, **told, **shown, **of_turn)
 
     async def end_early(self, error: BaseException) -> BaseException:
-        """Stores why there is no answer, or not all of it; what is to be raised."""
+        """Stores why the answer is missing or incomplete; returns the error to raise."""
         match error:
             case ComponentFailed():
                 told = error if self.caller.sees_inside else error.hide_inside()
@@ -339,14 +327,14 @@ class TurnRecord:
                     if task := asyncio.current_task():
                         task.uncancel()
                     return why
-            case _:  # a mistake of ours: the door says it, but the conversation must not look as if it still waited
+            case _:  # a bug: the endpoint reports it, but the conversation must not look unanswered
                 await self.cut_short(UnexpectedFailure())
         return error
 
     async def cut_short(self, error: FlowgroundError | None = None) -> None:
-        """Stores what each output said so far; `error` is why it said no more, None where who asked stopped it.
+        """Stores the text of each output so far; `error` is why it ended, None where the asker stopped it.
 
-        The first output stands for the turn also when nothing was said.
+        The first output gets an answer also when there is no text.
         """
         is_stopped = error is None or isinstance(error, EndedByAdmin)
         state: Literal["stopped", "failed"] = "stopped" if is_stopped else "failed"
@@ -362,7 +350,7 @@ class TurnRecord:
         save = partial(self._save, [*answers, *self._make_added()], state, error=error)
         try:
             await save()
-        except StoreUnavailable:  # the log has it; who asked is told why the turn ended
+        except StoreUnavailable:  # the store has logged it; the asker gets the reason of the turn's end
             self.running.write_later(save)
 
     async def _save(
@@ -409,7 +397,7 @@ class TurnRecord:
         return self.terms.repeatable.describe_end(self.wired, self.turn, messages, end, was_answered=was_answered)
 
     def _count(self, answers: Sequence[StoredMessage]) -> None:
-        """Tells the limits what the run used, the first time."""
+        """Counts in limits what the run used, once."""
         if self.terms.count and not self.is_counted:
             self.is_counted = True
             used = list(self.budget.used.items())
@@ -448,7 +436,7 @@ class TurnRecord:
 
 
 def _write_request(request: RunRequest) -> str | None:
-    """JSON of the overrides that a page's message is said with; None where there are none. No secrets."""
+    """JSON of the overrides of a page's message; None where there are none. No secrets."""
     if not request.kept_overrides:
         return None
     return json.dumps({"tweaks": request.kept_overrides}, default=dict, allow_nan=False)
@@ -467,9 +455,9 @@ async def take_turn(
 ) -> AsyncGenerator[Event, None]:
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
-    `wired` comes from `access` at this very action. Raises what `terms`, `apply_tweaks`, `refuse_missing` and
-    `begin_version` raise before anything is stored, and RunErrors after the failure is stored. What was said is kept:
-    marked "failed" then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
+    Authorize `wired` right before. Raises what `terms`, `apply_tweaks`, `refuse_missing` and `begin_version` raise
+    before anything is stored, and RunErrors after the failure is stored. The text so far is stored too: marked
+    "failed", or "stopped" where the turn was cancelled or closed, or an admin ended it.
     """
     store, budget = running.store, _open_budget(settings)
     owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
@@ -511,11 +499,11 @@ def _open_budget(settings: Settings) -> RunBudget:
 
 
 async def _find_owner(store: Store, caller: Caller, *, flow_id: str, session_id: str | None) -> str:
-    """Whose conversation goes on, or begins, as the store keeps it."""
+    """The owner of the conversation that continues or begins, as the store has it."""
     if not session_id or not caller.has_kept_apart or caller.person is None:
         return str(caller.owner)
     here = {"flow_id": flow_id, "session_id": session_id}
-    return await store.read(people.find_session, **here, member=caller.person, token=caller.id)
+    return await store.read(conversations.find_session, **here, member=caller.person, token=caller.id)
 
 
 async def _take_files(
@@ -528,7 +516,7 @@ async def _take_files(
     owner: str,
     settings: Settings,
 ) -> RunRequest:
-    """Of whoever says it, here or, for a program, by other tokens of the person."""
+    """The request with its files: those of the caller, or of the conversation's owner."""
     if not (request.files or request.tweaks or request.taken_files):
         return request
     owners = dict.fromkeys((str(caller.owner), owner))
@@ -559,7 +547,7 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
 
 
 def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[str, str]) -> dict[str, str]:
-    """Who says the question and the answers, by their ids, where the flow does not call them as `SENDERS` does."""
+    """Message id -> the sender's name, where it is not the usual one."""
     senders: dict[str, str] = {}
     for component_id, key in ((wired.chat_input_id, user_message_id), *answer_ids.items()):
         name = getattr(wired.components.get(component_id or ""), "sender_name", "")
