@@ -25,7 +25,7 @@ _NOWHERE = "nowhere"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Answers from the present state: sign-in sessions, roles, audiences and expiry are read anew each time."""
+    """Answers from the present state: sign-ins, roles, audiences and expiry are read from the database each time."""
 
     catalogue: Catalogue
     store: Store
@@ -33,9 +33,9 @@ class Access:
     allow_public: bool
     """Whether config.yaml lets flows be shared without sign-in."""
     local_mode: LocalMode
-    """What config.yaml lets people on this computer do before the first account."""
+    """What people on this computer may do before the first account, by config.yaml."""
     writers: MayWrite
-    """Whom config.yaml lets change flow files from pages."""
+    """Who may change flow files from pages, by config.yaml."""
     end_turns: EndTurns
     """Stops the running turns of conversations, and drops what this process remembers of the conversations."""
     note_removal: Callable[[], None]

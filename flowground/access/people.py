@@ -147,7 +147,7 @@ async def _change_member(access: Access, caller: Caller, member: str, change: Ca
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
-    """Some of `count` people."""
+    """A page of people; `count` is how many all pages have."""
 
     shown: tuple[Member, ...]
     count: int

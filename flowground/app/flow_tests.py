@@ -77,7 +77,7 @@ class FolderFiles:
     folder: Path
     most_bytes: int
     _paths: dict[str, Path] = field(default_factory=dict)
-    """By digest."""
+    """Digest -> path of the file."""
 
     async def read(self, file: FileReference) -> bytes:
         return await asyncio.to_thread(self._paths[file.sha256].read_bytes)

@@ -40,113 +40,6 @@ _PAUSE = 60.0
 _WAIT_STEP = 0.25
 
 
-def explain(error: BaseException) -> str:
-    """The reason of a failure, for the log and for callers who wait for an index."""
-    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
-
-
-class LibraryWatcher:
-    """The task that keeps a library indexed, at its pace; `start` and `close` belong to one loop."""
-
-    def __init__(self, library: "Library", catalogue: Catalogue, homes: IndexHomes) -> None:
-        self._library = library
-        self._catalogue = catalogue
-        self._homes = homes
-        self._task: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
-        self._failures: dict[str, str] = {}
-        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
-        self._pauses: dict[str, float] = {}
-
-    def look_soon(self) -> None:
-        """Wakes the task, where it was started. From any thread."""
-        if self._task:
-            self._task.get_loop().call_soon_threadsafe(self._woken.set)
-
-    def start(self) -> None:
-        """Starts the task."""
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def close(self) -> None:
-        """Cancels the task and waits for its end."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    async def _watch(self) -> None:
-        forgotten = -_FORGET_EVERY
-        while True:
-            looked = 0.0
-            if time.monotonic() - forgotten >= _FORGET_EVERY:
-                forgotten = time.monotonic()
-                await self._forget()
-            for entry in self._library.list_all():
-                begun = time.monotonic()
-                if begun < self._pauses.get(entry.address, 0.0):
-                    continue
-                try:
-                    is_outdated = await self._library.is_outdated(entry)
-                    looked += time.monotonic() - begun
-                    if is_outdated:
-                        await self._renew(entry)
-                except KnowledgeBusy:
-                    continue  # another process does it
-                except Exception as error:  # noqa: BLE001 - the task goes on: its next round tries again
-                    self._log_failure(entry.address, error)
-                    if entry.section.urls:
-                        self._pauses[entry.address] = time.monotonic() + _PAUSE
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
-            self._woken.clear()
-
-    async def _forget(self) -> None:
-        """Deletes indexes that no flow names any more.
-
-        Deletes nothing while a flow file has mistakes, since it may name some, or while there is no flow, since the
-        folder of flows may be mounted after this process started.
-        """
-        wanted = {entry.address for entry in self._library.list_all()}
-        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
-        try:
-            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
-        except (RunError, OSError) as error:
-            _log.warning("Indexes that no flow names are kept: %s", explain(error))
-            return
-        self._library.close_unnamed(gone)
-
-    async def _renew(self, entry: "KnowledgeEntry") -> None:
-        await asyncio.sleep(self._library.pace.settle)
-        report = await self._library.index(entry)
-        if report.vectors:
-            self._log_failure(entry.address, RunError(report.vectors))
-            self._pauses[entry.address] = time.monotonic() + _PAUSE
-        else:
-            self._failures.pop(entry.address, None)
-        unmet = await self._library.list_unmet(entry, await entry.knowledge.list_files())
-        self._log_notes(entry, report.notes, unmet)
-
-    def _log_notes(self, entry: "KnowledgeEntry", notes: Mapping[str, str], unmet: Sequence[str]) -> None:
-        """Logs notes once, until they change: a page that fails is fetched again and again."""
-        before = self._noted.get(entry.address)
-        self._noted[entry.address] = (notes, unmet)
-        if before == (notes, unmet):
-            return
-        if notes:
-            first, *others = notes.values()
-            text = f"{first} `knowledge list` names the others." if others else first
-            kind = "source" if entry.section.urls else "file"
-            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), entry.address, text)
-        for one in unmet:
-            _log.warning("The knowledge %s: %s", entry.address, one)
-
-    def _log_failure(self, address: str, error: Exception) -> None:
-        """Logs a failure once, until the knowledge is indexed or fails with another reason."""
-        reason = explain(error)
-        if self._failures.get(address) != reason:
-            self._failures[address] = reason
-            _log.warning("The knowledge %s could not be indexed: %s", address, reason)
-
-
 @dataclass(frozen=True, slots=True)
 class KnowledgeEntry:
     """One knowledge. `address` is its name, with the flow's id before that of a flow's own: `travel/handbook`.
@@ -186,10 +79,6 @@ _USUAL = LibraryTimes()
 async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's
     """No uploads, without a database; a knowledge that takes uploads must not be indexed then."""
     return ()
-
-
-def _name_retrieve(wired: WiredFlow, name: str) -> str:
-    return f"`{name}` of the flow {wired.id}"
 
 
 def _refuse_embeddings(model: str) -> Embeddings:
@@ -460,3 +349,114 @@ class Library:
         folder = self._catalogue.folder
         sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)
         return KnowledgeEntry(address, section, knowledge, sources, refused)
+
+
+class LibraryWatcher:
+    """The task that keeps a library indexed, at its pace; `start` and `close` belong to one loop."""
+
+    def __init__(self, library: Library, catalogue: Catalogue, homes: IndexHomes) -> None:
+        self._library = library
+        self._catalogue = catalogue
+        self._homes = homes
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._failures: dict[str, str] = {}
+        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
+        self._pauses: dict[str, float] = {}
+
+    def look_soon(self) -> None:
+        """Wakes the task, where it was started. From any thread."""
+        if self._task:
+            self._task.get_loop().call_soon_threadsafe(self._woken.set)
+
+    def start(self) -> None:
+        """Starts the task."""
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        """Cancels the task and waits for its end."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _watch(self) -> None:
+        forgotten = -_FORGET_EVERY
+        while True:
+            looked = 0.0
+            if time.monotonic() - forgotten >= _FORGET_EVERY:
+                forgotten = time.monotonic()
+                await self._forget()
+            for entry in self._library.list_all():
+                begun = time.monotonic()
+                if begun < self._pauses.get(entry.address, 0.0):
+                    continue
+                try:
+                    is_outdated = await self._library.is_outdated(entry)
+                    looked += time.monotonic() - begun
+                    if is_outdated:
+                        await self._renew(entry)
+                except KnowledgeBusy:
+                    continue  # another process does it
+                except Exception as error:  # noqa: BLE001 - the task goes on: its next round tries again
+                    self._log_failure(entry.address, error)
+                    if entry.section.urls:
+                        self._pauses[entry.address] = time.monotonic() + _PAUSE
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
+            self._woken.clear()
+
+    async def _forget(self) -> None:
+        """Deletes indexes that no flow names any more.
+
+        Deletes nothing while a flow file has mistakes, since it may name some, or while there is no flow, since the
+        folder of flows may be mounted after this process started.
+        """
+        wanted = {entry.address for entry in self._library.list_all()}
+        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
+        try:
+            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
+        except (RunError, OSError) as error:
+            _log.warning("Indexes that no flow names are kept: %s", explain(error))
+            return
+        self._library.close_unnamed(gone)
+
+    async def _renew(self, entry: KnowledgeEntry) -> None:
+        await asyncio.sleep(self._library.pace.settle)
+        report = await self._library.index(entry)
+        if report.vectors:
+            self._log_failure(entry.address, RunError(report.vectors))
+            self._pauses[entry.address] = time.monotonic() + _PAUSE
+        else:
+            self._failures.pop(entry.address, None)
+        unmet = await self._library.list_unmet(entry, await entry.knowledge.list_files())
+        self._log_notes(entry, report.notes, unmet)
+
+    def _log_notes(self, entry: KnowledgeEntry, notes: Mapping[str, str], unmet: Sequence[str]) -> None:
+        """Logs notes once, until they change: a page that fails is fetched again and again."""
+        before = self._noted.get(entry.address)
+        self._noted[entry.address] = (notes, unmet)
+        if before == (notes, unmet):
+            return
+        if notes:
+            first, *others = notes.values()
+            text = f"{first} `knowledge list` names the others." if others else first
+            kind = "source" if entry.section.urls else "file"
+            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), entry.address, text)
+        for one in unmet:
+            _log.warning("The knowledge %s: %s", entry.address, one)
+
+    def _log_failure(self, address: str, error: Exception) -> None:
+        """Logs a failure once, until the knowledge is indexed or fails with another reason."""
+        reason = explain(error)
+        if self._failures.get(address) != reason:
+            self._failures[address] = reason
+            _log.warning("The knowledge %s could not be indexed: %s", address, reason)
+
+
+def explain(error: BaseException) -> str:
+    """The reason of a failure, for the log and for callers who wait for an index."""
+    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
+
+
+def _name_retrieve(wired: WiredFlow, name: str) -> str:
+    return f"`{name}` of the flow {wired.id}"

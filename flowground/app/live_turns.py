@@ -201,7 +201,7 @@ class TurnLog:
         return [item.event for item in self._list_after(0)]
 
     def measure_texts(self, number: int) -> dict[str, int]:
-        """How many characters of each answer the events up to this number said, by its component."""
+        """Component -> characters of its answer in the events up to this number."""
         found: dict[str, int] = {}
         after = 0
         while after < number and (item := self._read(after, number)):
@@ -212,7 +212,7 @@ class TurnLog:
         return found
 
     def _list_after(self, number: int) -> list[NumberedEvent]:
-        """What there is now behind this event."""
+        """The events after this number that are there now."""
         found: list[NumberedEvent] = []
         while item := self._read(number, 0):
             number = item.number
@@ -384,7 +384,7 @@ class LiveTurn:
 
 
 class StreamTurns:
-    """The stream turns of one process, on its loop. Beyond the bounds, whoever has most ended turns loses the
+    """The stream turns of one process, on its loop. Beyond the bounds, the caller with most ended turns loses the
     oldest."""
 
     def __init__(self) -> None:

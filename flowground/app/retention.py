@@ -227,7 +227,7 @@ class Forgetting:
             if self._finished:
                 asyncio.get_running_loop().call_later(self._again, self.look_soon, REMOVED)
             if only and only <= _URGENT:
-                continue  # it was urgent, and makes nothing else wait
+                continue  # an urgent round does not delay the others
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._at_least):
                     await self._is_urgent.wait()

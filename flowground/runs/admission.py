@@ -79,7 +79,7 @@ class Admission:
             raise self._busy_error(waited=self._seconds)
 
     def release(self, whose: str = "") -> None:
-        """Gives the place to the run that has waited longest and whose owner is below their share."""
+        """Gives the place to the run that has waited longest and is within its share; else frees it."""
         self._free += 1
         self._held[whose] -= 1
         if not self._held[whose]:

@@ -43,221 +43,6 @@ _MOST_FLOWS = 100
 _NOT_COUNTED = RunCounts()
 
 
-def limit_reached_error(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReached:
-    """The error for a limit of which nothing is left."""
-    limit = found.limit
-    match limit.what:
-        case "runs_per_minute" | "page_runs_per_minute":
-            return _minute_error(found, caller)
-        case "visitor_runs_per_day":
-            return _day_error(found, "This flow has reached its daily limit; it answers again")
-        case "runs_at_once":
-            return _at_once_error(found)
-        case "tokens_per_day":
-            used = count(int(limit.most), "token")
-        case "money_per_day":
-            used = f"{limit.most:g} {currency}"
-        case "stored_bytes":
-            return RunLimitReached(
-                f"Your conversations take up {write_bytes(found.used)}; {write_bytes(limit.most)} is the limit.",
-                code="storage_limit_reached",
-                hint="Delete conversations that you no longer need, then send this one.",
-            )
-    subject, pronoun = _name_subject(limit)
-    return _day_error(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
-
-
-def write_bytes(size: float) -> str:
-    """Bytes with a fitting unit, in powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
-    for unit, power in (("GB", 1e9), ("MB", 1e6)):
-        if size >= power:
-            return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{size / 1000:.1f}".removesuffix(".0") + " kB"
-
-
-def write_reset(found: Remaining) -> str:
-    """When the limit resets: "in 40 s", "at 00:00 UTC, in 5 h"; "" where it does not reset with time."""
-    if found.resets_in is None:
-        return ""
-    if found.limit.measure.seconds != DAY:
-        return f"in {found.resets_in} s"
-    hours = math.ceil(found.resets_in / 3600)
-    return f"at 00:00 UTC, in {f'{hours} h' if found.resets_in > 3600 else f'{math.ceil(found.resets_in / 60)} min'}"
-
-
-def _minute_error(found: Remaining, caller: Caller) -> RunLimitReached:
-    limit, wait = found.limit, found.resets_in or MINUTE
-    if caller.kind == "token" and limit.of == "person" and not caller.id.startswith("try:"):
-        whose = "Your programs and pages may together" if caller.person else "This token may"
-        return RunLimitReached(
-            f"{whose} start {count(int(limit.most), 'run')} a minute.",
-            hint=f"Try again in {wait} s. The limit is set by {limit.setting}.",
-            limit=int(limit.most),
-            retry_after=wait,
-        )
-    hint = f"The limit is {limit.most:g} a minute."
-    if limit.of == "address":
-        hint = "Many messages are coming from your network."
-    elif limit.of == "flow":
-        hint = f"This flow answers {limit.most:g} times a minute."
-    return RunLimitReached(f"You can send the next message in {wait} s.", hint=hint, retry_after=wait)
-
-
-def _day_error(found: Remaining, sentence: str) -> RunLimitReached:
-    return RunLimitReached(f"{sentence} {write_reset(found)}.", code="daily_limit_reached", retry_after=found.resets_in)
-
-
-def _at_once_error(found: Remaining) -> RunLimitReached:
-    subject, pronoun = _name_subject(found.limit)
-    most = count(int(found.limit.most), "run")
-    return RunLimitReached(
-        f"{subject} {most} going on, as many as {pronoun} may have at once.",
-        code="runs_at_once",
-        hint=f"Wait for one to end, or try again in about {found.resets_in} s.",
-        retry_after=found.resets_in,
-    )
-
-
-def _name_subject(limit: Limit) -> tuple[str, str]:
-    """Who reached the limit, with the verb that follows, and the pronoun for them."""
-    match limit.of:
-        case "flow":
-            return "This flow has", "it"
-        case "address":
-            return "Your network has", "it"
-        case "person" | "visitor":
-            return "You have", "you"
-
-
-@dataclass(slots=True)
-class Window:
-    """One minute or day of one key."""
-
-    ends: float
-    """The end of the window, by the clock."""
-    mine: float = 0.0
-    others: float = 0.0
-    read_at: float | None = None
-    """When the store was read last, by the clock; None: never."""
-    settled: float = 0.0
-    """Usage of other processes' runs that began before `settled_until` (seconds since 1970) and have all ended."""
-    settled_until: float = 0.0
-
-    @property
-    def used(self) -> float:
-        return self.mine + self.others
-
-
-@dataclass(slots=True)
-class Tally(Meter):
-    """The meter of one limit by minute or day. `clock` gives seconds of any origin, `now` seconds since 1970; `longest`
-    is the longest allowed run in seconds."""
-
-    limit: Limit
-    unit: Unit
-    clock: Callable[[], float]
-    now: Callable[[], float]
-    longest: float = 600.0
-    most: int = _MOST
-    _windows: dict[str, Window] = field(default_factory=dict)
-    """Windows by key, in the order in which they were begun here: most ended ones come first."""
-
-    async def read(self, key: str, store: Store) -> None:
-        window = self._find(key)
-        if window is not None and window.read_at is not None and window.read_at + LOOK_AGAIN > self.clock():
-            return
-        if self.limit.measure.seconds == DAY:
-            await self._read_day(key, store)
-        else:
-            await self._read_minute(key, store)
-
-    def look(self, key: str) -> Remaining:
-        window = self._find(key)
-        used, ends = (window.used, window.ends) if window and window.used else (0.0, self._find_end())
-        return Remaining(self.limit, used, math.ceil(ends - self.clock()))
-
-    def count(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
-        window = self._begin(key)
-        if not window.used:
-            window.ends = self._find_end()  # until now the window was only read
-        if self.unit == "runs":
-            window.mine += 1
-
-    def undo(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
-        window = self._find(key)
-        if window is not None and self.unit == "runs":
-            window.mine = max(window.mine - 1, 0)
-
-    def end(self, key: str, spent: RunUsage) -> None:
-        if self.unit != "runs":
-            self._begin(key).mine += spent.money if self.unit == "money" else spent.tokens
-
-    def release(self, key: str, run: object) -> None:
-        """Nothing to release: the run was counted when it began, or at its end."""
-
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def _find(self, key: str) -> Window | None:
-        """The present window of the key; None where there is none."""
-        window = self._windows.get(key)
-        if window is not None and window.ends <= self.clock():
-            del self._windows[key]
-            return None
-        return window
-
-    def _begin(self, key: str) -> Window:
-        """The present window of the key, or a new one."""
-        window = self._find(key)
-        if window is None:
-            self._forget()
-            window = self._windows[key] = Window(self._find_end())
-        return window
-
-    async def _read_minute(self, key: str, store: Store) -> None:
-        since = self.now() - self.limit.measure.seconds
-        used = await self._sum(store, self._pick(key, since))
-        window = self._begin(key)
-        if used.first is not None and not window.used:
-            window.ends -= min(max(self.now() - used.first, 0.0), self.limit.measure.seconds - 1)
-        window.others, window.read_at = used.others, self.clock()
-
-    async def _read_day(self, key: str, store: Store) -> None:
-        now, before = self.now(), self._find(key)
-        midnight = now - now % DAY
-        settle = max(midnight, now - self.longest - _LATE)
-        since = before.settled_until if before and before.settled_until else midnight
-        ended = await self._sum(store, self._pick(key, since, settle))
-        going = await self._sum(store, self._pick(key, settle))
-        is_new = self._find(key) is None
-        window = self._begin(key)
-        if is_new:
-            window.mine = ended.mine + going.mine
-        if window.settled_until in (0.0, since):  # no other call updated the window while the store was read
-            window.settled += ended.others
-            window.settled_until = settle
-            window.others = window.settled + going.others
-            window.read_at = self.clock()
-
-    async def _sum(self, store: Store, of: RunsOf) -> Used:
-        return await store.read(sum_runs, of=of, unit=self.unit, holder=store.process.id)
-
-    def _pick(self, key: str, since: float, until: float | None = None) -> RunsOf:
-        return RunsOf(self.limit.counted_by, key, since, until)
-
-    def _find_end(self) -> float:
-        seconds = self.limit.measure.seconds
-        return self.clock() + (DAY - self.now() % DAY if seconds == DAY else seconds)
-
-    def _forget(self) -> None:
-        now = self.clock()
-        while self._windows:
-            key = next(iter(self._windows))
-            if self._windows[key].ends > now and len(self._windows) < self.most:
-                return
-            del self._windows[key]
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What is left of a minute: `left` of `limit` runs, and whole `seconds` until the limit resets."""
@@ -447,3 +232,218 @@ class RunCount:
             return _NOT_COUNTED
         windows = {meter.limit.of: key for meter, key in self._own if meter.limit.measure.seconds}
         return RunCounts(windows.get("person") or windows.get("visitor"), windows.get("address"))
+
+
+@dataclass(slots=True)
+class Window:
+    """One minute or day of one key."""
+
+    ends: float
+    """The end of the window, by the clock."""
+    mine: float = 0.0
+    others: float = 0.0
+    read_at: float | None = None
+    """When the store was read last, by the clock; None: never."""
+    settled: float = 0.0
+    """Usage of other processes' runs that began before `settled_until` (seconds since 1970) and have all ended."""
+    settled_until: float = 0.0
+
+    @property
+    def used(self) -> float:
+        return self.mine + self.others
+
+
+@dataclass(slots=True)
+class Tally(Meter):
+    """The meter of one limit by minute or day. `clock` gives seconds of any origin, `now` seconds since 1970; `longest`
+    is the longest allowed run in seconds."""
+
+    limit: Limit
+    unit: Unit
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    longest: float = 600.0
+    most: int = _MOST
+    _windows: dict[str, Window] = field(default_factory=dict)
+    """Windows by key, in the order in which they were begun here: most ended ones come first."""
+
+    async def read(self, key: str, store: Store) -> None:
+        window = self._find(key)
+        if window is not None and window.read_at is not None and window.read_at + LOOK_AGAIN > self.clock():
+            return
+        if self.limit.measure.seconds == DAY:
+            await self._read_day(key, store)
+        else:
+            await self._read_minute(key, store)
+
+    def look(self, key: str) -> Remaining:
+        window = self._find(key)
+        used, ends = (window.used, window.ends) if window and window.used else (0.0, self._find_end())
+        return Remaining(self.limit, used, math.ceil(ends - self.clock()))
+
+    def count(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
+        window = self._begin(key)
+        if not window.used:
+            window.ends = self._find_end()  # until now the window was only read
+        if self.unit == "runs":
+            window.mine += 1
+
+    def undo(self, key: str, run: object) -> None:  # noqa: ARG002 - the contract's arguments
+        window = self._find(key)
+        if window is not None and self.unit == "runs":
+            window.mine = max(window.mine - 1, 0)
+
+    def end(self, key: str, spent: RunUsage) -> None:
+        if self.unit != "runs":
+            self._begin(key).mine += spent.money if self.unit == "money" else spent.tokens
+
+    def release(self, key: str, run: object) -> None:
+        """Nothing to release: the run was counted when it began, or at its end."""
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def _find(self, key: str) -> Window | None:
+        """The present window of the key; None where there is none."""
+        window = self._windows.get(key)
+        if window is not None and window.ends <= self.clock():
+            del self._windows[key]
+            return None
+        return window
+
+    def _begin(self, key: str) -> Window:
+        """The present window of the key, or a new one."""
+        window = self._find(key)
+        if window is None:
+            self._forget()
+            window = self._windows[key] = Window(self._find_end())
+        return window
+
+    async def _read_minute(self, key: str, store: Store) -> None:
+        since = self.now() - self.limit.measure.seconds
+        used = await self._sum(store, self._pick(key, since))
+        window = self._begin(key)
+        if used.first is not None and not window.used:
+            window.ends -= min(max(self.now() - used.first, 0.0), self.limit.measure.seconds - 1)
+        window.others, window.read_at = used.others, self.clock()
+
+    async def _read_day(self, key: str, store: Store) -> None:
+        now, before = self.now(), self._find(key)
+        midnight = now - now % DAY
+        settle = max(midnight, now - self.longest - _LATE)
+        since = before.settled_until if before and before.settled_until else midnight
+        ended = await self._sum(store, self._pick(key, since, settle))
+        going = await self._sum(store, self._pick(key, settle))
+        is_new = self._find(key) is None
+        window = self._begin(key)
+        if is_new:
+            window.mine = ended.mine + going.mine
+        if window.settled_until in (0.0, since):  # no other call updated the window while the store was read
+            window.settled += ended.others
+            window.settled_until = settle
+            window.others = window.settled + going.others
+            window.read_at = self.clock()
+
+    async def _sum(self, store: Store, of: RunsOf) -> Used:
+        return await store.read(sum_runs, of=of, unit=self.unit, holder=store.process.id)
+
+    def _pick(self, key: str, since: float, until: float | None = None) -> RunsOf:
+        return RunsOf(self.limit.counted_by, key, since, until)
+
+    def _find_end(self) -> float:
+        seconds = self.limit.measure.seconds
+        return self.clock() + (DAY - self.now() % DAY if seconds == DAY else seconds)
+
+    def _forget(self) -> None:
+        now = self.clock()
+        while self._windows:
+            key = next(iter(self._windows))
+            if self._windows[key].ends > now and len(self._windows) < self.most:
+                return
+            del self._windows[key]
+
+
+def limit_reached_error(found: Remaining, caller: Caller, *, currency: str) -> RunLimitReached:
+    """The error for a limit of which nothing is left."""
+    limit = found.limit
+    match limit.what:
+        case "runs_per_minute" | "page_runs_per_minute":
+            return _minute_error(found, caller)
+        case "visitor_runs_per_day":
+            return _day_error(found, "This flow has reached its daily limit; it answers again")
+        case "runs_at_once":
+            return _at_once_error(found)
+        case "tokens_per_day":
+            used = count(int(limit.most), "token")
+        case "money_per_day":
+            used = f"{limit.most:g} {currency}"
+        case "stored_bytes":
+            return RunLimitReached(
+                f"Your conversations take up {write_bytes(found.used)}; {write_bytes(limit.most)} is the limit.",
+                code="storage_limit_reached",
+                hint="Delete conversations that you no longer need, then send this one.",
+            )
+    subject, pronoun = _name_subject(limit)
+    return _day_error(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
+
+
+def write_bytes(size: float) -> str:
+    """Bytes with a fitting unit, in powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6)):
+        if size >= power:
+            return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size / 1000:.1f}".removesuffix(".0") + " kB"
+
+
+def write_reset(found: Remaining) -> str:
+    """When the limit resets: "in 40 s", "at 00:00 UTC, in 5 h"; "" where it does not reset with time."""
+    if found.resets_in is None:
+        return ""
+    if found.limit.measure.seconds != DAY:
+        return f"in {found.resets_in} s"
+    hours = math.ceil(found.resets_in / 3600)
+    return f"at 00:00 UTC, in {f'{hours} h' if found.resets_in > 3600 else f'{math.ceil(found.resets_in / 60)} min'}"
+
+
+def _minute_error(found: Remaining, caller: Caller) -> RunLimitReached:
+    limit, wait = found.limit, found.resets_in or MINUTE
+    if caller.kind == "token" and limit.of == "person" and not caller.id.startswith("try:"):
+        whose = "Your programs and pages may together" if caller.person else "This token may"
+        return RunLimitReached(
+            f"{whose} start {count(int(limit.most), 'run')} a minute.",
+            hint=f"Try again in {wait} s. The limit is set by {limit.setting}.",
+            limit=int(limit.most),
+            retry_after=wait,
+        )
+    hint = f"The limit is {limit.most:g} a minute."
+    if limit.of == "address":
+        hint = "Many messages are coming from your network."
+    elif limit.of == "flow":
+        hint = f"This flow answers {limit.most:g} times a minute."
+    return RunLimitReached(f"You can send the next message in {wait} s.", hint=hint, retry_after=wait)
+
+
+def _day_error(found: Remaining, sentence: str) -> RunLimitReached:
+    return RunLimitReached(f"{sentence} {write_reset(found)}.", code="daily_limit_reached", retry_after=found.resets_in)
+
+
+def _at_once_error(found: Remaining) -> RunLimitReached:
+    subject, pronoun = _name_subject(found.limit)
+    most = count(int(found.limit.most), "run")
+    return RunLimitReached(
+        f"{subject} {most} going on, as many as {pronoun} may have at once.",
+        code="runs_at_once",
+        hint=f"Wait for one to end, or try again in about {found.resets_in} s.",
+        retry_after=found.resets_in,
+    )
+
+
+def _name_subject(limit: Limit) -> tuple[str, str]:
+    """Who reached the limit, with the verb that follows, and the pronoun for them."""
+    match limit.of:
+        case "flow":
+            return "This flow has", "it"
+        case "address":
+            return "Your network has", "it"
+        case "person" | "visitor":
+            return "You have", "you"

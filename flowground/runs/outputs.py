@@ -1,5 +1,4 @@
-"""Outputs of a run: what components gave, which outputs a request selects, the results at the end, and calls of
-tools."""
+"""Outputs of a run: what components gave, what a request selects, results at the end, and calls of tools."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence

@@ -295,7 +295,7 @@ class TurnRecord:
             of_turn["passages"] = keep_passages("", self.passages)
             answers = [self._make_message(first, "assistant", "", seconds=end.seconds, **of_turn)]
         if notes := list_notes(self.trace, sees_inside=self.caller.sees_inside):
-            self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats are told too
+            self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats show them too
         await self._save([*answers, *self._make_added()], "complete", end=end)
         return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, self.history.added)
 
@@ -390,7 +390,7 @@ class TurnRecord:
     def _describe_for_repeats(
         self, answers: Sequence[StoredMessage], end: RunFinished | FlowgroundError | None
     ) -> dict[str, Any]:
-        assert self.terms.repeatable is not None  # noqa: S101 - asked by who calls
+        assert self.terms.repeatable is not None  # noqa: S101 - the caller checks it
         question = self._make_question()
         messages = [*answers, question] if question else answers
         was_answered = self.budget.was_answered
