@@ -45,7 +45,7 @@ class Access:
     async def recheck(self, caller: Caller) -> Caller:
         """The caller with their present role. Raises NotSignedIn once signed out, deactivated, or shut out.
 
-        Tokens are checked by `asking.check_token` at each request, so they pass as they are.
+        Tokens are checked by `authorize.check_token` at each request, so they pass as they are.
         """
         if caller.kind == "member":
             present = await self.sign_in.find_caller(caller.sign_in_id) if caller.sign_in_id else None

@@ -16,7 +16,7 @@ from flowground.store.people.tokens import StoredToken, TokenFilter
 
 LONGEST_NAME = 60
 Reach = Literal["flow", "all"]
-"""`flow`: only the flow it is made for. `all`: every flow that its owner may run."""
+"""`flow`: a token for one flow. `all`: a token for every flow that its owner may run."""
 _LONGEST_LIFE = timedelta(days=3660)
 _MOST = 100
 """Tokens in force that one owner may have."""

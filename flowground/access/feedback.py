@@ -83,7 +83,7 @@ async def read_conversation(access: Access, caller: Caller, address: str, messag
 
 
 async def open_own(access: Access, caller: Caller, address: str) -> WiredFlow:
-    """The flow, for who may read its feedback and usage."""
+    """The flow. Raises NotAllowed for callers who may not read its feedback and usage."""
     caller = await access.recheck(caller)
     wired = await access.open_flow(caller, address)
     if not may_read(access, caller, wired):

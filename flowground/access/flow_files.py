@@ -32,7 +32,7 @@ _replacing = threading.Lock()
 
 
 class FileChanged(InvalidRequest):
-    """The file is not as it was when its change began."""
+    """The file was changed by somebody else meanwhile."""
 
     def __init__(self) -> None:
         super().__init__("The file was changed meanwhile.", hint="Open this anew.")
@@ -58,7 +58,7 @@ async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:
 async def check_flow_file(
     access: Access, caller: Caller, file: str, data: bytes
 ) -> tuple[WiredFlow | None, Sequence[Problem]]:
-    """The flow that the file would be, and its warnings; or None and its mistakes."""
+    """The flow that `data` describes, and its warnings; or None and its mistakes."""
     await _admit(access, caller, file)
     return await access.catalogue.read_draft(file, data, names_secrets=caller.kind == "local")
 
@@ -118,7 +118,7 @@ def make_digest(data: bytes) -> str:
 
 
 def write_shown(data: bytes) -> str:
-    """A file's text as a field of a browser has it: without a byte order mark, and all lines end alike."""
+    """A file's text for a browser's field: without a byte order mark, with LF as every line end."""
     return _end_alike(data.removeprefix(_BOM)).decode()
 
 

@@ -142,7 +142,7 @@ def _compare(password: str, hashed: str | None, cost: int, compare: Compare) -> 
 def _can_be_one(password: str) -> bool:
     try:
         return len(password.encode()) <= MAX_BYTES
-    except UnicodeEncodeError:  # half a letter
+    except UnicodeEncodeError:  # a lone surrogate
         return False
 
 

@@ -199,7 +199,7 @@ class Roster:
         return name
 
     async def show_as(self, member: str, display_name: str, *, by: str) -> None:
-        """Changes what colleagues see of a member of the database. Raises like `rename`."""
+        """Changes the name that colleagues see, of a member of the database. Raises like `rename`."""
         await self.require_stored(member)
         shown = _clean_display_name(display_name)
         if not await self._store.write(members.show_as, member=member, display_name=shown, by=by):

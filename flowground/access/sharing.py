@@ -23,7 +23,7 @@ from flowground.store.sql import make_storable
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
-"""Any member, in no group."""
+"""A member who is in no group."""
 Preview = Literal["opens", "nothing", "sign in"]
 """What a flow's address shows: the flow, the page of an unknown flow ("nothing"), or the sign-in form."""
 _MOST_WORDS = 5

@@ -96,7 +96,7 @@ class SignIn:
         """The code that the terminal prints at the start; whoever enters it is the local owner."""
 
     def close(self) -> None:
-        """Ends the threads that hash."""
+        """Ends the threads that hash passwords."""
         self._bcrypt.close()
 
     # Local mode

@@ -121,7 +121,7 @@ class TurnLog:
         self._followers: set[asyncio.Event] = set()
         self._is_ended = False
         self.error: FlowgroundError | None = None
-        """Why the turn has no answer, once it has its end."""
+        """Why the ended turn has no answer; None where it has one."""
 
     @property
     def followers(self) -> int:
@@ -197,7 +197,7 @@ class TurnLog:
             raise self.error
 
     def list_events(self) -> list[Event]:
-        """All of them, of a turn that has its end."""
+        """All events of an ended turn."""
         return [item.event for item in self._list_after(0)]
 
     def measure_texts(self, number: int) -> dict[str, int]:
@@ -276,12 +276,12 @@ class LiveTurn:
         self.on_start: Callable[[TurnStarted], None] = lambda _: None
         """Called with the first event. Set it at once."""
         self.started: TurnStarted | None = None
-        """The first event, once there is one."""
+        """The first event; None before it."""
         self._events = events
         self._admit = admit
         self.is_waiting = admit is not None
         """Whether `admit` has not returned yet."""
-        self._explain_stop = stop_error
+        self._stop_error = stop_error
         self._alone_seconds = alone_seconds
         self._turn_log = TurnLog(is_exact=is_exact)
         self._begun = asyncio.Event()
@@ -349,7 +349,7 @@ class LiveTurn:
     def _end_unbegun(self, _: asyncio.Task[None]) -> None:
         """Ends the log of a task that was cancelled before its first step."""
         if not self._begun.is_set():
-            self._turn_log.end(self._explain_stop())
+            self._turn_log.end(self._stop_error())
             self._begun.set()
 
     async def _take(self) -> None:
@@ -371,7 +371,7 @@ class LiveTurn:
                         self._begun.set()
                     self._turn_log.add(event)
         except asyncio.CancelledError:
-            error = self._explain_stop()
+            error = self._stop_error()
             raise
         except FlowgroundError as failure:
             error = failure
@@ -510,7 +510,7 @@ class IdempotencyCache:
             if kept and kept.run.status == "running":
                 if kept.run.holder == self.store.process.id or not await self.interruptions.end_left_runs():
                     return taken.run_id
-            elif kept and kept.was_given_up:  # and was stored after that
+            elif kept and kept.was_given_up:  # its begin was stored after it was given up
                 await self.store.write(receipts.release, key_id=idempotency_key.id, run_id=taken.run_id)
             elif kept and (replayed := _replay(kept)):
                 return replayed

@@ -161,7 +161,7 @@ def drop(folder: Path, digest: str) -> None:
     path = _name_aside(find_path(folder, digest))
     path.unlink(missing_ok=True)
     for above in (path.parent, path.parent.parent):
-        with suppress(OSError):  # others are there
+        with suppress(OSError):  # the folder has other files
             above.rmdir()
 
 
@@ -180,7 +180,7 @@ def _name_aside(path: Path) -> Path:
 
 
 def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # no system but POSIX opens folders
+    with suppress(OSError):  # only POSIX opens folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -393,7 +393,7 @@ def refuse_unreadable(name: str, media_type: str) -> None:
 
 
 def too_large_error(most: int) -> BodyTooLarge:
-    """The refusal of a file of over `most` bytes, to be raised."""
+    """The error for a file of over `most` bytes."""
     return BodyTooLarge(f"The file is over {write_size(most)}.", hint="Send a smaller one.")
 
 

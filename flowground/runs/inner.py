@@ -133,7 +133,7 @@ class Events(Protocol):
     def put(self, event: ComponentEvent) -> None: ...
 
     async def wait_for_room(self) -> None:
-        """Returns when the reader is not far behind."""
+        """Waits until the reader has caught up."""
 
 
 @dataclass(slots=True)

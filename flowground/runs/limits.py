@@ -236,7 +236,7 @@ class RunCount:
 
 @dataclass(slots=True)
 class Window:
-    """One minute or day of one key."""
+    """What one key used in one minute or day."""
 
     ends: float
     """The end of the window, by the clock."""

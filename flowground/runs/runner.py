@@ -105,7 +105,7 @@ class EventQueue:
             self._arrival.set_result(None)
 
     async def wait_for_room(self) -> None:
-        """Returns when the reader is not far behind."""
+        """Waits until the reader has caught up."""
         while len(self._events) >= _AHEAD:
             self._room.clear()
             await self._room.wait()

@@ -283,7 +283,7 @@ class TurnRecord:
         given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
         self.said = {name: [end.results[name].text] for name in given}
         actions = self.action_log.list_actions()
-        of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # on the first
+        of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # of the first
         answers: list[StoredMessage] = []
         for name, key in given.items():
             result, is_first = end.results[name], not answers
