@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.ui.chat.chat_menu import draw_own_links
+from flowground.ui.chat.chat_menu import render_own_links
 from flowground.ui.page import parts
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.people import account
@@ -11,17 +11,17 @@ from flowground.ui.shell import opening
 caller = require_visitor()
 opening.require_allowed(caller.kind == "member")
 st.set_page_config(page_title="Account")
-account.draw_names(caller)
+account.render_names(caller)
 st.header("Password", anchor=False)
-account.draw_password(caller)
+account.render_password(caller)
 st.header("Where you are signed in", anchor=False)
-account.draw_sign_ins(caller)
+account.render_sign_ins(caller)
 st.header("Application tokens", anchor=False)
-account.draw_tokens(caller)
+account.render_tokens(caller)
 st.header("Files", anchor=False)
-account.draw_files(caller)
+account.render_files(caller)
 st.header("Shared chats", anchor=False)
-draw_own_links(caller)
-parts.draw_left(caller)
+render_own_links(caller)
+parts.render_left(caller)
 st.header("Your data", anchor=False)
-account.draw_data()
+account.render_data()

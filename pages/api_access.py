@@ -18,7 +18,7 @@ if address := st.query_params.get("flow"):
         st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
         st.page_link(browser.API_ACCESS, label="All flows' APIs", icon=":material/list:")
     st.title("API access", anchor=False)
-    pane.draw_pane(caller, wired)
+    pane.render_pane(caller, wired)
 else:
     st.query_params.clear()
-    pane.draw_choice(require_visitor())
+    pane.render_choice(require_visitor())

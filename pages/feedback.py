@@ -3,4 +3,4 @@
 from flowground.ui.publish import feedback
 
 caller, wired = feedback.open_own("Feedback")
-feedback.draw_feedback(caller, wired)
+feedback.render_feedback(caller, wired)

@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.app import runtime
 from flowground.ui.page.bridge import find_visitor
 from flowground.ui.shell import opening
-from flowground.ui.sign_in.sign_in import draw_first_account
+from flowground.ui.sign_in.sign_in import render_first_account
 
 caller = find_visitor()
 opening.require_allowed(caller is None or caller.kind == "local")
@@ -19,4 +19,4 @@ with st.container(horizontal_alignment="center"), st.container(width=440):
     st.write(
         f"You become this server's admin{keeps}. From then on everybody signs in, and other computers may be served."
     )
-    draw_first_account(go_to="/")
+    render_first_account(go_to="/")

@@ -13,6 +13,6 @@ catalogue = runtime.get().catalogue
 with st.container(horizontal=True, vertical_alignment="center", key="home:head"):
     st.title(words.escape(runtime.get().settings.organization.name), anchor=False, width="stretch")
     if catalogue.list_flows() or catalogue.list_problems():
-        new_flow.draw_button(caller)
-access_requests.draw_section(caller, place="home")
-gallery.draw_gallery()
+        new_flow.render_button(caller)
+access_requests.render_section(caller, place="home")
+gallery.render_gallery()

@@ -1,5 +1,5 @@
 """The inside of a flow, for who may see it: `/inside?flow=ID`, or `?file=NAME.yaml` of one that is no flow yet."""
 
-from flowground.ui.inside.inside import draw_page
+from flowground.ui.inside.inside import render_page
 
-draw_page()
+render_page()

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in.sign_in import draw_join
+from flowground.ui.sign_in.sign_in import render_join
 
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")
-    draw_join()
+    render_join()

@@ -1,5 +1,5 @@
 """What a flow looks things up in, for who sees its inside: `/knowledge?flow=ID`; without a flow, what all share."""
 
-from flowground.ui.inside.knowledge import draw_page
+from flowground.ui.inside.knowledge import render_page
 
-draw_page()
+render_page()

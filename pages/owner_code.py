@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in.sign_in import draw_owner_code
+from flowground.ui.sign_in.sign_in import render_owner_code
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("medium")
     st.title("Open the link of the terminal", anchor=False)
-    draw_owner_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")
+    render_owner_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")

@@ -3,22 +3,22 @@
 import streamlit as st
 
 from flowground.app import runtime
-from flowground.ui.chat.chat import draw_playground
+from flowground.ui.chat.chat import render_playground
 from flowground.ui.chat.chat_menu import Conversation, find_session
 from flowground.ui.inside import editing
-from flowground.ui.overrides.links import draw_arrived
+from flowground.ui.overrides.links import render_arrived
 from flowground.ui.overrides.state import find_overrides_state
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
 
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
 publish.resume_pending_share(caller, wired)
-may_run_api = header.draw_header(caller, wired)
-draw_arrived(caller, wired)
-header.draw_stale(caller, wired)
+may_run_api = header.render_header(caller, wired)
+render_arrived(caller, wired)
+header.render_stale(caller, wired)
 answering = runtime.get().access.find_draft(caller, wired)
 if answering is not wired:
-    editing.draw_trial(caller, wired, find_session(wired.id))
+    editing.render_trial(caller, wired, find_session(wired.id))
 conversation = Conversation(
     caller,
     answering,
@@ -28,4 +28,4 @@ conversation = Conversation(
     offers_code=may_run_api,
     is_draft=answering is not wired,
 )
-draw_playground(conversation)
+render_playground(conversation)

@@ -1,15 +1,15 @@
 """The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn."""
 
-from flowground.ui.chat.chat import draw_playground
+from flowground.ui.chat.chat import render_playground
 from flowground.ui.chat.chat_menu import Conversation, find_session
 from flowground.ui.page.bridge import read_shared_flow, require_visitor
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
-from flowground.ui.shell.navigation import draw_sidebar
+from flowground.ui.shell.navigation import render_sidebar
 
 address = read_shared_flow() or ""
-publish.draw_preview(require_visitor(), address)
+publish.render_preview(require_visitor(), address)
 caller, wired = opening.open_flow(address)
-header.draw_branding(caller, wired)
-draw_sidebar(caller)
-draw_playground(Conversation(caller, wired, find_session(wired.id)))
+header.render_branding(caller, wired)
+render_sidebar(caller)
+render_playground(Conversation(caller, wired, find_session(wired.id)))

@@ -9,7 +9,7 @@ import streamlit as st
 from flowground.ui.page.bridge import find_visitor, needs_owner, read_shared_flow
 from flowground.ui.page.browser import LOOKS
 from flowground.ui.shell import navigation
-from flowground.ui.shell.navigation import draw_sidebar, list_pages
+from flowground.ui.shell.navigation import list_pages, render_sidebar
 from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
 st.set_page_config(page_icon=navigation.find_icon())
@@ -34,5 +34,5 @@ if caller is not None:
     if caller.kind == "local":
         take_code_from_link()
     if flow is None:
-        draw_sidebar(caller, pages)
+        render_sidebar(caller, pages)
 page.run()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.ui.chat.reading import draw_shared
+from flowground.ui.chat.reading import render_shared
 from flowground.ui.page.bridge import require_visitor
 
-draw_shared(require_visitor(), st.query_params.get("id", ""))
+render_shared(require_visitor(), st.query_params.get("id", ""))

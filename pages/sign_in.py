@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.app import runtime
 from flowground.ui.page.bridge import was_member
 from flowground.ui.shell import navigation
-from flowground.ui.sign_in.sign_in import draw_sign_in
+from flowground.ui.sign_in.sign_in import render_sign_in
 
 # A page that was somebody's until now has a sidebar still, with nothing in it.
 st.html('<style>[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }</style>')
@@ -13,5 +13,5 @@ with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")
     if was_member():
         st.info("You were signed out.", icon=":material/logout:")
-    draw_sign_in()
-    navigation.draw_links(runtime.get().settings)
+    render_sign_in()
+    navigation.render_links(runtime.get().settings)

@@ -3,4 +3,4 @@
 from flowground.ui.publish import feedback
 
 caller, wired = feedback.open_own("Usage")
-feedback.draw_usage(caller, wired)
+feedback.render_usage(caller, wired)

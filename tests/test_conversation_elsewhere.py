@@ -149,7 +149,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, mon
         return look(*args, **given)
 
     monkeypatch.setattr(progress, "poll_runs", count)
-    monkeypatch.setattr(broadcast, "_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.2)
     begin(idle)
     pages = [TalkHere(app, "talk") for _ in range(50)]
     for page in pages:
@@ -195,7 +195,7 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
 
 
 def test_who_sent_a_damaged_file_reads_so_elsewhere(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.2)
     run = begin(idle, value=(FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64),), kind="files")
     page = TalkHere(app, "talk", caller=replace(LOCAL_OWNER, sees="answers"))
     page.show("elsewhere")
@@ -208,7 +208,7 @@ def test_who_sent_a_damaged_file_reads_so_elsewhere(app: Runtime, idle: Store, m
 
 
 def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "_SECONDS", 0.02)
+    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.02)
     page = TalkHere(app, "talk")
     begin(idle)
     page.show("new")

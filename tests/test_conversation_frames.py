@@ -144,11 +144,11 @@ HIDDEN = {"text": OUTSIDE, "hint": "Try again in a moment; if it stays so, tell 
 
 
 def list_ids(*messages: StoredMessage, **more: Any) -> list[str]:
-    return [told["id"] for told in write_messages(messages, sight=SEES, **more)]
+    return [told["id"] for told in write_messages(messages, visibility=SEES, **more)]
 
 
 def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
-    [asked, nothing] = write_messages([QUESTION], sight=Visibility())
+    [asked, nothing] = write_messages([QUESTION], visibility=Visibility())
     assert (asked["text"], asked["state"]) == ("Why?", "complete")
     assert nothing == {
         "id": "q:none", "role": "assistant", "text": "", "state": "interrupted", "at": AT.isoformat(), "run": "r",
@@ -165,7 +165,7 @@ def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
 def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
     failed = [replace(ANSWER, id=name, state="failed", text="", error="It broke.") for name in ("a", "b")]
     assert list_ids(QUESTION, *failed) == ["q", "b"]
-    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], sight=SEES)
+    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], visibility=SEES)
     assert [("error" in message) for message in told] == [False, False, True]
     assert told[2]["error"] == {"text": "It broke.", "hint": None}
     other = replace(failed[1], run_id="r2")
@@ -173,28 +173,28 @@ def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
 
 
 def test_outsiders_get_no_fact_and_no_reason() -> None:
-    seen, unseen = (write_message(ANSWER, sight=sight) for sight in (SEES, Visibility()))
+    seen, unseen = (write_message(ANSWER, visibility=sight) for sight in (SEES, Visibility()))
     assert seen == unseen | {"facts": {"model": "m", "seconds": 1.5, "tokens": {"input": 3, "output": 4}, "steps": 0}}
     assert unseen["by_model"] is True
-    assert write_message(replace(ANSWER, model=None, usage=None), sight=SEES)["facts"]["tokens"] is None
-    assert write_message(replace(ANSWER, model=None), sight=Visibility())["by_model"] is False
+    assert write_message(replace(ANSWER, model=None, usage=None), visibility=SEES)["facts"]["tokens"] is None
+    assert write_message(replace(ANSWER, model=None), visibility=Visibility())["by_model"] is False
     failed = replace(ANSWER, state="failed", text="", error="The key is wrong.")
-    assert write_message(failed, sight=Visibility())["error"] == HIDDEN
-    assert write_message(failed, sight=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
+    assert write_message(failed, visibility=Visibility())["error"] == HIDDEN
+    assert write_message(failed, visibility=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
     placed = replace(failed, error="Component 'Model' failed: No key.")
     told = {"text": "No key. This happened in the component `Model`.", "hint": None}
-    assert write_message(placed, sight=SEES)["error"] == told
-    assert "error" not in write_message(failed, sight=SEES, says_why=False)
+    assert write_message(placed, visibility=SEES)["error"] == told
+    assert "error" not in write_message(failed, visibility=SEES, says_why=False)
     stopped = replace(failed, state="stopped", error=StoppedByAdmin().message)  # which is for everybody
-    told = write_message(stopped, sight=Visibility())["error"]
+    told = write_message(stopped, visibility=Visibility())["error"]
     assert told == write_failure(StoppedByAdmin(), sees_inside=False) == {"text": stopped.error, "hint": None}
 
 
 def test_rows_of_a_release_before_have_the_reason_in_their_text() -> None:
     old = replace(ANSWER, state="failed", text="It broke.", error=None)
-    told = write_message(old, sight=SEES)
+    told = write_message(old, visibility=SEES)
     assert (told["text"], told["error"]["text"]) == ("", "It broke.")
-    assert write_message(replace(old, error="It broke.", text="Half"), sight=SEES)["text"] == "Half"
+    assert write_message(replace(old, error="It broke.", text="Half"), visibility=SEES)["text"] == "Half"
 
 
 @pytest.mark.parametrize(("wait", "when"), [(5, "5 s"), (90, "2 min")])
@@ -269,28 +269,28 @@ def test_what_fields_hold_is_bounded() -> None:
 def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
     answer = StoredMessage("a", "assistant", "A", "complete", AT, value=[{"text": "A", "n": 1}], kind="records")
     for sight in (SEES, Visibility()):
-        told = write_message(answer, sight=sight)
+        told = write_message(answer, visibility=sight)
         assert (told["text"], told["value"]) == ("A", '{"records":[{"text":"A","n":1}]}')
-    assert "value" not in write_message(replace(answer, value=None, kind="text"), sight=SEES)
-    assert "value" not in write_message(replace(answer, value=["x" * VALUE_MOST], kind="data"), sight=SEES)
+    assert "value" not in write_message(replace(answer, value=None, kind="text"), visibility=SEES)
+    assert "value" not in write_message(replace(answer, value=["x" * VALUE_MOST], kind="data"), visibility=SEES)
 
 
 def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_name() -> None:
     trace = (TraceStep("Secret", "LanguageModel", 0, "No.", status="failed"),)
     answer = StoredMessage("a", "assistant", "A", "complete", AT, trace=trace)
-    told = write_message(answer, sight=Visibility())
+    told = write_message(answer, visibility=Visibility())
     assert told["went_on"]
     assert "Secret" not in str(told)
-    assert write_message(answer, sight=SEES)["went_on"]
-    assert "went_on" not in write_message(replace(answer, state="failed"), sight=SEES)
-    assert "went_on" not in write_message(replace(answer, trace=()), sight=SEES)
+    assert write_message(answer, visibility=SEES)["went_on"]
+    assert "went_on" not in write_message(replace(answer, state="failed"), visibility=SEES)
+    assert "went_on" not in write_message(replace(answer, trace=()), visibility=SEES)
 
 
 def test_an_answer_that_was_cut_or_skipped_says_so() -> None:
-    assert write_message(replace(ANSWER, finish_reason="length"), sight=Visibility())["finish_reason"] == "length"
+    assert write_message(replace(ANSWER, finish_reason="length"), visibility=Visibility())["finish_reason"] == "length"
     done = TraceStep("Out", "ChatOutput", 0, "")
     step = replace(done, status="skipped")
-    told = write_message(replace(ANSWER, text="", trace=(step, step)), sight=Visibility())
+    told = write_message(replace(ANSWER, text="", trace=(step, step)), visibility=Visibility())
     assert (told["is_skipped"], "finish_reason" in told) == (True, False)
     for other in (replace(ANSWER, trace=(step,)), replace(ANSWER, text="", trace=(step, done)), ANSWER):
-        assert "is_skipped" not in write_message(other, sight=Visibility())
+        assert "is_skipped" not in write_message(other, visibility=Visibility())

@@ -18,7 +18,7 @@ import pytest
 from docs.generate import stale
 from flowground.api.app import create_api
 from flowground.flows.folder import Catalogue
-from flowground.ui.inside.inside import draw_picture
+from flowground.ui.inside.inside import render_picture
 from tests.documents import Block, blocks, links, pages
 from tests.servers import ROOT, SHIPPED_FLOWS, AppServer, clean_environment
 
@@ -117,7 +117,9 @@ def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
         assert flow is not None, file
         wired = catalogue.find(flow[1])
         assert wired is not None, flow[1]
-        assert text.rstrip() == draw_picture(wired).mermaid, f"{file}: put this there\n{draw_picture(wired).mermaid}"
+        assert text.rstrip() == render_picture(wired).mermaid, (
+            f"{file}: put this there\n{render_picture(wired).mermaid}"
+        )
 
 
 def test_the_flows_of_the_guide_pass_their_tests(documented: AppServer) -> None:

@@ -275,14 +275,14 @@ def test_a_callback_runs_only_for_whom_it_was_drawn() -> None:
 
 
 def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
-    """Those whose first argument is a caller: of `draw_action`, and of elements of Streamlit's."""
+    """Those whose first argument is a caller: of `render_action`, and of elements of Streamlit's."""
     found = set()
     marked = set()
     for file in sorted((ROOT / "flowground" / "ui").rglob("*.py")):
         for item in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(item, ast.FunctionDef) and "bind_to_caller" in map(ast.unparse, item.decorator_list):
                 marked.add((file, item.name))
-            elif isinstance(item, ast.Call) and ast.unparse(item.func) == "draw_action":
+            elif isinstance(item, ast.Call) and ast.unparse(item.func) == "render_action":
                 found |= {
                     (file, ast.unparse(item.args[1])) for first in item.args[2:3] if ast.unparse(first) == "caller"
                 }

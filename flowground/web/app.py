@@ -105,7 +105,7 @@ class Web:
             most = max(1, min(descriptors // _DESCRIPTORS_A_WAITING, _MOST_WAITING))
             server.bound_connections(waiting=most, idle=settings.limits.request_seconds, frame=SMALLEST)
         enable_malloc_trim()
-        say(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
+        print_lines(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
@@ -120,7 +120,7 @@ class Web:
             restore_log_records()
 
 
-def say(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """To the terminal of whoever started the process, never to a log."""
     sys.stderr.write("\n".join(("", *lines, "", "")))
     sys.stderr.flush()
@@ -132,9 +132,9 @@ def _give_up(error: ConfigError | StoreUnavailable) -> NoReturn:
     An exception out of a lifespan becomes a traceback and status 3 in uvicorn; nothing is served yet that would need
     an orderly end.
     """
-    say(["Flowground cannot start:", *(f"  {line}" for line in error.message.splitlines())])
+    print_lines(["Flowground cannot start:", *(f"  {line}" for line in error.message.splitlines())])
     if error.hint:
-        say([error.hint])
+        print_lines([error.hint])
     sys.stdout.flush()
     os._exit(1)
 

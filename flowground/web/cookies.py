@@ -157,9 +157,9 @@ def _match_needed(name: str) -> re.Pattern[bytes]:
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())
 
 
-_DAYS = 400
+_COOKIE_DAYS = 400
 """The longest that browsers keep a cookie."""
-_GIVEN_WITH = (200, 304)
+_NAMING_STATUSES = (200, 304)
 """Answers that give a name: a browser may have kept the page, and lost its cookies."""
 _MOST_MOVING = 1_000
 _MOVING_SECONDS = 10.0
@@ -186,11 +186,11 @@ class Visitors:
             return send
         answer = Response()
         is_secure = is_https(scope, settings.public_url)
-        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_DAYS, is_secure=is_secure)
+        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_COOKIE_DAYS, is_secure=is_secure)
         cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
         async def send_with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] in _GIVEN_WITH:
+            if message["type"] == "http.response.start" and message["status"] in _NAMING_STATUSES:
                 message = {**message, "headers": [*message.get("headers", ()), *cookies]}
             await send(message)
 

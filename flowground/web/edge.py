@@ -140,7 +140,7 @@ class Edge:
             told |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
         if flow is not None:
             told[PageHeader.FLOW] = flow.encode()
-        inner = {**inner, "headers": _tell_page(headers, told, origin)}
+        inner = {**inner, "headers": _add_page_headers(headers, told, origin)}
         await self._started().sockets.serve_page(self.app, inner, receive, send, caller=caller)
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,7 +153,7 @@ class Edge:
         inner, _ = strip_flow_prefix(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
         told = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
-        inner = {**inner, "headers": _tell_page(headers, told, origin or "")}
+        inner = {**inner, "headers": _add_page_headers(headers, told, origin or "")}
         await self._started().sockets.serve_page(self.app, inner, receive, send, caller=None)
 
 
@@ -161,7 +161,7 @@ def _drop_ours(scope: Scope) -> RawHeaders:
     return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
 
 
-def _tell_page(headers: RawHeaders, told: Mapping[PageHeader, bytes], origin: str) -> RawHeaders:
+def _add_page_headers(headers: RawHeaders, told: Mapping[PageHeader, bytes], origin: str) -> RawHeaders:
     """The headers with ours. Streamlit compares Origin with Host again; behind a proxy that renames Host only
     `public_url` could tell."""
     host = urlsplit(origin).netloc.encode()

@@ -31,9 +31,9 @@ from flowground.web.process import MemoryTrimmer
 CHAT_PATH = "/chat"
 _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
-_BESIDE_THE_MESSAGE = 64_000
+_FIELDS_BYTES = 64_000
 """Bytes of everything a chat page says with a message."""
-_LARGEST = 3_000_000
+_LARGEST_MESSAGE = 3_000_000
 """Bytes of a message of somebody who is signed in: an override of every text field of a flow goes along with each."""
 _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
@@ -45,9 +45,9 @@ draw, a conversation's frame 3 ms to answer, so that guests get a quarter of one
 _READS = (10, 120)
 """Frames of one person, on all their sockets, for which the store is read: ten tabs come back at once after a
 restart."""
-_TAKE_IN = 2
+_CLOSE_SECONDS = 2
 """Seconds a client has to take in that its page is closed."""
-_LONGEST_ZONE = 100
+_ZONE_CHARS = 100
 _TOO_MANY_YOURS = "you have too many pages open; close some of them"
 _TOO_MANY = "too many people who are not signed in have a page open; try again later"
 
@@ -146,7 +146,7 @@ class OpenSocket:
             return
         self._has_ended = True
         with suppress(Exception):  # it may be gone by itself
-            async with asyncio.timeout(_TAKE_IN):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return
         self.cut()
@@ -235,8 +235,8 @@ class OpenSockets:
 
     def __init__(self, conversations: ConversationEndpoint, limits: Limits, *, descriptors: int) -> None:
         self._conversations = conversations
-        self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
-        self._largest = max(_LARGEST, self._message_bytes)
+        self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _FIELDS_BYTES
+        self._largest = max(_LARGEST_MESSAGE, self._message_bytes)
         bounds = {
             "most": max(1, min(limits.guest_pages, descriptors // _DESCRIPTORS_A_GUEST)),
             "most_an_address": limits.guest_pages_per_address,
@@ -256,7 +256,7 @@ class OpenSockets:
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None
     ) -> None:
         """Runs `app` for one page until it is closed."""
-        with self._tidying.note_page():
+        with self._tidying.record_page():
             if caller is None or caller.kind == "visitor":
                 page = OpenSocket(scope, receive, send, largest=SMALLEST, turns=self._page_turns)
                 place, why = self.pages.hold_for_guest(page), _TOO_MANY
@@ -299,7 +299,7 @@ class OpenSockets:
         ends = _make_ends(chat)
         if caller.kind != "visitor":  # whose frames have waited for their address's turn
             ends = replace(ends, wait_to_read=self._reads.setdefault(caller.owner, Pace(*_READS)).wait)
-        zone = _read_query(scope).get("zone", "")[:_LONGEST_ZONE]
+        zone = _read_query(scope).get("zone", "")[:_ZONE_CHARS]
         await self._conversations.serve(
             ends, caller=caller, flow=flow, came_from=chat.address, is_public=is_public, time_zone=zone
         )

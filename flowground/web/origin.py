@@ -25,7 +25,7 @@ HERE = "this computer"
 UNKNOWN = "unknown"
 
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
-_SAID_BY_PROXIES = frozenset({_FOR, _PROTO, _HOST})
+_PROXY_HEADERS = frozenset({_FOR, _PROTO, _HOST})
 _SECURE = {"http": "https", "ws": "wss"}
 _IPV6_PREFIX = 64
 """What one household gets at least: whoever has it has 2^64 addresses to come from."""
@@ -45,7 +45,7 @@ class Proxies:
         process says that somebody forwards without being trusted."""
         if not self._networks and self._has_warned:
             return
-        said = {name: value for name, value in scope["headers"] if name in _SAID_BY_PROXIES}
+        said = {name: value for name, value in scope["headers"] if name in _PROXY_HEADERS}
         if not said:
             return
         peer = str((scope.get("client") or ("",))[0])
@@ -66,7 +66,7 @@ class Proxies:
         further left anybody may have written. None where that place holds no address."""
         found = None
         for text in reversed(chain.split(",")):
-            address = _read(text)
+            address = _read_ip(text)
             if address is None:
                 return found
             found = str(address)
@@ -75,14 +75,14 @@ class Proxies:
         return found
 
     def _look_up(self, text: str) -> bool:
-        address = _read(text)
+        address = _read_ip(text)
         return address is not None and any(address in network for network in self._networks)
 
     def _warn(self, peer: str) -> None:
         if self._has_warned:
             return
         self._has_warned = True
-        address = _read(peer)
+        address = _read_ip(peer)
         _log.warning(
             "A request from %s says in X-Forwarded-… where it comes from. That is ignored: all who come that way count "
             "as one address. If %s is your proxy, write trusted_proxies: [%s] in config.yaml; said once.",
@@ -101,7 +101,7 @@ def name_address(scope: Scope) -> str:
 
 @lru_cache(maxsize=4_096)
 def _name(text: str) -> str:
-    address = _read(text)
+    address = _read_ip(text)
     if address is None:
         return UNKNOWN
     if address.is_loopback:
@@ -115,7 +115,7 @@ def _read_last(value: bytes) -> str:
     return value.decode("latin-1").rpartition(",")[2].strip()
 
 
-def _read(text: str) -> Address | None:
+def _read_ip(text: str) -> Address | None:
     """An address as proxies write it: bare, with a port, in brackets; `::ffff:1.2.3.4` is read as the IPv4 address."""
     text = text.strip()
     if text.startswith("["):
@@ -175,16 +175,16 @@ def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
     origins = headers.getlist("origin")
     if len(origins) != 1:
         return None
-    place = _read_frame_id(origins[0])
+    place = _read_host_port(origins[0])
     if place is None:
         return None
     scheme = urlsplit(origins[0]).scheme
-    if public_url and place == _read_frame_id(public_url) and scheme == urlsplit(public_url).scheme:
+    if public_url and place == _read_host_port(public_url) and scheme == urlsplit(public_url).scheme:
         return origins[0]
     hosts = headers.getlist("host")
     is_ours = (
         len(hosts) == 1
-        and place == _read_frame_id(f"{scheme}://{hosts[0]}")
+        and place == _read_host_port(f"{scheme}://{hosts[0]}")
         and (not public_url or _is_loopback(place[0]))
     )
     return origins[0] if is_ours else None
@@ -210,7 +210,7 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
 @lru_cache(maxsize=64)
 def _is_place(host: bytes, url: str) -> bool:
     """Asked at every run: reading two addresses would cost it 13 µs."""
-    return _read_frame_id(f"https://{host.decode('latin-1')}") == _read_frame_id(url)
+    return _read_host_port(f"https://{host.decode('latin-1')}") == _read_host_port(url)
 
 
 def _was_forwarded(names: Iterable[str]) -> bool:
@@ -223,7 +223,7 @@ def _is_trace(name: str) -> bool:
     return name in _FORWARDING or name.startswith(_FORWARDING_BEGINS)
 
 
-def _read_frame_id(url: str) -> tuple[str, int] | None:
+def _read_host_port(url: str) -> tuple[str, int] | None:
     """Host and port of an http address, None when it is none."""
     try:
         parts = urlsplit(url)
@@ -236,7 +236,7 @@ def _read_frame_id(url: str) -> tuple[str, int] | None:
 
 
 def _read_host_name(host: str) -> str:
-    place = _read_frame_id(f"http://{host}")
+    place = _read_host_port(f"http://{host}")
     return place[0] if place and "/" not in host else ""
 
 

@@ -18,17 +18,17 @@ from typing import Any
 from flowground.app.runtime import Runtime
 from flowground.ui.shims.uvicorn_server import UvicornServer
 
-_ENOUGH = 65_536
+_MOST_FILES = 65_536
 """Files. No process of ours needs more, and children that look at each possible descriptor inherit the number."""
-_LARGE = 262_144
+_MMAP_BYTES = 262_144
 """Bytes of one piece of memory that is given back by itself as soon as it is free."""
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of glibc's malloc.h. Set once it stays; by itself it grows to 32 MB with what is freed."""
-_ENDED = 32
+_ENDED_PAGES = 32
 """Pages after whose end it is worth giving memory back."""
-_QUIET = 15.0
+_QUIET_SECONDS = 15.0
 """Seconds in which no page ended: many end together, and memory is given back once."""
-_FEW = 50
+_FEW_PAGES = 50
 """Open pages up to which a full collection takes some milliseconds; with more, Python's own comes soon enough."""
 
 
@@ -38,11 +38,11 @@ def allow_open_files() -> int:
     Every connection is a descriptor, every page four. Windows has no such limit.
     """
     if sys.platform == "win32":
-        return _ENOUGH
+        return _MOST_FILES
     import resource  # noqa: PLC0415 - not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):  # macOS has a second limit that it does not tell
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -53,7 +53,7 @@ def allow_open_files() -> int:
 def enable_malloc_trim() -> None:
     """For the process; systems without glibc do as they always do."""
     with suppress(AttributeError, OSError):
-        _load_libc().mallopt(_MMAP_THRESHOLD, _LARGE)
+        _load_libc().mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
 class MemoryTrimmer:
@@ -65,7 +65,7 @@ class MemoryTrimmer:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def note_page(self) -> Iterator[None]:
+    def record_page(self) -> Iterator[None]:
         """Around a page, while it is open."""
         self._open += 1
         try:
@@ -73,9 +73,9 @@ class MemoryTrimmer:
         finally:
             self._open -= 1
             self._ended += 1
-            if self._ended >= _ENDED:
+            if self._ended >= _ENDED_PAGES:
                 self.end()
-                self._timer = asyncio.get_running_loop().call_later(_QUIET, self._tidy)
+                self._timer = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._tidy)
 
     def end(self) -> None:
         if self._timer:
@@ -83,7 +83,7 @@ class MemoryTrimmer:
 
     def _tidy(self) -> None:
         self._timer, self._ended = None, 0
-        if self._open <= _FEW:
+        if self._open <= _FEW_PAGES:
             gc.collect()
         # Beside the loop: it takes the allocator's locks, not the interpreter's.
         asyncio.get_running_loop().run_in_executor(None, _trim)
@@ -152,7 +152,7 @@ def _escape(said: str) -> str:
     return escaped[:LONGEST] + (f"… ({len(said):,} characters)" if len(said) > LONGEST else "")
 
 
-_AFTER_GRACE = 3
+_CUT_SECONDS = 3
 """Seconds that ended answers have to reach their readers before uvicorn cuts the connections."""
 
 
@@ -171,7 +171,7 @@ class Ending:
         self._stopping: asyncio.Task[None] | None = None
         self._server = server
         if server is not None:
-            server.take_signals(self._end_by, cut_after=_AFTER_GRACE)
+            server.take_signals(self._end_by, cut_after=_CUT_SECONDS)
 
     async def finish(self) -> None:
         """Waits for what a signal began; without a signal running answers get their grace now."""

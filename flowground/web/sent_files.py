@@ -37,7 +37,7 @@ from flowground.store.runs.feedback import SHOWN_CHARS, FeedbackFilter, Feedback
 from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
 from flowground.store.runs.transcripts import ChatHead
 from flowground.store.sql import encode_json
-from flowground.ui.conversation.messages import CUT_REASONS, find_said
+from flowground.ui.conversation.messages import CUT_REASONS, find_text
 from flowground.web.cookies import find_caller, read_cookies
 from flowground.web.origin import is_own_download, name_address
 from flowground.web.refusal import explain_missing
@@ -102,7 +102,7 @@ class ChatFile:
         mark = "" if message.role == "user" else _MARKS.get(message.state, "")
         names = ", ".join(map(_write_line, list_file_names(message)))
         files = names and f"*Files: {names}*"
-        text = _LINE_END.sub(lambda found: found[0] if found[1] else "  \n", join_surrogates(find_said(message)))
+        text = _LINE_END.sub(lambda found: found[0] if found[1] else "  \n", join_surrogates(find_text(message)))
         if message.state == "complete" and not text.strip() and not files:
             mark = "*The answer is empty.*"
         said = "\n\n".join(filter(None, (text, files, mark, _write_sources(message))))
@@ -127,7 +127,7 @@ class ChatFile:
     def _describe(self, message: StoredMessage) -> dict[str, Any]:
         told: dict[str, Any] = {
             "role": message.role,
-            "text": join_surrogates(find_said(message)),
+            "text": join_surrogates(find_text(message)),
             "state": message.state,
             "at": message.created_at.isoformat(),
         }

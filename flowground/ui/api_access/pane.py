@@ -64,12 +64,12 @@ from flowground.ui.page.parts import make_key
 from flowground.ui.shell import opening
 from flowground.ui.shims.streamlit_process import redraw_part
 
-_LOOK = 0.25
+_LOOK_SECONDS = 0.25
 """Seconds between two looks at a growing answer; one that is there within the first is drawn at once."""
-_HEIGHT = 320
-_MOST_try_it = 60_000
+_ANSWER_HEIGHT = 320
+_ANSWER_CHARS = 60_000
 """Characters of an answer that are shown."""
-_SAMPLE = 200
+_SAMPLE_CHARS = 200
 """Characters of the sample message that are shown in its field."""
 
 _bring_into_sight = st.components.v2.component(
@@ -106,7 +106,7 @@ class Trial:
         return self.task is not None and self.task.cancelled()
 
 
-def draw_try(
+def render_try(
     asker: PersonTrying, wired: WiredFlow, request: SnippetRequest, *, files: Sequence[FileReference] = ()
 ) -> None:
     """The message, the button, and below them the last try of this very request with the same rights.
@@ -116,14 +116,14 @@ def draw_try(
     """
     key = f"try:{wired.id}"
 
-    def draw() -> None:
+    def render() -> None:
         trial: Trial | None = st.session_state.get(key)
         is_this = trial is not None and (trial.request, trial.asker) == (request, asker)
         if trial and not is_this:
             _stop(trial)
         is_running = trial is not None and not trial.over.is_set()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            sample = cut(" ".join(request.message.split()), _SAMPLE)
+            sample = cut(" ".join(request.message.split()), _SAMPLE_CHARS)
             st.text_input("Message to try", key=f"{key}:message", placeholder=sample)
             if trial and is_running:
                 st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
@@ -132,16 +132,16 @@ def draw_try(
                 said = "Runs this request here, as your new token would."
                 st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if trial and is_running:
-            st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
+            st.fragment(partial(_watch, trial, key), run_every=_LOOK_SECONDS)()
         elif trial and is_this:
             with st.container(key=f"{key}:answer"):
-                _draw_end(trial)
+                _render_end(trial)
         elif trial and trial.is_stopped:
             st.caption("Stopped: the request was changed.")
         if trial and is_this:
             _bring_into_sight(key=make_key(f"{key}:sight"), data=[trial.begun, is_running])
 
-    st.fragment(draw, key=key)()
+    st.fragment(render, key=key)()
 
 
 @bind_to_caller
@@ -157,30 +157,30 @@ def _begin(
         trial.task.add_done_callback(lambda _: trial.over.set())
 
     loop.call_soon_threadsafe(start)
-    trial.over.wait(_LOOK)
+    trial.over.wait(_LOOK_SECONDS)
 
 
 def _stop(trial: Trial) -> None:
     if trial.task and not trial.over.is_set():
         runtime.get().loop.call_soon_threadsafe(trial.task.cancel)
-        trial.over.wait(_LOOK)
+        trial.over.wait(_LOOK_SECONDS)
 
 
 def _watch(trial: Trial, key: str) -> None:
     if trial.over.is_set():
         redraw_part(key)
     st.markdown(f":shimmer[Running] :gray[:small[{time.perf_counter() - trial.begun:.0f} s]]")
-    _draw_text(trial.text)
+    _render_text(trial.text)
 
 
-def _draw_text(text: str, language: str | None = None) -> None:
+def _render_text(text: str, language: str | None = None) -> None:
     """As it is, in no markup: a picture in an answer would ask another server for it."""
     is_tall = text.count("\n") > 14 or len(text) > 1_200
     if text:
-        st.code(text, language=language, wrap_lines=True, height=_HEIGHT if is_tall else "content")
+        st.code(text, language=language, wrap_lines=True, height=_ANSWER_HEIGHT if is_tall else "content")
 
 
-def _draw_end(trial: Trial) -> None:
+def _render_end(trial: Trial) -> None:
     color = "gray" if trial.is_stopped else "green" if trial.error is None else "red"
     phrase = "Stopped" if trial.is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
     facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
@@ -195,10 +195,10 @@ def _draw_end(trial: Trial) -> None:
             hint = f"Only tokens that see the inside are told why: tick “{SEES_INSIDE}” in step 1, and try again."
         says = words.write_sentence(explain_failure(trial.error.message))
         st.error(f"{says}  \n{words.write_sentence(hint)}" if hint else says, icon=":material/error:")
-    _draw_text(trial.text)
+    _render_text(trial.text)
     if trial.said:
         with st.expander("Raw answer", type="compact") if trial.text else st.container():
-            _draw_text(trial.said, "json" if trial.said.startswith("{\n") else None)
+            _render_text(trial.said, "json" if trial.said.startswith("{\n") else None)
 
 
 async def _run(flow_id: str, trial: Trial) -> None:
@@ -206,7 +206,7 @@ async def _run(flow_id: str, trial: Trial) -> None:
     try:
         async with aclosing(_write_pieces(flow_id, trial)) as pieces:
             async for piece in pieces:
-                trial.said = (trial.said + piece)[:_MOST_try_it]
+                trial.said = (trial.said + piece)[:_ANSWER_CHARS]
     except FlowgroundError as error:
         _refuse(trial, error)
     except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
@@ -232,7 +232,7 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
     answer = await endpoint.answer(runtime.get(), trial.asker, address=flow_id, ask=ask)
     finished = None if is_stream else await answer.finish()
     if isinstance(finished, TurnFinished):
-        _note_answer(trial, finished)
+        _record_answer(trial, finished)
         body_sent = write_body(answer.wired, asked, finished, sees_inside=answer.caller.sees_inside)
         yield _indent(body_sent)
         return
@@ -266,9 +266,9 @@ async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGen
             async for event in events:
                 if isinstance(event, Token):
                     first = first or event.component_id
-                    trial.text = (trial.text + event.text * (event.component_id == first))[:_MOST_try_it]
+                    trial.text = (trial.text + event.text * (event.component_id == first))[:_ANSWER_CHARS]
                 elif isinstance(event, TurnFinished):
-                    _note_answer(trial, event)
+                    _record_answer(trial, event)
                 number += 1
                 yield NumberedEvent(number, event)
     except FlowgroundError as error:
@@ -276,9 +276,9 @@ async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGen
         raise
 
 
-def _note_answer(trial: Trial, finished: TurnFinished) -> None:
+def _record_answer(trial: Trial, finished: TurnFinished) -> None:
     trial.tokens = words.write_tokens(finished.usage)
-    trial.text = "\n\n".join(output.text for output in finished.outputs)[:_MOST_try_it]
+    trial.text = "\n\n".join(output.text for output in finished.outputs)[:_ANSWER_CHARS]
 
 
 def _indent(body: object) -> str:
@@ -287,14 +287,14 @@ def _indent(body: object) -> str:
 
 Option = TypeVar("Option", bound=str)
 
-_WIDTH = 680
+_DRAWER = 680
 _CODE_HEIGHT = 360
-_SHOWN = 60
-_FEW = 6
+_MESSAGE_CHARS = 60
+_MOST_UNSEARCHED = 6
 """Flows that need no search."""
-_MOST = 30
+_MOST_FLOWS = 30
 """Flows that are listed at once."""
-_FRESH = 10
+_NUMBERS_TTL_SECONDS = 10
 """Seconds for which the last day's runs are not counted again."""
 _MODES: Mapping[Mode, str] = {"simple": "Simple", "stream": "Stream", "langflow": "Langflow"}
 _ABOUT: Mapping[Mode, str] = {
@@ -315,14 +315,14 @@ class PastCall:
     files: Sequence[FileReference] = ()
 
 
-def draw_choice(caller: Caller) -> None:
+def render_choice(caller: Caller) -> None:
     """For who comes without a flow: those that they may run over the API. Ends the page where there is none."""
     found = bridge.ask(_list_runnable, caller)
     opening.require_allowed(bool(found))
     st.title("API access", anchor=False)
     st.caption("Choose the flow that your program will call.")
     wanted = ""
-    if len(found) > _FEW:
+    if len(found) > _MOST_UNSEARCHED:
         wanted = st.text_input(
             "Search flows",
             key="api:search",
@@ -333,13 +333,13 @@ def draw_choice(caller: Caller) -> None:
         )
     asked = (wanted or "").casefold().split()
     shown = [wired for wired in found if all(word in f"{wired.name} {wired.id}".casefold() for word in asked)]
-    for wired in shown[:_MOST]:
+    for wired in shown[:_MOST_FLOWS]:
         with st.container(border=True, gap=None, key=f"api:flow:{wired.id}"):
             query = {"flow": wired.id}
             st.page_link(browser.API_ACCESS, label=words.escape(wired.name), query_params=query, width="stretch")
             st.caption(f"`POST /api/v1/run/{wired.id}`")
-    if len(shown) > _MOST:
-        st.caption(f"{words.count(len(shown) - _MOST, 'more flow')}: search for a part of the name.")
+    if len(shown) > _MOST_FLOWS:
+        st.caption(f"{words.count(len(shown) - _MOST_FLOWS, 'more flow')}: search for a part of the name.")
     if not shown:
         st.caption(f"No flow has “{words.escape(wanted or '')}” in its name.")
 
@@ -352,11 +352,13 @@ def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
     """The pane beside the chat; `call` shows the one behind a message."""
     st.session_state.pop(_make_before_key(wired), None)
     title = f"API access · {words.escape(wired.name)}"
-    draw = st.dialog(title, width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")(_draw_drawer)
-    draw(wired.id, call)
+    render = st.dialog(title, width=_DRAWER, position="right", icon=":material/code:", on_dismiss="rerun")(
+        _render_drawer
+    )
+    render(wired.id, call)
 
 
-def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
+def _render_drawer(flow_id: str, call: PastCall | None) -> None:
     """A drawer runs without its page: who looks, and what they may see, is asked again here."""
     caller = require_visitor()
     wired = None
@@ -365,18 +367,18 @@ def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
     if wired is None or not bridge.ask(Access.may_run_api, caller, wired):
         st.rerun(scope="app")  # who may not have it any more meets the page's own answer
         return
-    draw_pane(caller, wired, call=call)
+    render_pane(caller, wired, call=call)
 
 
-def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None) -> None:
+def render_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None) -> None:
     """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API.
 
     First where the flow answers, then the two steps (a token, the code), below them what is wanted less often.
     """
     values = call.overrides if call else find_overrides_state(caller, wired).good
-    parts.draw_sentence(parts.find_sentence(caller, wired, values))
+    parts.render_sentence(parts.find_sentence(caller, wired, values))
     address = st.container()
-    _draw_call(wired, call)
+    _render_call(wired, call)
     # The author's own example is a part of the inside.
     message = call.message if call else None if caller.sees_inside else find_starter(wired)
     asked = SnippetRequest(
@@ -389,30 +391,30 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     ).fit(wired, message)
     fresh = tokens.find_fresh(wired)
     with address:
-        _draw_address(asked)
+        _render_address(asked)
     st.header("1 · Token", anchor=False)
     tokens.follow_overrides(caller, wired, asked.tweaks)
-    caller = tokens.draw_step(caller, wired, fresh)
+    caller = tokens.render_step(caller, wired, fresh)
     first_line = st.container()
     st.header("2 · Code", anchor=False)
-    request = _draw_options(wired, asked, fresh, is_past=call is not None)
+    request = _render_options(wired, asked, fresh, is_past=call is not None)
     with first_line:
-        _draw_first_line(request, fresh)
-    tabs = _draw_codes(wired, request, None if call else values)
-    _draw_answer(request)
+        _render_first_line(request, fresh)
+    tabs = _render_codes(wired, request, None if call else values)
+    _render_answer(request)
     if not call:
         with tabs[-1]:
-            tab.draw_overrides(caller, wired, sent=request.tweaks)
-    tokens.draw_lacking(caller, wired, fresh, request.tweaks)
-    _draw_notes(caller, wired, asked)
+            tab.render_overrides(caller, wired, sent=request.tweaks)
+    tokens.render_lacking(caller, wired, fresh, request.tweaks)
+    _render_notes(caller, wired, asked)
     person = PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh))
-    draw_try(person, wired, asked, files=call.files if call else ())
+    render_try(person, wired, asked, files=call.files if call else ())
     st.divider()
-    tokens.draw_tokens(caller, wired)
-    _draw_foot(caller, wired, request)
+    tokens.render_tokens(caller, wired)
+    _render_foot(caller, wired, request)
 
 
-def _draw_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
+def _render_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     """What the first call waits for, where the built-in model is not here yet; what waits for a person."""
     if note := parts.announce_fetch(wired, sees_inside=caller.sees_inside, on="call"):
         st.caption(f":material/download: {note}")
@@ -427,29 +429,29 @@ def _draw_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> No
         st.caption(f":material/front_hand: {says}")
 
 
-def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
+def _render_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """The code in each tab; returns all tabs, of which the last one is free where there are `values` to change."""
-    tabs = _draw_tabs(wired, values)
+    tabs = _render_tabs(wired, values)
     for name, place in zip(LANGUAGES, tabs, strict=False):
         with place:
-            _draw_code(request, name)
+            _render_code(request, name)
     return tabs
 
 
-def _draw_answer(request: SnippetRequest) -> None:
+def _render_answer(request: SnippetRequest) -> None:
     """What comes back, below the code."""
     session = "What is sent with one `session_id` is one conversation."
     st.caption(f"**Answer.** {_ABOUT[request.mode]} {session} An error has a `detail`, mostly a `code` and a `hint`.")
     st.code(write_answer(request), language=None if request.mode == "stream" else "json", wrap_lines=True)
 
 
-def _draw_address(request: SnippetRequest) -> None:
+def _render_address(request: SnippetRequest) -> None:
     """Where the flow answers, whole, as the code below calls it."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, key="api:address"):
         st.badge("POST", color="blue")
         st.markdown(f"`{request.url}`")
         st.space("stretch")
-        parts.draw_copy(request.url, what="the address", key=f"address:{request.flow_id}")
+        parts.render_copy(request.url, what="the address", key=f"address:{request.flow_id}")
 
 
 def _goes_on(wired: WiredFlow) -> bool:
@@ -457,7 +459,7 @@ def _goes_on(wired: WiredFlow) -> bool:
     return bool(st.session_state.get(f"api:session:{wired.id}", remembers(wired))) and keeps_messages(wired)
 
 
-def _draw_options(
+def _render_options(
     wired: WiredFlow, asked: SnippetRequest, fresh: tokens.FreshToken | None, *, is_past: bool
 ) -> SnippetRequest:
     """Which kind of answer is wanted, and what the code says; returns the request as its code is to be written."""
@@ -495,13 +497,13 @@ def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
     return chosen
 
 
-@st.cache_data(ttl=_FRESH, show_spinner=False, max_entries=256)
+@st.cache_data(ttl=_NUMBERS_TTL_SECONDS, show_spinner=False, max_entries=256)
 def _read_last_day(flow_id: str) -> RunNumbers:
     since = datetime.now(UTC) - timedelta(days=1)
     return bridge.read(usage.sum_up, flow_id=flow_id, since=since)
 
 
-def _draw_numbers(found: RunNumbers) -> None:
+def _render_numbers(found: RunNumbers) -> None:
     """The flow's last day, for its authors: runs, how long they took, how many failed, what failed last."""
     if not found.runs:
         st.caption("No runs in the last 24 hours.")
@@ -519,14 +521,14 @@ def _draw_numbers(found: RunNumbers) -> None:
     st.caption(words.join((f"Last 24 hours: {count}", p50, p95, failed, last)))
 
 
-def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
+def _render_call(wired: WiredFlow, call: PastCall | None) -> None:
     """Which call it is."""
     if call is None:
         if wired.policy.asked:
             st.caption("To get code with a chat's options, use *Copy as code* under an answer.")
         return
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
-    text = words.escape(words.cut(call.message, _SHOWN))
+    text = words.escape(words.cut(call.message, _MESSAGE_CHARS))
     st.caption(f"The call behind “{text or 'files alone'}”{said}, in the conversation it was said in.")
     if call.files:
         names = words.escape(", ".join(file.name for file in call.files))
@@ -534,7 +536,7 @@ def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
         st.caption(f":material/attach_file: {says}")
 
 
-def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:
+def _render_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:
     """The line that puts the token into the environment, in the shell chosen beside it, where the code reads it."""
     if request.token:
         return
@@ -543,16 +545,16 @@ def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -
         st.space("stretch")
         shell = _choose("Shell", _SHELLS, key=f"api:shell:{request.flow_id}")
         line = write_export_line(fresh.secret if fresh else None, shell=shell)
-        parts.draw_copy(line, what="the line", key=f"first:{request.flow_id}")
+        parts.render_copy(line, what="the line", key=f"first:{request.flow_id}")
     with parts.hide_other_button(f"first:{request.flow_id}"):
         st.code(line, language=shell, wrap_lines=True)
 
 
-def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
+def _render_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     """All texts at once, for a wiki page or a colleague; and how the flow's last runs went."""
     if caller.sees_inside:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _draw_numbers(_read_last_day(wired.id))
+            _render_numbers(_read_last_day(wired.id))
             if feedback.may_read(runtime.get().access, caller, wired):
                 st.page_link(browser.USAGE, label="Usage", query_params={"flow": wired.id}, width="content")
     described = write_description_url(request.base_url)
@@ -563,12 +565,12 @@ def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> Non
     if every.open:
         with every:
             text = write_markdown(request, title=wired.name)
-            parts.draw_copy(text, what="the Markdown", key=f"markdown:{wired.id}")
+            parts.render_copy(text, what="the Markdown", key=f"markdown:{wired.id}")
             with parts.hide_other_button(f"markdown:{wired.id}"):
                 st.code(text, language="markdown", height=_CODE_HEIGHT, wrap_lines=True)
 
 
-def _draw_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
+def _render_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """A tab a language, and one for the overrides `values`, where they may be changed."""
     labels = [language.title for language in LANGUAGES.values()]
     if values is None:
@@ -583,7 +585,7 @@ def _make_before_key(wired: WiredFlow) -> str:
     return f"api:before:{wired.id}"
 
 
-def _draw_code(request: SnippetRequest, name: str) -> None:
+def _render_code(request: SnippetRequest, name: str) -> None:
     """The code, to be saved and run, or for cURL to be pasted."""
     language = LANGUAGES[name]
     is_script = language.argument is not None
@@ -591,10 +593,10 @@ def _draw_code(request: SnippetRequest, name: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             st.caption(words.escape(language.file_name) if is_script else f"Paste it into {_SHELLS[request.shell]}")
             st.space("stretch")
-            parts.draw_copy(text := language.write(request), what=f"the {language.title} code", key=f"code:{name}")
+            parts.render_copy(text := language.write(request), what=f"the {language.title} code", key=f"code:{name}")
         st.code(text, language=language.highlight if is_script else request.shell, wrap_lines=True)
         if is_script:
             command = language.write_command(request.message)
             with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                 st.caption(f"Saved under that name, it runs as `{command}`")
-                parts.draw_copy(command, what=f"the {language.title} command", key=f"command:{name}")
+                parts.render_copy(command, what=f"the {language.title} command", key=f"command:{name}")

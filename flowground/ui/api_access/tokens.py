@@ -18,7 +18,7 @@ from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import ListPage, draw_action, draw_list
+from flowground.ui.page.parts import ListPage, render_action, render_list
 from flowground.ui.sign_in import sign_in
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
@@ -72,7 +72,7 @@ def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> N
     st.session_state[key] = needs
 
 
-def _draw_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
+def _render_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
     """Fields that the code sets and no token may, though who looks does so in their own chat and by *Try it*."""
     known = wired.policy.fields
     fields = [known[name][key] for name, given in tweaks.items() for key in given if key in known.get(name, {})]
@@ -82,10 +82,10 @@ def _draw_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
         st.caption(f":orange[:material/lock: {says} {hint}]")
 
 
-def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, tweaks: FieldValues) -> None:
+def render_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, tweaks: FieldValues) -> None:
     """That the code sets fields, and which token may, if any; and the way to the form for one. It stays in sight where
     the overrides are longer than the screen. Nothing where the token in the box may."""
-    _draw_closed(wired, tweaks)
+    _render_closed(wired, tweaks)
     if not st.session_state.get(f"tokens:needed:{wired.id}"):
         return
     if not caller.is_proven or (fresh and fresh.token.sets == "unprotected"):
@@ -100,7 +100,7 @@ def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, twe
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, border=True, key=key):
         st.caption(f":orange[:material/key_off:] {says}")
         if caller.sets_unprotected:  # head.js has the form in sight, and its first field focused
-            draw_action(
+            render_action(
                 "Make a token that may", _choose_setting, wired, key=f"tokens:tick:{wired.id}", kind="secondary"
             )
 
@@ -109,7 +109,7 @@ def _choose_setting(wired: WiredFlow) -> None:
     st.session_state[f"tokens:sets:{wired.id}"] = True
 
 
-def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Caller:
+def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Caller:
     """A form for a new token, and the one that was just made, where one looks.
 
     Returns the caller, who has perhaps just proven to be the owner.
@@ -119,8 +119,8 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
             return caller
         caller = require_visitor()
     with st.container():  # what comes and goes in it makes nothing of what follows anew, where somebody writes
-        _draw_form(caller, wired)
-        bridge.draw_kept(_REFUSED)
+        _render_form(caller, wired)
+        bridge.render_kept(_REFUSED)
         if fresh:
             with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
                 said = "**Your new token.** Copy it now. You won't be able to see it again."
@@ -128,32 +128,32 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
                 with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                     st.markdown(f"`{fresh.secret}`")
                     st.space("stretch")
-                    parts.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
+                    parts.render_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
                 facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
                 st.caption(facts)
     return caller
 
 
-def draw_tokens(caller: Caller, wired: WiredFlow) -> None:
+def render_tokens(caller: Caller, wired: WiredFlow) -> None:
     """Those that reach the flow: one's own, an admin sees everyone's."""
     if not caller.is_proven:
         return
     st.markdown("**Application tokens**")
-    parts.draw_left_for_tokens(caller, wired)
+    parts.render_left_for_tokens(caller, wired)
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:
         page = bridge.ask(application_tokens.find_page, caller, searched, flow_id=wired.id, limit=_ROWS, offset=offset)
         return ListPage(*page)
 
-    def draw(tokens: Sequence[StoredToken]) -> None:
+    def render(tokens: Sequence[StoredToken]) -> None:
         names = read_names({token.owner for token in tokens if token.owner})
         for token in tokens:
-            _draw_row(caller, wired, token, names)
+            _render_row(caller, wired, token, names)
 
-    draw_list(f"flow_tokens:{wired.id}", "Search tokens", find, draw, empty="None yet.", size=_ROWS)
+    render_list(f"flow_tokens:{wired.id}", "Search tokens", find, render, empty="None yet.", size=_ROWS)
 
 
-def _draw_form(caller: Caller, wired: WiredFlow) -> None:
+def _render_form(caller: Caller, wired: WiredFlow) -> None:
     with (
         st.form(f"tokens:new:{wired.id}", clear_on_submit=True, border=False),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
@@ -170,12 +170,12 @@ def _draw_form(caller: Caller, wired: WiredFlow) -> None:
     # Tracked, so that it stays as it was left wherever it stands on the page.
     key = f"tokens:choices:{wired.id}"
     with st.expander("Advanced (scope, expiry, permissions)", type="compact", key=key, on_change="rerun"):
-        _draw_choices(caller, wired)
+        _render_choices(caller, wired)
     if more := _write_more(caller, wired):
         st.caption(f":orange[:material/key:] The next token may also {more}.")
 
 
-def _draw_choices(caller: Caller, wired: WiredFlow) -> None:
+def _render_choices(caller: Caller, wired: WiredFlow) -> None:
     """Outside the form, so that *Try it* knows them."""
     with st.container(horizontal=True, gap="small"):
         reach, expires = f"tokens:reach:{wired.id}", f"tokens:expires:{wired.id}"
@@ -229,17 +229,17 @@ def _make(caller: Caller, wired: WiredFlow) -> None:
         st.session_state[f"tokens:sets:{wired.id}"] = st.session_state.get(f"tokens:needed:{wired.id}", False)
 
 
-def _draw_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Mapping[str, str]) -> None:
+def _render_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Mapping[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         whose = find_name(names, token.owner) if token.owner else "the organization"
         owner = "" if token.owner == caller.person else words.escape(whose)
         facts = write_token_facts(caller, token, f"`{token.prefix}…`", owner, wired=wired)
         st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]")
         st.space("stretch")
-        draw_revoke(caller, token, _REFUSED, key=f"tokens:revoke:{token.id}")
+        render_revoke(caller, token, _REFUSED, key=f"tokens:revoke:{token.id}")
 
 
-def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
+def render_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
     """A button that asks before the token ends. In a menu, which a drawer may hold as well as a page.
 
     A refusal is kept under `refused`, as `failure.keep_refusals` does.
@@ -249,7 +249,7 @@ def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -
         st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
         st.caption(f"{used[:1].upper()}{used[1:]}. Whatever uses it is refused from then on, for good.")
         with st.container(key=f"last-question:{key}"):
-            draw_action("Revoke", _revoke, caller, token.id, refused, key=key, kind="primary")
+            render_action("Revoke", _revoke, caller, token.id, refused, key=key, kind="primary")
 
 
 @bind_to_caller

@@ -49,7 +49,7 @@ from flowground.ui.chat.chat_menu import Conversation, begin_new, find_session, 
 from flowground.ui.overrides.state import describe_chip, find_overrides_state, write_value
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
-from flowground.ui.page.parts import draw_action, make_component, make_key, mark_gone, schedule_dialog
+from flowground.ui.page.parts import make_component, make_key, mark_gone, render_action, schedule_dialog
 from flowground.ui.shell.navigation import find_page_part
 
 
@@ -84,10 +84,10 @@ def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, An
     """In the author's order; `address` is the name by which the page's address fills a field."""
     asked = [field for field in wired.policy.asked if wired.policy.may_set(field, caller)]
     titles = Counter(name_option(wired, field) for field in asked)
-    return [_describe(wired, field, is_alone=titles[name_option(wired, field)] == 1) for field in asked]
+    return [_describe_field(wired, field, is_alone=titles[name_option(wired, field)] == 1) for field in asked]
 
 
-def _describe(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> dict[str, Any]:
+def _describe_field(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> dict[str, Any]:
     is_own_input = _is_own_input(wired, field)
     title = name_option(wired, field)
     kind = "integer" if field.type.is_whole else "number"
@@ -135,7 +135,7 @@ def _make_exact(value: Any) -> Any:
     return str(value) if is_large else value
 
 
-_PAGE = 40
+_ROWS = 40
 _TITLE_CHARS = 60
 _REFUSED = "sessions:refused"
 
@@ -149,7 +149,7 @@ class _ListState:
     ticked: set[str] = field(default_factory=set)
 
 
-def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
+def render_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
     """The person's conversations with the flow; `noun` is what one of them is called."""
     flow_id = conversation.wired.id
     with find_page_part():
@@ -160,11 +160,11 @@ def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
             width="stretch",
             on_click=lambda: begin_new(flow_id),
         )
-        _draw_list(flow_id, conversation.session_id, noun, name_flow(conversation.wired))
+        _render_list(flow_id, conversation.session_id, noun, name_flow(conversation.wired))
 
 
 @st.fragment
-def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
+def _render_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     if find_session(flow_id) != shown:
         st.rerun(scope="app")  # another one was chosen in the list
     caller = require_visitor()
@@ -174,28 +174,28 @@ def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     is_empty = not page.sessions and not page.pinned and not searched and not state.places
     if is_empty:
         return
-    _draw_head(flow_id, noun, state)
-    bridge.draw_kept(_REFUSED)
+    _render_head(flow_id, noun, state)
+    bridge.render_kept(_REFUSED)
     with st.container(gap=None, key="sessions:rows"):
         for day, sessions in _split_by_day(page):
             st.caption(day)
             for session in sessions:
-                _draw_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
+                _render_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
         if searched and not page.sessions and not page.end:
             st.caption(f"No results in {noun}s with {words.escape(name)}.")
         if searched and not state.places:
-            _draw_found_elsewhere(caller, flow_id, searched)
-        _draw_foot(flow_id, page, state, is_searching=bool(searched))
+            _render_found_elsewhere(caller, flow_id, searched)
+        _render_foot(flow_id, page, state, is_searching=bool(searched))
 
 
 def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -> SessionPage:
     owner, after = str(caller.owner), state.places[-1] if state.places else None
     if searched:
-        return bridge.read(session_lists.search, flow_id=flow_id, owner=owner, words=searched, after=after, limit=_PAGE)
-    return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_PAGE)
+        return bridge.read(session_lists.search, flow_id=flow_id, owner=owner, words=searched, after=after, limit=_ROWS)
+    return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_ROWS)
 
 
-def _draw_head(flow_id: str, noun: str, state: _ListState) -> None:
+def _render_head(flow_id: str, noun: str, state: _ListState) -> None:
     st.text_input(
         f"Search {noun}s",
         key=_make_search_key(flow_id),
@@ -211,7 +211,7 @@ def _draw_head(flow_id: str, noun: str, state: _ListState) -> None:
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", key="sessions:head"):
         st.markdown(f":small[**Your {noun}s**]", width="stretch")
         word = "Cancel" if state.is_selecting else "Select"
-        draw_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
+        render_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
     if state.is_selecting:
         count = len(state.ticked)
         label = f"Delete {words.count(count, noun)}" if count else f"Delete {noun}s"
@@ -219,7 +219,7 @@ def _draw_head(flow_id: str, noun: str, state: _ListState) -> None:
             chat_menu.delete(flow_id, tuple(sorted(state.ticked)), noun)
 
 
-def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
+def _render_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
     """Other flows' conversations that have the words, where there are pages to lead to."""
     if caller.kind == "visitor" or read_shared_flow() is not None:
         return
@@ -232,23 +232,23 @@ def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
         query = {"flow": session.flow_id, "session": session.session_id}
         key = f"{session.flow_id}:{session.session_id}"  # ids may come again with another flow
         with st.container(key=f"sessions:row:else:{key}"):
-            _draw_link(key, session.title, query, flow=flows[session.flow_id].name)
+            _render_link(key, session.title, query, flow=flows[session.flow_id].name)
 
 
-def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+def _render_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
     """How far a search has read, and the ways to older ones and back."""
     if page.read_to:
         st.caption(f"Searched back to {browser.write_day(page.read_to)}.")
     if page.end:
         word = "Search further back" if is_searching else "Show older"
-        draw_action(word, state.places.append, page.end, key=f"sessions:older:{flow_id}", icon="expand_more")
+        render_action(word, state.places.append, page.end, key=f"sessions:older:{flow_id}", icon="expand_more")
     if state.places:
-        draw_action(
+        render_action(
             "Back to the newest", _begin_anew, state, key=f"sessions:newest:{flow_id}", icon="vertical_align_top"
         )
 
 
-def _draw_row(
+def _render_row(
     caller: Caller, flow_id: str, session: ListedSession, state: _ListState, noun: str, *, is_shown: bool
 ) -> None:
     key, title = session.session_id, words.cut(session.title or "Untitled", _TITLE_CHARS)
@@ -266,7 +266,7 @@ def _draw_row(
     with st.container(
         horizontal=True, wrap=False, vertical_alignment="center", gap=None, key=f"sessions:row:{mark}:{key}"
     ):
-        _draw_link(key, session.title, st.query_params.to_dict() | {"session": key}, is_shown=is_shown)
+        _render_link(key, session.title, st.query_params.to_dict() | {"session": key}, is_shown=is_shown)
         chosen = st.menu_button(
             f"More about {words.escape(title)}",
             chat_menu.list_entries(caller, is_pinned=session.is_pinned),
@@ -278,7 +278,7 @@ def _draw_row(
     chat_menu.follow_entry(caller, flow_id, key, chosen, title=session.title, noun=noun, refused=_REFUSED)
 
 
-def _draw_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
+def _render_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
     """To a conversation, at an address of this page; pressed, it does what the button does (web/head.js).
 
     Streamlit's own link to the page where it stands leaves the address as it was.
@@ -287,7 +287,7 @@ def _draw_link(key: str, title: str, query: Mapping[str, str], *, flow: str = ""
     said = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
     st.html(f'<a class="fg-nav"{current} href="?{escape(urlencode(query))}">{said}</a>', width="stretch")
     if not is_shown:
-        draw_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
+        render_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
 
 
 def _begin_anew(state: _ListState) -> None:
@@ -320,15 +320,15 @@ def _name_day(moment: datetime) -> str:
     return next((name for most, name in names if days <= most), "Older")
 
 
-_draw_component = make_component("chat")
+_render_component = make_component("chat")
 
 
-def draw_playground(conversation: Conversation) -> None:
+def render_playground(conversation: Conversation) -> None:
     """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
-    draw_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
+    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
     key = make_key(f"chat:{conversation.wired.id}")
-    hear = partial(_note_trigger, conversation, key)
-    _draw_component(
+    hear = partial(_make_callback, conversation, key)
+    _render_component(
         key=key,
         data=[describe(conversation)],  # in a mapping Streamlit looks for tables, and imports pandas for that
         on_began_change=hear("began", _begin),
@@ -401,7 +401,7 @@ def _find_example(wired: WiredFlow) -> str:
     return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
 
 
-def _note_trigger(
+def _make_callback(
     conversation: Conversation, key: str, name: str, act: Callable[[Conversation, Any], None]
 ) -> Callable[[], None]:
     """A callback that does `act` with what the component told by this name."""

@@ -29,11 +29,11 @@ from flowground.store.runs import conversations, session_lists, transcripts
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
-from flowground.ui.page.parts import PAGE, ListPage, draw_action, draw_last_question, draw_list, mark_gone
+from flowground.ui.page.parts import PAGE, ListPage, mark_gone, render_action, render_last_question, render_list
 
-_ADDRESS = "/export/chat"
+_EXPORT_PATH = "/export/chat"
 """The route in flowground/web/sent_files.py."""
-_FORMATS: Mapping[str, tuple[str, str]] = {
+_EXPORT_FORMATS: Mapping[str, tuple[str, str]] = {
     "markdown": ("Markdown", "To read, print, or paste into a document."),
     "json": ("JSON", "For programs: each message with its time and state."),
 }
@@ -41,42 +41,42 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
 
 def open_export(flow_id: str, session_id: str, noun: str = "chat") -> None:
     """Closed, the page is drawn anew: the other menu's dialog would else be taken for this one, which is closed."""
-    draw = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_draw_formats)
-    draw(flow_id, session_id)
+    render = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_render_export)
+    render(flow_id, session_id)
 
 
-def _draw_formats(flow_id: str, session_id: str) -> None:
+def _render_export(flow_id: str, session_id: str) -> None:
     st.write("The file has what was said until now: questions and answers, with their times.")
-    for how, (label, says) in _FORMATS.items():
+    for how, (label, says) in _EXPORT_FORMATS.items():
         asked = {"flow": flow_id, "session": session_id, "as": how}
         if read_shared_flow() is not None:
             asked["at"] = "public"
-        address = f"{_ADDRESS}?{urlencode(asked, errors='replace')}"
+        address = f"{_EXPORT_PATH}?{urlencode(asked, errors='replace')}"
         st.link_button(f"Export as {label}", address, icon=":material/download:", width="stretch", key=f"export:{how}")
         st.caption(says)
 
 
-_DAYS = 30
+_SHARED_DAYS = 30
 """From today to the last day that is offered at first."""
-_REFUSED_chat_links = "shared:refused"
-_REVOKED = "shared:revoked"
+_LINKS_REFUSED = "shared:refused"
+_LINK_REVOKED = "shared:revoked"
 """Set for the run in which it is said."""
-_NAME = "shared"
-PATH = "/shared_chat"
+_LINKS_LIST = "shared"
+SHARED_CHAT_PATH = "/shared_chat"
 
 
 def open_sharing(flow_id: str, session_id: str) -> None:
     """Closed, the page is drawn anew, as after `chat_files.open_export`."""
-    draw = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_draw_dialog)
-    draw(flow_id, session_id)
+    render = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_render_sharing)
+    render(flow_id, session_id)
 
 
 def write_link(key: str) -> str:
     """The full address of what is shared."""
-    return f"{browser.find_base_url()}{PATH}?id={key}"
+    return f"{browser.find_base_url()}{SHARED_CHAT_PATH}?id={key}"
 
 
-def _draw_dialog(flow_id: str, session_id: str) -> None:
+def _render_sharing(flow_id: str, session_id: str) -> None:
     caller = require_visitor()
     if caller.kind != "member":
         st.write(
@@ -88,10 +88,10 @@ def _draw_dialog(flow_id: str, session_id: str) -> None:
         "Colleagues who can open this flow read **the questions and answers as they are now**, and can go on in a copy "
         "of their own. What you write later is shared once you press *Update* at the link."
     )
-    _tell_changes()
-    expires_at = _draw_end(session_id)
+    _render_changes()
+    expires_at = _render_end(session_id)
     links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
-    draw_action(
+    render_action(
         "Create another link" if links else "Create link",
         _create,
         caller,
@@ -103,21 +103,21 @@ def _draw_dialog(flow_id: str, session_id: str) -> None:
         kind="secondary" if links else "primary",
     )
     for number, link in enumerate(links):
-        _draw_link(caller, link, is_newest=number == 0)
+        _render_link(caller, link, is_newest=number == 0)
 
 
 @bind_to_caller
 def _create(caller: Caller, flow_id: str, session_id: str, expires_at: datetime | None) -> None:
-    with bridge.keep_refusals(_REFUSED_chat_links):
+    with bridge.keep_refusals(_LINKS_REFUSED):
         place = {"flow_id": flow_id, "session_id": session_id}
         bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
 
 
-def _draw_end(session_id: str) -> datetime | None:
+def _render_end(session_id: str) -> datetime | None:
     if not st.checkbox("Stop sharing on a date", value=True, key=f"shared:ends:{session_id}"):
         return None
     today = browser.find_today()
-    last = today + timedelta(_DAYS)
+    last = today + timedelta(_SHARED_DAYS)
     key = f"shared:until:{session_id}"
     chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
     day, zone = browser.spell_day(chosen), browser.name_zone()
@@ -125,40 +125,40 @@ def _draw_end(session_id: str) -> datetime | None:
     return browser.end_day(chosen)
 
 
-def _draw_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
+def _render_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
     address = write_link(link.id)
     with st.container(border=True, key=f"shared:link:{link.id}"):
         with parts.hide_other_button(f"shared:{link.id}"):
             st.code(address, language=None, wrap_lines=True)
         st.caption(_describe(link))
-        browser.draw_reach(is_admin=caller.role == "admin")
+        browser.render_reach(is_admin=caller.role == "admin")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            parts.draw_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
-            draw_action("Update", _renew, caller, link.id, key=f"shared:update:{link.id}", kind="secondary")
-            _draw_revoke(caller, link)
+            parts.render_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
+            render_action("Update", _renew, caller, link.id, key=f"shared:update:{link.id}", kind="secondary")
+            _render_revoke(caller, link)
 
 
-def _draw_revoke(caller: Caller, link: SharedChat) -> None:
-    draw_action("Revoke", _revoke, caller, link.id, key=f"shared:revoke:{link.id}", kind="secondary")
+def _render_revoke(caller: Caller, link: SharedChat) -> None:
+    render_action("Revoke", _revoke, caller, link.id, key=f"shared:revoke:{link.id}", kind="secondary")
 
 
 @bind_to_caller
 def _revoke(caller: Caller, key: str) -> None:
-    with bridge.keep_refusals(_REFUSED_chat_links):
+    with bridge.keep_refusals(_LINKS_REFUSED):
         bridge.ask(shared_chats.revoke_link, caller, key)
-        st.session_state[_REVOKED] = True
+        st.session_state[_LINK_REVOKED] = True
 
 
-def _tell_changes() -> None:
+def _render_changes() -> None:
     """What came of the button that was pressed last."""
-    bridge.draw_kept(_REFUSED_chat_links)
-    if st.session_state.pop(_REVOKED, False):
+    bridge.render_kept(_LINKS_REFUSED)
+    if st.session_state.pop(_LINK_REVOKED, False):
         st.success("The link no longer works.", icon=":material/link_off:")
 
 
 @bind_to_caller
 def _renew(caller: Caller, key: str) -> None:
-    with bridge.keep_refusals(_REFUSED_chat_links):
+    with bridge.keep_refusals(_LINKS_REFUSED):
         bridge.ask(shared_chats.renew_link, caller, key)
 
 
@@ -172,26 +172,26 @@ def _describe(link: SharedChat) -> str:
     return words.join((newest, f"as of {browser.write_moment(link.created_at)}", until))
 
 
-def draw_own_links(caller: Caller) -> None:
+def render_own_links(caller: Caller) -> None:
     """All that this person shares, a page at a time."""
-    _tell_changes()
+    _render_changes()
 
     def find(searched: str, offset: int) -> ListPage[SharedChat]:
         found = bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset)
         return ListPage(found.shown, found.count)
 
     empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
-    draw_list(_NAME, "Search shared chats", find, partial(_draw_own, caller), empty=empty)
+    render_list(_LINKS_LIST, "Search shared chats", find, partial(_render_own, caller), empty=empty)
 
 
-def _draw_own(caller: Caller, links: Sequence[SharedChat]) -> None:
+def _render_own(caller: Caller, links: Sequence[SharedChat]) -> None:
     for link in links:
         with st.container(border=True, key=f"shared:own:{link.id}"):
             title = words.escape(link.title or "Untitled")
             st.markdown(f"**{title}**  \n:small[:gray[{words.escape(link.flow_id)} · {_describe(link)}]]")
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                parts.draw_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
-                _draw_revoke(caller, link)
+                parts.render_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
+                _render_revoke(caller, link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +243,10 @@ def _make_fresh_key(flow_id: str) -> str:
 
 def rename(flow_id: str, session_id: str, title: str) -> None:
     """Closed, the page is drawn anew, as after `chat_files.open_export`."""
-    st.dialog("Rename", on_dismiss="rerun")(_draw_title)(flow_id, session_id, title)
+    st.dialog("Rename", on_dismiss="rerun")(_render_title)(flow_id, session_id, title)
 
 
-def _draw_title(flow_id: str, session_id: str, before: str) -> None:
+def _render_title(flow_id: str, session_id: str, before: str) -> None:
     with st.form(f"sessions:rename:{session_id}", border=False):
         title = st.text_input(
             "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
@@ -275,7 +275,7 @@ def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
 def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
     them = "Its messages are" if len(sessions) == 1 else "Their messages are"
     st.write(f"{them} deleted for good.")
-    if draw_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
+    if render_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
         caller = require_visitor()
         for session_id in sessions:
             bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
@@ -295,10 +295,10 @@ def make_state_key(flow_id: str) -> str:
     return f"sessions:state:{flow_id}"
 
 
-_REFUSED = "chat:menu:refused"
+_MENU_REFUSED = "chat:menu:refused"
 
 
-def draw_chat_menu(caller: Caller, wired: WiredFlow) -> None:
+def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
     session_id = st.query_params.get("session", "")
     place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
     head = bridge.read(transcripts.find_head, **place) if session_id else None
@@ -313,8 +313,8 @@ def draw_chat_menu(caller: Caller, wired: WiredFlow) -> None:
         icon=":material/more_horiz:",
         format_func=mark_gone,
     )
-    follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_REFUSED)
-    bridge.draw_kept(_REFUSED)
+    follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_MENU_REFUSED)
+    bridge.render_kept(_MENU_REFUSED)
 
 
 def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
@@ -326,7 +326,7 @@ def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
 def follow_entry(
     caller: Caller, flow_id: str, session_id: str, chosen: str | None, *, title: str, noun: str, refused: str
 ) -> None:
-    """Does what was chosen, None for nothing; what was refused is kept for `failure.draw_kept`, under that key."""
+    """Does what was chosen, None for nothing; what was refused is kept for `failure.render_kept`, under that key."""
     if chosen == "Rename":
         rename(flow_id, session_id, title)
     elif chosen == "Delete":

@@ -30,15 +30,15 @@ from flowground.flows.flow import FlowTest
 from flowground.flows.parse import FLOW_FILE
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs.records import TRACE_CHARS
-from flowground.ui.inside.inside import draw_outcome
+from flowground.ui.inside.inside import render_outcome
 from flowground.ui.page import bridge, parts, words
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.sign_in import sign_in
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """As YAML counts lines."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*")
-_WORDS = {*WORDS, *("y", "n", "yes", "no", "on", "off")}
+_YAML_WORDS = {*WORDS, *("y", "n", "yes", "no", "on", "off")}
 """Texts that others may not take for texts."""
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What JSON leaves as it is, and YAML does not read, or takes for a line's end."""
@@ -127,7 +127,7 @@ def _is_end_of_block(event: Any) -> bool:
 
 
 def _find_offset(text: str, mark: Any) -> int:
-    breaks = [0, *(found.end() for found in _BREAK.finditer(text))]
+    breaks = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
     return int(breaks[mark.line] + mark.column)
 
 
@@ -136,13 +136,13 @@ def _find_next_line(text: str, mark: Any) -> int:
     at = _find_offset(text, mark)
     if not mark.column:
         return at
-    found = _BREAK.search(text, at)
+    found = _LINE_BREAK.search(text, at)
     return found.end() if found else len(text)
 
 
 def _put_lines(text: str, at: int, lines: Sequence[str], lines_end: str) -> str:
     before = text[:at]
-    gap = lines_end if before and not _BREAK.fullmatch(before[-1]) else ""
+    gap = lines_end if before and not _LINE_BREAK.fullmatch(before[-1]) else ""
     return f"{before}{gap}{''.join(f'{line}{lines_end}' for line in lines)}{text[at:]}"
 
 
@@ -173,7 +173,7 @@ def _fits_lines(text: str) -> bool:
 def _write_flow(value: Any) -> str:
     """In one line: JSON, but without quotes where none are needed."""
     if isinstance(value, str):
-        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        if _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
             return value
         return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
     if isinstance(value, Mapping):
@@ -183,7 +183,7 @@ def _write_flow(value: Any) -> str:
     return json.dumps(value)
 
 
-_AROUND = 3
+_PATCH_LINES_AROUND = 3
 """Lines of a patch before and after what is new."""
 
 
@@ -265,7 +265,7 @@ def write_patch(before: bytes, after: bytes, file: str) -> str:
     tail = 0
     while tail < min(len(old), len(new)) - start and old[-1 - tail] == new[-1 - tail]:
         tail += 1
-    first, last = max(0, start - _AROUND), min(tail, _AROUND)
+    first, last = max(0, start - _PATCH_LINES_AROUND), min(tail, _PATCH_LINES_AROUND)
     gone, come = old[start : len(old) - tail], new[start : len(new) - tail]
     above, below = old[first:start], old[len(old) - tail : len(old) - tail + last]
     counts = [len(above) + len(part) + len(below) for part in (gone, come)]
@@ -298,7 +298,7 @@ class TurnPlace:
 
 def open_dialog(place: TurnPlace) -> None:
     """For who sees the inside of the flow."""
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         turn = bridge.ask(
             insides.read_turn,
             require_visitor(),
@@ -306,10 +306,10 @@ def open_dialog(place: TurnPlace) -> None:
             session_id=place.session_id,
             message_id=place.message_id,
         )
-        st.dialog("Make it a test", width="large")(_draw)(place, turn)
+        st.dialog("Make it a test", width="large")(_render)(place, turn)
 
 
-def _draw(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
+def _render(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
     caller, key = require_visitor(), f"test:{place.message_id}"
     answer = turn.answer
     made_test = make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
@@ -330,18 +330,18 @@ def _draw(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
         st.caption(
             f"What a model replied to {names} is not kept: the scripted model replies there, or `replies` says it."
         )
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         before = bridge.ask(flow_files.read_flow_file, caller, place.flow_id)
         after = add_to_file(before, entry)
         patch = write_patch(before, after, f"flows/{turn.wired.flow.file}")
         with parts.hide_other_button("test"):
             st.code(patch, language="diff", height=320)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            parts.draw_copy(patch, what="the patch", label="Copy the patch", key=key)
+            parts.render_copy(patch, what="the patch", label="Copy the patch", key=key)
             is_wanted = st.button("Try the test", icon=":material/play_arrow:", key=f"{key}:try")
-        _draw_trial(caller, turn.wired, entry, key, is_wanted=is_wanted)
+        _render_trial(caller, turn.wired, entry, key, is_wanted=is_wanted)
         if flow_files.may_change(runtime.get().access, caller, turn.wired):
-            _draw_writing(caller, turn.wired.flow.file, before, after)
+            _render_writing(caller, turn.wired.flow.file, before, after)
 
 
 def _change(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -352,7 +352,7 @@ def _drop(given: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key != name}
 
 
-def _draw_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
+def _render_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
     """Runs the test, before it is anywhere."""
     shown, tried = f"{key}:outcome", json.dumps(entry)
     if is_wanted:
@@ -360,7 +360,7 @@ def _draw_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key:
         st.session_state[shown] = tried, outcome
     of, outcome = st.session_state.get(shown, ("", None))
     if of == tried and outcome is not None:
-        draw_outcome(outcome)
+        render_outcome(outcome)
 
 
 def _read(entry: Mapping[str, Any]) -> FlowTest:
@@ -370,7 +370,7 @@ def _read(entry: Mapping[str, Any]) -> FlowTest:
         raise InvalidRequest("This turn cannot be a test.") from None
 
 
-def _draw_writing(caller: Caller, file: str, before: bytes, after: bytes) -> None:
+def _render_writing(caller: Caller, file: str, before: bytes, after: bytes) -> None:
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="test:code"):
             return
@@ -380,7 +380,7 @@ def _draw_writing(caller: Caller, file: str, before: bytes, after: bytes) -> Non
             digest = flow_files.make_digest(before)
             bridge.ask(flow_files.replace_flow_file, caller, file, before=digest, after=after)
         except FlowgroundError as error:
-            bridge.draw_refusal(error)
+            bridge.render_refusal(error)
         else:
             st.toast("The test stands in the file.", icon=":material/check:")
             st.rerun()

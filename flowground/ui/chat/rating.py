@@ -24,14 +24,14 @@ _TOLD = (
 
 def open_reason(place: RatedPlace) -> None:
     """For an answer that was rated just now, or before."""
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         found = bridge.ask(find_rating, require_visitor(), place)
         if found is not None:  # else it was taken back before this was drawn
             title = "What was good about this answer?" if found.value == "good" else "What was wrong with this answer?"
-            st.dialog(title)(_draw_reason)(place, found)
+            st.dialog(title)(_render_reason)(place, found)
 
 
-def _draw_reason(place: RatedPlace, found: Rating) -> None:
+def _render_reason(place: RatedPlace, found: Rating) -> None:
     key = f"rating:{place.message_id}"
     with st.form(f"{key}:form", border=False):
         chosen: list[RatingLabel] = []
@@ -56,7 +56,7 @@ def _draw_reason(place: RatedPlace, found: Rating) -> None:
         is_sent = st.form_submit_button("Send", type="primary")
     if is_sent:
         caller = require_visitor()
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             bridge.ask(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
             st.toast("Thank you.", icon=":material/check:", duration=2)
             if chosen or reason:

@@ -11,7 +11,7 @@ from flowground.core.messages import join_surrogates
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.parts import draw_pages, find_in_pages, make_key
+from flowground.ui.page.parts import find_in_pages, make_key, render_pages
 from flowground.ui.shell import opening
 
 _MARKS = {
@@ -72,10 +72,10 @@ export default async ({{ parentElement, data: [data] }}) => {{
 }};
 """
 _NAME = "reading"
-_draw = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
+_render = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
 
 
-def draw_shared(caller: Caller, key: str) -> None:
+def render_shared(caller: Caller, key: str) -> None:
     """The calm page for links that are unknown, over or not for this reader."""
     opened = bridge.ask(shared_chats.open_shared, caller, key) if caller.kind == "member" else None
     opening.require_allowed(opened is not None)
@@ -91,8 +91,8 @@ def draw_shared(caller: Caller, key: str) -> None:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
     said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
     shown = [_write(message) for message in said.shown]
-    _draw(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
-    draw_pages(_NAME, key, said.count, number)
+    _render(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
+    render_pages(_NAME, key, said.count, number)
 
 
 def _write(message: SharedMessage) -> dict[str, Any]:

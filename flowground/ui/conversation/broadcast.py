@@ -70,7 +70,7 @@ class Viewer(Protocol):
         """Whether it is told steps and failures whole."""
 
     @property
-    def sight(self) -> Visibility:
+    def visibility(self) -> Visibility:
         """What it is told of what models do."""
 
     @property
@@ -83,7 +83,7 @@ class Viewer(Protocol):
     def name_turn(self, turn: LiveTurn) -> str | None:
         """What its page called the message, where that page said it."""
 
-    def tell_waiting(self, turn: LiveTurn) -> None:
+    def send_waiting(self, turn: LiveTurn) -> None:
         """The turn waits for its place among the process's runs."""
 
     def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
@@ -92,7 +92,7 @@ class Viewer(Protocol):
     def hold(self, turn: LiveTurn) -> None:
         """Nothing of the turn is stored."""
 
-    def note_end(self, turn: LiveTurn | None) -> None:
+    def record_end(self, turn: LiveTurn | None) -> None:
         """It was told how the turn ended; None: that of another process."""
 
 
@@ -134,33 +134,33 @@ class TurnBroadcast:
         self._called: Counter[str] = Counter()
         """Calls of each tool that have no end yet."""
         self._progress: ModelProgress | None = None
-        self._task = asyncio.create_task(self._tell())
+        self._task = asyncio.create_task(self._broadcast())
 
-    def join(self, viewer: Viewer, *, after: int = 0) -> None:
+    def subscribe(self, viewer: Viewer, *, after: int = 0) -> None:
         """From now on it is told. `after` is the last event that its page had of this run."""
         self._viewers[viewer] = _Cursor(after)
-        self.tell_rest(viewer)
+        self.send_rest(viewer)
 
-    def leave(self, viewer: Viewer) -> None:
+    def unsubscribe(self, viewer: Viewer) -> None:
         """The turn goes on; a second call does nothing."""
         if self._viewers.pop(viewer, None) and not self._viewers:
             self._forget(self)
             self._task.cancel()
 
-    def tell_rest(self, viewer: Viewer) -> None:
+    def send_rest(self, viewer: Viewer) -> None:
         """Tells it what it was not told yet, in one piece."""
         told = self._viewers.get(viewer)
         if told is None or viewer.is_full:
             return
         if self._started is None:
-            self._tell_waiting(viewer, told)
+            self._send_waiting(viewer, told)
             return
         if told.number > self._number:
             told.number = 0  # there is no such event yet: it is told everything
         if not told.knows:
-            self._tell_begin(viewer, told)
+            self._send_begin(viewer, told)
         elif told.number < self._number and self._actions.found:
-            viewer.put(self._write_actions(self._actions.found, viewer.sight))
+            viewer.put(self._write_actions(self._actions.found, viewer.visibility))
         if told.number < self._number:
             if sources := self._write_sources():
                 viewer.put(sources)
@@ -170,33 +170,33 @@ class TurnBroadcast:
                 viewer.put(frame)
             told.number = self._number
         if self.is_over:
-            self._tell_end(viewer)
+            self._send_end(viewer)
 
-    def _tell_begin(self, viewer: Viewer, told: _Cursor) -> None:
-        self._announce(viewer, told)
+    def _send_begin(self, viewer: Viewer, told: _Cursor) -> None:
+        self._send_started(viewer, told)
         if self._states and viewer.sees_inside:
             viewer.put(self._write_step(self._states))
         if self._actions.found:
-            viewer.put(self._write_actions(self._actions.found, viewer.sight))
+            viewer.put(self._write_actions(self._actions.found, viewer.visibility))
         if self._progress and not self._texts:
             viewer.put(self._write_progress())
 
-    def _tell_waiting(self, viewer: Viewer, told: _Cursor) -> None:
+    def _send_waiting(self, viewer: Viewer, told: _Cursor) -> None:
         if self._is_waiting and not told.waits:
             told.waits = True
-            viewer.tell_waiting(self.turn)
+            viewer.send_waiting(self.turn)
 
-    async def _tell(self) -> None:
+    async def _broadcast(self) -> None:
         error: FlowgroundError | None = None
         await asyncio.sleep(0)  # by then it is admitted, where it need not wait
         if self.turn.is_waiting and not self.turn.is_done:
             self._is_waiting = True
             for viewer in self._viewers:
-                self.tell_rest(viewer)
+                self.send_rest(viewer)
         try:
             async with aclosing(self.turn.follow_batches()) as batches:
                 async for batch in batches:
-                    if self._tell_batch(batch):
+                    if self._send_batch(batch):
                         await asyncio.wait({self.turn.task}, timeout=_PAUSE)
         except FlowgroundError as failure:
             error = failure
@@ -204,14 +204,14 @@ class TurnBroadcast:
         self._forget(self)
         self._end(error)
 
-    def _tell_batch(self, batch: Sequence[NumberedEvent]) -> bool:
+    def _send_batch(self, batch: Sequence[NumberedEvent]) -> bool:
         """Tells these events to all who follow; whether a text grew."""
         before, progress, known = self._number, self._progress, len(self._passages)
         grown: dict[str, tuple[int, str]] = {}
         states: dict[str, str] = {}
         self._acted = {}
         for item in batch:
-            self._note(item.event, grown, states)
+            self._record(item.event, grown, states)
         self._states |= states
         self._number = batch[-1].number
         frames = [self._write_progress()] if self._progress is not progress else []
@@ -225,18 +225,18 @@ class TurnBroadcast:
             if viewer.is_full:
                 continue
             if told.number != before or not told.knows:
-                self.tell_rest(viewer)
+                self.send_rest(viewer)
                 continue
             if states and viewer.sees_inside:
                 viewer.put(write_step())
             if self._acted:
-                viewer.put(write_actions(viewer.sight))
+                viewer.put(write_actions(viewer.visibility))
             for frame in frames:
                 viewer.put(frame)
             told.number = self._number
         return bool(grown)
 
-    def _note(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
+    def _record(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
         match event:
             case Token():
                 name = event.component_id
@@ -245,7 +245,7 @@ class TurnBroadcast:
                 grown[name] = at, text + event.text
                 self._texts[name] = before + event.text
             case TurnStarted():
-                self._note_start(event)
+                self._record_start(event)
             case ModelProgress():
                 self._progress = event
             case PassagesFound():
@@ -253,26 +253,26 @@ class TurnBroadcast:
             case TurnFinished():
                 pass  # the end tells what it says
             case ComponentStarted() | ComponentFinished():
-                self._note_step(event, states)
+                self._record_step(event, states)
             case ToolCalled() | ToolReturned():
-                self._note_action(event)
-                self._note_step(event, states)
+                self._record_action(event)
+                self._record_step(event, states)
             case ThinkingBegan() | ModelThought() | ToolWaits():
-                self._note_action(event)
+                self._record_action(event)
             case _:
                 assert_never(event)
 
-    def _note_action(self, event: ActionEvent) -> None:
+    def _record_action(self, event: ActionEvent) -> None:
         if number := self._actions.add(event):
             self._acted[number] = None
 
-    def _note_start(self, event: TurnStarted) -> None:
+    def _record_start(self, event: TurnStarted) -> None:
         self._started, self._is_waiting = event, False
         if not event.is_kept:
             for viewer in self._viewers:
                 viewer.hold(self.turn)
 
-    def _note_step(
+    def _record_step(
         self, event: ComponentStarted | ComponentFinished | ToolCalled | ToolReturned, states: dict[str, str]
     ) -> None:
         match event:
@@ -292,7 +292,7 @@ class TurnBroadcast:
                     states[tool] = "done" if event.status == "done" else "failed"
         self._step = self.turn.wired.display_names.get(name, name)
 
-    def _announce(self, viewer: Viewer, told: _Cursor) -> None:
+    def _send_started(self, viewer: Viewer, told: _Cursor) -> None:
         started = self._started
         assert started is not None  # noqa: S101 - asked by who calls
         told.knows = True
@@ -302,7 +302,7 @@ class TurnBroadcast:
         fields: dict[str, Any] = {
             "session": started.session_id,
             "run": started.run_id,
-            "question": question and write_message(question, sight=viewer.sight),
+            "question": question and write_message(question, visibility=viewer.visibility),
             "answers": [
                 {"id": key} | ({"name": name} if viewer.sees_inside else {}) for name, key in started.answer_ids.items()
             ],
@@ -343,10 +343,10 @@ class TurnBroadcast:
         """The step that began last by its name, and what became of components by their ids."""
         return encode("step", run=self._run_id, name=self._step, states=states)
 
-    def _write_actions(self, numbers: Iterable[int], sight: Visibility) -> str:
+    def _write_actions(self, numbers: Iterable[int], visibility: Visibility) -> str:
         """What models do, or did, by these numbers."""
         found = (self._actions.found[number] for number in numbers)
-        return encode("actions", run=self._run_id, actions=write_actions(found, sight))
+        return encode("actions", run=self._run_id, actions=write_actions(found, visibility))
 
     def _write_progress(self) -> str:
         progress = self._progress
@@ -372,25 +372,25 @@ class TurnBroadcast:
                 why = InvalidRequest("Stopped while it waited; nothing was sent.")
             for viewer in viewers:
                 viewer.refuse(self.turn, why)
-                viewer.note_end(self.turn)
+                viewer.record_end(self.turn)
             return
         self.is_over, self._error = True, error
         for viewer in [*self._viewers]:
-            self.tell_rest(viewer)
+            self.send_rest(viewer)
 
-    def _tell_end(self, viewer: Viewer) -> None:
-        sight = viewer.sight
-        if sight not in self._ends:
-            self._ends[sight] = self._write_end(self._error, sight)
-        viewer.put(self._ends[sight])
+    def _send_end(self, viewer: Viewer) -> None:
+        visibility = viewer.visibility
+        if visibility not in self._ends:
+            self._ends[visibility] = self._write_end(self._error, visibility)
+        viewer.put(self._ends[visibility])
         del self._viewers[viewer]
-        viewer.note_end(self.turn)
+        viewer.record_end(self.turn)
 
-    def _write_end(self, error: FlowgroundError | None, sight: Visibility) -> str:
+    def _write_end(self, error: FlowgroundError | None, visibility: Visibility) -> str:
         """The answers as they are stored. A text that was told whole already is left out."""
         assert self._started is not None  # noqa: S101 - asked by who calls
         answers = read_answers(self.turn, self._started)
-        messages = write_messages(answers, sight=sight, running=[self._started.run_id])
+        messages = write_messages(answers, visibility=visibility, running=[self._started.run_id])
         told = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
         for message in messages:
             if message["text"] == told.get(message["id"]):
@@ -398,13 +398,13 @@ class TurnBroadcast:
         if error is not None and messages and not isinstance(error, RunStopped | ShuttingDown):
             named = isinstance(error, EndedByAdmin) or "error" in messages[-1]
             if named:
-                messages[-1]["error"] = write_failure(error, sees_inside=sight.inside)
+                messages[-1]["error"] = write_failure(error, sees_inside=visibility.inside)
         return encode("ended", run=self._run_id, messages=messages)
 
 
-_SECONDS = 1.0
-_MOST_RUNS = 200
-_MOST_CHARS = 1_000_000
+_LOOK_SECONDS = 1.0
+_RUNS_PER_LOOK = 200
+_CHARS_PER_LOOK = 1_000_000
 """Of one look: how many runs it is about, and how many characters it reads. Those that waited longest come first."""
 
 
@@ -445,12 +445,12 @@ class FollowedRun:
         """Whether the run has its end."""
         return self._messages is not None
 
-    def join(self, viewer: Viewer) -> None:
+    def subscribe(self, viewer: Viewer) -> None:
         """From now on it is told."""
         self._viewers[viewer] = _SentTexts()
-        self.tell_rest(viewer)
+        self.send_rest(viewer)
 
-    def leave(self, viewer: Viewer) -> None:
+    def unsubscribe(self, viewer: Viewer) -> None:
         """The run goes on; a second call does nothing."""
         if self._viewers.pop(viewer, None) and not self._viewers:
             self._forget(self)
@@ -461,19 +461,19 @@ class FollowedRun:
             grown = text.rstrip("\ufffd")  # half a surrogate pair may stand there for now
             if grown.startswith(self._texts.get(key, "")):
                 self._texts[key] = grown
-        self._tell_all()
+        self._send_all()
 
     def take_end(self, messages: Sequence[StoredMessage], sent: Collection[str]) -> None:
         """It is over, and has these answers. `sent` as `write_messages` has them."""
         self._messages, self._sent = messages, sent
         self._forget(self)
-        self._tell_all()
+        self._send_all()
 
-    def _tell_all(self) -> None:
+    def _send_all(self) -> None:
         for viewer in [*self._viewers]:
-            self.tell_rest(viewer)
+            self.send_rest(viewer)
 
-    def tell_rest(self, viewer: Viewer) -> None:
+    def send_rest(self, viewer: Viewer) -> None:
         """Tells it what it was not told yet, in one piece."""
         told = self._viewers.get(viewer)
         if told is None or viewer.is_full:
@@ -486,9 +486,9 @@ class FollowedRun:
             first, *others = [self._write_part(key, told) for key in grown]
             viewer.put(encode("text", **first, **({"more": others} if others else {}), number=1))
         if self._messages is not None:
-            viewer.put(self._write_end(self._messages, viewer.sight))
+            viewer.put(self._write_end(self._messages, viewer.visibility))
             del self._viewers[viewer]
-            viewer.note_end(None)
+            viewer.record_end(None)
 
     def _write_start(self) -> str:
         """Its number, and that of every piece, says to its own process that the page has nothing of it."""
@@ -501,9 +501,9 @@ class FollowedRun:
         told.chars[key] = len(text)
         return {"answer": key, "at": at, "text": text[at:]}
 
-    def _write_end(self, answers: Sequence[StoredMessage], sight: Visibility) -> str:
+    def _write_end(self, answers: Sequence[StoredMessage], visibility: Visibility) -> str:
         """A text that was told whole already is left out."""
-        messages = write_messages(answers, sight=sight, sent=self._sent)
+        messages = write_messages(answers, visibility=visibility, sent=self._sent)
         for message in messages:
             if message["text"] == self._texts.get(message["id"], ""):
                 del message["text"]
@@ -526,7 +526,7 @@ class RunsElsewhere:
             found = self._followed[run.run_id] = FollowedRun(run, session_id, forget=self._forget)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_on())
-        found.join(viewer)
+        found.subscribe(viewer)
         return found
 
     def stop(self) -> None:
@@ -541,7 +541,7 @@ class RunsElsewhere:
     async def _look_on(self) -> None:
         try:
             while self._followed:
-                await asyncio.sleep(_SECONDS)
+                await asyncio.sleep(_LOOK_SECONDS)
                 with suppress(StoreUnavailable):  # the log has it
                     await self._look()
         finally:
@@ -551,9 +551,9 @@ class RunsElsewhere:
         if not self._followed:
             return
         await self._runtime.interruptions.end_left_runs()
-        store, followed = self._runtime.store, [*self._followed.values()][:_MOST_RUNS]
+        store, followed = self._runtime.store, [*self._followed.values()][:_RUNS_PER_LOOK]
         sizes = {run.run_id: run.size for run in followed}
-        found = await store.read(progress.poll_runs, sizes=sizes, most_chars=_MOST_CHARS)
+        found = await store.read(progress.poll_runs, sizes=sizes, most_chars=_CHARS_PER_LOOK)
         for run in followed:
             if run.run_id in found.grown:
                 run.size = found.grown[run.run_id].size

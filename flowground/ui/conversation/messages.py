@@ -64,7 +64,7 @@ from flowground.store.runs.records import (
     write_value,
 )
 
-Written = dict[str, Any]
+Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class Visibility:
     tools: bool = False
 
 
-def write_actions(actions: Iterable[ActionEvent], sight: Visibility) -> list[Written]:
+def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> list[Fields]:
     """As they stand: one that has its end, or only its beginning."""
-    return [_write_action(action, sight) for action in actions]
+    return [_write_action(action, visibility) for action in actions]
 
 
-def _write_action(action: ActionEvent, sight: Visibility) -> Written:
+def _write_action(action: ActionEvent, visibility: Visibility) -> Fields:
     match action:
         case ThinkingBegan():
             return _write_start(action, "thought", "running")
@@ -89,13 +89,13 @@ def _write_action(action: ActionEvent, sight: Visibility) -> Written:
             return (
                 told
                 | {"seconds": round(action.seconds, 6)}
-                | ({"gives": join_surrogates(action.text)} if sight.inside else {})
+                | ({"gives": join_surrogates(action.text)} if visibility.inside else {})
             )
         case ToolCalled():
-            return _write_call(action, "running", sight)
+            return _write_call(action, "running", visibility)
         case ToolWaits(called=called):
-            told = _write_call(called, "running" if action.is_decided else "waiting", sight)
-            asked: Written = {
+            told = _write_call(called, "running" if action.is_decided else "waiting", visibility)
+            asked: Fields = {
                 "takes": join_surrogates(action.takes),
                 "digest": action.digest,
             }  # who is asked sees what about
@@ -105,8 +105,8 @@ def _write_action(action: ActionEvent, sight: Visibility) -> Written:
                 asked["always"] = True
             return told if action.is_decided else told | asked
         case ToolReturned(called=called):
-            told = _write_call(called, action.status, sight)
-            if sight.tools:
+            told = _write_call(called, action.status, visibility)
+            if visibility.tools:
                 told |= {
                     "seconds": round(action.seconds, 6),
                     "gives": join_surrogates(action.text),
@@ -115,24 +115,24 @@ def _write_action(action: ActionEvent, sight: Visibility) -> Written:
             return told
 
 
-def _write_call(called: ToolCalled, state: str, sight: Visibility) -> Written:
+def _write_call(called: ToolCalled, state: str, visibility: Visibility) -> Fields:
     told = _write_start(called, "call", state)
     told["name"] = join_surrogates(called.label or called.name)
-    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if sight.tools else {})
+    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
 
 
-def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Written:
-    told: Written = {"number": began.number, "kind": kind, "within": began.within, "state": state}
+def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Fields:
+    told: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
     return told | ({"after": began.after} if began.after else {})
 
 
-def write_tokens(usage: Usage | None) -> Written | None:
+def write_tokens(usage: Usage | None) -> Fields | None:
     return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
 
 
 CUT_REASONS = ("length", "content_filter")
 """Why a model ended that people should know: the answer is not whole."""
-_LACKS_DOCUMENTS: Written = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
+_LACKS_DOCUMENTS: Fields = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
 """Pages offer to add some beside it, to those who may."""
 OUTSIDE = "This flow could not answer just now."
 
@@ -149,11 +149,11 @@ def encode(kind: str, /, **fields: Any) -> str:
 def write_messages(
     messages: Sequence[StoredMessage],
     *,
-    sight: Visibility,
+    visibility: Visibility,
     running: Collection[str] = (),
     is_newest: bool = True,
     sent: Collection[str] = (),
-) -> list[Written]:
+) -> list[Fields]:
     """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
 
     `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. `sent` are
@@ -161,14 +161,14 @@ def write_messages(
     last one says why.
     """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
-    shown: list[Written] = []
+    shown: list[Fields] = []
     for at, message in enumerate(messages):
         after = messages[at + 1] if at + 1 < len(messages) else None
         sent = list_file_names(message) if message.role == "user" else sent
         says_why = after is None or after.role == "user" or after.run_id != message.run_id
-        if message.state == "failed" and not says_why and not find_said(message):
+        if message.state == "failed" and not says_why and not find_text(message):
             continue
-        shown.append(write_message(message, sight=sight, says_why=says_why, sent=sent))
+        shown.append(write_message(message, visibility=visibility, says_why=says_why, sent=sent))
         is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
         is_open = message.run_id in running or (after is None and not is_newest)
         if message.role == "user" and not is_answered and not is_open:
@@ -177,13 +177,13 @@ def write_messages(
 
 
 def write_message(
-    message: StoredMessage, *, sight: Visibility, says_why: bool = True, sent: Collection[str] = ()
-) -> Written:
+    message: StoredMessage, *, visibility: Visibility, says_why: bool = True, sent: Collection[str] = ()
+) -> Fields:
     """`sent` are the names of the files that came with the question: what is wrong with one is told to everybody."""
-    written: Written = {
+    written: Fields = {
         "id": message.id,
         "role": message.role,
-        "text": join_surrogates(find_said(message)),
+        "text": join_surrogates(find_text(message)),
         "state": message.state,
         "at": message.created_at.isoformat(),
         "run": message.run_id,
@@ -193,19 +193,19 @@ def write_message(
             written["files"] = [_write_file(file) for file in message.value]
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
-    written |= _write_more(message) | _write_marks(message, sees_inside=sight.inside)
-    if error := _write_error(message, sees_inside=sight.inside, says_why=says_why, sent=sent):
+    written |= _write_more(message) | _write_marks(message, sees_inside=visibility.inside)
+    if error := _write_error(message, sees_inside=visibility.inside, says_why=says_why, sent=sent):
         written["error"] = error
     if message.actions:
-        written["actions"] = write_actions(message.actions, sight)
-    if sight.inside:
+        written["actions"] = write_actions(message.actions, visibility)
+    if visibility.inside:
         written["facts"] = _write_facts(message)
     return written
 
 
-def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
+def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Fields:
     """What else people should know of an answer, from how it came about."""
-    marks: Written = {}
+    marks: Fields = {}
     if not message.text and _is_skipped(message.trace):
         marks["is_skipped"] = True
     if message.state == "complete" and any(step.status == "failed" for step in message.trace):
@@ -215,7 +215,7 @@ def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
     return marks
 
 
-def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Written | None:
+def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Fields | None:
     if message.state == "failed" and says_why:
         sentence = message.error or message.text
         if NoDocuments.says in sentence:
@@ -229,9 +229,9 @@ def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, s
     return None
 
 
-def _write_more(message: StoredMessage) -> Written:
+def _write_more(message: StoredMessage) -> Fields:
     """What few answers have."""
-    more: Written = {}
+    more: Fields = {}
     if sender := find_sender_name(message):
         more["sender_name"] = join_surrogates(sender)
     if message.finish_reason in CUT_REASONS:
@@ -241,7 +241,7 @@ def _write_more(message: StoredMessage) -> Written:
     return more | describe_kept(message.text, message.passages)
 
 
-def _write_file(file: FileReference) -> Written:
+def _write_file(file: FileReference) -> Fields:
     return {"id": file.id, "name": join_surrogates(file.name), "type": file.media_type, "size": file.size}
 
 
@@ -251,7 +251,7 @@ def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
     return bool(ends) and all(status == "skipped" for status in ends)
 
 
-def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
+def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Fields:
     """Why an answer has no end, told as it happens: with its hint, and the seconds after which it may go well."""
     wait = find_wait(error)
     if isinstance(error, EndedByAdmin):
@@ -280,23 +280,23 @@ def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
     }
 
 
-def _write_final(told: str) -> Written:
+def _write_final(told: str) -> Fields:
     """What the same message cannot do better: pages offer no *Try again*."""
     return {"text": join_surrogates(told), "hint": None, "is_final": True}
 
 
-def _hide(wait: int | None) -> Written:
+def _hide(wait: int | None) -> Fields:
     when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
-    told: Written = {"text": OUTSIDE, "hint": f"{when}; if it stays so, tell its author."}
+    told: Fields = {"text": OUTSIDE, "hint": f"{when}; if it stays so, send its author."}
     return told if wait is None else told | {"seconds": wait}
 
 
-def find_said(message: StoredMessage) -> str:
+def find_text(message: StoredMessage) -> str:
     """What it says; older rows of failed answers have the error there."""
     return "" if message.state == "failed" and message.error is None else message.text
 
 
-def _write_facts(message: StoredMessage) -> Written:
+def _write_facts(message: StoredMessage) -> Fields:
     return {
         "model": message.model,
         "seconds": message.seconds,
@@ -305,7 +305,7 @@ def _write_facts(message: StoredMessage) -> Written:
     }
 
 
-def _write_nothing(question: StoredMessage) -> Written:
+def _write_nothing(question: StoredMessage) -> Fields:
     """In the place of an answer of which nothing was kept."""
     at = question.created_at.isoformat()
     return {
@@ -415,15 +415,15 @@ _ALL_FIELDS = 40_000
 _MOST_SOURCES = 20
 
 
-def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Written]:
+def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Fields]:
     """In the order of their ends. `wired` is the flow as it is now: its file may have been another one then."""
     flows = {wired.id: wired} | {inner.id: inner for inner in wired.inner_flows.values()}
     return _StepsWriter(flows).write(trace, wired)
 
 
-def write_called(actions: Sequence[Action]) -> list[Written]:
+def write_tool_calls(actions: Sequence[Action]) -> list[Fields]:
     """The tools of the flow itself that were called: how the last call of each ended, and how long all of them took."""
-    told: dict[str, Written] = {}
+    told: dict[str, Fields] = {}
     for action in actions:
         if isinstance(action, ToolReturned) and not action.called.is_inner:
             name, before = action.called.tool, told.get(action.called.tool)
@@ -436,12 +436,12 @@ class _StepsWriter:
     def __init__(self, flows: Mapping[str, WiredFlow]) -> None:
         self._flows, self._left = flows, _ALL_FIELDS
 
-    def write(self, trace: Sequence[ComponentFinished], wired: WiredFlow | None) -> list[Written]:
+    def write(self, trace: Sequence[ComponentFinished], wired: WiredFlow | None) -> list[Fields]:
         return [self._write_step(step, wired) for step in trace]
 
-    def _write_step(self, step: ComponentFinished, wired: WiredFlow | None) -> Written:
+    def _write_step(self, step: ComponentFinished, wired: WiredFlow | None) -> Fields:
         name = wired.display_names.get(step.component_id) if wired else None
-        written: Written = {
+        written: Fields = {
             "id": step.component_id,
             "name": name or step.component_id,
             "type": step.type,
@@ -459,13 +459,13 @@ class _StepsWriter:
             written |= {"inner": [self._write_inner(run) for run in step.inner], "inner_count": step.inner_count}
         return written
 
-    def _write_inner(self, run: InnerRun) -> Written:
+    def _write_inner(self, run: InnerRun) -> Fields:
         steps = self.write(run.steps, self._flows.get(run.flow_id))
         error = None if run.error is None else join_surrogates(run.error)
         told = {"flow": run.flow_id, "name": run.name, "at": run.at, "seconds": run.seconds}
         return told | {"error": error, "steps": steps}
 
-    def _write_takes(self, name: str, wired: WiredFlow) -> list[Written]:
+    def _write_takes(self, name: str, wired: WiredFlow) -> list[Fields]:
         """The fields that references fill: as they stand in the file, and where what fills them comes from."""
         if name not in wired.components:
             return []

@@ -29,8 +29,8 @@ from flowground.store.runs.versions import ConversationChanged
 from flowground.ui.conversation.broadcast import FollowedRun, RunsElsewhere, RunSoFar, TurnBroadcast
 from flowground.ui.conversation.frames import ResumePoint
 from flowground.ui.conversation.messages import (
+    Fields,
     Visibility,
-    Written,
     encode,
     read_answers,
     read_question,
@@ -38,7 +38,7 @@ from flowground.ui.conversation.messages import (
     write_refusal,
 )
 
-_MOST_CHARS = 10_000
+_TWEAKS_CHARS = 10_000
 """Of JSON. A person has up to two hundred sockets, and one override of a text may have a million characters."""
 
 
@@ -49,7 +49,7 @@ def hold_short(tweaks: FieldValues) -> FieldValues:
     """
     values = [(len(_spell(name, key, value)), name, key) for name, own in tweaks.items() for key, value in own.items()]
     held: dict[str, dict[str, Any]] = {}
-    left = _MOST_CHARS
+    left = _TWEAKS_CHARS
     for size, name, key in sorted(values):
         left -= size
         if left < 0:
@@ -62,8 +62,8 @@ def _spell(name: str, key: str, value: Any) -> str:
     return json.dumps([name, key, value])
 
 
-_MOST = 50
-_MOST_CHARS_history = 500_000
+_PAGE_MESSAGES = 50
+_PAGE_CHARS = 500_000
 """Characters of one page of messages after which no older ones are added to it."""
 _MOST_HELD = 50
 _MOST_HELD_CHARS = 1_000_000
@@ -96,8 +96,8 @@ async def read_page(
         **place._asdict(),
         before=before,
         through=through,
-        most=_MOST,
-        most_chars=_MOST_CHARS_history,
+        most=_PAGE_MESSAGES,
+        most_chars=_PAGE_CHARS,
     )
     messages, has_earlier = found
     answers = [message.id for message in messages if message.role == "assistant"]
@@ -182,9 +182,9 @@ def _read_messages(turn: LiveTurn) -> list[StoredMessage]:
     return ([question] if question else []) + (read_answers(turn, started) if turn.is_done else [])
 
 
-_MOST_CHARS_outbox = 64_000
+_OUTBOX_CHARS = 64_000
 """Of what waits to be sent, beyond which a growing answer is not added to: its reader gets the rest joined later."""
-_MOST_OF_A_PERSON = 10_000_000
+_CHARS_OF_A_PERSON = 10_000_000
 """Of what waits on all sockets of one person. Twenty of them may be opened at once, each with half a million."""
 
 
@@ -200,7 +200,7 @@ class UnsentFrames:
         """So much more waits there."""
         self._chars += chars
         self._waiting.setdefault(outbox)
-        while self._chars > _MOST_OF_A_PERSON and len(self._waiting) > 1:
+        while self._chars > _CHARS_OF_A_PERSON and len(self._waiting) > 1:
             next(iter(self._waiting)).drop()
 
     def take_off(self, outbox: "Outbox", chars: int, *, is_empty: bool) -> None:
@@ -238,7 +238,7 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        return self._chars > _MOST_CHARS_outbox
+        return self._chars > _OUTBOX_CHARS
 
     def put(self, frame: str) -> None:
         """Goes nowhere where the socket takes nothing any more."""
@@ -317,10 +317,10 @@ class OtherSockets(Protocol):
     def show(self, shown: "ShownConversation", place: ConversationPlace) -> None:
         """The socket shows this conversation from now on."""
 
-    async def tell_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
+    async def send_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
         """Tells the conversation anew to all others that show it: one of them chose this version of a question."""
 
-    def find_telling(self, turn: LiveTurn) -> TurnBroadcast:
+    def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
         """Who tells of this turn."""
 
 
@@ -339,17 +339,17 @@ class ShownConversation:
         outbox: Outbox,
         *,
         is_public: bool,
-        neighbours: OtherSockets,
+        other_sockets: OtherSockets,
     ) -> None:
         self.place: ConversationPlace | None = None
-        self.telling: TurnBroadcast | FollowedRun | None = None
-        self.was_told_of: LiveTurn | None = None
+        self.broadcast: TurnBroadcast | FollowedRun | None = None
+        self.announced_turn: LiveTurn | None = None
         """The turn that began while this was reading what is stored."""
         self.caller, self.wired = caller, wired
         """Whose it is, and of which flow, as they were when it was last asked; where a draft answers, that one."""
         self.held = HeldTurns()
         self._runtime, self._outbox = runtime, outbox
-        self.is_public, self._neighbours = is_public, neighbours
+        self.is_public, self._other_sockets = is_public, other_sockets
         self._is_draft = False
         self._names: dict[LiveTurn, str] = {}
         self._waiting: set[LiveTurn] = set()
@@ -368,7 +368,7 @@ class ShownConversation:
         return self.caller.sees_inside and not self.is_public
 
     @property
-    def sight(self) -> Visibility:
+    def visibility(self) -> Visibility:
         return Visibility(self.sees_inside, self.sees_inside or self.wired.shows_tools)
 
     @property
@@ -385,53 +385,53 @@ class ShownConversation:
         if self.place:
             self.held.hold(self.place, turn)
 
-    def tell_waiting(self, turn: LiveTurn) -> None:
+    def send_waiting(self, turn: LiveTurn) -> None:
         self._waiting = {turn}
-        self.tell("waiting", id=self._names.get(turn), text=turn.request.input_value)
+        self.send("waiting", id=self._names.get(turn), text=turn.request.input_value)
 
     def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
         name = self._names.pop(turn, None)
         if name is not None or turn in self._waiting:
             self._waiting.discard(turn)
-            self.tell("refused", id=name, **write_refusal(error))
+            self.send("refused", id=name, **write_refusal(error))
 
-    def tell_rest(self) -> None:
+    def send_rest(self) -> None:
         """Nothing waits to be sent any more."""
         if self._is_behind:
             self._is_behind = False
-            self.tell("behind")
-        if self.telling:
-            self.telling.tell_rest(self)
+            self.send("behind")
+        if self.broadcast:
+            self.broadcast.send_rest(self)
 
-    def note_end(self, turn: LiveTurn | None) -> None:
+    def record_end(self, turn: LiveTurn | None) -> None:
         """It was told how the turn ended, and holds nothing of it any more."""
-        self.telling = None
+        self.broadcast = None
         if turn is None:
             return
         self._names.pop(turn, None)
         self._waiting.discard(turn)
-        if self.was_told_of is turn:
-            self.was_told_of = None
+        if self.announced_turn is turn:
+            self.announced_turn = None
 
     # What else it is told of
 
-    def note_turn(self, turn: LiveTurn) -> None:
+    def record_turn(self, turn: LiveTurn) -> None:
         """A turn begins in the conversation that is shown."""
-        self.was_told_of = turn
+        self.announced_turn = turn
         if not self._is_reading:
-            self._join(turn)
+            self._subscribe(turn)
 
-    def leave(self) -> None:
+    def unsubscribe(self) -> None:
         """The socket is closed, or shows something else; what runs goes on."""
-        if self.telling:
-            self.telling.leave(self)
-            self.telling = None
+        if self.broadcast:
+            self.broadcast.unsubscribe(self)
+            self.broadcast = None
 
     def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
         """As they are now."""
         self.caller = caller
         self._take_flow(wired)
-        self.tell_off()
+        self.send_off()
 
     async def check(self) -> None:
         """Raises NotSignedIn or FlowNotFound where the flow is not theirs any more."""
@@ -446,7 +446,7 @@ class ShownConversation:
         if self.place is None or (before.version, was_draft) == (self.wired.version, self._is_draft):
             return
         text = _DRAFT if self._is_draft else _SAVED if was_draft else _CHANGED
-        self.tell("flow", text="" if before.version == self.wired.version else text)
+        self.send("flow", text="" if before.version == self.wired.version else text)
 
     def hold_tweaks(self, tweaks: FieldValues) -> None:
         """The page's overrides and options as they are now; at a shareable playground the options alone."""
@@ -469,13 +469,13 @@ class ShownConversation:
         """What its page calls the message that it sent last."""
         self._names = {turn: name}
 
-    def tell_off(self) -> None:
+    def send_off(self) -> None:
         """Says that the flow, or what it asks, was switched off or on, where that changed."""
         if self.place is None or self._is_reading:
             return
         if (off := self._find_off()) != self._off:
             self._off = off
-            self.tell("off", text=off)
+            self.send("off", text=off)
 
     # Telling
 
@@ -483,47 +483,47 @@ class ShownConversation:
         """Shows this conversation from now on; `after` is as far as its page was told of the run that goes on."""
         place = ConversationPlace(str(self.caller.owner), self.wired.id, session)
         async with self._opening:
-            self.leave()
-            self._neighbours.show(self, place)
+            self.unsubscribe()
+            self._other_sockets.show(self, place)
             self.place = place
-            await self._tell_conversation(place, after)
+            await self._send_conversation(place, after)
 
-    async def tell_earlier(self, place: ConversationPlace, before: str) -> None:
+    async def send_earlier(self, place: ConversationPlace, before: str) -> None:
         page = await read_page(self._runtime, place, before=before)
-        messages = write_messages(page.messages, sight=self.sight, is_newest=False)
-        told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
-        self.tell("messages", **told, ratings=page.ratings, explained=page.explained)
+        messages = write_messages(page.messages, visibility=self.visibility, is_newest=False)
+        told: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        self.send("messages", **told, ratings=page.ratings, explained=page.explained)
 
-    async def tell_version(self, place: ConversationPlace, version: str) -> None:
+    async def send_version(self, place: ConversationPlace, version: str) -> None:
         """Its page chose this version of a question: tells the conversation anew, here and wherever it is shown."""
-        await self.tell_anew(place, through=version, is_own=True)
-        await self._neighbours.tell_others(self, place, version)
+        await self.send_anew(place, through=version, is_own=True)
+        await self._other_sockets.send_others(self, place, version)
 
-    async def tell_note(self) -> None:
+    async def send_note(self) -> None:
         """What the overrides make of the flow: whether messages are kept, and whether what it asks is off."""
         await self._runtime.switches.refresh()
-        self.tell("note", note=self._find_note())
-        self.tell_off()
+        self.send("note", note=self._find_note())
+        self.send_off()
 
-    async def tell_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
+    async def send_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
         """It is not as it was: this page (`is_own`) or another chose a version, back to which it is told, or another
         process began a run."""
         async with self._opening:
             if self.place == place and (is_own or not self._is_too_slow()):
-                self.leave()
-                await self._tell_conversation(place, None, through=through)
+                self.unsubscribe()
+                await self._send_conversation(place, None, through=through)
 
-    def tell_behind(self) -> None:
+    def send_behind(self) -> None:
         """It is not as it was: the page asks for it itself, at the pace of its person."""
         if not self._is_too_slow():
-            self.tell("behind")
+            self.send("behind")
 
     def _is_too_slow(self) -> bool:
         """Whether this page reads too slowly to be told what others chose: once it reads on, it opens it anew."""
         self._is_behind = self._is_behind or self.is_full
         return self._is_behind
 
-    async def _tell_conversation(
+    async def _send_conversation(
         self, place: ConversationPlace, after: ResumePoint | None, *, through: str | None = None
     ) -> None:
         self._is_reading, self._is_behind = True, False
@@ -543,32 +543,32 @@ class ShownConversation:
         coming = set(started.answer_ids.values()) if started else set()
         running = [run for run in (started and started.run_id, elsewhere and elsewhere.run_id) if run]
         shown = [message for message in page.messages if message.id not in coming]
-        messages = write_messages(shown, sight=self.sight, running=running)
+        messages = write_messages(shown, visibility=self.visibility, running=running)
         self._off = self._find_off()
-        told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        told: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
-        self.tell("conversation", **told, ratings=page.ratings, explained=page.explained)
+        self.send("conversation", **told, ratings=page.ratings, explained=page.explained)
         if turn:
-            self._join(turn, after=after.number if after and started and after.run == started.run_id else 0)
+            self._subscribe(turn, after=after.number if after and started and after.run == started.run_id else 0)
         elif elsewhere:
-            self.telling = self._neighbours.elsewhere.follow(elsewhere, place.session_id, self)
+            self.broadcast = self._other_sockets.elsewhere.follow(elsewhere, place.session_id, self)
 
     async def _read(self, place: ConversationPlace, *, through: str | None) -> tuple[LiveTurn | None, HistoryPage]:
         """The turn that is being taken, and the newest messages beside it."""
         while True:
-            self.was_told_of = None
+            self.announced_turn = None
             before = self._runtime.find_page_turn(self.caller, place.flow_id, place.session_id)
             page = await read_page(self._runtime, place, through=through)
             turn = self._runtime.find_page_turn(self.caller, place.flow_id, place.session_id)
-            if turn is before and self.was_told_of is None:
+            if turn is before and self.announced_turn is None:
                 return turn, page
 
-    def _join(self, turn: LiveTurn, *, after: int = 0) -> None:
-        if self.telling and self.telling.is_over:  # and its end was not told: this page reads too slowly
+    def _subscribe(self, turn: LiveTurn, *, after: int = 0) -> None:
+        if self.broadcast and self.broadcast.is_over:  # and its end was not told: this page reads too slowly
             self._is_behind = True
-        self.leave()
-        self.telling = self._neighbours.find_telling(turn)
-        self.telling.join(self, after=after)
+        self.unsubscribe()
+        self.broadcast = self._other_sockets.find_broadcast(turn)
+        self.broadcast.subscribe(self, after=after)
 
     def _find_off(self) -> str | None:
         off = self._runtime.switches.find_off(self.wired, RunRequest(tweaks=self._tweaks), self.caller)
@@ -577,6 +577,6 @@ class ShownConversation:
     def _find_note(self) -> str | None:
         return None if keeps_messages(self.wired, self._tweaks) else _UNKEPT
 
-    def tell(self, kind: str, /, **fields: Any) -> None:
+    def send(self, kind: str, /, **fields: Any) -> None:
         """Sends one frame."""
         self._outbox.put(encode(kind, **fields))

@@ -5,7 +5,7 @@ What a page asks of the conversation that it shows: to open it, to say something
 Looks whether those who have conversations open may still: at once after a change in this process, else at a pace.
 
 What another process changes, what expires and which files go is found within seconds: one look for each sign-in and
-flow, however many sockets show it, and no more looks a second than `_A_SECOND`.
+flow, however many sockets show it, and no more looks a second than `_LOOKS_PER_SECOND`.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ from flowground.ui.conversation.frames import (
     find_id,
     read_frame,
 )
-from flowground.ui.conversation.messages import Written, encode, write_called, write_refusal, write_steps
+from flowground.ui.conversation.messages import Fields, encode, write_refusal, write_steps, write_tool_calls
 from flowground.ui.conversation.shown import ConversationPlace, Outbox, ShownConversation, UnsentFrames
 
 
@@ -80,9 +80,9 @@ class AskingPage:
                 await self._shown.open(frame.session, frame.after)
             case TweaksFrame():
                 self._shown.hold_tweaks(frame.tweaks)
-                await self._shown.tell_note()
+                await self._shown.send_note()
             case SayFrame():
-                await self._say_or_refuse(frame, frame.text, files=frame.files)
+                await self._ask_or_refuse(frame, frame.text, files=frame.files)
             case AgainFrame() | EditFrame():
                 await self._ask_anew(self._require(frame.session), frame)
             case StopFrame():
@@ -100,15 +100,15 @@ class AskingPage:
             case ChooseFrame():
                 await self._choose(place, frame.message)
             case StepsFrame():
-                await self._tell_steps(place, frame.message)
+                await self._send_steps(place, frame.message)
             case EarlierFrame():
-                await self._shown.tell_earlier(place, frame.before)
+                await self._shown.send_earlier(place, frame.before)
             case RateFrame():
                 await self._rate(place, frame)
             case _:
                 assert_never(frame)
 
-    async def _say_or_refuse(
+    async def _ask_or_refuse(
         self,
         frame: SayFrame | AgainFrame | EditFrame,
         text: str,
@@ -124,21 +124,21 @@ class AskingPage:
                 await self._shown.check()  # what of them goes along depends on the flow as it is now
             self._shown.check_tweaks(frame.tweaks)
             self._shown.hold_tweaks(frame.tweaks)
-            telling = self._shown.telling
-            if isinstance(telling, FollowedRun) and not telling.is_over:
+            broadcast = self._shown.broadcast
+            if isinstance(broadcast, FollowedRun) and not broadcast.is_over:
                 raise AnswerUnfinished
             if await history.read_elsewhere(self._runtime, place):
                 await self._shown.check()
-                self._shown.tell("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
-                await self._shown.tell_anew(place, through=None, is_own=True)
+                self._shown.send("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
+                await self._shown.send_anew(place, through=None, is_own=True)
                 return
-            await self._say(place, frame, text, files, version_of)
+            await self._ask(place, frame, text, files, version_of)
         except (NotSignedIn, FlowNotFound):
             raise
         except FlowgroundError as error:
-            self._shown.tell("refused", id=frame.id, **write_refusal(error))
+            self._shown.send("refused", id=frame.id, **write_refusal(error))
 
-    async def _say(
+    async def _ask(
         self,
         place: ConversationPlace,
         frame: SayFrame | AgainFrame | EditFrame,
@@ -169,7 +169,7 @@ class AskingPage:
         """In the place of a question that is shown; one of which nothing is stored stays above it."""
         asked = await history.find_question(self._runtime, self._shown.held, place, frame.message)
         text = frame.text if isinstance(frame, EditFrame) else asked.text
-        await self._say_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
+        await self._ask_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
 
     async def _choose(self, place: ConversationPlace, message_id: str) -> None:
         """Shows another version, here and wherever the conversation is shown."""
@@ -177,18 +177,18 @@ class AskingPage:
         if turn or await history.read_elsewhere(self._runtime, place):
             raise AnswerUnfinished
         await self._runtime.store.write(versions.choose, **place._asdict(), message_id=message_id)
-        await self._shown.tell_version(place, message_id)
+        await self._shown.send_version(place, message_id)
 
-    async def _tell_steps(self, place: ConversationPlace, message_id: str) -> None:
+    async def _send_steps(self, place: ConversationPlace, message_id: str) -> None:
         """What went on inside, for who may see it; nothing for everybody else."""
         message = await history.find_message(self._runtime, self._shown.held, place, message_id)
         trace, actions = (message.trace, message.actions) if message and self._shown.sees_inside else ((), ())
         steps = write_steps(trace, self._shown.wired)
-        self._shown.tell("steps", message=message_id, steps=steps, tools=write_called(actions))
+        self._shown.send("steps", message=message_id, steps=steps, tools=write_tool_calls(actions))
 
     async def _rate(self, place: ConversationPlace, frame: RateFrame) -> None:
         """Good or bad, at an answer; what the page is told has the reason where it was refused."""
-        told: Written = {"session": frame.session, "message": frame.message, "value": frame.value}
+        told: Fields = {"session": frame.session, "message": frame.message, "value": frame.value}
         try:
             where = RatedPlace(place.flow_id, place.session_id, frame.message)
             await feedback.rate(self._runtime.access, self._shown.caller, where, frame.value)
@@ -196,7 +196,7 @@ class AskingPage:
             raise
         except FlowgroundError as error:
             told |= {"error": write_refusal(error)}
-        self._shown.tell("rated", **told)
+        self._shown.send("rated", **told)
 
     async def _stop(self, run_id: str | None) -> None:
         place, caller = self._shown.place, self._shown.caller
@@ -211,7 +211,7 @@ class AskingPage:
             except RunNotFound:
                 return  # it has its end, or never was theirs
             except FlowgroundError as error:
-                self._shown.tell("refused", id=None, **write_refusal(error))
+                self._shown.send("refused", id=None, **write_refusal(error))
 
     async def _decide(self, frame: DecideFrame) -> None:
         decided = DecidedCall(frame.call, frame.digest, frame.decision)
@@ -220,7 +220,7 @@ class AskingPage:
         except (RunNotFound, NothingWaits):
             return  # it is over; what became of it is told anyway
         except FlowgroundError as error:
-            self._shown.tell("refused", id=None, **write_refusal(error))
+            self._shown.send("refused", id=None, **write_refusal(error))
 
     def _require(self, session: str) -> ConversationPlace:
         place = self._shown.place
@@ -229,10 +229,10 @@ class AskingPage:
         return place
 
 
-_SECONDS = 10.0
-"""Between two looks at everybody, at least; more where so many looks would be over `_A_SECOND`."""
-_A_SECOND = 10
-_AT_ONCE = 20
+_LOOK_SECONDS = 10.0
+"""Between two looks at everybody, at least; more where so many looks would be over `_LOOKS_PER_SECOND`."""
+_LOOKS_PER_SECOND = 10
+_LOOKS_IN_A_ROW = 20
 """Looks in a row, after which others on the loop have their turn."""
 
 RightsKey = tuple[str, str | None, str]
@@ -253,7 +253,7 @@ class RightsWatch:
         take: Callable[[RightsKey, Caller, WiredFlow], None],
         end: Callable[[RightsKey, FlowgroundError], None],
         then: Callable[[], Awaitable[None]],
-        seconds: float = _SECONDS,
+        seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._runtime = runtime
         self._list_open, self._take, self._end, self._then = list_open, take, end, then
@@ -278,7 +278,7 @@ class RightsWatch:
 
     async def _look_on(self) -> None:
         while True:
-            pause = max(self._seconds, len(self._list_open()) / _A_SECOND)
+            pause = max(self._seconds, len(self._list_open()) / _LOOKS_PER_SECOND)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
@@ -295,13 +295,13 @@ class RightsWatch:
                 self._take(key, present, await self._runtime.access.open_flow(present, wired.id))
             except (NotSignedIn, FlowNotFound, NotAllowed) as error:
                 self._end(key, error)
-            if count % _AT_ONCE == 0:
+            if count % _LOOKS_IN_A_ROW == 0:
                 await asyncio.sleep(0.01)
 
 
 _FLUSH_SECONDS = 2.0
 """Seconds that a page has to take in why its socket is closed."""
-_TOLD_ANEW = 5
+_MOST_REREAD = 5
 """Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
 
 
@@ -312,7 +312,7 @@ class TooManyOpen(FlowgroundError):
         super().__init__("Too many conversations are open.", hint="Close some tabs, then try again.")
 
 
-async def _go_on() -> None:
+async def _wait_for_nothing() -> None:
     """The turn of one whose frames have waited for it already."""
 
 
@@ -324,7 +324,7 @@ class SocketEnds:
     send: Callable[[Message], Awaitable[None]]
     close: Callable[[int, str], Awaitable[None]]
     cut: Callable[[], None]
-    wait_to_read: Callable[[], Awaitable[None]] = _go_on
+    wait_to_read: Callable[[], Awaitable[None]] = _wait_for_nothing
     """Returns when its person may have something read from the store, at one pace over all their sockets."""
 
 
@@ -344,7 +344,7 @@ class ConversationEndpoint:
         self._patience = runtime.settings.limits.request_seconds
         self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
-        self._tellings: dict[LiveTurn, TurnBroadcast] = {}
+        self._broadcasts: dict[LiveTurn, TurnBroadcast] = {}
         self.elsewhere = RunsElsewhere(runtime)
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
         """By person, as long as one of their sockets is open."""
@@ -357,9 +357,9 @@ class ConversationEndpoint:
             then=self._look_elsewhere,
         )
         self._loop = asyncio.get_running_loop()
-        runtime.on_page_turn = self._note_turn
+        runtime.on_page_turn = self._record_turn
         runtime.store.on_rights_change = self._look_soon
-        runtime.switches.on_change = self._tell_off
+        runtime.switches.on_change = self._send_off
 
     def close(self) -> None:
         """The process ends, and with it what it does by itself; sockets are closed by the server."""
@@ -388,7 +388,7 @@ class ConversationEndpoint:
             socket.send,
             patience=self._patience,
             give_up=socket.cut,
-            refill=lambda: shown.tell_rest() if shown else None,
+            refill=lambda: shown.send_rest() if shown else None,
             unsent=self._unsent.setdefault(str(caller.owner), UnsentFrames()),
         )
         shown = ShownConversation(
@@ -397,7 +397,7 @@ class ConversationEndpoint:
             wired,
             outbox,
             is_public=is_public,
-            neighbours=self,
+            other_sockets=self,
         )
         page = AskingPage(self._runtime, shown, came_from=came_from, time_zone=time_zone)
         key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
@@ -459,10 +459,10 @@ class ConversationEndpoint:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _tell_off(self) -> None:
+    def _send_off(self) -> None:
         for here in self._open.values():
             for opened in here:
-                opened.shown.tell_off()
+                opened.shown.send_off()
 
     # Who shows what
 
@@ -472,17 +472,17 @@ class ConversationEndpoint:
         self._shown.setdefault(place, {})[shown] = None
 
     def _forget(self, shown: ShownConversation) -> None:
-        shown.leave()
+        shown.unsubscribe()
         if shown.place and (here := self._shown.get(shown.place)):
             here.pop(shown, None)
             if not here:
                 del self._shown[shown.place]
         shown.place = None
 
-    async def tell_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
+    async def send_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
         """As `OtherSockets` says."""
         others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
-        await _tell_anew(others, place, through=version)
+        await _send_anew(others, place, through=version)
 
     async def _look_elsewhere(self) -> None:
         """Conversations that are shown here, and in which another process began a run meanwhile, are told anew."""
@@ -491,32 +491,32 @@ class ConversationEndpoint:
         holder = self._runtime.running.holder
         found = await self._runtime.store.read(progress.list_places_elsewhere, holder=holder)
         for place in {ConversationPlace(*one) for one in found}:
-            unaware = [shown for shown in self._shown.get(place, ()) if shown.telling is None]
-            await _tell_anew(unaware, place)
+            unaware = [shown for shown in self._shown.get(place, ()) if shown.broadcast is None]
+            await _send_anew(unaware, place)
 
-    def _note_turn(self, turn: LiveTurn) -> None:
+    def _record_turn(self, turn: LiveTurn) -> None:
         place = ConversationPlace(str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
         for shown in [*self._shown.get(place, ())]:
-            shown.note_turn(turn)
+            shown.record_turn(turn)
 
-    def find_telling(self, turn: LiveTurn) -> TurnBroadcast:
-        if turn not in self._tellings:
-            self._tellings[turn] = TurnBroadcast(turn, forget=self._forget_telling)
-        return self._tellings[turn]
+    def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
+        if turn not in self._broadcasts:
+            self._broadcasts[turn] = TurnBroadcast(turn, forget=self._forget_broadcast)
+        return self._broadcasts[turn]
 
-    def _forget_telling(self, telling: TurnBroadcast) -> None:
-        if self._tellings.get(telling.turn) is telling:
-            del self._tellings[telling.turn]
+    def _forget_broadcast(self, broadcast: TurnBroadcast) -> None:
+        if self._broadcasts.get(broadcast.turn) is broadcast:
+            del self._broadcasts[broadcast.turn]
 
 
-async def _tell_anew(
+async def _send_anew(
     pages: Sequence[ShownConversation], place: ConversationPlace, *, through: str | None = None
 ) -> None:
-    for shown in pages[:_TOLD_ANEW]:
+    for shown in pages[:_MOST_REREAD]:
         with suppress(StoreUnavailable):  # they see it when they open the conversation next
-            await shown.tell_anew(place, through=through)
-    for shown in pages[_TOLD_ANEW:]:
-        shown.tell_behind()
+            await shown.send_anew(place, through=through)
+    for shown in pages[_MOST_REREAD:]:
+        shown.send_behind()
 
 
 async def refuse_socket(socket: SocketEnds, error: FlowgroundError) -> None:

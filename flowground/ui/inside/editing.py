@@ -14,7 +14,7 @@ from flowground.core.errors import Problem
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
-from flowground.ui.page.parts import draw_action
+from flowground.ui.page.parts import render_action
 from flowground.ui.shell.new_flow import READ_ONLY
 from flowground.ui.sign_in import sign_in
 
@@ -69,18 +69,18 @@ def is_editing(caller: Caller, inside: FlowInside) -> bool:
     return _MODE in st.query_params and may_edit(caller, inside)
 
 
-def draw_way() -> None:
+def render_edit_button() -> None:
     """To the field."""
-    draw_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
+    render_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
 
 
-def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
+def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
     """What was typed stays for the visit, wherever the person goes meanwhile. It is tried in the chat `session`."""
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="edit:code"):
             return
         caller = require_visitor()
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)
         is_read_only = not flow_files.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
@@ -89,10 +89,10 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
         head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="edit:actions")
         is_behind = flow_files.make_digest(now) != editing.before
         if is_behind:
-            _draw_conflict(editing, now)
-        _draw_field(editing)
+            _render_conflict(editing, now)
+        _render_field(editing)
         wired, problems = bridge.ask(flow_files.check_flow_file, caller, inside.file, editing.content)
-        _draw_problems(editing.text, problems)
+        _render_problems(editing.text, problems)
         with head:
             is_closed, is_changed = is_behind or is_read_only, editing.content != now
             # Open without a change and with mistakes, too: what is being typed comes with the press that leaves it.
@@ -101,15 +101,17 @@ def draw_editor(caller: Caller, inside: FlowInside, session: str) -> None:
             if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
                 _try(caller, editing, wired, session, is_changed=is_changed)
             if is_changed:
-                draw_action("Discard changes", _discard, caller, editing, now, inside, key="edit:discard", icon="undo")
-            draw_action("Close", _close, key="edit:close")
-            _draw_state(wired, problems, is_changed=is_changed)
+                render_action(
+                    "Discard changes", _discard, caller, editing, now, inside, key="edit:discard", icon="undo"
+                )
+            render_action("Close", _close, key="edit:close")
+            _render_state(wired, problems, is_changed=is_changed)
             if is_read_only:
-                parts.draw_copy(editing.content.decode(), what="the text", key="edit")
+                parts.render_copy(editing.content.decode(), what="the text", key="edit")
                 st.download_button("Download", editing.content, inside.file, "application/yaml", on_click="ignore")
 
 
-def _draw_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
+def _render_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
     """Of what is not saved flowground/web/head.js tells who leaves the page."""
     with st.container(width="content", key="edit:unsaved" if is_changed else "edit:saved"):
         if wired is None:
@@ -150,14 +152,14 @@ def _discard(caller: Caller, editing: _Editing, now: bytes, inside: FlowInside) 
         _end_trial(caller, inside.wired)
 
 
-def draw_trial(caller: Caller, wired: WiredFlow, session: str) -> None:
+def render_trial(caller: Caller, wired: WiredFlow, session: str) -> None:
     """At the playground: that a draft answers, the way back to it, and its end."""
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="trial"):
         st.markdown(":material/science: **You are trying a draft.** Others get the flow as it is saved.")
         st.space("stretch")
         query = {"flow": wired.id, "session": session, _MODE: "yes"}
         st.page_link(browser.INSIDE, label="Edit", icon=":material/edit:", query_params=query)
-        draw_action("End the trial", _end_trial, caller, wired, key="trial:end", kind="secondary")
+        render_action("End the trial", _end_trial, caller, wired, key="trial:end", kind="secondary")
 
 
 @bind_to_caller
@@ -178,7 +180,7 @@ def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
     return editing
 
 
-def _draw_field(editing: _Editing) -> None:
+def _render_field(editing: _Editing) -> None:
     """As in *Temporary overrides*, a later run has what the first one set as its default."""
     key = editing.key
     default = {"value": st.session_state[key]} if key in st.session_state else {}
@@ -188,18 +190,18 @@ def _draw_field(editing: _Editing) -> None:
         editing.text = st.text_area(label, key=key, height=_HEIGHT, label_visibility="collapsed", **default) or ""
 
 
-def _draw_conflict(editing: _Editing, now: bytes) -> None:
+def _render_conflict(editing: _Editing, now: bytes) -> None:
     st.warning(
         "The file was changed meanwhile. Below are its text now and, in the field, yours.",
         icon=":material/sync_problem:",
     )
     st.code(flow_files.write_shown(now), language="yaml", height=240)
     with st.container(horizontal=True, gap="small"):
-        draw_action("Keep my text", editing.keep, now, key="edit:keep", kind="secondary")
-        draw_action("Take the file's", editing.begin, now, key="edit:take", kind="secondary")
+        render_action("Keep my text", editing.keep, now, key="edit:keep", kind="secondary")
+        render_action("Take the file's", editing.begin, now, key="edit:take", kind="secondary")
 
 
-def _draw_problems(text: str, problems: Sequence[Problem]) -> None:
+def _render_problems(text: str, problems: Sequence[Problem]) -> None:
     lines = text.split("\n")
     for problem in problems[:_MOST_MISTAKES]:
         mark = ":orange[:material/warning:]" if problem.is_warning else ":red[:material/error:]"

@@ -37,22 +37,22 @@ from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.parts import make_component, make_key
 from flowground.ui.shell import opening
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """As YAML counts lines."""
 MOST_LINES = 2_000
 MOST_CHARS = 300_000
 """Of a file that is shown whole; a longer one begins with as much of it."""
 _LINE_CHARS = 1_000
-_AROUND = 4
+_LINES_AROUND = 4
 """Lines before and after a mistake behind that."""
 MOST_MISTAKES = 100
-_WORD = re.compile(r"\$\{[^{}]*\}|[^\s,:\]}]*")
+_VALUE = re.compile(r"\$\{[^{}]*\}|[^\s,:\]}]*")
 _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
     """`parts` are stretches of lines, each from its `start` on, of `count` lines in all; `mistakes` by their places."""
-    lines = _BREAK.split(text)
+    lines = _LINE_BREAK.split(text)
     if lines[-1] == "":
         lines.pop()
     shown = problems[:MOST_MISTAKES]
@@ -80,7 +80,7 @@ def _count_whole(lines: Sequence[str]) -> int:
 
 def _list_around(problems: Iterable[Problem], count: int) -> Iterable[int]:
     for line in {problem.line - 1 for problem in problems}:
-        yield from range(max(0, line - _AROUND), min(count, line + _AROUND + 1))
+        yield from range(max(0, line - _LINES_AROUND), min(count, line + _LINES_AROUND + 1))
 
 
 def _find_stretches(wanted: Iterable[int]) -> list[tuple[int, int]]:
@@ -104,7 +104,7 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
     line = lines[problem.line - 1] if problem.line <= len(lines) else ""
     here = line[problem.column - 1 :]
     value = problem.value or ""
-    found = None if value and here.startswith(value) else _WORD.match(here)
+    found = None if value and here.startswith(value) else _VALUE.match(here)
     word = found.group() if found else value
     hint = f"Did you mean `{problem.suggestion}`?" if problem.suggestion else ""
     return {
@@ -117,14 +117,14 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
     }
 
 
-_NONE = "No tests yet. Use *Make it a test* under an answer in the playground."
+_NO_TESTS = "No tests yet. Use *Make it a test* under an answer in the playground."
 
 _MOST_FAILED = 20
 """Of which the differences are shown."""
 
 
 @st.fragment
-def draw_tests(wired: WiredFlow) -> None:
+def render_tests(wired: WiredFlow) -> None:
     """For who sees the inside of the flow; nothing for others."""
     caller = require_visitor()
     if not caller.sees_inside:
@@ -135,11 +135,11 @@ def draw_tests(wired: WiredFlow) -> None:
             label = "Run the tests" if len(wired.flow.tests) > 1 else "Run the test"
             is_wanted = bool(wired.flow.tests) and st.button(label, icon=":material/play_arrow:", key="tests:run")
         if not wired.flow.tests:
-            st.caption(_NONE)
+            st.caption(_NO_TESTS)
             return
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             report = _find_tests(caller, wired, is_wanted=is_wanted)
-            _draw_report(wired, report)
+            _render_report(wired, report)
 
 
 def _find_tests(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTestReport | None:
@@ -150,7 +150,7 @@ def _find_tests(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTes
         return bridge.call(flow_tests.run_tests(running, caller, wired.id))
 
 
-def _draw_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
+def _render_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
     if report is None or report.version != wired.version:
         says = "Not run since the server started." if report is None else "The flow has changed since they were run."
         st.caption(f"{words.count(len(wired.flow.tests), 'test')}. {says}")
@@ -160,14 +160,14 @@ def _draw_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
     said = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
     st.markdown(f":{'red' if failed else 'green'}[**{said}**]")
     for outcome in failed[:_MOST_FAILED]:
-        draw_outcome(outcome)
+        render_outcome(outcome)
     if len(failed) > _MOST_FAILED:
         st.caption(f"And {len(failed) - _MOST_FAILED} more that failed.")
     if passed := [outcome for outcome in report.outcomes if outcome.is_passed]:
         st.markdown("  \n".join(map(_write_outcome, passed)))
 
 
-def draw_outcome(outcome: FlowTestOutcome) -> None:
+def render_outcome(outcome: FlowTestOutcome) -> None:
     """One test and, where it failed, what was not as expected."""
     st.markdown(_write_outcome(outcome))
     if not outcome.is_passed:
@@ -187,7 +187,7 @@ def _write_title(title: str) -> str:
 MOST_DRAWN = 100
 """Components of a picture: with more of them nobody finds anything in it."""
 _MOST_ARROWS = 250
-_MOST_TEXT = 20_000
+_MOST_MERMAID_CHARS = 20_000
 """Characters; what draws takes no more (frontend/src/pictures.js)."""
 _LABEL_CHARS = 40
 _SHAPES = {"input": '[/"{}"/]', "output": '(["{}"])', "branch": '{{{{"{}"}}}}', "flow": '[["{}"]]', "": '["{}"]'}
@@ -209,7 +209,7 @@ class _Arrow:
     target: str
 
 
-def draw_picture(wired: WiredFlow) -> FlowPicture:
+def render_picture(wired: WiredFlow) -> FlowPicture:
     """Components in the file's order and what goes from one to the next, from above to below.
 
     An arrow with dashes is an optional reference; it has the output's name where its component gives several. A line
@@ -226,7 +226,7 @@ def draw_picture(wired: WiredFlow) -> FlowPicture:
     lines += [_write_arrow(wired, nodes, arrow, is_optional=dashed) for arrow, dashed in arrows.items()]
     lines += tools
     text = "\n".join(lines)
-    return FlowPicture(text if len(text) <= _MOST_TEXT else "", nodes)
+    return FlowPicture(text if len(text) <= _MOST_MERMAID_CHARS else "", nodes)
 
 
 def name_component(wired: WiredFlow, name: str) -> str:
@@ -298,16 +298,16 @@ def _escape(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter == " " else f"#{ord(letter)};" for letter in shown)
 
 
-_LOOK_AGAIN = 3
+_LOOK_SECONDS = 3
 """Seconds between two looks at the file."""
 _STALE = "The picture is of the last good version, which answers until the file is corrected."
-_NEVER = "There is a picture once the file has no mistake."
+_NO_PICTURE = "There is a picture once the file has no mistake."
 _UNREADABLE = "The file cannot be read."
 _Seen = tuple[str, str | None, tuple[Problem, ...], str]
-_draw_component = make_component("inside")
+_render_component = make_component("inside")
 
 
-def draw_page() -> None:
+def render_page() -> None:
     """Of the flow, or the flow file, that the page's address names; the calm page where it is not this person's."""
     caller = require_visitor()
     opening.require_allowed(insides.may_see_inside(caller))
@@ -330,26 +330,26 @@ def draw_page() -> None:
         title = "Inside" if wired and not is_editing else words.escape(inside.file)
         st.title(title, anchor=False, width="stretch")
         if not is_editing and editing.may_edit(caller, inside):
-            editing.draw_way()
+            editing.render_edit_button()
     if is_editing:
-        editing.draw_editor(caller, inside, session)
+        editing.render_editor(caller, inside, session)
     else:
         key = make_key(f"inside:{wired.id if wired else inside.file}")
-        _draw_component(key=key, data=[describe(inside, session)])
+        _render_component(key=key, data=[describe(inside, session)])
         if wired:
-            draw_tests(wired)
-    _watch(_sign(inside))
+            render_tests(wired)
+    _watch(_make_signature(inside))
 
 
-@st.fragment(run_every=_LOOK_AGAIN)
+@st.fragment(run_every=_LOOK_SECONDS)
 def _watch(drawn: _Seen) -> None:
     """Looks whether the file is still as it was drawn, and draws the page anew where it is not."""
     inside = _find(require_visitor())
-    if inside is None or _sign(inside) != drawn:
+    if inside is None or _make_signature(inside) != drawn:
         st.rerun(scope="app")
 
 
-def _sign(inside: FlowInside) -> _Seen:
+def _make_signature(inside: FlowInside) -> _Seen:
     return inside.file, inside.text, inside.problems, inside.wired.version if inside.wired else ""
 
 
@@ -376,10 +376,10 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
     """What the component is told."""
     wired = inside.wired
     file = write_file(inside.text or "", inside.problems)
-    note = _UNREADABLE if inside.text is None else "" if wired else _NEVER
+    note = _UNREADABLE if inside.text is None else "" if wired else _NO_PICTURE
     shown: dict[str, Any] = {"flow": "", "session": session, "picture": "", "steps": [], "says": ""}
     if wired:
-        picture = draw_picture(wired)
+        picture = render_picture(wired)
         shown |= {"flow": wired.id, "picture": picture.mermaid, "says": _STALE if inside.is_broken else ""}
         if not picture.mermaid:
             shown["says"] = _write_too_large(wired)

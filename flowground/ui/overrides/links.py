@@ -14,26 +14,26 @@ from flowground.flows.wiring import WiredFlow
 from flowground.ui.overrides.state import count, find_overrides_state, write_count, write_value
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller
-from flowground.ui.page.parts import draw_action
+from flowground.ui.page.parts import render_action
 
 _PARAMETER = "overrides"
 """What a link to the playground calls them in its address."""
 _LONG = 80
 
 
-def draw_link(wired: WiredFlow, values: FieldValues) -> None:
+def render_link(wired: WiredFlow, values: FieldValues) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
-    with menu, bridge.draw_refusals():
+    with menu, bridge.render_refusals():
         query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
         st.caption("For authors: whoever opens the link sees these overrides, and accepts them before they apply.")
         link = f"{browser.find_base_url()}/playground?{query}"
         with parts.hide_other_button(f"link:{wired.id}"):
-            parts.draw_copy(link, what="the link", key=f"overrides:{wired.id}")
+            parts.render_copy(link, what="the link", key=f"overrides:{wired.id}")
             st.code(link, language=None, wrap_lines=True)
 
 
-def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
+def render_arrived(caller: Caller, wired: WiredFlow) -> None:
     """What a link brought to this page, if anything. Nothing of it applies before *Apply* is pressed."""
     word = st.query_params.get(_PARAMETER)
     if word is None:
@@ -41,7 +41,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
     try:
         values = _read_link(caller, wired, word)
     except FlowgroundError as error:
-        _draw_useless(words.write_sentence(error.message))
+        _render_useless(words.write_sentence(error.message))
         return
     with st.container(border=True, key=f"arrived:{wired.id}"):
         said = write_count(values)
@@ -52,12 +52,12 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
         for component, fields in values.items():
             for name, value in fields.items():
                 item = wired.policy.fields[component][name]
-                _draw_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
+                _render_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
         if find_overrides_state(caller, wired).good:
             st.caption("They replace the ones you have now.")
         with st.container(horizontal=True):
-            draw_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
-            draw_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
+            render_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
+            render_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
 
 
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
@@ -68,7 +68,7 @@ def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     raise FlowgroundError("This link changes nothing: its overrides are what the flow says already.")
 
 
-def _draw_value(name: str, value: object, own: object) -> None:
+def _render_value(name: str, value: object, own: object) -> None:
     author = f":gray[:small[author's value: {words.escape(write_value(own))}]]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if not isinstance(value, bool | float) and (len(text) > _LONG or "\n" in text):
@@ -78,11 +78,11 @@ def _draw_value(name: str, value: object, own: object) -> None:
     st.markdown(f"**{words.escape(name)}:** {words.escape(write_value(value))} {author}")
 
 
-def _draw_useless(why: str) -> None:
+def _render_useless(why: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="arrived:useless"):
         st.markdown(f":material/link_off: {why}")
         st.space("stretch")
-        draw_action("Dismiss", _drop_link, key="arrived:dismiss")
+        render_action("Dismiss", _drop_link, key="arrived:dismiss")
 
 
 @bind_to_caller

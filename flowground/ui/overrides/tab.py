@@ -13,7 +13,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.ui.overrides import links
 from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
-from flowground.ui.page.parts import draw_action
+from flowground.ui.page.parts import render_action
 
 _EXACT = 2**53 - 1
 """The largest number that a browser can hold to the last digit."""
@@ -26,7 +26,7 @@ def write_title(values: FieldValues) -> str:
     return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
 
 
-def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> None:
+def render_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> None:
     """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
@@ -37,10 +37,10 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> No
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
     state = find_overrides_state(caller, wired)
-    wanted = _draw_tools(caller, state)
+    wanted = _render_tools(caller, state)
     found = [fields for every in seen.values() if (fields := _search(wired, every.values(), wanted))]
     for fields in found:
-        _draw_component(state, fields)
+        _render_component(state, fields)
     if not found:
         st.caption(f"No field has “{words.escape(wanted)}” in its name.")
     if sent:
@@ -48,7 +48,7 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> No
         st.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
 
 
-def _draw_tools(caller: Caller, state: Overrides) -> str:
+def _render_tools(caller: Caller, state: Overrides) -> str:
     """Search, link, reset; returns what is searched for."""
     wired = state.wired
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -62,7 +62,7 @@ def _draw_tools(caller: Caller, state: Overrides) -> str:
             width=220,
         )
         if caller.sees_inside:
-            links.draw_link(wired, state.good)
+            links.render_link(wired, state.good)
         st.button(
             "Reset all",
             key=f"overrides:reset:{wired.id}",
@@ -84,7 +84,7 @@ def _search(wired: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> lis
     return found
 
 
-def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
+def _render_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
     """The fields of one component, the closed ones last, each with the reason."""
     name, wired = fields[0].component, state.wired
     shown = wired.display_names[name]
@@ -95,7 +95,7 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
         closed = [item for item in fields if not policy.may_set(item, state.caller)]
         for item in fields:
             if item not in closed:
-                _draw_field(state, item)
+                _render_field(state, item)
         if closed:
             with st.container(gap=None):
                 for item in closed:
@@ -103,7 +103,7 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
                     st.caption(f":material/lock: **{words.escape(item.type.title)}** · {why}")
 
 
-def _draw_field(state: Overrides, item: FieldPolicy) -> None:
+def _render_field(state: Overrides, item: FieldPolicy) -> None:
     """The editor, the author's value below it, and why what was typed cannot be."""
     key = f"override:{state.wired.id}:{state.wired.version}:{state.generation}:{item.key}"
     refused = state.refused.get(item.key)
@@ -112,14 +112,14 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
     is_new = key not in st.session_state
     if is_new:
         st.session_state[key] = _fit(item, refused.value if refused else changed.get(item.name, item.value))
-    _draw_editor(item, key, lambda: _take_edit(state, item, key), is_new=is_new)
+    _render_editor(item, key, lambda: _take_edit(state, item, key), is_new=is_new)
     if refused:
         kept_on = "the previous value stays" if is_changed else "the author's value stays"
         st.error(f"{words.write_sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
         if is_changed or refused:
-            draw_action("Reset", _reset, state, item, key, key=f"{key}:reset", icon="undo")
+            render_action("Reset", _reset, state, item, key, key=f"{key}:reset", icon="undo")
 
 
 def _take_edit(state: Overrides, item: FieldPolicy, key: str) -> None:
@@ -176,7 +176,7 @@ def _is_one_line(item: FieldPolicy, key: str) -> bool:
     return bool(st.session_state.setdefault(f"{key}:line", is_line))
 
 
-def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
+def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
     """`is_new` where this run of the page sets the editor's value.
 
     A slow browser that comes to draw it with a later run's words was never told that value, and would send back

@@ -24,43 +24,43 @@ from flowground.ui.page import words
 from flowground.ui.shims.streamlit_process import is_served
 
 
-def draw_script_failure(error: Exception) -> bool:
+def render_script_failure(error: Exception) -> bool:
     """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")
     elif isinstance(error, RequestError | StoreUnavailable):
-        draw_refusal(error)
+        render_refusal(error)
     else:
         st.error("Something went wrong here. The server's log says what; reload the page to try again.")
     return True
 
 
-def draw_refusal(error: FlowgroundError) -> None:
+def render_refusal(error: FlowgroundError) -> None:
     """Why something was not done: nothing was stored."""
     st.warning(words.write_sentence(error.full_message))
 
 
 @contextmanager
-def draw_refusals() -> Iterator[None]:
+def render_refusals() -> Iterator[None]:
     """Where what is done within is refused, says so and goes on behind it."""
     try:
         yield
     except FlowgroundError as error:
-        draw_refusal(error)
+        render_refusal(error)
 
 
 @contextmanager
 def keep_refusals(key: str) -> Iterator[None]:
-    """As `draw_refusals`, for a callback, which draws nothing: `draw_kept` says so in the run that follows."""
+    """As `render_refusals`, for a callback, which draws nothing: `render_kept` says so in the run that follows."""
     try:
         yield
     except FlowgroundError as error:
         st.session_state[key] = error
 
 
-def draw_kept(key: str) -> None:
+def render_kept(key: str) -> None:
     if error := st.session_state.pop(key, None):
-        draw_refusal(error)
+        render_refusal(error)
 
 
 P = ParamSpec("P")
@@ -90,7 +90,7 @@ def change(
     deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, object]], *args: P.args, **options: P.kwargs
 ) -> None:
     """As `ask`, then draws the page anew, which closes a dialog; where it was refused, says why instead."""
-    with draw_refusals():
+    with render_refusals():
         ask(deed, *args, **options)
         st.rerun()
 

@@ -47,7 +47,7 @@ def write_share_link(wired: WiredFlow) -> str:
     return f"{find_base_url()}/public_flow/{wired.id}"
 
 
-def draw_reach(*, is_admin: bool) -> None:
+def render_reach(*, is_admin: bool) -> None:
     """Beside a link that is handed out: that it leads nowhere from elsewhere, where that is so; to who can do something
     about it, what to write where."""
     if urlsplit(find_base_url()).hostname not in _THIS_COMPUTER:

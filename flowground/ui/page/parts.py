@@ -51,7 +51,7 @@ from flowground.ui.page import bridge, browser, words
 _SCHEDULED = "dialog:scheduled"
 
 
-def draw_action(
+def render_action(
     label: str,
     act: Callable[..., None],
     *args: object,
@@ -69,7 +69,7 @@ def mark_gone(entry: str) -> str:
     return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
 
 
-def draw_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
+def render_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
     """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
     with st.container(horizontal=True, key="last-question"):
         is_wanted = st.button(label, type="primary", icon=icon, key=key)
@@ -90,12 +90,12 @@ def open_scheduled(flow_id: str) -> None:
         open_dialog()
 
 
-_DOUBLE = re.compile(r"_(?=_|$)")
+_TWO_UNDERSCORES = re.compile(r"_(?=_|$)")
 
 
 def make_key(name: str) -> str:
     """The name itself, unless Streamlit would take a part of it for the end."""
-    return _DOUBLE.sub("_~", name)
+    return _TWO_UNDERSCORES.sub("_~", name)
 
 
 def make_component(name: str) -> ComponentRenderer:
@@ -107,11 +107,11 @@ export default async (given) => (await code).default(given);
     return st.components.v2.component(f"flowground_{name}", js=js, isolate_styles=False)
 
 
-_HTML = """
+_COPY_HTML = """
 <button type="button"><span aria-hidden="true" class="icon"></span><span class="word">Copy</span></button>
 <span class="said" role="status"></span>
 """
-_CSS = """
+_COPY_CSS = """
 button { display: inline-flex; vertical-align: top; align-items: center; justify-content: center; gap: 0.375rem;
   min-height: 2.5rem; min-width: 6.25rem; padding: 0 0.75rem;  /* as wide as "Copied": nothing beside it moves */
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius, 0.5rem); cursor: pointer;
@@ -128,7 +128,7 @@ button.primary { background: var(--st-primary-color); border-color: var(--st-pri
 button.primary:hover { color: #fff; filter: brightness(0.92); }
 @media (pointer: coarse), (max-width: 480px) { button { min-height: 44px; padding: 0 0.875rem; } }
 """
-_JS = """
+_COPY_JS = """
 async function copy(root, text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");  // a page that did not come by https has no clipboard
@@ -168,9 +168,9 @@ export default function ({ parentElement, data: [data] }) {
 """
 
 
-def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
+def render_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
     """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
-    mount = st.components.v2.component("flowground.copy", html=_HTML, css=_CSS, js=_JS)
+    mount = st.components.v2.component("flowground.copy", html=_COPY_HTML, css=_COPY_CSS, js=_COPY_JS)
     data = {"text": text, "label": label, "what": what, "primary": is_primary}
     mount(key=make_key(f"copy:{key}"), data=[data], width="content")
 
@@ -182,7 +182,7 @@ def hide_other_button(key: str) -> Iterator[None]:
         yield
 
 
-_WORDS: dict[LimitKind, str] = {
+_LIMIT_WORDS: dict[LimitKind, str] = {
     "runs_per_minute": "runs this minute",
     "page_runs_per_minute": "messages this minute",
     "visitor_runs_per_day": "visitors' messages today",
@@ -193,7 +193,7 @@ _WORDS: dict[LimitKind, str] = {
 }
 
 
-def draw_left(caller: Caller) -> None:
+def render_left(caller: Caller) -> None:
     """A block for the account page; nothing where nothing is limited but how fast somebody types."""
     found = bridge.call(runtime.get().run_limits.look(caller, at_page=True))
     if not any(row.used or row.limit.what != "page_runs_per_minute" for row in found):
@@ -202,24 +202,24 @@ def draw_left(caller: Caller) -> None:
     with st.container(key="account:left"):
         for row in found:
             again = f", all of it again {write_reset(row)}" if row.used and row.resets_in else ""
-            st.progress(min(row.left / row.limit.most, 1.0), text=f"{_write(row)}{again}")
+            st.progress(min(row.left / row.limit.most, 1.0), text=f"{_spell(row)}{again}")
     st.caption("Pages and all your tokens count together.")
 
 
-def draw_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
+def render_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
     """A line for the API access pane; nothing where nothing is limited."""
     found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
-    own = [_write(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
-    of_flow = [_write(row) for row in found if row.flow_id]
+    own = [_spell(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
+    of_flow = [_spell(row) for row in found if row.flow_id]
     said = [f"Left for you: {words.join(own)}."] if own else []
     said += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
     if said:
         st.caption(f":material/speed: {' '.join(said)}")
 
 
-def _write(row: Remaining) -> str:
+def _spell(row: Remaining) -> str:
     """ "57 of 60 runs this minute", "1.20 of 5.00 EUR today", "3 MB of 10 MB for the text of conversations"."""
-    name = _WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
+    name = _LIMIT_WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
     if row.limit.what == "stored_bytes":
         return f"{write_bytes(row.left)} of {write_bytes(row.limit.most)} {name}"
     if row.limit.what == "money_per_day":
@@ -252,7 +252,7 @@ def write_label(model: str) -> str:
 
 def warn_of_limits(wired: WiredFlow) -> str:
     """What the built-in model is not good at; nothing where it does not answer."""
-    return LIMITS_NOTICE if _uses_local(wired) and _find_own_weights() is None else ""
+    return LIMITS_NOTICE if _uses_built_in(wired) and _find_own_weights() is None else ""
 
 
 def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
@@ -260,7 +260,7 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message"
 
     Members read how long it takes, not why.
     """
-    if not _uses_local(wired):
+    if not _uses_built_in(wired):
         return ""
     status = runtime.get().models.read_status()
     is_absent = status.state == "absent" and _find_own_weights() is None
@@ -274,7 +274,7 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message"
     return "" if status.state == "ready" else status.message or ""
 
 
-def _uses_local(wired: WiredFlow) -> bool:
+def _uses_built_in(wired: WiredFlow) -> bool:
     return any(model.partition(":")[0] == "local" for model in list_models(wired))
 
 
@@ -286,10 +286,10 @@ def _find_own_weights() -> Path | None:
     return find_own_weights(runtime.get().settings.providers)
 
 
-_HELP = "Small letters, digits and . _ @ + - without spaces. An e-mail address works."
+_USER_NAME_HELP = "Small letters, digits and . _ @ + - without spaces. An e-mail address works."
 
 
-def draw_names(shown_label: str, *, key: str) -> tuple[str, str]:
+def render_names(shown_label: str, *, key: str) -> tuple[str, str]:
     """Two fields in no form: the name that colleagues see, and the user name, which follows it as it is written, until
     somebody writes another."""
     shown = st.text_input(
@@ -298,11 +298,11 @@ def draw_names(shown_label: str, *, key: str) -> tuple[str, str]:
         autocomplete="name",
         max_chars=NAME_CHARS,
         key=f"{key}:shown",
-        on_change=_suggest,
+        on_change=_suggest_user_name,
         args=(key,),
         live=True,
     )
-    name = st.text_input("User name", help=_HELP, autocomplete="username", key=f"{key}:name")
+    name = st.text_input("User name", help=_USER_NAME_HELP, autocomplete="username", key=f"{key}:name")
     return shown or "", name or ""
 
 
@@ -312,24 +312,24 @@ def empty_names(key: str) -> None:
         st.session_state[f"{key}:{field}"] = ""
 
 
-def _suggest(key: str) -> None:
+def _suggest_user_name(key: str) -> None:
     state = st.session_state
     if state.get(f"{key}:name", "") in ("", state.get(f"{key}:suggested", "")):
         state[f"{key}:name"] = state[f"{key}:suggested"] = suggest_name(state[f"{key}:shown"] or "")
 
 
-_DONE = "one_time_link:done"
+_LINK_DONE = "one_time_link:done"
 
 
 def close_done(go_back: Callable[[], None] | None = None) -> None:
     """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
-    if st.session_state.pop(_DONE, False):
+    if st.session_state.pop(_LINK_DONE, False):
         if go_back:
             go_back()
         st.rerun()
 
 
-def draw_one_time_link(
+def render_one_time_link(
     link: PasswordLink,
     secret: str,
     *,
@@ -344,19 +344,19 @@ def draw_one_time_link(
     """
     st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
     address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
-    browser.draw_reach(is_admin=True)
+    browser.render_reach(is_admin=True)
     with hide_other_button(key):
         st.code(address, language=None, wrap_lines=True)
-        draw_copy(address, label="Copy link", key=key, is_primary=True)
+        render_copy(address, label="Copy link", key=key, is_primary=True)
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
     with st.container(horizontal=True):
-        st.button("Done", key=f"{key}:done", on_click=_note_done)
+        st.button("Done", key=f"{key}:done", on_click=_record_link_done)
         if again:
             st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
 
 
-def _note_done() -> None:
-    st.session_state[_DONE] = True
+def _record_link_done() -> None:
+    st.session_state[_LINK_DONE] = True
 
 
 PAGE = 25
@@ -386,7 +386,7 @@ NamedPage = ListPage[tuple[str, str]]
 """Ids, and how they are called."""
 
 
-def draw_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
+def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
     """What somebody looks for in the list of this name; the session has it under `NAME:search`."""
     searched = st.text_input(
         label,
@@ -402,11 +402,11 @@ def draw_search(name: str, label: str, *, width: int | Literal["stretch"] = 260)
     return (searched or "")[:_SEARCHED_CHARS].strip()
 
 
-def draw_list(
+def render_list(
     name: str,
     label: str,
     find: Callable[[str, int], ListPage[T]],
-    draw: Callable[[Sequence[T]], None],
+    render: Callable[[Sequence[T]], None],
     *,
     empty: str = "",
     size: int = PAGE,
@@ -418,12 +418,12 @@ def draw_list(
     searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
     page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
     if searched or page.count > size:
-        draw_search(name, label)
+        render_search(name, label)
     says = "No results." if searched else empty
     if says and not page.count:
         st.caption(says)
-    draw(page.shown)
-    draw_pages(name, searched, page.count, number, size=size)
+    render(page.shown)
+    render_pages(name, searched, page.count, number, size=size)
 
 
 def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: int = PAGE) -> tuple[C, int]:
@@ -438,7 +438,7 @@ def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: i
     return found, number
 
 
-def draw_pages(name: str, searched: str, count: int, number: int, *, size: int = PAGE) -> None:
+def render_pages(name: str, searched: str, count: int, number: int, *, size: int = PAGE) -> None:
     """The way to the other pages, where there are some."""
     pages = -(-count // size)
     if pages > 1:
@@ -476,7 +476,7 @@ def begin_sentence(said: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-ICON = ":material/power_settings_new:"
+OFF_ICON = ":material/power_settings_new:"
 
 
 def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any] | None = None) -> str:
@@ -488,7 +488,7 @@ def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any]
     return off.message if off else ""
 
 
-def draw_sentence(sentence: str) -> None:
+def render_sentence(sentence: str) -> None:
     """Where there is one."""
     if sentence:
-        st.info(words.escape(sentence), icon=ICON)
+        st.info(words.escape(sentence), icon=OFF_ICON)

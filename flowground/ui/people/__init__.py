@@ -19,7 +19,7 @@ from flowground.store.publications import SAYS_CHARS, Switch, SwitchKind
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.parts import draw_action, draw_last_question, mark_gone
+from flowground.ui.page.parts import mark_gone, render_action, render_last_question
 
 
 @contextmanager
@@ -33,12 +33,12 @@ def open_row(key: str, title: str, facts: str) -> Iterator[None]:
         yield
 
 
-def draw_menu(choices: Collection[str], *, key: str) -> str | None:
+def render_menu(choices: Collection[str], *, key: str) -> str | None:
     """An entry's menu; what was chosen in it just now."""
     return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content", format_func=mark_gone)
 
 
-def draw_deed(
+def render_submit(
     label: str,
     deed: Callable[..., Any],
     *args: Any,
@@ -49,9 +49,9 @@ def draw_deed(
 ) -> None:
     """A dialog's button, which does it for whoever is here then, closes the dialog, and `says` what was done, as
     Markdown; `is_off`: there is nothing to do."""
-    ask = draw_last_question if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
+    ask = render_last_question if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
     if ask(label, icon=icon, key=key):
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             bridge.ask(deed, require_visitor(), *args)
             if says:
                 st.toast(says, icon=":material/check:")
@@ -63,24 +63,24 @@ _REFUSED = "now:refused"
 _KINDS: dict[SwitchKind, str] = {"flow": "Flow", "provider": "Provider"}
 
 
-def draw_now(caller: Caller) -> None:
+def render_now(caller: Caller) -> None:
     """What is off stands above what runs, so that nobody has to scroll for it."""
-    if st.button("Switch off a flow or provider", icon=parts.ICON, key="now:off"):
+    if st.button("Switch off a flow or provider", icon=parts.OFF_ICON, key="now:off"):
         _switch_off()
     for switch in bridge.call(operating.list_switches(runtime.get(), caller)):
-        _draw_switch(caller, switch)
-    _draw_runs()
+        _render_switch(caller, switch)
+    _render_runs()
 
 
 @st.fragment(run_every=_REFRESH_SECONDS)
-def _draw_runs() -> None:
+def _render_runs() -> None:
     """Draws itself anew while it is looked at; who looks is asked each time."""
-    bridge.draw_kept(_REFUSED)
+    bridge.render_kept(_REFUSED)
     caller = require_visitor()
     try:
         found, count = bridge.call(operating.list_all_runs(runtime.get(), caller))
     except FlowgroundError as error:
-        bridge.draw_refusal(error)
+        bridge.render_refusal(error)
         return
     if not found:
         st.caption("Nothing is running. New runs appear here by themselves.")
@@ -88,12 +88,12 @@ def _draw_runs() -> None:
     st.caption(f"{words.count(count, 'run')} now.")
     now = datetime.now(UTC)
     for run in found:
-        _draw_run(caller, run, now)
+        _render_run(caller, run, now)
     if count > len(found):
         st.caption(f"and {words.count(count - len(found), 'older run')}")
 
 
-def _draw_run(caller: Caller, run: RunNow, now: datetime) -> None:
+def _render_run(caller: Caller, run: RunNow, now: datetime) -> None:
     seconds = round((now - run.started_at).total_seconds())
     facts = words.join(
         (
@@ -107,7 +107,7 @@ def _draw_run(caller: Caller, run: RunNow, now: datetime) -> None:
     title = f"**{words.escape(run.who)}** :gray[·] {words.escape(_name_flow(run.flow_id))}"
     with open_row(f"now:run:{run.id}", title, words.escape(facts)):
         if not run.is_stopping:
-            draw_action("Stop", _stop, caller, run.id, key=f"now:stop:{run.id}", icon="stop_circle")
+            render_action("Stop", _stop, caller, run.id, key=f"now:stop:{run.id}", icon="stop_circle")
 
 
 def _write_said(run: RunNow) -> str:
@@ -117,7 +117,7 @@ def _write_said(run: RunNow) -> str:
     return "" if not run.chars else chars if run.is_here else f"about {chars}"
 
 
-def _draw_switch(caller: Caller, switch: Switch) -> None:
+def _render_switch(caller: Caller, switch: Switch) -> None:
     name = _name_subject(switch.kind, switch.name)
     facts = words.join(
         (
@@ -128,10 +128,10 @@ def _draw_switch(caller: Caller, switch: Switch) -> None:
     )
     key = f"{switch.kind}:{switch.name}"
     with open_row(f"now:off:{key}", f"{_KINDS[switch.kind]} **{words.escape(name)}** is off", words.escape(facts)):
-        draw_action("Switch on", _switch_on, caller, switch.kind, switch.name, key=f"now:on:{key}", kind="secondary")
+        render_action("Switch on", _switch_on, caller, switch.kind, switch.name, key=f"now:on:{key}", kind="secondary")
 
 
-@st.dialog("Switch off", icon=parts.ICON, on_dismiss="rerun")
+@st.dialog("Switch off", icon=parts.OFF_ICON, on_dismiss="rerun")
 def _switch_off() -> None:
     here = runtime.get()
     choices: list[tuple[SwitchKind, str]] = [("flow", name) for name in here.catalogue.list_flows()]
@@ -152,7 +152,7 @@ def _switch_off() -> None:
         )
         is_sent = st.form_submit_button("Switch off", type="primary", key="now:send")
     if is_sent and chosen:
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             bridge.call(operating.switch_off(here, require_visitor(), *chosen, says))
             st.rerun()
     elif is_sent:

@@ -16,14 +16,14 @@ from flowground.core.words import write_size
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.people.tokens import ORGANIZATION, StoredToken
 from flowground.store.runs.files import StoredFile
-from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
+from flowground.ui.api_access.tokens import render_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, read_address, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import PAGE, ListPage, draw_action, draw_last_question, draw_list
+from flowground.ui.page.parts import PAGE, ListPage, render_action, render_last_question, render_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import sign_in
-from flowground.ui.sign_in.sign_in import draw_new_password
+from flowground.ui.sign_in.sign_in import render_new_password
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/routes.py."""
@@ -34,19 +34,19 @@ _DELETED = "account:deleted"
 """Whether the conversations were just deleted, and this browser's drafts have to go too."""
 
 
-def draw_password(caller: Caller) -> None:
+def render_password(caller: Caller) -> None:
     with st.form("account:password", border=False):
         old = st.text_input("Current password", type="password", autocomplete="current-password")
-        new = draw_new_password("New password")
+        new = render_new_password("New password")
         is_sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Changing your password signs you out on all other devices.")
     if is_sent:
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             bridge.ask(account.change_password, caller, old, new, address=read_address())
             sign_in.sign_in_browser(caller.id)
 
 
-def draw_names(caller: Caller) -> None:
+def render_names(caller: Caller) -> None:
     """What this person signs in with, and what colleagues see, which they may change."""
     member = bridge.call(runtime.get().sign_in.roster.find(caller.id))
     if member is None:
@@ -67,58 +67,58 @@ def draw_names(caller: Caller) -> None:
         bridge.change(account.show_as, caller, shown)
 
 
-def draw_sign_ins(caller: Caller) -> None:
+def render_sign_ins(caller: Caller) -> None:
     """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
-    bridge.draw_kept(_REFUSED)
+    bridge.render_kept(_REFUSED)
 
     def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
         return ListPage(*bridge.ask(account.find_sign_ins, caller, searched, limit=PAGE, offset=offset))
 
-    def draw(items: Sequence[BrowserSignIn]) -> None:
+    def render(items: Sequence[BrowserSignIn]) -> None:
         for item in items:
             is_this_browser = item.id == caller.sign_in_id
             title = f"**{words.escape(browser.write_name(item.agent))}**"
             facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
             with open_row(f"account:sign_in:{item.id}", title, facts):
                 if not is_this_browser:
-                    draw_action("Sign out", _sign_out, caller, item.id, key=f"account:out:{item.id}")
+                    render_action("Sign out", _sign_out, caller, item.id, key=f"account:out:{item.id}")
 
-    draw_list("sign_ins", "Search sign-ins", find, draw)
+    render_list("sign_ins", "Search sign-ins", find, render)
 
 
-def draw_tokens(caller: Caller) -> None:
+def render_tokens(caller: Caller) -> None:
     """Those of this person, whatever flow they are for."""
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:
         page = bridge.ask(application_tokens.find_page, caller, searched, is_own=True, limit=PAGE, offset=offset)
         return ListPage(*page)
 
-    def draw(tokens: Sequence[StoredToken]) -> None:
+    def render(tokens: Sequence[StoredToken]) -> None:
         for token in tokens:
             facts = write_token_facts(caller, token, words.escape(f"{token.prefix}…"))
             with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-                draw_revoke(caller, token, _REFUSED, key=f"account:revoke:{token.id}")
+                render_revoke(caller, token, _REFUSED, key=f"account:revoke:{token.id}")
 
     empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
-    draw_list("own_tokens", "Search tokens", find, draw, empty=empty)
+    render_list("own_tokens", "Search tokens", find, render, empty=empty)
 
 
-def draw_files(caller: Caller) -> None:
+def render_files(caller: Caller) -> None:
     """All that this person, or a program of theirs, gave and did not delete."""
 
     def find(searched: str, offset: int) -> ListPage[StoredFile]:
         return ListPage(*bridge.ask(account.find_files, caller, searched, limit=PAGE, offset=offset))
 
-    def draw(items: Sequence[StoredFile]) -> None:
+    def render(items: Sequence[StoredFile]) -> None:
         for item in items:
             file = item.reference
             kept = "" if item.message else "not sent"
             facts = words.join((write_size(file.size), f"since {browser.write_moment(item.created_at)}", kept))
             with open_row(f"account:file:{file.id}", f"**{words.escape(file.name)}**", facts):
                 st.link_button("Download", f"{FILE}?id={file.id}", key=f"account:file_download:{file.id}")
-                draw_action("Delete", _delete_file, caller, file.id, key=f"account:file_delete:{file.id}")
+                render_action("Delete", _delete_file, caller, file.id, key=f"account:file_delete:{file.id}")
 
-    draw_list("own_files", "Search files", find, draw, empty="None yet.")
+    render_list("own_files", "Search files", find, render, empty="None yet.")
 
 
 @bind_to_caller
@@ -133,7 +133,7 @@ def _sign_out(caller: Caller, sign_in_id: str) -> None:
         bridge.ask(account.sign_out, caller, sign_in_id)
 
 
-def draw_data() -> None:
+def render_data() -> None:
     if st.session_state.pop(_DELETED, False):
         st.html(f"<script>{browser.write_forgetting()}</script>", unsafe_allow_javascript=True)
     st.markdown("Everything stored about you, conversations included, as one JSON file.")
@@ -146,32 +146,32 @@ def draw_data() -> None:
 @st.dialog("Delete all your conversations?")
 def _delete() -> None:
     st.write("Those with every flow, and those of your tokens. This cannot be undone.")
-    if draw_last_question("Delete all", key="account:delete:yes"):
-        with bridge.draw_refusals():
+    if render_last_question("Delete all", key="account:delete:yes"):
+        with bridge.render_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{words.count(count, 'conversation')} deleted.")
             st.session_state[_DELETED] = True
             st.rerun()
 
 
-_REFUSED_tokens_of_all = "organization:tokens:refused"
+_TOKENS_REFUSED = "organization:tokens:refused"
 
 
-def draw_all_tokens(caller: Caller) -> None:
+def render_all_tokens(caller: Caller) -> None:
     st.caption("Organization tokens were created from the command line or before the first account.")
-    bridge.draw_kept(_REFUSED_tokens_of_all)
+    bridge.render_kept(_TOKENS_REFUSED)
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:
         return ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset))
 
     empty = "None yet. They are made in a flow's *API access*."
-    draw_list("tokens", "Search tokens", find, partial(_draw_tokens, caller), empty=empty)
+    render_list("tokens", "Search tokens", find, partial(_render_tokens, caller), empty=empty)
 
 
-def _draw_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
+def _render_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
     names = read_names({token.owner for token in tokens if token.owner})
     for token in tokens:
         whose = find_name(names, token.owner) if token.owner else ORGANIZATION
         facts = write_token_facts(caller, token, words.escape(f"{token.prefix}… of {whose}"))
         with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-            draw_revoke(caller, token, _REFUSED_tokens_of_all, key=f"organization:revoke:{token.id}")
+            render_revoke(caller, token, _TOKENS_REFUSED, key=f"organization:revoke:{token.id}")

@@ -18,11 +18,19 @@ from flowground.store.people.members import Member
 from flowground.ui.page import bridge, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import name_person, read_names
-from flowground.ui.page.parts import PAGE, ListPage, NamedPage, draw_action, draw_pages, draw_search, find_in_pages
-from flowground.ui.people import draw_deed, draw_menu, open_row
+from flowground.ui.page.parts import (
+    PAGE,
+    ListPage,
+    NamedPage,
+    find_in_pages,
+    render_action,
+    render_pages,
+    render_search,
+)
+from flowground.ui.people import open_row, render_menu, render_submit
 
-_ROWS = 8
-_OFFERED = 6
+_IN_DIALOG = 8
+_MOST_OFFERED = 6
 _REFUSED = "memberships:refused"
 
 
@@ -52,20 +60,20 @@ class _Offered:
     added: frozenset[str] = frozenset()
 
 
-def draw_members(group: Group) -> None:
+def render_members(group: Group) -> None:
     """The people of a group, and a way to find others for it."""
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
+        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_IN_DIALOG, offset=offset)
         known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
         return ListPage([(key, find_name(known, key)) for key in ids], count)
 
     def find_outside(searched: str) -> NamedPage:
-        found = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_OFFERED)
+        found = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_MOST_OFFERED)
         return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
 
-    _draw_sides(
+    _render_sides(
         MembershipEditor(
             f"group:{group.id}",
             "Search people",
@@ -85,13 +93,15 @@ def choose_groups(member: Member) -> None:
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))
+        return _name(
+            *bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_IN_DIALOG, offset=offset)
+        )
 
     def find_outside(searched: str) -> NamedPage:
-        return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_OFFERED))
+        return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_MOST_OFFERED))
 
     st.markdown(f"**{words.escape(name_person(member))}**")
-    _draw_sides(
+    _render_sides(
         MembershipEditor(
             f"person:{member.id}",
             "Search groups",
@@ -122,15 +132,17 @@ def _switch_side(sides: MembershipEditor, key: str, is_added: bool) -> None:
     sides.change(key, is_added)
 
 
-def _draw_sides(sides: MembershipEditor) -> None:
-    searched = draw_search(sides.name, sides.search, width="stretch")
-    bridge.draw_kept(_REFUSED)
-    inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
+def _render_sides(sides: MembershipEditor) -> None:
+    searched = render_search(sides.name, sides.search, width="stretch")
+    bridge.render_kept(_REFUSED)
+    inside, number = find_in_pages(
+        sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_IN_DIALOG
+    )
     outside = sides.find_outside(searched)
     if searched and not inside.count and not outside.count:
         st.caption("No results.")
         return
-    _draw_outside(sides, outside, searched)
+    _render_outside(sides, outside, searched)
     count = f" :gray[{inside.count:,}]" if inside.count else ""
     st.markdown(f"**{sides.inside}**{count}")
     if not inside.count:
@@ -139,8 +151,8 @@ def _draw_sides(sides: MembershipEditor) -> None:
         for key, label in inside.shown:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
-                draw_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
-    draw_pages(sides.name, searched, inside.count, number, size=_ROWS)
+                render_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
+    render_pages(sides.name, searched, inside.count, number, size=_IN_DIALOG)
 
 
 def begin(name: str) -> None:
@@ -148,7 +160,7 @@ def begin(name: str) -> None:
     st.session_state.pop(f"{name}:offered", None)
 
 
-def _draw_outside(sides: MembershipEditor, outside: NamedPage, searched: str) -> None:
+def _render_outside(sides: MembershipEditor, outside: NamedPage, searched: str) -> None:
     """What was just added stays in its place, where another press takes it back: nothing slides under the pointer."""
     offered: _Offered = st.session_state.get(f"{sides.name}:offered", _Offered())
     if offered.searched != searched:
@@ -164,7 +176,7 @@ def _draw_outside(sides: MembershipEditor, outside: NamedPage, searched: str) ->
         for key, label in offered.labels.items():
             is_out, name = key in addable, words.escape(label)
             icon = "add" if is_out else "check"
-            draw_action(
+            render_action(
                 name, _switch_side, sides, key, is_out, key=f"memberships:add:{key}", icon=icon, kind="secondary"
             )
     if outside.count > len(outside.shown):
@@ -172,10 +184,10 @@ def _draw_outside(sides: MembershipEditor, outside: NamedPage, searched: str) ->
         st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
 
 
-_NAMED = 8
+_MOST_NAMED = 8
 
 
-def draw_groups(caller: Caller) -> None:
+def render_groups(caller: Caller) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with (
             st.form("groups:new", border=False, clear_on_submit=True, width="content"),
@@ -184,9 +196,9 @@ def draw_groups(caller: Caller) -> None:
             name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
             is_sent = st.form_submit_button("Create group", icon=":material/group_add:")
         st.space("stretch")
-        searched = draw_search("groups", "Search groups")
+        searched = render_search("groups", "Search groups")
     if is_sent:
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             bridge.ask(groups.add, caller, name)
     page, number = find_in_pages(
         "groups",
@@ -194,22 +206,22 @@ def draw_groups(caller: Caller) -> None:
         lambda offset: ListPage(*bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)),
     )
     ids = [group.id for group in page.shown]
-    first = bridge.ask(groups.list_first_members, caller, ids, most=_NAMED)
+    first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
     names = read_names({member for members in first.values() for member in members})
     for group in page.shown:
-        _draw_row(group, [find_name(names, member) for member in first[group.id]])
+        _render_row(group, [find_name(names, member) for member in first[group.id]])
     if not page.count:
         says = "A group lets you share flows with several people by one name."
         st.caption("No group by that name." if searched else says)
-    draw_pages("groups", searched, page.count, number)
+    render_pages("groups", searched, page.count, number)
 
 
-def _draw_row(group: Group, named: Sequence[str]) -> None:
+def _render_row(group: Group, named: Sequence[str]) -> None:
     more = group.size - len(named)
     shown = ", ".join((*named, f"and {more:,} more") if more > 0 else named) or "Nobody yet"
     with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
         is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
-        chosen = draw_menu(["Remove"], key=f"groups:more:{group.id}")
+        chosen = render_menu(["Remove"], key=f"groups:more:{group.id}")
     if is_edited:
         begin(f"group:{group.id}")
         _edit(group)
@@ -227,10 +239,10 @@ def _edit(group: Group) -> None:
         is_sent = st.form_submit_button("Rename")
     if is_sent:
         bridge.change(groups.rename, require_visitor(), group.id, name)
-    draw_members(group)
+    render_members(group)
 
 
 @st.dialog("Remove the group?")
 def _remove(group: Group) -> None:
     st.write(f"Flows shared with **{words.escape(group.name)}** close for everyone who had access through it alone.")
-    draw_deed("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")
+    render_submit("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")

@@ -23,16 +23,16 @@ from flowground.ui.page.parts import (
     PAGE,
     ListPage,
     close_done,
-    draw_list,
-    draw_names,
-    draw_one_time_link,
-    draw_pages,
-    draw_search,
     empty_names,
     find_in_pages,
+    render_list,
+    render_names,
+    render_one_time_link,
+    render_pages,
+    render_search,
 )
-from flowground.ui.people import draw_deed, draw_menu, open_row
 from flowground.ui.people import groups as memberships
+from flowground.ui.people import open_row, render_menu, render_submit
 
 _ROLES: dict[Role, str] = {
     "member": "Chats with what is shared with them.",
@@ -45,13 +45,13 @@ _SIGN_INS = 10
 """In a dialog."""
 
 
-def draw_people(caller: Caller) -> None:
+def render_people(caller: Caller) -> None:
     """The list, and the way to invite somebody."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
             _invite()
         st.space("stretch")
-        searched = draw_search("people", "Search people")
+        searched = render_search("people", "Search people")
     found, number = find_in_pages(
         "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
     )
@@ -59,13 +59,13 @@ def draw_people(caller: Caller) -> None:
     names = bridge.ask(groups.list_names_of, caller, ids)
     links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
     for member in found.shown:
-        _draw_row(caller, member, names.get(member.id, ()), links.get(member.id))
+        _render_row(caller, member, names.get(member.id, ()), links.get(member.id))
     if not found.count:
         st.caption("Nobody by that name.")
-    draw_pages("people", searched, found.count, number)
+    render_pages("people", searched, found.count, number)
 
 
-def _draw_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: PasswordLink | None) -> None:
+def _render_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: PasswordLink | None) -> None:
     name, you = words.escape(member.display_name), " :gray[(you)]" if caller.id == member.id else ""
     title = f"**{name}**{you}" if member.is_active else f":gray[{name}]{you}"
     facts = words.join(
@@ -78,7 +78,7 @@ def _draw_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: P
     )
     with open_row(f"people:row:{member.id}", title, words.escape(facts)):
         actions = _list_actions(member, link)
-        chosen = draw_menu(actions, key=f"people:more:{member.id}")
+        chosen = render_menu(actions, key=f"people:more:{member.id}")
     if chosen:
         actions[chosen](member)
 
@@ -114,14 +114,14 @@ def _invite() -> None:
     close_done()
     slot = st.empty()
     with slot.container():
-        shown, name = draw_names("Name", key=_NAMES)
-        role = _draw_roles("member", key="person:invite:role")
+        shown, name = render_names("Name", key=_NAMES)
+        role = _render_roles("member", key="person:invite:role")
         is_sent = st.button("Make the invitation", type="primary", key="person:invite:make")
     if is_sent:
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
-            _draw_link(*made, again=partial(empty_names, _NAMES))
+            _render_link(*made, again=partial(empty_names, _NAMES))
 
 
 _LINK = "Link to set the password"
@@ -140,16 +140,16 @@ def _make_link(member: Member) -> None:
         st.write(f"A new invitation for {name}. Any earlier link stops working.")
     if not st.button("Make the link", type="primary", key="person:link"):
         return
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         if member.has_password or member.source == "config":
             made = bridge.ask(people.reset_password, require_visitor(), member.id)
         else:
             made = bridge.ask(people.invite, require_visitor(), member.name, role=member.role)
-        _draw_link(*made)
+        _render_link(*made)
 
 
-def _draw_link(link: PasswordLink, secret: str, *, again: Callable[[], None] | None = None) -> None:
-    draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link", again=again)
+def _render_link(link: PasswordLink, secret: str, *, again: Callable[[], None] | None = None) -> None:
+    render_one_time_link(link, secret, who=find_display_name(link.member), key="person:link", again=again)
 
 
 @st.dialog("Edit name", on_dismiss="rerun")
@@ -186,10 +186,10 @@ def _choose_groups(member: Member) -> None:
 def _change_role(member: Member) -> None:
     name = words.escape(member.display_name)
     st.markdown(f"**{name}** has the new role from their next action on.")
-    role = _draw_roles(member.role, key="person:role")
+    role = _render_roles(member.role, key="person:role")
     is_same = role == member.role
     says = f"{name} is {_SAID[role]} now."
-    draw_deed("Save", people.set_role, member.id, role, key="person:role:save", says=says, is_off=is_same)
+    render_submit("Save", people.set_role, member.id, role, key="person:role:save", says=says, is_off=is_same)
 
 
 @st.dialog("Sign-ins")
@@ -200,7 +200,7 @@ def _show_sign_ins(member: Member) -> None:
         page = bridge.ask(people.find_sign_ins, caller, member.id, searched, limit=_SIGN_INS, offset=offset)
         return ListPage(*page)
 
-    def draw(items: Sequence[BrowserSignIn]) -> None:
+    def render(items: Sequence[BrowserSignIn]) -> None:
         for item in items:
             name, since = words.escape(browser.write_name(item.agent)), browser.write_moment(item.created_at)
             st.markdown(f"**{name}** :gray[since {since}]")
@@ -208,9 +208,9 @@ def _show_sign_ins(member: Member) -> None:
     if not find("", 0).count:
         st.write(f"{words.escape(member.display_name)} is not signed in anywhere.")
         return
-    draw_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, draw, size=_SIGN_INS)
+    render_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, render, size=_SIGN_INS)
     icon = ":material/logout:"
-    draw_deed(
+    render_submit(
         "Sign out everywhere",
         people.sign_out_everywhere,
         member.id,
@@ -226,7 +226,7 @@ def _deactivate(member: Member) -> None:
         f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop working. "
         "They get everything back once you activate them again."
     )
-    draw_deed(
+    render_submit(
         "Deactivate",
         partial(people.set_active, is_active=False),
         member.id,
@@ -238,7 +238,7 @@ def _deactivate(member: Member) -> None:
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
-    draw_deed(
+    render_submit(
         "Activate",
         partial(people.set_active, is_active=True),
         member.id,
@@ -253,7 +253,7 @@ def _remove(member: Member) -> None:
         f"{words.escape(member.display_name)} is removed with all conversations, tokens and rights. "
         "This cannot be undone."
     )
-    draw_deed("Remove", people.remove, member.id, key="person:remove", says=_write_done(member, "is removed"))
+    render_submit("Remove", people.remove, member.id, key="person:remove", says=_write_done(member, "is removed"))
 
 
 def _write_done(member: Member, what: str) -> str:
@@ -268,10 +268,10 @@ def _withdraw_link(member: Member) -> None:
         for link in await people.list_links(access, caller, ids=[member.id]):
             await people.revoke_link(access, caller, link.id)
 
-    draw_deed("Withdraw", withdraw, key="person:withdraw")
+    render_submit("Withdraw", withdraw, key="person:withdraw")
 
 
-def _draw_roles(now: Role, *, key: str) -> Role:
+def _render_roles(now: Role, *, key: str) -> Role:
     roles = list(_ROLES)
     return st.radio(
         "Role",

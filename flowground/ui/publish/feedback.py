@@ -36,13 +36,13 @@ from flowground.ui.chat.rating import LABELS
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import draw_action, open_scheduled, schedule_dialog
+from flowground.ui.page.parts import open_scheduled, render_action, schedule_dialog
 from flowground.ui.shell import opening
 
-_ADDRESS = "/export/feedback"
+_EXPORT_PATH = "/export/feedback"
 """The route in flowground/web/sent_files.py."""
 _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
-_DAYS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
+_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
 _VERSION_CHARS = 8
 _NAMES_CHARS = 200
@@ -64,33 +64,35 @@ def open_own(title: str) -> tuple[Caller, WiredFlow]:
     return caller, wired
 
 
-def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
+def render_feedback(caller: Caller, wired: WiredFlow) -> None:
     """Filters, and the page of the list that is shown."""
     places: list[FeedbackPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
-    only = _draw_filters(wired, places)
-    with bridge.draw_refusals():
+    only = _render_filters(wired, places)
+    with bridge.render_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
-        _draw_count(wired, count, only, _write_values(caller, wired, only) if count else "")
+        _render_count(wired, count, only, _write_values(caller, wired, only) if count else "")
         names = _read_names(page)
         for number, item in enumerate(page.items):
-            _draw_item(wired, item, names, number)
+            _render_item(wired, item, names, number)
         with st.container(horizontal=True):
             if page.end:
-                draw_action("Show older", places.append, page.end, key="feedback:older", icon="expand_more")
+                render_action("Show older", places.append, page.end, key="feedback:older", icon="expand_more")
             if places:
-                draw_action("Back to the newest", places.clear, key="feedback:newest", icon="vertical_align_top")
+                render_action("Back to the newest", places.clear, key="feedback:newest", icon="vertical_align_top")
     open_scheduled(wired.id)
 
 
-def _draw_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilter:
+def _render_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilter:
     with st.container(horizontal=True, vertical_alignment="bottom", key="feedback:filters"):
         value = st.selectbox(
             "Rating", list(_VALUES), key=f"feedback:value:{wired.id}", on_change=places.clear, width=140
         )
-        period = st.selectbox("Time", list(_DAYS), key=f"feedback:time:{wired.id}", on_change=places.clear, width=160)
+        period = st.selectbox(
+            "Time", list(_PERIODS), key=f"feedback:time:{wired.id}", on_change=places.clear, width=160
+        )
         has_reason = st.toggle("With a reason", key=f"feedback:reason:{wired.id}", on_change=places.clear)
-    days = _DAYS[period]
+    days = _PERIODS[period]
     since = browser.begin_day().timestamp() - (days - 1) * 86_400 if days else 0.0
     return FeedbackFilter(_VALUES[value], is_explained=has_reason, since=min(since, time.time()))
 
@@ -106,7 +108,7 @@ def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str
     return f": {good} good, {bad} bad"
 
 
-def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str) -> None:
+def _render_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str) -> None:
     """How many there are, and the way to have them as a table."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(
@@ -116,11 +118,11 @@ def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str)
             asked = {"flow": wired.id, "rating": only.value or "", "since": int(only.since)}
             if only.is_explained:
                 asked["explained"] = "yes"
-            address = f"{_ADDRESS}?{urlencode(asked)}"
+            address = f"{_EXPORT_PATH}?{urlencode(asked)}"
             st.link_button("Download as CSV", address, icon=":material/download:", type="tertiary", key="feedback:csv")
 
 
-def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
+def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
     labels = ", ".join(LABELS[label] for label in item.rating.labels)
     version = f"version {item.flow_version[:_VERSION_CHARS]}" if item.flow_version else ""
     overridden = words.cut(", ".join(item.overrides), _NAMES_CHARS)
@@ -138,7 +140,7 @@ def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], n
             st.markdown(f":small[**{who}**]")
             st.text(words.cut(text, SHOWN_CHARS))
         act = partial(open_conversation, wired, item.message_id)
-        draw_action(
+        render_action(
             "Open the conversation", schedule_dialog, wired.id, act, key=f"feedback:open:{number}", icon="forum"
         )
 
@@ -146,7 +148,7 @@ def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], n
 @st.dialog("Conversation", width="large")
 def open_conversation(wired: WiredFlow, message_id: str) -> None:
     """Up to the answer that was rated, where it is still shared; nothing can be said in it."""
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         shared = bridge.ask(feedback.read_conversation, require_visitor(), wired.id, message_id)
         if shared is None:
             st.info("This conversation is not shared any more.")
@@ -156,10 +158,10 @@ def open_conversation(wired: WiredFlow, message_id: str) -> None:
         if shared.has_earlier:
             st.caption("Earlier messages are left out.")
         for message in shared.messages:
-            _draw_message(wired, message)
+            _render_message(wired, message)
 
 
-def _draw_message(wired: WiredFlow, message: StoredMessage) -> None:
+def _render_message(wired: WiredFlow, message: StoredMessage) -> None:
     who = "Question" if message.role == "user" else "Answer"
     st.markdown(f":small[**{who}** · {browser.write_moment(message.created_at)}]")
     st.text(message.text or explain_failure(message.error or "").replace("`", "") or "The answer is empty.")
@@ -193,28 +195,28 @@ def _write_count(count: int) -> str:
     return f"{count:,}+" if count == MOST_COUNTED else f"{count:,}"
 
 
-_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
+_USAGE_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
 
 
-def draw_usage(caller: Caller, wired: WiredFlow) -> None:
+def render_usage(caller: Caller, wired: WiredFlow) -> None:
     """Of the days that are chosen, today being the last."""
-    days = _PERIODS[st.selectbox("Time", list(_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
+    days = _USAGE_PERIODS[st.selectbox("Time", list(_USAGE_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
     since = browser.begin_day() - timedelta(days=days - 1)
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         found = bridge.ask(feedback.sum_usage, caller, wired.id, since=since, days=days)
         if not found.runs:
             st.caption("No runs in this period.")
             return
         st.caption("All runs, including yours.")
-        _draw_numbers(found)
+        _render_numbers(found)
         st.caption("Includes every run that started. Rejected requests are not counted.")
-        _draw_days(found.days, browser.find_day(since))
-        _draw_failures(found.failures)
+        _render_days(found.days, browser.find_day(since))
+        _render_failures(found.failures)
         if found.is_cut:
             st.caption(f"Only the newest {MOST:,} runs are counted.")
 
 
-def _draw_numbers(found: FlowUsage) -> None:
+def _render_numbers(found: FlowUsage) -> None:
     numbers = {
         "Runs": f"{found.runs:,}",
         "By programs": f"{found.by_programs:,}",
@@ -230,7 +232,7 @@ def _draw_numbers(found: FlowUsage) -> None:
                 st.metric(label, value, width="content")
 
 
-def _draw_days(days: Sequence[UsedDay], first: date) -> None:
+def _render_days(days: Sequence[UsedDay], first: date) -> None:
     most = max(day.runs for day in days)
     bars = []
     for number, day in enumerate(days):
@@ -252,7 +254,7 @@ def _share(day: UsedDay) -> float:
     return day.failed / day.runs if day.runs else 0.0
 
 
-def _draw_failures(failures: Sequence[FailureCount]) -> None:
+def _render_failures(failures: Sequence[FailureCount]) -> None:
     if not failures:
         return
     st.subheader("Errors", anchor=False)

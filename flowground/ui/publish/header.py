@@ -8,7 +8,7 @@ from flowground.core.caller import Caller
 from flowground.core.yaml_file import write_link_color
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.api_access import pane
-from flowground.ui.chat.chat_menu import draw_chat_menu, find_session
+from flowground.ui.chat.chat_menu import find_session, render_chat_menu
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.parts import begin_sentence, spell_reach
 from flowground.ui.publish import publish
@@ -19,7 +19,7 @@ _HEAD = "page-head"
 _SHARED = "Others can chat with this flow. Nobody sees your chats with it unless you share one."
 
 
-def draw_branding(caller: Caller, wired: WiredFlow) -> None:
+def render_branding(caller: Caller, wired: WiredFlow) -> None:
     """The shareable playground's top: title, icon and notice as the author wrote them, else name and description."""
     chat = wired.flow.chat
     title = chat.title or wired.name
@@ -27,8 +27,8 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
         st.title(_write_title(wired, title), anchor=False)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
-            draw_chat_menu(caller, wired)
-    _draw_description(wired)
+            render_chat_menu(caller, wired)
+    _render_description(wired)
     if chat.notice:
         st.caption(chat.notice)
     if chat.accent:
@@ -39,7 +39,7 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
     parts.open_scheduled(wired.id)
 
 
-def draw_header(caller: Caller, wired: WiredFlow) -> bool:
+def render_header(caller: Caller, wired: WiredFlow) -> bool:
     """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
     shared, may_run_api = bridge.call(_read_standing(caller, wired))
     asking = publish.count_requests(caller, wired)
@@ -51,13 +51,13 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
                 st.badge(shared, icon=":material/group:", color="green", help=_SHARED)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if caller.sees_inside:
-                _draw_way_inside(wired)
+                _render_inside_link(wired)
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             if asking is not None:
-                publish.draw_menu(caller, wired, asking, is_shared=bool(shared))
-            draw_chat_menu(caller, wired)
-    _draw_description(wired)
+                publish.render_menu(caller, wired, asking, is_shared=bool(shared))
+            render_chat_menu(caller, wired)
+    _render_description(wired)
     parts.open_scheduled(wired.id)
     if asking is not None:
         access_requests.watch_requests(caller, wired, asking)
@@ -83,19 +83,19 @@ async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
     return begin_sentence(said), may_run_api
 
 
-def _draw_way_inside(wired: WiredFlow) -> None:
+def _render_inside_link(wired: WiredFlow) -> None:
     """To the page where the steps of what is said here light up: a link, so that it opens beside this page too."""
     query = {"flow": wired.id, "session": find_session(wired.id)}
     with st.container(key="header:inside", width="content"):
         st.page_link(browser.INSIDE, label="Inside", icon=":material/account_tree:", query_params=query)
 
 
-def _draw_description(wired: WiredFlow) -> None:
+def _render_description(wired: WiredFlow) -> None:
     if wired.flow.description:
         st.markdown(f":gray[{words.escape(wired.flow.description)}]")
 
 
-def draw_stale(caller: Caller, wired: WiredFlow) -> None:
+def render_stale(caller: Caller, wired: WiredFlow) -> None:
     """The banner while the last good version serves, for who sees the inside."""
     mistake = runtime.get().catalogue.find_stale(wired.id)
     if mistake and caller.sees_inside:
@@ -104,4 +104,4 @@ def draw_stale(caller: Caller, wired: WiredFlow) -> None:
             + "  \n".join(words.write_sentence(str(problem)) for problem in mistake.problems[:3]),
             icon=":material/history:",
         )
-        opening.draw_way(wired.flow.file)
+        opening.render_file_link(wired.flow.file)

@@ -19,30 +19,30 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.publications import Sharing
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_browser_id, require_visitor
-from flowground.ui.page.parts import begin_sentence, draw_action, schedule_dialog, spell_sharing
+from flowground.ui.page.parts import begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.publish import sharing
 from flowground.ui.shell import access_requests, opening
 from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
 
-_AS = "as"
-_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
+_PREVIEW_PARAMETER = "as"
+_PREVIEW_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
 
 
-def draw_links(wired: WiredFlow) -> None:
+def render_preview_links(wired: WiredFlow) -> None:
     """For the Publish menu."""
     with st.container(horizontal=True):
         for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
-            url = f"{browser.write_share_link(wired)}?{_AS}={quote(who)}"
+            url = f"{browser.write_share_link(wired)}?{_PREVIEW_PARAMETER}={quote(who)}"
             st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
 
 
-def draw_preview(caller: Caller, address: str) -> None:
+def render_preview(caller: Caller, address: str) -> None:
     """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
 
     Only for those who may publish the flow: to others the address means what it means without `?as=`.
     """
-    if not (asked := st.query_params.get(_AS)) or not caller.sees_inside:
+    if not (asked := st.query_params.get(_PREVIEW_PARAMETER)) or not caller.sees_inside:
         return
     who = SIGNED_OUT if asked == SIGNED_OUT else SOMEBODY
     try:
@@ -51,31 +51,31 @@ def draw_preview(caller: Caller, address: str) -> None:
         raise
     except FlowgroundError:
         return
-    _draw_banner(who, is_open=seen == "opens")
+    _render_banner(who, is_open=seen == "opens")
     if seen == "opens":
         return
     if seen == "nothing":
-        opening.draw_nothing_here()
+        opening.render_nothing_here()
     else:
         text = "They see the sign-in form here. They learn nothing about the flow, not even that it exists."
-        opening.draw_notice("Sign in", text)
+        opening.render_notice("Sign in", text)
     raise StopException
 
 
-def _draw_banner(who: str, *, is_open: bool) -> None:
+def _render_banner(who: str, *, is_open: bool) -> None:
     said = "What you write is kept among your own chats." if is_open else "They do not get in."
     with st.container(border=True, key="preview", gap="xsmall"):
-        st.markdown(f":material/visibility: **Preview** as {_NAMES[who]}. {said}")
-        draw_action("End preview", _end, key="preview:end", icon="close", kind="secondary")
+        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {said}")
+        render_action("End preview", _end_preview, key="preview:end", icon="close", kind="secondary")
 
 
-def _end() -> None:
+def _end_preview() -> None:
     """For a button."""
-    st.query_params.pop(_AS, None)
+    st.query_params.pop(_PREVIEW_PARAMETER, None)
 
 
 _REFUSED = "publish:refused"
-_WISH_SECONDS = 600
+_PENDING_SECONDS = 600
 """Seconds for which a browser's wish to share outlives the page it was uttered on."""
 
 
@@ -88,7 +88,7 @@ class PendingShares:
     def keep(self, browser: str, flow_id: str) -> None:
         self._flows = {key: wish for key, wish in self._flows.items() if wish[1] > time.monotonic()}
         if browser:
-            self._flows[browser] = (flow_id, time.monotonic() + _WISH_SECONDS)
+            self._flows[browser] = (flow_id, time.monotonic() + _PENDING_SECONDS)
 
     def take(self, browser: str, flow_id: str) -> bool:
         """Whether this browser wished that this flow be shared; true once."""
@@ -121,66 +121,66 @@ def count_requests(caller: Caller, wired: WiredFlow) -> int | None:
     return access_requests.count_waiting(caller, flow_id=wired.id)
 
 
-def draw_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool) -> None:
+def render_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool) -> None:
     """For who may publish the flow; `asking` is how many wait for their decision."""
-    access_requests.tell_decided()
+    access_requests.toast_decided()
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {asking:,}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu, st.container(key="publish:menu"):
-            access_requests.draw_requests(caller, place="menu", flow_id=wired.id)
-            _draw_items(caller, wired, is_shared=is_shared)
+            access_requests.render_requests(caller, place="menu", flow_id=wired.id)
+            _render_items(caller, wired, is_shared=is_shared)
 
 
-def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
+def _render_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
-    bridge.draw_kept(_REFUSED)
+    bridge.render_kept(_REFUSED)
     if not is_shared:
-        _draw_off(caller, wired)
+        _render_off(caller, wired)
         return
     link = browser.write_share_link(wired)
-    browser.draw_reach(is_admin=caller.role == "admin")
+    browser.render_reach(is_admin=caller.role == "admin")
     with parts.hide_other_button(f"share:{wired.id}"):
         st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        parts.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
+        parts.render_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
-        _draw_settings(wired)
-    _draw_summary(caller, wired)
-    draw_links(wired)
+        _render_settings(wired)
+    _render_summary(caller, wired)
+    render_preview_links(wired)
 
 
-def _draw_off(caller: Caller, wired: WiredFlow) -> None:
+def _render_off(caller: Caller, wired: WiredFlow) -> None:
     """Whom the toggle would let in can be said before it is turned on. In local mode there is nobody to choose."""
     later = ""
     if caller.kind == "member":
-        with bridge.draw_refusals():
+        with bridge.render_refusals():
             now = bridge.ask(read_sharing, caller, wired.id)
             now = replace(now, expires_at=None) if now.is_expired else now
             if now != Sharing(is_shared=False):
                 later = f" When turned on: {spell_sharing(now)}."
     st.caption(f"Off: only authors and admins open this flow.{later}")
     if caller.kind == "member":
-        _draw_settings(wired)
+        _render_settings(wired)
 
 
-def _draw_settings(wired: WiredFlow) -> None:
+def _render_settings(wired: WiredFlow) -> None:
     key = f"publish:settings:{wired.id}"
-    draw_action("Who can open it", _leave_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary")
+    render_action("Who can open it", _close_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary")
 
 
-def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
-    with bridge.draw_refusals():
+def _render_summary(caller: Caller, wired: WiredFlow) -> None:
+    with bridge.render_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         how = "without signing in" if now.audience == "public" else "here after signing in"
         st.caption(f"{begin_sentence(spell_sharing(now))}. They chat {how} and cannot see how it is built.")
 
 
-def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
+def _close_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
     st.session_state[_make_menu_key(wired)] = False
     schedule_dialog(wired.id, partial(open_dialog, wired))
@@ -192,10 +192,10 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     is_wanted = bool(st.session_state[key])
     if caller.kind == "local" and is_wanted:
         _open_pending_shares().keep(read_browser_id(), wired.id)
-        _leave_menu(wired, _ask_first_account)
+        _close_menu(wired, _ask_first_account)
         return
     if not is_wanted and (count := _count_today(caller, wired)):
-        _leave_menu(wired, partial(_ask_before_end, count=count))
+        _close_menu(wired, partial(_ask_before_end, count=count))
         return
     _publish(caller, wired, is_shared=is_wanted)
 
@@ -217,7 +217,7 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
     )
     with st.container(horizontal=True):
         if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
-            with bridge.draw_refusals():
+            with bridge.render_refusals():
                 bridge.ask(publish, require_visitor(), wired.id, is_shared=False)
                 st.toast(f"{words.escape(wired.name)} is not shared any more.", icon=":material/check:")
                 st.rerun()
@@ -245,4 +245,4 @@ def _ask_first_account(wired: WiredFlow) -> None:
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
         f"**admin**, and **{words.escape(wired.name)}** is shared together with it."
     )
-    sign_in.draw_first_account(key="publish:account", shares=wired.id)
+    sign_in.render_first_account(key="publish:account", shares=wired.id)

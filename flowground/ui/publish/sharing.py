@@ -33,18 +33,18 @@ from flowground.ui.page.parts import (
     NamedPage,
     begin_sentence,
     close_done,
-    draw_names,
-    draw_one_time_link,
     empty_names,
+    render_names,
+    render_one_time_link,
     schedule_dialog,
     spell_sharing,
 )
 
-_OFFERED = 100
+_MOST_OFFERED = 100
 """So many people and groups are offered in the field itself; of more, one searches."""
-_FOUND = 6
-_CHIPS = 200
-_SHOWN = 20
+_MOST_FOUND = 6
+_MOST_CHIPS = 200
+_MOST_OPENERS = 20
 _SEARCHED_CHARS = 100
 
 
@@ -62,13 +62,13 @@ class _Field:
     name: Callable[[Collection[str]], Mapping[str, str]]
 
 
-def draw_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
+def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
     """The people and groups that are chosen, by id."""
     offered = _make_people(caller, wired), _make_groups(caller, wired)
     if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
         st.caption("There is nobody to choose yet: authors and admins open every flow.")
     people, chosen_groups = offered
-    return _draw_field(people, draft.members), _draw_field(chosen_groups, draft.groups)
+    return _render_field(people, draft.members), _render_field(chosen_groups, draft.groups)
 
 
 def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
@@ -115,16 +115,16 @@ def _name_group(group: Group) -> str:
     return f"{group.name} ({group.size:,})"
 
 
-def _draw_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
+def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
     """A field with what is chosen; `before` is what was chosen when the dialog was opened."""
     chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
-    offered = field.find("", _OFFERED)
+    offered = field.find("", _MOST_OFFERED)
     if not offered.count and not chosen:
         return frozenset()
-    is_searched = offered.count > _OFFERED
+    is_searched = offered.count > _MOST_OFFERED
     if is_searched:
-        _draw_search(field, chosen)
-    if len(chosen) > _CHIPS:
+        _render_search(field, chosen)
+    if len(chosen) > _MOST_CHIPS:
         st.caption(f"{len(chosen):,} are chosen. A group is easier to keep than so many names.")
         return frozenset(chosen)
     names = dict(field.name(chosen)) | ({} if is_searched else dict(offered.shown))
@@ -141,7 +141,7 @@ def _draw_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
     return frozenset(picked)
 
 
-def _draw_search(field: _Field, chosen: list[str]) -> None:
+def _render_search(field: _Field, chosen: list[str]) -> None:
     """A field for a name; what is found is one press away from the chosen ones."""
     searched = st.text_input(
         f"Find {field.label.lower()}",
@@ -155,7 +155,7 @@ def _draw_search(field: _Field, chosen: list[str]) -> None:
     searched = (searched or "")[:_SEARCHED_CHARS].strip()
     if not searched:
         return
-    found = field.find(searched, _FOUND)
+    found = field.find(searched, _MOST_FOUND)
     if not found.count:
         st.caption(field.nothing)
     with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
@@ -176,19 +176,19 @@ def _add(key: str, chosen: list[str]) -> None:
     st.session_state[key] = chosen
 
 
-def draw_openers(draft: Sharing, now: Sharing) -> None:
+def render_openers(draft: Sharing, now: Sharing) -> None:
     """How many people can open it like this, or could; opened, the first of them."""
-    found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_SHOWN)
+    found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
     who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
     label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
     label += "" if draft.audience == "public" else " (authors and admins included)"
     with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
         if opened.open:
-            _draw_found(found, draft)
+            _render_found(found, draft)
 
 
-def _draw_found(found: FoundPeople, draft: Sharing) -> None:
+def _render_found(found: FoundPeople, draft: Sharing) -> None:
     for member in found.shown:
         st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
     if found.count > len(found.shown):
@@ -203,12 +203,12 @@ def _write_reason(member: Member, draft: Sharing) -> str:
     return "chosen" if member.id in draft.members else "in a chosen group"
 
 
-_BEGUN = "invitation:begun"
-_NAMES = "invitation:names"
+_INVITATION = "invitation:begun"
+_INVITED = "invitation:names"
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class _Invitation:
     """What is chosen in the dialog that led here; `go_back` opens it again with the choice."""
 
     wired: WiredFlow
@@ -221,13 +221,13 @@ def schedule_invitation(
     wired: WiredFlow, draft: Sharing, go_back: Callable[[WiredFlow, Sharing], None], *, is_saved: bool
 ) -> None:
     """For a button in *Who can open it*: the invitation opens in its place, and leads back to it."""
-    st.session_state[_BEGUN] = _Begun(wired, draft, is_saved, go_back)
+    st.session_state[_INVITATION] = _Invitation(wired, draft, is_saved, go_back)
     schedule_dialog(wired.id, partial(_open_invitation, wired))
 
 
 def _go_back() -> None:
     """However this dialog is left, what was chosen before is there again."""
-    if begun := st.session_state.pop(_BEGUN, None):
+    if begun := st.session_state.pop(_INVITATION, None):
         schedule_dialog(begun.wired.id, partial(begun.go_back, begun.wired, begun.draft))
 
 
@@ -235,24 +235,26 @@ def _go_back() -> None:
 def _open_invitation(wired: WiredFlow) -> None:
     """For admins: names for the account, then the link, once."""
     close_done(_go_back)
-    begun: _Begun = st.session_state[_BEGUN]
+    begun: _Invitation = st.session_state[_INVITATION]
     slot = st.empty()
     with slot.container():
-        _draw_promise(wired, begun.draft, is_saved=begun.is_saved)
-        shown, name = draw_names("Name", key=_NAMES)
+        _render_promise(wired, begun.draft, is_saved=begun.is_saved)
+        shown, name = render_names("Name", key=_INVITED)
         is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
     if not is_sent:
         return
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         caller = require_visitor()
         link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
         slot.empty()
         _let_in(caller, begun, link)
         who = shown.strip() or name.strip()
-        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=partial(empty_names, _NAMES))
+        render_one_time_link(
+            link, secret, who=who, key="invitation", flow=wired.id, again=partial(empty_names, _INVITED)
+        )
 
 
-def _draw_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:
+def _render_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:
     name = words.escape(wired.name)
     st.markdown(
         f"They choose a password, and **{name}** opens for them{'' if draft.is_shared else ' once it is shared'}."
@@ -263,7 +265,7 @@ def _draw_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:
         st.markdown(f"The invitation saves what you chose: **{name}** {when} {spell_sharing(later)}.")
 
 
-def _let_in(caller: Caller, begun: _Begun, link: PasswordLink) -> None:
+def _let_in(caller: Caller, begun: _Invitation, link: PasswordLink) -> None:
     """Whoever is invited is one of those who are named, where people are; a choice of these is stored with them.
 
     The link is shown even where that is refused: it is there.
@@ -272,10 +274,10 @@ def _let_in(caller: Caller, begun: _Begun, link: PasswordLink) -> None:
     if begun.is_saved and not names_people:
         return
     draft = replace(begun.draft, members=begun.draft.members | {link.member})
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         if names_people and not begun.is_saved:
             bridge.ask(share, caller, begun.wired.id, draft)
-        st.session_state[_BEGUN] = replace(begun, draft=draft, is_saved=names_people)
+        st.session_state[_INVITATION] = replace(begun, draft=draft, is_saved=names_people)
 
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
@@ -295,12 +297,12 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
     `begun`: what was chosen here before, and perhaps not saved.
     """
     caller = require_visitor()
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         if not now.is_shared:
             st.caption("The flow is not shared now. This is whom the switch in *Publish* will open it to.")
-        draft = _draw_choices(caller, wired, now if begun is None else replace(begun, is_shared=now.is_shared))
-        draw_openers(draft, now)
+        draft = _render_choices(caller, wired, now if begun is None else replace(begun, is_shared=now.is_shared))
+        render_openers(draft, now)
         if now.is_shared and not now.is_expired and draft != now:
             st.warning(f"Not saved. Currently **{spell_sharing(now)}**.")
         with st.container(horizontal=True):
@@ -317,7 +319,7 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
             st.rerun()
 
 
-def _draw_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
+def _render_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
     offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.get().access.allow_public]
     chosen = st.radio(
         "Who",
@@ -330,7 +332,7 @@ def _draw_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
     )
     draft = replace(before, audience=chosen)
     if chosen == "people":
-        members, groups = draw_audience_names(caller, wired, draft)
+        members, groups = render_audience_names(caller, wired, draft)
         draft = replace(draft, members=members, groups=groups)
     shares_api = st.checkbox(
         "Share the API too",
@@ -338,10 +340,10 @@ def _draw_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
         key=f"sharing:api:{wired.id}",
         help="They may make application tokens for this flow and run it from programs.",
     )
-    return replace(draft, shares_api=shares_api, expires_at=_draw_end(wired, before))
+    return replace(draft, shares_api=shares_api, expires_at=_render_end(wired, before))
 
 
-def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
+def _render_end(wired: WiredFlow, now: Sharing) -> datetime | None:
     key = f"sharing:ends:{wired.id}"
     if not st.checkbox("Stop sharing on a date", value=now.expires_at is not None, key=key):
         return None

@@ -15,11 +15,11 @@ from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import ListPage, draw_action, draw_list
+from flowground.ui.page.parts import ListPage, render_action, render_list
 
 _REFUSED = "requests:refused"
 _DECIDED = "requests:decided"
-_LOOK_AGAIN = 10
+_LOOK_SECONDS = 10
 """Seconds between two looks whether somebody asks."""
 _PAGE = 5
 """Beside other things on a page; the organization's own list is longer."""
@@ -37,11 +37,11 @@ def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:
     """
     if _may_decide(caller):
         st.session_state[_make_key(wired.id)] = known
-        _tell_of_new(wired.id, wired.name)
+        _toast_new(wired.id, wired.name)
 
 
-@st.fragment(run_every=_LOOK_AGAIN)
-def _tell_of_new(flow_id: str, name: str) -> None:
+@st.fragment(run_every=_LOOK_SECONDS)
+def _toast_new(flow_id: str, name: str) -> None:
     with suppress(StoreUnavailable):
         waiting = count_waiting(require_visitor(), flow_id=flow_id)
         if waiting > st.session_state.get(_make_key(flow_id), 0):
@@ -54,28 +54,28 @@ def _make_key(flow_id: str) -> str:
     return f"requests:known:{flow_id}"
 
 
-def draw_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
-    """`draw_requests` under a heading, where somebody waits; also of what comes while the page is open."""
+def render_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
+    """`render_requests` under a heading, where somebody waits; also of what comes while the page is open."""
     if _may_decide(caller):
-        tell_decided()
-        _draw_section(place, size)
+        toast_decided()
+        _render_section(place, size)
 
 
-@st.fragment(run_every=_LOOK_AGAIN)
-def _draw_section(place: str, size: int) -> None:
+@st.fragment(run_every=_LOOK_SECONDS)
+def _render_section(place: str, size: int) -> None:
     if _DECIDED in st.session_state:
         st.rerun(scope="app")  # it says elsewhere too how flows are shared
-    bridge.draw_kept(_REFUSED)
+    bridge.render_kept(_REFUSED)
     caller = require_visitor()
     with suppress(StoreUnavailable):
         if count_waiting(caller):
             st.header("Access requests", anchor=False)
-            draw_requests(caller, place=place, size=size)
+            render_requests(caller, place=place, size=size)
 
 
-def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
+def render_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
     """Those that this caller may decide, one row each, oldest first; `place` tells two lists apart."""
-    bridge.draw_kept(_REFUSED)
+    bridge.render_kept(_REFUSED)
     if not _may_decide(caller):
         return
 
@@ -83,19 +83,19 @@ def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, siz
         found = bridge.ask(sharing.find_waiting, caller, searched, flow_id=flow_id, limit=size, offset=offset)
         return ListPage(*found)
 
-    def draw(requests: Sequence[AccessRequest]) -> None:
+    def render(requests: Sequence[AccessRequest]) -> None:
         names = read_names({one.member for one in requests})
         for request in requests:
-            _draw_row(caller, request, place, find_name(names, request.member))
+            _render_row(caller, request, place, find_name(names, request.member))
 
-    draw_list(f"requests:{place}", "Search requests", find, draw, size=size)
+    render_list(f"requests:{place}", "Search requests", find, render, size=size)
 
 
 def _may_decide(caller: Caller) -> bool:
     return caller.sees_inside and caller.kind == "member"
 
 
-def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) -> None:
+def _render_row(caller: Caller, request: AccessRequest, place: str, asker: str) -> None:
     key = f"requests:{place}:{request.id}"
     with st.container(border=True, key=key, gap="xsmall"):
         wired = runtime.get().catalogue.find(request.flow_id)
@@ -108,8 +108,8 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
             st.caption(f"{words.escape(name)} is not shared now: approving shares it, with {words.escape(asker)} only.")
         with st.container(horizontal=True):
             yes, no = f"{asker} can now open {name}.", f"Declined. {asker} sees this on the flow's page."
-            draw_action("Approve", _decide, caller, request.id, True, yes, key=f"{key}:yes", kind="primary")
-            draw_action("Deny", _decide, caller, request.id, False, no, key=f"{key}:no", kind="secondary")
+            render_action("Approve", _decide, caller, request.id, True, yes, key=f"{key}:yes", kind="primary")
+            render_action("Deny", _decide, caller, request.id, False, no, key=f"{key}:no", kind="secondary")
 
 
 @bind_to_caller
@@ -119,7 +119,7 @@ def _decide(caller: Caller, request_id: str, is_approved: bool, says: str) -> No
         st.session_state[_DECIDED] = says
 
 
-def tell_decided() -> None:
+def toast_decided() -> None:
     """What was decided in the run before, which may have been the last of the list."""
     if says := st.session_state.pop(_DECIDED, None):
         st.toast(words.escape(says), icon=":material/check:")

@@ -23,9 +23,9 @@ from flowground.store.publications import Publication
 from flowground.store.runs.session_lists import RecentSession
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import require_visitor
-from flowground.ui.page.parts import begin_sentence, draw_action, draw_search, spell_reach
+from flowground.ui.page.parts import begin_sentence, render_action, render_search, spell_reach
 from flowground.ui.shell import new_flow
-from flowground.ui.shell.opening import draw_mistakes
+from flowground.ui.shell.opening import render_mistakes
 
 _DESCRIPTION_CHARS = 180
 
@@ -40,7 +40,7 @@ class Card:
     facts: CardFacts
 
 
-def draw_card(caller: Caller, card: Card) -> None:
+def render_card(caller: Caller, card: Card) -> None:
     wired = card.wired
     with st.container(border=True, key=f"card:{wired.id}", gap=None, height="stretch"):
         st.page_link(
@@ -96,7 +96,7 @@ def choose_order(flows: list[WiredFlow], last_used: Mapping[str, datetime], *, b
 
 
 _CARD_WIDTH = 250
-_PAGE = 24
+_PAGE_CARDS = 24
 _SEARCH_FROM = 7
 """Fewer flows are seen at a glance."""
 _RECENT = 4
@@ -107,7 +107,7 @@ _ORDERS = ("Recently used", "By name")
 
 
 @st.fragment
-def draw_gallery() -> None:
+def render_gallery() -> None:
     """Draws itself anew while somebody searches; who looks is asked each time.
 
     Who sees the inside also reads how flows are shared, their models, and what is wrong in other files.
@@ -116,49 +116,49 @@ def draw_gallery() -> None:
     found = bridge.ask(gallery.find_open, caller)
     catalogue = runtime.get().catalogue
     problems = catalogue.list_problems() if caller.sees_inside else {}
-    draw_mistakes(problems, catalogue.list_warnings() if caller.sees_inside else {})
+    render_mistakes(problems, catalogue.list_warnings() if caller.sees_inside else {})
     if found.flows:
-        _draw_flows(caller, found)
+        _render_flows(caller, found)
     elif not caller.sees_inside:
-        _draw_nothing_shared()
+        _render_nothing_shared()
     elif not problems:
-        _draw_empty(caller, runtime.get().settings.flows.name)
+        _render_empty(caller, runtime.get().settings.flows.name)
 
 
-def _draw_flows(caller: Caller, found: OpenFlows) -> None:
+def _render_flows(caller: Caller, found: OpenFlows) -> None:
     is_long = len(found.flows) >= _SEARCH_FROM
-    searched, by_name = _draw_search(has_order=is_long) if is_long or found.last_used else ("", False)
+    searched, by_name = _render_search(has_order=is_long) if is_long or found.last_used else ("", False)
     if not searched:
         limit = st.session_state.get(_RECENT_KEY, _RECENT)
-        _draw_recent(bridge.ask(gallery.find_recent, caller, found, limit=limit + 1), limit)
+        _render_recent(bridge.ask(gallery.find_recent, caller, found, limit=limit + 1), limit)
     flows = _search(found.flows, searched)
     if flows:
-        _draw_cards(caller, found, flows, searched, by_name=by_name)
+        _render_cards(caller, found, flows, searched, by_name=by_name)
     else:
         st.markdown(f":gray[No flow has “{words.escape(searched)}” in its name or description.]")
     if searched:
-        _draw_found(*bridge.ask(gallery.search_chats, caller, words=searched))
+        _render_found(*bridge.ask(gallery.search_chats, caller, words=searched))
 
 
-def _draw_cards(caller: Caller, found: OpenFlows, flows: list[WiredFlow], searched: str, *, by_name: bool) -> None:
+def _render_cards(caller: Caller, found: OpenFlows, flows: list[WiredFlow], searched: str, *, by_name: bool) -> None:
     st.markdown(f":gray[{_write_count(len(flows), searched)}]")
-    pages = -(-len(flows) // _PAGE)
+    pages = -(-len(flows) // _PAGE_CARDS)
     key = f"home:page:{searched}:{by_name}"  # of its own for each search, so that each begins at its first page
     page = min(st.session_state.get(key, 1), pages)
-    shown = choose_order(flows, found.last_used, by_name=by_name)[(page - 1) * _PAGE : page * _PAGE]
+    shown = choose_order(flows, found.last_used, by_name=by_name)[(page - 1) * _PAGE_CARDS : page * _PAGE_CARDS]
     facts = bridge.ask(gallery.find_facts, shown, found.shared)
     with st.grid(min_column_width=_CARD_WIDTH, gap="small", row_height="content", key="home:cards"):
         for wired in shown:
-            draw_card(caller, Card(wired, found.shared.get(wired.id), found.last_used.get(wired.id), facts))
+            render_card(caller, Card(wired, found.shared.get(wired.id), found.last_used.get(wired.id), facts))
     if pages > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key=key)
 
 
-def _draw_search(*, has_order: bool) -> tuple[str, bool]:
+def _render_search(*, has_order: bool) -> tuple[str, bool]:
     """What somebody looks for, and whether they want the names' order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        searched = draw_search("home", "Search flows and chats", width="stretch")
+        searched = render_search("home", "Search flows and chats", width="stretch")
         order = ""
         if has_order:
             order = st.selectbox("Order", _ORDERS, key="home:order", label_visibility="collapsed", width=170)
@@ -185,7 +185,7 @@ def _fold_flow(*texts: str) -> str:
     return words.fold("\n".join(texts))
 
 
-def _draw_recent(recent: Sequence[RecentSession], limit: int) -> None:
+def _render_recent(recent: Sequence[RecentSession], limit: int) -> None:
     """The pinned and the newest conversations, whatever flow they are with: to go on where one was. Of each so many are
     shown, and it is said where there are more."""
     if not recent:
@@ -195,29 +195,29 @@ def _draw_recent(recent: Sequence[RecentSession], limit: int) -> None:
         pinned = [session for session in recent if session.is_pinned]
         newest = [session for session in recent if not session.is_pinned]
         for session in (*pinned[:limit], *newest[:limit]):
-            _draw_chat(session)
+            _render_chat(session)
         if max(len(pinned), len(newest)) <= limit:
             pass
         elif limit < _MOST_RECENT:
-            draw_action("Show older chats", _show_more, limit, key="home:recent:more", icon="expand_more")
+            render_action("Show older chats", _show_more, limit, key="home:recent:more", icon="expand_more")
         else:
             st.caption("Search finds older chats too.")
     st.header("Flows", anchor=False)
 
 
-def _draw_found(found: Sequence[RecentSession], is_whole: bool) -> None:
+def _render_found(found: Sequence[RecentSession], is_whole: bool) -> None:
     """The conversations that have what is searched for."""
     st.header("Chats", anchor=False)
     with st.container(key="home:recent", gap=None):
         for session in found:
-            _draw_chat(session)
+            _render_chat(session)
         if not is_whole:
             st.caption("There may be more: a flow's own list of chats is searched further back.")
         elif not found:
             st.caption("No results.")
 
 
-def _draw_chat(session: RecentSession) -> None:
+def _render_chat(session: RecentSession) -> None:
     wired = runtime.get().catalogue.find(session.flow_id)
     used = words.escape(browser.write_since(session.updated_at))
     title = words.escape(session.title or "Untitled")
@@ -235,16 +235,16 @@ def _show_more(limit: int) -> None:
     st.session_state[_RECENT_KEY] = limit + _MORE_RECENT
 
 
-def _draw_empty(caller: Caller, folder: str) -> None:
+def _render_empty(caller: Caller, folder: str) -> None:
     """No flow at all: the way to the first one."""
     with st.container(border=True):
         st.markdown("**No flows yet**")
         st.markdown("A flow is one YAML file, and gets a chat, an API and a link to share. Begin with a template:")
-        new_flow.draw_button(caller, "Create the first flow", kind="primary")
+        new_flow.render_button(caller, "Create the first flow", kind="primary")
         st.caption(f"Or put a file of your own into `{folder}/`; it appears here as soon as it is saved.")
 
 
-def _draw_nothing_shared() -> None:
+def _render_nothing_shared() -> None:
     """For a member to whom nothing is open yet."""
     with st.container(border=True):
         st.markdown("**Nothing is shared with you at the moment**")

@@ -42,7 +42,7 @@ def find_logo() -> str:
     return str(runtime.get().settings.organization.logo or find_icon())
 
 
-def draw_links(settings: Settings) -> None:
+def render_links(settings: Settings) -> None:
     """One line of small links, where config.yaml has some."""
     links = settings.organization.links
     if links:
@@ -53,7 +53,7 @@ _BUTTON = (
     '<button type="button" role="radio" aria-checked="false" data-look="{look}" aria-label="{title}" title="{title}">'
     "{symbol}</button>"
 )
-_draw_choice = st.components.v2.component(
+_render_choice = st.components.v2.component(
     "flowground_look",
     html='<div role="radiogroup" aria-label="Colours">'
     + "".join(_BUTTON.format(look=look, title=title, symbol=symbol) for look, (title, symbol) in _LOOKS.items())
@@ -63,9 +63,9 @@ _draw_choice = st.components.v2.component(
 )
 
 
-def draw_look() -> None:
+def render_look() -> None:
     """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
-    _draw_choice(key="look")
+    _render_choice(key="look")
 
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
@@ -128,7 +128,7 @@ def _choose_entrance() -> _ListedPage:
     return _ListedPage("first_account", "Create the first account")
 
 
-def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
+def render_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
     """The ways to these pages, what the page has to list, who is signed in.
 
     The shareable playground has no pages beside it, since its address would stand before theirs: its ways are links.
@@ -138,7 +138,7 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
         if pages:
             st.page_link(by_address[""], label=f"All flows{_write_waiting(caller)}", width="stretch")
         elif caller.kind != "visitor":
-            _draw_link("All flows", "apps", "/")
+            _render_link("All flows", "apps", "/")
         if pages and caller.sees_inside:
             last = opening.find_last_flow()
             st.page_link(by_address["api_access"], width="stretch", query_params={"flow": last} if last else None)
@@ -158,10 +158,10 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
                 if address in by_address:
                     st.page_link(by_address[address], width="stretch")
             if not pages and caller.kind == "member":
-                _draw_link("Account", "manage_accounts", "/account")
-            _draw_person(caller, by_address.get("first_account"))
-            draw_look()
-            draw_links(runtime.get().settings)
+                _render_link("Account", "manage_accounts", "/account")
+            _render_person(caller, by_address.get("first_account"))
+            render_look()
+            render_links(runtime.get().settings)
 
 
 def _write_bad(caller: Caller, wired: WiredFlow) -> str:
@@ -185,7 +185,7 @@ def find_page_part() -> DeltaGenerator:
     return _page_part.get(st.sidebar)
 
 
-def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
+def _render_person(caller: Caller, first_account: StreamlitPage | None) -> None:
     if caller.kind == "local":
         st.caption("Local mode: only this computer is served.")
         if first_account is not None:
@@ -193,7 +193,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         return
     if caller.kind == "visitor":
         st.caption("Not signed in. Your chats stay with this browser and do not move to an account.")
-        _draw_link("Sign in", "login", f"/playground?flow={read_shared_flow()}")
+        _render_link("Sign in", "login", f"/playground?flow={read_shared_flow()}")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None):
         st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
@@ -201,7 +201,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
             sign_in.sign_out_browser()
 
 
-def _draw_link(title: str, symbol: str, address: str) -> None:
+def _render_link(title: str, symbol: str, address: str) -> None:
     """Looks as the ways to pages do."""
     st.html(
         f'<a class="fg-nav" href="{escape(address)}"><span class="fg-symbol" aria-hidden="true" translate="no">{symbol}'

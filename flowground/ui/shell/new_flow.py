@@ -18,7 +18,7 @@ _EXAMPLE = "Order status"
 READ_ONLY = "The server's folder of flows cannot be written to from here."
 
 
-def draw_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
+def render_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
     """For who sees the inside of flows; nothing for others."""
     if caller.sees_inside and st.button(label, type=kind, icon=":material/add:", key=f"new:open:{kind}"):
         _open_dialog()
@@ -48,12 +48,12 @@ def _open_dialog() -> None:
     draft = _read_draft(caller, name, template, address or "")
     running = runtime.get()
     if not running.access.may_write(caller):
-        _draw_file(draft)
+        _render_file(draft)
     elif not flow_files.may_write_into(running.settings.flows):
         st.warning(READ_ONLY, icon=":material/lock:")
-        _draw_file(draft)
+        _render_file(draft)
     else:
-        _draw_writing(caller, draft)
+        _render_writing(caller, draft)
 
 
 def _read_draft(caller: Caller, name: str, template: str, address: str) -> DraftedFlow | None:
@@ -61,7 +61,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
     if not name.strip():
         return None
     running = runtime.get()
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         owner = caller.person if caller.kind == "member" else ""
         draft = make_draft(name, template, address=address, owner=owner or "")
         flow_files.require_free_address(running.access, draft)
@@ -69,7 +69,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
     return None
 
 
-def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
+def _render_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     """For who may; the right owner code is word enough. Where it cannot be written all the same, its text is shown."""
     if is_asked := not caller.is_proven:
         if not sign_in.ask_owner_code(key="new:code", then="Create the flow"):
@@ -81,13 +81,13 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     try:
         bridge.ask(flow_files.write_flow, caller, draft)
     except FlowgroundError as error:
-        bridge.draw_refusal(error)
-        _draw_file(draft)
+        bridge.render_refusal(error)
+        _render_file(draft)
     else:
         st.switch_page(browser.INSIDE, query_params={"flow": draft.id, "edit": "yes"})
 
 
-def _draw_file(draft: DraftedFlow | None) -> None:
+def _render_file(draft: DraftedFlow | None) -> None:
     folder = words.escape(runtime.get().settings.flows.name)
     file = words.escape(draft.file) if draft else "NAME.yaml"
     st.markdown(f"Save this file as **{folder}/{file}** on the server, or ask who runs it to: it appears here at once.")
@@ -97,7 +97,7 @@ def _draw_file(draft: DraftedFlow | None) -> None:
         return
     with parts.hide_other_button("new"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            parts.draw_copy(draft.text, what="the file", key="new")
+            parts.render_copy(draft.text, what="the file", key="new")
             st.download_button(
                 f"Download {words.escape(draft.file)}",
                 draft.text,

@@ -24,55 +24,55 @@ _PROBLEMS_SHOWN = 5
 _FILES_SHOWN = 20
 
 
-def draw_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
+def render_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
     """A line that says how many files need a correction, and one of those with warnings; opened, they list them."""
     if problems:
         needs = "1 file needs a correction" if len(problems) == 1 else f"{len(problems):,} files need a correction"
         found = {file: error.problems for file, error in problems.items()}
-        _draw_strip(f":red[**{needs}**]", found, key="home:mistakes")
+        _render_strip(f":red[**{needs}**]", found, key="home:mistakes")
     if warnings:
         has = "1 file has a warning" if len(warnings) == 1 else f"{len(warnings):,} files have warnings"
-        _draw_strip(f":gray[{has}]", warnings, key="home:warnings")
+        _render_strip(f":gray[{has}]", warnings, key="home:warnings")
 
 
-def draw_file(file: str, problems: Sequence[Problem]) -> None:
+def render_file(file: str, problems: Sequence[Problem]) -> None:
     """One file with its mistakes, or its warnings: where, what, and the nearest right word."""
     mark = ":gray[:material/info:]" if problems[0].is_warning else ":red[:material/error:]"
     with st.container(border=True, key=f"{'warning' if problems[0].is_warning else 'problem'}:{file}"):
         st.markdown(f"{mark} **{words.escape(file)}**")
         for problem in problems[:_PROBLEMS_SHOWN]:
-            _draw_problem(problem)
+            _render_problem(problem)
         if len(problems) > _PROBLEMS_SHOWN:
             st.caption(f"and {len(problems) - _PROBLEMS_SHOWN} more")
-        draw_way(file)
+        render_file_link(file)
 
 
-def draw_way(file: str) -> None:
+def render_file_link(file: str) -> None:
     """To the page where they stand in the file's text."""
     st.page_link(browser.INSIDE, label="Show in the file", icon=":material/account_tree:", query_params={"file": file})
 
 
-def _draw_strip(title: str, found: Mapping[str, Sequence[Problem]], *, key: str) -> None:
+def _render_strip(title: str, found: Mapping[str, Sequence[Problem]], *, key: str) -> None:
     icon = ":material/error:" if key == "home:mistakes" else ":material/info:"
     strip = st.expander(title, icon=icon, key=key, on_change="rerun")
     if not strip.open:
         return
     with strip:
         for file, problems in list(found.items())[:_FILES_SHOWN]:
-            draw_file(file, problems)
+            render_file(file, problems)
         if len(found) > _FILES_SHOWN:
             st.caption(f"and {len(found) - _FILES_SHOWN:,} more files: `python -m flowground validate` lists them all.")
 
 
-def _draw_problem(problem: Problem) -> None:
+def _render_problem(problem: Problem) -> None:
     where = f"line {problem.line}, column {problem.column}"
     hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
     st.markdown(f":gray[{where}] &nbsp; {words.write_sentence(problem.message)}{hint}")
 
 
-_LAST = "flow:last"
+_LAST_FLOW = "flow:last"
 _NO_FLOW = "There is no flow at this address, or it is not shared with you."
-_LOOK_AGAIN = 4
+_LOOK_SECONDS = 4
 """Seconds between two looks whether somebody who asked may come in."""
 
 
@@ -86,47 +86,47 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     caller = require_visitor()
     try:
         wired = bridge.call(runtime.get().access.open_flow(caller, address))
-        st.session_state[_LAST] = wired.id
+        st.session_state[_LAST_FLOW] = wired.id
         st.session_state[_make_key(address)] = True
         return caller, wired
     except FlowNotFound:
         broken = runtime.get().catalogue.find_broken_file(address)
         if broken and caller.sees_inside and read_shared_flow() is None:
             text = "The flow opens as soon as the file is saved without the mistake."
-            draw_notice("This flow's file needs a correction", text)
-            draw_file(broken[0], broken[1].problems)
+            render_notice("This flow's file needs a correction", text)
+            render_file(broken[0], broken[1].problems)
             raise StopException from None
-    _draw_closed(caller, address)
+    _render_closed(caller, address)
     raise StopException
 
 
 def find_last_flow() -> str | None:
     """The flow that this visit looked at last: the one of the page's address, where there is such a flow."""
     asked = runtime.get().catalogue.find(st.query_params.get("flow", ""))
-    return asked.id if asked else st.session_state.get(_LAST)
+    return asked.id if asked else st.session_state.get(_LAST_FLOW)
 
 
-def _draw_closed(caller: Caller, address: str) -> None:
+def _render_closed(caller: Caller, address: str) -> None:
     """What stands in a flow's place, and what one may do there. It opens by itself for who waits for it."""
     may_ask = caller.kind == "member" and caller.role == "member"
     last = bridge.ask(sharing.find_last, caller, address) if may_ask else None
     was_open = bool(st.session_state.get(_make_key(address)))
     if was_open:
         text = "Your chats are kept. The flow opens here again as soon as it is shared with you."
-        draw_notice("This flow is not shared with you any more", text)
+        render_notice("This flow is not shared with you any more", text)
     elif last is None:
-        draw_nothing_here(caller)
+        render_nothing_here(caller)
     if last is not None:
-        _draw_asked(last, is_title=not was_open)
+        _render_asked(last, is_title=not was_open)
     if was_open or last is not None:
         _watch(address, last)
     is_offered = may_ask and (last is None or last.is_denied)
     if is_offered:
-        _draw_asking(caller, address)
-    _draw_ways_out(caller, is_quiet=is_offered)
+        _render_asking(caller, address)
+    _render_exit_links(caller, is_quiet=is_offered)
 
 
-def _draw_asking(caller: Caller, address: str) -> None:
+def _render_asking(caller: Caller, address: str) -> None:
     st.markdown("If somebody sent you this link, you can ask for access here.")
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
@@ -135,7 +135,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
         bridge.change(sharing.ask, caller, address, note)
 
 
-def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
+def _render_asked(last: LastAsked, *, is_title: bool) -> None:
     """What became of a member's request, in the page's title or below the one that stands there."""
     asked = browser.write_day(last.asked_at)
     if not last.is_denied:
@@ -153,12 +153,12 @@ def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
         )
         icon = ":material/block:"
     if is_title:
-        draw_notice(title, text)
+        render_notice(title, text)
     else:
         st.info(f"**{title}.** {text}", icon=icon)
 
 
-@st.fragment(run_every=_LOOK_AGAIN)
+@st.fragment(run_every=_LOOK_SECONDS)
 def _watch(address: str, last: LastAsked | None) -> None:
     """Looks every few seconds whether the flow may be opened now, or the owners declined; then draws the page anew."""
     caller = require_visitor()
@@ -174,7 +174,7 @@ def _make_key(address: str) -> str:
     return f"flow:open:{address}"
 
 
-def _draw_ways_out(caller: Caller, *, is_quiet: bool = False) -> None:
+def _render_exit_links(caller: Caller, *, is_quiet: bool = False) -> None:
     """`is_quiet`: another button of the page is the one that most want."""
     looks = "fg-way-out fg-quiet" if is_quiet else "fg-way-out"
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -183,7 +183,7 @@ def _draw_ways_out(caller: Caller, *, is_quiet: bool = False) -> None:
             sign_in.sign_out_browser()
 
 
-def draw_notice(title: str, text: str) -> None:
+def render_notice(title: str, text: str) -> None:
     """What stands in a page's place."""
     st.space("large")
     st.title(title, anchor=False)
@@ -194,16 +194,16 @@ def require_allowed(is_allowed: bool) -> None:
     """Ends the page in the calm words where it is not this person's."""
     if not is_allowed:
         caller = require_visitor()
-        draw_nothing_here(caller, "This page does not exist, or it is not open to you.")
-        _draw_ways_out(caller)
+        render_nothing_here(caller, "This page does not exist, or it is not open to you.")
+        _render_exit_links(caller)
         raise StopException
 
 
-def draw_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None:
+def render_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None:
     """What somebody reads where nothing is there for them."""
     is_owner = caller is not None and caller.kind == "local"
     who = "" if is_owner else f" Ask whoever sent you here, or an admin of {_name_organization()}."
-    draw_notice("You don't have access to this page", why + who)
+    render_notice("You don't have access to this page", why + who)
 
 
 def _name_organization() -> str:

@@ -56,10 +56,10 @@ def bound_messages() -> None:
     """For every page from now on; a second call changes nothing."""
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]  # ours calls theirs
     AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # as above
-    logging.getLogger(_SOCKETS).addFilter(_say_in_one_line)
+    logging.getLogger(_SOCKETS).addFilter(_drop_traceback)
 
 
-def _say_in_one_line(record: logging.LogRecord) -> bool:
+def _drop_traceback(record: logging.LogRecord) -> bool:
     """A message that cannot be read is its sender's mistake: its traceback tells nothing."""
     if record.msg == _UNREADABLE:
         record.exc_info = None

@@ -33,7 +33,7 @@ from flowground.ui.shims import page_messages
 OWNER = "page"
 """Where Streamlit puts the header's value: `KIND-DIGEST`, None for whoever is not signed in."""
 
-_MOST = 128
+_MOST_KEPT = 128
 _MOST_VISITORS = 32
 """Of the kept pages those of visitors, so that strangers cannot push out members'. Each holds three descriptors."""
 _Pages = list[SessionInfo]  # inside the class `list` is Streamlit's method
@@ -55,7 +55,7 @@ def _has_owner(session: AppSession) -> bool:
 class KeptPages(SessionStorage):
     """In place of Streamlit's own; used on the server's loop."""
 
-    def __init__(self, maxsize: int = _MOST, ttl_seconds: int = 60) -> None:
+    def __init__(self, maxsize: int = _MOST_KEPT, ttl_seconds: int = 60) -> None:
         self._most = maxsize
         self._seconds = ttl_seconds
         self._kept: dict[str, tuple[SessionInfo, asyncio.TimerHandle]] = {}
@@ -95,7 +95,7 @@ def _is_guests(session: AppSession) -> bool:
     return owner is None or str(owner).startswith("visitor-")
 
 
-_LOOK_AT_CONFIG = 10.0
+_CONFIG_LOOK_SECONDS = 10.0
 """Seconds until a change of Streamlit's own config files counts. It looks five times a second, by two threads: four
 fifths of what wakes a process that nobody uses."""
 
@@ -117,7 +117,7 @@ def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
 
 def _look_later(watcher: PollingPathWatcher) -> None:
     """By a thread that the process does not wait for when it ends: Streamlit's own would sleep to the end first."""
-    timer = threading.Timer(_LOOK_AT_CONFIG, watcher._check_if_path_changed)
+    timer = threading.Timer(_CONFIG_LOOK_SECONDS, watcher._check_if_path_changed)
     timer.daemon = True
     timer.start()
 

@@ -28,7 +28,7 @@ from flowground.store.people.sign_ins import PasswordLink
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import find_visitor, is_owner_proven, read_address, read_browser_id, remember_proof
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.parts import draw_names
+from flowground.ui.page.parts import render_names
 from flowground.ui.shims import streamlit_process
 
 _SAME_PAGE = "location.reload()"
@@ -67,8 +67,8 @@ def _post(path: str, body: dict[str, str], *, first: str = "", then: str = "") -
     st.html(f"<script>{before}fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)
 
 
-_CODE = "code"
-_KINDS = ("invitation", "reset")
+_CODE_PARAMETER = "code"
+_LINK_PARAMETERS = ("invitation", "reset")
 """Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
 _FOCUS = """<script>{
   const find = () => document.querySelector('.st-key-join input[type="password"]');
@@ -78,10 +78,10 @@ _FOCUS = """<script>{
   enter();
 }</script>"""
 """Puts the writer into the one field of the page."""
-_WHERE = "The owner code is in the terminal where Flowground was started."
+_CODE_PLACE = "The owner code is in the terminal where Flowground was started."
 
 
-def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE, then: str = "Continue") -> bool:
+def ask_owner_code(*, key: str = "owner_code", says: str = _CODE_PLACE, then: str = "Continue") -> bool:
     """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
 
     Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form, and
@@ -109,10 +109,10 @@ def take_code_from_link() -> bool:
 
     Whether there was one, and it was right.
     """
-    code = st.query_params.get(_CODE)
+    code = st.query_params.get(_CODE_PARAMETER)
     if code is None:
         return False
-    del st.query_params[_CODE]
+    del st.query_params[_CODE_PARAMETER]
     if not runtime.get().sign_in.check_owner_code(code):
         st.toast("The code in this link is no longer valid. Flowground prints a new one at every start.")
         return False
@@ -120,7 +120,7 @@ def take_code_from_link() -> bool:
     return True
 
 
-def draw_owner_code(*, says: str) -> None:
+def render_owner_code(*, says: str) -> None:
     """Draws the form that asks for the owner code, below what it `says`; once it is right, this browser is the owner's
     and the page is loaded anew. Ends the run then."""
     if ask_owner_code(says=says):
@@ -134,7 +134,7 @@ def enter_as_owner() -> None:
     st.rerun()
 
 
-def draw_new_password(label: str = "Password") -> str:
+def render_new_password(label: str = "Password") -> str:
     """The field for a password that somebody chooses, with the rule below it."""
     with st.container(gap="xsmall"):
         password = st.text_input(label, type="password", autocomplete="new-password")
@@ -142,7 +142,7 @@ def draw_new_password(label: str = "Password") -> str:
     return password
 
 
-def draw_first_account(*, key: str = "first_account", go_to: str | None = None, shares: str | None = None) -> None:
+def render_first_account(*, key: str = "first_account", go_to: str | None = None, shares: str | None = None) -> None:
     """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
 
     Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying,
@@ -150,9 +150,9 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
     """
     if not ask_owner_code(key=f"{key}_code"):
         return
-    shown, name = draw_names("Your name", key=key)
+    shown, name = render_names("Your name", key=key)
     with st.form(key, border=False):
-        password = draw_new_password()
+        password = render_new_password()
         is_sent = st.form_submit_button("Create account", type="primary")
     if not is_sent:
         return
@@ -162,27 +162,27 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
         runtime.get().loop.call_soon_threadsafe(streamlit_process.redraw_others, streamlit_process.find_this_page())
         sign_in_browser(member.id, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
-        bridge.draw_refusal(error)
+        bridge.render_refusal(error)
 
 
-def draw_join() -> None:
+def render_join() -> None:
     """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
-    secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
+    secret = next((st.query_params[kind] for kind in _LINK_PARAMETERS if kind in st.query_params), "")
     links, address = runtime.get().sign_in.links, read_address()
     here = find_visitor()
     if here is not None and here.kind == "member" and bridge.call(links.was_used_by(secret, here.id)):
-        _draw_joined(here)
+        _render_joined(here)
         return
     try:
         link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
         st.title("This link does not work", anchor=False)
-        bridge.draw_refusal(error)
-        _draw_way_on(here)
+        bridge.render_refusal(error)
+        _render_next_link(here)
         return
-    _draw_welcome(link, member)
+    _render_welcome(link, member)
     with st.container(key="join"), st.form("join:password", border=False):
-        password = draw_new_password()
+        password = render_new_password()
         is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
     st.html(_FOCUS, unsafe_allow_javascript=True)
     said = st.empty()
@@ -194,10 +194,10 @@ def draw_join() -> None:
         sign_in_browser(member.id, go_to=_find_goal())
     except (InvalidRequest, NotSignedIn) as error:
         with said:
-            bridge.draw_refusal(error)
+            bridge.render_refusal(error)
 
 
-def _draw_way_on(here: Caller | None) -> None:
+def _render_next_link(here: Caller | None) -> None:
     """Below a link that is over: to what the address says that it was for, whatever link it was. So a stranger who has
     none reads the same, and learns nothing."""
     is_member = here is not None and here.kind == "member"
@@ -206,7 +206,7 @@ def _draw_way_on(here: Caller | None) -> None:
     st.html(f'<a class="fg-way-out" href="{escape(_find_goal())}">{label}</a>', width="content")
 
 
-def _draw_welcome(link: PasswordLink, member: Member) -> None:
+def _render_welcome(link: PasswordLink, member: Member) -> None:
     """Who one is here, who invited one, and to what."""
     if link.kind == "invitation":
         organization = words.escape(runtime.get().settings.organization.name)
@@ -219,7 +219,7 @@ def _draw_welcome(link: PasswordLink, member: Member) -> None:
     st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
 
 
-def _draw_joined(here: Caller) -> None:
+def _render_joined(here: Caller) -> None:
     """For who comes by their own link again, and is signed in."""
     wired = _find_flow(here)
     st.title("You have joined already", anchor=False)
@@ -254,7 +254,7 @@ def _keep_proof() -> None:
             remember_owner()
 
 
-def draw_sign_in() -> None:
+def render_sign_in() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
     organization = words.escape(runtime.get().settings.organization.name)
     with st.form("sign_in"):
@@ -271,7 +271,7 @@ def draw_sign_in() -> None:
         try:
             _sign_in(name, password)
         except (NotSignedIn, InvalidRequest) as error:
-            bridge.draw_refusal(error)
+            bridge.render_refusal(error)
 
 
 def _sign_in(name: str, password: str) -> None:
