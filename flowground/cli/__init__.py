@@ -1,12 +1,8 @@
-"""The command line: `python -m flowground COMMAND`.
+"""The command line, `python -m flowground COMMAND`: its commands and their flags, as help shows them.
 
-What was asked for goes to stdout and nothing else does: mistakes, notes and progress go to stderr. Exit codes: 0 done,
+What a command does stands in another module of this package, imported when the command is called: help needs nothing of
+the app. stdout has what was asked for and nothing else; mistakes, notes and progress go to stderr. Exit codes: 0 done,
 1 not done (the reason in one line), 2 not a command, 130 interrupted. `FLOWGROUND_CONFIG` names the config file.
-
-The commands and their flags, as help shows them.
-
-What a command does stands in another module of this package, which is imported once the command is called: help needs
-nothing of the app.
 """
 
 import asyncio
@@ -32,6 +28,8 @@ from flowground.core.errors import FlowgroundError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+PROGRAM = "python -m flowground"
 
 
 class Command(click.Command):
@@ -287,9 +285,6 @@ MAIN = Group(
     epilog="FLOWGROUND_CONFIG names the config file; without it, config.yaml beside app.py counts.",
 )
 click.version_option(__version__, message=f"flowground {__version__}")(MAIN)
-
-
-PROGRAM = "python -m flowground"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

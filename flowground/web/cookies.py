@@ -1,11 +1,10 @@
-"""Our three cookies, all kept from scripts: who signed in, which browser this is, and who signed in here before.
+"""Our three cookies, none readable by scripts: who signed in, which browser this is, and who signed in here before.
 
 Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
-others. Where nobody can tell whether it is https both spellings count, the one with the prefix first.
-
-Every browser gets a name of its own when it loads its first page. It tells visitors without sign-in apart, and one-time
-tickets are bound to it. Before there was this cookie, a visitor was known by Streamlit's XSRF cookie, which scripts can
-read; before there was https, by one that other hosts can set. What was kept under those moves to a new name, once.
+others. Where it is unknown whether the connection is https both spellings count, the one with the prefix first. A
+browser gets an id of its own with its first page: it tells visitors who are not signed in apart, and one-time tickets
+are bound to it. Conversations kept under an older id (Streamlit's XSRF cookie, a cookie from before https) move to a new
+one, once.
 """
 
 import re
@@ -32,6 +31,13 @@ _VISITOR = re.compile(r"[0-9a-f]{32}\Z")
 _XSRF = "_streamlit_xsrf"
 _XSRF_VALUE = re.compile(r"2\|([0-9a-fA-F]{8})\|((?:[0-9a-fA-F]{2}){16,64})\|[^|]*\Z")
 _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
+
+_COOKIE_DAYS = 400
+"""The longest that browsers keep a cookie."""
+_NAMING_STATUSES = (200, 304)
+"""Answers that give a name: a browser may have kept the page, and lost its cookies."""
+_MOST_MOVING = 1_000
+_MOVING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +161,6 @@ def _match_needed(name: str) -> re.Pattern[bytes]:
     """Finds our cookies and Streamlit's XSRF cookie among many."""
     ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor)?"
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())
-
-
-_COOKIE_DAYS = 400
-"""The longest that browsers keep a cookie."""
-_NAMING_STATUSES = (200, 304)
-"""Answers that give a name: a browser may have kept the page, and lost its cookies."""
-_MOST_MOVING = 1_000
-_MOVING_SECONDS = 10.0
 
 
 class Visitors:

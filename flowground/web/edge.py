@@ -1,13 +1,14 @@
-"""The outermost middleware, http and websocket: who asks is settled here, once, and told to the pages in headers.
+"""The outermost middleware, http and websocket: who asks is settled here once, and passed to the pages in headers.
 
 - While no account was ever created only this computer is served (local mode).
-- A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
-  that a client cannot set (its own copies are dropped).
+- A websocket needs an Origin of ours; its cookie is verified and removed. Pages read the caller in headers that a
+  client cannot set: a client's own copies are dropped.
 - Cookies that are costly to read are dropped before anything reads one, and all of them for the API.
 - A conversation's socket (open_pages.py) goes past Streamlit, as the API does.
-- Of what Streamlit would serve only what pages need is served (paths.py), and a page's socket is bounded
-  (open_pages.py). What a page's first load consists of is served here (first_load.py).
-- Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
+- Of Streamlit's own addresses only those that pages need are served (paths.py), and a page's socket is bounded
+  (open_pages.py). The files of a page's first load are served here (first_load.py).
+- Secrets are removed from the address before anything logs it; `/public_flow/…` is unwrapped; security headers are
+  added.
 """
 
 import json
@@ -38,6 +39,38 @@ from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_pre
 
 OURS = b"x-flowground-"
 """How every PageHeader begins."""
+
+ResponseHeader = tuple[bytes, bytes]
+
+_EVERYWHERE: list[ResponseHeader] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
+_API: list[ResponseHeader] = [*_EVERYWHERE, (b"content-security-policy", b"frame-ancestors 'none'")]
+_SENSORS = (
+    "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
+    "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get", "serial", "usb",
+)  # fmt: skip
+"""What no page of ours uses. Fullscreen and the clipboard it does."""
+# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there, nor by
+# a link whose host's name is looked up ahead. Streamlit needs inline styles, its charts and st.html need inline scripts
+# and eval.
+_PAGES: list[ResponseHeader] = [
+    *_EVERYWHERE,
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-dns-prefetch-control", b"off"),
+    (b"permissions-policy", ", ".join(f"{name}=()" for name in _SENSORS).encode()),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+        b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        b"frame-ancestors 'self'",
+    ),
+]
+# This host only, and a year: subdomains are somebody else's to promise.
+_SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,39 +206,6 @@ def _write_header(caller: Caller) -> bytes:
     known: dict[str, Any] = asdict(caller)
     known.pop("flows")  # a token's scope; tokens do not open pages
     return json.dumps(known).encode("ascii")
-
-
-ResponseHeader = tuple[bytes, bytes]
-
-_EVERYWHERE: list[ResponseHeader] = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-]
-_API: list[ResponseHeader] = [*_EVERYWHERE, (b"content-security-policy", b"frame-ancestors 'none'")]
-_SENSORS = (
-    "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
-    "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get", "serial", "usb",
-)  # fmt: skip
-"""What no page of ours uses. Fullscreen and the clipboard it does."""
-# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there, nor by
-# a link whose host's name is looked up ahead. Streamlit needs inline styles, its charts and st.html need inline scripts
-# and eval.
-_PAGES: list[ResponseHeader] = [
-    *_EVERYWHERE,
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"x-dns-prefetch-control", b"off"),
-    (b"permissions-policy", ", ".join(f"{name}=()" for name in _SENSORS).encode()),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-        b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-        b"frame-ancestors 'self'",
-    ),
-]
-# This host only, and a year: subdomains are somebody else's to promise.
-_SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
 
 
 def add_headers(send: Send, *, is_for_api: bool, is_secure: bool) -> Send:

@@ -1,9 +1,9 @@
 """The WebSockets of pages and of their conversations: how many there may be, and what each may send.
 
-A *guest* here is whoever has not signed in: somebody at the sign-in page, or a visitor of a flow that is shared in
-public. Guests share what this file gives them: so many of one address, so many in all, one idle time, one size of a
-page's message, and turns. People who are signed in are never refused because of guests; each has many, and no more.
-What a proxy in front does better (how often one address may come) docs/proxies.md says.
+A *guest* is somebody who has not signed in: at the sign-in page, or a visitor of a flow that is shared in public.
+Guests share bounds: sockets of one address, sockets in all, an idle time, the size of a page's message, and one pace.
+People who are signed in are never refused because of guests. How often one address may connect is for a proxy to bound
+(docs/proxies.md).
 """
 
 import asyncio

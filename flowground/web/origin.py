@@ -1,8 +1,8 @@
-"""Where a request comes from: whose address, this computer or elsewhere, our own pages or somebody else's.
+"""Where a request comes from: its address, whether it is this computer's, and whether a page of ours sent it.
 
 The address is the connection's other end, or what a proxy that config.yaml trusts says about it. It is settled once a
 request, before anything else reads it (`Proxies.settle`). Afterwards `scope["client"]`, `scope["scheme"]` and the Host
-header say what the proxy says, and `name_address` is the one name under which somebody is counted.
+header say what the proxy says, and `name_address` gives the name under which limits count somebody.
 """
 
 import ipaddress
@@ -29,6 +29,22 @@ _PROXY_HEADERS = frozenset({_FOR, _PROTO, _HOST})
 _SECURE = {"http": "https", "ws": "wss"}
 _IPV6_PREFIX = 64
 """What one household gets at least: whoever has it has 2^64 addresses to come from."""
+
+_FORWARDING = frozenset((
+    "akamai-origin-hop", "ali-cdn-real-ip", "cdn-loop", "client-ip", "client_ip", "do-connecting-ip", "forwarded",
+    "forwarded-for", "front-end-https", "incap-client-ip", "oxygen-buyer-ip", "proxy-client-ip", "remote-addr",
+    "surrogate-capability", "true-client-ip", "via", "wl-proxy-client-ip", "x-arr-log-id", "x-arr-ssl", "x-client-ip",
+    "x-cloud-trace-context", "x-cluster-client-ip", "x-coming-from", "x-host", "x-nginx-proxy", "x-queue-start",
+    "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish", "remote-user",
+))  # fmt: skip
+"""What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
+_FORWARDING_BEGINS = (
+    "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
+    "x-azure-", "x-envoy-", "x-fd-", "x-fly-", "x-forward", "x-gateway-", "x-goog-", "x-ms-", "x-nf-", "x-original",
+    "x-proxy", "x-proxied-", "x-real-", "x-remote-", "x-rewrite-", "x-served-", "x-vercel-", "x-waws-",
+    "ngrok-", "tailscale-",
+)  # fmt: skip
+_DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 
 class Proxies:
@@ -127,23 +143,6 @@ def _read_ip(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
-
-
-_FORWARDING = frozenset((
-    "akamai-origin-hop", "ali-cdn-real-ip", "cdn-loop", "client-ip", "client_ip", "do-connecting-ip", "forwarded",
-    "forwarded-for", "front-end-https", "incap-client-ip", "oxygen-buyer-ip", "proxy-client-ip", "remote-addr",
-    "surrogate-capability", "true-client-ip", "via", "wl-proxy-client-ip", "x-arr-log-id", "x-arr-ssl", "x-client-ip",
-    "x-cloud-trace-context", "x-cluster-client-ip", "x-coming-from", "x-host", "x-nginx-proxy", "x-queue-start",
-    "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish", "remote-user",
-))  # fmt: skip
-"""What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
-_FORWARDING_BEGINS = (
-    "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
-    "x-azure-", "x-envoy-", "x-fd-", "x-fly-", "x-forward", "x-gateway-", "x-goog-", "x-ms-", "x-nf-", "x-original",
-    "x-proxy", "x-proxied-", "x-real-", "x-remote-", "x-rewrite-", "x-served-", "x-vercel-", "x-waws-",
-    "ngrok-", "tailscale-",
-)  # fmt: skip
-_DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 
 def is_from_this_computer(scope: Scope) -> bool:

@@ -1,5 +1,6 @@
-"""What an address means, before anybody serves it: the API's or Streamlit's, open or shut, of which flow's page, and
-what in it no log may see.
+"""What an address means before it is served: the API's or Streamlit's, open or shut, and of which flow's page.
+
+Secrets in an address are removed here, before a log sees them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a visitor is told whom the edge does not let in."""
+"""Answers of the edge to requests that it does not serve."""
 
 from html import escape
 

@@ -1,8 +1,7 @@
-"""The routes by which a page adds files to a message or a knowledge, shows, saves and deletes them: by cookie alone.
+"""Routes of pages beside Streamlit, by cookie alone: files of messages and of knowledge, sign-in, one's own data.
 
-A body is the file itself, taken in as it comes. Unknown and another's look alike.
-
-Routes for a browser's sign-in: begin it, end it (only here is its cookie set and removed), and take one's data.
+The body of an upload is the file itself, stored as it arrives. An unknown file and another person's look alike. Only
+here is the sign-in cookie set and removed.
 """
 
 import asyncio
@@ -36,6 +35,10 @@ from flowground.web.sent_files import SentFiles, refuse_file, require_caller
 
 _NOT_OURS = "This does not come from a page of this server."
 _SIGN_IN = "Sign in first."
+
+_TICKET_BYTES = 4_096
+_NO_STORE = {"cache-control": "no-store"}
+_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 
 
 def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
@@ -163,11 +166,6 @@ async def _find_file(runtime: Runtime, request: Request) -> StoredFile | None:
     if caller.kind == "member":
         owners = await runtime.store.read(list_owners, member=caller.id)
     return await runtime.store.read(files.find_file, key=request.query_params.get("id", ""), owners=owners)
-
-
-_TICKET_BYTES = 4_096
-_NO_STORE = {"cache-control": "no-store"}
-_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 
 
 class _Ticket(BaseModel):

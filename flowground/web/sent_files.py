@@ -1,11 +1,7 @@
-"""Files that are written while they are sent, for the cookie alone: one's own conversation, and a flow's feedback.
+"""Files that are written while they are sent: one's own conversation as Markdown or JSON, a flow's feedback as CSV.
 
-Programs for tables read a cell that begins like a formula as one, and what people write is theirs to choose: such a
-cell of the feedback gets an apostrophe before it, which those programs take for "this is text".
-
-A conversation as a file: Markdown to read, JSON for programs. Written part by part, however long it is.
-
-Nothing of the flow's inside is in it for who may not see that: no model, no tokens, no reason of a failure.
+A conversation holds no model, no tokens and no reason of a failure for who may not see the flow's inside. A cell of the
+feedback that begins like a formula gets an apostrophe before it: programs for tables would run it.
 """
 
 import csv
@@ -59,6 +55,20 @@ _MARKS = {
     "stopped": "*Stopped.*",
     "interrupted": "*Interrupted: the server stopped while it wrote this.*",
 }
+
+_MOST_OF_ONE, _MOST_OF_VISITORS = 3, 10
+"""Files that are sent at once, of one owner and to visitors of one address, and to all visitors together: one that
+nobody reads holds some 10 MB."""
+_VISITORS = "visitors"
+_HEADERS = {"cache-control": "no-store", "vary": "cookie"}
+COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
+_VALUES: dict[str, RatingValue | None] = {"": None, "good": "good", "bad": "bad"}
+_LATEST = 1e11
+"""Seconds since 1970: the year 5138, which is in no list."""
+_FORMULA = re.compile(r"(^|[;,])([\s\"']*)(?=[=+\-@＝＋－＠])")
+"""Where a cell begins, also for a program that takes another character between cells."""
+_BYTE_ORDER = "\ufeff"
+"""By it Excel knows UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +178,6 @@ def _write_line(text: str) -> str:
 def _make_name(title: str) -> str:
     """What every file system takes: letters, digits and hyphens."""
     return re.sub(r"[\W_]+", "-", join_surrogates(title)).strip("-")[:_NAME_CHARS].strip("-") or "chat"
-
-
-_MOST_OF_ONE, _MOST_OF_VISITORS = 3, 10
-"""Files that are sent at once, of one owner and to visitors of one address, and to all visitors together: one that
-nobody reads holds some 10 MB."""
-_VISITORS = "visitors"
-_HEADERS = {"cache-control": "no-store", "vary": "cookie"}
-COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
-_VALUES: dict[str, RatingValue | None] = {"": None, "good": "good", "bad": "bad"}
-_LATEST = 1e11
-"""Seconds since 1970: the year 5138, which is in no list."""
-_FORMULA = re.compile(r"(^|[;,])([\s\"']*)(?=[=+\-@＝＋－＠])")
-"""Where a cell begins, also for a program that takes another character between cells."""
-_BYTE_ORDER = "\ufeff"
-"""By it Excel knows UTF-8."""
 
 
 def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[BaseRoute]:

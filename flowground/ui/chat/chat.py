@@ -1,17 +1,9 @@
-"""A conversation with a flow: one component in the page, which speaks to the server over a socket of its own.
+"""The playground's chat: one component (frontend/src/chat) that speaks to the server over its own socket.
 
-Its code is in frontend/src/chat, the server's side in flowground/conversation. No message runs a page's script. What
-needs the page's own dialogs or its address comes back as a trigger.
-
-Which files a page takes with a message, as its composer is told.
-
-What the playground asks people for beside their message: the opened fields of which the flow's author says so.
-
-The page's component draws them (frontend/src/chat/options.js); what is chosen goes along with each message as tweaks.
-
-The list of a person's conversations with a flow, in the sidebar: links, by day, searched, a page at a time.
-
-The list is a fragment: searching and ticking draw it alone; opening one draws the page. It asks who is here each time.
+The server's side of that socket is flowground/ui/conversation: no message runs a page's script. What needs the page's
+dialogs or its address comes back to the page as a trigger. Beside the component stand the fields that its author opened
+for people, which files a message may have, and, in the sidebar, the list of the person's conversations. That list is a
+fragment, so that searching and ticking render it alone.
 """
 
 from collections import Counter
@@ -52,6 +44,173 @@ from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_
 from flowground.ui.page.parts import make_component, make_key, mark_gone, render_action, schedule_dialog
 from flowground.ui.shell.navigation import find_page_part
 
+_PAGES_OWN = ("flow", "session", "overrides", "embed", "embed_options")
+"""What the address of a page says by itself, in small letters."""
+_NOT_CHOSEN = "Please choose"
+"""The first of a choice that begins with none."""
+_EXACT = 2**53 - 1
+"""The largest number that a browser can hold to the last digit; what is larger is told as text."""
+
+_ROWS = 40
+_TITLE_CHARS = 60
+_REFUSED = "sessions:refused"
+
+_render_component = make_component("chat")
+
+
+def render_playground(conversation: Conversation) -> None:
+    """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
+    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
+    key = make_key(f"chat:{conversation.wired.id}")
+    hear = partial(_make_callback, conversation, key)
+    _render_component(
+        key=key,
+        data=[describe(conversation)],  # in a mapping Streamlit looks for tables, and imports pandas for that
+        on_began_change=hear("began", _begin),
+        on_code_change=hear("code", _show_code),
+        on_clear_change=hear("clear", _clear_overrides),
+        on_new_change=hear("new", _begin_new),
+        on_why_change=hear("why", _ask_why),
+        on_test_change=hear("test", _make_test),
+        on_changed_change=lambda: None,  # nor does it here: the page says what the flow is now
+        on_closed_change=lambda: None,  # the run that follows asks anew who is here, and what they may open
+    )
+
+
+def describe(conversation: Conversation) -> Mapping[str, Any]:
+    """What the component is told of its page: as little as it draws."""
+    wired, chat = conversation.wired, conversation.wired.flow.chat
+    is_form = not wired.chat_input
+    is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
+    title = name_flow(wired)
+    return {
+        "mode": "form" if is_form else "chat",
+        "flow": wired.id,
+        "session": conversation.session_id,
+        "is_new": is_new,
+        "is_public": is_public,
+        "person": browser.name_person(conversation.caller.owner),
+        "title": title,
+        "icon": chat.icon or "",
+        "accent": _write_accent(chat.accent),
+        "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
+        "starters": [] if is_form else list(chat.starters),
+        "lacks_documents": NoDocuments.says if is_new and _lacks_documents(wired) else "",
+        "adds_documents": not is_public and knowledge_admin.may_add(runtime.get(), conversation.caller, wired),
+        "label": "Text" if is_form else "Message",
+        "placeholder": "Paste or type a text" if is_form else f"Message {title}",
+        "example": _find_example(wired) if is_form else "",
+        "asked": describe_asked_fields(wired, conversation.caller),
+        "files": describe_files(wired, conversation.caller, sees_inside=conversation.sees_inside),
+        "tweaks": conversation.overrides,
+        "chip": describe_chip(conversation.overrides),
+        "offers_code": conversation.offers_code,
+        "offers_test": conversation.sees_inside and not is_public,
+        "explained": rating.take_explained(),
+        "notes": _list_notes(conversation),
+    }
+
+
+def _lacks_documents(wired: WiredFlow) -> bool:
+    library = runtime.get().library
+    return bool(library.list_looked_into(wired.id)) and bridge.call(library.lacks_documents(wired.id))
+
+
+def _write_accent(color: str | None) -> dict[str, str] | None:
+    """The flow's own colour as CSS, of buttons and of links."""
+    return {"main": color, "link": write_link_color(color)} if color else None
+
+
+def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
+    """Quiet lines at the field. Those for "empty" stand there until something was said."""
+    wired = conversation.wired
+    fetch = parts.announce_fetch(wired, sees_inside=conversation.sees_inside)
+    limits = parts.warn_of_limits(wired)
+    notes = [{"icon": "test", "text": "Your draft answers. Only you can see it."}] if conversation.is_draft else []
+    notes += [{"icon": "fetch", "text": fetch}] if fetch else []
+    return notes + ([{"when": "empty", "text": limits}] if limits else [])
+
+
+def _find_example(wired: WiredFlow) -> str:
+    """What the author put into the flow's input."""
+    return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
+
+
+def _make_callback(
+    conversation: Conversation, key: str, name: str, act: Callable[[Conversation, Any], None]
+) -> Callable[[], None]:
+    """A callback that does `act` with what the component told by this name."""
+
+    def act_on_it() -> None:
+        told = st.session_state[key][name]
+        if told is not None:
+            bind_to_caller(act)(conversation, told)
+
+    return act_on_it
+
+
+def _begin(conversation: Conversation, told: Any) -> None:
+    """Something was said in a conversation that had no address."""
+    if isinstance(told, str) and 0 < len(told) <= SESSION_ID_CHARS:
+        keep_in_address(conversation, told)
+
+
+def _begin_new(conversation: Conversation, _: Any) -> None:
+    begin_new(conversation.wired.id)
+
+
+def _clear_overrides(conversation: Conversation, _: Any) -> None:
+    find_overrides_state(conversation.caller, conversation.wired).clear()
+
+
+def _show_code(conversation: Conversation, told: Any) -> None:
+    """Opens the call that a question was. The page itself says what was asked with it where nothing of it is stored."""
+    if not (conversation.offers_code and isinstance(told, dict)):
+        return
+    question, text, session = (str(told.get(name, "")) for name in ("question", "text", "session"))
+    if "tweaks" in told:
+        values = _check_tweaks(conversation, told["tweaks"])
+    else:
+        values = bridge.read(
+            conversations.find_overrides,
+            flow_id=conversation.wired.id,
+            owner=str(conversation.caller.owner),
+            session_id=session,
+            message_id=question,
+        )
+    asked = bridge.read(
+        conversations.find_question,
+        flow_id=conversation.wired.id,
+        owner=str(conversation.caller.owner),
+        session_id=session,
+        message_id=question,
+    )
+    call = pane.PastCall(text, session, values, asked.files if asked else ())
+    schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
+
+
+def _ask_why(conversation: Conversation, told: Any) -> None:
+    """Opens the dialog in which a person says why they rated an answer so."""
+    if isinstance(told, dict):
+        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
+        place = RatedPlace(conversation.wired.id, session, message)
+        schedule_dialog(conversation.wired.id, partial(rating.open_reason, place))
+
+
+def _make_test(conversation: Conversation, told: Any) -> None:
+    """Opens the dialog that makes a test of a turn."""
+    if conversation.sees_inside and isinstance(told, dict):
+        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
+        place = make_test.TurnPlace(conversation.wired.id, session, message)
+        schedule_dialog(conversation.wired.id, partial(make_test.open_dialog, place))
+
+
+def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
+    """As they would be kept; none of them where they do not fit."""
+    with suppress(FlowgroundError, AttributeError, TypeError):
+        return drop_secrets(conversation.wired, find_changes(conversation.wired, values, conversation.caller))
+    return {}
+
 
 def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> dict[str, Any]:
     """`most` files a message, of `bytes` each; `accept` is for the browser's own dialog. Where `most` is 0, `says` says
@@ -70,14 +229,6 @@ def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> di
         "says": f"Add {name_accepted(accepts)}",
         "no_images": NO_IMAGES if is_blind else "",
     }
-
-
-_PAGES_OWN = ("flow", "session", "overrides", "embed", "embed_options")
-"""What the address of a page says by itself, in small letters."""
-_NOT_CHOSEN = "Please choose"
-"""The first of a choice that begins with none."""
-_EXACT = 2**53 - 1
-"""The largest number that a browser can hold to the last digit; what is larger is told as text."""
 
 
 def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, Any]]:
@@ -133,11 +284,6 @@ def _name_choice(choice: Any, field: FieldPolicy) -> str:
 def _make_exact(value: Any) -> Any:
     is_large = isinstance(value, int | float) and abs(value) > _EXACT
     return str(value) if is_large else value
-
-
-_ROWS = 40
-_TITLE_CHARS = 60
-_REFUSED = "sessions:refused"
 
 
 @dataclass(slots=True)
@@ -318,160 +464,3 @@ def _name_day(moment: datetime) -> str:
     days = (browser.find_today() - browser.find_day(moment)).days
     names = ((0, "Today"), (1, "Yesterday"), (7, "Last 7 days"), (30, "Last 30 days"))
     return next((name for most, name in names if days <= most), "Older")
-
-
-_render_component = make_component("chat")
-
-
-def render_playground(conversation: Conversation) -> None:
-    """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
-    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
-    key = make_key(f"chat:{conversation.wired.id}")
-    hear = partial(_make_callback, conversation, key)
-    _render_component(
-        key=key,
-        data=[describe(conversation)],  # in a mapping Streamlit looks for tables, and imports pandas for that
-        on_began_change=hear("began", _begin),
-        on_code_change=hear("code", _show_code),
-        on_clear_change=hear("clear", _clear_overrides),
-        on_new_change=hear("new", _begin_new),
-        on_why_change=hear("why", _ask_why),
-        on_test_change=hear("test", _make_test),
-        on_changed_change=lambda: None,  # nor does it here: the page says what the flow is now
-        on_closed_change=lambda: None,  # the run that follows asks anew who is here, and what they may open
-    )
-
-
-def describe(conversation: Conversation) -> Mapping[str, Any]:
-    """What the component is told of its page: as little as it draws."""
-    wired, chat = conversation.wired, conversation.wired.flow.chat
-    is_form = not wired.chat_input
-    is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
-    title = name_flow(wired)
-    return {
-        "mode": "form" if is_form else "chat",
-        "flow": wired.id,
-        "session": conversation.session_id,
-        "is_new": is_new,
-        "is_public": is_public,
-        "person": browser.name_person(conversation.caller.owner),
-        "title": title,
-        "icon": chat.icon or "",
-        "accent": _write_accent(chat.accent),
-        "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
-        "starters": [] if is_form else list(chat.starters),
-        "lacks_documents": NoDocuments.says if is_new and _lacks_documents(wired) else "",
-        "adds_documents": not is_public and knowledge_admin.may_add(runtime.get(), conversation.caller, wired),
-        "label": "Text" if is_form else "Message",
-        "placeholder": "Paste or type a text" if is_form else f"Message {title}",
-        "example": _find_example(wired) if is_form else "",
-        "asked": describe_asked_fields(wired, conversation.caller),
-        "files": describe_files(wired, conversation.caller, sees_inside=conversation.sees_inside),
-        "tweaks": conversation.overrides,
-        "chip": describe_chip(conversation.overrides),
-        "offers_code": conversation.offers_code,
-        "offers_test": conversation.sees_inside and not is_public,
-        "explained": rating.take_explained(),
-        "notes": _list_notes(conversation),
-    }
-
-
-def _lacks_documents(wired: WiredFlow) -> bool:
-    library = runtime.get().library
-    return bool(library.list_looked_into(wired.id)) and bridge.call(library.lacks_documents(wired.id))
-
-
-def _write_accent(color: str | None) -> dict[str, str] | None:
-    """The flow's own colour as CSS, of buttons and of links."""
-    return {"main": color, "link": write_link_color(color)} if color else None
-
-
-def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
-    """Quiet lines at the field. Those for "empty" stand there until something was said."""
-    wired = conversation.wired
-    fetch = parts.announce_fetch(wired, sees_inside=conversation.sees_inside)
-    limits = parts.warn_of_limits(wired)
-    notes = [{"icon": "test", "text": "Your draft answers. Only you can see it."}] if conversation.is_draft else []
-    notes += [{"icon": "fetch", "text": fetch}] if fetch else []
-    return notes + ([{"when": "empty", "text": limits}] if limits else [])
-
-
-def _find_example(wired: WiredFlow) -> str:
-    """What the author put into the flow's input."""
-    return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
-
-
-def _make_callback(
-    conversation: Conversation, key: str, name: str, act: Callable[[Conversation, Any], None]
-) -> Callable[[], None]:
-    """A callback that does `act` with what the component told by this name."""
-
-    def act_on_it() -> None:
-        told = st.session_state[key][name]
-        if told is not None:
-            bind_to_caller(act)(conversation, told)
-
-    return act_on_it
-
-
-def _begin(conversation: Conversation, told: Any) -> None:
-    """Something was said in a conversation that had no address."""
-    if isinstance(told, str) and 0 < len(told) <= SESSION_ID_CHARS:
-        keep_in_address(conversation, told)
-
-
-def _begin_new(conversation: Conversation, _: Any) -> None:
-    begin_new(conversation.wired.id)
-
-
-def _clear_overrides(conversation: Conversation, _: Any) -> None:
-    find_overrides_state(conversation.caller, conversation.wired).clear()
-
-
-def _show_code(conversation: Conversation, told: Any) -> None:
-    """Opens the call that a question was. The page itself says what was asked with it where nothing of it is stored."""
-    if not (conversation.offers_code and isinstance(told, dict)):
-        return
-    question, text, session = (str(told.get(name, "")) for name in ("question", "text", "session"))
-    if "tweaks" in told:
-        values = _check_tweaks(conversation, told["tweaks"])
-    else:
-        values = bridge.read(
-            conversations.find_overrides,
-            flow_id=conversation.wired.id,
-            owner=str(conversation.caller.owner),
-            session_id=session,
-            message_id=question,
-        )
-    asked = bridge.read(
-        conversations.find_question,
-        flow_id=conversation.wired.id,
-        owner=str(conversation.caller.owner),
-        session_id=session,
-        message_id=question,
-    )
-    call = pane.PastCall(text, session, values, asked.files if asked else ())
-    schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
-
-
-def _ask_why(conversation: Conversation, told: Any) -> None:
-    """Opens the dialog in which a person says why they rated an answer so."""
-    if isinstance(told, dict):
-        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
-        place = RatedPlace(conversation.wired.id, session, message)
-        schedule_dialog(conversation.wired.id, partial(rating.open_reason, place))
-
-
-def _make_test(conversation: Conversation, told: Any) -> None:
-    """Opens the dialog that makes a test of a turn."""
-    if conversation.sees_inside and isinstance(told, dict):
-        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
-        place = make_test.TurnPlace(conversation.wired.id, session, message)
-        schedule_dialog(conversation.wired.id, partial(make_test.open_dialog, place))
-
-
-def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
-    """As they would be kept; none of them where they do not fit."""
-    with suppress(FlowgroundError, AttributeError, TypeError):
-        return drop_secrets(conversation.wired, find_changes(conversation.wired, values, conversation.caller))
-    return {}

@@ -1,15 +1,7 @@
-"""What can be done with a conversation of one's own: the menu of the one that a page shows, in the page's head, and of
-each line of the list. There is none before something is stored.
+"""Which conversation a page shows, and its menu: pin, rename, share, export, delete.
 
-The dialog by which a conversation becomes a file.
-
-The dialog in which a chat is shared: what, with whom and until when; and the links there are.
-
-Dialogs that change conversations of one's own: another title, or gone for good.
-
-Which conversation a page shows.
-
-The address names it (`?session=…`), so that a refresh and a link find it again.
+The page's address names the conversation (`?session=…`), so that a refresh and a link find it again. The menu stands in
+the page's head and at each line of the list of conversations; there is none before something is stored.
 """
 
 import uuid
@@ -38,6 +30,161 @@ _EXPORT_FORMATS: Mapping[str, tuple[str, str]] = {
     "json": ("JSON", "For programs: each message with its time and state."),
 }
 
+_SHARED_DAYS = 30
+"""From today to the last day that is offered at first."""
+_LINKS_REFUSED = "shared:refused"
+_LINK_REVOKED = "shared:revoked"
+"""Set for the run in which it is said."""
+_LINKS_LIST = "shared"
+SHARED_CHAT_PATH = "/shared_chat"
+
+_MENU_REFUSED = "chat:menu:refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
+
+    `overrides` apply to what is said here. `is_draft`: `wired` is the caller's draft, and not what is saved.
+    """
+
+    caller: Caller
+    wired: WiredFlow
+    session_id: str
+    sees_inside: bool = False
+    overrides: FieldValues = field(default_factory=dict)
+    offers_code: bool = False
+    is_draft: bool = False
+
+
+def name_flow(wired: WiredFlow) -> str:
+    """The flow's name on this page: the shareable playground may have a title of its own."""
+    return (wired.flow.chat.title if read_shared_flow() is not None else None) or wired.name
+
+
+def find_session(flow_id: str) -> str:
+    """The id in the address, else a new one that is kept once something is said in it."""
+    named = st.query_params.get("session", "")
+    if named and len(named) <= SESSION_ID_CHARS:
+        return named
+    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), str(uuid.uuid4()))
+    return fresh
+
+
+def keep_in_address(conversation: Conversation, session_id: str) -> None:
+    """Puts what was begun on the page into the address; the next new conversation gets another id."""
+    if st.query_params.get("session") != session_id:
+        st.query_params["session"] = session_id
+    st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
+
+
+def begin_new(flow_id: str) -> None:
+    """The next thing said is the first of a conversation of its own."""
+    st.query_params.pop("session", None)
+    st.session_state.pop(_make_fresh_key(flow_id), None)
+
+
+def _make_fresh_key(flow_id: str) -> str:
+    return f"chat:draft:{flow_id}"
+
+
+def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
+    session_id = st.query_params.get("session", "")
+    place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
+    head = bridge.read(transcripts.find_head, **place) if session_id else None
+    if head is None:
+        return
+    noun = "chat" if wired.chat_input else "run"
+    chosen = st.menu_button(
+        f"More for this {noun}",
+        list_entries(caller, is_pinned=head.is_pinned),
+        key=f"chat:menu:{wired.id}",
+        type="tertiary",
+        icon=":material/more_horiz:",
+        format_func=mark_gone,
+    )
+    follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_MENU_REFUSED)
+    bridge.render_kept(_MENU_REFUSED)
+
+
+def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
+    """Nobody but members shares; to the local owner the dialog says what that takes."""
+    pin, share = "Unpin" if is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
+    return [pin, "Rename", *share, "Export", "Delete"]
+
+
+def follow_entry(
+    caller: Caller, flow_id: str, session_id: str, chosen: str | None, *, title: str, noun: str, refused: str
+) -> None:
+    """Does what was chosen, None for nothing; what was refused is kept for `failure.render_kept`, under that key."""
+    if chosen == "Rename":
+        rename(flow_id, session_id, title)
+    elif chosen == "Delete":
+        delete(flow_id, (session_id,), noun)
+    elif chosen == "Export":
+        open_export(flow_id, session_id, noun)
+    elif chosen == "Share":
+        open_sharing(flow_id, session_id)
+    elif chosen:
+        is_pinned = chosen == "Pin"
+        with bridge.keep_refusals(refused):
+            bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
+        st.rerun()
+
+
+def rename(flow_id: str, session_id: str, title: str) -> None:
+    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    st.dialog("Rename", on_dismiss="rerun")(_render_title)(flow_id, session_id, title)
+
+
+def _render_title(flow_id: str, session_id: str, before: str) -> None:
+    with st.form(f"sessions:rename:{session_id}", border=False):
+        title = st.text_input(
+            "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
+        )
+        with st.container(horizontal=True):
+            is_wanted = st.form_submit_button("Save", type="primary")
+            if st.form_submit_button("Cancel", key="rename:no"):
+                st.rerun()
+        if is_wanted and title.strip():
+            bridge.write(
+                require_visitor(),
+                conversations.rename_session,
+                flow_id=flow_id,
+                session_id=session_id,
+                title=title,
+            )
+            st.rerun()
+
+
+def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
+    """Asks before these go, by their ids."""
+    title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
+    st.dialog(title, on_dismiss="rerun")(_ask_before_deleting)(flow_id, sessions)
+
+
+def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
+    them = "Its messages are" if len(sessions) == 1 else "Their messages are"
+    st.write(f"{them} deleted for good.")
+    if render_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
+        caller = require_visitor()
+        for session_id in sessions:
+            bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
+        stop_selecting(flow_id)
+        if st.query_params.get("session") in sessions:
+            begin_new(flow_id)
+        st.rerun()
+
+
+def stop_selecting(flow_id: str) -> None:
+    """The list shows lines again, none of them ticked."""
+    st.session_state.pop(make_state_key(flow_id), None)
+
+
+def make_state_key(flow_id: str) -> str:
+    """Where the list of this flow keeps what it shows."""
+    return f"sessions:state:{flow_id}"
+
 
 def open_export(flow_id: str, session_id: str, noun: str = "chat") -> None:
     """Closed, the page is drawn anew: the other menu's dialog would else be taken for this one, which is closed."""
@@ -54,15 +201,6 @@ def _render_export(flow_id: str, session_id: str) -> None:
         address = f"{_EXPORT_PATH}?{urlencode(asked, errors='replace')}"
         st.link_button(f"Export as {label}", address, icon=":material/download:", width="stretch", key=f"export:{how}")
         st.caption(says)
-
-
-_SHARED_DAYS = 30
-"""From today to the last day that is offered at first."""
-_LINKS_REFUSED = "shared:refused"
-_LINK_REVOKED = "shared:revoked"
-"""Set for the run in which it is said."""
-_LINKS_LIST = "shared"
-SHARED_CHAT_PATH = "/shared_chat"
 
 
 def open_sharing(flow_id: str, session_id: str) -> None:
@@ -192,151 +330,3 @@ def _render_own(caller: Caller, links: Sequence[SharedChat]) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 parts.render_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
                 _render_revoke(caller, link)
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
-
-    `overrides` apply to what is said here. `is_draft`: `wired` is the caller's draft, and not what is saved.
-    """
-
-    caller: Caller
-    wired: WiredFlow
-    session_id: str
-    sees_inside: bool = False
-    overrides: FieldValues = field(default_factory=dict)
-    offers_code: bool = False
-    is_draft: bool = False
-
-
-def name_flow(wired: WiredFlow) -> str:
-    """The flow's name on this page: the shareable playground may have a title of its own."""
-    return (wired.flow.chat.title if read_shared_flow() is not None else None) or wired.name
-
-
-def find_session(flow_id: str) -> str:
-    """The id in the address, else a new one that is kept once something is said in it."""
-    named = st.query_params.get("session", "")
-    if named and len(named) <= SESSION_ID_CHARS:
-        return named
-    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), str(uuid.uuid4()))
-    return fresh
-
-
-def keep_in_address(conversation: Conversation, session_id: str) -> None:
-    """Puts what was begun on the page into the address; the next new conversation gets another id."""
-    if st.query_params.get("session") != session_id:
-        st.query_params["session"] = session_id
-    st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
-
-
-def begin_new(flow_id: str) -> None:
-    """The next thing said is the first of a conversation of its own."""
-    st.query_params.pop("session", None)
-    st.session_state.pop(_make_fresh_key(flow_id), None)
-
-
-def _make_fresh_key(flow_id: str) -> str:
-    return f"chat:draft:{flow_id}"
-
-
-def rename(flow_id: str, session_id: str, title: str) -> None:
-    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
-    st.dialog("Rename", on_dismiss="rerun")(_render_title)(flow_id, session_id, title)
-
-
-def _render_title(flow_id: str, session_id: str, before: str) -> None:
-    with st.form(f"sessions:rename:{session_id}", border=False):
-        title = st.text_input(
-            "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
-        )
-        with st.container(horizontal=True):
-            is_wanted = st.form_submit_button("Save", type="primary")
-            if st.form_submit_button("Cancel", key="rename:no"):
-                st.rerun()
-        if is_wanted and title.strip():
-            bridge.write(
-                require_visitor(),
-                conversations.rename_session,
-                flow_id=flow_id,
-                session_id=session_id,
-                title=title,
-            )
-            st.rerun()
-
-
-def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
-    """Asks before these go, by their ids."""
-    title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
-    st.dialog(title, on_dismiss="rerun")(_ask_before_deleting)(flow_id, sessions)
-
-
-def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
-    them = "Its messages are" if len(sessions) == 1 else "Their messages are"
-    st.write(f"{them} deleted for good.")
-    if render_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
-        caller = require_visitor()
-        for session_id in sessions:
-            bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
-        stop_selecting(flow_id)
-        if st.query_params.get("session") in sessions:
-            begin_new(flow_id)
-        st.rerun()
-
-
-def stop_selecting(flow_id: str) -> None:
-    """The list shows lines again, none of them ticked."""
-    st.session_state.pop(make_state_key(flow_id), None)
-
-
-def make_state_key(flow_id: str) -> str:
-    """Where the list of this flow keeps what it shows."""
-    return f"sessions:state:{flow_id}"
-
-
-_MENU_REFUSED = "chat:menu:refused"
-
-
-def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
-    session_id = st.query_params.get("session", "")
-    place = {"flow_id": wired.id, "owner": str(caller.owner), "session_id": session_id}
-    head = bridge.read(transcripts.find_head, **place) if session_id else None
-    if head is None:
-        return
-    noun = "chat" if wired.chat_input else "run"
-    chosen = st.menu_button(
-        f"More for this {noun}",
-        list_entries(caller, is_pinned=head.is_pinned),
-        key=f"chat:menu:{wired.id}",
-        type="tertiary",
-        icon=":material/more_horiz:",
-        format_func=mark_gone,
-    )
-    follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_MENU_REFUSED)
-    bridge.render_kept(_MENU_REFUSED)
-
-
-def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
-    """Nobody but members shares; to the local owner the dialog says what that takes."""
-    pin, share = "Unpin" if is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
-    return [pin, "Rename", *share, "Export", "Delete"]
-
-
-def follow_entry(
-    caller: Caller, flow_id: str, session_id: str, chosen: str | None, *, title: str, noun: str, refused: str
-) -> None:
-    """Does what was chosen, None for nothing; what was refused is kept for `failure.render_kept`, under that key."""
-    if chosen == "Rename":
-        rename(flow_id, session_id, title)
-    elif chosen == "Delete":
-        delete(flow_id, (session_id,), noun)
-    elif chosen == "Export":
-        open_export(flow_id, session_id, noun)
-    elif chosen == "Share":
-        open_sharing(flow_id, session_id)
-    elif chosen:
-        is_pinned = chosen == "Pin"
-        with bridge.keep_refusals(refused):
-            bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
-        st.rerun()

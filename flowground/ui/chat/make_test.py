@@ -1,10 +1,7 @@
 """*Make it a test*: the dialog in which an author makes a test of a turn, as a patch of the flow's file.
 
-It is written for who may write the file; else the patch is shown, to be applied where the files are kept.
-
-A test made of a turn that somebody had: what was said, what models answered, and what came of it.
-
-Adding an item to a list of a YAML file, by which no other character of the file changes.
+Who may write the file has the patch written there; others see it. The test is added by inserting text: no other
+character of the YAML file changes.
 """
 
 import json
@@ -44,6 +41,207 @@ _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What JSON leaves as it is, and YAML does not read, or takes for a line's end."""
 _NOT_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f]|{_ESCAPED.pattern}")
 _LINE_CHARS = 100
+
+_PATCH_LINES_AROUND = 3
+"""Lines of a patch before and after what is new."""
+
+_WHOLE, _PART = "The whole answer", "Some words of it"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlace:
+    """An answer in a conversation of the caller's."""
+
+    flow_id: str
+    session_id: str
+    message_id: str
+
+
+def open_dialog(place: TurnPlace) -> None:
+    """For who sees the inside of the flow."""
+    with bridge.render_refusals():
+        turn = bridge.ask(
+            insides.read_turn,
+            require_visitor(),
+            flow_id=place.flow_id,
+            session_id=place.session_id,
+            message_id=place.message_id,
+        )
+        st.dialog("Make it a test", width="large")(_render)(place, turn)
+
+
+def _render(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
+    caller, key = require_visitor(), f"test:{place.message_id}"
+    answer = turn.answer
+    made_test = make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
+    name = (
+        st.text_input("Name", placeholder=words.cut(" ".join(turn.question.split())), max_chars=200, key=f"{key}:name")
+        or ""
+    )
+    expected = st.radio("What is expected", [_WHOLE, _PART], horizontal=True, key=f"{key}:expected")
+    entry = _change(made_test.entry, name.strip())
+    if expected == _PART:
+        part = st.text_input("Words that stand in every right answer", key=f"{key}:part", live=True) or ""
+        entry = {**entry, "expect": {"contains": part} | _drop(entry["expect"], "equals")}
+        if not part.strip():
+            st.caption("Enter the words first.")
+            return
+    if made_test.unknown:
+        names = ", ".join(f"**{words.escape(component)}**" for component in made_test.unknown)
+        st.caption(
+            f"What a model replied to {names} is not kept: the scripted model replies there, or `replies` says it."
+        )
+    with bridge.render_refusals():
+        before = bridge.ask(flow_files.read_flow_file, caller, place.flow_id)
+        after = add_to_file(before, entry)
+        patch = write_patch(before, after, f"flows/{turn.wired.flow.file}")
+        with parts.hide_other_button("test"):
+            st.code(patch, language="diff", height=320)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            parts.render_copy(patch, what="the patch", label="Copy the patch", key=key)
+            is_wanted = st.button("Try the test", icon=":material/play_arrow:", key=f"{key}:try")
+        _render_trial(caller, turn.wired, entry, key, is_wanted=is_wanted)
+        if flow_files.may_change(runtime.get().access, caller, turn.wired):
+            _render_writing(caller, turn.wired.flow.file, before, after)
+
+
+def _change(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return ({"name": name} if name else {}) | dict(entry)
+
+
+def _drop(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != name}
+
+
+def _render_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
+    """Runs the test, before it is anywhere."""
+    shown, tried = f"{key}:outcome", json.dumps(entry)
+    if is_wanted:
+        outcome = bridge.call(flow_tests.try_test(runtime.get(), caller, wired.id, _read(entry)))
+        st.session_state[shown] = tried, outcome
+    of, outcome = st.session_state.get(shown, ("", None))
+    if of == tried and outcome is not None:
+        render_outcome(outcome)
+
+
+def _read(entry: Mapping[str, Any]) -> FlowTest:
+    try:
+        return FlowTest.model_validate(entry)
+    except ValidationError:
+        raise InvalidRequest("This turn cannot be a test.") from None
+
+
+def _render_writing(caller: Caller, file: str, before: bytes, after: bytes) -> None:
+    if not caller.is_proven:
+        if not sign_in.ask_owner_code(key="test:code"):
+            return
+        caller = require_visitor()
+    if st.button("Write it into the file", type="primary", key="test:write"):
+        try:
+            digest = flow_files.make_digest(before)
+            bridge.ask(flow_files.replace_flow_file, caller, file, before=digest, after=after)
+        except FlowgroundError as error:
+            bridge.render_refusal(error)
+        else:
+            st.toast("The test stands in the file.", icon=":material/check:")
+            st.rerun()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeTest:
+    """`entry` is what stands under `tests:`; `unknown` are components whose model's reply cannot be told any more."""
+
+    entry: Mapping[str, Any]
+    unknown: tuple[str, ...]
+
+
+def make_test(
+    wired: WiredFlow,
+    question: str,
+    answer: str,
+    trace: Sequence[ComponentFinished],
+    overrides: Mapping[str, Any],
+    citations: Citations = (),
+) -> MadeTest:
+    """Replies are told by what components gave, so that the test is the same turn without its models. `citations` are
+    what the answer cites."""
+    steps = {step.component_id: step for step in trace}
+    asking = [name for name in wired.order if wired.components[name].list_models()]
+    ran = [name for name in asking if name in steps and steps[name].status == "done"]
+    skipped = [name for name in wired.order if name in steps and steps[name].status == "skipped"]
+    found = {name: _find_reply(wired, steps, name, answer) for name in ran}
+    replies = {name: reply for name, reply in found.items() if reply is not None}
+    way = {"takes": ran, "skips": skipped} if skipped else {}
+    sources = list(dict.fromkeys(passage.source for passage in citations))
+    entry = {
+        "message": question,
+        "overrides": overrides,
+        "replies": replies,
+        "expect": {"equals": answer.strip()}
+        | ({"cites": sources} if sources else {})
+        | {key: names for key, names in way.items() if names},
+    }
+    inner = [name for name in wired.order if name in steps and steps[name].inner_count]
+    unknown = (*(name for name in ran if name not in replies), *inner)
+    return MadeTest({key: value for key, value in entry.items() if value or key == "message"}, unknown)
+
+
+def _find_reply(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str, answer: str) -> Any:
+    """None where it cannot be told: it was longer than what is kept of it, or became something else."""
+    component, text = wired.components[name], steps[name].text
+    if isinstance(component, LanguageModel):
+        if len(text) < TRACE_CHARS:
+            return text
+        return answer if answer.startswith(text) else None
+    if isinstance(component, SmartRouter):
+        route = next(_list_taken(wired, steps, name), None)
+        return None if route is None else {"route": route}
+    return None
+
+
+def _list_taken(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str) -> Iterator[str]:
+    """Outputs on which something followed that ran because of it."""
+    for follower in wired.followers.get(name, ()):
+        if follower in steps and steps[follower].status != "skipped":
+            for reference in wired.list_references(follower):
+                if reference.component == name and reference.output and not reference.is_optional:
+                    yield reference.output
+
+
+def add_to_file(content: bytes, entry: Mapping[str, Any]) -> bytes:
+    """The file with one more test, all else byte for byte as it was. Raises InvalidRequest, FlowError."""
+    mark = b"\xef\xbb\xbf"
+    is_marked = content.startswith(mark)
+    text = content.decode("utf-8-sig")
+    return (mark if is_marked else b"") + append_item(text, "tests", entry, FLOW_FILE).encode()
+
+
+def write_patch(before: bytes, after: bytes, file: str) -> str:
+    """The change as `patch` and `git apply` read it; it is one piece."""
+    old, new = (_split(content) for content in (before, after))
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - start and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    first, last = max(0, start - _PATCH_LINES_AROUND), min(tail, _PATCH_LINES_AROUND)
+    gone, come = old[start : len(old) - tail], new[start : len(new) - tail]
+    above, below = old[first:start], old[len(old) - tail : len(old) - tail + last]
+    counts = [len(above) + len(part) + len(below) for part in (gone, come)]
+    begins = [first + 1 if count else 0 for count in counts]
+    lines = [(" ", above), ("-", gone), ("+", come), (" ", below)]
+    body = "".join(f"{mark}{_end_line(line)}" for mark, part in lines for line in part)
+    return f"--- a/{file}\n+++ b/{file}\n@@ -{begins[0]},{counts[0]} +{begins[1]},{counts[1]} @@\n{body}"
+
+
+def _split(content: bytes) -> list[str]:
+    lines = content.decode().split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
+
+def _end_line(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
 def append_item(text: str, name: str, item: Mapping[str, Any], dialect: Dialect) -> str:
@@ -181,206 +379,3 @@ def _write_flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_write_flow, value))}]"
     return json.dumps(value)
-
-
-_PATCH_LINES_AROUND = 3
-"""Lines of a patch before and after what is new."""
-
-
-@dataclass(frozen=True, slots=True)
-class MadeTest:
-    """`entry` is what stands under `tests:`; `unknown` are components whose model's reply cannot be told any more."""
-
-    entry: Mapping[str, Any]
-    unknown: tuple[str, ...]
-
-
-def make_test(
-    wired: WiredFlow,
-    question: str,
-    answer: str,
-    trace: Sequence[ComponentFinished],
-    overrides: Mapping[str, Any],
-    citations: Citations = (),
-) -> MadeTest:
-    """Replies are told by what components gave, so that the test is the same turn without its models. `citations` are
-    what the answer cites."""
-    steps = {step.component_id: step for step in trace}
-    asking = [name for name in wired.order if wired.components[name].list_models()]
-    ran = [name for name in asking if name in steps and steps[name].status == "done"]
-    skipped = [name for name in wired.order if name in steps and steps[name].status == "skipped"]
-    found = {name: _find_reply(wired, steps, name, answer) for name in ran}
-    replies = {name: reply for name, reply in found.items() if reply is not None}
-    way = {"takes": ran, "skips": skipped} if skipped else {}
-    sources = list(dict.fromkeys(passage.source for passage in citations))
-    entry = {
-        "message": question,
-        "overrides": overrides,
-        "replies": replies,
-        "expect": {"equals": answer.strip()}
-        | ({"cites": sources} if sources else {})
-        | {key: names for key, names in way.items() if names},
-    }
-    inner = [name for name in wired.order if name in steps and steps[name].inner_count]
-    unknown = (*(name for name in ran if name not in replies), *inner)
-    return MadeTest({key: value for key, value in entry.items() if value or key == "message"}, unknown)
-
-
-def _find_reply(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str, answer: str) -> Any:
-    """None where it cannot be told: it was longer than what is kept of it, or became something else."""
-    component, text = wired.components[name], steps[name].text
-    if isinstance(component, LanguageModel):
-        if len(text) < TRACE_CHARS:
-            return text
-        return answer if answer.startswith(text) else None
-    if isinstance(component, SmartRouter):
-        route = next(_list_taken(wired, steps, name), None)
-        return None if route is None else {"route": route}
-    return None
-
-
-def _list_taken(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str) -> Iterator[str]:
-    """Outputs on which something followed that ran because of it."""
-    for follower in wired.followers.get(name, ()):
-        if follower in steps and steps[follower].status != "skipped":
-            for reference in wired.list_references(follower):
-                if reference.component == name and reference.output and not reference.is_optional:
-                    yield reference.output
-
-
-def add_to_file(content: bytes, entry: Mapping[str, Any]) -> bytes:
-    """The file with one more test, all else byte for byte as it was. Raises InvalidRequest, FlowError."""
-    mark = b"\xef\xbb\xbf"
-    is_marked = content.startswith(mark)
-    text = content.decode("utf-8-sig")
-    return (mark if is_marked else b"") + append_item(text, "tests", entry, FLOW_FILE).encode()
-
-
-def write_patch(before: bytes, after: bytes, file: str) -> str:
-    """The change as `patch` and `git apply` read it; it is one piece."""
-    old, new = (_split(content) for content in (before, after))
-    start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
-        start += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - start and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    first, last = max(0, start - _PATCH_LINES_AROUND), min(tail, _PATCH_LINES_AROUND)
-    gone, come = old[start : len(old) - tail], new[start : len(new) - tail]
-    above, below = old[first:start], old[len(old) - tail : len(old) - tail + last]
-    counts = [len(above) + len(part) + len(below) for part in (gone, come)]
-    begins = [first + 1 if count else 0 for count in counts]
-    lines = [(" ", above), ("-", gone), ("+", come), (" ", below)]
-    body = "".join(f"{mark}{_end_line(line)}" for mark, part in lines for line in part)
-    return f"--- a/{file}\n+++ b/{file}\n@@ -{begins[0]},{counts[0]} +{begins[1]},{counts[1]} @@\n{body}"
-
-
-def _split(content: bytes) -> list[str]:
-    lines = content.decode().split("\n")
-    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-
-
-def _end_line(line: str) -> str:
-    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-
-
-_WHOLE, _PART = "The whole answer", "Some words of it"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnPlace:
-    """An answer in a conversation of the caller's."""
-
-    flow_id: str
-    session_id: str
-    message_id: str
-
-
-def open_dialog(place: TurnPlace) -> None:
-    """For who sees the inside of the flow."""
-    with bridge.render_refusals():
-        turn = bridge.ask(
-            insides.read_turn,
-            require_visitor(),
-            flow_id=place.flow_id,
-            session_id=place.session_id,
-            message_id=place.message_id,
-        )
-        st.dialog("Make it a test", width="large")(_render)(place, turn)
-
-
-def _render(place: TurnPlace, turn: insides.AnsweredTurn) -> None:
-    caller, key = require_visitor(), f"test:{place.message_id}"
-    answer = turn.answer
-    made_test = make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
-    name = (
-        st.text_input("Name", placeholder=words.cut(" ".join(turn.question.split())), max_chars=200, key=f"{key}:name")
-        or ""
-    )
-    expected = st.radio("What is expected", [_WHOLE, _PART], horizontal=True, key=f"{key}:expected")
-    entry = _change(made_test.entry, name.strip())
-    if expected == _PART:
-        part = st.text_input("Words that stand in every right answer", key=f"{key}:part", live=True) or ""
-        entry = {**entry, "expect": {"contains": part} | _drop(entry["expect"], "equals")}
-        if not part.strip():
-            st.caption("Enter the words first.")
-            return
-    if made_test.unknown:
-        names = ", ".join(f"**{words.escape(component)}**" for component in made_test.unknown)
-        st.caption(
-            f"What a model replied to {names} is not kept: the scripted model replies there, or `replies` says it."
-        )
-    with bridge.render_refusals():
-        before = bridge.ask(flow_files.read_flow_file, caller, place.flow_id)
-        after = add_to_file(before, entry)
-        patch = write_patch(before, after, f"flows/{turn.wired.flow.file}")
-        with parts.hide_other_button("test"):
-            st.code(patch, language="diff", height=320)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            parts.render_copy(patch, what="the patch", label="Copy the patch", key=key)
-            is_wanted = st.button("Try the test", icon=":material/play_arrow:", key=f"{key}:try")
-        _render_trial(caller, turn.wired, entry, key, is_wanted=is_wanted)
-        if flow_files.may_change(runtime.get().access, caller, turn.wired):
-            _render_writing(caller, turn.wired.flow.file, before, after)
-
-
-def _change(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return ({"name": name} if name else {}) | dict(entry)
-
-
-def _drop(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key != name}
-
-
-def _render_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
-    """Runs the test, before it is anywhere."""
-    shown, tried = f"{key}:outcome", json.dumps(entry)
-    if is_wanted:
-        outcome = bridge.call(flow_tests.try_test(runtime.get(), caller, wired.id, _read(entry)))
-        st.session_state[shown] = tried, outcome
-    of, outcome = st.session_state.get(shown, ("", None))
-    if of == tried and outcome is not None:
-        render_outcome(outcome)
-
-
-def _read(entry: Mapping[str, Any]) -> FlowTest:
-    try:
-        return FlowTest.model_validate(entry)
-    except ValidationError:
-        raise InvalidRequest("This turn cannot be a test.") from None
-
-
-def _render_writing(caller: Caller, file: str, before: bytes, after: bytes) -> None:
-    if not caller.is_proven:
-        if not sign_in.ask_owner_code(key="test:code"):
-            return
-        caller = require_visitor()
-    if st.button("Write it into the file", type="primary", key="test:write"):
-        try:
-            digest = flow_files.make_digest(before)
-            bridge.ask(flow_files.replace_flow_file, caller, file, before=digest, after=after)
-        except FlowgroundError as error:
-            bridge.render_refusal(error)
-        else:
-            st.toast("The test stands in the file.", icon=":material/check:")
-            st.rerun()

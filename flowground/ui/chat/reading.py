@@ -1,4 +1,4 @@
-"""A chat that somebody shared, as its readers see it: drawn as in a conversation, with nothing to write into."""
+"""A shared chat as its readers see it: rendered like a conversation, with no field to write in."""
 
 from typing import Any
 

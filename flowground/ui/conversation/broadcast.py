@@ -1,11 +1,8 @@
-"""One turn that is being taken, told to every socket that shows its conversation. A piece is encoded once for all.
+"""Sends one turn, as it goes on, to every socket that shows its conversation.
 
-How far a socket is stands in one number, the last event that it was told: one that comes late, or reads slowly, gets
-the rest in one piece.
-
-Runs of other processes whose conversations are shown here: what they kept is looked at, and told to every socket.
-
-One look is for all of them, however many sockets show them, and there is none while nothing is followed.
+A piece of text is encoded once for all sockets. What a socket still lacks follows from one number, the last event that
+it was sent: a socket that comes late, or reads slowly, gets the rest in one piece. Turns that another process takes are
+polled in the store, all of them in one read, and not at all while no socket shows one.
 """
 
 import asyncio
@@ -60,6 +57,11 @@ from flowground.ui.conversation.messages import (
 
 _PAUSE = 0.1
 """Seconds between two pieces of a growing text; the first one comes at once."""
+
+_LOOK_SECONDS = 1.0
+_RUNS_PER_LOOK = 200
+_CHARS_PER_LOOK = 1_000_000
+"""Of one look: how many runs it is about, and how many characters it reads. Those that waited longest come first."""
 
 
 class Viewer(Protocol):
@@ -400,12 +402,6 @@ class TurnBroadcast:
             if named:
                 messages[-1]["error"] = write_failure(error, sees_inside=visibility.inside)
         return encode("ended", run=self._run_id, messages=messages)
-
-
-_LOOK_SECONDS = 1.0
-_RUNS_PER_LOOK = 200
-_CHARS_PER_LOOK = 1_000_000
-"""Of one look: how many runs it is about, and how many characters it reads. Those that waited longest come first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ _Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 _SessionId = Annotated[str, Field(min_length=1, max_length=SESSION_ID_CHARS)]
 SentTweaks = dict[str, dict[str, Any]]
 
-
 _MOST_PARTS = 5_000
 """Values of one frame, whatever lies in what. A hundred thousand keep the loop for a quarter of a second: 140 ms to be
 read, and far more where each of them is a mistake."""

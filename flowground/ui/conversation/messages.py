@@ -1,10 +1,6 @@
-"""Messages and failures as a page is sent them: nothing of the flow's inside for who may not see it.
+"""Messages, failures, actions and steps as JSON for a page; nothing of the flow's inside for who may not see it.
 
-What models did on the way to an answer, as a page shows it: a line each, and of most people's only its name.
-
-A turn as messages, made of its events: the only way where nothing of it is stored.
-
-What went on inside for an answer, for who may see that: each step with what it took, and the flows that it ran.
+An answer comes from a row of the store or, where nothing of a turn is stored, from the turn's events.
 """
 
 import json
@@ -66,6 +62,17 @@ from flowground.store.runs.records import (
 
 Fields = dict[str, Any]
 
+CUT_REASONS = ("length", "content_filter")
+"""Why a model ended that people should know: the answer is not whole."""
+_LACKS_DOCUMENTS: Fields = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
+"""Pages offer to add some beside it, to those who may."""
+OUTSIDE = "This flow could not answer just now."
+
+_FIELD_CHARS = 1_000
+_ALL_FIELDS = 40_000
+"""Characters of what fields hold, of all steps together; of those beyond there are the names."""
+_MOST_SOURCES = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
@@ -73,68 +80,6 @@ class Visibility:
 
     inside: bool = False
     tools: bool = False
-
-
-def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> list[Fields]:
-    """As they stand: one that has its end, or only its beginning."""
-    return [_write_action(action, visibility) for action in actions]
-
-
-def _write_action(action: ActionEvent, visibility: Visibility) -> Fields:
-    match action:
-        case ThinkingBegan():
-            return _write_start(action, "thought", "running")
-        case ModelThought(began=began):
-            told = _write_start(began, "thought", "done")
-            return (
-                told
-                | {"seconds": round(action.seconds, 6)}
-                | ({"gives": join_surrogates(action.text)} if visibility.inside else {})
-            )
-        case ToolCalled():
-            return _write_call(action, "running", visibility)
-        case ToolWaits(called=called):
-            told = _write_call(called, "running" if action.is_decided else "waiting", visibility)
-            asked: Fields = {
-                "takes": join_surrogates(action.takes),
-                "digest": action.digest,
-            }  # who is asked sees what about
-            if action.sends is not None:
-                asked["sends"] = join_surrogates(action.sends)
-            if action.is_always_asked:
-                asked["always"] = True
-            return told if action.is_decided else told | asked
-        case ToolReturned(called=called):
-            told = _write_call(called, action.status, visibility)
-            if visibility.tools:
-                told |= {
-                    "seconds": round(action.seconds, 6),
-                    "gives": join_surrogates(action.text),
-                    "tokens": write_tokens(action.usage),
-                }
-            return told
-
-
-def _write_call(called: ToolCalled, state: str, visibility: Visibility) -> Fields:
-    told = _write_start(called, "call", state)
-    told["name"] = join_surrogates(called.label or called.name)
-    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
-
-
-def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Fields:
-    told: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
-    return told | ({"after": began.after} if began.after else {})
-
-
-def write_tokens(usage: Usage | None) -> Fields | None:
-    return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
-
-
-CUT_REASONS = ("length", "content_filter")
-"""Why a model ended that people should know: the answer is not whole."""
-_LACKS_DOCUMENTS: Fields = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
-"""Pages offer to add some beside it, to those who may."""
-OUTSIDE = "This flow could not answer just now."
 
 
 def encode(kind: str, /, **fields: Any) -> str:
@@ -318,6 +263,61 @@ def _write_nothing(question: StoredMessage) -> Fields:
     }
 
 
+def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> list[Fields]:
+    """As they stand: one that has its end, or only its beginning."""
+    return [_write_action(action, visibility) for action in actions]
+
+
+def _write_action(action: ActionEvent, visibility: Visibility) -> Fields:
+    match action:
+        case ThinkingBegan():
+            return _write_start(action, "thought", "running")
+        case ModelThought(began=began):
+            told = _write_start(began, "thought", "done")
+            return (
+                told
+                | {"seconds": round(action.seconds, 6)}
+                | ({"gives": join_surrogates(action.text)} if visibility.inside else {})
+            )
+        case ToolCalled():
+            return _write_call(action, "running", visibility)
+        case ToolWaits(called=called):
+            told = _write_call(called, "running" if action.is_decided else "waiting", visibility)
+            asked: Fields = {
+                "takes": join_surrogates(action.takes),
+                "digest": action.digest,
+            }  # who is asked sees what about
+            if action.sends is not None:
+                asked["sends"] = join_surrogates(action.sends)
+            if action.is_always_asked:
+                asked["always"] = True
+            return told if action.is_decided else told | asked
+        case ToolReturned(called=called):
+            told = _write_call(called, action.status, visibility)
+            if visibility.tools:
+                told |= {
+                    "seconds": round(action.seconds, 6),
+                    "gives": join_surrogates(action.text),
+                    "tokens": write_tokens(action.usage),
+                }
+            return told
+
+
+def _write_call(called: ToolCalled, state: str, visibility: Visibility) -> Fields:
+    told = _write_start(called, "call", state)
+    told["name"] = join_surrogates(called.label or called.name)
+    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
+
+
+def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Fields:
+    told: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
+    return told | ({"after": began.after} if began.after else {})
+
+
+def write_tokens(usage: Usage | None) -> Fields | None:
+    return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
+
+
 def read_question(started: TurnStarted) -> StoredMessage | None:
     """None where the flow takes no message."""
     if started.input_value is None:
@@ -407,12 +407,6 @@ def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
             return "stopped", why
         case failure:
             return "failed", failure.message
-
-
-_FIELD_CHARS = 1_000
-_ALL_FIELDS = 40_000
-"""Characters of what fields hold, of all steps together; of those beyond there are the names."""
-_MOST_SOURCES = 20
 
 
 def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Fields]:

@@ -1,10 +1,7 @@
-"""One socket: the conversation that its page shows, and what the page is told of it.
+"""One socket: the conversation that its page shows, and the frames that still have to be sent to it.
 
-What a socket holds of a page's overrides between two messages; with each message the page sends all of them.
-
-What a conversation shows when it is opened: its newest messages, then older ones a page at a time.
-
-What one socket has still to be sent: in order, by one task; bounded, and with all others of its person too.
+Beside the conversation a socket holds the page's overrides between two messages, the turns of which nothing is stored,
+and a bounded outbox, which counts with those of all other sockets of the same person.
 """
 
 import asyncio
@@ -41,33 +38,22 @@ from flowground.ui.conversation.messages import (
 _TWEAKS_CHARS = 10_000
 """Of JSON. A person has up to two hundred sockets, and one override of a text may have a million characters."""
 
-
-def hold_short(tweaks: FieldValues) -> FieldValues:
-    """Those that may say which model is asked, or whether messages are kept: none of them is long.
-
-    The shortest ones, where all of them are more than a socket holds.
-    """
-    values = [(len(_spell(name, key, value)), name, key) for name, own in tweaks.items() for key, value in own.items()]
-    held: dict[str, dict[str, Any]] = {}
-    left = _TWEAKS_CHARS
-    for size, name, key in sorted(values):
-        left -= size
-        if left < 0:
-            break
-        held.setdefault(name, {})[key] = tweaks[name][key]
-    return held
-
-
-def _spell(name: str, key: str, value: Any) -> str:
-    return json.dumps([name, key, value])
-
-
 _PAGE_MESSAGES = 50
 _PAGE_CHARS = 500_000
 """Characters of one page of messages after which no older ones are added to it."""
 _MOST_HELD = 50
 _MOST_HELD_CHARS = 1_000_000
 """How many turns of which nothing is stored one socket holds, and how many characters of them; the newest always."""
+
+_OUTBOX_CHARS = 64_000
+"""Of what waits to be sent, beyond which a growing answer is not added to: its reader gets the rest joined later."""
+_CHARS_OF_A_PERSON = 10_000_000
+"""Of what waits on all sockets of one person. Twenty of them may be opened at once, each with half a million."""
+
+_CHANGED = "This flow was changed: the new version answers from here on."
+_DRAFT = "Your draft answers from here on."
+_SAVED = "The flow as it is saved answers from here on."
+_UNKEPT = "This flow keeps no messages: a reload clears them."
 
 
 class ConversationPlace(NamedTuple):
@@ -182,10 +168,24 @@ def _read_messages(turn: LiveTurn) -> list[StoredMessage]:
     return ([question] if question else []) + (read_answers(turn, started) if turn.is_done else [])
 
 
-_OUTBOX_CHARS = 64_000
-"""Of what waits to be sent, beyond which a growing answer is not added to: its reader gets the rest joined later."""
-_CHARS_OF_A_PERSON = 10_000_000
-"""Of what waits on all sockets of one person. Twenty of them may be opened at once, each with half a million."""
+def hold_short(tweaks: FieldValues) -> FieldValues:
+    """Those that may say which model is asked, or whether messages are kept: none of them is long.
+
+    The shortest ones, where all of them are more than a socket holds.
+    """
+    values = [(len(_spell(name, key, value)), name, key) for name, own in tweaks.items() for key, value in own.items()]
+    held: dict[str, dict[str, Any]] = {}
+    left = _TWEAKS_CHARS
+    for size, name, key in sorted(values):
+        left -= size
+        if left < 0:
+            break
+        held.setdefault(name, {})[key] = tweaks[name][key]
+    return held
+
+
+def _spell(name: str, key: str, value: Any) -> str:
+    return json.dumps([name, key, value])
 
 
 class UnsentFrames:
@@ -299,12 +299,6 @@ class Outbox:
         chars = min(chars, self._chars)  # nothing waits any more where it was dropped meanwhile
         self._chars -= chars
         self._unsent.take_off(self, chars, is_empty=not self._chars)
-
-
-_CHANGED = "This flow was changed: the new version answers from here on."
-_DRAFT = "Your draft answers from here on."
-_SAVED = "The flow as it is saved answers from here on."
-_UNKEPT = "This flow keeps no messages: a reload clears them."
 
 
 class OtherSockets(Protocol):

@@ -1,11 +1,8 @@
-"""Serves the sockets of conversations: reads what pages ask, and says when it is over.
+"""Serves the sockets of conversations: reads frames, does what they ask, and closes a socket whose rights ended.
 
-What a page asks of the conversation that it shows: to open it, to say something, to ask anew, to choose, to stop.
-
-Looks whether those who have conversations open may still: at once after a change in this process, else at a pace.
-
-What another process changes, what expires and which files go is found within seconds: one look for each sign-in and
-flow, however many sockets show it, and no more looks a second than `_LOOKS_PER_SECOND`.
+Rights are checked at once after a change in this process. What another process changes, what expires and which files go
+is found within seconds: one check for each sign-in and flow, however many sockets have it open, and at most
+`_LOOKS_PER_SECOND` checks a second.
 """
 
 import asyncio
@@ -61,6 +58,20 @@ from flowground.ui.conversation.frames import (
 )
 from flowground.ui.conversation.messages import Fields, encode, write_refusal, write_steps, write_tool_calls
 from flowground.ui.conversation.shown import ConversationPlace, Outbox, ShownConversation, UnsentFrames
+
+_LOOK_SECONDS = 10.0
+"""Between two looks at everybody, at least; more where so many looks would be over `_LOOKS_PER_SECOND`."""
+_LOOKS_PER_SECOND = 10
+_LOOKS_IN_A_ROW = 20
+"""Looks in a row, after which others on the loop have their turn."""
+
+RightsKey = tuple[str, str | None, str]
+"""Owner, sign-in and flow."""
+
+_FLUSH_SECONDS = 2.0
+"""Seconds that a page has to take in why its socket is closed."""
+_MOST_REREAD = 5
+"""Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
 
 
 class AskingPage:
@@ -229,16 +240,6 @@ class AskingPage:
         return place
 
 
-_LOOK_SECONDS = 10.0
-"""Between two looks at everybody, at least; more where so many looks would be over `_LOOKS_PER_SECOND`."""
-_LOOKS_PER_SECOND = 10
-_LOOKS_IN_A_ROW = 20
-"""Looks in a row, after which others on the loop have their turn."""
-
-RightsKey = tuple[str, str | None, str]
-"""Owner, sign-in and flow."""
-
-
 class RightsWatch:
     """On the runtime's loop, while something is open. `list_open` gives who has what open, each once.
 
@@ -297,12 +298,6 @@ class RightsWatch:
                 self._end(key, error)
             if count % _LOOKS_IN_A_ROW == 0:
                 await asyncio.sleep(0.01)
-
-
-_FLUSH_SECONDS = 2.0
-"""Seconds that a page has to take in why its socket is closed."""
-_MOST_REREAD = 5
-"""Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
 
 
 class TooManyOpen(FlowgroundError):

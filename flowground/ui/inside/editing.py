@@ -1,5 +1,7 @@
-"""*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it; and
-what a playground says while a draft of theirs answers there."""
+"""*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it.
+
+A draft may be tried before it is saved; the playground says so while a draft answers there.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

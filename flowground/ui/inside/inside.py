@@ -1,14 +1,8 @@
-"""The page *Inside*: the flow as a picture in which the steps of a turn light up, beside its file with its mistakes; or
-that file in a field, for who may write it.
+"""The page *Inside*: the flow as a picture, beside its file with its mistakes, and the flow's tests.
 
-Its code is in frontend/src/inside.js. The steps come over the socket of the person's own conversation. The file is read
-anew while the page is open.
-
-A flow file's text as it is shown: its lines, or of a long one the beginning and what stands around its mistakes.
-
-The tests of a flow, for its authors: what came of them last, and a button that runs them.
-
-A flow as a picture: Mermaid's text, made from its references.
+The component is frontend/src/inside.js. The steps of a turn light up in the picture: they come over the socket of the
+person's own conversation. The file is read again every few seconds while the page is open. The picture is Mermaid's
+text, made from the flow's references; of a long file only its beginning and the lines around mistakes are shown.
 """
 
 import re
@@ -49,140 +43,10 @@ MOST_MISTAKES = 100
 _VALUE = re.compile(r"\$\{[^{}]*\}|[^\s,:\]}]*")
 _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
-
-def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
-    """`parts` are stretches of lines, each from its `start` on, of `count` lines in all; `mistakes` by their places."""
-    lines = _LINE_BREAK.split(text)
-    if lines[-1] == "":
-        lines.pop()
-    shown = problems[:MOST_MISTAKES]
-    wanted = {*range(_count_whole(lines)), *_list_around(shown, len(lines))}
-    return {
-        "count": len(lines),
-        "parts": [
-            {"start": first + 1, "lines": [_write_line(line) for line in lines[first:end]]}
-            for first, end in _find_stretches(wanted)
-        ],
-        "mistakes": [_write_mistake(problem, lines) for problem in shown],
-        "more": len(problems) - len(shown),
-    }
-
-
-def _count_whole(lines: Sequence[str]) -> int:
-    """How many are shown from the beginning on."""
-    left = MOST_CHARS
-    for number, line in enumerate(lines[:MOST_LINES]):
-        left -= min(len(line), _LINE_CHARS) + 1
-        if left < 0:
-            return number
-    return min(len(lines), MOST_LINES)
-
-
-def _list_around(problems: Iterable[Problem], count: int) -> Iterable[int]:
-    for line in {problem.line - 1 for problem in problems}:
-        yield from range(max(0, line - _LINES_AROUND), min(count, line + _LINES_AROUND + 1))
-
-
-def _find_stretches(wanted: Iterable[int]) -> list[tuple[int, int]]:
-    """Begin and end of each row of numbers without a gap."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(wanted):
-        if found and found[-1][1] == number:
-            found[-1] = found[-1][0], number + 1
-        else:
-            found.append((number, number + 1))
-    return found
-
-
-def _write_line(line: str) -> str:
-    short = line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]} …"
-    return _NO_CHARACTER.sub("\ufffd", short)
-
-
-def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
-    """`length` is that of the words which it is about, as far as they stand there."""
-    line = lines[problem.line - 1] if problem.line <= len(lines) else ""
-    here = line[problem.column - 1 :]
-    value = problem.value or ""
-    found = None if value and here.startswith(value) else _VALUE.match(here)
-    word = found.group() if found else value
-    hint = f"Did you mean `{problem.suggestion}`?" if problem.suggestion else ""
-    return {
-        "line": problem.line,
-        "column": problem.column,
-        "length": max(1, min(len(word), _LINE_CHARS)),
-        "text": problem.message,
-        "hint": hint,
-        "is_warning": problem.is_warning,
-    }
-
-
 _NO_TESTS = "No tests yet. Use *Make it a test* under an answer in the playground."
 
 _MOST_FAILED = 20
 """Of which the differences are shown."""
-
-
-@st.fragment
-def render_tests(wired: WiredFlow) -> None:
-    """For who sees the inside of the flow; nothing for others."""
-    caller = require_visitor()
-    if not caller.sees_inside:
-        return
-    with st.container(key="tests", gap="small"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.header("Tests", anchor=False, width="content")
-            label = "Run the tests" if len(wired.flow.tests) > 1 else "Run the test"
-            is_wanted = bool(wired.flow.tests) and st.button(label, icon=":material/play_arrow:", key="tests:run")
-        if not wired.flow.tests:
-            st.caption(_NO_TESTS)
-            return
-        with bridge.render_refusals():
-            report = _find_tests(caller, wired, is_wanted=is_wanted)
-            _render_report(wired, report)
-
-
-def _find_tests(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTestReport | None:
-    running = runtime.get()
-    if not is_wanted:
-        return bridge.call(flow_tests.find_report(running, caller, wired.id))
-    with st.spinner("Running the tests"):
-        return bridge.call(flow_tests.run_tests(running, caller, wired.id))
-
-
-def _render_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
-    if report is None or report.version != wired.version:
-        says = "Not run since the server started." if report is None else "The flow has changed since they were run."
-        st.caption(f"{words.count(len(wired.flow.tests), 'test')}. {says}")
-        st.markdown("\n".join(f"- :gray[{_write_title(test.title)}]" for test in wired.flow.tests))
-        return
-    failed = [outcome for outcome in report.outcomes if not outcome.is_passed]
-    said = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
-    st.markdown(f":{'red' if failed else 'green'}[**{said}**]")
-    for outcome in failed[:_MOST_FAILED]:
-        render_outcome(outcome)
-    if len(failed) > _MOST_FAILED:
-        st.caption(f"And {len(failed) - _MOST_FAILED} more that failed.")
-    if passed := [outcome for outcome in report.outcomes if outcome.is_passed]:
-        st.markdown("  \n".join(map(_write_outcome, passed)))
-
-
-def render_outcome(outcome: FlowTestOutcome) -> None:
-    """One test and, where it failed, what was not as expected."""
-    st.markdown(_write_outcome(outcome))
-    if not outcome.is_passed:
-        st.code("\n".join(write_differences(outcome)), language="diff", wrap_lines=True)
-
-
-def _write_outcome(outcome: FlowTestOutcome) -> str:
-    icon = ":green[:material/check:]" if outcome.is_passed else ":red[:material/close:]"
-    place = f"line {outcome.line} · " if outcome.line else ""
-    return f"{icon} {_write_title(outcome.title)} :gray[· {place}{outcome.seconds:.2f} s]"
-
-
-def _write_title(title: str) -> str:
-    return words.escape(words.cut(" ".join(title.split())))
-
 
 MOST_DRAWN = 100
 """Components of a picture: with more of them nobody finds anything in it."""
@@ -192,6 +56,108 @@ _MOST_MERMAID_CHARS = 20_000
 _LABEL_CHARS = 40
 _SHAPES = {"input": '[/"{}"/]', "output": '(["{}"])', "branch": '{{{{"{}"}}}}', "flow": '[["{}"]]', "": '["{}"]'}
 """How the kinds of components look, with the label in them."""
+
+_LOOK_SECONDS = 3
+"""Seconds between two looks at the file."""
+_STALE = "The picture is of the last good version, which answers until the file is corrected."
+_NO_PICTURE = "There is a picture once the file has no mistake."
+_UNREADABLE = "The file cannot be read."
+_Seen = tuple[str, str | None, tuple[Problem, ...], str]
+_render_component = make_component("inside")
+
+
+def render_page() -> None:
+    """Of the flow, or the flow file, that the page's address names; the calm page where it is not this person's."""
+    caller = require_visitor()
+    opening.require_allowed(insides.may_see_inside(caller))
+    inside = _find(caller)
+    opening.require_allowed(inside is not None)
+    if inside is None:
+        return
+    wired = inside.wired
+    name = wired.name if wired else inside.file
+    st.set_page_config(page_title=f"Inside · {name}")
+    session = _find_session(caller, wired) if wired else ""
+    with st.container(horizontal=True, key="inside:ways"):
+        if wired:
+            query = {"flow": wired.id} | ({"session": session} if session else {})
+            label = words.escape(wired.name)
+            st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
+            st.page_link(browser.KNOWLEDGE, label="Knowledge", icon=":material/menu_book:", query_params=query)
+    is_editing = editing.is_editing(caller, inside)
+    with st.container(horizontal=True, vertical_alignment="center", key="inside:head"):
+        title = "Inside" if wired and not is_editing else words.escape(inside.file)
+        st.title(title, anchor=False, width="stretch")
+        if not is_editing and editing.may_edit(caller, inside):
+            editing.render_edit_button()
+    if is_editing:
+        editing.render_editor(caller, inside, session)
+    else:
+        key = make_key(f"inside:{wired.id if wired else inside.file}")
+        _render_component(key=key, data=[describe(inside, session)])
+        if wired:
+            render_tests(wired)
+    _watch(_make_signature(inside))
+
+
+@st.fragment(run_every=_LOOK_SECONDS)
+def _watch(drawn: _Seen) -> None:
+    """Looks whether the file is still as it was drawn, and draws the page anew where it is not."""
+    inside = _find(require_visitor())
+    if inside is None or _make_signature(inside) != drawn:
+        st.rerun(scope="app")
+
+
+def _make_signature(inside: FlowInside) -> _Seen:
+    return inside.file, inside.text, inside.problems, inside.wired.version if inside.wired else ""
+
+
+def _find(caller: Caller) -> FlowInside | None:
+    asked = st.query_params
+    try:
+        if file := asked.get("file"):
+            return bridge.ask(insides.read_file, caller, file)
+        return bridge.ask(insides.read_inside, caller, asked.get("flow", ""))
+    except FlowNotFound:
+        return None
+
+
+def _find_session(caller: Caller, wired: WiredFlow) -> str:
+    """The conversation of the address, else the one that this person had last with the flow."""
+    named = st.query_params.get("session", "")
+    if named and len(named) <= SESSION_ID_CHARS:
+        return named
+    found = bridge.read(session_lists.list_recent, owner=str(caller.owner), flows=[wired.id], limit=1)
+    return found[0].session_id if found else ""
+
+
+def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
+    """What the component is told."""
+    wired = inside.wired
+    file = write_file(inside.text or "", inside.problems)
+    note = _UNREADABLE if inside.text is None else "" if wired else _NO_PICTURE
+    shown: dict[str, Any] = {"flow": "", "session": session, "picture": "", "steps": [], "says": ""}
+    if wired:
+        picture = render_picture(wired)
+        shown |= {"flow": wired.id, "picture": picture.mermaid, "says": _STALE if inside.is_broken else ""}
+        if not picture.mermaid:
+            shown["says"] = _write_too_large(wired)
+        is_same = not inside.is_broken  # else the file's lines are not those of what is served
+        shown["steps"] = [
+            {
+                "id": name,
+                "node": picture.nodes[name],
+                "label": name_component(wired, name),
+                "line": wired.flow.components[name].position.line if is_same else None,
+            }
+            for name in dict.fromkeys((*wired.order, *wired.components))  # last those that are tools and nothing else
+        ]
+    return shown | {"file": {"name": inside.file, "note": note, **file}}
+
+
+def _write_too_large(wired: WiredFlow) -> str:
+    number = words.count(len(wired.components), "component")
+    return f"This flow has {number}; one of over {MOST_DRAWN}, or with very many references, is listed and not drawn."
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,104 +264,129 @@ def _escape(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter == " " else f"#{ord(letter)};" for letter in shown)
 
 
-_LOOK_SECONDS = 3
-"""Seconds between two looks at the file."""
-_STALE = "The picture is of the last good version, which answers until the file is corrected."
-_NO_PICTURE = "There is a picture once the file has no mistake."
-_UNREADABLE = "The file cannot be read."
-_Seen = tuple[str, str | None, tuple[Problem, ...], str]
-_render_component = make_component("inside")
+def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
+    """`parts` are stretches of lines, each from its `start` on, of `count` lines in all; `mistakes` by their places."""
+    lines = _LINE_BREAK.split(text)
+    if lines[-1] == "":
+        lines.pop()
+    shown = problems[:MOST_MISTAKES]
+    wanted = {*range(_count_whole(lines)), *_list_around(shown, len(lines))}
+    return {
+        "count": len(lines),
+        "parts": [
+            {"start": first + 1, "lines": [_write_line(line) for line in lines[first:end]]}
+            for first, end in _find_stretches(wanted)
+        ],
+        "mistakes": [_write_mistake(problem, lines) for problem in shown],
+        "more": len(problems) - len(shown),
+    }
 
 
-def render_page() -> None:
-    """Of the flow, or the flow file, that the page's address names; the calm page where it is not this person's."""
+def _count_whole(lines: Sequence[str]) -> int:
+    """How many are shown from the beginning on."""
+    left = MOST_CHARS
+    for number, line in enumerate(lines[:MOST_LINES]):
+        left -= min(len(line), _LINE_CHARS) + 1
+        if left < 0:
+            return number
+    return min(len(lines), MOST_LINES)
+
+
+def _list_around(problems: Iterable[Problem], count: int) -> Iterable[int]:
+    for line in {problem.line - 1 for problem in problems}:
+        yield from range(max(0, line - _LINES_AROUND), min(count, line + _LINES_AROUND + 1))
+
+
+def _find_stretches(wanted: Iterable[int]) -> list[tuple[int, int]]:
+    """Begin and end of each row of numbers without a gap."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(wanted):
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def _write_line(line: str) -> str:
+    short = line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]} …"
+    return _NO_CHARACTER.sub("\ufffd", short)
+
+
+def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
+    """`length` is that of the words which it is about, as far as they stand there."""
+    line = lines[problem.line - 1] if problem.line <= len(lines) else ""
+    here = line[problem.column - 1 :]
+    value = problem.value or ""
+    found = None if value and here.startswith(value) else _VALUE.match(here)
+    word = found.group() if found else value
+    hint = f"Did you mean `{problem.suggestion}`?" if problem.suggestion else ""
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "length": max(1, min(len(word), _LINE_CHARS)),
+        "text": problem.message,
+        "hint": hint,
+        "is_warning": problem.is_warning,
+    }
+
+
+@st.fragment
+def render_tests(wired: WiredFlow) -> None:
+    """For who sees the inside of the flow; nothing for others."""
     caller = require_visitor()
-    opening.require_allowed(insides.may_see_inside(caller))
-    inside = _find(caller)
-    opening.require_allowed(inside is not None)
-    if inside is None:
+    if not caller.sees_inside:
         return
-    wired = inside.wired
-    name = wired.name if wired else inside.file
-    st.set_page_config(page_title=f"Inside · {name}")
-    session = _find_session(caller, wired) if wired else ""
-    with st.container(horizontal=True, key="inside:ways"):
-        if wired:
-            query = {"flow": wired.id} | ({"session": session} if session else {})
-            label = words.escape(wired.name)
-            st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
-            st.page_link(browser.KNOWLEDGE, label="Knowledge", icon=":material/menu_book:", query_params=query)
-    is_editing = editing.is_editing(caller, inside)
-    with st.container(horizontal=True, vertical_alignment="center", key="inside:head"):
-        title = "Inside" if wired and not is_editing else words.escape(inside.file)
-        st.title(title, anchor=False, width="stretch")
-        if not is_editing and editing.may_edit(caller, inside):
-            editing.render_edit_button()
-    if is_editing:
-        editing.render_editor(caller, inside, session)
-    else:
-        key = make_key(f"inside:{wired.id if wired else inside.file}")
-        _render_component(key=key, data=[describe(inside, session)])
-        if wired:
-            render_tests(wired)
-    _watch(_make_signature(inside))
+    with st.container(key="tests", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.header("Tests", anchor=False, width="content")
+            label = "Run the tests" if len(wired.flow.tests) > 1 else "Run the test"
+            is_wanted = bool(wired.flow.tests) and st.button(label, icon=":material/play_arrow:", key="tests:run")
+        if not wired.flow.tests:
+            st.caption(_NO_TESTS)
+            return
+        with bridge.render_refusals():
+            report = _find_tests(caller, wired, is_wanted=is_wanted)
+            _render_report(wired, report)
 
 
-@st.fragment(run_every=_LOOK_SECONDS)
-def _watch(drawn: _Seen) -> None:
-    """Looks whether the file is still as it was drawn, and draws the page anew where it is not."""
-    inside = _find(require_visitor())
-    if inside is None or _make_signature(inside) != drawn:
-        st.rerun(scope="app")
+def _find_tests(caller: Caller, wired: WiredFlow, *, is_wanted: bool) -> FlowTestReport | None:
+    running = runtime.get()
+    if not is_wanted:
+        return bridge.call(flow_tests.find_report(running, caller, wired.id))
+    with st.spinner("Running the tests"):
+        return bridge.call(flow_tests.run_tests(running, caller, wired.id))
 
 
-def _make_signature(inside: FlowInside) -> _Seen:
-    return inside.file, inside.text, inside.problems, inside.wired.version if inside.wired else ""
+def _render_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
+    if report is None or report.version != wired.version:
+        says = "Not run since the server started." if report is None else "The flow has changed since they were run."
+        st.caption(f"{words.count(len(wired.flow.tests), 'test')}. {says}")
+        st.markdown("\n".join(f"- :gray[{_write_title(test.title)}]" for test in wired.flow.tests))
+        return
+    failed = [outcome for outcome in report.outcomes if not outcome.is_passed]
+    said = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
+    st.markdown(f":{'red' if failed else 'green'}[**{said}**]")
+    for outcome in failed[:_MOST_FAILED]:
+        render_outcome(outcome)
+    if len(failed) > _MOST_FAILED:
+        st.caption(f"And {len(failed) - _MOST_FAILED} more that failed.")
+    if passed := [outcome for outcome in report.outcomes if outcome.is_passed]:
+        st.markdown("  \n".join(map(_write_outcome, passed)))
 
 
-def _find(caller: Caller) -> FlowInside | None:
-    asked = st.query_params
-    try:
-        if file := asked.get("file"):
-            return bridge.ask(insides.read_file, caller, file)
-        return bridge.ask(insides.read_inside, caller, asked.get("flow", ""))
-    except FlowNotFound:
-        return None
+def render_outcome(outcome: FlowTestOutcome) -> None:
+    """One test and, where it failed, what was not as expected."""
+    st.markdown(_write_outcome(outcome))
+    if not outcome.is_passed:
+        st.code("\n".join(write_differences(outcome)), language="diff", wrap_lines=True)
 
 
-def _find_session(caller: Caller, wired: WiredFlow) -> str:
-    """The conversation of the address, else the one that this person had last with the flow."""
-    named = st.query_params.get("session", "")
-    if named and len(named) <= SESSION_ID_CHARS:
-        return named
-    found = bridge.read(session_lists.list_recent, owner=str(caller.owner), flows=[wired.id], limit=1)
-    return found[0].session_id if found else ""
+def _write_outcome(outcome: FlowTestOutcome) -> str:
+    icon = ":green[:material/check:]" if outcome.is_passed else ":red[:material/close:]"
+    place = f"line {outcome.line} · " if outcome.line else ""
+    return f"{icon} {_write_title(outcome.title)} :gray[· {place}{outcome.seconds:.2f} s]"
 
 
-def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
-    """What the component is told."""
-    wired = inside.wired
-    file = write_file(inside.text or "", inside.problems)
-    note = _UNREADABLE if inside.text is None else "" if wired else _NO_PICTURE
-    shown: dict[str, Any] = {"flow": "", "session": session, "picture": "", "steps": [], "says": ""}
-    if wired:
-        picture = render_picture(wired)
-        shown |= {"flow": wired.id, "picture": picture.mermaid, "says": _STALE if inside.is_broken else ""}
-        if not picture.mermaid:
-            shown["says"] = _write_too_large(wired)
-        is_same = not inside.is_broken  # else the file's lines are not those of what is served
-        shown["steps"] = [
-            {
-                "id": name,
-                "node": picture.nodes[name],
-                "label": name_component(wired, name),
-                "line": wired.flow.components[name].position.line if is_same else None,
-            }
-            for name in dict.fromkeys((*wired.order, *wired.components))  # last those that are tools and nothing else
-        ]
-    return shown | {"file": {"name": inside.file, "note": note, **file}}
-
-
-def _write_too_large(wired: WiredFlow) -> str:
-    number = words.count(len(wired.components), "component")
-    return f"This flow has {number}; one of over {MOST_DRAWN}, or with very many references, is listed and not drawn."
+def _write_title(title: str) -> str:
+    return words.escape(words.cut(" ".join(title.split())))

@@ -1,6 +1,6 @@
-"""The page *Knowledge*: what is in it and how far it is indexed, what is found, and files that authors add and remove.
+"""The page *Knowledge*: its files, how far they are indexed, a search to try, and files that authors add and remove.
 
-Where files are added is a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
+Files are added by a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a person overrides on this page: kept for the visit, by flow, in no file. And how a page says it."""
+"""What a person overrides on this page: kept by flow for the visit, in no file; and how pages describe it."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field

@@ -1,8 +1,6 @@
-"""From a page's script thread to the runtime's event loop and back.
+"""How a page's script thread reaches the runtime: calls, who the visitor is, and what a refusal looks like.
 
-Who is the visitor of this page run? Asked anew at every action: headers are frozen when the page's socket opens.
-
-What a page says when something was refused, or its script failed: calm words, no box of Streamlit's with links.
+Who the visitor is gets checked again at every action: a page's headers are frozen when its socket opens.
 """
 
 import asyncio
@@ -23,51 +21,14 @@ from flowground.core.errors import FlowgroundError, NotSignedIn, RequestError, S
 from flowground.ui.page import words
 from flowground.ui.shims.streamlit_process import is_served
 
-
-def render_script_failure(error: Exception) -> bool:
-    """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
-    if isinstance(error, NotSignedIn):
-        st.info("You are signed out. Reload the page to sign in again.")
-    elif isinstance(error, RequestError | StoreUnavailable):
-        render_refusal(error)
-    else:
-        st.error("Something went wrong here. The server's log says what; reload the page to try again.")
-    return True
-
-
-def render_refusal(error: FlowgroundError) -> None:
-    """Why something was not done: nothing was stored."""
-    st.warning(words.write_sentence(error.full_message))
-
-
-@contextmanager
-def render_refusals() -> Iterator[None]:
-    """Where what is done within is refused, says so and goes on behind it."""
-    try:
-        yield
-    except FlowgroundError as error:
-        render_refusal(error)
-
-
-@contextmanager
-def keep_refusals(key: str) -> Iterator[None]:
-    """As `render_refusals`, for a callback, which draws nothing: `render_kept` says so in the run that follows."""
-    try:
-        yield
-    except FlowgroundError as error:
-        st.session_state[key] = error
-
-
-def render_kept(key: str) -> None:
-    if error := st.session_state.pop(key, None):
-        render_refusal(error)
-
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _STEP = 0.1
 """Seconds between two looks whether Streamlit wants this script to end."""
+
+_PROVEN = "flowground:owner_code_given"
+_SEEN = "flowground:caller"
 
 
 def call(job: Coroutine[Any, Any, T]) -> T:
@@ -119,10 +80,6 @@ def write(caller: Caller, job: Callable[..., object], *, outlives_visit: bool = 
 def _notice_stop() -> None:
     """Streamlit ends a script only where it touches `st`: this is the touch."""
     st.session_state.get("bridge:tick")
-
-
-_PROVEN = "flowground:owner_code_given"
-_SEEN = "flowground:caller"
 
 
 def read_caller() -> Caller:
@@ -233,3 +190,42 @@ def _forget_others(caller: Caller) -> None:
     if seen is not None and seen != present:
         st.session_state.clear()
     st.session_state[_SEEN] = present
+
+
+def render_script_failure(error: Exception) -> bool:
+    """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
+    if isinstance(error, NotSignedIn):
+        st.info("You are signed out. Reload the page to sign in again.")
+    elif isinstance(error, RequestError | StoreUnavailable):
+        render_refusal(error)
+    else:
+        st.error("Something went wrong here. The server's log says what; reload the page to try again.")
+    return True
+
+
+def render_refusal(error: FlowgroundError) -> None:
+    """Why something was not done: nothing was stored."""
+    st.warning(words.write_sentence(error.full_message))
+
+
+@contextmanager
+def render_refusals() -> Iterator[None]:
+    """Where what is done within is refused, says so and goes on behind it."""
+    try:
+        yield
+    except FlowgroundError as error:
+        render_refusal(error)
+
+
+@contextmanager
+def keep_refusals(key: str) -> Iterator[None]:
+    """As `render_refusals`, for a callback, which draws nothing: `render_kept` says so in the run that follows."""
+    try:
+        yield
+    except FlowgroundError as error:
+        st.session_state[key] = error
+
+
+def render_kept(key: str) -> None:
+    if error := st.session_state.pop(key, None):
+        render_refusal(error)

@@ -1,6 +1,6 @@
-"""What the visitor's browser tells: where it found the app, its clock, its own name.
+"""What a page knows of the visitor's browser: the address it uses, its clock, its name, and the drafts that it keeps.
 
-Drafts that this browser keeps for people (frontend/src/chat/page.js), and when they go.
+Drafts are kept in the browser's storage by frontend/src/chat/page.js; here is when they are deleted.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -31,6 +31,8 @@ _SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows":
 _SYSTEMS |= {"Mac OS": "Mac", "Linux": "Linux"}
 _CHARS = 40
 _THIS_COMPUTER = ("127.0.0.1", "::1", "localhost")
+
+_PREFIX = "flowground:draft:"
 
 
 def find_base_url() -> str:
@@ -135,9 +137,6 @@ def write_name(agent: str | None) -> str:
     if browser is None:
         return words.cut(agent, _CHARS)
     return f"{browser} on {system}" if system else browser
-
-
-_PREFIX = "flowground:draft:"
 
 
 def name_person(owner: Owner) -> str:

@@ -1,4 +1,4 @@
-"""How people are shown: ids are for the store, and names are looked up anew each time a page is drawn."""
+"""How people are named on pages: the store has ids, and names are looked up each time a page is rendered."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress

@@ -1,25 +1,8 @@
-"""What buttons do: they act before the page is drawn again, and dialogs open when it is, after a menu has closed.
+"""Parts that several pages share: buttons, copying, lists, names, one-time links, limits, models, sharing, what is off.
 
-A *Copy* button of our own: visible, in the tab order, under a thumb; it says that it has copied.
-
-Streamlit's code blocks have one that is neither to be reached by keyboard nor to be seen without a mouse; theirs is
-hidden where ours stands.
-
-Components of frontend/src, and keys: Streamlit draws none whose key has `__`, which ids of flows and links have.
-
-What is left of one's limits, said before they are reached.
-
-What people should know of the model that answers: its name, its limits, and the weights that are not here yet.
-
-The fields for how somebody is called: the name that others see, and the one to sign in with, which is made of it.
-
-A link that sets a password: an invitation or a reset.
-
-Long lists on a page: a field to search in them, and one page of them at a time.
-
-With whom a flow is shared, in the same words wherever that is said.
-
-What a page says of a flow that an admin switched off, or whose model is off.
+Streamlit renders no component whose key has `__`, which ids of flows and links may have: `make_key` replaces it. A code
+block of Streamlit's has a *Copy* button that neither a keyboard nor a thumb reaches; where our own button stands,
+`hide_other_button` hides that one.
 """
 
 import re
@@ -50,62 +33,7 @@ from flowground.ui.page import bridge, browser, words
 
 _SCHEDULED = "dialog:scheduled"
 
-
-def render_action(
-    label: str,
-    act: Callable[..., None],
-    *args: object,
-    key: str,
-    icon: str | None = None,
-    kind: Literal["primary", "secondary", "tertiary"] = "tertiary",
-) -> None:
-    """A button that does `act(*args)`; `icon` is the name of a Material symbol."""
-    shown = icon and f":material/{icon}:"
-    st.button(label, type=kind, icon=shown, key=key, on_click=act, args=args)
-
-
-def mark_gone(entry: str) -> str:
-    """A menu's entry as it is shown: what takes something away for good is red, and set apart."""
-    return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
-
-
-def render_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
-    """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
-    with st.container(horizontal=True, key="last-question"):
-        is_wanted = st.button(label, type="primary", icon=icon, key=key)
-        if st.button("Cancel", key="last-question:no"):
-            st.rerun()
-    return is_wanted
-
-
-def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
-    """For a button on the page of this flow."""
-    st.session_state[_SCHEDULED] = (flow_id, open_dialog)
-
-
-def open_scheduled(flow_id: str) -> None:
-    """Opens what was asked for on this flow's page, once."""
-    scheduled_for, open_dialog = st.session_state.pop(_SCHEDULED, (None, None))
-    if scheduled_for == flow_id:
-        open_dialog()
-
-
 _TWO_UNDERSCORES = re.compile(r"_(?=_|$)")
-
-
-def make_key(name: str) -> str:
-    """The name itself, unless Streamlit would take a part of it for the end."""
-    return _TWO_UNDERSCORES.sub("_~", name)
-
-
-def make_component(name: str) -> ComponentRenderer:
-    """The one whose code is in frontend/src/NAME.js, with the page's own styles."""
-    js = f"""
-const code = import(new URL("{find_asset(f"{name}.js")}", location.origin));
-export default async (given) => (await code).default(given);
-"""
-    return st.components.v2.component(f"flowground_{name}", js=js, isolate_styles=False)
-
 
 _COPY_HTML = """
 <button type="button"><span aria-hidden="true" class="icon"></span><span class="word">Copy</span></button>
@@ -167,6 +95,87 @@ export default function ({ parentElement, data: [data] }) {
 }
 """
 
+_LIMIT_WORDS: dict[LimitKind, str] = {
+    "runs_per_minute": "runs this minute",
+    "page_runs_per_minute": "messages this minute",
+    "visitor_runs_per_day": "visitors' messages today",
+    "runs_at_once": "runs at once",
+    "tokens_per_day": "tokens today",
+    "money_per_day": "{currency} today",
+    "stored_bytes": "for the text of conversations",
+}
+
+BUILT_IN = QWEN.title
+FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+"""Of what, a message or a call, is filled in."""
+LIMITS_NOTICE = (
+    f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
+)
+
+_USER_NAME_HELP = "Small letters, digits and . _ @ + - without spaces. An e-mail address works."
+
+_LINK_DONE = "one_time_link:done"
+
+PAGE = 25
+_SEARCHED_CHARS = 100
+
+T = TypeVar("T")
+
+OFF_ICON = ":material/power_settings_new:"
+
+
+def render_action(
+    label: str,
+    act: Callable[..., None],
+    *args: object,
+    key: str,
+    icon: str | None = None,
+    kind: Literal["primary", "secondary", "tertiary"] = "tertiary",
+) -> None:
+    """A button that does `act(*args)`; `icon` is the name of a Material symbol."""
+    shown = icon and f":material/{icon}:"
+    st.button(label, type=kind, icon=shown, key=key, on_click=act, args=args)
+
+
+def mark_gone(entry: str) -> str:
+    """A menu's entry as it is shown: what takes something away for good is red, and set apart."""
+    return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
+
+
+def render_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
+    """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
+    with st.container(horizontal=True, key="last-question"):
+        is_wanted = st.button(label, type="primary", icon=icon, key=key)
+        if st.button("Cancel", key="last-question:no"):
+            st.rerun()
+    return is_wanted
+
+
+def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
+    """For a button on the page of this flow."""
+    st.session_state[_SCHEDULED] = (flow_id, open_dialog)
+
+
+def open_scheduled(flow_id: str) -> None:
+    """Opens what was asked for on this flow's page, once."""
+    scheduled_for, open_dialog = st.session_state.pop(_SCHEDULED, (None, None))
+    if scheduled_for == flow_id:
+        open_dialog()
+
+
+def make_key(name: str) -> str:
+    """The name itself, unless Streamlit would take a part of it for the end."""
+    return _TWO_UNDERSCORES.sub("_~", name)
+
+
+def make_component(name: str) -> ComponentRenderer:
+    """The one whose code is in frontend/src/NAME.js, with the page's own styles."""
+    js = f"""
+const code = import(new URL("{find_asset(f"{name}.js")}", location.origin));
+export default async (given) => (await code).default(given);
+"""
+    return st.components.v2.component(f"flowground_{name}", js=js, isolate_styles=False)
+
 
 def render_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
     """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
@@ -182,187 +191,6 @@ def hide_other_button(key: str) -> Iterator[None]:
         yield
 
 
-_LIMIT_WORDS: dict[LimitKind, str] = {
-    "runs_per_minute": "runs this minute",
-    "page_runs_per_minute": "messages this minute",
-    "visitor_runs_per_day": "visitors' messages today",
-    "runs_at_once": "runs at once",
-    "tokens_per_day": "tokens today",
-    "money_per_day": "{currency} today",
-    "stored_bytes": "for the text of conversations",
-}
-
-
-def render_left(caller: Caller) -> None:
-    """A block for the account page; nothing where nothing is limited but how fast somebody types."""
-    found = bridge.call(runtime.get().run_limits.look(caller, at_page=True))
-    if not any(row.used or row.limit.what != "page_runs_per_minute" for row in found):
-        return
-    st.header("What is left", anchor=False)
-    with st.container(key="account:left"):
-        for row in found:
-            again = f", all of it again {write_reset(row)}" if row.used and row.resets_in else ""
-            st.progress(min(row.left / row.limit.most, 1.0), text=f"{_spell(row)}{again}")
-    st.caption("Pages and all your tokens count together.")
-
-
-def render_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
-    """A line for the API access pane; nothing where nothing is limited."""
-    found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
-    own = [_spell(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
-    of_flow = [_spell(row) for row in found if row.flow_id]
-    said = [f"Left for you: {words.join(own)}."] if own else []
-    said += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
-    if said:
-        st.caption(f":material/speed: {' '.join(said)}")
-
-
-def _spell(row: Remaining) -> str:
-    """ "57 of 60 runs this minute", "1.20 of 5.00 EUR today", "3 MB of 10 MB for the text of conversations"."""
-    name = _LIMIT_WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
-    if row.limit.what == "stored_bytes":
-        return f"{write_bytes(row.left)} of {write_bytes(row.limit.most)} {name}"
-    if row.limit.what == "money_per_day":
-        return f"{row.left:,.2f} of {row.limit.most:,.2f} {name}"
-    return f"{int(row.left):,} of {int(row.limit.most):,} {name}"
-
-
-BUILT_IN = QWEN.title
-FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
-"""Of what, a message or a call, is filled in."""
-LIMITS_NOTICE = (
-    f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
-)
-
-
-def list_models(wired: WiredFlow) -> tuple[str, ...]:
-    """The `provider:model` words of the flow's models, each once."""
-    default = runtime.get().settings.default_model
-    return tuple(dict.fromkeys(name or default for _, name in wired.list_models()))
-
-
-def write_label(model: str) -> str:
-    """How a model is called on a page."""
-    provider, _, name = model.partition(":")
-    if provider == "local":
-        own = _find_own_weights()
-        return own.stem if own else BUILT_IN
-    return name or provider
-
-
-def warn_of_limits(wired: WiredFlow) -> str:
-    """What the built-in model is not good at; nothing where it does not answer."""
-    return LIMITS_NOTICE if _uses_built_in(wired) and _find_own_weights() is None else ""
-
-
-def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
-    """What a composer, or the code of a call, says while the weights are absent; else nothing.
-
-    Members read how long it takes, not why.
-    """
-    if not _uses_built_in(wired):
-        return ""
-    status = runtime.get().models.read_status()
-    is_absent = status.state == "absent" and _find_own_weights() is None
-    if not sees_inside and (is_absent or status.state == "fetching"):
-        return "The first answer takes a minute or more."
-    if is_absent:
-        return FETCH_NOTICE.format(on)
-    if status.state == "fetching":
-        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer's bar says it
-        return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
-    return "" if status.state == "ready" else status.message or ""
-
-
-def _uses_built_in(wired: WiredFlow) -> bool:
-    return any(model.partition(":")[0] == "local" for model in list_models(wired))
-
-
-def _write_amount(received: int, total: int) -> str:
-    return f"{write_size(received)} of {write_size(total)}" if total else write_size(received)
-
-
-def _find_own_weights() -> Path | None:
-    return find_own_weights(runtime.get().settings.providers)
-
-
-_USER_NAME_HELP = "Small letters, digits and . _ @ + - without spaces. An e-mail address works."
-
-
-def render_names(shown_label: str, *, key: str) -> tuple[str, str]:
-    """Two fields in no form: the name that colleagues see, and the user name, which follows it as it is written, until
-    somebody writes another."""
-    shown = st.text_input(
-        shown_label,
-        placeholder="As colleagues see it",
-        autocomplete="name",
-        max_chars=NAME_CHARS,
-        key=f"{key}:shown",
-        on_change=_suggest_user_name,
-        args=(key,),
-        live=True,
-    )
-    name = st.text_input("User name", help=_USER_NAME_HELP, autocomplete="username", key=f"{key}:name")
-    return shown or "", name or ""
-
-
-def empty_names(key: str) -> None:
-    """For a button: the next ones begin anew."""
-    for field in ("shown", "name", "suggested"):
-        st.session_state[f"{key}:{field}"] = ""
-
-
-def _suggest_user_name(key: str) -> None:
-    state = st.session_state
-    if state.get(f"{key}:name", "") in ("", state.get(f"{key}:suggested", "")):
-        state[f"{key}:name"] = state[f"{key}:suggested"] = suggest_name(state[f"{key}:shown"] or "")
-
-
-_LINK_DONE = "one_time_link:done"
-
-
-def close_done(go_back: Callable[[], None] | None = None) -> None:
-    """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
-    if st.session_state.pop(_LINK_DONE, False):
-        if go_back:
-            go_back()
-        st.rerun()
-
-
-def render_one_time_link(
-    link: PasswordLink,
-    secret: str,
-    *,
-    who: str,
-    key: str,
-    flow: str | None = None,
-    again: Callable[[], None] | None = None,
-) -> None:
-    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
-
-    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` empties them.
-    """
-    st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
-    address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
-    browser.render_reach(is_admin=True)
-    with hide_other_button(key):
-        st.code(address, language=None, wrap_lines=True)
-        render_copy(address, label="Copy link", key=key, is_primary=True)
-    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
-    with st.container(horizontal=True):
-        st.button("Done", key=f"{key}:done", on_click=_record_link_done)
-        if again:
-            st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
-
-
-def _record_link_done() -> None:
-    st.session_state[_LINK_DONE] = True
-
-
-PAGE = 25
-_SEARCHED_CHARS = 100
-
-
 class Counted(Protocol):
     """A page of a list that knows how many there are on all."""
 
@@ -370,7 +198,6 @@ class Counted(Protocol):
     def count(self) -> int: ...
 
 
-T = TypeVar("T")
 C = TypeVar("C", bound=Counted)
 
 
@@ -451,6 +278,73 @@ def _make_key(name: str, searched: str) -> str:
     return f"{name}:page:{searched}"
 
 
+def render_names(shown_label: str, *, key: str) -> tuple[str, str]:
+    """Two fields in no form: the name that colleagues see, and the user name, which follows it as it is written, until
+    somebody writes another."""
+    shown = st.text_input(
+        shown_label,
+        placeholder="As colleagues see it",
+        autocomplete="name",
+        max_chars=NAME_CHARS,
+        key=f"{key}:shown",
+        on_change=_suggest_user_name,
+        args=(key,),
+        live=True,
+    )
+    name = st.text_input("User name", help=_USER_NAME_HELP, autocomplete="username", key=f"{key}:name")
+    return shown or "", name or ""
+
+
+def empty_names(key: str) -> None:
+    """For a button: the next ones begin anew."""
+    for field in ("shown", "name", "suggested"):
+        st.session_state[f"{key}:{field}"] = ""
+
+
+def _suggest_user_name(key: str) -> None:
+    state = st.session_state
+    if state.get(f"{key}:name", "") in ("", state.get(f"{key}:suggested", "")):
+        state[f"{key}:name"] = state[f"{key}:suggested"] = suggest_name(state[f"{key}:shown"] or "")
+
+
+def close_done(go_back: Callable[[], None] | None = None) -> None:
+    """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
+    if st.session_state.pop(_LINK_DONE, False):
+        if go_back:
+            go_back()
+        st.rerun()
+
+
+def render_one_time_link(
+    link: PasswordLink,
+    secret: str,
+    *,
+    who: str,
+    key: str,
+    flow: str | None = None,
+    again: Callable[[], None] | None = None,
+) -> None:
+    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
+
+    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` empties them.
+    """
+    st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
+    address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
+    browser.render_reach(is_admin=True)
+    with hide_other_button(key):
+        st.code(address, language=None, wrap_lines=True)
+        render_copy(address, label="Copy link", key=key, is_primary=True)
+    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
+    with st.container(horizontal=True):
+        st.button("Done", key=f"{key}:done", on_click=_record_link_done)
+        if again:
+            st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
+
+
+def _record_link_done() -> None:
+    st.session_state[_LINK_DONE] = True
+
+
 def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: datetime | None = None) -> str:
     """ "shared with 2 people and 1 group until 26 Nov 2026", by the visitor's clock."""
     if audience == "people":
@@ -476,9 +370,6 @@ def begin_sentence(said: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-OFF_ICON = ":material/power_settings_new:"
-
-
 def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any] | None = None) -> str:
     """What this caller is told who would run the flow with these overrides; "" where it runs."""
     running = runtime.get()
@@ -492,3 +383,88 @@ def render_sentence(sentence: str) -> None:
     """Where there is one."""
     if sentence:
         st.info(words.escape(sentence), icon=OFF_ICON)
+
+
+def render_left(caller: Caller) -> None:
+    """A block for the account page; nothing where nothing is limited but how fast somebody types."""
+    found = bridge.call(runtime.get().run_limits.look(caller, at_page=True))
+    if not any(row.used or row.limit.what != "page_runs_per_minute" for row in found):
+        return
+    st.header("What is left", anchor=False)
+    with st.container(key="account:left"):
+        for row in found:
+            again = f", all of it again {write_reset(row)}" if row.used and row.resets_in else ""
+            st.progress(min(row.left / row.limit.most, 1.0), text=f"{_spell(row)}{again}")
+    st.caption("Pages and all your tokens count together.")
+
+
+def render_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
+    """A line for the API access pane; nothing where nothing is limited."""
+    found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
+    own = [_spell(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
+    of_flow = [_spell(row) for row in found if row.flow_id]
+    said = [f"Left for you: {words.join(own)}."] if own else []
+    said += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
+    if said:
+        st.caption(f":material/speed: {' '.join(said)}")
+
+
+def _spell(row: Remaining) -> str:
+    """ "57 of 60 runs this minute", "1.20 of 5.00 EUR today", "3 MB of 10 MB for the text of conversations"."""
+    name = _LIMIT_WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
+    if row.limit.what == "stored_bytes":
+        return f"{write_bytes(row.left)} of {write_bytes(row.limit.most)} {name}"
+    if row.limit.what == "money_per_day":
+        return f"{row.left:,.2f} of {row.limit.most:,.2f} {name}"
+    return f"{int(row.left):,} of {int(row.limit.most):,} {name}"
+
+
+def list_models(wired: WiredFlow) -> tuple[str, ...]:
+    """The `provider:model` words of the flow's models, each once."""
+    default = runtime.get().settings.default_model
+    return tuple(dict.fromkeys(name or default for _, name in wired.list_models()))
+
+
+def write_label(model: str) -> str:
+    """How a model is called on a page."""
+    provider, _, name = model.partition(":")
+    if provider == "local":
+        own = _find_own_weights()
+        return own.stem if own else BUILT_IN
+    return name or provider
+
+
+def warn_of_limits(wired: WiredFlow) -> str:
+    """What the built-in model is not good at; nothing where it does not answer."""
+    return LIMITS_NOTICE if _uses_built_in(wired) and _find_own_weights() is None else ""
+
+
+def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
+    """What a composer, or the code of a call, says while the weights are absent; else nothing.
+
+    Members read how long it takes, not why.
+    """
+    if not _uses_built_in(wired):
+        return ""
+    status = runtime.get().models.read_status()
+    is_absent = status.state == "absent" and _find_own_weights() is None
+    if not sees_inside and (is_absent or status.state == "fetching"):
+        return "The first answer takes a minute or more."
+    if is_absent:
+        return FETCH_NOTICE.format(on)
+    if status.state == "fetching":
+        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer's bar says it
+        return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
+    return "" if status.state == "ready" else status.message or ""
+
+
+def _uses_built_in(wired: WiredFlow) -> bool:
+    return any(model.partition(":")[0] == "local" for model in list_models(wired))
+
+
+def _write_amount(received: int, total: int) -> str:
+    return f"{write_size(received)} of {write_size(total)}" if total else write_size(received)
+
+
+def _find_own_weights() -> Path | None:
+    return find_own_weights(runtime.get().settings.providers)

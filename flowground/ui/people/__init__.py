@@ -1,6 +1,6 @@
-"""The organization and one's own account.
+"""What pages about people share, and *Active runs*: what runs now and what is switched off, for admins.
 
-What runs now, for admins: runs with a way to stop each, and what is switched off. Never what somebody said.
+An admin may stop each run. Nothing that somebody wrote is shown.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -20,6 +20,10 @@ from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.parts import mark_gone, render_action, render_last_question
+
+_REFRESH_SECONDS = 3.0
+_REFUSED = "now:refused"
+_KINDS: dict[SwitchKind, str] = {"flow": "Flow", "provider": "Provider"}
 
 
 @contextmanager
@@ -56,11 +60,6 @@ def render_submit(
             if says:
                 st.toast(says, icon=":material/check:")
             st.rerun()
-
-
-_REFRESH_SECONDS = 3.0
-_REFUSED = "now:refused"
-_KINDS: dict[SwitchKind, str] = {"flow": "Flow", "provider": "Provider"}
 
 
 def render_now(caller: Caller) -> None:

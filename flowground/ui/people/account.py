@@ -1,7 +1,4 @@
-"""A member's own account: password, sign-ins, tokens, and what is kept of them.
-
-Every application token in force, for admins: people's own, and the organization's, which nobody else sees.
-"""
+"""A member's own account: password, sign-ins, tokens, files, stored data; and, for admins, all application tokens."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -32,6 +29,8 @@ FILE = "/file/download"
 _REFUSED = "account:refused"
 _DELETED = "account:deleted"
 """Whether the conversations were just deleted, and this browser's drafts have to go too."""
+
+_TOKENS_REFUSED = "organization:tokens:refused"
 
 
 def render_password(caller: Caller) -> None:
@@ -152,9 +151,6 @@ def _delete() -> None:
             st.toast(f"{words.count(count, 'conversation')} deleted.")
             st.session_state[_DELETED] = True
             st.rerun()
-
-
-_TOKENS_REFUSED = "organization:tokens:refused"
 
 
 def render_all_tokens(caller: Caller) -> None:

@@ -1,8 +1,7 @@
-"""The organization's groups: made, found, filled, renamed, removed.
+"""The organization's groups: create, find, fill, rename, remove; and the groups of one person.
 
-Who is in a group, and in which groups somebody is. Both are searched and paged; one press adds or removes one.
-
-Each press changes one membership and nothing else, so that of two admins who do it at once neither undoes the other's.
+Members of a group, and groups of a person, are searched and paged. Each press adds or removes one membership and
+changes nothing else, so that two admins who edit at once do not undo each other's changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +31,69 @@ from flowground.ui.people import open_row, render_menu, render_submit
 _IN_DIALOG = 8
 _MOST_OFFERED = 6
 _REFUSED = "memberships:refused"
+
+_MOST_NAMED = 8
+
+
+def render_groups(caller: Caller) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with (
+            st.form("groups:new", border=False, clear_on_submit=True, width="content"),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
+            is_sent = st.form_submit_button("Create group", icon=":material/group_add:")
+        st.space("stretch")
+        searched = render_search("groups", "Search groups")
+    if is_sent:
+        with bridge.render_refusals():
+            bridge.ask(groups.add, caller, name)
+    page, number = find_in_pages(
+        "groups",
+        searched,
+        lambda offset: ListPage(*bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)),
+    )
+    ids = [group.id for group in page.shown]
+    first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
+    names = read_names({member for members in first.values() for member in members})
+    for group in page.shown:
+        _render_row(group, [find_name(names, member) for member in first[group.id]])
+    if not page.count:
+        says = "A group lets you share flows with several people by one name."
+        st.caption("No group by that name." if searched else says)
+    render_pages("groups", searched, page.count, number)
+
+
+def _render_row(group: Group, named: Sequence[str]) -> None:
+    more = group.size - len(named)
+    shown = ", ".join((*named, f"and {more:,} more") if more > 0 else named) or "Nobody yet"
+    with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
+        is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
+        chosen = render_menu(["Remove"], key=f"groups:more:{group.id}")
+    if is_edited:
+        begin(f"group:{group.id}")
+        _edit(group)
+    elif chosen == "Remove":
+        _remove(group)
+
+
+@st.dialog("Group", on_dismiss="rerun")  # the page's list names who is in it now
+def _edit(group: Group) -> None:
+    with (
+        st.form(f"groups:rename:{group.id}", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
+    ):
+        name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
+        is_sent = st.form_submit_button("Rename")
+    if is_sent:
+        bridge.change(groups.rename, require_visitor(), group.id, name)
+    render_members(group)
+
+
+@st.dialog("Remove the group?")
+def _remove(group: Group) -> None:
+    st.write(f"Flows shared with **{words.escape(group.name)}** close for everyone who had access through it alone.")
+    render_submit("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,67 +244,3 @@ def _render_outside(sides: MembershipEditor, outside: NamedPage, searched: str) 
     if outside.count > len(outside.shown):
         more = outside.count - len(outside.shown)
         st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
-
-
-_MOST_NAMED = 8
-
-
-def render_groups(caller: Caller) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        with (
-            st.form("groups:new", border=False, clear_on_submit=True, width="content"),
-            st.container(horizontal=True, vertical_alignment="bottom"),
-        ):
-            name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
-            is_sent = st.form_submit_button("Create group", icon=":material/group_add:")
-        st.space("stretch")
-        searched = render_search("groups", "Search groups")
-    if is_sent:
-        with bridge.render_refusals():
-            bridge.ask(groups.add, caller, name)
-    page, number = find_in_pages(
-        "groups",
-        searched,
-        lambda offset: ListPage(*bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)),
-    )
-    ids = [group.id for group in page.shown]
-    first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
-    names = read_names({member for members in first.values() for member in members})
-    for group in page.shown:
-        _render_row(group, [find_name(names, member) for member in first[group.id]])
-    if not page.count:
-        says = "A group lets you share flows with several people by one name."
-        st.caption("No group by that name." if searched else says)
-    render_pages("groups", searched, page.count, number)
-
-
-def _render_row(group: Group, named: Sequence[str]) -> None:
-    more = group.size - len(named)
-    shown = ", ".join((*named, f"and {more:,} more") if more > 0 else named) or "Nobody yet"
-    with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
-        is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
-        chosen = render_menu(["Remove"], key=f"groups:more:{group.id}")
-    if is_edited:
-        begin(f"group:{group.id}")
-        _edit(group)
-    elif chosen == "Remove":
-        _remove(group)
-
-
-@st.dialog("Group", on_dismiss="rerun")  # the page's list names who is in it now
-def _edit(group: Group) -> None:
-    with (
-        st.form(f"groups:rename:{group.id}", border=False),
-        st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
-    ):
-        name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
-        is_sent = st.form_submit_button("Rename")
-    if is_sent:
-        bridge.change(groups.rename, require_visitor(), group.id, name)
-    render_members(group)
-
-
-@st.dialog("Remove the group?")
-def _remove(group: Group) -> None:
-    st.write(f"Flows shared with **{words.escape(group.name)}** close for everyone who had access through it alone.")
-    render_submit("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")

@@ -1,7 +1,7 @@
-"""Everyone of the organization, and what an admin does with one of them. Each action asks anew who asks.
+"""The organization's people, and what an admin does with one of them. Each action checks again who acts.
 
-A dialog with something to choose redraws the page when it is dismissed: Streamlit forgets then what was chosen and not
-saved. Opened again, for whomever, it shows what is stored.
+A dialog with something to choose redraws the page when it is dismissed: Streamlit then forgets what was chosen and not
+saved, and the dialog shows what is stored when it is opened again.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +43,8 @@ _SAID: dict[Role, str] = {"member": "a member", "author": "an author", "admin": 
 _NAMES = "person:invite:names"
 _SIGN_INS = 10
 """In a dialog."""
+
+_LINK = "Link to set the password"
 
 
 def render_people(caller: Caller) -> None:
@@ -122,9 +124,6 @@ def _invite() -> None:
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
             _render_link(*made, again=partial(empty_names, _NAMES))
-
-
-_LINK = "Link to set the password"
 
 
 @st.dialog(_LINK, icon=":material/key:", on_dismiss="rerun")

@@ -1,8 +1,6 @@
-"""What people say of a flow's answers, as its owners read it: filtered, newest first, a page at a time.
+"""What a flow's owners read of it: ratings with their reasons, newest first, and how much it is used.
 
-What people wrote is drawn as it stands, never as Markdown.
-
-How a flow is used, as its owners see it: numbers, a bar a day, and what failed.
+What people wrote is shown as plain text, never as Markdown.
 """
 
 import time
@@ -46,6 +44,8 @@ _PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
 _VERSION_CHARS = 8
 _NAMES_CHARS = 200
+
+_USAGE_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
 
 
 def open_own(title: str) -> tuple[Caller, WiredFlow]:
@@ -193,9 +193,6 @@ def _name_owner(text: str, names: Mapping[str, str]) -> str:
 
 def _write_count(count: int) -> str:
     return f"{count:,}+" if count == MOST_COUNTED else f"{count:,}"
-
-
-_USAGE_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
 
 
 def render_usage(caller: Caller, wired: WiredFlow) -> None:

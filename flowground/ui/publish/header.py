@@ -1,4 +1,4 @@
-"""The top of a flow's page: its name, what it is, and what can be done with it."""
+"""The top of a flow's page: its name, its description, and its actions."""
 
 import streamlit as st
 

@@ -1,6 +1,6 @@
-"""The Publish menu: the shareable playground's toggle, its link, who may open it, who asks to.
+"""The Publish menu: the shareable playground's toggle and link, who may open it, who asks to, and its preview.
 
-The shareable playground as somebody else meets it, for those who may publish it: `?as=member` and the like.
+The preview shows the shareable playground as somebody else meets it (`?as=member`), to those who may publish the flow.
 """
 
 import time
@@ -27,52 +27,6 @@ from flowground.ui.sign_in import sign_in
 
 _PREVIEW_PARAMETER = "as"
 _PREVIEW_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
-
-
-def render_preview_links(wired: WiredFlow) -> None:
-    """For the Publish menu."""
-    with st.container(horizontal=True):
-        for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
-            url = f"{browser.write_share_link(wired)}?{_PREVIEW_PARAMETER}={quote(who)}"
-            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
-
-
-def render_preview(caller: Caller, address: str) -> None:
-    """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
-
-    Only for those who may publish the flow: to others the address means what it means without `?as=`.
-    """
-    if not (asked := st.query_params.get(_PREVIEW_PARAMETER)) or not caller.sees_inside:
-        return
-    who = SIGNED_OUT if asked == SIGNED_OUT else SOMEBODY
-    try:
-        seen = bridge.ask(preview_as, caller, address, who)
-    except NotSignedIn:
-        raise
-    except FlowgroundError:
-        return
-    _render_banner(who, is_open=seen == "opens")
-    if seen == "opens":
-        return
-    if seen == "nothing":
-        opening.render_nothing_here()
-    else:
-        text = "They see the sign-in form here. They learn nothing about the flow, not even that it exists."
-        opening.render_notice("Sign in", text)
-    raise StopException
-
-
-def _render_banner(who: str, *, is_open: bool) -> None:
-    said = "What you write is kept among your own chats." if is_open else "They do not get in."
-    with st.container(border=True, key="preview", gap="xsmall"):
-        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {said}")
-        render_action("End preview", _end_preview, key="preview:end", icon="close", kind="secondary")
-
-
-def _end_preview() -> None:
-    """For a button."""
-    st.query_params.pop(_PREVIEW_PARAMETER, None)
-
 
 _REFUSED = "publish:refused"
 _PENDING_SECONDS = 600
@@ -246,3 +200,48 @@ def _ask_first_account(wired: WiredFlow) -> None:
         f"**admin**, and **{words.escape(wired.name)}** is shared together with it."
     )
     sign_in.render_first_account(key="publish:account", shares=wired.id)
+
+
+def render_preview_links(wired: WiredFlow) -> None:
+    """For the Publish menu."""
+    with st.container(horizontal=True):
+        for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
+            url = f"{browser.write_share_link(wired)}?{_PREVIEW_PARAMETER}={quote(who)}"
+            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
+
+
+def render_preview(caller: Caller, address: str) -> None:
+    """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
+
+    Only for those who may publish the flow: to others the address means what it means without `?as=`.
+    """
+    if not (asked := st.query_params.get(_PREVIEW_PARAMETER)) or not caller.sees_inside:
+        return
+    who = SIGNED_OUT if asked == SIGNED_OUT else SOMEBODY
+    try:
+        seen = bridge.ask(preview_as, caller, address, who)
+    except NotSignedIn:
+        raise
+    except FlowgroundError:
+        return
+    _render_banner(who, is_open=seen == "opens")
+    if seen == "opens":
+        return
+    if seen == "nothing":
+        opening.render_nothing_here()
+    else:
+        text = "They see the sign-in form here. They learn nothing about the flow, not even that it exists."
+        opening.render_notice("Sign in", text)
+    raise StopException
+
+
+def _render_banner(who: str, *, is_open: bool) -> None:
+    said = "What you write is kept among your own chats." if is_open else "They do not get in."
+    with st.container(border=True, key="preview", gap="xsmall"):
+        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {said}")
+        render_action("End preview", _end_preview, key="preview:end", icon="close", kind="secondary")
+
+
+def _end_preview() -> None:
+    """For a button."""
+    st.query_params.pop(_PREVIEW_PARAMETER, None)

@@ -1,4 +1,4 @@
-"""Who asks to open a flow: for its owners, to approve or deny."""
+"""Requests to open a flow: its owners approve or deny them."""
 
 from collections.abc import Sequence
 from contextlib import suppress

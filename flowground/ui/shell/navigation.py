@@ -1,7 +1,4 @@
-"""Pages and sidebar: only what this caller may open is named at all.
-
-The organization's pictures and links on pages, and the choice of light or dark.
-"""
+"""Pages and sidebar, of which a caller sees only what they may open; the organization's pictures and links."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,24 +28,6 @@ _STATIC = PAGES / "static"
 _LOOKS = {"system": ("As the system", "computer"), "light": ("Light", "light_mode"), "dark": ("Dark", "dark_mode")}
 """Title and Material symbol."""
 
-
-def find_icon() -> str:
-    """The file for the browser's tab."""
-    return str(runtime.get().settings.organization.icon or _STATIC / "icon.svg")
-
-
-def find_logo() -> str:
-    """The file on top of every page; where it is the icon, the name stands beside it (flowground/ui/page/looks.css)."""
-    return str(runtime.get().settings.organization.logo or find_icon())
-
-
-def render_links(settings: Settings) -> None:
-    """One line of small links, where config.yaml has some."""
-    links = settings.organization.links
-    if links:
-        st.caption(" · ".join(f"[{words.escape(link.title)}](<{link.url}>)" for link in links))
-
-
 _BUTTON = (
     '<button type="button" role="radio" aria-checked="false" data-look="{look}" aria-label="{title}" title="{title}">'
     "{symbol}</button>"
@@ -62,13 +41,10 @@ _render_choice = st.components.v2.component(
     js=(Path(__file__).with_name("look.js")).read_text("utf-8"),
 )
 
-
-def render_look() -> None:
-    """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
-    _render_choice(key="look")
-
-
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
+
+_SHUT = "No access"
+"""Title of those that are not for this caller: they say so themselves, where Streamlit would show home instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +73,6 @@ _LISTED_PAGES = (
     _ListedPage("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
 )
 """The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
-_SHUT = "No access"
-"""Title of those that are not for this caller: they say so themselves, where Streamlit would show home instead."""
 
 
 def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
@@ -213,3 +187,25 @@ def _make_page(entry: _ListedPage, *, address: str | None = None, is_first: bool
     """The page stands at `address`, else at its file's name; the first one at `/`."""
     icon = f":material/{entry.icon}:" if entry.icon else None
     return st.Page(PAGES / f"{entry.file}.py", title=entry.title, icon=icon, url_path=address, default=is_first)
+
+
+def find_icon() -> str:
+    """The file for the browser's tab."""
+    return str(runtime.get().settings.organization.icon or _STATIC / "icon.svg")
+
+
+def find_logo() -> str:
+    """The file on top of every page; where it is the icon, the name stands beside it (flowground/ui/page/looks.css)."""
+    return str(runtime.get().settings.organization.logo or find_icon())
+
+
+def render_links(settings: Settings) -> None:
+    """One line of small links, where config.yaml has some."""
+    links = settings.organization.links
+    if links:
+        st.caption(" · ".join(f"[{words.escape(link.title)}](<{link.url}>)" for link in links))
+
+
+def render_look() -> None:
+    """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
+    _render_choice(key="look")

@@ -1,4 +1,4 @@
-"""*New flow*: a file to begin with, from a template: written for who may, else shown, to be saved by hand."""
+"""*New flow*: a flow file from a template, written for who may write it, else shown to be saved by hand."""
 
 from typing import Literal
 

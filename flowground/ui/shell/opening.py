@@ -1,7 +1,6 @@
-"""Opening a flow for the person who asks: checked anew at every run of a page.
+"""Opening a flow for the person who asks, checked at every run of a page; and what stands there if it does not open.
 
-Flow files that cannot be used, with their mistakes, and quietly those that should be changed: for who sees the
-inside, above everything else.
+Authors and admins see here which flow files have mistakes or warnings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,53 +21,6 @@ from flowground.ui.sign_in import sign_in
 
 _PROBLEMS_SHOWN = 5
 _FILES_SHOWN = 20
-
-
-def render_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
-    """A line that says how many files need a correction, and one of those with warnings; opened, they list them."""
-    if problems:
-        needs = "1 file needs a correction" if len(problems) == 1 else f"{len(problems):,} files need a correction"
-        found = {file: error.problems for file, error in problems.items()}
-        _render_strip(f":red[**{needs}**]", found, key="home:mistakes")
-    if warnings:
-        has = "1 file has a warning" if len(warnings) == 1 else f"{len(warnings):,} files have warnings"
-        _render_strip(f":gray[{has}]", warnings, key="home:warnings")
-
-
-def render_file(file: str, problems: Sequence[Problem]) -> None:
-    """One file with its mistakes, or its warnings: where, what, and the nearest right word."""
-    mark = ":gray[:material/info:]" if problems[0].is_warning else ":red[:material/error:]"
-    with st.container(border=True, key=f"{'warning' if problems[0].is_warning else 'problem'}:{file}"):
-        st.markdown(f"{mark} **{words.escape(file)}**")
-        for problem in problems[:_PROBLEMS_SHOWN]:
-            _render_problem(problem)
-        if len(problems) > _PROBLEMS_SHOWN:
-            st.caption(f"and {len(problems) - _PROBLEMS_SHOWN} more")
-        render_file_link(file)
-
-
-def render_file_link(file: str) -> None:
-    """To the page where they stand in the file's text."""
-    st.page_link(browser.INSIDE, label="Show in the file", icon=":material/account_tree:", query_params={"file": file})
-
-
-def _render_strip(title: str, found: Mapping[str, Sequence[Problem]], *, key: str) -> None:
-    icon = ":material/error:" if key == "home:mistakes" else ":material/info:"
-    strip = st.expander(title, icon=icon, key=key, on_change="rerun")
-    if not strip.open:
-        return
-    with strip:
-        for file, problems in list(found.items())[:_FILES_SHOWN]:
-            render_file(file, problems)
-        if len(found) > _FILES_SHOWN:
-            st.caption(f"and {len(found) - _FILES_SHOWN:,} more files: `python -m flowground validate` lists them all.")
-
-
-def _render_problem(problem: Problem) -> None:
-    where = f"line {problem.line}, column {problem.column}"
-    hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
-    st.markdown(f":gray[{where}] &nbsp; {words.write_sentence(problem.message)}{hint}")
-
 
 _LAST_FLOW = "flow:last"
 _NO_FLOW = "There is no flow at this address, or it is not shared with you."
@@ -208,3 +160,49 @@ def render_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> No
 
 def _name_organization() -> str:
     return words.escape(runtime.get().settings.organization.name)
+
+
+def render_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
+    """A line that says how many files need a correction, and one of those with warnings; opened, they list them."""
+    if problems:
+        needs = "1 file needs a correction" if len(problems) == 1 else f"{len(problems):,} files need a correction"
+        found = {file: error.problems for file, error in problems.items()}
+        _render_strip(f":red[**{needs}**]", found, key="home:mistakes")
+    if warnings:
+        has = "1 file has a warning" if len(warnings) == 1 else f"{len(warnings):,} files have warnings"
+        _render_strip(f":gray[{has}]", warnings, key="home:warnings")
+
+
+def render_file(file: str, problems: Sequence[Problem]) -> None:
+    """One file with its mistakes, or its warnings: where, what, and the nearest right word."""
+    mark = ":gray[:material/info:]" if problems[0].is_warning else ":red[:material/error:]"
+    with st.container(border=True, key=f"{'warning' if problems[0].is_warning else 'problem'}:{file}"):
+        st.markdown(f"{mark} **{words.escape(file)}**")
+        for problem in problems[:_PROBLEMS_SHOWN]:
+            _render_problem(problem)
+        if len(problems) > _PROBLEMS_SHOWN:
+            st.caption(f"and {len(problems) - _PROBLEMS_SHOWN} more")
+        render_file_link(file)
+
+
+def render_file_link(file: str) -> None:
+    """To the page where they stand in the file's text."""
+    st.page_link(browser.INSIDE, label="Show in the file", icon=":material/account_tree:", query_params={"file": file})
+
+
+def _render_strip(title: str, found: Mapping[str, Sequence[Problem]], *, key: str) -> None:
+    icon = ":material/error:" if key == "home:mistakes" else ":material/info:"
+    strip = st.expander(title, icon=icon, key=key, on_change="rerun")
+    if not strip.open:
+        return
+    with strip:
+        for file, problems in list(found.items())[:_FILES_SHOWN]:
+            render_file(file, problems)
+        if len(found) > _FILES_SHOWN:
+            st.caption(f"and {len(found) - _FILES_SHOWN:,} more files: `python -m flowground validate` lists them all.")
+
+
+def _render_problem(problem: Problem) -> None:
+    where = f"line {problem.line}, column {problem.column}"
+    hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
+    st.markdown(f":gray[{where}] &nbsp; {words.write_sentence(problem.message)}{hint}")

@@ -1,15 +1,10 @@
-"""What a browser may ask of Streamlit over a page's socket, and is told by it: less than Streamlit itself allows.
+"""What Streamlit 1.67 takes from a browser and sends to it, cut down to what our pages need.
 
-A page's socket is open before anybody signed in. Streamlit 1.67 would, over it, tell the script's path on this computer
-and the names of files git has not committed, empty every visitor's caches, and install files into the app's folder. It
-would also log and keep whatever stands where its own frontend puts ids, names and addresses of bounded length.
-
-The files that a page of Streamlit 1.67 consists of: its index.html, scripts and styles, and its colours.
-
-Streamlit serves them as they are, relative to each page's address, and with sentences for whoever writes an app. Here
-index.html gets one base for all pages, and a few sentences are said to people who use one. The frontend reads
-`window.__streamlit` before it draws: where its server is, and how pages look until the first message says so.
-tests/test_shims.py fails where a file is not what it was.
+Messages: a page's socket is open before anybody signed in. Over it Streamlit would send the script's path on this
+computer and the names of files that git has not committed, empty every visitor's caches, and install files into the
+app's folder; it would also log and keep values of any length. Files: Streamlit's index.html, scripts, styles and
+colours. Here index.html gets one base for all pages, and a few sentences address people who use an app instead of those
+who write one. tests/test_shims.py fails where a file is not what it was.
 """
 
 import logging
@@ -50,6 +45,41 @@ _UNREADABLE = "Error deserializing back message"
 
 _handle = AppSession.handle_backmsg
 _begin = AppSession._create_new_session_message
+
+FOLDER = Path(file_util.get_static_dir())
+_TEXTS = frozenset({".js", ".css", ".svg"})
+"""Endings of what gets much smaller by compression; fonts and pictures do not."""
+ENDINGS = _TEXTS | {".woff2", ".png", ".gif"}
+"""Of all files there are."""
+
+SIDEBAR_KEY = "stSidebarCollapsed-"
+"""Where a browser keeps whether the sidebar is closed."""
+
+_AWAY = "The server does not answer. It may be starting again; this page goes on by itself as soon as it does."
+REPLACED: Mapping[str, str] = {
+    "{message:`Streamlit server is not responding. Are you connected to the internet?`}": f"{{message:`{_AWAY}`}}",
+    "{message:`Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:`,"
+    "codeBlock:`streamlit run yourscript.py`}": f"{{message:`{_AWAY}`}}",
+    "f(`Press Enter to ${e}`)": "0",
+    "showError(`Connection error`,": "showError(`No connection`,",
+    "showError(`Page not found`,": "showError(`There is no such page`,",
+    "`You have requested page /${e}, but no corresponding file was found in the app's pages/ directory`": (
+        "`Nothing stands at /${e}, or it is not open to you`"
+    ),
+    "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
+    # One of several on a page, it is no place of the page that one would jump to by its name.
+    'role:`navigation`,"aria-label":`Pagination`': 'role:`group`,"aria-label":`Pages`',
+    "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
+}
+"""What stands in a script once, and what is sent instead of it."""
+
+_RELATIVE = re.compile(r'(href|src)="\./')
+_LEFT_OUT = (
+    re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*>'),  # pages have a font of their own
+    re.compile(r'<link rel="(?:service-desc|shortcut icon)"[^>]*>'),
+    re.compile(r"<title>.*?</title>", re.DOTALL),
+)
+_WITHOUT_SCRIPTS = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 
 
 def bound_messages() -> None:
@@ -110,42 +140,6 @@ def _begin_without_path(session: AppSession, *args: Any, **options: Any) -> Any:
     message = _begin(session, *args, **options)
     message.new_session.main_script_path = ""  # the frontend only makes an id of it
     return message
-
-
-FOLDER = Path(file_util.get_static_dir())
-_TEXTS = frozenset({".js", ".css", ".svg"})
-"""Endings of what gets much smaller by compression; fonts and pictures do not."""
-ENDINGS = _TEXTS | {".woff2", ".png", ".gif"}
-"""Of all files there are."""
-
-SIDEBAR_KEY = "stSidebarCollapsed-"
-"""Where a browser keeps whether the sidebar is closed."""
-
-_AWAY = "The server does not answer. It may be starting again; this page goes on by itself as soon as it does."
-REPLACED: Mapping[str, str] = {
-    "{message:`Streamlit server is not responding. Are you connected to the internet?`}": f"{{message:`{_AWAY}`}}",
-    "{message:`Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:`,"
-    "codeBlock:`streamlit run yourscript.py`}": f"{{message:`{_AWAY}`}}",
-    "f(`Press Enter to ${e}`)": "0",
-    "showError(`Connection error`,": "showError(`No connection`,",
-    "showError(`Page not found`,": "showError(`There is no such page`,",
-    "`You have requested page /${e}, but no corresponding file was found in the app's pages/ directory`": (
-        "`Nothing stands at /${e}, or it is not open to you`"
-    ),
-    "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
-    # One of several on a page, it is no place of the page that one would jump to by its name.
-    'role:`navigation`,"aria-label":`Pagination`': 'role:`group`,"aria-label":`Pages`',
-    "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
-}
-"""What stands in a script once, and what is sent instead of it."""
-
-_RELATIVE = re.compile(r'(href|src)="\./')
-_LEFT_OUT = (
-    re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*>'),  # pages have a font of their own
-    re.compile(r'<link rel="(?:service-desc|shortcut icon)"[^>]*>'),
-    re.compile(r"<title>.*?</title>", re.DOTALL),
-)
-_WITHOUT_SCRIPTS = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 
 
 def find_files() -> dict[str, Path]:

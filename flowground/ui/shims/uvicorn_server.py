@@ -1,8 +1,8 @@
-"""The server of this process, of uvicorn 0.54: its address, its signals, and what one connection may hold.
+"""The server of this process, uvicorn 0.54: its address, its signals, and what one connection may hold.
 
-Whoever starts the process (`streamlit run`, `uvicorn app:app`) makes the server and hands it to nobody. uvicorn bounds
+Whoever starts the process (`streamlit run`, `uvicorn app:app`) makes the server and gives it to nobody. uvicorn bounds
 neither how long a client may take for the head of a request, nor how large a head is, nor how many pieces a WebSocket's
-message has. httptools joins a long line anew with every piece: 100 MB of it would keep the process for twenty seconds.
+message has. httptools joins a long line again with every piece: 100 MB of it would keep the process for twenty seconds.
 """
 
 import asyncio

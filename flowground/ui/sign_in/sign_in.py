@@ -1,13 +1,8 @@
-"""How somebody gets in without a password: the owner code, the first account, and one-time links that set a password.
+"""How people sign in and out: the form, the owner code, the first account, and one-time links that set a password.
 
-The owner code is asked for before anything that outlives the visit.
-
-Signing this browser in and out: the page asks, the browser itself fetches the cookie.
-
-The sign-in form. It is our own: streamlit-authenticator's brings a cookie that scripts can read. The authenticator
-says whether a password fits its hash.
-
-Only imported by the sign-in page: the authenticator takes a third of a second to load.
+The form is our own: streamlit-authenticator's sets a cookie that scripts can read; the authenticator only compares a
+password with its hash. A page asks for the cookie, and the browser itself fetches it. The owner code is asked for
+before anything that outlives the visit.
 """
 
 import json
@@ -33,40 +28,6 @@ from flowground.ui.shims import streamlit_process
 
 _SAME_PAGE = "location.reload()"
 
-
-def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
-    """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
-
-    `member` is an id; None: the local owner. The address stays, unless `go_to` names another of ours. Raises
-    InvalidRequest where the browser sends no cookies.
-    """
-    ticket = bridge.call(runtime.get().sign_in.issue_ticket(member, read_browser_id()))
-    owner = Owner("member", member) if member else LOCAL_OWNER.owner
-    then = f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE
-    _post("/session/start", {"ticket": ticket}, first=browser.write_forgetting(keep=owner), then=then)
-    st.stop()
-
-
-def remember_owner() -> None:
-    """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
-    ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
-    _post("/session/start", {"ticket": ticket})
-
-
-def sign_out_browser() -> None:
-    """Ends the sign-in session for good, deletes all drafts, then loads the page anew; ends this run."""
-    _post("/session/end", {}, first=browser.write_forgetting(), then=_SAME_PAGE)
-    st.stop()
-
-
-def _post(path: str, body: dict[str, str], *, first: str = "", then: str = "") -> None:
-    before = f"{first}; " if first else ""
-    after = f".finally(() => {then})" if then else ""
-    # All values are ours, a path, a digest and a random ticket: none can end the script element.
-    options = json.dumps({"method": "POST", "headers": {"content-type": "application/json"}, "body": json.dumps(body)})
-    st.html(f"<script>{before}fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)
-
-
 _CODE_PARAMETER = "code"
 _LINK_PARAMETERS = ("invitation", "reset")
 """Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
@@ -79,6 +40,39 @@ _FOCUS = """<script>{
 }</script>"""
 """Puts the writer into the one field of the page."""
 _CODE_PLACE = "The owner code is in the terminal where Flowground was started."
+
+
+def render_sign_in() -> None:
+    """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
+    organization = words.escape(runtime.get().settings.organization.name)
+    with st.form("sign_in"):
+        st.title(f"Sign in to {organization}", anchor=False)
+        name = st.text_input("User name", autocomplete="username")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
+    said = st.container()
+    # To everybody at every address: nothing here may tell whether a flow is there.
+    st.caption("No account yet? Ask the person who sent you this link to invite you.")
+    if not is_sent:
+        return
+    with said:
+        try:
+            _sign_in(name, password)
+        except (NotSignedIn, InvalidRequest) as error:
+            bridge.render_refusal(error)
+
+
+def _sign_in(name: str, password: str) -> None:
+    """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
+    after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
+    sign_in, address = runtime.get().sign_in, read_address()
+    if name.strip():
+        member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
+        if member is not None:
+            sign_in_browser(member.id)
+        if wait := bridge.call(sign_in.tries.find_wait(name, address)):
+            raise locked_out_error(wait)
+    st.warning("User name or password is wrong.")
 
 
 def ask_owner_code(*, key: str = "owner_code", says: str = _CODE_PLACE, then: str = "Continue") -> bool:
@@ -254,34 +248,34 @@ def _keep_proof() -> None:
             remember_owner()
 
 
-def render_sign_in() -> None:
-    """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
-    organization = words.escape(runtime.get().settings.organization.name)
-    with st.form("sign_in"):
-        st.title(f"Sign in to {organization}", anchor=False)
-        name = st.text_input("User name", autocomplete="username")
-        password = st.text_input("Password", type="password", autocomplete="current-password")
-        is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
-    said = st.container()
-    # To everybody at every address: nothing here may tell whether a flow is there.
-    st.caption("No account yet? Ask the person who sent you this link to invite you.")
-    if not is_sent:
-        return
-    with said:
-        try:
-            _sign_in(name, password)
-        except (NotSignedIn, InvalidRequest) as error:
-            bridge.render_refusal(error)
+def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
+    """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
+
+    `member` is an id; None: the local owner. The address stays, unless `go_to` names another of ours. Raises
+    InvalidRequest where the browser sends no cookies.
+    """
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(member, read_browser_id()))
+    owner = Owner("member", member) if member else LOCAL_OWNER.owner
+    then = f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE
+    _post("/session/start", {"ticket": ticket}, first=browser.write_forgetting(keep=owner), then=then)
+    st.stop()
 
 
-def _sign_in(name: str, password: str) -> None:
-    """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
-    after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
-    sign_in, address = runtime.get().sign_in, read_address()
-    if name.strip():
-        member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
-        if member is not None:
-            sign_in_browser(member.id)
-        if wait := bridge.call(sign_in.tries.find_wait(name, address)):
-            raise locked_out_error(wait)
-    st.warning("User name or password is wrong.")
+def remember_owner() -> None:
+    """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
+    _post("/session/start", {"ticket": ticket})
+
+
+def sign_out_browser() -> None:
+    """Ends the sign-in session for good, deletes all drafts, then loads the page anew; ends this run."""
+    _post("/session/end", {}, first=browser.write_forgetting(), then=_SAME_PAGE)
+    st.stop()
+
+
+def _post(path: str, body: dict[str, str], *, first: str = "", then: str = "") -> None:
+    before = f"{first}; " if first else ""
+    after = f".finally(() => {then})" if then else ""
+    # All values are ours, a path, a digest and a random ticket: none can end the script element.
+    options = json.dumps({"method": "POST", "headers": {"content-type": "application/json"}, "body": json.dumps(body)})
+    st.html(f"<script>{before}fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)
