@@ -3,8 +3,8 @@
 Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
 others. Where it is unknown whether the connection is https both spellings count, the one with the prefix first. A
 browser gets an id of its own with its first page: it tells visitors who are not signed in apart, and one-time tickets
-are bound to it. Conversations kept under an older id (Streamlit's XSRF cookie, a cookie from before https) move to a new
-one, once.
+are bound to it. Conversations kept under an older id (Streamlit's XSRF cookie, or a cookie from before https) move to
+a new id, once.
 """
 
 import re
@@ -26,7 +26,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 PREFIX = "__Host-"
 MOST_BYTES = 8_192
-"""Of all cookies of a request that are handed on. Where there are more, ours and Streamlit's own are kept alone."""
+"""Most bytes of a request's cookies that are passed on. Of more bytes, only our cookies and Streamlit's are kept."""
 _VISITOR = re.compile(r"[0-9a-f]{32}\Z")
 _XSRF = "_streamlit_xsrf"
 _XSRF_VALUE = re.compile(r"2\|([0-9a-fA-F]{8})\|((?:[0-9a-fA-F]{2}){16,64})\|[^|]*\Z")
@@ -35,16 +35,17 @@ _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 _COOKIE_DAYS = 400
 """The longest that browsers keep a cookie."""
 _NAMING_STATUSES = (200, 304)
-"""Answers that give a name: a browser may have kept the page, and lost its cookies."""
+"""Answers that set the visitor cookie; 304 too, for a browser that kept the page and lost its cookies."""
 _MOST_MOVING = 1_000
 _MOVING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class SentCookies:
-    """What a request brought. `visitor` is 32 hex digits or empty; the other values have the shape of what we sign.
+    """Our cookies in a request. `visitor` is 32 hex digits or empty; the other values have the shape of what we sign.
 
-    The bare ones are filled over https only: they may be from before the server had https, or another host's.
+    The `bare_…` values, of names without the prefix, are filled over https only: such a cookie may be from before the
+    server had https, or set by another host.
     """
 
     sign_ins: tuple[str, ...] = ()
@@ -54,12 +55,12 @@ class SentCookies:
 
 
 def name_visitor_cookie(name: str) -> str:
-    """Which browser this is, signed in or not; `name` is `cookie.name` of config.yaml."""
+    """The name of the cookie that tells browsers apart, signed in or not; `name` is `cookie.name` of config.yaml."""
     return f"{name}_visitor"
 
 
 def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
-    """What everything behind may read: at most `MOST_BYTES` of cookies, and none with a backslash.
+    """The headers with at most `MOST_BYTES` of cookies, and none with a backslash.
 
     Python's `http.cookies`, which Starlette calls at any route, unquotes backslashes in quadratic time: 60 kB of them
     keep the process for seconds. No cookie of ours or of Streamlit's has one.
@@ -76,14 +77,14 @@ def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
 
 
 def drop_all_cookies(headers: RawHeaders) -> RawHeaders:
-    """For the API, which reads none."""
+    """The headers for the API, which reads no cookie."""
     return [header for header in headers if header[0] != b"cookie"]
 
 
 def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[SentCookies, RawHeaders]:
-    """Ours, and the headers without them: no page script ever holds one.
+    """Our cookies, and the headers without them, so that no page script ever holds one.
 
-    Of several with one name the first that can be read counts.
+    Of several cookies with one name the first one of the right shape counts.
     """
     visitor_name = name_visitor_cookie(name)
     shapes = {name: _SIGNED, visitor_name: _VISITOR, f"{name}_device": _SIGNED}  # the last is of a release before
@@ -109,13 +110,13 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
 
 
 def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
-    """What counts on this connection."""
+    """Our cookies that count on this connection."""
     is_secure = is_https(scope, settings.public_url)
     return take_cookies(scope["headers"], settings.cookie.name, is_secure=is_secure)[0]
 
 
 def set_cookie(answer: Response, bare: str, value: str, *, days: float, is_secure: bool) -> None:
-    """`bare` is the name without its prefix. The other spelling is dropped: one browser, one value."""
+    """Sets a cookie; `bare` is its name without the prefix. Over https a cookie of the bare name is deleted."""
     answer.set_cookie(
         f"{PREFIX}{bare}" if is_secure else bare,
         value,
@@ -129,7 +130,7 @@ def set_cookie(answer: Response, bare: str, value: str, *, days: float, is_secur
 
 
 def drop_cookie(answer: Response, bare: str, *, is_secure: bool) -> None:
-    """In both spellings, where the browser could have both."""
+    """Deletes the cookie, over https in both spellings."""
     for name in (PREFIX + bare, bare) if is_secure else (bare,):
         answer.delete_cookie(name, httponly=True, samesite="lax", secure=is_secure)
 
@@ -164,15 +165,15 @@ def _match_needed(name: str) -> re.Pattern[bytes]:
 
 
 class Visitors:
-    """Gives browsers their names. One for the process."""
+    """Gives each browser its visitor id. One object for the process."""
 
     def __init__(self, runtime: Callable[[], Runtime]) -> None:
         self._runtime = runtime
         self._moving: dict[str, float] = {}
-        """Former name -> until when no other answer gives one for it: several tabs may load at once."""
+        """Former id -> time until which no other answer replaces it: several tabs may load at once."""
 
     async def name_browser(self, scope: Scope, send: Send) -> Send:
-        """`send` that gives the browser its name with the answer, where it loads a page and has none."""
+        """A `send` that sets the visitor cookie with the answer, if a page is loaded by a browser without one."""
         if not _loads_a_page(scope):
             return send
         settings = self._runtime().settings
@@ -195,10 +196,10 @@ class Visitors:
         return send_with_cookies
 
     async def _make_name(self, *former: str) -> str | None:
-        """One that nobody knows, under which now stands what was said under a former name.
+        """A new visitor id. Conversations kept under the first known one of these former ids move to it.
 
-        None while that goes out with another answer: the browser has it then. It is told once, since whoever made the
-        browser send a former name knows that one too.
+        None if another answer, given just now, already moves them: the browser has that id then. Each former id is
+        moved once, since whoever made the browser send it knows it too.
         """
         new = secrets.token_hex(16)
         for old in former if self._runtime().access.allow_public else ():
@@ -217,7 +218,7 @@ class Visitors:
 
 
 def _loads_a_page(scope: Scope) -> bool:
-    """A document, or what Streamlit's frontend asks for before it opens (and opens again) its socket."""
+    """True for a document, and for the request of Streamlit's frontend before it opens its socket (again)."""
     if scope["method"] != "GET":
         return False
     accepted = b"".join(value for name, value in scope["headers"] if name == b"accept")
@@ -227,8 +228,10 @@ def _loads_a_page(scope: Scope) -> bool:
 async def find_caller(
     runtime: Runtime, sent: SentCookies, *, is_local: bool, shared_flow: str | None = None
 ) -> Caller | None:
-    """A member, the local owner where nobody has an account yet, or a visitor of the flow whose shareable playground
-    is asked for; None for nobody. Raises StoreUnavailable."""
+    """The member, in local mode the local owner, or a visitor of the shareable playground of `shared_flow`.
+
+    None for nobody. Raises StoreUnavailable.
+    """
     found = [caller for cookie in sent.sign_ins if (caller := await runtime.sign_in.verify_cookie(cookie)) is not None]
     if is_local:
         owner = next((caller for caller in found if caller.kind == "local" and caller.is_proven), None)

@@ -128,7 +128,8 @@ def follow_entry(
     elif chosen:
         is_pinned = chosen == "Pin"
         with bridge.keep_refusals(refused):
-            bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
+            place = {"flow_id": flow_id, "session_id": session_id}
+            bridge.ask(bridge.write_own, caller, session_lists.pin, **place, is_pinned=is_pinned)
         st.rerun()
 
 
@@ -147,7 +148,8 @@ def _render_title(flow_id: str, session_id: str, before: str) -> None:
             if st.form_submit_button("Cancel", key="rename:no"):
                 st.rerun()
         if is_wanted and title.strip():
-            bridge.write(
+            bridge.ask(
+                bridge.write_own,
                 require_visitor(),
                 conversations.rename_session,
                 flow_id=flow_id,

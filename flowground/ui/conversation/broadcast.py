@@ -61,7 +61,7 @@ _PAUSE = 0.1
 _LOOK_SECONDS = 1.0
 _RUNS_PER_LOOK = 200
 _CHARS_PER_LOOK = 1_000_000
-"""Of one look: how many runs it is about, and how many characters it reads. Those that waited longest come first."""
+"""Most runs of one look, and most characters that it reads. Runs that waited longest come first."""
 
 
 class Viewer(Protocol):
@@ -69,38 +69,38 @@ class Viewer(Protocol):
 
     @property
     def sees_inside(self) -> bool:
-        """Whether it is told steps and failures whole."""
+        """Whether it is sent steps, and whole reasons of failures."""
 
     @property
     def visibility(self) -> Visibility:
-        """What it is told of what models do."""
+        """What its person sees of the flow."""
 
     @property
     def is_full(self) -> bool:
-        """Whether it reads more slowly than it is told."""
+        """Whether it reads more slowly than frames are put."""
 
     def put(self, frame: str) -> None:
         """Sends a frame."""
 
     def name_turn(self, turn: LiveTurn) -> str | None:
-        """What its page called the message, where that page said it."""
+        """Its page's name for the message, if the page sent the message."""
 
     def send_waiting(self, turn: LiveTurn) -> None:
-        """The turn waits for its place among the process's runs."""
+        """Sends that the turn waits until the process may run it."""
 
     def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
-        """The turn has its end before it began."""
+        """Sends that the turn ended before it began."""
 
     def hold(self, turn: LiveTurn) -> None:
-        """Nothing of the turn is stored."""
+        """Keeps the turn while the socket is open: nothing of it is stored."""
 
     def record_end(self, turn: LiveTurn | None) -> None:
-        """It was told how the turn ended; None: that of another process."""
+        """The end of the turn was sent; None: of a turn of another process."""
 
 
 @dataclass(slots=True)
 class _Cursor:
-    """`number`: the last event that a socket was told. `waits`, `knows`: it was told that it waits, that it began."""
+    """What a socket was sent: events up to `number`; `waits`: that the turn waits; `knows`: that it began."""
 
     number: int = 0
     waits: bool = False
@@ -108,9 +108,9 @@ class _Cursor:
 
 
 class TurnBroadcast:
-    """Of one turn, on its loop. `forget` is called with it once the turn has its end, or nobody listens any more.
+    """Sends one turn to its sockets, on the loop. `forget` is called once the turn ended, or no socket is left.
 
-    A socket that reads more slowly than it is told is told nothing until all that waits was sent, the end neither.
+    A socket that is full is sent nothing more, not even the end, until its outbox is empty.
     """
 
     def __init__(self, turn: LiveTurn, *, forget: "Callable[[TurnBroadcast], None]") -> None:
@@ -126,56 +126,56 @@ class TurnBroadcast:
         """Whether the turn has its end."""
         self._error: FlowgroundError | None = None
         self._ends: dict[Visibility, str] = {}
-        """How the end is told to who sees so much."""
+        """The frame of the end, by what its readers may see."""
         self._actions = ActionLog()
         self._acted: dict[int, None] = {}
-        """Numbers of those that the last events were about."""
+        """Numbers of the actions that the last batch of events was about, as an ordered set."""
         self._step = ""
         self._states: dict[str, str] = {}
-        """What became of each component so far: "running", or how it came to its end."""
+        """State of each component so far: "running", or how it ended."""
         self._called: Counter[str] = Counter()
-        """Calls of each tool that have no end yet."""
+        """How many calls of each tool are running."""
         self._progress: ModelProgress | None = None
         self._task = asyncio.create_task(self._broadcast())
 
     def subscribe(self, viewer: Viewer, *, after: int = 0) -> None:
-        """From now on it is told. `after` is the last event that its page had of this run."""
+        """Sends the turn to this socket, from behind event `after`, the last one that its page had of this run."""
         self._viewers[viewer] = _Cursor(after)
         self.send_rest(viewer)
 
     def unsubscribe(self, viewer: Viewer) -> None:
-        """The turn goes on; a second call does nothing."""
+        """Sends nothing more; the turn goes on. A second call does nothing."""
         if self._viewers.pop(viewer, None) and not self._viewers:
             self._forget(self)
             self._task.cancel()
 
     def send_rest(self, viewer: Viewer) -> None:
-        """Tells it what it was not told yet, in one piece."""
-        told = self._viewers.get(viewer)
-        if told is None or viewer.is_full:
+        """Sends this socket what it still lacks, in one piece."""
+        cursor = self._viewers.get(viewer)
+        if cursor is None or viewer.is_full:
             return
         if self._started is None:
-            self._send_waiting(viewer, told)
+            self._send_waiting(viewer, cursor)
             return
-        if told.number > self._number:
-            told.number = 0  # there is no such event yet: it is told everything
-        if not told.knows:
-            self._send_begin(viewer, told)
-        elif told.number < self._number and self._actions.found:
+        if cursor.number > self._number:
+            cursor.number = 0  # there is no such event yet: everything is sent
+        if not cursor.knows:
+            self._send_begin(viewer, cursor)
+        elif cursor.number < self._number and self._actions.found:
             viewer.put(self._write_actions(self._actions.found, viewer.visibility))
-        if told.number < self._number:
+        if cursor.number < self._number:
             if sources := self._write_sources():
                 viewer.put(sources)
-            offsets = self.turn.measure_texts(told.number)
+            offsets = self.turn.measure_texts(cursor.number)
             parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
             if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
                 viewer.put(frame)
-            told.number = self._number
+            cursor.number = self._number
         if self.is_over:
             self._send_end(viewer)
 
-    def _send_begin(self, viewer: Viewer, told: _Cursor) -> None:
-        self._send_started(viewer, told)
+    def _send_begin(self, viewer: Viewer, cursor: _Cursor) -> None:
+        self._send_started(viewer, cursor)
         if self._states and viewer.sees_inside:
             viewer.put(self._write_step(self._states))
         if self._actions.found:
@@ -183,14 +183,14 @@ class TurnBroadcast:
         if self._progress and not self._texts:
             viewer.put(self._write_progress())
 
-    def _send_waiting(self, viewer: Viewer, told: _Cursor) -> None:
-        if self._is_waiting and not told.waits:
-            told.waits = True
+    def _send_waiting(self, viewer: Viewer, cursor: _Cursor) -> None:
+        if self._is_waiting and not cursor.waits:
+            cursor.waits = True
             viewer.send_waiting(self.turn)
 
     async def _broadcast(self) -> None:
         error: FlowgroundError | None = None
-        await asyncio.sleep(0)  # by then it is admitted, where it need not wait
+        await asyncio.sleep(0)  # by then the turn is admitted, if it need not wait
         if self.turn.is_waiting and not self.turn.is_done:
             self._is_waiting = True
             for viewer in self._viewers:
@@ -202,12 +202,12 @@ class TurnBroadcast:
                         await asyncio.wait({self.turn.task}, timeout=_PAUSE)
         except FlowgroundError as failure:
             error = failure
-        await asyncio.wait({self.turn.task})  # by then the next message may be said
+        await asyncio.wait({self.turn.task})  # by then the next message may be sent
         self._forget(self)
         self._end(error)
 
     def _send_batch(self, batch: Sequence[NumberedEvent]) -> bool:
-        """Tells these events to all who follow; whether a text grew."""
+        """Sends these events to all sockets; returns whether a text grew."""
         before, progress, known = self._number, self._progress, len(self._passages)
         grown: dict[str, tuple[int, str]] = {}
         states: dict[str, str] = {}
@@ -223,10 +223,10 @@ class TurnBroadcast:
             frames.append(text)
         write_step = cache(lambda: self._write_step(states))
         write_actions = cache(partial(self._write_actions, self._acted))
-        for viewer, told in [*self._viewers.items()]:
+        for viewer, cursor in [*self._viewers.items()]:
             if viewer.is_full:
                 continue
-            if told.number != before or not told.knows:
+            if cursor.number != before or not cursor.knows:
                 self.send_rest(viewer)
                 continue
             if states and viewer.sees_inside:
@@ -235,7 +235,7 @@ class TurnBroadcast:
                 viewer.put(write_actions(viewer.visibility))
             for frame in frames:
                 viewer.put(frame)
-            told.number = self._number
+            cursor.number = self._number
         return bool(grown)
 
     def _record(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
@@ -253,7 +253,7 @@ class TurnBroadcast:
             case PassagesFound():
                 self._passages |= {passage.number: passage for passage in event.passages}
             case TurnFinished():
-                pass  # the end tells what it says
+                pass  # `_send_end` sends its answers
             case ComponentStarted() | ComponentFinished():
                 self._record_step(event, states)
             case ToolCalled() | ToolReturned():
@@ -279,7 +279,7 @@ class TurnBroadcast:
     ) -> None:
         match event:
             case ToolCalled(is_inner=True) | ToolReturned(called=ToolCalled(is_inner=True)):
-                return  # ids of another flow
+                return  # its ids are those of another flow
             case ComponentStarted(component_id=name):
                 states[name] = "running"
             case ToolCalled(tool=name):
@@ -294,10 +294,10 @@ class TurnBroadcast:
                     states[tool] = "done" if event.status == "done" else "failed"
         self._step = self.turn.wired.display_names.get(name, name)
 
-    def _send_started(self, viewer: Viewer, told: _Cursor) -> None:
+    def _send_started(self, viewer: Viewer, cursor: _Cursor) -> None:
         started = self._started
         assert started is not None  # noqa: S101 - asked by who calls
-        told.knows = True
+        cursor.knows = True
         if not started.is_kept:
             viewer.hold(self.turn)
         question = read_question(started)
@@ -308,15 +308,15 @@ class TurnBroadcast:
             "answers": [
                 {"id": key} | ({"name": name} if viewer.sees_inside else {}) for name, key in started.answer_ids.items()
             ],
-            "number": max(1, told.number),
+            "number": max(1, cursor.number),
         }
         if name := viewer.name_turn(self.turn):
             fields["id"] = name
         viewer.put(encode("started", **fields))
-        told.number = max(1, told.number)
+        cursor.number = max(1, cursor.number)
 
     def _write_texts(self, parts: Mapping[str, tuple[int, str]]) -> str:
-        """One frame of what several answers said more; "" for nothing. `more` has all but the first."""
+        """One frame with the new text of each answer, `more` has those behind the first; "" for no text."""
         assert self._started is not None or not parts  # noqa: S101 - the first event is the start
         if not parts or self._started is None:
             return ""
@@ -329,12 +329,12 @@ class TurnBroadcast:
         return encode("text", **first, **more, number=self._number)
 
     def _write_sources(self) -> str:
-        """What was looked up so far, which stands below the first answer; "" for nothing."""
+        """The frame of the passages found so far, which pages show below the first answer; "" for none."""
         found = describe_passages(keep_passages("", self._passages))
         return encode("sources", run=self._run_id, passages=found) if found else ""
 
     def _find_cited(self, name: str, at: int, text: str) -> dict[str, Any]:
-        """The passages that a piece of an answer cites, also by a mark that began before it."""
+        """The passages that this piece of an answer cites; a citation's mark may begin before the piece."""
         if not self._passages:
             return {}
         before = self._texts[name][max(0, at - LONGEST_MARK) : at]
@@ -342,11 +342,11 @@ class TurnBroadcast:
         return {"citations": cited} if cited else {}
 
     def _write_step(self, states: Mapping[str, str]) -> str:
-        """The step that began last by its name, and what became of components by their ids."""
+        """The frame with the name of the step that began last, and with the states of components by their ids."""
         return encode("step", run=self._run_id, name=self._step, states=states)
 
     def _write_actions(self, numbers: Iterable[int], visibility: Visibility) -> str:
-        """What models do, or did, by these numbers."""
+        """The frame of the actions with these numbers."""
         found = (self._actions.found[number] for number in numbers)
         return encode("actions", run=self._run_id, actions=write_actions(found, visibility))
 
@@ -389,13 +389,13 @@ class TurnBroadcast:
         viewer.record_end(self.turn)
 
     def _write_end(self, error: FlowgroundError | None, visibility: Visibility) -> str:
-        """The answers as they are stored. A text that was told whole already is left out."""
+        """The frame of the end: the answers as they are stored, without a text that was sent whole already."""
         assert self._started is not None  # noqa: S101 - asked by who calls
         answers = read_answers(self.turn, self._started)
         messages = write_messages(answers, visibility=visibility, running=[self._started.run_id])
-        told = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
+        sent = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
         for message in messages:
-            if message["text"] == told.get(message["id"]):
+            if message["text"] == sent.get(message["id"]):
                 del message["text"]
         if error is not None and messages and not isinstance(error, RunStopped | ShuttingDown):
             named = isinstance(error, EndedByAdmin) or "error" in messages[-1]
@@ -406,7 +406,7 @@ class TurnBroadcast:
 
 @dataclass(frozen=True, slots=True)
 class RunSoFar:
-    """A run of another process that answers in the conversation: what it kept so far, by the id of each answer."""
+    """A run of another process in the conversation, with the text that it stored so far of each answer, by id."""
 
     run_id: str
     texts: Mapping[str, str]
@@ -414,25 +414,25 @@ class RunSoFar:
 
 @dataclass(slots=True)
 class _SentTexts:
-    """`chars`: of each answer, by its id. `knows`: it was told that the run goes on."""
+    """What a socket was sent: `chars` of each answer, by its id; `knows`: that the run goes on."""
 
     chars: dict[str, int] = field(default_factory=dict)
     knows: bool = False
 
 
 class FollowedRun:
-    """One of them, as `TurnBroadcast` is of a turn here. `forget` is called with it once nobody listens any more."""
+    """Sends a run of another process to sockets. `forget` is called once the run ended, or no socket is left."""
 
     def __init__(self, run: RunSoFar, session_id: str, *, forget: "Callable[[FollowedRun], None]") -> None:
         self.run_id = run.run_id
         self.size = 0
-        """Of what was read last, as the store counts it."""
+        """Size of the texts that were read last, as the store counts it."""
         self._session_id = session_id
         self._forget = forget
         self._viewers: dict[Viewer, _SentTexts] = {}
         self._texts: dict[str, str] = {}
         self._messages: Sequence[StoredMessage] | None = None
-        """How it ended."""
+        """The answers, once the run ended."""
         self._sent: Collection[str] = ()
         self.take_texts(run.texts)
 
@@ -442,25 +442,25 @@ class FollowedRun:
         return self._messages is not None
 
     def subscribe(self, viewer: Viewer) -> None:
-        """From now on it is told."""
+        """Sends the run to this socket."""
         self._viewers[viewer] = _SentTexts()
         self.send_rest(viewer)
 
     def unsubscribe(self, viewer: Viewer) -> None:
-        """The run goes on; a second call does nothing."""
+        """Sends nothing more; the run goes on. A second call does nothing."""
         if self._viewers.pop(viewer, None) and not self._viewers:
             self._forget(self)
 
     def take_texts(self, texts: Mapping[str, str]) -> None:
-        """What it kept by now."""
+        """Takes in the texts that are stored by now, and sends what is new."""
         for key, text in texts.items():
-            grown = text.rstrip("\ufffd")  # half a surrogate pair may stand there for now
+            grown = text.rstrip("\ufffd")  # the text may end in half a surrogate pair for now
             if grown.startswith(self._texts.get(key, "")):
                 self._texts[key] = grown
         self._send_all()
 
     def take_end(self, messages: Sequence[StoredMessage], sent: Collection[str]) -> None:
-        """It is over, and has these answers. `sent` as `write_messages` has them."""
+        """Takes in that the run ended with these answers, and sends them. `sent`: as for `write_messages`."""
         self._messages, self._sent = messages, sent
         self._forget(self)
         self._send_all()
@@ -470,16 +470,16 @@ class FollowedRun:
             self.send_rest(viewer)
 
     def send_rest(self, viewer: Viewer) -> None:
-        """Tells it what it was not told yet, in one piece."""
-        told = self._viewers.get(viewer)
-        if told is None or viewer.is_full:
+        """Sends this socket what it still lacks, in one piece."""
+        sent = self._viewers.get(viewer)
+        if sent is None or viewer.is_full:
             return
-        if not told.knows:
-            told.knows = True
+        if not sent.knows:
+            sent.knows = True
             viewer.put(self._write_start())
-        grown = [key for key, text in self._texts.items() if len(text) > told.chars.get(key, 0)]
+        grown = [key for key, text in self._texts.items() if len(text) > sent.chars.get(key, 0)]
         if grown:
-            first, *others = [self._write_part(key, told) for key in grown]
+            first, *others = [self._write_part(key, sent) for key in grown]
             viewer.put(encode("text", **first, **({"more": others} if others else {}), number=1))
         if self._messages is not None:
             viewer.put(self._write_end(self._messages, viewer.visibility))
@@ -487,18 +487,18 @@ class FollowedRun:
             viewer.record_end(None)
 
     def _write_start(self) -> str:
-        """Its number, and that of every piece, says to its own process that the page has nothing of it."""
+        """The frame of the begin. Number 1, here and in each piece, means that the page has no text of the run's events."""
         answers = [{"id": key} for key in self._texts]
         fields = {"session": self._session_id, "run": self.run_id, "question": None, "answers": answers}
         return encode("started", **fields, number=1, elsewhere=True)
 
-    def _write_part(self, key: str, told: _SentTexts) -> dict[str, Any]:
-        at, text = told.chars.get(key, 0), self._texts[key]
-        told.chars[key] = len(text)
+    def _write_part(self, key: str, sent: _SentTexts) -> dict[str, Any]:
+        at, text = sent.chars.get(key, 0), self._texts[key]
+        sent.chars[key] = len(text)
         return {"answer": key, "at": at, "text": text[at:]}
 
     def _write_end(self, answers: Sequence[StoredMessage], visibility: Visibility) -> str:
-        """A text that was told whole already is left out."""
+        """The frame of the end, without a text that was sent whole already."""
         messages = write_messages(answers, visibility=visibility, sent=self._sent)
         for message in messages:
             if message["text"] == self._texts.get(message["id"], ""):
@@ -507,16 +507,16 @@ class FollowedRun:
 
 
 class RunsElsewhere:
-    """All that this process follows, on its loop."""
+    """Polls the runs of other processes that sockets here show. On the loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._followed: dict[str, FollowedRun] = {}
-        """Those that were looked at last at the end."""
+        """By run; runs that were looked at last are at the end."""
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, run: RunSoFar, session_id: str, viewer: Viewer) -> FollowedRun:
-        """From now on the socket is told of it: by whom."""
+        """Sends the run to this socket; returns its broadcast."""
         found = self._followed.get(run.run_id)
         if found is None:
             found = self._followed[run.run_id] = FollowedRun(run, session_id, forget=self._forget)
@@ -526,7 +526,7 @@ class RunsElsewhere:
         return found
 
     def stop(self) -> None:
-        """The process ends."""
+        """Ends the polling, with the process."""
         if self._task:
             self._task.cancel()
 
@@ -538,7 +538,7 @@ class RunsElsewhere:
         try:
             while self._followed:
                 await asyncio.sleep(_LOOK_SECONDS)
-                with suppress(StoreUnavailable):  # the log has it
+                with suppress(StoreUnavailable):  # the store logs the outage
                     await self._look()
         finally:
             self._task = None
@@ -556,13 +556,13 @@ class RunsElsewhere:
                 run.take_texts(found.grown[run.run_id].texts)
             elif run.run_id not in found.running:
                 record = await store.read(progress.find_run, run_id=run.run_id)
-                said = await store.read(progress.list_answers, run=record) if record else ()
-                run.take_end(said, await self._find_sent(record, said) if record else ())
+                answers = await store.read(progress.list_answers, run=record) if record else ()
+                run.take_end(answers, await self._find_sent(record, answers) if record else ())
             if self._followed.get(run.run_id) is run:
                 self._followed[run.run_id] = self._followed.pop(run.run_id)
 
     async def _find_sent(self, run: RunRecord, answers: Sequence[StoredMessage]) -> Collection[str]:
-        """The names of the files that came with the question, which what failed may be about."""
+        """The names of the question's files, if an answer failed: its error may be about one of them."""
         if not any(answer.state == "failed" for answer in answers):
             return ()
         place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}

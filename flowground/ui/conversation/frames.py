@@ -16,12 +16,12 @@ _SessionId = Annotated[str, Field(min_length=1, max_length=SESSION_ID_CHARS)]
 SentTweaks = dict[str, dict[str, Any]]
 
 _MOST_PARTS = 5_000
-"""Values of one frame, whatever lies in what. A hundred thousand keep the loop for a quarter of a second: 140 ms to be
-read, and far more where each of them is a mistake."""
+"""Most values of one frame, however they are nested. A hundred thousand block the loop for 140 ms to be parsed, and far
+longer if each of them is a mistake."""
 
 
 class UnreadableFrame(InvalidRequest):
-    """No JSON object at all, or one of countless parts or levels: what sends it is no page of ours."""
+    """Not a JSON object, or one with too many parts or levels: no page of ours sends such a frame."""
 
     def __init__(self, says: str = "That was no JSON object.") -> None:
         super().__init__(says)
@@ -39,7 +39,7 @@ class ResumePoint(_Frame):
 
 
 class OpenFrame(_Frame):
-    """Shows a conversation; a new id is an empty one. `after` says how far a page has come that was cut off."""
+    """Shows a conversation; one with a new id is empty. `after`: how far the page came before its socket was cut."""
 
     type: Literal["open"]
     session: _SessionId
@@ -48,14 +48,14 @@ class OpenFrame(_Frame):
 
 
 class TweaksFrame(_Frame):
-    """What is said from now on has these overrides: what is switched off, and what is kept, is told anew."""
+    """Sets the overrides of the messages to come. The answer says what is off, and whether messages are kept."""
 
     type: Literal["tweaks"]
     tweaks: SentTweaks = Field(default_factory=dict)
 
 
 class SayFrame(_Frame):
-    """Asks the flow. `id` is the page's own name for it, by which it learns what became of it. `files` are ids."""
+    """Asks the flow. `id` is the page's own name for the message, which later frames repeat. `files` are ids."""
 
     type: Literal["say"]
     id: _Id
@@ -66,7 +66,7 @@ class SayFrame(_Frame):
 
 
 class AgainFrame(_Frame):
-    """Asks once more what this message answers, or is; the question and what followed stay as another version."""
+    """Asks a question again: `message` is it, or an answer to it. The earlier question stays as another version."""
 
     type: Literal["again"]
     id: _Id
@@ -76,7 +76,7 @@ class AgainFrame(_Frame):
 
 
 class EditFrame(_Frame):
-    """Asks this text in the place of this question, which stays as another version."""
+    """Asks this text instead of the question `message`, which stays as another version."""
 
     type: Literal["edit"]
     id: _Id
@@ -87,7 +87,7 @@ class EditFrame(_Frame):
 
 
 class ChooseFrame(_Frame):
-    """Shows this version of a question, with what followed it, in the place of the one that is shown."""
+    """Shows this version of a question, and the messages that follow it, instead of the current version."""
 
     type: Literal["choose"]
     session: _SessionId
@@ -95,14 +95,14 @@ class ChooseFrame(_Frame):
 
 
 class StopFrame(_Frame):
-    """Ends the answer that is being written; without `run` also one that still waits."""
+    """Ends the run; without `run`, the current one, also while it waits to begin."""
 
     type: Literal["stop"]
     run: _Id | None = None
 
 
 class DecideFrame(_Frame):
-    """Allows a call of a tool that waits, or refuses it; `call` is its number in the run, `digest` came with it."""
+    """Allows or refuses a tool call that waits. `call`: its number in the run; `digest`: as its frame has it."""
 
     type: Literal["decide"]
     run: _Id
@@ -112,7 +112,7 @@ class DecideFrame(_Frame):
 
 
 class StepsFrame(_Frame):
-    """Wants what went on inside for this answer."""
+    """Asks for the steps of this answer."""
 
     type: Literal["steps"]
     session: _SessionId
@@ -120,7 +120,7 @@ class StepsFrame(_Frame):
 
 
 class EarlierFrame(_Frame):
-    """Wants the messages before this one."""
+    """Asks for the messages before this one."""
 
     type: Literal["earlier"]
     session: _SessionId
@@ -128,7 +128,7 @@ class EarlierFrame(_Frame):
 
 
 class RateFrame(_Frame):
-    """Says how an answer was; None takes that back."""
+    """Rates an answer; None takes the rating back."""
 
     type: Literal["rate"]
     session: _SessionId
@@ -153,7 +153,7 @@ _FRAMES: TypeAdapter[ClientFrame] = TypeAdapter(Annotated[ClientFrame, Field(dis
 
 
 def read_frame(text: str) -> ClientFrame:
-    """Raises UnreadableFrame for no JSON object, InvalidRequest for one of another shape."""
+    """Parses a frame. Raises UnreadableFrame if it is no JSON object, InvalidRequest for an object of another shape."""
     if _has_too_many_parts(text):
         raise UnreadableFrame("That had too many parts.")
     try:
@@ -171,7 +171,7 @@ def read_frame(text: str) -> ClientFrame:
 
 
 def _has_too_many_parts(text: str) -> bool:
-    """Told by its commas and brackets, before anything is made of it. Those in strings do not count."""
+    """Counts commas and brackets outside of strings, before the text is parsed."""
     if _count_parts(text) <= _MOST_PARTS:
         return False
     bare = text.replace(r"\\", "").replace(r"\"", "")
@@ -185,7 +185,7 @@ def _count_parts(text: str) -> int:
 
 
 def find_id(text: str) -> str | None:
-    """What the page calls the message in a frame that was refused."""
+    """The page's name for the message in a frame that was refused."""
     try:
         sent = orjson.loads(text)
     except ValueError:
@@ -195,7 +195,7 @@ def find_id(text: str) -> str | None:
 
 
 def _describe(error: ValidationError) -> str:
-    """The first mistake. What was sent is not sent back."""
+    """Names the first mistake, without the value that was sent."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part)[:64] for part in first["loc"][1:]) or "type"
     return f"This page sent something that the server does not know: {place}."

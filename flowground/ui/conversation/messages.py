@@ -63,32 +63,32 @@ from flowground.store.runs.records import (
 Fields = dict[str, Any]
 
 CUT_REASONS = ("length", "content_filter")
-"""Why a model ended that people should know: the answer is not whole."""
+"""Reasons of a model to end before its answer is whole, which people should know."""
 _LACKS_DOCUMENTS: Fields = {"text": NoDocuments.says, "hint": None, "lacks_documents": True}
-"""Pages offer to add some beside it, to those who may."""
+"""Beside this error pages offer to add documents, to those who may."""
 OUTSIDE = "This flow could not answer just now."
 
 _FIELD_CHARS = 1_000
 _ALL_FIELDS = 40_000
-"""Characters of what fields hold, of all steps together; of those beyond there are the names."""
+"""Most characters of fields, of all steps together; of fields beyond that only the names are sent."""
 _MOST_SOURCES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What a person sees of a flow: its `inside`, and of its `tools` what they are called with and give."""
+    """What a person sees of a flow: its `inside`; arguments and results of its `tools`."""
 
     inside: bool = False
     tools: bool = False
 
 
 def encode(kind: str, /, **fields: Any) -> str:
-    """One frame."""
-    told = {"type": kind, **fields}
+    """One frame as JSON."""
+    frame = {"type": kind, **fields}
     try:
-        return orjson.dumps(told).decode()
+        return orjson.dumps(frame).decode()
     except TypeError:  # half a surrogate pair, where two pieces of a text meet
-        return json.dumps(told)
+        return json.dumps(frame)
 
 
 def write_messages(
@@ -99,11 +99,11 @@ def write_messages(
     is_newest: bool = True,
     sent: Collection[str] = (),
 ) -> list[Fields]:
-    """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
+    """The messages as a page shows them. A question without an answer, and without a run, counts as interrupted.
 
-    `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. `sent` are
-    the names of the files that came with a question before these messages. Of a run's several answers that failed the
-    last one says why.
+    `running`: ids of runs that go on. `is_newest` False: the last question's answer may be on the next page. `sent`:
+    names of the files of the last question before these messages. If several answers of a run failed, only the last
+    one has the reason.
     """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     shown: list[Fields] = []
@@ -124,7 +124,7 @@ def write_messages(
 def write_message(
     message: StoredMessage, *, visibility: Visibility, says_why: bool = True, sent: Collection[str] = ()
 ) -> Fields:
-    """`sent` are the names of the files that came with the question: what is wrong with one is told to everybody."""
+    """`sent`: names of the question's files. An error about one of them is shown to everybody."""
     written: Fields = {
         "id": message.id,
         "role": message.role,
@@ -149,7 +149,7 @@ def write_message(
 
 
 def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Fields:
-    """What else people should know of an answer, from how it came about."""
+    """Marks of an answer that follow from its trace: skipped, went on after a failure, notes."""
     marks: Fields = {}
     if not message.text and _is_skipped(message.trace):
         marks["is_skipped"] = True
@@ -165,24 +165,24 @@ def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, s
         sentence = message.error or message.text
         if NoDocuments.says in sentence:
             return _LACKS_DOCUMENTS
-        told = explain_failure(sentence) if sees_inside else hide_component(sentence)
-        if any(told.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
-            return _write_final(told)
-        return {"text": join_surrogates(told), "hint": None} if sees_inside else _hide(None)
+        reason = explain_failure(sentence) if sees_inside else hide_component(sentence)
+        if any(reason.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
+            return _write_final(reason)
+        return {"text": join_surrogates(reason), "hint": None} if sees_inside else _hide(None)
     if message.state == "stopped" and message.error:
         return {"text": join_surrogates(message.error), "hint": None}
     return None
 
 
 def _write_more(message: StoredMessage) -> Fields:
-    """What few answers have."""
+    """Fields that few answers have."""
     more: Fields = {}
     if sender := find_sender_name(message):
         more["sender_name"] = join_surrogates(sender)
     if message.finish_reason in CUT_REASONS:
         more["finish_reason"] = message.finish_reason
     if message.kind != "text" and (value := write_value(message.value, message.kind)):
-        more["value"] = value  # JSON as it is stored: the page reads it where it shows it
+        more["value"] = value  # JSON text as it is stored, which the page parses
     return more | describe_kept(message.text, message.passages)
 
 
@@ -191,13 +191,13 @@ def _write_file(file: FileReference) -> Fields:
 
 
 def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
-    """Whether every output of the flow was skipped."""
+    """True if every output of the flow was skipped."""
     ends = [step.status for step in trace if step.type in COMPONENTS and output_kind(COMPONENTS[step.type])]
     return bool(ends) and all(status == "skipped" for status in ends)
 
 
 def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Fields:
-    """Why an answer has no end, told as it happens: with its hint, and the seconds after which it may go well."""
+    """Why a running answer failed: the reason, its hint, and the seconds after which another try may succeed."""
     wait = find_wait(error)
     if isinstance(error, EndedByAdmin):
         return {"text": error.message, "hint": None}
@@ -217,7 +217,7 @@ def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Fields:
 
 
 def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
-    """Why something was not done."""
+    """Why something was refused."""
     return {
         "text": join_surrogates(error.message),
         "hint": error.hint and join_surrogates(error.hint),
@@ -225,19 +225,19 @@ def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
     }
 
 
-def _write_final(told: str) -> Fields:
-    """What the same message cannot do better: pages offer no *Try again*."""
-    return {"text": join_surrogates(told), "hint": None, "is_final": True}
+def _write_final(reason: str) -> Fields:
+    """A failure that the same message would meet again: pages offer no *Try again*."""
+    return {"text": join_surrogates(reason), "hint": None, "is_final": True}
 
 
 def _hide(wait: int | None) -> Fields:
     when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
-    told: Fields = {"text": OUTSIDE, "hint": f"{when}; if it stays so, send its author."}
-    return told if wait is None else told | {"seconds": wait}
+    failure: Fields = {"text": OUTSIDE, "hint": f"{when}; if it stays so, tell its author."}
+    return failure if wait is None else failure | {"seconds": wait}
 
 
 def find_text(message: StoredMessage) -> str:
-    """What it says; older rows of failed answers have the error there."""
+    """The message's text; older rows of failed answers have the error in it."""
     return "" if message.state == "failed" and message.error is None else message.text
 
 
@@ -251,7 +251,7 @@ def _write_facts(message: StoredMessage) -> Fields:
 
 
 def _write_nothing(question: StoredMessage) -> Fields:
-    """In the place of an answer of which nothing was kept."""
+    """A message instead of an answer of which nothing was stored."""
     at = question.created_at.isoformat()
     return {
         "id": f"{question.id}:none",
@@ -264,7 +264,7 @@ def _write_nothing(question: StoredMessage) -> Fields:
 
 
 def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> list[Fields]:
-    """As they stand: one that has its end, or only its beginning."""
+    """The actions, each with as much as is known of it: its end, or only its beginning."""
     return [_write_action(action, visibility) for action in actions]
 
 
@@ -273,45 +273,45 @@ def _write_action(action: ActionEvent, visibility: Visibility) -> Fields:
         case ThinkingBegan():
             return _write_start(action, "thought", "running")
         case ModelThought(began=began):
-            told = _write_start(began, "thought", "done")
+            fields = _write_start(began, "thought", "done")
             return (
-                told
+                fields
                 | {"seconds": round(action.seconds, 6)}
                 | ({"gives": join_surrogates(action.text)} if visibility.inside else {})
             )
         case ToolCalled():
             return _write_call(action, "running", visibility)
         case ToolWaits(called=called):
-            told = _write_call(called, "running" if action.is_decided else "waiting", visibility)
+            fields = _write_call(called, "running" if action.is_decided else "waiting", visibility)
             asked: Fields = {
                 "takes": join_surrogates(action.takes),
                 "digest": action.digest,
-            }  # who is asked sees what about
+            }  # people see the arguments that they are asked to approve
             if action.sends is not None:
                 asked["sends"] = join_surrogates(action.sends)
             if action.is_always_asked:
                 asked["always"] = True
-            return told if action.is_decided else told | asked
+            return fields if action.is_decided else fields | asked
         case ToolReturned(called=called):
-            told = _write_call(called, action.status, visibility)
+            fields = _write_call(called, action.status, visibility)
             if visibility.tools:
-                told |= {
+                fields |= {
                     "seconds": round(action.seconds, 6),
                     "gives": join_surrogates(action.text),
                     "tokens": write_tokens(action.usage),
                 }
-            return told
+            return fields
 
 
 def _write_call(called: ToolCalled, state: str, visibility: Visibility) -> Fields:
-    told = _write_start(called, "call", state)
-    told["name"] = join_surrogates(called.label or called.name)
-    return told | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
+    fields = _write_start(called, "call", state)
+    fields["name"] = join_surrogates(called.label or called.name)
+    return fields | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
 
 
 def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Fields:
-    told: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
-    return told | ({"after": began.after} if began.after else {})
+    fields: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
+    return fields | ({"after": began.after} if began.after else {})
 
 
 def write_tokens(usage: Usage | None) -> Fields | None:
@@ -319,7 +319,7 @@ def write_tokens(usage: Usage | None) -> Fields | None:
 
 
 def read_question(started: TurnStarted) -> StoredMessage | None:
-    """None where the flow takes no message."""
+    """The question of a turn; None if the flow takes no message."""
     if started.input_value is None:
         return None
     return StoredMessage(
@@ -336,7 +336,7 @@ def read_question(started: TurnStarted) -> StoredMessage | None:
 
 
 def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
-    """Of a turn that has its end, as they are stored."""
+    """The answers of a turn that ended, as they would be stored."""
     texts = dict.fromkeys(started.answer_ids, "")
     trace: list[TraceStep] = []
     actions = ActionLog()
@@ -363,7 +363,7 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
     for name, key in started.answer_ids.items():
         result = finished.results.get(name) if finished else None
         is_skipped = finished is not None and result is None and bool(finished.results)
-        if not is_skipped and (result or texts[name] or not made):  # one stands for the turn where nothing was said
+        if not is_skipped and (result or texts[name] or not made):  # an empty answer stands for a turn without any text
             text, kind = (result.text, result.kind) if result else (texts[name], "text")
             message = StoredMessage(
                 id=key,
@@ -410,20 +410,20 @@ def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
 
 
 def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Fields]:
-    """In the order of their ends. `wired` is the flow as it is now: its file may have been another one then."""
+    """The steps in the order of their ends. `wired` is the flow as it is now; its file may have changed since."""
     flows = {wired.id: wired} | {inner.id: inner for inner in wired.inner_flows.values()}
     return _StepsWriter(flows).write(trace, wired)
 
 
 def write_tool_calls(actions: Sequence[Action]) -> list[Fields]:
-    """The tools of the flow itself that were called: how the last call of each ended, and how long all of them took."""
-    told: dict[str, Fields] = {}
+    """The flow's own tools that were called: how the last call of each ended, and how long all its calls took."""
+    tools: dict[str, Fields] = {}
     for action in actions:
         if isinstance(action, ToolReturned) and not action.called.is_inner:
-            name, before = action.called.tool, told.get(action.called.tool)
+            name, before = action.called.tool, tools.get(action.called.tool)
             seconds = action.seconds + (before["seconds"] if before else 0)
-            told[name] = {"id": name, "status": "done" if action.status == "done" else "failed", "seconds": seconds}
-    return [*told.values()]
+            tools[name] = {"id": name, "status": "done" if action.status == "done" else "failed", "seconds": seconds}
+    return [*tools.values()]
 
 
 class _StepsWriter:
@@ -456,11 +456,11 @@ class _StepsWriter:
     def _write_inner(self, run: InnerRun) -> Fields:
         steps = self.write(run.steps, self._flows.get(run.flow_id))
         error = None if run.error is None else join_surrogates(run.error)
-        told = {"flow": run.flow_id, "name": run.name, "at": run.at, "seconds": run.seconds}
-        return told | {"error": error, "steps": steps}
+        fields = {"flow": run.flow_id, "name": run.name, "at": run.at, "seconds": run.seconds}
+        return fields | {"error": error, "steps": steps}
 
     def _write_takes(self, name: str, wired: WiredFlow) -> list[Fields]:
-        """The fields that references fill: as they stand in the file, and where what fills them comes from."""
+        """The fields that references fill: the text in the file, and the components that the references name."""
         if name not in wired.components:
             return []
         spec, taken = wired.flow.components[name], []

@@ -36,19 +36,19 @@ from flowground.ui.conversation.messages import (
 )
 
 _TWEAKS_CHARS = 10_000
-"""Of JSON. A person has up to two hundred sockets, and one override of a text may have a million characters."""
+"""Most characters of JSON. A person has up to 200 sockets, and one override of a text may have a million characters."""
 
 _PAGE_MESSAGES = 50
 _PAGE_CHARS = 500_000
-"""Characters of one page of messages after which no older ones are added to it."""
+"""Characters of one page of messages, beyond which no older messages are added to it."""
 _MOST_HELD = 50
 _MOST_HELD_CHARS = 1_000_000
-"""How many turns of which nothing is stored one socket holds, and how many characters of them; the newest always."""
+"""Most unstored turns that one socket holds, and most characters of them; the newest turn is always held."""
 
 _OUTBOX_CHARS = 64_000
-"""Of what waits to be sent, beyond which a growing answer is not added to: its reader gets the rest joined later."""
+"""Characters that wait to be sent, beyond which a growing answer adds none: the socket gets the rest in one piece."""
 _CHARS_OF_A_PERSON = 10_000_000
-"""Of what waits on all sockets of one person. Twenty of them may be opened at once, each with half a million."""
+"""Characters that wait on all sockets of one person. Twenty may be opened at once, each with half a million."""
 
 _CHANGED = "This flow was changed: the new version answers from here on."
 _DRAFT = "Your draft answers from here on."
@@ -65,7 +65,7 @@ class ConversationPlace(NamedTuple):
 
 
 class HistoryPage(NamedTuple):
-    """`ratings` are those of stored answers among the messages, by id; `explained` those of which somebody said why."""
+    """`ratings`: by id of a stored answer; `explained`: ids of answers whose rating has a reason."""
 
     messages: Sequence[StoredMessage]
     has_earlier: bool
@@ -76,7 +76,7 @@ class HistoryPage(NamedTuple):
 async def read_page(
     runtime: Runtime, place: ConversationPlace, *, before: str | None = None, through: str | None = None
 ) -> HistoryPage:
-    """The newest messages, or those before the one with this id; where `through` is an id, back to that one."""
+    """The newest messages, or messages before the id `before`; with `through`, at least back to that id."""
     found = await runtime.store.read(
         conversations.list_page,
         **place._asdict(),
@@ -95,7 +95,7 @@ async def read_page(
 
 
 async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar | None:
-    """None where no other process writes an answer. One whose process died is ended first."""
+    """The run of another process that answers in the conversation, if any. A run whose process died is ended first."""
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
         return None
@@ -113,7 +113,7 @@ class HeldTurns:
         self._turns: list[tuple[ConversationPlace, LiveTurn]] = []
 
     def hold(self, place: ConversationPlace, turn: LiveTurn) -> None:
-        """A second call for the same turn does nothing."""
+        """Holds the turn, and drops the oldest ones that are too many. A second call for a turn does nothing."""
         held = self._turns
         if any(other is turn for _, other in held):
             return
@@ -122,7 +122,7 @@ class HeldTurns:
             del held[0]
 
     def add_to(self, page: HistoryPage, place: ConversationPlace) -> HistoryPage:
-        """The page with those of this conversation, in their order."""
+        """The page with the held messages of this conversation, sorted by time."""
         found = [message for where, turn in self._turns if where == place for message in _read_messages(turn)]
         if not found:
             return page
@@ -133,7 +133,7 @@ class HeldTurns:
         return next((message for message in found if message.id == message_id), None)
 
     def find_question(self, place: ConversationPlace, message_id: str) -> AskedQuestion | None:
-        """What this message asks or answers."""
+        """The held question that this message is, or answers."""
         for where, turn in self._turns:
             started = turn.started
             if where == place and started and message_id in (started.user_message_id, *started.answer_ids.values()):
@@ -144,14 +144,14 @@ class HeldTurns:
 async def find_message(
     runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str
 ) -> StoredMessage | None:
-    """Held or stored; None where it is neither."""
+    """The held or stored message; None if there is no such message."""
     return held.find_message(place, message_id) or await runtime.store.read(
         conversations.find_message, **place._asdict(), message_id=message_id
     )
 
 
 async def find_question(runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str) -> AskedQuestion:
-    """What this message asks, or answers. Raises ConversationChanged."""
+    """The question that this message is, or answers. Raises ConversationChanged if there is none."""
     asked = held.find_question(place, message_id) or await runtime.store.read(
         conversations.find_question, **place._asdict(), message_id=message_id.removesuffix(":none")
     )
@@ -161,7 +161,7 @@ async def find_question(runtime: Runtime, held: HeldTurns, place: ConversationPl
 
 
 def _read_messages(turn: LiveTurn) -> list[StoredMessage]:
-    """The answers are there once the turn has its end."""
+    """The question of a turn and, once it ended, its answers."""
     if (started := turn.started) is None:
         return []
     question = read_question(started)
@@ -169,9 +169,9 @@ def _read_messages(turn: LiveTurn) -> list[StoredMessage]:
 
 
 def hold_short(tweaks: FieldValues) -> FieldValues:
-    """Those that may say which model is asked, or whether messages are kept: none of them is long.
+    """The shortest overrides, up to `_TWEAKS_CHARS` together.
 
-    The shortest ones, where all of them are more than a socket holds.
+    What a socket needs them for is short: which model is asked, and whether messages are kept.
     """
     values = [(len(_spell(name, key, value)), name, key) for name, own in tweaks.items() for key, value in own.items()]
     held: dict[str, dict[str, Any]] = {}
@@ -189,22 +189,22 @@ def _spell(name: str, key: str, value: Any) -> str:
 
 
 class UnsentFrames:
-    """Of all sockets of one person, on their loop: where too much waits, who took nothing for longest is given up."""
+    """Counts the unsent characters of one person's sockets. If too many wait, the socket idle for longest is dropped."""
 
     def __init__(self) -> None:
         self._chars = 0
         self._waiting: dict[Outbox, None] = {}
-        """Those of which something waits; who took something last is the last."""
+        """Outboxes with unsent frames, as an ordered set; the one that sent something last is the last."""
 
     def count(self, outbox: "Outbox", chars: int) -> None:
-        """So much more waits there."""
+        """Counts characters that were put into this outbox."""
         self._chars += chars
         self._waiting.setdefault(outbox)
         while self._chars > _CHARS_OF_A_PERSON and len(self._waiting) > 1:
             next(iter(self._waiting)).drop()
 
     def take_off(self, outbox: "Outbox", chars: int, *, is_empty: bool) -> None:
-        """So much was taken, or goes nowhere."""
+        """Counts characters of this outbox that were sent or dropped."""
         self._chars -= chars
         self._waiting.pop(outbox, None)
         if not is_empty:
@@ -212,9 +212,10 @@ class UnsentFrames:
 
 
 class Outbox:
-    """Of one socket, on its loop. `patience`: seconds that one frame may take; `give_up` ends a socket that takes none.
+    """Frames that wait to be sent to one socket, on its loop.
 
-    `refill` is asked once nothing waits: it may put more. `unsent` counts it with the others of its person.
+    `patience`: seconds that sending one frame may take; then `give_up` ends the socket. `refill` is called when the
+    outbox is empty and may put more frames. `unsent` counts the outboxes of one person.
     """
 
     def __init__(
@@ -241,7 +242,7 @@ class Outbox:
         return self._chars > _OUTBOX_CHARS
 
     def put(self, frame: str) -> None:
-        """Goes nowhere where the socket takes nothing any more."""
+        """Sends the frame later; drops it if the socket is closed."""
         if self._is_over:
             return
         self._frames.append(frame)
@@ -253,17 +254,17 @@ class Outbox:
         self._unsent.count(self, len(frame))
 
     async def wait_for_room(self) -> bool:
-        """A page that does not read is not listened to either. False once the socket takes nothing any more."""
+        """Waits until the page has read enough to be read from. False once the socket is closed."""
         await self._room.wait()
         return not self._is_over
 
     async def flush(self) -> None:
-        """Returns once all was sent."""
+        """Returns once every frame was sent."""
         if self._frames or self._chars:
             await self._empty.wait()
 
     async def run(self) -> None:
-        """Sends what is put, until it is cancelled or the socket takes nothing any more."""
+        """Sends frames until it is cancelled or the socket takes none in time."""
         try:
             while True:
                 await self._news.wait()
@@ -284,7 +285,7 @@ class Outbox:
             self._close()
 
     def drop(self) -> None:
-        """Gives the socket up, and all that waits."""
+        """Ends the socket and drops its unsent frames."""
         self._close()
         self._give_up()
 
@@ -296,33 +297,33 @@ class Outbox:
         self._empty.set()
 
     def _take_off(self, chars: int) -> None:
-        chars = min(chars, self._chars)  # nothing waits any more where it was dropped meanwhile
+        chars = min(chars, self._chars)  # 0 if the outbox was dropped meanwhile
         self._chars -= chars
         self._unsent.take_off(self, chars, is_empty=not self._chars)
 
 
 class OtherSockets(Protocol):
-    """All sockets of the process, as one of them knows them."""
+    """All sockets of the process, as one of them sees them."""
 
     @property
     def elsewhere(self) -> RunsElsewhere:
-        """Who tells of runs of other processes."""
+        """The broadcasts of runs of other processes."""
 
     def show(self, shown: "ShownConversation", place: ConversationPlace) -> None:
         """The socket shows this conversation from now on."""
 
     async def send_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
-        """Tells the conversation anew to all others that show it: one of them chose this version of a question."""
+        """Sends the conversation again to all other sockets that show it: `chooser` chose this version of a question."""
 
     def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
-        """Who tells of this turn."""
+        """The broadcast of this turn."""
 
 
 class ShownConversation:
-    """On the runtime's loop.
+    """The conversation that one socket shows, on the runtime's loop.
 
-    `is_public`: the page is the flow's shareable playground, which shows nothing of its inside and takes no overrides
-    but of the fields that it asks people for.
+    `is_public`: the page is the flow's shareable playground, which shows nothing of the flow's inside, and takes
+    overrides only of the fields that it asks people for.
     """
 
     def __init__(
@@ -338,9 +339,9 @@ class ShownConversation:
         self.place: ConversationPlace | None = None
         self.broadcast: TurnBroadcast | FollowedRun | None = None
         self.announced_turn: LiveTurn | None = None
-        """The turn that began while this was reading what is stored."""
+        """The turn that began last, also while the stored messages were being read."""
         self.caller, self.wired = caller, wired
-        """Whose it is, and of which flow, as they were when it was last asked; where a draft answers, that one."""
+        """The caller and the flow as they were checked last; the draft, if a draft answers."""
         self.held = HeldTurns()
         self._runtime, self._outbox = runtime, outbox
         self.is_public, self._other_sockets = is_public, other_sockets
@@ -350,12 +351,12 @@ class ShownConversation:
         self._is_reading = False
         self._opening = asyncio.Lock()
         self._is_behind = False
-        """Whether it missed the end of a turn, and has to open the conversation anew."""
+        """Whether the page missed the end of a turn, and has to open the conversation again."""
         self._tweaks: FieldValues = {}
         self._off: str | None = None
         self._take_flow(wired)
 
-    # What `TurnBroadcast` asks of a viewer
+    # The `Viewer` of broadcasts
 
     @property
     def sees_inside(self) -> bool:
@@ -390,7 +391,7 @@ class ShownConversation:
             self.send("refused", id=name, **write_refusal(error))
 
     def send_rest(self) -> None:
-        """Nothing waits to be sent any more."""
+        """The outbox is empty: sends what was held back meanwhile."""
         if self._is_behind:
             self._is_behind = False
             self.send("behind")
@@ -398,7 +399,7 @@ class ShownConversation:
             self.broadcast.send_rest(self)
 
     def record_end(self, turn: LiveTurn | None) -> None:
-        """It was told how the turn ended, and holds nothing of it any more."""
+        """The end of the turn was sent: forgets the turn."""
         self.broadcast = None
         if turn is None:
             return
@@ -407,33 +408,33 @@ class ShownConversation:
         if self.announced_turn is turn:
             self.announced_turn = None
 
-    # What else it is told of
+    # Turns and rights
 
     def record_turn(self, turn: LiveTurn) -> None:
-        """A turn begins in the conversation that is shown."""
+        """A turn begins in the shown conversation: subscribes to it."""
         self.announced_turn = turn
         if not self._is_reading:
             self._subscribe(turn)
 
     def unsubscribe(self) -> None:
-        """The socket is closed, or shows something else; what runs goes on."""
+        """Follows no turn any more; the turn goes on."""
         if self.broadcast:
             self.broadcast.unsubscribe(self)
             self.broadcast = None
 
     def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
-        """As they are now."""
+        """Takes the caller and the flow as they are now."""
         self.caller = caller
         self._take_flow(wired)
         self.send_off()
 
     async def check(self) -> None:
-        """Raises NotSignedIn or FlowNotFound where the flow is not theirs any more."""
+        """Checks the rights again. Raises NotSignedIn or FlowNotFound if the caller may not open the flow any more."""
         self.caller = await self._runtime.access.recheck(self.caller)
         self._take_flow(await self._runtime.access.open_flow(self.caller, self.wired.id))
 
     def _take_flow(self, saved: WiredFlow) -> None:
-        """The flow as it is now; says so where it changed while it is shown."""
+        """Takes the flow as it is now; sends a notice if it changed while it is shown."""
         before, was_draft = self.wired, self._is_draft
         self.wired = saved if self.is_public else self._runtime.access.find_draft(self.caller, saved)
         self._is_draft = self.wired is not saved
@@ -443,11 +444,11 @@ class ShownConversation:
         self.send("flow", text="" if before.version == self.wired.version else text)
 
     def hold_tweaks(self, tweaks: FieldValues) -> None:
-        """The page's overrides and options as they are now; at a shareable playground the options alone."""
+        """Holds the page's overrides as they are now; at a shareable playground only those of fields that it asks for."""
         self._tweaks = hold_short(self._keep_taken(tweaks))
 
     def check_tweaks(self, tweaks: FieldValues) -> None:
-        """Raises NotAllowed for overrides of what a shareable playground does not ask."""
+        """Raises NotAllowed for an override of a field that the shareable playground does not ask for."""
         if self._keep_taken(tweaks) != tweaks:
             raise NotAllowed(
                 "The shareable playground takes no overrides but what it asks for.", hint="Reload the page."
@@ -460,21 +461,21 @@ class ShownConversation:
         return keep_values(tweaks, lambda name, key, _: (name, key) in asked)
 
     def take_name(self, turn: LiveTurn, name: str) -> None:
-        """What its page calls the message that it sent last."""
+        """Keeps the page's own name for the message that it sent last."""
         self._names = {turn: name}
 
     def send_off(self) -> None:
-        """Says that the flow, or what it asks, was switched off or on, where that changed."""
+        """Sends whether the flow or its model is switched off, if that changed."""
         if self.place is None or self._is_reading:
             return
         if (off := self._find_off()) != self._off:
             self._off = off
             self.send("off", text=off)
 
-    # Telling
+    # What the page asks for
 
     async def open(self, session: str, after: ResumePoint | None) -> None:
-        """Shows this conversation from now on; `after` is as far as its page was told of the run that goes on."""
+        """Shows this conversation; `after`: the last event that the page has of a run that goes on."""
         place = ConversationPlace(str(self.caller.owner), self.wired.id, session)
         async with self._opening:
             self.unsubscribe()
@@ -485,35 +486,35 @@ class ShownConversation:
     async def send_earlier(self, place: ConversationPlace, before: str) -> None:
         page = await read_page(self._runtime, place, before=before)
         messages = write_messages(page.messages, visibility=self.visibility, is_newest=False)
-        told: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
-        self.send("messages", **told, ratings=page.ratings, explained=page.explained)
+        fields: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        self.send("messages", **fields, ratings=page.ratings, explained=page.explained)
 
     async def send_version(self, place: ConversationPlace, version: str) -> None:
-        """Its page chose this version of a question: tells the conversation anew, here and wherever it is shown."""
+        """The page chose this version of a question: sends the conversation again, here and to all sockets that show it."""
         await self.send_anew(place, through=version, is_own=True)
         await self._other_sockets.send_others(self, place, version)
 
     async def send_note(self) -> None:
-        """What the overrides make of the flow: whether messages are kept, and whether what it asks is off."""
+        """Sends what the overrides change: whether messages are kept, and whether the flow or its model is off."""
         await self._runtime.switches.refresh()
         self.send("note", note=self._find_note())
         self.send_off()
 
     async def send_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
-        """It is not as it was: this page (`is_own`) or another chose a version, back to which it is told, or another
-        process began a run."""
+        """Sends the conversation again, back to the message `through`: a version was chosen, or another process began a
+        run. `is_own`: this page chose it."""
         async with self._opening:
             if self.place == place and (is_own or not self._is_too_slow()):
                 self.unsubscribe()
                 await self._send_conversation(place, None, through=through)
 
     def send_behind(self) -> None:
-        """It is not as it was: the page asks for it itself, at the pace of its person."""
+        """Sends that the conversation changed: the page then opens it again, at the pace of its person."""
         if not self._is_too_slow():
             self.send("behind")
 
     def _is_too_slow(self) -> bool:
-        """Whether this page reads too slowly to be told what others chose: once it reads on, it opens it anew."""
+        """Whether this page reads too slowly for a whole conversation: once it has read on, it opens it again."""
         self._is_behind = self._is_behind or self.is_full
         return self._is_behind
 
@@ -531,7 +532,7 @@ class ShownConversation:
         finally:
             self._is_reading = False
         if self.place != place:
-            return  # its rights ended, or the page left
+            return  # the rights ended, or the page was closed
         page = self.held.add_to(page, place)
         started = turn.started if turn else None
         coming = set(started.answer_ids.values()) if started else set()
@@ -539,16 +540,16 @@ class ShownConversation:
         shown = [message for message in page.messages if message.id not in coming]
         messages = write_messages(shown, visibility=self.visibility, running=running)
         self._off = self._find_off()
-        told: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
-        told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
-        self.send("conversation", **told, ratings=page.ratings, explained=page.explained)
+        fields: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
+        fields |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
+        self.send("conversation", **fields, ratings=page.ratings, explained=page.explained)
         if turn:
             self._subscribe(turn, after=after.number if after and started and after.run == started.run_id else 0)
         elif elsewhere:
             self.broadcast = self._other_sockets.elsewhere.follow(elsewhere, place.session_id, self)
 
     async def _read(self, place: ConversationPlace, *, through: str | None) -> tuple[LiveTurn | None, HistoryPage]:
-        """The turn that is being taken, and the newest messages beside it."""
+        """The turn that runs here, if any, and the newest messages, read while no turn began or ended."""
         while True:
             self.announced_turn = None
             before = self._runtime.find_page_turn(self.caller, place.flow_id, place.session_id)
@@ -558,7 +559,7 @@ class ShownConversation:
                 return turn, page
 
     def _subscribe(self, turn: LiveTurn, *, after: int = 0) -> None:
-        if self.broadcast and self.broadcast.is_over:  # and its end was not told: this page reads too slowly
+        if self.broadcast and self.broadcast.is_over:  # its end was not sent: this page reads too slowly
             self._is_behind = True
         self.unsubscribe()
         self.broadcast = self._other_sockets.find_broadcast(turn)

@@ -60,30 +60,30 @@ from flowground.ui.conversation.messages import Fields, encode, write_refusal, w
 from flowground.ui.conversation.shown import ConversationPlace, Outbox, ShownConversation, UnsentFrames
 
 _LOOK_SECONDS = 10.0
-"""Between two looks at everybody, at least; more where so many looks would be over `_LOOKS_PER_SECOND`."""
+"""Least seconds between two rounds of checks; more if a round would be over `_LOOKS_PER_SECOND`."""
 _LOOKS_PER_SECOND = 10
 _LOOKS_IN_A_ROW = 20
-"""Looks in a row, after which others on the loop have their turn."""
+"""Checks in a row, after which the loop serves others."""
 
 RightsKey = tuple[str, str | None, str]
 """Owner, sign-in and flow."""
 
 _FLUSH_SECONDS = 2.0
-"""Seconds that a page has to take in why its socket is closed."""
+"""Seconds that a page has to read why its socket is closed."""
 _MOST_REREAD = 5
-"""Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
+"""Sockets that are sent a changed conversation at once; the pages of further ones ask for it at their person's pace."""
 
 
 class AskingPage:
-    """On the runtime's loop. `came_from` is its address, where limits count one; `time_zone` what its browser says."""
+    """What a page asks of its conversation. `came_from`: its address, for limits; `time_zone`: as its browser has it."""
 
     def __init__(self, runtime: Runtime, shown: ShownConversation, *, came_from: str, time_zone: str) -> None:
         self._runtime, self._shown, self._came_from = runtime, shown, came_from
         self._time_zone = time_zone if find_zone(time_zone) else ""
 
     async def answer(self, frame: ClientFrame) -> None:
-        """Does what the page asks. Raises NotSignedIn and FlowNotFound; what else fails is told."""
-        if not isinstance(frame, TweaksFrame | SayFrame):  # who says something is checked where it is begun
+        """Does what the page asks. Raises NotSignedIn, FlowNotFound, and other errors that the page is sent."""
+        if not isinstance(frame, TweaksFrame | SayFrame):  # a message is checked when its run begins
             await self._shown.check()
         match frame:
             case OpenFrame():
@@ -106,7 +106,7 @@ class AskingPage:
     async def _answer_about(
         self, place: ConversationPlace, frame: ChooseFrame | StepsFrame | EarlierFrame | RateFrame
     ) -> None:
-        """What is asked of a message that is there."""
+        """Frames about a message that is shown."""
         match frame:
             case ChooseFrame():
                 await self._choose(place, frame.message)
@@ -132,7 +132,7 @@ class AskingPage:
             if not text.strip() and not files:
                 raise InvalidRequest("There is nothing to send.")
             if frame.tweaks:
-                await self._shown.check()  # what of them goes along depends on the flow as it is now
+                await self._shown.check()  # which overrides apply depends on the flow as it is now
             self._shown.check_tweaks(frame.tweaks)
             self._shown.hold_tweaks(frame.tweaks)
             broadcast = self._shown.broadcast
@@ -177,13 +177,13 @@ class AskingPage:
         shown.take_name(answer.start(), frame.id)
 
     async def _ask_anew(self, place: ConversationPlace, frame: AgainFrame | EditFrame) -> None:
-        """In the place of a question that is shown; one of which nothing is stored stays above it."""
+        """Asks a question again, or another one in its place; a question that is not stored stays above it."""
         asked = await history.find_question(self._runtime, self._shown.held, place, frame.message)
         text = frame.text if isinstance(frame, EditFrame) else asked.text
         await self._ask_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
 
     async def _choose(self, place: ConversationPlace, message_id: str) -> None:
-        """Shows another version, here and wherever the conversation is shown."""
+        """Shows another version of a question, on every page that shows the conversation."""
         turn = self._runtime.find_page_turn(self._shown.caller, place.flow_id, place.session_id)
         if turn or await history.read_elsewhere(self._runtime, place):
             raise AnswerUnfinished
@@ -191,23 +191,23 @@ class AskingPage:
         await self._shown.send_version(place, message_id)
 
     async def _send_steps(self, place: ConversationPlace, message_id: str) -> None:
-        """What went on inside, for who may see it; nothing for everybody else."""
+        """Sends the steps of an answer to who sees the inside; to others an empty list."""
         message = await history.find_message(self._runtime, self._shown.held, place, message_id)
         trace, actions = (message.trace, message.actions) if message and self._shown.sees_inside else ((), ())
         steps = write_steps(trace, self._shown.wired)
         self._shown.send("steps", message=message_id, steps=steps, tools=write_tool_calls(actions))
 
     async def _rate(self, place: ConversationPlace, frame: RateFrame) -> None:
-        """Good or bad, at an answer; what the page is told has the reason where it was refused."""
-        told: Fields = {"session": frame.session, "message": frame.message, "value": frame.value}
+        """Rates an answer; what is sent back has the error if that was refused."""
+        fields: Fields = {"session": frame.session, "message": frame.message, "value": frame.value}
         try:
             where = RatedPlace(place.flow_id, place.session_id, frame.message)
             await feedback.rate(self._runtime.access, self._shown.caller, where, frame.value)
         except (NotSignedIn, FlowNotFound):
             raise
         except FlowgroundError as error:
-            told |= {"error": write_refusal(error)}
-        self._shown.send("rated", **told)
+            fields |= {"error": write_refusal(error)}
+        self._shown.send("rated", **fields)
 
     async def _stop(self, run_id: str | None) -> None:
         place, caller = self._shown.place, self._shown.caller
@@ -220,7 +220,7 @@ class AskingPage:
             try:
                 await own_runs.stop_run(self._runtime, caller, run_id)
             except RunNotFound:
-                return  # it has its end, or never was theirs
+                return  # the run ended, or is another person's
             except FlowgroundError as error:
                 self._shown.send("refused", id=None, **write_refusal(error))
 
@@ -229,7 +229,7 @@ class AskingPage:
         try:
             await own_runs.decide(self._runtime, self._shown.caller, frame.run, decided)
         except (RunNotFound, NothingWaits):
-            return  # it is over; what became of it is told anyway
+            return  # the call is over; its end is sent anyway
         except FlowgroundError as error:
             self._shown.send("refused", id=None, **write_refusal(error))
 
@@ -241,9 +241,10 @@ class AskingPage:
 
 
 class RightsWatch:
-    """On the runtime's loop, while something is open. `list_open` gives who has what open, each once.
+    """Checks the rights behind open sockets, on the runtime's loop, while any is open.
 
-    `take` is told what they may now, `end` why they may no more. `then` looks at what else is looked at with it.
+    `list_open` gives each owner, sign-in and flow once. `take` gets the rights as they are now, `end` the error if
+    there are none any more. `then` is called after each round of checks.
     """
 
     def __init__(
@@ -263,16 +264,16 @@ class RightsWatch:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Something is open. A second call does nothing."""
+        """Starts the checks. A second call does nothing."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._look_on())
 
     def look_soon(self) -> None:
-        """Rights were changed. On the loop."""
+        """Checks at once, since rights were changed. On the loop."""
         self._wanted.set()
 
     def stop(self) -> None:
-        """Nothing is open any more."""
+        """Stops the checks: no socket is open any more."""
         if self._task:
             self._task.cancel()
             self._task = None
@@ -284,7 +285,7 @@ class RightsWatch:
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
             self._wanted.clear()
-            with suppress(StoreUnavailable):  # nobody is shut out by an outage
+            with suppress(StoreUnavailable):  # an outage ends nobody's rights
                 await self._runtime.switches.refresh()
                 await self._look(self._list_open().items())
                 await self._then()
@@ -301,26 +302,26 @@ class RightsWatch:
 
 
 class TooManyOpen(FlowgroundError):
-    """As many conversations are open as one person, one address or all guests may have."""
+    """One person, one address or all guests together have as many conversations open as they may."""
 
     def __init__(self) -> None:
         super().__init__("Too many conversations are open.", hint="Close some tabs, then try again.")
 
 
 async def _wait_for_nothing() -> None:
-    """The turn of one whose frames have waited for it already."""
+    """For a guest, whose frames have waited for their turn already."""
 
 
 @dataclass(frozen=True, slots=True)
 class SocketEnds:
-    """A socket that was accepted, as the edge hands it over. `cut` ends it without a word."""
+    """A socket that the edge accepted. `cut` ends it without a close frame."""
 
     receive: Callable[[], Awaitable[Message]]
     send: Callable[[Message], Awaitable[None]]
     close: Callable[[int, str], Awaitable[None]]
     cut: Callable[[], None]
     wait_to_read: Callable[[], Awaitable[None]] = _wait_for_nothing
-    """Returns when its person may have something read from the store, at one pace over all their sockets."""
+    """Returns when the store may be read for this person, at one pace over all their sockets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,7 +333,7 @@ class _OpenSocket:
 
 
 class ConversationEndpoint:
-    """All sockets of this process, on its loop, by who opened them and by the conversation that each shows."""
+    """All conversation sockets of this process, on its loop, by rights and by the conversation that each shows."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -342,7 +343,7 @@ class ConversationEndpoint:
         self._broadcasts: dict[LiveTurn, TurnBroadcast] = {}
         self.elsewhere = RunsElsewhere(runtime)
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
-        """By person, as long as one of their sockets is open."""
+        """By person, while one of their sockets is open."""
         self._closing: set[asyncio.Task[None]] = set()
         self._rights = RightsWatch(
             runtime,
@@ -357,7 +358,7 @@ class ConversationEndpoint:
         runtime.switches.on_change = self._send_off
 
     def close(self) -> None:
-        """The process ends, and with it what it does by itself; sockets are closed by the server."""
+        """Stops all background work when the process ends; the server closes the sockets."""
         self._rights.stop()
         self.elsewhere.stop()
 
@@ -371,7 +372,7 @@ class ConversationEndpoint:
         is_public: bool = False,
         time_zone: str = "",
     ) -> None:
-        """Until the page leaves, or is told why it has to. `flow` is an id or name, `time_zone` the browser's."""
+        """Serves a socket until the page closes it or its rights end. `flow` is an id or name."""
         try:
             caller = await self._runtime.access.recheck(caller)
             wired = await self._runtime.access.open_flow(caller, flow)
@@ -416,14 +417,14 @@ class ConversationEndpoint:
                 return
 
     async def _read_frame(self, opened: _OpenSocket) -> bool:
-        """Waits for one and does what it asks; False at the end. Holds nothing of it afterwards, for it may be long."""
+        """Reads and handles one frame; False when the socket closed. Keeps no reference to the frame, which may be long."""
         message = await opened.socket.receive()
         if message["type"] != "websocket.receive":
             return False
         text = message.get("text") or ""
         try:
             frame = read_frame(text)
-            if not isinstance(frame, SayFrame):  # what is said has its limits
+            if not isinstance(frame, SayFrame):  # messages have limits of their own
                 await opened.socket.wait_to_read()
             await opened.page.answer(frame)
         except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
@@ -436,7 +437,7 @@ class ConversationEndpoint:
     # Rights
 
     def _look_soon(self) -> None:
-        """In any thread."""
+        """Called in any thread."""
         self._loop.call_soon_threadsafe(self._rights.look_soon)
 
     def _list_open(self) -> Mapping[RightsKey, tuple[Caller, WiredFlow]]:
@@ -475,12 +476,12 @@ class ConversationEndpoint:
         shown.place = None
 
     async def send_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
-        """As `OtherSockets` says."""
+        """Sends the conversation again to all other sockets that show it."""
         others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
         await _send_anew(others, place, through=version)
 
     async def _look_elsewhere(self) -> None:
-        """Conversations that are shown here, and in which another process began a run meanwhile, are told anew."""
+        """Sends conversations again in which another process began a run meanwhile."""
         if not self._shown:
             return
         holder = self._runtime.running.holder
@@ -508,14 +509,14 @@ async def _send_anew(
     pages: Sequence[ShownConversation], place: ConversationPlace, *, through: str | None = None
 ) -> None:
     for shown in pages[:_MOST_REREAD]:
-        with suppress(StoreUnavailable):  # they see it when they open the conversation next
+        with suppress(StoreUnavailable):  # the page is up to date when it opens the conversation next
             await shown.send_anew(place, through=through)
     for shown in pages[_MOST_REREAD:]:
         shown.send_behind()
 
 
 async def refuse_socket(socket: SocketEnds, error: FlowgroundError) -> None:
-    """Says why it is closed at once."""
+    """Sends why the socket is closed, and closes it."""
     code, reason = _explain(error)
     await socket.send({"type": "websocket.send", "text": encode("closed", reason=reason, **write_refusal(error))})
     await socket.close(code, reason)
@@ -531,7 +532,7 @@ async def _close(opened: _OpenSocket, error: FlowgroundError) -> None:
 
 
 def _explain(error: FlowgroundError) -> tuple[int, str]:
-    """Code and reason of the close."""
+    """Code and reason of the close frame."""
     match error:
         case NotSignedIn():
             return 4401, "signed_out"

@@ -25,16 +25,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STEP = 0.1
-"""Seconds between two looks whether Streamlit wants this script to end."""
+"""Seconds between two checks whether Streamlit wants this script to end."""
 
 _PROVEN = "flowground:owner_code_given"
 _SEEN = "flowground:caller"
 
 
 def call(job: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result; it runs on the runtime's loop.
+    """Runs the coroutine on the runtime's loop and returns its result.
 
-    When Streamlit ends the script meanwhile, only the waiting ends: what was begun is finished, never left half done.
+    If Streamlit ends the script meanwhile, only the waiting ends: the coroutine runs to its end.
     """
     future = asyncio.run_coroutine_threadsafe(job, runtime.get().loop)
     while not concurrent.futures.wait([future], timeout=_STEP).done:
@@ -42,50 +42,40 @@ def call(job: Coroutine[Any, Any, T]) -> T:
     return future.result()
 
 
-def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
-    """As `call`, for what `access` answers or does: `ask(people.list_links, caller)`."""
-    return call(deed(runtime.get().access, *args, **options))
+def ask(act: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
+    """Calls a function of flowground/access, which reads or changes: `ask(people.list_links, caller)`."""
+    return call(act(runtime.get().access, *args, **options))
 
 
 def change(
-    deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, object]], *args: P.args, **options: P.kwargs
+    act: Callable[Concatenate[Access, P], Coroutine[Any, Any, object]], *args: P.args, **options: P.kwargs
 ) -> None:
-    """As `ask`, then draws the page anew, which closes a dialog; where it was refused, says why instead."""
+    """As `ask`, then reruns the page, which closes a dialog; renders a refusal instead if there is one."""
     with render_refusals():
-        ask(deed, *args, **options)
+        ask(act, *args, **options)
         st.rerun()
 
 
 def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:
-    """As `call`, for what the store reads: `read(records.find_run, run_id=…)`."""
+    """Calls a reading function of the store: `read(records.find_run, run_id=…)`."""
     return call(runtime.get().store.read(job, *args, **options))
 
 
-def write(caller: Caller, job: Callable[..., object], *, outlives_visit: bool = False, **options: object) -> None:
-    """What somebody changes of their own in the store: who they are is asked again, as no dialog or callback did.
-
-    For what `outlives_visit` the local owner must have given the code. Raises NotSignedIn, NotAllowed.
-    """
-
-    async def write_own() -> None:
-        running = runtime.get()
-        present = await running.access.recheck(caller)
-        if outlives_visit:
-            running.access.require_lasting(present)
-        await running.store.write(job, owner=str(present.owner), **options)
-
-    call(write_own())
+async def write_own(access: Access, caller: Caller, job: Callable[..., object], **options: object) -> None:
+    """For `ask`: changes something of the caller's own in the store, once their sign-in is checked again."""
+    present = await access.recheck(caller)
+    await access.store.write(job, owner=str(present.owner), **options)
 
 
 def _notice_stop() -> None:
-    """Streamlit ends a script only where it touches `st`: this is the touch."""
+    """Lets Streamlit end this script, which it does only where the script uses `st`."""
     st.session_state.get("bridge:tick")
 
 
 def read_caller() -> Caller:
-    """Whom the edge saw when this page's socket opened. Whoever acts for them asks `access.recheck` first.
+    """The caller as the edge found them when this page's socket opened; `access.recheck` says what they may now.
 
-    Raises NotSignedIn when that was nobody, StoreUnavailable when the database could not tell.
+    Raises NotSignedIn if nobody was signed in, StoreUnavailable if the database was not available then.
     """
     claimed = _read_claim()
     if claimed is None:
@@ -96,30 +86,30 @@ def read_caller() -> Caller:
 
 
 def require_visitor() -> Caller:
-    """The caller with the role they have now; asks the database. Ends the run when nobody is signed in (any more)."""
+    """The caller with their present role, from the database. Ends the run if nobody is signed in (any more)."""
     known = find_visitor()
     if known is None:
-        # The router draws the sign-in page on a whole run; a fragment alone could only go on without a caller.
+        # Only a whole run reaches the router, which renders the sign-in page.
         st.rerun(scope="app")
     return known
 
 
 def needs_owner() -> bool:
-    """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
+    """Whether this page waits for the owner code: in local mode that is not `open`, until the owner gave it."""
     claimed, running = _read_claim(), runtime.get()
     is_local = claimed is not None and claimed.kind == "local" and running.settings.local_mode != "open"
     return is_local and find_visitor() is None and call(running.sign_in.is_local_mode())
 
 
 def is_owner_proven() -> bool:
-    """Whether this browser gave the owner code (always true for members), also where `require_visitor` ends the run."""
+    """Whether this browser gave the owner code; always true for members. Also works before anybody is signed in."""
     if needs_owner():
         return call(runtime.get().access.is_proven_local_owner(read_caller()))
     return require_visitor().is_proven
 
 
 def find_visitor() -> Caller | None:
-    """As `require_visitor`, None when nobody is signed in: for the router."""
+    """As `require_visitor`, for the router: None if nobody is signed in."""
     try:
         caller = call(runtime.get().access.recheck(read_caller()))
     except NotSignedIn:
@@ -129,15 +119,15 @@ def find_visitor() -> Caller | None:
 
 
 def was_member() -> bool:
-    """Whether this very page was a member's before."""
+    """Whether a member was signed in on this page before."""
     return str(st.session_state.get(_SEEN)).startswith("member:")
 
 
 def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
-    """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
+    """Makes a callback run only for the caller it was rendered for: its first argument, or that argument's `caller`.
 
-    Streamlit runs callbacks before the script, so before the router asks who is here. Pages are bound to their sign-in
-    already (flowground/ui/shims/streamlit_process.py); what acts in somebody's name does not rest on that alone.
+    Streamlit runs callbacks before the script, so before the router checks who is here. Pages are bound to their
+    sign-in already (flowground/ui/shims/streamlit_process.py); a callback that acts in somebody's name checks again.
     """
 
     @wraps(act)
@@ -152,22 +142,22 @@ def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
 
 
 def read_shared_flow() -> str | None:
-    """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
+    """The flow id of a page at `/public_flow/{flow_id}`, as the edge has it; None at other addresses."""
     return st.context.headers.get(PageHeader.FLOW) if is_served() else None
 
 
 def read_browser_id() -> str:
-    """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
+    """The id of this browser, to which sign-in tickets are bound; empty if it sends no cookies."""
     return str(st.context.headers.get(PageHeader.BROWSER, "")) if is_served() else ""
 
 
 def read_address() -> str:
-    """Where the visitor comes from, for counting: what flowground/web/origin.py settled when the socket opened."""
+    """The visitor's address, for limits, as flowground/web/origin.py settled it when the socket opened."""
     return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
 
 
 def remember_proof() -> None:
-    """The owner code was given on this page; the cookie that `/session/start` sets says so on the next ones."""
+    """Keeps for this page that the owner code was given; for later pages the cookie of `/session/start` does."""
     st.session_state[_PROVEN] = True
 
 
@@ -184,7 +174,7 @@ def _read_claim() -> Caller | None:
 
 
 def _forget_others(caller: Caller) -> None:
-    """A page whose socket came back signed in as somebody else keeps nothing of the one before."""
+    """Clears the session if its socket came back signed in as somebody else."""
     seen = st.session_state.get(_SEEN)
     present = str(caller.owner)
     if seen is not None and seen != present:
@@ -193,7 +183,7 @@ def _forget_others(caller: Caller) -> None:
 
 
 def render_script_failure(error: Exception) -> bool:
-    """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
+    """For st.App's `on_script_error`; True means that nothing else is rendered. Streamlit has logged the error."""
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")
     elif isinstance(error, RequestError | StoreUnavailable):
@@ -204,13 +194,13 @@ def render_script_failure(error: Exception) -> bool:
 
 
 def render_refusal(error: FlowgroundError) -> None:
-    """Why something was not done: nothing was stored."""
+    """A calm box with the reason why something was not done, instead of Streamlit's with links."""
     st.warning(words.write_sentence(error.full_message))
 
 
 @contextmanager
 def render_refusals() -> Iterator[None]:
-    """Where what is done within is refused, says so and goes on behind it."""
+    """Renders a FlowgroundError of the block as a refusal; the script goes on behind the block."""
     try:
         yield
     except FlowgroundError as error:
@@ -219,7 +209,7 @@ def render_refusals() -> Iterator[None]:
 
 @contextmanager
 def keep_refusals(key: str) -> Iterator[None]:
-    """As `render_refusals`, for a callback, which draws nothing: `render_kept` says so in the run that follows."""
+    """Keeps a FlowgroundError of a callback under `key`: `render_kept` renders it in the run that follows."""
     try:
         yield
     except FlowgroundError as error:
@@ -227,5 +217,6 @@ def keep_refusals(key: str) -> Iterator[None]:
 
 
 def render_kept(key: str) -> None:
+    """Renders the refusal that `keep_refusals` kept under this key, once."""
     if error := st.session_state.pop(key, None):
         render_refusal(error)

@@ -2,8 +2,8 @@
 
 Streamlit keeps the last 128 pages that lost their connection, whoever had them, and frees one only when another is
 lost; who names a page's id gets that page, unless `server.trustedUserHeaders` (.streamlit/config.toml) names the header
-by which the edge says whose page it is. Here pages are kept for a bounded time, and fewer of visitors. Streamlit also has no
-way to redraw another page, or the part around a fragment that a timer runs: both use its internals.
+by which the edge says whose page it is. Here pages are kept for a bounded time, and fewer of visitors. Streamlit also
+has no way to redraw another page, or the part around a fragment that a timer runs: both use its internals.
 """
 
 import asyncio
@@ -24,23 +24,25 @@ from streamlit.watcher.polling_path_watcher import PollingPathWatcher
 from flowground.ui.shims import page_messages
 
 OWNER = "page"
-"""Where Streamlit puts the header's value: `KIND-DIGEST`, None for whoever is not signed in."""
+"""Key of a page's user info that has the header's value: `KIND-DIGEST`, None for somebody who is not signed in."""
 
 _MOST_KEPT = 128
 _MOST_VISITORS = 32
-"""Of the kept pages those of visitors, so that strangers cannot push out members'. Each holds three descriptors."""
+"""Kept pages of visitors, so that strangers cannot push out members'. Each page holds three descriptors."""
 _Pages = list[SessionInfo]  # inside the class `list` is Streamlit's method
 
 _is_resumable = AppSession.is_resumable
 
 _CONFIG_LOOK_SECONDS = 10.0
-"""Seconds until a change of Streamlit's own config files counts. It looks five times a second, by two threads: four
-fifths of what wakes a process that nobody uses."""
+"""Seconds between two looks of Streamlit at its config files. By default two threads look five times a second, which is
+four fifths of what wakes an idle process."""
 
 
 def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
-    """For the process that serves, before st.App is made; once. `logged_elsewhere` are errors of pages of which
-    Streamlit shall not log a traceback each."""
+    """Patches Streamlit in the process that serves: call it once, before st.App is made.
+
+    `logged_elsewhere`: errors of pages of which Streamlit logs no traceback, because they are logged once elsewhere.
+    """
     page_messages.bound_messages()
     install_bounded_session_storage()
     PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]  # ours in its place
@@ -54,14 +56,14 @@ def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
 
 
 def _look_later(watcher: PollingPathWatcher) -> None:
-    """By a thread that the process does not wait for when it ends: Streamlit's own would sleep to the end first."""
+    """Schedules the next look in a daemon thread: at its end the process would wait for Streamlit's own thread."""
     timer = threading.Timer(_CONFIG_LOOK_SECONDS, watcher._check_if_path_changed)
     timer.daemon = True
     timer.start()
 
 
 def is_served() -> bool:
-    """Whether a server runs in this process. AppTest's stand-in is none: `type`, because it says it is an instance."""
+    """True if a server runs in this process. AppTest's mock passes `isinstance`, so `type` is compared."""
     return exists() and type(get_instance()) is Runtime
 
 
@@ -72,7 +74,7 @@ def find_this_page() -> str:
 
 
 def redraw_others(session: str) -> None:
-    """Runs the script of every open page but this one again, as a click there would. Call it on the server's loop."""
+    """Reruns the script of every open page except `session`, as a click there would. Call it on the server's loop."""
     for info in get_instance()._session_mgr.list_active_sessions() if is_served() else ():
         if info.session.id != session:
             _redraw(info.session)
@@ -81,7 +83,7 @@ def redraw_others(session: str) -> None:
 def _redraw(page: AppSession) -> None:
     state = ClientState()
     state.CopyFrom(page._client_state)
-    # Until its end only the run knows the page's address.
+    # Until a run ends, the page's current address is known only to that run.
     thread = page._scriptrunner and page._scriptrunner._script_thread
     if running := getattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME, None):
         state.query_string = running.query_string
@@ -90,10 +92,10 @@ def _redraw(page: AppSession) -> None:
 
 
 def redraw_part(key: str) -> None:
-    """Called in a part of a page that the clock draws: ends that run, and draws the keyed part around it in its place.
+    """Called in a fragment that a timer runs: ends that run, and reruns the fragment with this key around it instead.
 
-    `st.rerun` takes a key in callbacks only, for elsewhere it would end what else is being drawn. So nothing is done
-    while more than this part is: the clock draws it again.
+    `st.rerun` accepts a key only in callbacks, since elsewhere it would end whatever else is being rendered. So nothing
+    happens while the whole page runs: the timer calls again.
     """
     context, state = get_script_run_ctx(), ThreadState.get()
     if context and state.fragment_id in (context.fragment_ids_this_run or ()):
@@ -102,9 +104,9 @@ def redraw_part(key: str) -> None:
 
 
 def install_bounded_session_storage() -> None:
-    """For every page from now on; a second call changes nothing."""
+    """Bounds the kept pages of this process. A second call changes nothing."""
     memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]  # a class in its place
-    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours, asked before theirs
+    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours calls theirs
 
 
 def _has_owner(session: AppSession) -> bool:
@@ -113,7 +115,7 @@ def _has_owner(session: AppSession) -> bool:
 
 
 class KeptPages(SessionStorage):
-    """In place of Streamlit's own; used on the server's loop."""
+    """Pages whose connection was lost, in place of Streamlit's own storage. Used on the server's loop."""
 
     def __init__(self, maxsize: int = _MOST_KEPT, ttl_seconds: int = 60) -> None:
         self._most = maxsize
@@ -129,7 +131,7 @@ class KeptPages(SessionStorage):
         self.delete(page)
         timer = asyncio.get_running_loop().call_later(self._seconds, self._end, page)
         self._kept[page] = (session_info, timer)
-        # Whoever is not signed in has no page kept, so guests' are visitors'.
+        # Pages of people who are not signed in are never kept, so the guests' are all visitors'.
         visitors = [page for page, (info, _) in self._kept.items() if _is_guests(info.session)]
         if len(visitors) > _MOST_VISITORS:
             self._end(visitors[0])
