@@ -64,10 +64,10 @@ from flowground.ui.shell import opening
 from flowground.ui.shims.streamlit_process import redraw_part
 
 _LOOK_SECONDS = 0.25
-"""Seconds between two looks at a growing answer; one that is there within the first is drawn at once."""
+"""Seconds between two looks at a growing answer; an answer that is there before the first is rendered at once."""
 _ANSWER_HEIGHT = 320
 _ANSWER_CHARS = 60_000
-"""Characters of an answer that are shown."""
+"""Most characters of an answer that are shown."""
 _SAMPLE_CHARS = 200
 """Characters of the sample message that are shown in its field."""
 
@@ -83,11 +83,11 @@ _DRAWER = 680
 _CODE_HEIGHT = 360
 _MESSAGE_CHARS = 60
 _MOST_UNSEARCHED = 6
-"""Flows that need no search."""
+"""Flows that are listed without a search field."""
 _MOST_FLOWS = 30
 """Flows that are listed at once."""
 _NUMBERS_TTL_SECONDS = 10
-"""Seconds for which the last day's runs are not counted again."""
+"""Seconds for which the numbers of the last day are cached."""
 _MODES: Mapping[Mode, str] = {"simple": "Simple", "stream": "Stream", "langflow": "Langflow"}
 _ABOUT: Mapping[Mode, str] = {
     "simple": "One flat object.",
@@ -99,7 +99,7 @@ _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them, `files` are its own."""
+    """The call behind one message of a chat: its text, its conversation, its overrides and its files."""
 
     message: str
     session_id: str
@@ -108,7 +108,7 @@ class PastCall:
 
 
 def render_choice(caller: Caller) -> None:
-    """For who comes without a flow: those that they may run over the API. Ends the page where there is none."""
+    """Without a flow in the address: the flows that the caller may run over the API. Ends the page if there is none."""
     found = bridge.ask(_list_runnable, caller)
     opening.require_allowed(bool(found))
     st.title("API access", anchor=False)
@@ -141,7 +141,7 @@ async def _list_runnable(access: Access, caller: Caller) -> list[WiredFlow]:
 
 
 def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
-    """The pane beside the chat; `call` shows the one behind a message."""
+    """Opens the pane beside the chat; with `call`, for the call behind a message."""
     st.session_state.pop(_make_before_key(wired), None)
     title = f"API access · {words.escape(wired.name)}"
     render = st.dialog(title, width=_DRAWER, position="right", icon=":material/code:", on_dismiss="rerun")(
@@ -151,27 +151,27 @@ def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
 
 
 def _render_drawer(flow_id: str, call: PastCall | None) -> None:
-    """A drawer runs without its page: who looks, and what they may see, is asked again here."""
+    """Renders the pane in a drawer, which runs without its page: rights are checked again here."""
     caller = require_visitor()
     wired = None
     with suppress(FlowNotFound):
         wired = bridge.ask(Access.open_flow, caller, flow_id)
     if wired is None or not bridge.ask(Access.may_run_api, caller, wired):
-        st.rerun(scope="app")  # who may not have it any more meets the page's own answer
+        st.rerun(scope="app")  # then the page says that the flow is closed
         return
     render_pane(caller, wired, call=call)
 
 
 def render_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None) -> None:
-    """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API.
+    """The pane's content, in the drawer and on its own page, for somebody who may run the flow over the API.
 
-    First where the flow answers, then the two steps (a token, the code), below them what is wanted less often.
+    First the flow's address, then two steps (a token, the code), then what is needed less often.
     """
     values = call.overrides if call else find_overrides_state(caller, wired).good
     parts.render_sentence(parts.find_sentence(caller, wired, values))
     address = st.container()
     _render_call(wired, call)
-    # The author's own example is a part of the inside.
+    # The author's own example is shown only to who sees the inside.
     message = call.message if call else None if caller.sees_inside else find_starter(wired)
     asked = SnippetRequest(
         browser.find_base_url(),
@@ -207,7 +207,7 @@ def render_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = Non
 
 
 def _render_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
-    """What the first call waits for, where the built-in model is not here yet; what waits for a person."""
+    """Notes on calls that wait: for the built-in model to be fetched, or for a person's approval."""
     if note := parts.announce_fetch(wired, sees_inside=caller.sees_inside, on="call"):
         st.caption(f":material/download: {note}")
     if wired.asks_people:
@@ -222,7 +222,7 @@ def _render_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> 
 
 
 def _render_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
-    """The code in each tab; returns all tabs, of which the last one is free where there are `values` to change."""
+    """The code in each tab; returns all tabs. With `values`, the last tab is for the overrides and still empty."""
     tabs = _render_tabs(wired, values)
     for name, place in zip(LANGUAGES, tabs, strict=False):
         with place:
@@ -231,14 +231,14 @@ def _render_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues
 
 
 def _render_answer(request: SnippetRequest) -> None:
-    """What comes back, below the code."""
+    """An example of the answer, below the code."""
     session = "What is sent with one `session_id` is one conversation."
     st.caption(f"**Answer.** {_ABOUT[request.mode]} {session} An error has a `detail`, mostly a `code` and a `hint`.")
     st.code(write_answer(request), language=None if request.mode == "stream" else "json", wrap_lines=True)
 
 
 def _render_address(request: SnippetRequest) -> None:
-    """Where the flow answers, whole, as the code below calls it."""
+    """The flow's whole address, which the code below calls."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, key="api:address"):
         st.badge("POST", color="blue")
         st.markdown(f"`{request.url}`")
@@ -247,14 +247,14 @@ def _render_address(request: SnippetRequest) -> None:
 
 
 def _goes_on(wired: WiredFlow) -> bool:
-    """Whether the code names its conversation: as was chosen, else where the flow reads earlier messages."""
+    """Whether the code continues a conversation: as chosen, by default if the flow reads earlier messages."""
     return bool(st.session_state.get(f"api:session:{wired.id}", remembers(wired))) and keeps_messages(wired)
 
 
 def _render_options(
     wired: WiredFlow, asked: SnippetRequest, fresh: tokens.FreshToken | None, *, is_past: bool
 ) -> SnippetRequest:
-    """Which kind of answer is wanted, and what the code says; returns the request as its code is to be written."""
+    """Options of the code, such as the kind of answer; returns the request for which code is written."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _choose("Answer", _MODES, key=f"api:mode:{wired.id}")
         st.space("stretch")
@@ -275,7 +275,7 @@ def _render_options(
 
 
 def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
-    """One of a few side by side, the first when nobody chose."""
+    """A segmented control; returns the chosen name, at first the first one."""
     names = list(titles)
     chosen: Option = st.segmented_control(
         label,
@@ -296,7 +296,7 @@ def _read_last_day(flow_id: str) -> RunNumbers:
 
 
 def _render_numbers(found: RunNumbers) -> None:
-    """The flow's last day, for its authors: runs, how long they took, how many failed, what failed last."""
+    """The flow's last day, for who sees its inside: runs, their times, how many failed, and the last failure."""
     if not found.runs:
         st.caption("No runs in the last 24 hours.")
         return
@@ -314,7 +314,7 @@ def _render_numbers(found: RunNumbers) -> None:
 
 
 def _render_call(wired: WiredFlow, call: PastCall | None) -> None:
-    """Which call it is."""
+    """Which call the code makes: the one behind a message, if it is one."""
     if call is None:
         if wired.policy.asked:
             st.caption("To get code with a chat's options, use *Copy as code* under an answer.")
@@ -329,7 +329,7 @@ def _render_call(wired: WiredFlow, call: PastCall | None) -> None:
 
 
 def _render_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:
-    """The line that puts the token into the environment, in the shell chosen beside it, where the code reads it."""
+    """The line that sets the token in the environment of the chosen shell, unless the code holds the token."""
     if request.token:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -343,14 +343,14 @@ def _render_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None)
 
 
 def _render_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
-    """All texts at once, for a wiki page or a colleague; and how the flow's last runs went."""
+    """The numbers of the last day, and all snippets as one Markdown text."""
     if caller.sees_inside:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _render_numbers(_read_last_day(wired.id))
             if feedback.may_read(runtime.get().access, caller, wired):
                 st.page_link(browser.USAGE, label="Usage", query_params={"flow": wired.id}, width="content")
     described = write_description_url(request.base_url)
-    # Said as long as docs/api.md says it.
+    # Keep this sentence in step with docs/api.md.
     st.caption(f"[OpenAPI spec]({described}). OpenAI-compatible endpoints are not available yet.")
     key = f"api:markdown:{wired.id}"
     every = st.expander("All as Markdown", icon=":material/article:", type="compact", key=key, on_change="rerun")
@@ -363,12 +363,12 @@ def _render_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> N
 
 
 def _render_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
-    """A tab a language, and one for the overrides `values`, where they may be changed."""
+    """One tab for each language, and one for the overrides, if `values` has any that may be changed."""
     labels = [language.title for language in LANGUAGES.values()]
     if values is None:
         return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
     labels.append(tab.write_title(values))
-    # A label that changes makes the browser open the default tab: once something was changed here, that is this one.
+    # When a label changes, the browser opens the default tab: after a change here, the tab of overrides.
     before = st.session_state.setdefault(_make_before_key(wired), values)
     return st.tabs(labels, key=f"api:tabs:{wired.id}", default=labels[0] if before == values else labels[-1])
 
@@ -378,7 +378,7 @@ def _make_before_key(wired: WiredFlow) -> str:
 
 
 def _render_code(request: SnippetRequest, name: str) -> None:
-    """The code, to be saved and run, or for cURL to be pasted."""
+    """The code of one language: a script to save and run, or a command to paste."""
     language = LANGUAGES[name]
     is_script = language.argument is not None
     with parts.hide_other_button(f"{name}:{request.flow_id}"):
@@ -398,8 +398,8 @@ def _render_code(request: SnippetRequest, name: str) -> None:
 class Trial:
     """One try of the pane's request, with a message of its own or the request's.
 
-    `files` are of a message that the person sent at a page; a try has copies of its own. `said` is the body, or the
-    stream as far as it came, and `text` the answer in it; written on the loop, read by pages.
+    `files` are those of a message that the person sent at a page; a try gets copies. `said` is the response's body, or
+    as much of its stream as came, and `text` the answer in it. The loop writes these, pages read them.
     """
 
     request: SnippetRequest
@@ -424,10 +424,10 @@ class Trial:
 def render_try(
     asker: PersonTrying, wired: WiredFlow, request: SnippetRequest, *, files: Sequence[FileReference] = ()
 ) -> None:
-    """The message, the button, and below them the last try of this very request with the same rights.
+    """The message, the button, and below them the last try of this request with the same rights.
 
-    The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
-    not be stopped. One that is no longer what the pane asks is stopped, and that is said.
+    The try runs on the loop, and a fragment looks at it: in a drawer, a script that waited for it could not be stopped.
+    If the request changes, a running try of the earlier one is stopped, and a caption says so.
     """
     key = f"try:{wired.id}"
 
@@ -489,7 +489,7 @@ def _watch(trial: Trial, key: str) -> None:
 
 
 def _render_text(text: str, language: str | None = None) -> None:
-    """As it is, in no markup: a picture in an answer would ask another server for it."""
+    """The text as it is, without markup: a picture in an answer would be fetched from another server."""
     is_tall = text.count("\n") > 14 or len(text) > 1_200
     if text:
         st.code(text, language=language, wrap_lines=True, height=_ANSWER_HEIGHT if is_tall else "content")
@@ -517,14 +517,14 @@ def _render_end(trial: Trial) -> None:
 
 
 async def _run(flow_id: str, trial: Trial) -> None:
-    """Fills the trial in, as the request goes on."""
+    """Makes the request and fills in the trial as it goes on."""
     try:
         async with aclosing(_write_pieces(flow_id, trial)) as pieces:
             async for piece in pieces:
                 trial.said = (trial.said + piece)[:_ANSWER_CHARS]
     except FlowgroundError as error:
         _refuse(trial, error)
-    except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
+    except Exception as error:  # noqa: BLE001 - as at an endpoint: whatever fails, the person reads that it did
         _refuse(trial, log_unexpected(error))
     finally:
         trial.seconds = time.perf_counter() - trial.begun
@@ -537,7 +537,7 @@ def _refuse(trial: Trial, error: FlowgroundError) -> None:
 
 
 async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
-    """What the API would send, as text. Raises what it would answer with an error status."""
+    """What the API would send, as text. Raises the errors that the API would answer with a status."""
     request = trial.request
     body = RunBody.model_validate(request.write_body(trial.message))
     is_stream = request.mode == "stream"
@@ -559,7 +559,8 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
 
 
 async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiRequest:
-    """The request with the person's files. Raises FileGone where one was deleted, and what `take_files` raises."""
+    """The request with copies of the person's files. Raises FileGone if one was deleted, and what `take_files`
+    raises."""
     if not trial.files:
         return asked
     person, at = trial.asker.caller, runtime.get()
@@ -574,7 +575,7 @@ async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiReque
 
 
 async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[NumberedEvent, None]:
-    """The events, counted; what they say and cost, and why they ended, is noted."""
+    """The events with numbers; fills in the trial's text, tokens and error."""
     first, number = "", 0
     try:
         async with aclosing(events):

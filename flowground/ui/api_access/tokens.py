@@ -32,29 +32,29 @@ _ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class FreshToken:
-    """The token that was made in this pane just now, with its secret: shown until the page is left."""
+    """The token that was made in this pane just now, with its secret, shown until the person leaves the page."""
 
     token: StoredToken
     secret: str = field(repr=False)
 
 
 def find_fresh(wired: WiredFlow) -> FreshToken | None:
-    """The token in the pane's box; none where it was revoked since, wherever that was."""
+    """The token that was made in this pane; None if there is none, or it was revoked since."""
     secret: str = st.session_state.get(_make_fresh_key(wired), "")
     token = bridge.read(stored_tokens.find, secret=secret) if secret else None
     return FreshToken(token, secret) if token else None
 
 
 def _needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> bool:
-    """Whether code with these tweaks needs a token that sets more than the flow's author opened."""
+    """Whether code with these tweaks needs a token that may set more fields than the author opened."""
     of_new_token = replace(caller, sets="opened")
-    known = wired.policy.fields  # which an older call's overrides may not all be
+    known = wired.policy.fields  # an older call may override other fields
     fields = (known.get(name, {}).get(key) for name, given in tweaks.items() for key in given)
     return any(item is not None and not wired.policy.may_set(item, of_new_token) for item in fields)
 
 
 def choose_rights(caller: Caller, wired: WiredFlow, fresh: FreshToken | None = None) -> tuple[Sees, Sets]:
-    """What the next token sees and sets, as ticked in the form; with `fresh`, what the token in the box may as well."""
+    """What the next token sees and sets, as ticked in the form; plus the rights of `fresh`, if there is one."""
     sees, sets = (st.session_state.get(f"tokens:{part}:{wired.id}", False) for part in ("sees", "sets"))
     if fresh:
         sees, sets = sees or fresh.token.sees == "inside", sets or fresh.token.sets == "unprotected"
@@ -65,7 +65,7 @@ def choose_rights(caller: Caller, wired: WiredFlow, fresh: FreshToken | None = N
 
 
 def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> None:
-    """Ticks the form's right to set fields while the code needs it, and no longer; a person may untick it meanwhile."""
+    """Ticks the right to set fields when the code begins to need it, and unticks it when it needs it no more."""
     needs, key = _needs_setting(caller, wired, tweaks), f"tokens:needed:{wired.id}"
     if caller.sets_unprotected and needs != st.session_state.get(key, False):
         st.session_state[f"tokens:sets:{wired.id}"] = needs
@@ -73,7 +73,7 @@ def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> N
 
 
 def _render_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
-    """Fields that the code sets and no token may, though who looks does so in their own chat and by *Try it*."""
+    """A note on fields that the code sets and no token may set, though the caller's chat and *Try it* may."""
     known = wired.policy.fields
     fields = [known[name][key] for name, given in tweaks.items() for key in given if key in known.get(name, {})]
     if closed := [f"`{item.key}`" for item in fields if item.closed]:
@@ -83,8 +83,10 @@ def _render_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
 
 
 def render_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, tweaks: FieldValues) -> None:
-    """That the code sets fields, and which token may, if any; and the way to the form for one. It stays in sight where
-    the overrides are longer than the screen. Nothing where the token in the box may."""
+    """A note that the code sets fields, which token may do so, and a button that ticks the right in the form.
+
+    It stays visible while overrides scroll. Nothing if the fresh token may set fields.
+    """
     _render_closed(wired, tweaks)
     if not st.session_state.get(f"tokens:needed:{wired.id}"):
         return
@@ -99,7 +101,7 @@ def render_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, t
     key = f"tokens:lacking:{wired.id}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, border=True, key=key):
         st.caption(f":orange[:material/key_off:] {says}")
-        if caller.sets_unprotected:  # head.js has the form in sight, and its first field focused
+        if caller.sets_unprotected:  # head.js scrolls to the form and focuses its first field
             render_action(
                 "Make a token that may", _choose_setting, wired, key=f"tokens:tick:{wired.id}", kind="secondary"
             )
@@ -110,15 +112,15 @@ def _choose_setting(wired: WiredFlow) -> None:
 
 
 def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Caller:
-    """A form for a new token, and the one that was just made, where one looks.
+    """A form for a new token, and below it the token that was just made.
 
-    Returns the caller, who has perhaps just proven to be the owner.
+    Returns the caller, who may have just given the owner code.
     """
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return caller
         caller = require_visitor()
-    with st.container():  # what comes and goes in it makes nothing of what follows anew, where somebody writes
+    with st.container():  # a change in it keeps the elements below, where somebody may be typing
         _render_form(caller, wired)
         bridge.render_kept(_REFUSED)
         if fresh:
@@ -135,7 +137,7 @@ def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> C
 
 
 def render_tokens(caller: Caller, wired: WiredFlow) -> None:
-    """Those that reach the flow: one's own, an admin sees everyone's."""
+    """The tokens that reach the flow: the caller's own; for admins everyone's."""
     if not caller.is_proven:
         return
     st.markdown("**Application tokens**")
@@ -167,7 +169,7 @@ def _render_form(caller: Caller, wired: WiredFlow) -> None:
         st.form_submit_button(
             "Make a token", type="primary", icon=":material/key:", on_click=_make, args=(caller, wired)
         )
-    # Tracked, so that it stays as it was left wherever it stands on the page.
+    # `on_change` makes Streamlit keep whether the expander is open, wherever it stands on the page.
     key = f"tokens:choices:{wired.id}"
     with st.expander("Advanced (scope, expiry, permissions)", type="compact", key=key, on_change="rerun"):
         _render_choices(caller, wired)
@@ -176,7 +178,7 @@ def _render_form(caller: Caller, wired: WiredFlow) -> None:
 
 
 def _render_choices(caller: Caller, wired: WiredFlow) -> None:
-    """Outside the form, so that *Try it* knows them."""
+    """Choices for the next token. Outside the form, so that *Try it* uses them at once."""
     with st.container(horizontal=True, gap="small"):
         reach, expires = f"tokens:reach:{wired.id}", f"tokens:expires:{wired.id}"
         st.selectbox("Scope", list(_REACH), format_func=lambda name: _REACH[name], key=reach, width=180)
@@ -191,7 +193,7 @@ def _render_choices(caller: Caller, wired: WiredFlow) -> None:
 
 
 def _write_more(caller: Caller, wired: WiredFlow) -> str:
-    """What the next token may beyond a narrow one, in words; it is chosen in a part of the page that may be shut."""
+    """What the next token may do beyond the default, in words: the choices may be in a closed expander."""
     sees, sets = choose_rights(caller, wired)
     why = ": your overrides do" if st.session_state.get(f"tokens:needed:{wired.id}") else ""
     more = (
@@ -209,7 +211,7 @@ def _begin_small(text: str) -> str:
 
 @bind_to_caller
 def _make(caller: Caller, wired: WiredFlow) -> None:
-    """For a button. The form is narrow again afterwards, but for what the overrides need."""
+    """Makes the token, and resets the form to narrow rights, except for what the overrides need. For callbacks."""
     sees, sets = choose_rights(caller, wired)
     name, reach, expires = (st.session_state[f"tokens:{part}:{wired.id}"] for part in ("name", "reach", "expires"))
     with bridge.keep_refusals(_REFUSED):
@@ -240,11 +242,13 @@ def _render_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Map
 
 
 def render_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
-    """A button that asks before the token ends. In a menu, which a drawer may hold as well as a page.
+    """A button that revokes the token after a question, in a popover, which works in a drawer as well as on a page.
 
-    A refusal is kept under `refused`, as `failure.keep_refusals` does.
+    A refusal is kept under `refused`, as `bridge.keep_refusals` does.
     """
-    with st.popover("Revoke", type="tertiary", key=f"{key}:ask", on_change="rerun"):  # with its uses as they are then
+    with st.popover(
+        "Revoke", type="tertiary", key=f"{key}:ask", on_change="rerun"
+    ):  # so that its uses are read when it opens
         used = _write_uses(token)
         st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
         st.caption(f"{used[:1].upper()}{used[1:]}. Whatever uses it is refused from then on, for good.")
@@ -260,7 +264,7 @@ def _revoke(caller: Caller, token_id: str, refused: str) -> None:
 
 
 def _write_rights(caller: Caller, token: StoredToken) -> str:
-    """What the token may see and set, in a few words. Of a member's own it can be no more than answers."""
+    """What the token may see and set, in a few words. A member's own token sees answers only."""
     if token.owner == caller.person and not caller.opens_every_flow:
         return "sees answers"
     if token.sees is None and token.owner is not None:
@@ -270,9 +274,9 @@ def _write_rights(caller: Caller, token: StoredToken) -> str:
 
 
 def write_token_facts(caller: Caller, token: StoredToken, *first: str, wired: WiredFlow | None = None) -> str:
-    """`first`, which the caller escaped, then what the token reaches and may, its uses and when it ends, in one line.
+    """One line: `first`, escaped already, then which flows the token reaches, its rights, its uses and its end.
 
-    The flow that is looked at, `wired`, has its name there; others have their ids.
+    Flows are shown by id, only `wired` by its name.
     """
     if token.flows is None:
         reach = "all flows"

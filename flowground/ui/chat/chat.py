@@ -45,11 +45,11 @@ from flowground.ui.page.parts import make_component, make_key, mark_gone, render
 from flowground.ui.shell.navigation import find_page_part
 
 _PAGES_OWN = ("flow", "session", "overrides", "embed", "embed_options")
-"""What the address of a page says by itself, in small letters."""
+"""Parameters of a page's address that fill no field, in small letters."""
 _NOT_CHOSEN = "Please choose"
-"""The first of a choice that begins with none."""
+"""The first entry of a choice without a default."""
 _EXACT = 2**53 - 1
-"""The largest number that a browser can hold to the last digit; what is larger is told as text."""
+"""The largest integer that JavaScript holds exactly; larger numbers are sent as text."""
 
 _ROWS = 40
 _TITLE_CHARS = 60
@@ -59,7 +59,7 @@ _render_component = make_component("chat")
 
 
 def render_playground(conversation: Conversation) -> None:
-    """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
+    """The chat below a page's header, or the form of a flow that takes a text; and the list in the sidebar."""
     render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
     key = make_key(f"chat:{conversation.wired.id}")
     hear = partial(_make_callback, conversation, key)
@@ -72,13 +72,13 @@ def render_playground(conversation: Conversation) -> None:
         on_new_change=hear("new", _begin_new),
         on_why_change=hear("why", _ask_why),
         on_test_change=hear("test", _make_test),
-        on_changed_change=lambda: None,  # nor does it here: the page says what the flow is now
-        on_closed_change=lambda: None,  # the run that follows asks anew who is here, and what they may open
+        on_changed_change=lambda: None,  # the rerun itself renders the flow as it is now
+        on_closed_change=lambda: None,  # the rerun checks who is here, and what they may open
     )
 
 
 def describe(conversation: Conversation) -> Mapping[str, Any]:
-    """What the component is told of its page: as little as it draws."""
+    """The component's data: as little as it renders."""
     wired, chat = conversation.wired, conversation.wired.flow.chat
     is_form = not wired.chat_input
     is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
@@ -122,7 +122,7 @@ def _write_accent(color: str | None) -> dict[str, str] | None:
 
 
 def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
-    """Quiet lines at the field. Those for "empty" stand there until something was said."""
+    """Quiet lines at the field. Lines with `when: empty` stand there until a message was sent."""
     wired = conversation.wired
     fetch = parts.announce_fetch(wired, sees_inside=conversation.sees_inside)
     limits = parts.warn_of_limits(wired)
@@ -132,27 +132,27 @@ def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
 
 
 def _find_example(wired: WiredFlow) -> str:
-    """What the author put into the flow's input."""
+    """The text that the author put into the flow's input."""
     return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
 
 
 def _make_callback(
     conversation: Conversation, key: str, name: str, act: Callable[[Conversation, Any], None]
 ) -> Callable[[], None]:
-    """A callback that does `act` with what the component told by this name."""
+    """A callback that calls `act` with what the component sent under this name."""
 
     def act_on_it() -> None:
-        told = st.session_state[key][name]
-        if told is not None:
-            bind_to_caller(act)(conversation, told)
+        sent = st.session_state[key][name]
+        if sent is not None:
+            bind_to_caller(act)(conversation, sent)
 
     return act_on_it
 
 
-def _begin(conversation: Conversation, told: Any) -> None:
-    """Something was said in a conversation that had no address."""
-    if isinstance(told, str) and 0 < len(told) <= SESSION_ID_CHARS:
-        keep_in_address(conversation, told)
+def _begin(conversation: Conversation, session_id: Any) -> None:
+    """The first message was sent in a conversation that the page's address did not name."""
+    if isinstance(session_id, str) and 0 < len(session_id) <= SESSION_ID_CHARS:
+        keep_in_address(conversation, session_id)
 
 
 def _begin_new(conversation: Conversation, _: Any) -> None:
@@ -163,58 +163,48 @@ def _clear_overrides(conversation: Conversation, _: Any) -> None:
     find_overrides_state(conversation.caller, conversation.wired).clear()
 
 
-def _show_code(conversation: Conversation, told: Any) -> None:
-    """Opens the call that a question was. The page itself says what was asked with it where nothing of it is stored."""
-    if not (conversation.offers_code and isinstance(told, dict)):
+def _show_code(conversation: Conversation, sent: Any) -> None:
+    """Opens the pane with the call behind a question. The page sends its `tweaks` if the question is not stored."""
+    if not (conversation.offers_code and isinstance(sent, dict)):
         return
-    question, text, session = (str(told.get(name, "")) for name in ("question", "text", "session"))
-    if "tweaks" in told:
-        values = _check_tweaks(conversation, told["tweaks"])
+    question, text, session = (str(sent.get(name, "")) for name in ("question", "text", "session"))
+    owner = str(conversation.caller.owner)
+    place = {"flow_id": conversation.wired.id, "owner": owner, "session_id": session, "message_id": question}
+    if "tweaks" in sent:
+        values = _check_tweaks(conversation, sent["tweaks"])
     else:
-        values = bridge.read(
-            conversations.find_overrides,
-            flow_id=conversation.wired.id,
-            owner=str(conversation.caller.owner),
-            session_id=session,
-            message_id=question,
-        )
-    asked = bridge.read(
-        conversations.find_question,
-        flow_id=conversation.wired.id,
-        owner=str(conversation.caller.owner),
-        session_id=session,
-        message_id=question,
-    )
+        values = bridge.read(conversations.find_overrides, **place)
+    asked = bridge.read(conversations.find_question, **place)
     call = pane.PastCall(text, session, values, asked.files if asked else ())
     schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
-def _ask_why(conversation: Conversation, told: Any) -> None:
-    """Opens the dialog in which a person says why they rated an answer so."""
-    if isinstance(told, dict):
-        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
+def _ask_why(conversation: Conversation, sent: Any) -> None:
+    """Opens the dialog for the reason of a rating."""
+    if isinstance(sent, dict):
+        session, message = (str(sent.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
         place = RatedPlace(conversation.wired.id, session, message)
         schedule_dialog(conversation.wired.id, partial(rating.open_reason, place))
 
 
-def _make_test(conversation: Conversation, told: Any) -> None:
+def _make_test(conversation: Conversation, sent: Any) -> None:
     """Opens the dialog that makes a test of a turn."""
-    if conversation.sees_inside and isinstance(told, dict):
-        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
+    if conversation.sees_inside and isinstance(sent, dict):
+        session, message = (str(sent.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
         place = make_test.TurnPlace(conversation.wired.id, session, message)
         schedule_dialog(conversation.wired.id, partial(make_test.open_dialog, place))
 
 
 def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
-    """As they would be kept; none of them where they do not fit."""
+    """The overrides as they would be stored; none if they do not fit the flow."""
     with suppress(FlowgroundError, AttributeError, TypeError):
         return drop_secrets(conversation.wired, find_changes(conversation.wired, values, conversation.caller))
     return {}
 
 
 def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> dict[str, Any]:
-    """`most` files a message, of `bytes` each; `accept` is for the browser's own dialog. Where `most` is 0, `says` says
-    why."""
+    """Which files a message may have: `most` of them, of `bytes` each; `accept` is for the browser's own dialog. If `most`
+    is 0, `says` has the reason."""
     accepts = wired.flow.chat.accepts if wired.chat_input else ()
     is_blind = bool(accepts) and not may_see_images(wired, runtime.get().models)
     if is_blind and all(map(is_image, accepts)):
@@ -232,7 +222,8 @@ def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> di
 
 
 def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, Any]]:
-    """In the author's order; `address` is the name by which the page's address fills a field."""
+    """The opened fields that people are asked for, in the author's order. `address`: the parameter that fills a
+    field."""
     asked = [field for field in wired.policy.asked if wired.policy.may_set(field, caller)]
     titles = Counter(name_option(wired, field) for field in asked)
     return [_describe_field(wired, field, is_alone=titles[name_option(wired, field)] == 1) for field in asked]
@@ -264,7 +255,7 @@ def _describe_field(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> 
 
 
 def _name_component(wired: WiredFlow, field: FieldPolicy) -> str:
-    """As its author calls it: the id says more than a type's title."""
+    """The component's own display name, else its id, which says more than the title of its type."""
     return wired.flow.components[field.component].display_name or field.component
 
 
@@ -288,7 +279,7 @@ def _make_exact(value: Any) -> Any:
 
 @dataclass(slots=True)
 class _ListState:
-    """Where the page of the list begins, behind which others were shown; and what is ticked, while one ticks."""
+    """Where the shown page of the list begins, with the pages before it; and the ticked conversations."""
 
     places: list[SessionPlace] = field(default_factory=list)
     is_selecting: bool = False
@@ -312,7 +303,7 @@ def render_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
 @st.fragment
 def _render_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     if find_session(flow_id) != shown:
-        st.rerun(scope="app")  # another one was chosen in the list
+        st.rerun(scope="app")  # another conversation was chosen in the list
     caller = require_visitor()
     state: _ListState = st.session_state.setdefault(chat_menu.make_state_key(flow_id), _ListState())
     searched = str(st.session_state.get(_make_search_key(flow_id)) or "").strip()
@@ -366,23 +357,23 @@ def _render_head(flow_id: str, noun: str, state: _ListState) -> None:
 
 
 def _render_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
-    """Other flows' conversations that have the words, where there are pages to lead to."""
+    """Other flows' conversations that have the words, for callers who may open other pages."""
     if caller.kind == "visitor" or read_shared_flow() is not None:
         return
     found, _ = bridge.ask(gallery.search_chats, caller, words=searched, without=flow_id)
     flows = runtime.get().catalogue.list_flows()
-    there = [session for session in found if session.flow_id in flows]  # a file may have gone meanwhile
+    there = [session for session in found if session.flow_id in flows]  # a flow's file may be gone meanwhile
     if there:
         st.caption("With other flows")
     for session in there:
         query = {"flow": session.flow_id, "session": session.session_id}
-        key = f"{session.flow_id}:{session.session_id}"  # ids may come again with another flow
+        key = f"{session.flow_id}:{session.session_id}"  # two flows may have conversations of one id
         with st.container(key=f"sessions:row:else:{key}"):
             _render_link(key, session.title, query, flow=flows[session.flow_id].name)
 
 
 def _render_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
-    """How far a search has read, and the ways to older ones and back."""
+    """How far a search has read, and buttons for older conversations and back to the newest."""
     if page.read_to:
         st.caption(f"Searched back to {browser.write_day(page.read_to)}.")
     if page.end:
@@ -425,9 +416,9 @@ def _render_row(
 
 
 def _render_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
-    """To a conversation, at an address of this page; pressed, it does what the button does (web/head.js).
+    """A link to a conversation on this page; a press does what its hidden button does (web/head.js).
 
-    Streamlit's own link to the page where it stands leaves the address as it was.
+    Streamlit's own link to the current page would not change the address.
     """
     current = ' aria-current="page"' if is_shown else ""
     said = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
@@ -454,7 +445,7 @@ def _make_search_key(flow_id: str) -> str:
 
 
 def _split_by_day(page: SessionPage) -> Iterator[tuple[str, Iterable[ListedSession]]]:
-    """Pinned ones first, then by the visitor's days."""
+    """Pinned conversations first, then the others by the visitor's days."""
     if page.pinned:
         yield "Pinned", page.pinned
     yield from groupby(page.sessions, key=lambda session: _name_day(session.updated_at))

@@ -31,10 +31,10 @@ _EXPORT_FORMATS: Mapping[str, tuple[str, str]] = {
 }
 
 _SHARED_DAYS = 30
-"""From today to the last day that is offered at first."""
+"""Days from today to the default last day."""
 _LINKS_REFUSED = "shared:refused"
 _LINK_REVOKED = "shared:revoked"
-"""Set for the run in which it is said."""
+"""Set for the run that shows that a link was revoked."""
 _LINKS_LIST = "shared"
 SHARED_CHAT_PATH = "/shared_chat"
 
@@ -43,9 +43,10 @@ _MENU_REFUSED = "chat:menu:refused"
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
+    """A conversation that a page shows.
 
-    `overrides` apply to what is said here. `is_draft`: `wired` is the caller's draft, and not what is saved.
+    `sees_inside`: steps and reasons of failures are shown. `offers_code`: each answer has a button for its code.
+    `overrides` apply to the messages to come. `is_draft`: `wired` is the caller's draft, not the saved flow.
     """
 
     caller: Caller
@@ -63,7 +64,7 @@ def name_flow(wired: WiredFlow) -> str:
 
 
 def find_session(flow_id: str) -> str:
-    """The id in the address, else a new one that is kept once something is said in it."""
+    """The conversation id in the address, else a new id, which the page keeps until a message is sent with it."""
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
         return named
@@ -72,14 +73,14 @@ def find_session(flow_id: str) -> str:
 
 
 def keep_in_address(conversation: Conversation, session_id: str) -> None:
-    """Puts what was begun on the page into the address; the next new conversation gets another id."""
+    """Puts the id of a conversation that began into the address; the next new one gets another id."""
     if st.query_params.get("session") != session_id:
         st.query_params["session"] = session_id
     st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
 
 
 def begin_new(flow_id: str) -> None:
-    """The next thing said is the first of a conversation of its own."""
+    """The next message begins a new conversation."""
     st.query_params.pop("session", None)
     st.session_state.pop(_make_fresh_key(flow_id), None)
 
@@ -108,7 +109,8 @@ def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
 
 
 def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
-    """Nobody but members shares; to the local owner the dialog says what that takes."""
+    """The menu's entries. Visitors cannot share; for the local owner the dialog explains that sharing needs
+    accounts."""
     pin, share = "Unpin" if is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
     return [pin, "Rename", *share, "Export", "Delete"]
 
@@ -116,7 +118,7 @@ def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
 def follow_entry(
     caller: Caller, flow_id: str, session_id: str, chosen: str | None, *, title: str, noun: str, refused: str
 ) -> None:
-    """Does what was chosen, None for nothing; what was refused is kept for `failure.render_kept`, under that key."""
+    """Does what was chosen, if anything; a refusal is kept for `bridge.render_kept` under the key `refused`."""
     if chosen == "Rename":
         rename(flow_id, session_id, title)
     elif chosen == "Delete":
@@ -134,7 +136,7 @@ def follow_entry(
 
 
 def rename(flow_id: str, session_id: str, title: str) -> None:
-    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    """Opens the dialog for another title. Closing it reruns the page, as with `open_export`."""
     st.dialog("Rename", on_dismiss="rerun")(_render_title)(flow_id, session_id, title)
 
 
@@ -160,7 +162,7 @@ def _render_title(flow_id: str, session_id: str, before: str) -> None:
 
 
 def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
-    """Asks before these go, by their ids."""
+    """Asks whether these conversations shall be deleted."""
     title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
     st.dialog(title, on_dismiss="rerun")(_ask_before_deleting)(flow_id, sessions)
 
@@ -179,17 +181,18 @@ def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
 
 
 def stop_selecting(flow_id: str) -> None:
-    """The list shows lines again, none of them ticked."""
+    """Ends the ticking in the list of this flow."""
     st.session_state.pop(make_state_key(flow_id), None)
 
 
 def make_state_key(flow_id: str) -> str:
-    """Where the list of this flow keeps what it shows."""
+    """The session's key for the state of this flow's list."""
     return f"sessions:state:{flow_id}"
 
 
 def open_export(flow_id: str, session_id: str, noun: str = "chat") -> None:
-    """Closed, the page is drawn anew: the other menu's dialog would else be taken for this one, which is closed."""
+    """Opens the export dialog. Closing it reruns the page; otherwise Streamlit would take the other menu's dialog for
+    it."""
     render = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_render_export)
     render(flow_id, session_id)
 
@@ -206,13 +209,13 @@ def _render_export(flow_id: str, session_id: str) -> None:
 
 
 def open_sharing(flow_id: str, session_id: str) -> None:
-    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    """Opens the sharing dialog. Closing it reruns the page, as with `open_export`."""
     render = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_render_sharing)
     render(flow_id, session_id)
 
 
 def write_link(key: str) -> str:
-    """The full address of what is shared."""
+    """The full address of a shared chat."""
     return f"{browser.find_base_url()}{SHARED_CHAT_PATH}?id={key}"
 
 
@@ -290,7 +293,7 @@ def _revoke(caller: Caller, key: str) -> None:
 
 
 def _render_changes() -> None:
-    """What came of the button that was pressed last."""
+    """The result of the button that was pressed last."""
     bridge.render_kept(_LINKS_REFUSED)
     if st.session_state.pop(_LINK_REVOKED, False):
         st.success("The link no longer works.", icon=":material/link_off:")
@@ -313,7 +316,7 @@ def _describe(link: SharedChat) -> str:
 
 
 def render_own_links(caller: Caller) -> None:
-    """All that this person shares, a page at a time."""
+    """All links of this person, a page at a time."""
     _render_changes()
 
     def find(searched: str, offset: int) -> ListPage[SharedChat]:

@@ -33,24 +33,24 @@ from flowground.ui.page.bridge import require_visitor
 from flowground.ui.sign_in import sign_in
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-"""As YAML counts lines."""
+"""Line breaks as YAML counts them."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*")
 _YAML_WORDS = {*WORDS, *("y", "n", "yes", "no", "on", "off")}
-"""Texts that others may not take for texts."""
+"""Words that some YAML parsers read as other values than text."""
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""What JSON leaves as it is, and YAML does not read, or takes for a line's end."""
+"""Characters that JSON does not escape, and YAML cannot read or takes for line breaks."""
 _NOT_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f]|{_ESCAPED.pattern}")
 _LINE_CHARS = 100
 
 _PATCH_LINES_AROUND = 3
-"""Lines of a patch before and after what is new."""
+"""Lines of context in a patch."""
 
 _WHOLE, _PART = "The whole answer", "Some words of it"
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPlace:
-    """An answer in a conversation of the caller's."""
+    """An answer in one of the caller's conversations."""
 
     flow_id: str
     session_id: str
@@ -58,7 +58,7 @@ class TurnPlace:
 
 
 def open_dialog(place: TurnPlace) -> None:
-    """For who sees the inside of the flow."""
+    """Opens the dialog, for who sees the inside of the flow."""
     with bridge.render_refusals():
         turn = bridge.ask(
             insides.read_turn,
@@ -114,7 +114,7 @@ def _drop(given: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _render_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
-    """Runs the test, before it is anywhere."""
+    """Runs the test before it is saved."""
     shown, tried = f"{key}:outcome", json.dumps(entry)
     if is_wanted:
         outcome = bridge.call(flow_tests.try_test(runtime.get(), caller, wired.id, _read(entry)))
@@ -149,7 +149,7 @@ def _render_writing(caller: Caller, file: str, before: bytes, after: bytes) -> N
 
 @dataclass(frozen=True, slots=True)
 class MadeTest:
-    """`entry` is what stands under `tests:`; `unknown` are components whose model's reply cannot be told any more."""
+    """`entry`: the item for `tests:`; `unknown`: components whose model's reply is not known any more."""
 
     entry: Mapping[str, Any]
     unknown: tuple[str, ...]
@@ -163,7 +163,7 @@ def make_test(
     overrides: Mapping[str, Any],
     citations: Citations = (),
 ) -> MadeTest:
-    """Replies are told by what components gave, so that the test is the same turn without its models. `citations` are
+    """A test of this turn. Its `replies` come from the results of components, so that it needs no model. `citations`:
     what the answer cites."""
     steps = {step.component_id: step for step in trace}
     asking = [name for name in wired.order if wired.components[name].list_models()]
@@ -171,7 +171,7 @@ def make_test(
     skipped = [name for name in wired.order if name in steps and steps[name].status == "skipped"]
     found = {name: _find_reply(wired, steps, name, answer) for name in ran}
     replies = {name: reply for name, reply in found.items() if reply is not None}
-    way = {"takes": ran, "skips": skipped} if skipped else {}
+    route = {"takes": ran, "skips": skipped} if skipped else {}
     sources = list(dict.fromkeys(passage.source for passage in citations))
     entry = {
         "message": question,
@@ -179,7 +179,7 @@ def make_test(
         "replies": replies,
         "expect": {"equals": answer.strip()}
         | ({"cites": sources} if sources else {})
-        | {key: names for key, names in way.items() if names},
+        | {key: names for key, names in route.items() if names},
     }
     inner = [name for name in wired.order if name in steps and steps[name].inner_count]
     unknown = (*(name for name in ran if name not in replies), *inner)
@@ -187,7 +187,7 @@ def make_test(
 
 
 def _find_reply(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str, answer: str) -> Any:
-    """None where it cannot be told: it was longer than what is kept of it, or became something else."""
+    """The reply of a component's model; None if only a part of it was stored, or it is not known from the trace."""
     component, text = wired.components[name], steps[name].text
     if isinstance(component, LanguageModel):
         if len(text) < TRACE_CHARS:
@@ -200,7 +200,7 @@ def _find_reply(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: 
 
 
 def _list_taken(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: str) -> Iterator[str]:
-    """Outputs on which something followed that ran because of it."""
+    """The component's outputs that made another component run."""
     for follower in wired.followers.get(name, ()):
         if follower in steps and steps[follower].status != "skipped":
             for reference in wired.list_references(follower):
@@ -209,7 +209,7 @@ def _list_taken(wired: WiredFlow, steps: Mapping[str, ComponentFinished], name: 
 
 
 def add_to_file(content: bytes, entry: Mapping[str, Any]) -> bytes:
-    """The file with one more test, all else byte for byte as it was. Raises InvalidRequest, FlowError."""
+    """The file with one more test, and no other byte changed. Raises InvalidRequest, FlowError."""
     mark = b"\xef\xbb\xbf"
     is_marked = content.startswith(mark)
     text = content.decode("utf-8-sig")
@@ -217,7 +217,7 @@ def add_to_file(content: bytes, entry: Mapping[str, Any]) -> bytes:
 
 
 def write_patch(before: bytes, after: bytes, file: str) -> str:
-    """The change as `patch` and `git apply` read it; it is one piece."""
+    """The change as one hunk for `patch` and `git apply`."""
     old, new = (_split(content) for content in (before, after))
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -245,9 +245,9 @@ def _end_line(line: str) -> str:
 
 
 def append_item(text: str, name: str, item: Mapping[str, Any], dialect: Dialect) -> str:
-    """The file's text with `item` at the end of the list `name` of its top level, which is made where there is none.
+    """The file's text with `item` added to its top-level list `name`, which is created if it is missing.
 
-    What is read from it is the same as before but for that. Raises InvalidRequest where that cannot be done.
+    The result is parsed: everything else must read as before. Raises InvalidRequest if no such text was found.
     """
     before = read_document(text, "", dialect).root
     wanted: dict[str, Any] = before.read_plain() if before else {}
@@ -264,7 +264,7 @@ def append_item(text: str, name: str, item: Mapping[str, Any], dialect: Dialect)
 
 
 def write_item(item: Mapping[str, Any], *, indent: int, in_lines: bool = True) -> list[str]:
-    """The item as lines of a list; texts of several lines as they are where `in_lines`."""
+    """The item as lines of a list; with `in_lines`, texts of several lines become block scalars."""
     first, *others = _write_mapping(item, in_lines=in_lines)
     return [f"{' ' * indent}- {first}", *(f"{' ' * (indent + 2)}{line}" if line else "" for line in others)]
 
@@ -279,7 +279,7 @@ def _insert(text: str, name: str, item: Mapping[str, Any], *, in_lines: bool) ->
         lines = [f"{' ' * indent}{name}:", *write_item(item, indent=indent + 2, in_lines=in_lines)]
         return _put_lines(text, len(text), lines, lines_end)
     first, last = value
-    if not isinstance(events[first], yaml.SequenceStartEvent):  # nothing stands behind the name
+    if not isinstance(events[first], yaml.SequenceStartEvent):  # the list has no value
         indent = events[start + 1].start_mark.column + 2
         return _put_lines(
             text,
@@ -298,7 +298,7 @@ def _insert(text: str, name: str, item: Mapping[str, Any], *, in_lines: bool) ->
 
 
 def _find_value(events: Sequence[Any], start: int, name: str) -> tuple[int, int] | None:
-    """The first and the last event of what stands behind this name of the mapping that begins at `start`."""
+    """The first and the last event of the value with this name in the mapping that begins at `start`."""
     at = start + 1
     while not isinstance(events[at], yaml.MappingEndEvent):
         value = _find_end(events, at) + 1
@@ -319,7 +319,7 @@ def _find_end(events: Sequence[Any], at: int) -> int:
 
 
 def _is_end_of_block(event: Any) -> bool:
-    """Such an end stands where the next thing begins, behind comments and blank lines."""
+    """True for the end of a block: its mark is where the next token begins, behind comments and blank lines."""
     start, end = event.start_mark, event.end_mark
     return isinstance(event, yaml.CollectionEndEvent) and (start.line, start.column) == (end.line, end.column)
 
@@ -330,7 +330,7 @@ def _find_offset(text: str, mark: Any) -> int:
 
 
 def _find_next_line(text: str, mark: Any) -> int:
-    """Where the line after this place begins; the place itself where a line begins there."""
+    """The offset of the next line's begin; of the mark itself if it begins a line."""
     at = _find_offset(text, mark)
     if not mark.column:
         return at
@@ -364,12 +364,12 @@ def _has_lines(value: Any) -> bool:
 
 
 def _fits_lines(text: str) -> bool:
-    """Whether the text can stand there as it is, in lines of its own."""
+    """Whether the text can be a block scalar as it is."""
     return "\n" in text and not text[0].isspace() and not text[-1].isspace() and not _NOT_IN_LINES.search(text)
 
 
 def _write_flow(value: Any) -> str:
-    """In one line: JSON, but without quotes where none are needed."""
+    """The value in one line: JSON, without quotes around plain words."""
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
             return value

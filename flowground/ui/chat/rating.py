@@ -16,17 +16,17 @@ LABELS: dict[RatingLabel, str] = {
 }
 _EXPLAINED = "rating:explained"
 SHARES = "Let the flow's authors read this conversation up to here"
-_TOLD = (
+_NOTICE = (
     "The flow's authors read your rating and what you write here. "
     "Only if you tick this do they also see your name, the conversation, and how the answer was made."
 )
 
 
 def open_reason(place: RatedPlace) -> None:
-    """For an answer that was rated just now, or before."""
+    """Opens the dialog for an answer that is rated."""
     with bridge.render_refusals():
         found = bridge.ask(find_rating, require_visitor(), place)
-        if found is not None:  # else it was taken back before this was drawn
+        if found is not None:  # else the rating was taken back meanwhile
             title = "What was good about this answer?" if found.value == "good" else "What was wrong with this answer?"
             st.dialog(title)(_render_reason)(place, found)
 
@@ -52,7 +52,7 @@ def _render_reason(place: RatedPlace, found: Rating) -> None:
             key=f"{key}:reason",
         )
         shares = st.checkbox(SHARES, value=found.shares_conversation, key=f"{key}:shares")
-        st.caption(_TOLD)
+        st.caption(_NOTICE)
         is_sent = st.form_submit_button("Send", type="primary")
     if is_sent:
         caller = require_visitor()
@@ -65,5 +65,5 @@ def _render_reason(place: RatedPlace, found: Rating) -> None:
 
 
 def take_explained() -> str:
-    """The answer of which somebody just said why, once; else nothing."""
+    """The id of the answer whose rating just got a reason, once; else ""."""
     return str(st.session_state.pop(_EXPLAINED, ""))

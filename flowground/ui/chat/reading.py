@@ -23,7 +23,7 @@ _CUT = {
     "length": "This answer was cut: it reached the longest that its model may write.",
     "content_filter": "The model's server left a part of this answer out.",
 }
-"""As frontend/src/chat/message.js says it."""
+"""The same sentences as in frontend/src/chat/message.js."""
 _CSS = """
 .fg-read { display: flex; flex-direction: column; gap: 1.25rem; color: var(--st-text-color);
   font-family: var(--st-font); line-height: 1.6; }
@@ -76,7 +76,7 @@ _render = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, iso
 
 
 def render_shared(caller: Caller, key: str) -> None:
-    """The calm page for links that are unknown, over or not for this reader."""
+    """The shared chat of this link; "no access" for a link that is unknown, ended or not for this reader."""
     opened = bridge.ask(shared_chats.open_shared, caller, key) if caller.kind == "member" else None
     opening.require_allowed(opened is not None)
     if opened is None:
@@ -89,10 +89,10 @@ def render_shared(caller: Caller, key: str) -> None:
     st.markdown(f":gray[{words.join(facts)}]")
     if chat.is_cut:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
-    said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
-    shown = [_write(message) for message in said.shown]
+    page, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
+    shown = [_write(message) for message in page.shown]
     _render(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
-    render_pages(_NAME, key, said.count, number)
+    render_pages(_NAME, key, page.count, number)
 
 
 def _write(message: SharedMessage) -> dict[str, Any]:

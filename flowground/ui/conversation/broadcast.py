@@ -487,7 +487,7 @@ class FollowedRun:
             viewer.record_end(None)
 
     def _write_start(self) -> str:
-        """The frame of the begin. Number 1, here and in each piece, means that the page has no text of the run's events."""
+        """The frame of the begin. Number 1, here and in each piece, means that the page has no text of the run."""
         answers = [{"id": key} for key in self._texts]
         fields = {"session": self._session_id, "run": self.run_id, "question": None, "answers": answers}
         return encode("started", **fields, number=1, elsewhere=True)

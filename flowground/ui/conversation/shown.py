@@ -189,7 +189,8 @@ def _spell(name: str, key: str, value: Any) -> str:
 
 
 class UnsentFrames:
-    """Counts the unsent characters of one person's sockets. If too many wait, the socket idle for longest is dropped."""
+    """Counts the unsent characters of one person's sockets, and drops the socket idle for longest if they are too
+    many."""
 
     def __init__(self) -> None:
         self._chars = 0
@@ -313,7 +314,7 @@ class OtherSockets(Protocol):
         """The socket shows this conversation from now on."""
 
     async def send_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
-        """Sends the conversation again to all other sockets that show it: `chooser` chose this version of a question."""
+        """Sends the conversation again to all other sockets that show it: `chooser` chose this version."""
 
     def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
         """The broadcast of this turn."""
@@ -444,7 +445,7 @@ class ShownConversation:
         self.send("flow", text="" if before.version == self.wired.version else text)
 
     def hold_tweaks(self, tweaks: FieldValues) -> None:
-        """Holds the page's overrides as they are now; at a shareable playground only those of fields that it asks for."""
+        """Holds the page's overrides as they are now; at a shareable playground only of fields that it asks for."""
         self._tweaks = hold_short(self._keep_taken(tweaks))
 
     def check_tweaks(self, tweaks: FieldValues) -> None:
@@ -490,7 +491,7 @@ class ShownConversation:
         self.send("messages", **fields, ratings=page.ratings, explained=page.explained)
 
     async def send_version(self, place: ConversationPlace, version: str) -> None:
-        """The page chose this version of a question: sends the conversation again, here and to all sockets that show it."""
+        """The page chose this version of a question: sends the conversation again to all sockets that show it."""
         await self.send_anew(place, through=version, is_own=True)
         await self._other_sockets.send_others(self, place, version)
 

@@ -71,11 +71,11 @@ RightsKey = tuple[str, str | None, str]
 _FLUSH_SECONDS = 2.0
 """Seconds that a page has to read why its socket is closed."""
 _MOST_REREAD = 5
-"""Sockets that are sent a changed conversation at once; the pages of further ones ask for it at their person's pace."""
+"""Sockets that get a changed conversation at once; further pages ask for it at their person's pace."""
 
 
 class AskingPage:
-    """What a page asks of its conversation. `came_from`: its address, for limits; `time_zone`: as its browser has it."""
+    """What a page asks of its conversation. `came_from`: its address, for limits; `time_zone`: its browser's."""
 
     def __init__(self, runtime: Runtime, shown: ShownConversation, *, came_from: str, time_zone: str) -> None:
         self._runtime, self._shown, self._came_from = runtime, shown, came_from
@@ -417,7 +417,8 @@ class ConversationEndpoint:
                 return
 
     async def _read_frame(self, opened: _OpenSocket) -> bool:
-        """Reads and handles one frame; False when the socket closed. Keeps no reference to the frame, which may be long."""
+        """Reads and handles one frame; False when the socket closed. Keeps no reference to the frame, which may be
+        long."""
         message = await opened.socket.receive()
         if message["type"] != "websocket.receive":
             return False

@@ -30,7 +30,7 @@ _TRY = "Your own chat is answered by this text, until you save it or end the tri
 
 @dataclass(slots=True)
 class _Editing:
-    """`text` as it was typed last; `base` is the content that it changes, `before` the digest of the file then."""
+    """A text being edited. `base`: the content of the file that it changes; `before`: that content's digest."""
 
     file: str
     base: bytes = b""
@@ -48,17 +48,17 @@ class _Editing:
 
     @property
     def is_left(self) -> bool:
-        """Whether nothing was typed, nor is at this moment."""
+        """Whether nothing was typed."""
         return self.key not in st.session_state and self.text == flow_files.write_shown(self.base)
 
     def begin(self, data: bytes) -> None:
-        """With what stands in the file now."""
+        """Begins again with the file's content."""
         self.keep(data)
         self.text = flow_files.write_shown(data)
         self.generation += 1
 
     def keep(self, data: bytes) -> None:
-        """The text stays; it changes what stands in the file now."""
+        """Keeps the text, as a change of the file's present content."""
         self.base, self.before = data, flow_files.make_digest(data)
 
 
@@ -72,12 +72,12 @@ def is_editing(caller: Caller, inside: FlowInside) -> bool:
 
 
 def render_edit_button() -> None:
-    """To the field."""
+    """A button that opens the field."""
     render_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
 
 
 def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
-    """What was typed stays for the visit, wherever the person goes meanwhile. It is tried in the chat `session`."""
+    """The field with its buttons. The typed text is kept for the visit; `session` is the chat in which it is tried."""
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="edit:code"):
             return
@@ -97,7 +97,7 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
         _render_problems(editing.text, problems)
         with head:
             is_closed, is_changed = is_behind or is_read_only, editing.content != now
-            # Open without a change and with mistakes, too: what is being typed comes with the press that leaves it.
+            # Enabled even without a change or with mistakes: the press itself sends what is being typed.
             if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
                 _save(caller, editing, wired)
             if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
@@ -114,7 +114,7 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
 
 
 def _render_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:
-    """Of what is not saved flowground/web/head.js tells who leaves the page."""
+    """Whether the text is saved. flowground/web/head.js warns who leaves the page with an unsaved text."""
     with st.container(width="content", key="edit:unsaved" if is_changed else "edit:saved"):
         if wired is None:
             st.caption(f":red[{words.count(len(problems), 'mistake')}, so it can be neither saved nor tried.]")
@@ -124,21 +124,21 @@ def _render_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_ch
 
 def _save(caller: Caller, editing: _Editing, wired: WiredFlow | None) -> None:
     if wired is None:
-        return  # its mistakes stand there
+        return  # its mistakes are shown
     content = editing.content
     try:
         bridge.ask(flow_files.replace_flow_file, caller, editing.file, before=editing.before, after=content)
     except flow_files.FileChanged:
-        st.rerun()  # which shows both texts
+        st.rerun()  # the rerun shows both texts
     editing.keep(content)
     st.toast("Saved. It answers from now on.", icon=":material/check:")
     st.rerun()
 
 
 def _try(caller: Caller, editing: _Editing, wired: WiredFlow | None, session: str, *, is_changed: bool) -> None:
-    """In the playground, where the person was; what is saved answers there by itself."""
+    """Opens the playground with this text as a draft; without a change, with the saved flow."""
     if wired is None:
-        return  # its mistakes stand there
+        return  # its mistakes are shown
     if is_changed:
         bridge.ask(flow_files.try_flow_file, caller, editing.file, before=editing.before, content=editing.content)
     else:
@@ -155,7 +155,7 @@ def _discard(caller: Caller, editing: _Editing, now: bytes, inside: FlowInside) 
 
 
 def render_trial(caller: Caller, wired: WiredFlow, session: str) -> None:
-    """At the playground: that a draft answers, the way back to it, and its end."""
+    """In the playground: that a draft answers, a link to its text, and a button that ends the trial."""
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="trial"):
         st.markdown(":material/science: **You are trying a draft.** Others get the flow as it is saved.")
         st.space("stretch")
@@ -170,7 +170,7 @@ def _end_trial(caller: Caller, wired: WiredFlow) -> None:
 
 
 def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
-    """As it was left; in a new visit the draft that is tried, else what stands in the file."""
+    """The text as it was left; in a new visit the draft that is tried, else the file's content."""
     editing: _Editing = st.session_state.setdefault(f"edit:{inside.file}", _Editing(inside.file))
     drafts = runtime.get().access.drafts
     tried = drafts.find(str(caller.owner), inside.wired.id) if inside.wired else None
@@ -183,7 +183,7 @@ def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
 
 
 def _render_field(editing: _Editing) -> None:
-    """As in *Temporary overrides*, a later run has what the first one set as its default."""
+    """The field. As with the editors of *Temporary overrides*, later runs repeat the value as its default."""
     key = editing.key
     default = {"value": st.session_state[key]} if key in st.session_state else {}
     st.session_state.setdefault(key, editing.text)

@@ -32,13 +32,13 @@ from flowground.ui.page.parts import make_component, make_key
 from flowground.ui.shell import opening
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-"""As YAML counts lines."""
+"""Line breaks as YAML counts them."""
 MOST_LINES = 2_000
 MOST_CHARS = 300_000
-"""Of a file that is shown whole; a longer one begins with as much of it."""
+"""Most lines and characters that are shown from the beginning of a file."""
 _LINE_CHARS = 1_000
 _LINES_AROUND = 4
-"""Lines before and after a mistake behind that."""
+"""Lines shown before and after a mistake behind that."""
 MOST_MISTAKES = 100
 _VALUE = re.compile(r"\$\{[^{}]*\}|[^\s,:\]}]*")
 _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -46,16 +46,16 @@ _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NO_TESTS = "No tests yet. Use *Make it a test* under an answer in the playground."
 
 _MOST_FAILED = 20
-"""Of which the differences are shown."""
+"""Most failed tests whose differences are shown."""
 
 MOST_DRAWN = 100
-"""Components of a picture: with more of them nobody finds anything in it."""
+"""Most components of a picture: a larger one is unreadable."""
 _MOST_ARROWS = 250
 _MOST_MERMAID_CHARS = 20_000
-"""Characters; what draws takes no more (frontend/src/pictures.js)."""
+"""The limit of frontend/src/pictures.js."""
 _LABEL_CHARS = 40
 _SHAPES = {"input": '[/"{}"/]', "output": '(["{}"])', "branch": '{{{{"{}"}}}}', "flow": '[["{}"]]', "": '["{}"]'}
-"""How the kinds of components look, with the label in them."""
+"""Mermaid's shapes for kinds of components, with a place for the label."""
 
 _LOOK_SECONDS = 3
 """Seconds between two looks at the file."""
@@ -67,7 +67,7 @@ _render_component = make_component("inside")
 
 
 def render_page() -> None:
-    """Of the flow, or the flow file, that the page's address names; the calm page where it is not this person's."""
+    """The page of the flow, or flow file, in the address; "no access" if the caller may not see it."""
     caller = require_visitor()
     opening.require_allowed(insides.may_see_inside(caller))
     inside = _find(caller)
@@ -101,10 +101,10 @@ def render_page() -> None:
 
 
 @st.fragment(run_every=_LOOK_SECONDS)
-def _watch(drawn: _Seen) -> None:
-    """Looks whether the file is still as it was drawn, and draws the page anew where it is not."""
+def _watch(shown: _Seen) -> None:
+    """Reruns the page when the file is not as it was rendered."""
     inside = _find(require_visitor())
-    if inside is None or _make_signature(inside) != drawn:
+    if inside is None or _make_signature(inside) != shown:
         st.rerun(scope="app")
 
 
@@ -123,7 +123,7 @@ def _find(caller: Caller) -> FlowInside | None:
 
 
 def _find_session(caller: Caller, wired: WiredFlow) -> str:
-    """The conversation of the address, else the one that this person had last with the flow."""
+    """The conversation in the address, else the caller's last one with the flow."""
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
         return named
@@ -132,7 +132,7 @@ def _find_session(caller: Caller, wired: WiredFlow) -> str:
 
 
 def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
-    """What the component is told."""
+    """The component's data."""
     wired = inside.wired
     file = write_file(inside.text or "", inside.problems)
     note = _UNREADABLE if inside.text is None else "" if wired else _NO_PICTURE
@@ -142,7 +142,7 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
         shown |= {"flow": wired.id, "picture": picture.mermaid, "says": _STALE if inside.is_broken else ""}
         if not picture.mermaid:
             shown["says"] = _write_too_large(wired)
-        is_same = not inside.is_broken  # else the file's lines are not those of what is served
+        is_same = not inside.is_broken  # else the file's lines differ from those of the served flow
         shown["steps"] = [
             {
                 "id": name,
@@ -150,7 +150,7 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
                 "label": name_component(wired, name),
                 "line": wired.flow.components[name].position.line if is_same else None,
             }
-            for name in dict.fromkeys((*wired.order, *wired.components))  # last those that are tools and nothing else
+            for name in dict.fromkeys((*wired.order, *wired.components))  # components that are only tools are last
         ]
     return shown | {"file": {"name": inside.file, "note": note, **file}}
 
@@ -162,7 +162,7 @@ def _write_too_large(wired: WiredFlow) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FlowPicture:
-    """`mermaid` is empty where the flow is too large to be drawn; `nodes` are the components' names in it, by id."""
+    """`mermaid` is empty if the flow is too large for a picture; `nodes`: names of components in it, by id."""
 
     mermaid: str
     nodes: Mapping[str, str]
@@ -176,9 +176,9 @@ class _Arrow:
 
 
 def render_picture(wired: WiredFlow) -> FlowPicture:
-    """Components in the file's order and what goes from one to the next, from above to below.
+    """Components in the file's order, with an arrow for each reference.
 
-    An arrow with dashes is an optional reference; it has the output's name where its component gives several. A line
+    A dashed arrow is an optional reference. An arrow has the output's name if its component has several outputs. A line
     with a circle leads from an agent to its tool.
     """
     nodes = {name: f"n{number}" for number, name in enumerate(wired.components)}
@@ -196,13 +196,13 @@ def render_picture(wired: WiredFlow) -> FlowPicture:
 
 
 def name_component(wired: WiredFlow, name: str) -> str:
-    """As pages show it, with its id where that says more: "Language Model (Refund)"."""
+    """The component's name on pages, with its id if that adds a word: "Language Model (Refund)"."""
     shown = wired.display_names[name]
     return f"{shown} ({name})" if _has_other_words(name, shown) else shown
 
 
 def _find_arrows(wired: WiredFlow) -> dict[_Arrow, bool]:
-    """Each once, and whether all references that it stands for are optional."""
+    """Each arrow once; its value: whether all its references are optional."""
     arrows: dict[_Arrow, bool] = {}
     for target, reference in _list_references(wired):
         arrow = _Arrow(reference.component, wired.find_port(reference), target)
@@ -239,7 +239,7 @@ def _choose_shape(component: Component) -> str:
 
 
 def _has_other_words(name: str, shown: str) -> bool:
-    """Whether the id has another word than what is shown: of "ChatInput" and "Chat Input" one is enough."""
+    """Whether the id differs from the shown name in more than blanks: "ChatInput" does not from "Chat Input"."""
     return _fold_letters(name) != _fold_letters(shown)
 
 
@@ -248,24 +248,25 @@ def _fold_letters(text: str) -> str:
 
 
 def _is_named(wired: WiredFlow, source: str, port: str) -> bool:
-    """Whether the output is one of several, and not what everybody takes of an input: its text."""
+    """Whether the output's name is shown: it is one of several, and not an input's text."""
     ports = list(wired.ports[source])
     return len(ports) > 1 and not (input_kind(wired.components[source]) and port == ports[0])
 
 
 def _escape_port(text: str) -> str:
-    """On arrows Mermaid shows numbers of letters as they are written: what could mean something is left out there."""
+    """The text for an arrow, where Mermaid shows escapes as they are written: other characters become a dot."""
     return "".join(letter if letter.isalnum() or letter in " _-," else "·" for letter in cut(text, _LABEL_CHARS))
 
 
 def _escape(text: str) -> str:
-    """Letters, digits and blanks as they are, all else by its number: nothing of it means anything to Mermaid."""
+    """The text for a node: all but letters, digits and blanks is escaped by its number."""
     shown = cut(" ".join(text.split()), _LABEL_CHARS)
     return "".join(letter if letter.isalnum() or letter == " " else f"#{ord(letter)};" for letter in shown)
 
 
 def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
-    """`parts` are stretches of lines, each from its `start` on, of `count` lines in all; `mistakes` by their places."""
+    """The file for the component: `parts` are runs of lines, each with its first number `start`, out of `count`
+    lines."""
     lines = _LINE_BREAK.split(text)
     if lines[-1] == "":
         lines.pop()
@@ -283,7 +284,7 @@ def write_file(text: str, problems: Sequence[Problem]) -> Mapping[str, Any]:
 
 
 def _count_whole(lines: Sequence[str]) -> int:
-    """How many are shown from the beginning on."""
+    """How many lines are shown from the beginning."""
     left = MOST_CHARS
     for number, line in enumerate(lines[:MOST_LINES]):
         left -= min(len(line), _LINE_CHARS) + 1
@@ -298,7 +299,7 @@ def _list_around(problems: Iterable[Problem], count: int) -> Iterable[int]:
 
 
 def _find_stretches(wanted: Iterable[int]) -> list[tuple[int, int]]:
-    """Begin and end of each row of numbers without a gap."""
+    """Begin and end of each run of consecutive numbers."""
     found: list[tuple[int, int]] = []
     for number in sorted(wanted):
         if found and found[-1][1] == number:
@@ -314,7 +315,7 @@ def _write_line(line: str) -> str:
 
 
 def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
-    """`length` is that of the words which it is about, as far as they stand there."""
+    """A mistake for the component; `length` is that of the text it is about."""
     line = lines[problem.line - 1] if problem.line <= len(lines) else ""
     here = line[problem.column - 1 :]
     value = problem.value or ""
@@ -333,7 +334,8 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
 
 @st.fragment
 def render_tests(wired: WiredFlow) -> None:
-    """For who sees the inside of the flow; nothing for others."""
+    """The flow's tests with their last outcomes, and a button that runs them; nothing for who does not see the
+    inside."""
     caller = require_visitor()
     if not caller.sees_inside:
         return
@@ -365,8 +367,8 @@ def _render_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
         st.markdown("\n".join(f"- :gray[{_write_title(test.title)}]" for test in wired.flow.tests))
         return
     failed = [outcome for outcome in report.outcomes if not outcome.is_passed]
-    said = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
-    st.markdown(f":{'red' if failed else 'green'}[**{said}**]")
+    result = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
+    st.markdown(f":{'red' if failed else 'green'}[**{result}**]")
     for outcome in failed[:_MOST_FAILED]:
         render_outcome(outcome)
     if len(failed) > _MOST_FAILED:

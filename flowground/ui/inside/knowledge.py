@@ -19,7 +19,7 @@ from flowground.core.words import write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit, explain_unmet
-from flowground.runs.files import UPLOADS_FOLDER
+from flowground.runs.files import FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
@@ -39,13 +39,13 @@ from flowground.ui.sign_in import sign_in
 _LOOK_SECONDS = 2
 """Seconds between two looks at an index that is being made."""
 _FILES = 10
-"""Of one page of the list."""
+"""Files on one page of the list."""
 _MOST_NOTES = 20
 _MOST_NAMED = 3
 _HIT_CHARS = 600
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
-"""What stays as it is in an address that Markdown holds."""
+"""Characters that stay unquoted in an address in Markdown."""
 _NEEDS_CODE = "Adding files asks for the owner code, which is in the terminal where Flowground was started."
 _NO_SUCH_FILE = (
     "No file with that name. `**/NAME` is one in any folder, `folder/**` all of a folder, and `**/*.pdf` all PDFs."
@@ -65,7 +65,7 @@ _render_adding = make_component("knowledge")
 
 
 def render_page() -> None:
-    """Of the flow that the page's address names; the calm page where it is not this person's."""
+    """The page of the flow in the address; "no access" if the caller may not see it."""
     caller = require_visitor()
     opening.require_allowed(may_see_inside(caller))
     flow_id = st.query_params.get("flow", "")
@@ -93,7 +93,7 @@ def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
 
 
 def _choose(places: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The one that is shown, where there are several."""
+    """The knowledge that is shown; a choice if there are several."""
     if len(places) == 1:
         return places[0]
     return st.selectbox("Which", places, key="knowledge:which", format_func=_write_place, width=320)
@@ -140,7 +140,7 @@ def _render_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
 
 
 def _render_state(shown: ShownKnowledge) -> None:
-    """How far it is, in one line."""
+    """How far the knowledge is indexed, in one line."""
     state, icon, color = shown.state, ":material/hourglass_top:", "blue"
     if state.is_running:
         says = f"Reading: {state.done:,} of {words.count(state.total, 'file')} that changed"
@@ -176,19 +176,19 @@ def _render_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     flow_id, name = place
     limits = runtime.get().settings.limits
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
-    told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
-    told |= {"accept": ",".join(ENDINGS), "most": files.MOST_ADDED}
+    data: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
+    data |= {"accept": ",".join(ENDINGS), "most": files.MOST_ADDED}
     key = make_key(f"knowledge:adding:{flow_id}/{name}")
-    _render_adding(key=key, data=[told], on_added_change=lambda: None)
+    _render_adding(key=key, data=[data], on_added_change=lambda: None)
     if filtering:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"
         says = f"{who} {verb} `filters`, and will find a file that is added here only where they let it through."
-        st.caption(f"{says} Its `source` is `{UPLOADS_FOLDER}NAME`; keys stand at the beginning of Markdown files.")
+        st.caption(f"{says} Its `source` is `{FOLDER}NAME`; keys stand at the beginning of Markdown files.")
 
 
 def _render_notes(shown: ShownKnowledge) -> None:
-    """Why only words are found; then what is wrong with files, which their rows say too."""
+    """Why only words are found, and what is wrong with files."""
     if shown.words_only:
         st.warning(words.write_sentence(shown.words_only), icon=":material/warning:")
     notes = [file.note for file in (shown.indexed or {}).values() if file.note]
@@ -202,7 +202,7 @@ def _render_notes(shown: ShownKnowledge) -> None:
 
 
 def _render_unmet(shown: ShownKnowledge) -> None:
-    """Filters of flows that no file fits: nothing is ever found by them."""
+    """Filters of flows that match no file, so that they find nothing."""
     for unmet in shown.unmet[:_MOST_NOTES]:
         st.warning(words.write_sentence(unmet), icon=":material/filter_alt_off:")
 
@@ -212,15 +212,15 @@ def _name_source(shown: ShownKnowledge) -> str:
 
 
 def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
-    """What authors added, the newest first; then what is wrong; then the rest by name."""
+    """Files that authors added, newest first; then files with a note; then the rest by name."""
     indexed = dict(shown.indexed or {})
     added: list[_KnownFile] = []
     for file in shown.uploads:
-        source = f"{UPLOADS_FOLDER}{file.reference.name}"
+        source = f"{FOLDER}{file.reference.name}"
         known = indexed.pop(source, None)
         added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
-    if shown.section.uploads:  # what is left of them was removed
-        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(UPLOADS_FOLDER)}
+    if shown.section.uploads:  # an indexed upload that is not listed was removed
+        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(FOLDER)}
     others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
     return [*added, *((file.source, file, None) for file in others)]
 
@@ -235,7 +235,7 @@ def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
 
     def render(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
-            name = words.escape(source.removeprefix(UPLOADS_FOLDER)) if file else _write_source(source)
+            name = words.escape(source.removeprefix(FOLDER)) if file else _write_source(source)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
@@ -250,7 +250,7 @@ def _is_address(source: str) -> bool:
 
 
 def _write_source(source: str) -> str:
-    """A page of the web as a link, which Streamlit opens in a tab of its own."""
+    """The source; a web page as a link, which Streamlit opens in a new tab."""
     shown = words.escape(source)
     return f"[{shown}]({quote(source, safe=_IN_ADDRESS)})" if _is_address(source) else shown
 
@@ -279,7 +279,7 @@ def _write_added(file: StoredFile | None) -> str:
 
 
 def _render_remove(place: tuple[str, str], file: StoredFile) -> None:
-    """The name of the file is for those who hear the page: looks.css hides it beside the file's row."""
+    """A button with the file's name for screen readers; looks.css hides the name beside the file's row."""
     label, key = f"Remove **{words.escape(file.reference.name)}**", f"knowledge:remove:{file.reference.id}"
     if st.button(label, key=key, icon=":material/delete:", type="tertiary"):
         _remove(place, file)
@@ -333,12 +333,12 @@ def _render_search(caller: Caller, place: tuple[str, str], indexed: Collection[I
 
 
 def _write_plain(hit: Hit) -> str:
-    """Without the marks by which headings of pages and documents are told."""
+    """The passage's text without marks of headings."""
     return hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
 
 
 def _render_left(caller: Caller) -> None:
-    """For admins: what was added to a knowledge whose flow is gone, or calls it otherwise."""
+    """For admins: files of a knowledge that no flow names any more."""
     left = bridge.call(knowledge_admin.list_orphaned(runtime.get(), caller))
     if not left:
         return
@@ -375,8 +375,8 @@ def _make_signature(shown: ShownKnowledge) -> tuple[object, ...]:
 
 
 @st.fragment(run_every=_LOOK_SECONDS)
-def _watch(place: tuple[str, str], drawn: tuple[object, ...]) -> None:
-    """Looks whether the index is further than it was drawn, and draws the page anew where it is."""
+def _watch(place: tuple[str, str], before: tuple[object, ...]) -> None:
+    """Reruns the page when the index is not as it was rendered."""
     shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), require_visitor(), *place))
-    if _make_signature(shown) != drawn:
+    if _make_signature(shown) != before:
         st.rerun(scope="app")

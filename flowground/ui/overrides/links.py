@@ -17,12 +17,12 @@ from flowground.ui.page.bridge import bind_to_caller
 from flowground.ui.page.parts import render_action
 
 _PARAMETER = "overrides"
-"""What a link to the playground calls them in its address."""
+"""The parameter of a playground's address that carries overrides."""
 _LONG = 80
 
 
 def render_link(wired: WiredFlow, values: FieldValues) -> None:
-    """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
+    """A popover with a link to the playground that carries the overrides."""
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
     with menu, bridge.render_refusals():
         query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
@@ -34,7 +34,7 @@ def render_link(wired: WiredFlow, values: FieldValues) -> None:
 
 
 def render_arrived(caller: Caller, wired: WiredFlow) -> None:
-    """What a link brought to this page, if anything. Nothing of it applies before *Apply* is pressed."""
+    """The overrides that this page's address carries, if any. They apply once *Apply* is pressed."""
     word = st.query_params.get(_PARAMETER)
     if word is None:
         return
@@ -44,10 +44,10 @@ def render_arrived(caller: Caller, wired: WiredFlow) -> None:
         _render_useless(words.write_sentence(error.message))
         return
     with st.container(border=True, key=f"arrived:{wired.id}"):
-        said = write_count(values)
+        number = write_count(values)
         pronoun = "It applies" if count(values) == 1 else "They apply"
         st.markdown(
-            f":material/tune: **This link brings {said}.** {pronoun} to your own chat and code, once you say so."
+            f":material/tune: **This link brings {number}.** {pronoun} to your own chat and code, once you say so."
         )
         for component, fields in values.items():
             for name, value in fields.items():
@@ -63,7 +63,7 @@ def render_arrived(caller: Caller, wired: WiredFlow) -> None:
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors. Here the flow answers without them.")
-    if values := find_changes(wired, read_link(word), replace(caller, unlocks="none")):  # whoever made it
+    if values := find_changes(wired, read_link(word), replace(caller, unlocks="none")):  # whoever made the link
         return values
     raise FlowgroundError("This link changes nothing: its overrides are what the flow says already.")
 
@@ -87,7 +87,7 @@ def _render_useless(why: str) -> None:
 
 @bind_to_caller
 def _accept(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
-    with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
+    with suppress(FlowgroundError):  # the flow changed meanwhile: the rerun shows why the link does not apply
         find_overrides_state(caller, wired).replace(values)
         _drop_link()
 

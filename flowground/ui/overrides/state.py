@@ -20,7 +20,7 @@ _SHOWN = 160
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What was typed into an editor and cannot be, with the reason in words."""
+    """A value that was typed into an editor and refused, with the reason."""
 
     value: Any
     why: str
@@ -30,8 +30,8 @@ class Refused:
 class Overrides:
     """One visit's overrides of a flow.
 
-    `good` is what calls carry: the last values that fit. `refused` stands in editors only, by `Component.field`.
-    `generation` grows where many editors are filled anew; it is a part of their keys.
+    `good`: the last values that fit, which calls carry. `refused`: by `Component.field`, shown in editors only.
+    `generation` is a part of the editors' keys; it grows when many editors get new values.
     """
 
     wired: WiredFlow
@@ -41,7 +41,7 @@ class Overrides:
     generation: int = 0
 
     def edit(self, item: FieldPolicy, value: Any) -> None:
-        """Takes one field's new value into the calls, or keeps why it cannot be."""
+        """Takes one field's new value, or keeps why it is refused."""
         try:
             self._set(item.component, item.name, read_typed(item, value))
         except FlowgroundError as error:
@@ -50,23 +50,23 @@ class Overrides:
             self.refused.pop(item.key, None)
 
     def reset(self, item: FieldPolicy) -> None:
-        """The author's value again."""
+        """Sets the field back to the author's value."""
         self.refused.pop(item.key, None)
         left = {name: value for name, value in self.good.get(item.component, {}).items() if name != item.name}
         self.good = {name: fields for name, fields in {**self.good, item.component: left}.items() if fields}
 
     def replace(self, values: FieldValues) -> None:
-        """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
+        """Sets exactly these overrides, checked like any tweak. Raises TweaksRefused, and changes nothing then."""
         self.good = find_changes(self.wired, values, self.caller)
         self.refused.clear()
         self.generation += 1
 
     def clear(self) -> None:
-        """The author's values everywhere."""
+        """Sets all fields back to the author's values."""
         self.replace({})
 
     def keep_fitting(self) -> None:
-        """Drops those that a newer flow file does not take."""
+        """Drops overrides that a newer flow file does not take."""
         values = self.good
         self.clear()
         for component, fields in values.items():
@@ -90,7 +90,7 @@ def find_overrides_state(caller: Caller, wired: WiredFlow) -> Overrides:
 
 
 def describe_chip(overrides: FieldValues) -> dict[str, Any] | None:
-    """What stands where one writes: how many overrides apply, and a line for each. Nothing without."""
+    """The chip at the message field: how many overrides apply, and a line for each; None without any."""
     if not overrides:
         return None
     lines = [
@@ -102,7 +102,7 @@ def describe_chip(overrides: FieldValues) -> dict[str, Any] | None:
 
 
 def count(values: FieldValues) -> int:
-    """How many fields."""
+    """The number of overridden fields."""
     return sum(len(fields) for fields in values.values())
 
 

@@ -21,15 +21,15 @@ _TEXTS = ("text", "area", "json")
 
 
 def write_title(values: FieldValues) -> str:
-    """The tab's label, with how many fields differ from the author's."""
+    """The tab's label, with the number of overridden fields."""
     changed = count(values)
     return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
 
 
 def render_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> None:
-    """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
+    """Editors by component in the flow's order; for who does not see the inside, only of fields that the author opened.
 
-    `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
+    `sent`: the tweaks of the code, which are all overrides except an input's text, since that is the message.
     """
     seen = wired.policy.list_fields(caller)
     if not seen:
@@ -49,7 +49,7 @@ def render_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> 
 
 
 def _render_tools(caller: Caller, state: Overrides) -> str:
-    """Search, link, reset; returns what is searched for."""
+    """Search field, link and reset; returns the searched text."""
     wired = state.wired
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         wanted = st.text_input(
@@ -85,7 +85,7 @@ def _search(wired: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> lis
 
 
 def _render_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
-    """The fields of one component, the closed ones last, each with the reason."""
+    """The fields of one component; closed ones last, each with its reason."""
     name, wired = fields[0].component, state.wired
     shown = wired.display_names[name]
     with st.container(border=True, gap="small", key=f"overrides:{wired.id}:{name}"):
@@ -104,7 +104,7 @@ def _render_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
 
 
 def _render_field(state: Overrides, item: FieldPolicy) -> None:
-    """The editor, the author's value below it, and why what was typed cannot be."""
+    """The editor, the author's value below it, and why a typed value is refused."""
     key = f"override:{state.wired.id}:{state.wired.version}:{state.generation}:{item.key}"
     refused = state.refused.get(item.key)
     changed = state.good.get(item.component, {})
@@ -127,7 +127,7 @@ def _take_edit(state: Overrides, item: FieldPolicy, key: str) -> None:
     if value == "" and item.type.is_optional:
         value = None
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # what was typed, for the words of a refusal
+        value = int(value)  # as it was typed, for the sentence of a refusal
     state.edit(item, value)
     if value is None:
         st.session_state.pop(key, None)  # an emptied editor shows the author's value again
@@ -148,7 +148,7 @@ def _write_facts(item: FieldPolicy, *, is_changed: bool) -> str:
 
 
 def _fit(item: FieldPolicy, value: Any) -> Any:
-    """The value in the type that its editor holds."""
+    """The value in the type of its editor."""
     widget = _choose_widget(item, value)
     if isinstance(value, dict | list):
         return json.dumps(value, indent=2, ensure_ascii=False)
@@ -162,7 +162,7 @@ def _fit(item: FieldPolicy, value: Any) -> Any:
 
 
 def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
-    """A number that a browser would round is typed as text."""
+    """The field's widget; text for a number that a browser would round."""
     if item.widget in ("integer", "number") and (
         isinstance(value, str) or (isinstance(value, int | float) and abs(value) > _EXACT)
     ):
@@ -171,16 +171,16 @@ def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
 
 
 def _is_one_line(item: FieldPolicy, key: str) -> bool:
-    """Whether a word or two are edited, which need no area of several lines; an editor stays what it was at first."""
+    """Whether a short text gets a field of one line; an editor keeps its first shape."""
     is_line = item.is_short and str(st.session_state[key]).isprintable()
     return bool(st.session_state.setdefault(f"{key}:line", is_line))
 
 
 def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
-    """`is_new` where this run of the page sets the editor's value.
+    """The editor. `is_new`: this run of the page sets its value.
 
-    A slow browser that comes to draw it with a later run's words was never told that value, and would send back
-    Streamlit's default as an edit: so each later run has it as the default.
+    A slow browser may render the editor first in a later run. It would then send Streamlit's default back as an edit,
+    so each later run repeats the value as the default.
     """
     held = st.session_state[key]
     default = {} if is_new else {"value": held}
@@ -197,7 +197,7 @@ def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *
             st.slider(min_value=low, max_value=high, step=step, **default, **every)
         case "integer" | "number":
             form = "%d" if is_whole else "%g"
-            # None, which is no edit here: with another default it could not be emptied.
+            # The default is None: with another one the field could not be emptied.
             st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
         case "choice":
             choices = item.list_choices(held)
@@ -219,5 +219,5 @@ def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """1 is not True, and 1.0 not 1."""
+    """Equality that tells 1 from True and from 1.0."""
     return type(one) is type(other) and one == other

@@ -17,14 +17,14 @@ from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import words
 
 PAGES = runtime.APP_FOLDER / "pages"
-"""For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
+"""The folder of pages, for whole paths: Streamlit resolves short ones from its script, which is app.py in AppTest."""
 PLAYGROUND = str(PAGES / "playground.py")
 API_ACCESS = str(PAGES / "api_access.py")
 INSIDE = str(PAGES / "inside.py")
 KNOWLEDGE = str(PAGES / "knowledge.py")
 USAGE = str(PAGES / "usage.py")
 LOOKS = tuple(Path(__file__).with_name(name) for name in ("looks.css", "phone.css"))
-# What of a browser's own name says which it is; the first that is found.
+# Marks in a browser's user agent; the first mark that is found counts.
 _BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrom": "Chrome"}
 _BROWSERS |= {"CriOS": "Chrome", "Safari": "Safari"}
 _SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "CrOS": "ChromeOS"}
@@ -50,8 +50,7 @@ def write_share_link(wired: WiredFlow) -> str:
 
 
 def render_reach(*, is_admin: bool) -> None:
-    """Beside a link that is handed out: that it leads nowhere from elsewhere, where that is so; to who can do something
-    about it, what to write where."""
+    """Beside a link to hand out: a warning if it works only on this computer. An admin also reads what to change."""
     if urlsplit(find_base_url()).hostname not in _THIS_COMPUTER:
         return
     if is_admin:
@@ -76,7 +75,7 @@ def write_moment(moment: datetime) -> str:
 
 
 def write_since(moment: datetime) -> str:
-    """How long ago it was: "just now", "5 min ago", "3 h ago", "yesterday", "4 days ago", then the day."""
+    """How long ago a moment was: "just now", "5 min ago", "3 h ago", "yesterday", "4 days ago", then the day."""
     minutes = int((datetime.now(UTC) - moment).total_seconds() // 60)
     if minutes < 60:
         return f"{minutes} min ago" if minutes > 0 else "just now"
@@ -88,7 +87,7 @@ def write_since(moment: datetime) -> str:
 
 
 def find_day(moment: datetime) -> date:
-    """The visitor's day in which it lies."""
+    """The day of the moment, in the visitor's time zone."""
     return moment.astimezone(_find_zone()).date()
 
 
@@ -112,12 +111,12 @@ def name_zone() -> str:
 
 
 def end_day(chosen: date) -> datetime:
-    """The first moment of the next day of the visitor's, in UTC."""
+    """The midnight that ends this day of the visitor, in UTC."""
     return datetime.combine(chosen + timedelta(days=1), time(), _find_zone()).astimezone(UTC)
 
 
 def find_last_day(end: datetime) -> date:
-    """The visitor's day whose end this is."""
+    """The visitor's day that ends at this moment."""
     return (end - timedelta(seconds=1)).astimezone(_find_zone()).date()
 
 
@@ -129,7 +128,7 @@ def _find_zone() -> tzinfo:
 
 
 def write_name(agent: str | None) -> str:
-    """ "Firefox on Linux", of any browser; what it says itself where that is unknown."""
+    """ "Firefox on Linux", from a user agent; the user agent itself if the browser is unknown."""
     if not agent:
         return "A browser"
     browser = next((name for mark, name in _BROWSERS.items() if mark in agent), None)
@@ -140,12 +139,12 @@ def write_name(agent: str | None) -> str:
 
 
 def name_person(owner: Owner) -> str:
-    """Whose drafts they are, in the browser: tells nothing of them."""
+    """A digest of the owner, under which the browser keeps their drafts."""
     return blake2b(str(owner).encode(), digest_size=8).hexdigest()
 
 
 def write_forgetting(keep: Owner | None = None) -> str:
-    """JavaScript, one expression, that deletes all drafts but those of `keep`. It never fails."""
+    """One JavaScript expression that deletes all drafts except those of `keep`. It never fails."""
     kept = f"{_PREFIX}{name_person(keep)}:" if keep else ""
     is_other = f'name.startsWith("{_PREFIX}")' + (f' && !name.startsWith("{kept}")' if kept else "")
     return (

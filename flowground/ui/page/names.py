@@ -16,12 +16,12 @@ def name_person(member: Member) -> str:
 
 
 def read_names(members: Collection[str]) -> Mapping[str, str]:
-    """Id -> what colleagues see, for `find_name`; one read for a whole list. Nobody where the roster cannot be read."""
+    """Display names by id, for `find_name`, in one read for a whole list; empty if the roster cannot be read."""
     with suppress(FlowgroundError):
         return bridge.call(runtime.get().sign_in.roster.find_names(members)) if members else {}
     return {}
 
 
 def find_display_name(member: str) -> str:
-    """How colleagues see this member, by id."""
+    """The name of the member with this id that colleagues see."""
     return find_name(read_names([member]), member)

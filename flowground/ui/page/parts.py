@@ -107,7 +107,7 @@ _LIMIT_WORDS: dict[LimitKind, str] = {
 
 BUILT_IN = QWEN.title
 FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
-"""Of what, a message or a call, is filled in."""
+""""message" or "call" is filled in."""
 LIMITS_NOTICE = (
     f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
 )
@@ -138,12 +138,12 @@ def render_action(
 
 
 def mark_gone(entry: str) -> str:
-    """A menu's entry as it is shown: what takes something away for good is red, and set apart."""
+    """A menu's entry as it is shown: red if it deletes something for good."""
     return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
 
 
 def render_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
-    """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
+    """The buttons at the end of a dialog that deletes something for good; True once it was confirmed."""
     with st.container(horizontal=True, key="last-question"):
         is_wanted = st.button(label, type="primary", icon=icon, key=key)
         if st.button("Cancel", key="last-question:no"):
@@ -152,24 +152,24 @@ def render_last_question(label: str, *, key: str, icon: str | None = None) -> bo
 
 
 def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
-    """For a button on the page of this flow."""
+    """Opens a dialog in the next run of this flow's page, after a menu has closed. For callbacks."""
     st.session_state[_SCHEDULED] = (flow_id, open_dialog)
 
 
 def open_scheduled(flow_id: str) -> None:
-    """Opens what was asked for on this flow's page, once."""
+    """Opens the dialog that was scheduled for this flow's page, once."""
     scheduled_for, open_dialog = st.session_state.pop(_SCHEDULED, (None, None))
     if scheduled_for == flow_id:
         open_dialog()
 
 
 def make_key(name: str) -> str:
-    """The name itself, unless Streamlit would take a part of it for the end."""
+    """The name as a key of a component, without `__`, for which Streamlit renders none."""
     return _TWO_UNDERSCORES.sub("_~", name)
 
 
 def make_component(name: str) -> ComponentRenderer:
-    """The one whose code is in frontend/src/NAME.js, with the page's own styles."""
+    """The component whose code is frontend/src/NAME.js, with the page's own styles."""
     js = f"""
 const code = import(new URL("{find_asset(f"{name}.js")}", location.origin));
 export default async (given) => (await code).default(given);
@@ -178,7 +178,7 @@ export default async (given) => (await code).default(given);
 
 
 def render_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
-    """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
+    """A *Copy* button. `what` it copies, such as "the link", is added to its accessible name."""
     mount = st.components.v2.component("flowground.copy", html=_COPY_HTML, css=_COPY_CSS, js=_COPY_JS)
     data = {"text": text, "label": label, "what": what, "primary": is_primary}
     mount(key=make_key(f"copy:{key}"), data=[data], width="content")
@@ -186,13 +186,13 @@ def render_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_
 
 @contextmanager
 def hide_other_button(key: str) -> Iterator[None]:
-    """A part of the page in which blocks of code have no button of Streamlit's."""
+    """A part of the page in which Streamlit's own *Copy* buttons of code blocks are hidden."""
     with st.container(key=f"copied:{key}", gap="xsmall"):
         yield
 
 
 class Counted(Protocol):
-    """A page of a list that knows how many there are on all."""
+    """A page of a list, with the number of entries of the whole list."""
 
     @property
     def count(self) -> int: ...
@@ -210,11 +210,11 @@ class ListPage(Generic[T]):
 
 
 NamedPage = ListPage[tuple[str, str]]
-"""Ids, and how they are called."""
+"""Ids with names."""
 
 
 def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
-    """What somebody looks for in the list of this name; the session has it under `NAME:search`."""
+    """A search field of the list of this name; returns its text, which the session has under `NAME:search`."""
     searched = st.text_input(
         label,
         key=f"{name}:search",
@@ -238,9 +238,9 @@ def render_list(
     empty: str = "",
     size: int = PAGE,
 ) -> None:
-    """A list of the session's `name`, a page at a time, with a field to search in it where it is longer than a page.
+    """A list, a page at a time, with a search field if it is longer than a page. `name` is its prefix of keys.
 
-    `find` is given what is searched and how many entries stand before the page. `empty` is said of no entries.
+    `find` gets the searched text and the number of entries before the page. `empty` is shown for an empty list.
     """
     searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
     page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
@@ -254,9 +254,9 @@ def render_list(
 
 
 def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: int = PAGE) -> tuple[C, int]:
-    """The page that is shown, and its number. `find` is given how many entries stand before it.
+    """The page that is shown, and its number. `find` gets the number of entries before the page.
 
-    A list that became shorter than the page that was shown begins again.
+    If the list became shorter than that, its first page is shown.
     """
     number = int(st.session_state.get(_make_key(name, searched), 1))
     found = find((number - 1) * size)
@@ -266,7 +266,7 @@ def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: i
 
 
 def render_pages(name: str, searched: str, count: int, number: int, *, size: int = PAGE) -> None:
-    """The way to the other pages, where there are some."""
+    """Links to the other pages, if there are any."""
     pages = -(-count // size)
     if pages > 1:
         st.caption(f"{(number - 1) * size + 1:,} to {min(count, number * size):,} of {count:,}")
@@ -274,13 +274,13 @@ def render_pages(name: str, searched: str, count: int, number: int, *, size: int
 
 
 def _make_key(name: str, searched: str) -> str:
-    """Of its own for each search, so that each begins at its first page."""
+    """A key for each search, so that each search begins at its first page."""
     return f"{name}:page:{searched}"
 
 
 def render_names(shown_label: str, *, key: str) -> tuple[str, str]:
-    """Two fields in no form: the name that colleagues see, and the user name, which follows it as it is written, until
-    somebody writes another."""
+    """Two fields: the name that colleagues see, and the user name, which is suggested from the first while it is typed,
+    until somebody changes it."""
     shown = st.text_input(
         shown_label,
         placeholder="As colleagues see it",
@@ -296,7 +296,7 @@ def render_names(shown_label: str, *, key: str) -> tuple[str, str]:
 
 
 def empty_names(key: str) -> None:
-    """For a button: the next ones begin anew."""
+    """Empties both fields. For callbacks."""
     for field in ("shown", "name", "suggested"):
         st.session_state[f"{key}:{field}"] = ""
 
@@ -308,7 +308,7 @@ def _suggest_user_name(key: str) -> None:
 
 
 def close_done(go_back: Callable[[], None] | None = None) -> None:
-    """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
+    """At the top of a dialog with a one-time link: closes it once *Done* was pressed, after calling `go_back`."""
     if st.session_state.pop(_LINK_DONE, False):
         if go_back:
             go_back()
@@ -324,9 +324,9 @@ def render_one_time_link(
     flow: str | None = None,
     again: Callable[[], None] | None = None,
 ) -> None:
-    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
+    """Shows a link that sets a password, once: its secret is stored nowhere. It leads to `flow`, else home.
 
-    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` empties them.
+    Below are *Done*, which closes the dialog, and with `again`, which empties the form's fields, *Invite another*.
     """
     st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
     address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
@@ -359,19 +359,19 @@ def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: d
 
 
 def spell_sharing(sharing: Sharing) -> str:
-    """As `spell_reach`, of all that an owner decides but the switch."""
+    """As `spell_reach`, of a flow's whole sharing."""
     people, groups = len(sharing.members), len(sharing.groups)
-    said = spell_reach(sharing.audience, people=people, groups=groups, ends=sharing.expires_at)
-    return said + (", API too" if sharing.shares_api else "")
+    reach = spell_reach(sharing.audience, people=people, groups=groups, ends=sharing.expires_at)
+    return reach + (", API too" if sharing.shares_api else "")
 
 
-def begin_sentence(said: str) -> str:
-    """With a capital letter."""
-    return said[:1].upper() + said[1:]
+def begin_sentence(text: str) -> str:
+    """The text with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any] | None = None) -> str:
-    """What this caller is told who would run the flow with these overrides; "" where it runs."""
+    """Why this caller may not run the flow with these overrides: it, or its model, is off; "" if they may."""
     running = runtime.get()
     if running.switches.is_stale:
         bridge.call(running.switches.refresh())
@@ -380,13 +380,13 @@ def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any]
 
 
 def render_sentence(sentence: str) -> None:
-    """Where there is one."""
+    """Shows the sentence of `find_sentence`, if it is not empty."""
     if sentence:
         st.info(words.escape(sentence), icon=OFF_ICON)
 
 
 def render_left(caller: Caller) -> None:
-    """A block for the account page; nothing where nothing is limited but how fast somebody types."""
+    """What is left of a person's limits, for the account page; nothing if only the pace of messages is limited."""
     found = bridge.call(runtime.get().run_limits.look(caller, at_page=True))
     if not any(row.used or row.limit.what != "page_runs_per_minute" for row in found):
         return
@@ -399,7 +399,7 @@ def render_left(caller: Caller) -> None:
 
 
 def render_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
-    """A line for the API access pane; nothing where nothing is limited."""
+    """What is left of the limits, in a line for the API access pane; nothing if nothing is limited."""
     found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
     own = [_spell(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
     of_flow = [_spell(row) for row in found if row.flow_id]
@@ -420,13 +420,13 @@ def _spell(row: Remaining) -> str:
 
 
 def list_models(wired: WiredFlow) -> tuple[str, ...]:
-    """The `provider:model` words of the flow's models, each once."""
+    """The models of the flow as `provider:model`, each once."""
     default = runtime.get().settings.default_model
     return tuple(dict.fromkeys(name or default for _, name in wired.list_models()))
 
 
 def write_label(model: str) -> str:
-    """How a model is called on a page."""
+    """The name of a model on a page."""
     provider, _, name = model.partition(":")
     if provider == "local":
         own = _find_own_weights()
@@ -435,14 +435,14 @@ def write_label(model: str) -> str:
 
 
 def warn_of_limits(wired: WiredFlow) -> str:
-    """What the built-in model is not good at; nothing where it does not answer."""
+    """What the built-in model is not good at; "" if another model answers."""
     return LIMITS_NOTICE if _uses_built_in(wired) and _find_own_weights() is None else ""
 
 
 def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
-    """What a composer, or the code of a call, says while the weights are absent; else nothing.
+    """What stands at the field for messages, or at the code of a call, while the built-in model is fetched; else "".
 
-    Members read how long it takes, not why.
+    Who does not see the inside reads how long it takes, not why.
     """
     if not _uses_built_in(wired):
         return ""
@@ -453,7 +453,7 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message"
     if is_absent:
         return FETCH_NOTICE.format(on)
     if status.state == "fetching":
-        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer's bar says it
+        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer shows a bar
         return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
     return "" if status.state == "ready" else status.message or ""
 

@@ -16,7 +16,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 
 
 def escape(text: str) -> str:
-    """The text with all Markdown taken as it stands, and no address in it a link."""
+    """The text in one line, with its Markdown escaped and no address in it becoming a link."""
     return _escape_line(" ".join(join_surrogates(text).split()))
 
 
@@ -25,7 +25,7 @@ def _escape_line(text: str) -> str:
 
 
 def write_sentence(text: str) -> str:
-    """What an error says: what stands in backticks is code, all else is plain."""
+    """An error's sentence as Markdown: text in backticks stays code, all else is escaped."""
     parts = _CODE.split(" ".join(join_surrogates(text).split()))
     return "".join(f"`{part}`" if number % 2 else _escape_line(part) for number, part in enumerate(parts))
 
@@ -46,5 +46,5 @@ def write_tokens(usage: Usage | None) -> str:
 
 
 def join(parts: Iterable[str]) -> str:
-    """Parts that are not empty, with a dot between them."""
+    """The parts that are not empty, with a middle dot between them."""
     return " · ".join(part for part in parts if part)

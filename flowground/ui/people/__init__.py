@@ -28,7 +28,7 @@ _KINDS: dict[SwitchKind, str] = {"flow": "Flow", "provider": "Provider"}
 
 @contextmanager
 def open_row(key: str, title: str, facts: str) -> Iterator[None]:
-    """One entry of a list, in a frame; what is drawn within stands beside it. `title` and `facts` are Markdown."""
+    """One entry of a list, in a frame, beside what the block renders. `title` and `facts` are Markdown."""
     with (
         st.container(border=True, key=key),
         st.container(horizontal=True, wrap=False, vertical_alignment="center"),
@@ -38,32 +38,34 @@ def open_row(key: str, title: str, facts: str) -> Iterator[None]:
 
 
 def render_menu(choices: Collection[str], *, key: str) -> str | None:
-    """An entry's menu; what was chosen in it just now."""
+    """An entry's menu; returns what was chosen just now."""
     return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content", format_func=mark_gone)
 
 
 def render_submit(
     label: str,
-    deed: Callable[..., Any],
+    act: Callable[..., Any],
     *args: Any,
     key: str,
     icon: str | None = None,
     says: str = "",
     is_off: bool = False,
 ) -> None:
-    """A dialog's button, which does it for whoever is here then, closes the dialog, and `says` what was done, as
-    Markdown; `is_off`: there is nothing to do."""
+    """A dialog's button that calls `act` for the present caller, closes the dialog, and shows the Markdown `says`.
+
+    `is_off`: the button is disabled.
+    """
     ask = render_last_question if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
     if ask(label, icon=icon, key=key):
         with bridge.render_refusals():
-            bridge.ask(deed, require_visitor(), *args)
+            bridge.ask(act, require_visitor(), *args)
             if says:
                 st.toast(says, icon=":material/check:")
             st.rerun()
 
 
 def render_now(caller: Caller) -> None:
-    """What is off stands above what runs, so that nobody has to scroll for it."""
+    """What is switched off, and below it what runs."""
     if st.button("Switch off a flow or provider", icon=parts.OFF_ICON, key="now:off"):
         _switch_off()
     for switch in bridge.call(operating.list_switches(runtime.get(), caller)):
@@ -73,7 +75,7 @@ def render_now(caller: Caller) -> None:
 
 @st.fragment(run_every=_REFRESH_SECONDS)
 def _render_runs() -> None:
-    """Draws itself anew while it is looked at; who looks is asked each time."""
+    """The runs, refreshed while the page is open; the caller is checked each time."""
     bridge.render_kept(_REFUSED)
     caller = require_visitor()
     try:
@@ -98,7 +100,7 @@ def _render_run(caller: Caller, run: RunNow, now: datetime) -> None:
         (
             run.via,
             f"for {words.round_seconds(seconds) if seconds > 0 else 'a moment'}",
-            _write_said(run),
+            _write_length(run),
             "" if run.is_here else "in another process",
             "being stopped" if run.is_stopping else "",
         )
@@ -109,7 +111,7 @@ def _render_run(caller: Caller, run: RunNow, now: datetime) -> None:
             render_action("Stop", _stop, caller, run.id, key=f"now:stop:{run.id}", icon="stop_circle")
 
 
-def _write_said(run: RunNow) -> str:
+def _write_length(run: RunNow) -> str:
     if run.tokens is not None:
         return words.count(run.tokens, "token")
     chars = words.count(run.chars, "character")

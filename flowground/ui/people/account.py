@@ -28,7 +28,7 @@ FILE = "/file/download"
 """The route in flowground/web/routes.py."""
 _REFUSED = "account:refused"
 _DELETED = "account:deleted"
-"""Whether the conversations were just deleted, and this browser's drafts have to go too."""
+"""Set once the conversations were deleted, so that this browser's drafts are deleted too."""
 
 _TOKENS_REFUSED = "organization:tokens:refused"
 
@@ -46,7 +46,7 @@ def render_password(caller: Caller) -> None:
 
 
 def render_names(caller: Caller) -> None:
-    """What this person signs in with, and what colleagues see, which they may change."""
+    """The user name, and the name that colleagues see, which the person may change."""
     member = bridge.call(runtime.get().sign_in.roster.find(caller.id))
     if member is None:
         return
@@ -67,7 +67,7 @@ def render_names(caller: Caller) -> None:
 
 
 def render_sign_ins(caller: Caller) -> None:
-    """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
+    """The person's sign-ins. This browser's own is marked; it signs out in the sidebar."""
     bridge.render_kept(_REFUSED)
 
     def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
@@ -86,7 +86,7 @@ def render_sign_ins(caller: Caller) -> None:
 
 
 def render_tokens(caller: Caller) -> None:
-    """Those of this person, whatever flow they are for."""
+    """The person's tokens, for whatever flow."""
 
     def find(searched: str, offset: int) -> ListPage[StoredToken]:
         page = bridge.ask(application_tokens.find_page, caller, searched, is_own=True, limit=PAGE, offset=offset)
@@ -103,7 +103,7 @@ def render_tokens(caller: Caller) -> None:
 
 
 def render_files(caller: Caller) -> None:
-    """All that this person, or a program of theirs, gave and did not delete."""
+    """The files of this person and of their programs."""
 
     def find(searched: str, offset: int) -> ListPage[StoredFile]:
         return ListPage(*bridge.ask(account.find_files, caller, searched, limit=PAGE, offset=offset))

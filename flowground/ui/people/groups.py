@@ -77,7 +77,7 @@ def _render_row(group: Group, named: Sequence[str]) -> None:
         _remove(group)
 
 
-@st.dialog("Group", on_dismiss="rerun")  # the page's list names who is in it now
+@st.dialog("Group", on_dismiss="rerun")  # the page's list then has the new members
 def _edit(group: Group) -> None:
     with (
         st.form(f"groups:rename:{group.id}", border=False),
@@ -98,9 +98,10 @@ def _remove(group: Group) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MembershipEditor:
-    """Those that belong together already, and the others; both are given what is searched, the first an offset too.
+    """Two lists for one dialog: present memberships, and what may be added.
 
-    `change(id, is_added)` is done by a press. The words stand over the two lists, and where the first is empty.
+    `find_inside` gets the searched text and an offset, `find_outside` the text alone; a press calls
+    `change(id, is_added)`. The other fields are labels.
     """
 
     name: str
@@ -115,7 +116,7 @@ class MembershipEditor:
 
 @dataclass(slots=True)
 class _Offered:
-    """What the dialog offers to add, in the order in which it came there, and what of it was added since."""
+    """What the dialog offers to add, in the order in which it was found, and what was added since."""
 
     searched: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -123,7 +124,7 @@ class _Offered:
 
 
 def render_members(group: Group) -> None:
-    """The people of a group, and a way to find others for it."""
+    """The people of a group, and a search for others."""
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
@@ -151,7 +152,7 @@ def render_members(group: Group) -> None:
 
 @st.dialog("Groups", on_dismiss="rerun")
 def choose_groups(member: Member) -> None:
-    """The groups of a person, and a way to find others for them."""
+    """The groups of a person, and a search for others."""
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
@@ -218,12 +219,12 @@ def _render_sides(sides: MembershipEditor) -> None:
 
 
 def begin(name: str) -> None:
-    """The dialog of this name is opened: nothing was added in it yet."""
+    """Forgets what was added in the dialog of this name: it is opened again."""
     st.session_state.pop(f"{name}:offered", None)
 
 
 def _render_outside(sides: MembershipEditor, outside: NamedPage, searched: str) -> None:
-    """What was just added stays in its place, where another press takes it back: nothing slides under the pointer."""
+    """What may be added. What was just added stays in its place, where another press removes it again."""
     offered: _Offered = st.session_state.get(f"{sides.name}:offered", _Offered())
     if offered.searched != searched:
         offered = _Offered(searched)

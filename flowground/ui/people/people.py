@@ -39,16 +39,16 @@ _ROLES: dict[Role, str] = {
     "author": "Sees the inside of all flows, and shares those they own.",
     "admin": "Everything, including people.",
 }
-_SAID: dict[Role, str] = {"member": "a member", "author": "an author", "admin": "an admin"}
+_ROLE_NAMES: dict[Role, str] = {"member": "a member", "author": "an author", "admin": "an admin"}
 _NAMES = "person:invite:names"
 _SIGN_INS = 10
-"""In a dialog."""
+"""Sign-ins on one page of a dialog."""
 
 _LINK = "Link to set the password"
 
 
 def render_people(caller: Caller) -> None:
-    """The list, and the way to invite somebody."""
+    """The list of people, and a button to invite somebody."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
             _invite()
@@ -95,7 +95,7 @@ def _describe_state(member: Member, link: PasswordLink | None) -> str:
 
 
 def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callable[[Member], None]]:
-    """What may be done with this member, as the menu says it; what stands in config.yaml is changed there."""
+    """The menu's entries for this member; fields that are set in config.yaml are changed there."""
     stored = member.source == "database"
     actions = (
         ("Edit name", _change_names, stored or member.is_active),
@@ -187,7 +187,7 @@ def _change_role(member: Member) -> None:
     st.markdown(f"**{name}** has the new role from their next action on.")
     role = _render_roles(member.role, key="person:role")
     is_same = role == member.role
-    says = f"{name} is {_SAID[role]} now."
+    says = f"{name} is {_ROLE_NAMES[role]} now."
     render_submit("Save", people.set_role, member.id, role, key="person:role:save", says=says, is_off=is_same)
 
 
