@@ -35,11 +35,11 @@ PROGRAM = "python -m flowground"
 class Command(click.Command):
     """Calls `function`, a "module.name" of this package, with a value for each of `params` and with `fixed`.
 
-    It may be a coroutine function, and returns the exit code, or None for 0.
+    The function may be a coroutine function, and returns the exit code, or None for 0.
     """
 
     def __init__(self, function: str, about: str, *params: click.Parameter, **fixed: str) -> None:
-        """The first sentence of `about` stands in the list of commands."""
+        """`about` is the help text; its first sentence is the one in the list of commands."""
         super().__init__(None, context_settings=_CONTEXT, help=about, params=[*params])
         self.short_help = f"{about.partition('. ')[0].rstrip('.')}."
         self.function, self.fixed = function, fixed
@@ -56,13 +56,13 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A command that has commands of its own; called without one of them, it prints its help."""
+    """A command with subcommands; without one of them it prints its help."""
 
     def __init__(self, about: str, commands: Mapping[str, click.Command], **more: Any) -> None:
         super().__init__(None, dict(commands), context_settings=_CONTEXT, help=about, **more)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
-        """As they stand here, not by the alphabet."""
+        """The subcommands in the order of their definition."""
         return list(self.commands)
 
 
@@ -83,7 +83,7 @@ def _read_tweak(text: str) -> tuple[str, str, Any]:
         return component, field, value
     try:
         read = json.loads(value)
-        json.dumps(read, allow_nan=False)  # `NaN` is read, and no JSON
+        json.dumps(read, allow_nan=False)  # `NaN` can be parsed, but is no JSON
         return component, field, read
     except ValueError:
         raise click.BadParameter(f"{value!r} after := is not JSON.") from None
@@ -110,7 +110,7 @@ def _flag(name: str, about: str) -> Option:
 
 
 def _make_switches(kind: str, about: str, listing: str) -> Group:
-    """Of flows or providers."""
+    """The commands that switch flows or providers off and on."""
     off = f"End the runs of a {kind}, and let no new ones begin until it is switched on."
     say = _option("--say", "TEXT", "A sentence for people, shown beside the notice that it is off.", default="")
     commands = {
@@ -306,19 +306,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FlowgroundError as error:
         return _fail(error.full_message)
     except BrokenPipeError:
-        # Who reads the output has seen enough; what Python would still flush at its end goes nowhere.
+        # The reader of stdout is gone: what Python would still flush goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except Exception as error:  # an endpoint: whatever comes, a person reads one line
+    except Exception as error:  # whatever fails, a person reads one line
         if is_debugging:
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
 
 
 def _start_log(level: int) -> None:
-    """On stderr; with times and names of loggers where everything is logged."""
+    """Sends the log to stderr; at DEBUG with levels and names of loggers."""
     style = logging.BASIC_FORMAT if level == logging.DEBUG else "%(message)s"
     logging.basicConfig(handlers=[NoteHandler()], level=level, format=style)
 

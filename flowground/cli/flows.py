@@ -33,14 +33,14 @@ _Loaded = dict[Path, WiredFlow]
 
 
 def print_schema() -> None:
-    """On stdout."""
+    """Prints the JSON Schema of a flow file on stdout."""
     echo(write_flow_schema(), end="")
 
 
 def validate(flows: Sequence[str], strict: bool) -> int:
-    """Each mistake and each warning as `file:line:column: sentence` on stdout; 1 when there is a mistake.
+    """Prints each mistake and warning as `file:line:column: sentence` on stdout; 1 if there is a mistake.
 
-    A model whose provider another config.yaml may have is no mistake of the file: it is a note on stderr.
+    A model whose provider is not in this config.yaml is no mistake of the file: it is a note on stderr.
     """
     settings = load_settings()
     loaded, found = _load(flows, settings, _list_names(settings))
@@ -71,7 +71,7 @@ def validate(flows: Sequence[str], strict: bool) -> int:
 
 
 async def test(flows: Sequence[str], model: str | None, junit: Path | None) -> int:
-    """A line for each test on stdout, below it what was not as expected; 1 where anything failed, or there is none."""
+    """Prints a line for each test on stdout, below it what was not as expected; 1 if a test failed or there is none."""
     settings = load_settings()
     if model and (fault := find_fault(model, settings.providers)):
         raise InvalidRequest(fault.sentence)
@@ -97,7 +97,7 @@ def _save(path: Path, content: bytes) -> None:
 
 
 def _sum_up(outcomes: Sequence[FlowTestOutcome], broken: Iterable[str], untested: Iterable[str]) -> int:
-    """Says how it went; the exit code."""
+    """Prints a summary; returns the exit code."""
     if untested:
         note(f"Without tests: {list_names(untested)}.")
     if broken:
@@ -110,7 +110,7 @@ def _sum_up(outcomes: Sequence[FlowTestOutcome], broken: Iterable[str], untested
 
 
 def _load(named: Sequence[str], settings: Settings, names: ConfigNames | None = None) -> tuple[_Loaded, list[Problem]]:
-    """The named flows, or without any all of the folder, as a server would load them; mistakes and warnings.
+    """The named flows, by default all of the folder, as a server would load them; and their mistakes and warnings.
 
     Two flows with one address are a mistake too. Raises InvalidRequest for a flow that is not there.
     """
@@ -129,7 +129,7 @@ def _load(named: Sequence[str], settings: Settings, names: ConfigNames | None = 
 
 
 def _find_file(flow: str, catalogue: Catalogue) -> Path:
-    """Of a path as it is; of an id or endpoint name the file in the flows folder. Raises InvalidRequest."""
+    """The path itself, or the file of the flow with this id or endpoint name. Raises InvalidRequest."""
     path = Path(flow)
     if path.suffix or path.name != flow:
         return path
@@ -146,7 +146,9 @@ def _load_files(
         try:
             wired = _read_flow(path, settings, names)
             is_served = path.resolve().parent == settings.flows.resolve()
-            if is_served and (conflict := catalogue.list_problems().get(path.name)):  # another file has its address
+            if is_served and (
+                conflict := catalogue.list_problems().get(path.name)
+            ):  # another file has the same address
                 raise conflict
         except FlowError as error:
             found += _place(path, error.problems)
@@ -172,18 +174,18 @@ def _read_flow(path: Path, settings: Settings, names: ConfigNames | None) -> Wir
 
 
 def _place(path: Path, problems: Iterable[Problem]) -> list[Problem]:
-    """What was found in a file, which is named from the working directory, as terminals and editors open it."""
+    """The problems with the file named from the working directory, as terminals and editors open it."""
     return [replace(problem, file=show_path(path.with_name(problem.file))) for problem in problems]
 
 
 def _list_names(settings: Settings) -> ConfigNames:
-    """What flows may name; modules of functions are imported once a flow names one. Raises ConfigError."""
+    """Names of config.yaml for flows; modules of functions are imported once a flow names one. Raises ConfigError."""
     load = cache(lambda: Functions(settings.functions, settings.root))
     return ConfigNames(settings.knowledge, settings.databases, lambda name: load().find(name))
 
 
 def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> Iterator[tuple[Problem, bool]]:
-    """Models that cannot answer, and whether that is certain by the file alone, whatever config.yaml has."""
+    """Models that cannot answer, and whether that is a mistake of the file, whatever config.yaml has."""
     for name, component in wired.components.items():
         for model in filter(None, component.list_models()):
             if fault := find_fault(model, settings.providers):
@@ -191,7 +193,7 @@ def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> Iterator[
 
 
 def _check_config(path: Path, wired: WiredFlow, settings: Settings, models: Providers) -> Iterator[Problem]:
-    """What this config.yaml has not: models that call tools, MCP servers, and addresses that flows may ask."""
+    """What this config.yaml lacks: models that call tools, MCP servers, addresses that flows may call."""
     for name, component in wired.components.items():
         for wanted in component.list_models() if name in wired.tools else ():
             with suppress(ProviderError):
@@ -207,14 +209,14 @@ def _check_config(path: Path, wired: WiredFlow, settings: Settings, models: Prov
 
 
 def _find_problem(path: Path, wired: WiredFlow, name: str, field: str, says: str, value: str | None) -> Problem:
-    """With the place of a component's field, or of the component where the file does not have the field."""
+    """A problem at the place of a component's field, or of the component if the file does not have the field."""
     spec = wired.flow.components[name]
     at = spec.places[field].value if field in spec.places else spec.position
     return Problem(show_path(path), at.line, at.column, says, value)
 
 
 async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: str | None) -> list[FlowTestOutcome]:
-    """Prints each outcome; the files are named from the working directory."""
+    """Runs the tests and prints each outcome; files are named from the working directory."""
     outcomes: list[FlowTestOutcome] = []
     bar = DownloadBar()
     models = make_models(settings)
@@ -243,9 +245,9 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
 
 
 async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
-    """Reads what changed in the files that these flows look things up in.
+    """Indexes what changed in the knowledge of these flows.
 
-    What takes uploads, names pages or has vectors is as the app left it; before there is an app, its files alone.
+    Knowledge with uploads, pages or vectors stays as the app indexed it; before it is indexed, its files are.
     """
     if not any(isinstance(component, Retrieve) for wired in flows for component in wired.components.values()):
         return
@@ -258,7 +260,7 @@ async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
         if (section.uploads or section.urls or section.embeddings) and await _is_indexed(entry):
             continue
         if await library.is_outdated(words):
-            with suppress(KnowledgeBusy):  # the app does it, and a question waits for it
+            with suppress(KnowledgeBusy):  # the app indexes it, and a question waits for that
                 await library.index(words)
 
 

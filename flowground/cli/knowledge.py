@@ -32,7 +32,7 @@ async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
 
 
 async def list_all() -> None:
-    """A row each; what is wrong with files, and with filters of flows, on stderr."""
+    """Prints all knowledge, and on stderr what is wrong with files and with filters of flows."""
     rows: list[tuple[str, ...]] = []
     async with _open_library() as (library, store):
         for entry in library.list_all():
@@ -63,7 +63,8 @@ async def list_all() -> None:
 
 
 async def index(names: Sequence[str]) -> int:
-    """A line each; 1 where a file could not be read, or not wholly, or no vectors be made: the rest is indexed."""
+    """Indexes what changed, and prints a line for each knowledge; 1 if a file was not read as a whole, or vectors
+    failed."""
     is_whole = True
     async with _open_library() as (library, _):
         for entry in [_find(library, name) for name in names] or library.list_all():
@@ -82,7 +83,7 @@ async def index(names: Sequence[str]) -> int:
 
 
 async def search(name: str, question: str, top_k: int, source: str) -> None:
-    """Each passage: its place, score and headings on a line, then its text."""
+    """Prints each found passage: its place, score and headings on a line, then its text."""
     async with _open_library() as (library, _):
         entry = _find(library, name)
         filters = Filters((source,) if source else ())
@@ -101,7 +102,7 @@ async def search(name: str, question: str, top_k: int, source: str) -> None:
 
 
 async def _explain_words(entry: KnowledgeEntry) -> str:
-    """Why only words are found, "" where meaning counts too, or nobody asked for that. Asks the model of vectors."""
+    """Why only words are found though embeddings are configured, else "". Calls the embedding model once."""
     embeddings = entry.sources.embeddings
     if embeddings is None:
         return entry.refused
@@ -115,7 +116,7 @@ async def _explain_words(entry: KnowledgeEntry) -> str:
 
 
 def _find(library: Library, name: str) -> KnowledgeEntry:
-    """`name` is an address, or its end where no other has the same. Raises InvalidRequest with the nearest name."""
+    """The knowledge with this address, or with this unique end of it. Raises InvalidRequest with the nearest name."""
     known = {entry.address: entry for entry in library.list_all()}
     if name not in known:
         meant = [address for address in known if address.endswith(f"/{name}")]

@@ -18,7 +18,7 @@ from flowground.store.runs import requests, usage
 
 
 async def list_runs() -> None:
-    """A row each; never what somebody wrote."""
+    """Prints the newest runs, without anything that somebody wrote."""
     async with open_store(load_settings()) as store:
         found, total = await operating.list_runs(store, Interruptions(store))
     rows = []
@@ -31,7 +31,7 @@ async def list_runs() -> None:
 
 
 async def stop_run(id: str) -> None:  # noqa: A002 - as help names it
-    """Returns once it has ended. Raises InvalidRequest, RunElsewhere."""
+    """Stops a run and returns once it has ended. Raises InvalidRequest, RunElsewhere."""
     async with open_store(load_settings()) as store:
         found = await store.read(usage.find_ids, begin=id)
         if len(found) != 1:
@@ -46,7 +46,7 @@ async def stop_run(id: str) -> None:  # noqa: A002 - as help names it
 
 
 async def switch_off(name: str, say: str, kind: SwitchKind) -> None:
-    """Raises InvalidRequest where there is no such flow or provider, or the sentence is too long."""
+    """Switches a flow or provider off. Raises InvalidRequest if it is unknown, or the sentence is too long."""
     settings = load_settings()
     if kind == "flow":
         name = find_flow(read_catalogue(settings), name).id
@@ -59,7 +59,7 @@ async def switch_off(name: str, say: str, kind: SwitchKind) -> None:
 
 
 async def switch_on(name: str, kind: SwitchKind) -> None:
-    """Raises InvalidRequest for what is not off."""
+    """Switches a flow or provider on again. Raises InvalidRequest if it is not off."""
     async with open_store(load_settings()) as store:
         if not await store.write(publications.switch_on, kind=kind, name=name, by=ACTOR):
             off = [switch.name for switch in await store.read(publications.list_switches) if switch.kind == kind]
@@ -68,7 +68,7 @@ async def switch_on(name: str, kind: SwitchKind) -> None:
 
 
 async def list_flows() -> None:
-    """Those of files with mistakes too, by the file's name."""
+    """Prints all flows; files with mistakes too, by name."""
     settings = load_settings()
     catalogue = read_catalogue(settings)
     async with open_store(settings) as store:
@@ -97,7 +97,7 @@ def _write_sharing(found: Publication | None) -> str:
 
 
 async def list_providers() -> None:
-    """Those that are off."""
+    """Prints the providers that are off."""
     settings = load_settings()
     async with open_store(settings) as store:
         found = [switch for switch in await store.read(publications.list_switches) if switch.kind == "provider"]
@@ -112,11 +112,11 @@ async def list_providers() -> None:
 
 
 async def _find_names(store: Store, switched: Iterable[Switch]) -> Mapping[str, str]:
-    """Who switched something off, by id."""
+    """Display names of those who switched something off, by id."""
     ids = {Owner.read(switch.changed_by).id for switch in switched if switch.changed_by != ACTOR}
     return await store.read(members.find_display_names, members=ids)
 
 
 def _name_actor(actor: str, names: Mapping[str, str]) -> str:
-    """A member as pages show them; the command line as it is."""
+    """The display name of a member; "cli" for the command line."""
     return actor if actor == ACTOR else find_name(names, Owner.read(actor).id)

@@ -1,6 +1,6 @@
-"""What commands print: rows that line up, answers as they come, how far a download is; nothing steers a terminal.
+"""How commands print: tables, answers as they come, the progress of a download.
 
-Control characters are shown as escapes where stdout or stderr is a terminal; pipes and files get them as they are.
+Control characters are escaped if stdout or stderr is a terminal; pipes and files get them as they are.
 """
 
 import logging
@@ -20,12 +20,12 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 
 def echo(text: str, *, end: str = "\n") -> None:
-    """What was asked for, on stdout."""
+    """Prints what was asked for, on stdout."""
     _write(f"{text}{end}", sys.stdout)
 
 
 def note(text: str) -> None:
-    """A line on stderr, beside what was asked for."""
+    """Prints a line on stderr."""
     _write(f"{text}\n", sys.stderr)
 
 
@@ -35,14 +35,14 @@ def _write(text: str, stream: TextIO) -> None:
 
 
 class NoteHandler(logging.Handler):
-    """The log, as notes."""
+    """Prints log records as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(self.format(record))
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Heads and rows on stdout; an empty cell is written as "-"."""
+    """Prints heads and aligned rows on stdout; an empty cell is "-"."""
     lines = [tuple(heads), *(tuple(cell or "-" for cell in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -50,7 +50,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def show_path(path: Path) -> str:
-    """From the working directory where it is below it, as terminals and editors open it."""
+    """The path from the working directory if it is below that, else the absolute path."""
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute)
     return absolute if relative.startswith("..") else relative
@@ -62,20 +62,20 @@ def write_minute(moment: datetime | None) -> str:
 
 
 class AnswerPrinter:
-    """Of several answers, the first to begin is printed as it comes, the others at the end."""
+    """Prints answers: the first to begin as it comes, the others at the end."""
 
     def __init__(self) -> None:
         self._first: str | None = None
 
     def show(self, answer: str, piece: str) -> None:
-        """A piece of an answer, which is known by its id."""
+        """Prints a piece of the answer with this id, if it is the first answer."""
         self._first = self._first or answer
         if answer == self._first:
             echo(piece, end="")
 
     def end(self, answers: Iterable[tuple[str | None, str]], cited: Iterable[NumberedPassage]) -> None:
-        """Ids and whole texts, a line each; what was printed is not repeated. Below, a line for each passage that they
-        cite."""
+        """Prints the answers, which are ids and whole texts, without what was printed already; below, a line for each
+        cited passage."""
         if self._first:
             echo("")
         for answer, text in answers:
@@ -86,20 +86,20 @@ class AnswerPrinter:
 
 
 class DownloadBar:
-    """How much of a file is here, on stderr: a line that is redrawn at a terminal, one line elsewhere."""
+    """The progress of a download on stderr: a line that is redrawn at a terminal, one line elsewhere."""
 
     def __init__(self) -> None:
         self._bar: Any = None  # click's own, whose class has no public name
 
     def show(self, received: int, total: int) -> None:
-        """So many bytes of all."""
+        """Shows how many bytes have been received."""
         if self._bar is None:
             self._bar = click.progressbar(length=max(total, 1), label=f"Fetching {total / 1e6:.0f} MB", file=sys.stderr)
             self._bar.render_progress()
         self._bar.update(received - self._bar.pos)
 
     def end(self) -> None:
-        """Leaves the line; may be called again."""
+        """Ends the line; may be called again."""
         if self._bar is not None:
             self._bar.render_finish()
         self._bar = None

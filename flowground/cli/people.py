@@ -34,16 +34,16 @@ from flowground.store.runs import requests
 from flowground.store.runs.conversations import list_owners
 
 _STOP_LOOKS = 30
-"""In 6 seconds: a server looks every two what it shall stop."""
+"""Looks in 6 seconds: a server looks for stop requests every two."""
 _AS_OWNER = "owner's"
-"""What a person's tokens of before there was a choice see and set: as much as their owner may at that moment."""
+"""Shown for older tokens of people, which see and set as much as their owner may at that moment."""
 
 
 def add_member(
     name: str, role: Role | None, display_name: str, email: str | None, password_stdin: bool
 ) -> Coroutine[Any, Any, None]:
-    """The password is one line of standard input, or asked for twice at the terminal."""
-    # Not on the event loop, which would keep Ctrl-C from the prompt.
+    """Adds a person. The password is a line of standard input, or asked for twice at the terminal."""
+    # Outside of the event loop, in which Ctrl-C would not reach the prompt.
     if not password_stdin and sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
     else:
@@ -54,7 +54,7 @@ def add_member(
 
 
 async def _add_member(name: str, role: Role | None, display_name: str, email: str | None, password: str) -> None:
-    """Raises InvalidRequest, also for a first account whose role would leave nobody who could add others."""
+    """Raises InvalidRequest, also for a first account that would not be an admin."""
     async with open_sign_in(load_settings()) as (_, sign_in):
         is_first = await sign_in.is_local_mode()
         if is_first and role not in (None, "admin"):
@@ -74,7 +74,7 @@ async def _add_member(name: str, role: Role | None, display_name: str, email: st
 
 
 async def list_members() -> None:
-    """A row each."""
+    """Prints all members."""
     async with open_sign_in(load_settings()) as (_, sign_in):
         found = await sign_in.roster.list_members()
     print_table(
@@ -95,29 +95,29 @@ async def list_members() -> None:
 
 
 async def rename_member(name: str, new: str) -> None:
-    """Raises InvalidRequest, NotAllowed."""
+    """Changes the name with which a person signs in. Raises InvalidRequest, NotAllowed."""
     async with _open_member(name) as (_, roster, member):
         new = await roster.rename(member.id, new, by=ACTOR)
     note(f"{member.name} signs in as {new} from now on; the password stays.")
 
 
 async def show_member_as(name: str, display_name: str) -> None:
-    """Raises InvalidRequest, NotAllowed."""
+    """Changes the name that others see. Raises InvalidRequest, NotAllowed."""
     async with _open_member(name) as (_, roster, member):
         await roster.show_as(member.id, display_name, by=ACTOR)
     note(f"Others see {member.name} under the new name.")
 
 
 async def remove_member(name: str) -> None:
-    """Raises InvalidRequest, NotAllowed."""
+    """Removes a person with their data. Raises InvalidRequest, NotAllowed."""
     async with _open_member(name) as (store, roster, member):
         owners = await store.read(list_owners, member=member.id)
-        # As the page does it: an organization without an admin could be administered by nobody but the command line.
+        # As on the page: the last admin stays, unless config.yaml has another one.
         keep_admin = not roster.has_configured_admin
         await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
         await _wait_for_ends(store, owners)
         forgetting = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
-        with closing(Files(store, load_settings())) as forgetting.files:  # the bytes of their files go too
+        with closing(Files(store, load_settings())) as forgetting.files:  # it deletes the bytes of their files too
             await forgetting.forget(only=[REMOVED])
         left = await store.read(removals.list_removals)
     note(f"{member.name} is removed, with sign-ins, tokens and conversations.")
@@ -126,7 +126,7 @@ async def remove_member(name: str) -> None:
 
 
 async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
-    """Until nothing runs of these owners that a server was asked to stop, or it takes too long."""
+    """Waits until these owners' runs have ended, which servers were asked to stop, or it takes too long."""
     for _ in range(_STOP_LOOKS):
         if not await store.read(requests.find_running, owners=owners):
             return
@@ -137,7 +137,7 @@ async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
 async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]:
     """A member whom config.yaml does not name, by the name they sign in with. Raises InvalidRequest, NotAllowed.
 
-    The file is not read: a name that stands in both would keep the app from starting.
+    config.yaml is not read: a name in both would keep the app from starting.
     """
     name = clean_name(name)
     async with open_sign_in(load_settings(), starts=False) as (store, sign_in):
@@ -150,7 +150,7 @@ async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]
 
 
 async def create_token(name: str, flows: Sequence[str], expires: timedelta | None, sees: Sees, sets: Sets) -> None:
-    """The token alone on stdout. Raises InvalidRequest for a flow that is not there."""
+    """Creates a token and prints it alone on stdout. Raises InvalidRequest for an unknown flow."""
     settings = load_settings()
     catalogue = read_catalogue(settings)
     scope = tuple(dict.fromkeys(find_flow(catalogue, address).id for address in flows)) or None
@@ -174,7 +174,7 @@ async def create_token(name: str, flows: Sequence[str], expires: timedelta | Non
 
 
 async def list_tokens() -> None:
-    """A row each, those of people too."""
+    """Prints all tokens, those of people too."""
     async with open_store(load_settings()) as store:
         found = await store.read(tokens.list_tokens, everyone=True)
         names = await store.read(identities.list_names)
@@ -200,7 +200,7 @@ async def list_tokens() -> None:
 
 
 async def revoke_token(id: str) -> None:  # noqa: A002 - as help names it
-    """By its id, the beginning of it, or the token itself. Raises InvalidRequest."""
+    """Revokes a token by its id, the beginning of the id, or the token itself. Raises InvalidRequest."""
     async with open_store(load_settings()) as store:
         by_secret = await store.read(tokens.find_any, secret=id)
         known = await store.read(tokens.list_tokens, everyone=True)

@@ -29,15 +29,17 @@ _PROJECT = (
     ".gitignore",
     ".streamlit/config.toml",
 )
-"""What an app consists of beside the package. A wheel holds it in flowground/project, by pyproject.toml."""
+"""Files of an app beside the package. A wheel has them in flowground/project, by pyproject.toml."""
 _NOT_COPIED = ("models", "processes", "*.part")
-"""In the data folder: what is fetched again, and what only running processes need."""
+"""Files of the data folder that are fetched again, or that only running processes need."""
 
 
 def write_project(folder: Path) -> None:
-    """The folder's path on stdout, what to do next on stderr. Raises InvalidRequest."""
+    """Writes an app into a new folder; its path on stdout, what to do next on stderr. Raises InvalidRequest."""
     source = _PACKAGE / "project" if (_PACKAGE / "project").is_dir() else _PACKAGE.parent
-    files = [file for pattern in _PROJECT for file in source.glob(pattern)]  # before the folder is one of them
+    files = [
+        file for pattern in _PROJECT for file in source.glob(pattern)
+    ]  # listed before the new folder is one of them
     try:
         _make_folder(folder)
         for file in files:
@@ -52,7 +54,7 @@ def write_project(folder: Path) -> None:
 
 
 def write_flow(name: str, template: str) -> None:
-    """The file's path on stdout, what to do next on stderr. Raises InvalidRequest, also for a file that is there."""
+    """Writes a flow file; its path on stdout, what to do next on stderr. Raises InvalidRequest, also if it exists."""
     settings = load_settings()
     draft = make_draft(name, template)
     path = show_path(settings.flows / draft.file)
@@ -67,7 +69,7 @@ def write_flow(name: str, template: str) -> None:
 
 
 def serve(host: str | None, port: int | None) -> None:
-    """Becomes the server, whose signals and exit code are then its own."""
+    """Replaces this process by the server, which then has its signals and exit code."""
     if config := os.environ.get("FLOWGROUND_CONFIG"):
         os.environ["FLOWGROUND_CONFIG"] = str(Path(config).absolute())
     command = [sys.executable, "-m", "streamlit", "run", str(APP_FOLDER / "app.py")]
@@ -76,15 +78,15 @@ def serve(host: str | None, port: int | None) -> None:
     if port:
         command += ["--server.port", str(port)]
     logging.disable(logging.WARNING)  # the server logs warnings about settings itself
-    load_settings()  # a wrong config.yaml is one line here
+    load_settings()  # so that a wrong config.yaml is reported in one line
     os.chdir(APP_FOLDER)  # where Streamlit looks for .streamlit/config.toml
     os.execv(command[0], command)  # noqa: S606 - Python itself, with arguments of its own and no shell
 
 
 def back_up(folder: Path) -> None:
-    """Copies everything that cannot be fetched or installed again.
+    """Copies everything that cannot be fetched or installed again into a new folder.
 
-    The folder's path on stdout, what is in it on stderr. Raises InvalidRequest.
+    Its path is printed on stdout, its content on stderr. Raises InvalidRequest.
     """
     settings = load_settings()
     for part in (settings.flows, settings.data):
@@ -110,7 +112,7 @@ def back_up(folder: Path) -> None:
 
 
 def _copy_files(settings: Settings, database: Path | None, folder: Path) -> Iterator[Path]:
-    """All but the database, which is copied as one so that it is whole."""
+    """Copies all but the database, which is copied separately so that it is consistent."""
     pictures = (settings.organization.logo, settings.organization.icon)
     for file in (find_config(APP_FOLDER), *filter(None, pictures)):
         if file.is_file():
@@ -123,7 +125,7 @@ def _copy_files(settings: Settings, database: Path | None, folder: Path) -> Iter
 
 
 def _make_place(path: Path, root: Path, folder: Path) -> Path:
-    """Where it lies beside config.yaml, or by its name alone where that is somewhere else; its folder is made."""
+    """The path of a copy: as relative to config.yaml, or by name alone if it lies elsewhere. Its folder is made."""
     path, root = path.resolve(), root.resolve()
     to = folder / (path.relative_to(root) if path.is_relative_to(root) else path.name)
     to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,14 +133,14 @@ def _make_place(path: Path, root: Path, folder: Path) -> Path:
 
 
 def _make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Makes a folder to write into. Raises InvalidRequest where one is there that is not empty, OSError."""
+    """Makes a folder. Raises InvalidRequest if there is one that is not empty, OSError."""
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise InvalidRequest(f"{show_path(folder)} is not empty.", hint="Name a folder that is not there yet.")
 
 
 async def download_model() -> None:
-    """Fetches the built-in model before anybody waits for it. The file's path on stdout, the progress on stderr."""
+    """Fetches the built-in model in advance; its path on stdout, the progress on stderr."""
     settings = load_settings()
     if own := find_own_weights(settings.providers):
         note("config.yaml names a file of its own (providers.local.path): nothing to fetch.")

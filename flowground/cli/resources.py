@@ -1,4 +1,4 @@
-"""What commands work on, opened for as long as they run."""
+"""What commands work on, such as settings, flows and the database, opened for as long as they run."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -17,11 +17,11 @@ from flowground.settings import Settings, find_config
 from flowground.store import Store
 
 ACTOR = "cli"
-"""Who did it, in the audit trail."""
+"""The command line's name in the audit trail."""
 
 
 def load_settings() -> Settings:
-    """The settings of the app that a server started here would have. Raises ConfigError, InvalidRequest."""
+    """The settings that a server started here would have. Raises ConfigError, InvalidRequest."""
     config = find_config(APP_FOLDER)
     if not (APP_FOLDER / "app.py").is_file() and not config.is_file():
         raise InvalidRequest("There is no app in this folder.", hint="`flowground new-project NAME` makes one.")
@@ -35,7 +35,7 @@ def read_catalogue(settings: Settings, names: ConfigNames | None = None) -> Cata
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The database, also of a server that runs. Raises ConfigError."""
+    """Opens the database, also while a server runs. Raises ConfigError."""
     store = await asyncio.to_thread(Store.open, settings.database, seconds=settings.limits.store_seconds)
     try:
         yield store
@@ -45,7 +45,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_sign_in(settings: Settings, *, starts: bool = True) -> AsyncIterator[tuple[Store, SignIn]]:
-    """Members, those of config.yaml as the file names them now if it `starts`. Raises ConfigError."""
+    """Opens members; with `starts`, those of config.yaml are read again. Raises ConfigError."""
     async with open_store(settings) as store:
         with closing(SignIn(settings, store)) as sign_in:
             if starts:
@@ -54,7 +54,7 @@ async def open_sign_in(settings: Settings, *, starts: bool = True) -> AsyncItera
 
 
 def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
-    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest one there is, and FlowError."""
+    """The flow with this id or endpoint name. Raises InvalidRequest with the nearest one, and FlowError."""
     if wired := catalogue.find(address):
         return wired
     if broken := catalogue.find_broken_file(address):
@@ -68,5 +68,5 @@ def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
 
 
 def explain_unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that is not there, with the nearest one that is."""
+    """The sentence for an unknown name, with the nearest known one."""
     return f"There is no {kind} {name}{suggest(name, known)}."

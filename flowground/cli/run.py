@@ -35,7 +35,7 @@ def run(
     input_type: InputType | None,
     server: str | None,
 ) -> Coroutine[Any, Any, None] | None:
-    """Prints the answer's text, and below it the passages that it cites, to stdout; nothing else."""
+    """Prints the answer and, below it, the passages that it cites, to stdout; nothing else."""
     changes: dict[str, Any] = {}
     for component, field, value in tweaks:
         if component:
@@ -55,7 +55,7 @@ async def _run_here(flow: str, asked: RunRequest, input_type: InputType | None) 
     try:
         await runtime.start()
         wired = find_flow(runtime.catalogue, flow)
-        # It streams in any case: only a stream waits for a model that is being fetched.
+        # Always a stream: only a stream waits for a model that is being fetched.
         request = replace(asked, input_type=input_type or find_types(wired)[0], stream=True)
         answer = await endpoint.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.stream_events()) as events:
@@ -78,12 +78,12 @@ def _show(event: Event, bar: DownloadBar, printer: AnswerPrinter) -> None:
             bar.end()
             texts = [(output.component_id, output.text) for output in event.outputs]
             printer.end(texts, [passage for output in event.outputs for passage in output.citations])
-        case _:  # what happens on the way to an answer
+        case _:  # events before an answer
             pass
 
 
 def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given: bool) -> None:
-    """As any client of the run API does. Raises RequestError with the server's own sentence, or RunError."""
+    """Calls the run API, as any client. Raises RequestError with the server's own sentence, or RunError."""
     token = os.environ.get(VARIABLE)
     if not token:
         raise NotSignedIn(f"Set the environment variable {VARIABLE} to an application token.")
@@ -105,7 +105,7 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
             stream=True,
         ) as response:
             if not response.ok:
-                raise _read_refusal(response.json())
+                raise _request_error(response.json())
             if request.stream:
                 _print_stream(response, printer)
             else:
@@ -117,10 +117,10 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
 
 
 def _ask_input_type(url: str, headers: dict[str, str]) -> InputType:
-    """What the server says of the flow; "chat" where it says nothing, as Langflow and servers of before do."""
+    """The flow's input type by the server's API; "chat" if it has none, as Langflow and older servers."""
     with requests.get(url, headers=headers, timeout=_TIMEOUT) as response:
-        said = response.json().get("input_type") if response.ok else None
-    return next((kind for kind in get_args(InputType) if kind == said), "chat")
+        found = response.json().get("input_type") if response.ok else None
+    return next((kind for kind in get_args(InputType) if kind == found), "chat")
 
 
 def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
@@ -140,31 +140,31 @@ def _print_result(result: Any, printer: AnswerPrinter) -> None:
 
 
 def _read_citations(result: Any) -> Iterator[NumberedPassage]:
-    """What the outputs cite, without the texts; of a server that is newer, what is known here."""
+    """The passages that the outputs cite, without their texts; unknown fields of newer servers are ignored."""
     for output in result["outputs"][0]["outputs"]:
-        artifacts = output.get("artifacts", {})  # of a Chat Output it is one, else they stand in it by name
+        artifacts = output.get("artifacts", {})  # a Chat Output has one artifact, others have several by name
         for artifact in (artifacts, *artifacts.values()):
             for one in artifact.get("citations", ()) if isinstance(artifact, dict) else ():
                 yield NumberedPassage(one["number"], "", one["source"], one.get("page"), one.get("title", ""))
 
 
 def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
-    """Of each output its message's id, where it has one, and its text."""
+    """Of each output the id of its message, if it has one, and its text."""
     for output in result["outputs"][0]["outputs"]:
         [message] = output["results"].values()
         yield message["data"].get("id"), message["text"]
 
 
-def _read_refusal(body: Any) -> RequestError:
+def _request_error(body: Any) -> RequestError:
     detail = body.get("detail")
     sentence = detail.get("message") if isinstance(detail, dict) else detail
-    if isinstance(detail, list):  # one for each part of the body that does not fit
+    if isinstance(detail, list):  # one for each wrong part of the body
         sentence = " ".join(problem["msg"] for problem in detail)
     return RequestError(str(sentence), hint=body.get("hint"))
 
 
 def _find_reason(error: requests.RequestException) -> str:
-    """The innermost words: requests wraps them three times."""
+    """The reason in plain words; requests wraps it three times."""
     match error:
         case requests.Timeout():
             return f"nothing came for {_TIMEOUT} s."

@@ -1,1 +1,1 @@
-"""What pages draw, and the conversation's socket. The only package that knows Streamlit."""
+"""What pages render, and the WebSocket of conversations. The only package that knows Streamlit."""

@@ -1,4 +1,4 @@
-"""What browsers load beside Streamlit's own files: built from `frontend/`, each file named by what is in it."""
+"""Files built from `frontend/` that browsers load beside Streamlit's own; a digest of the content is in each name."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The web door: what st.App is given beside the script (edge, sign-in routes, API, start and end of the process)."""
+"""The server around the pages: middleware, routes, API, and the start and end of the process, as st.App takes them."""
 
 from flowground.web.app import Web
 

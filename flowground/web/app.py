@@ -1,4 +1,4 @@
-"""What st.App is given beside the script, and the runtime behind it from the process's start to its end."""
+"""What st.App takes beside the script, and the runtime from the start of the process to its end."""
 
 import gc
 import os
@@ -28,10 +28,10 @@ from flowground.web.routes import make_page_file_routes, make_session_routes
 from flowground.web.sent_files import SentFiles, make_file_routes
 
 _AT_ROOT = frozenset({"router", "home", "sign_in", "owner_code", "public_flow"})
-"""Pages without an address of their own."""
+"""Files of pages/ without an address of their own."""
 _DESCRIPTORS_A_WAITING, _MOST_WAITING = 4, 1_000
-"""A quarter of the process's descriptors may be connections without a whole request, and no more than so many: they
-hold 64 MB of half heads."""
+"""Connections without a whole request get a quarter of the process's descriptors, and are at most 1,000: these hold
+64 MB of incomplete heads."""
 
 
 class Web:
@@ -52,7 +52,7 @@ class Web:
         self.middleware: Sequence[Middleware] = [Middleware(Edge, started=lambda: self._started)]
 
     def get_runtime(self) -> Runtime:
-        """The runtime of this process. Only asked for while the lifespan runs."""
+        """The runtime of this process, while the lifespan runs."""
         return self._started.runtime
 
     @property
@@ -62,11 +62,11 @@ class Web:
         return self._running
 
     def _list_pages(self) -> Collection[str]:
-        """Each file of pages/ stands at its name, but for those at `/`."""
+        """Addresses of pages: the names of the files of pages/, except those at `/`."""
         return {file.stem for file in (self._folder / "pages").glob("*.py")} - _AT_ROOT
 
     def _list_routes(self) -> Collection[str]:
-        """Our addresses below the pages'; where they hold a name, what stands before it."""
+        """Our routes' addresses; of one with a parameter the part before it."""
         paths = (route.path for route in self.routes if isinstance(route, Route))
         return {path.partition("{")[0] for path in paths if not path.endswith("/")}
 
@@ -81,7 +81,7 @@ class Web:
         )
 
     async def _open(self) -> Runtime:
-        """Ends the process where config.yaml or the database do not let it start."""
+        """The started runtime; ends the process if config.yaml or the database do not let it start."""
         try:
             runtime = Runtime(Settings.load(find_config(self._folder)))
             await runtime.start()
@@ -91,7 +91,7 @@ class Web:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
-        """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
+        """Opens the runtime on the server's loop and greets the terminal; stops what runs before the process ends."""
         restore_log_records = escape_log_lines()
         runtime = await self._open()
         settings = runtime.settings
@@ -108,7 +108,7 @@ class Web:
         print_lines(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
         gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
+        gc.freeze()  # objects of the start live as long as the process: no collection looks at them again
         gc.enable()  # app.py disabled it
         try:
             yield
@@ -121,16 +121,16 @@ class Web:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """To the terminal of whoever started the process, never to a log."""
+    """Prints to the terminal that started the process, never to a log."""
     sys.stderr.write("\n".join(("", *lines, "", "")))
     sys.stderr.flush()
 
 
 def _give_up(error: ConfigError | StoreUnavailable) -> NoReturn:
-    """Ends the process with status 1 and the error's sentences alone.
+    """Prints the error's sentences and ends the process with status 1.
 
-    An exception out of a lifespan becomes a traceback and status 3 in uvicorn; nothing is served yet that would need
-    an orderly end.
+    uvicorn would turn an exception of a lifespan into a traceback and status 3. Nothing is served yet that needs an
+    orderly end.
     """
     print_lines(["Flowground cannot start:", *(f"  {line}" for line in error.message.splitlines())])
     if error.hint:
@@ -151,7 +151,7 @@ _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
 
 
 async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
-    """Lines for the terminal. The owner's code stands here and nowhere else."""
+    """Lines for the terminal, the only place where the owner code is shown."""
     flows, problems = runtime.catalogue.list_flows(), runtime.catalogue.list_problems()
     lines = [f"Flowground: {count(len(flows), 'flow')}, {len(problems)} with mistakes"]
     for error in problems.values():

@@ -38,7 +38,7 @@ from flowground.web.origin import Proxies, find_own_origin, is_from_this_compute
 from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_prefix
 
 OURS = b"x-flowground-"
-"""How every PageHeader begins."""
+"""The begin of every PageHeader."""
 
 ResponseHeader = tuple[bytes, bytes]
 
@@ -51,10 +51,9 @@ _SENSORS = (
     "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
     "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get", "serial", "usb",
 )  # fmt: skip
-"""What no page of ours uses. Fullscreen and the clipboard it does."""
-# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there, nor by
-# a link whose host's name is looked up ahead. Streamlit needs inline styles, its charts and st.html need inline scripts
-# and eval.
+"""Features that no page of ours uses; fullscreen and the clipboard are used."""
+# Nothing is loaded from another host: otherwise a model's answer could send what it knows there, by an image or by a
+# link whose host is looked up ahead. Streamlit needs inline styles; charts and st.html need inline scripts and eval.
 _PAGES: list[ResponseHeader] = [
     *_EVERYWHERE,
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -69,7 +68,7 @@ _PAGES: list[ResponseHeader] = [
         b"frame-ancestors 'self'",
     ),
 ]
-# This host only, and a year: subdomains are somebody else's to promise.
+# For a year, and for this host alone: subdomains may belong to others.
 _SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -84,7 +83,7 @@ class Started:
 
 
 class Edge:
-    """ASGI middleware. What it needs beside the app is asked for at each request: the app is built before it."""
+    """ASGI middleware. It calls `started` at each request, since the app is built before the process has started."""
 
     def __init__(self, app: ASGIApp, *, started: Callable[[], Started]) -> None:
         self.app = app
@@ -106,13 +105,13 @@ class Edge:
         elif scope["type"] == "websocket":
             try:
                 await self._serve_websocket(scope, receive, send)
-            except StoreUnavailable as error:  # only before the page is reached: who asks could not be found out
+            except StoreUnavailable as error:  # only before the page is reached: the caller is unknown
                 await self._show_outage(error, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     def _bound_cookies(self, scope: Scope) -> None:
-        """Before anything reads them: reading some keeps the process for seconds."""
+        """Drops costly cookies before anything reads them: parsing some takes seconds."""
         headers = scope["headers"]
         if is_api(scope["path"]):
             scope["headers"] = drop_all_cookies(headers)
@@ -129,7 +128,7 @@ class Edge:
             await refusal.explain_local_mode(scope)(scope, receive, send)
             return
         if is_api(scope["path"]):
-            # Past Streamlit's own middleware: its sessions and compression would cost a run a tenth of its time.
+            # Not through Streamlit's own middleware: its sessions and compression would take a tenth of a run's time.
             await self._started().api(scope, receive, send)
             return
         inner, _ = strip_flow_prefix(scope)
@@ -168,16 +167,17 @@ class Edge:
         if is_chat:
             await self._started().sockets.serve_chat(scope, receive, send, caller=caller)
             return
-        told = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
+        added = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
         if caller is not None:
-            told |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
+            added |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
         if flow is not None:
-            told[PageHeader.FLOW] = flow.encode()
-        inner = {**inner, "headers": _add_page_headers(headers, told, origin)}
+            added[PageHeader.FLOW] = flow.encode()
+        inner = {**inner, "headers": _add_page_headers(headers, added, origin)}
         await self._started().sockets.serve_page(self.app, inner, receive, send, caller=caller)
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
-        """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
+        """Accepts the socket without a caller, to show the error: after a rejected one the page only shows
+        "reconnecting"."""
         if scope["path"] == CHAT_PATH:
             await self._started().sockets.show_outage(error, scope, receive, send)
             return
@@ -185,8 +185,8 @@ class Edge:
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = strip_flow_prefix(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
-        told = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
-        inner = {**inner, "headers": _add_page_headers(headers, told, origin or "")}
+        added = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
+        inner = {**inner, "headers": _add_page_headers(headers, added, origin or "")}
         await self._started().sockets.serve_page(self.app, inner, receive, send, caller=None)
 
 
@@ -194,12 +194,12 @@ def _drop_ours(scope: Scope) -> RawHeaders:
     return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
 
 
-def _add_page_headers(headers: RawHeaders, told: Mapping[PageHeader, bytes], origin: str) -> RawHeaders:
-    """The headers with ours. Streamlit compares Origin with Host again; behind a proxy that renames Host only
-    `public_url` could tell."""
+def _add_page_headers(headers: RawHeaders, added: Mapping[PageHeader, bytes], origin: str) -> RawHeaders:
+    """The headers with `added`, and with Origin's host as Host: Streamlit compares the two again, and a proxy may have
+    renamed Host."""
     host = urlsplit(origin).netloc.encode()
     others = [(name, host if name == b"host" else value) for name, value in headers]
-    return others + [(name.encode(), value) for name, value in told.items()]
+    return others + [(name.encode(), value) for name, value in added.items()]
 
 
 def _write_header(caller: Caller) -> bytes:
@@ -209,7 +209,7 @@ def _write_header(caller: Caller) -> bytes:
 
 
 def add_headers(send: Send, *, is_for_api: bool, is_secure: bool) -> Send:
-    """`send` that adds what belongs to an answer of the API, or of a page. What the answer says itself stays."""
+    """A `send` that adds the security headers of the API or of pages, except those that the answer has itself."""
     extra = _API if is_for_api else _PAGES
     if is_secure:
         extra = [*extra, _SECURE]

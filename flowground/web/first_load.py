@@ -29,9 +29,9 @@ from flowground.web import paths
 
 _LEVEL = 9
 _FOR_GOOD = "public, immutable, max-age=31536000"
-"""Their names hold a digest of what they are."""
+"""For files with a digest of their content in the name."""
 _ASK_AGAIN = "private, no-cache"
-"""Not by caches that people share: the answer may give a browser its name."""
+"""Private, because the answer may set a browser's cookie."""
 _KINDS = {
     ".js": "text/javascript",
     ".css": "text/css",
@@ -45,7 +45,7 @@ _KINDS = {
     ".jpeg": "image/jpeg",
 }
 _AT_ROOT = frozenset({"/home", "/sign_in"})
-"""Pages that stand at `/`; somebody may type their names."""
+"""Names of pages at `/`, which somebody may type."""
 _ICON = "/app/static/icon.svg"
 _FONT = "/app/static/inter-latin.woff2"
 _OPTIONS = {
@@ -54,15 +54,15 @@ _OPTIONS = {
     "sidebar": "sidebar.backgroundColor",
     "text": "textColor",
 }
-"""What Streamlit calls the colours of config.yaml."""
+"""Streamlit's options for the colours of config.yaml."""
 ELEMENTS = ("BidiComponent", "Button", "Html", "PageLink")
-"""What Streamlit's scripts fetch when the first of the kind is drawn."""
+"""Elements whose scripts Streamlit fetches when the first of the kind is rendered."""
 _IMPORT = re.compile(r'(?:from|import)\s*"\./([^"]+\.js)"')
 
 
 class FirstLoad:
-    """Answers for one process. `index` is what stands at each of `pages`, which are named by the first and only part
-    of their address; `routes` is what else we serve."""
+    """Answers requests of a first load. `index`: the HTML at each of `pages`, which are names of one-part addresses;
+    `routes`: our other addresses."""
 
     def __init__(self, index: str, *, pages: Collection[str], routes: Collection[str]) -> None:
         self._pages = pages
@@ -74,7 +74,7 @@ class FirstLoad:
         self._index_tag = f'W/"{hashlib.sha256(self._index).hexdigest()[:20]}"'
 
     async def find_answer(self, scope: Scope) -> Response | None:
-        """None for what somebody else serves."""
+        """The answer; None for an address that is served elsewhere."""
         if scope["method"] not in ("GET", "HEAD"):
             return None
         path: str = scope["path"]
@@ -86,7 +86,7 @@ class FirstLoad:
         return RedirectResponse("/") if path in _AT_ROOT else None
 
     def is_nowhere(self, path: str) -> bool:
-        """Whether nobody else serves it either."""
+        """Whether nothing is served at this address."""
         return paths.is_nowhere(path, self._routes)
 
     def _answer_index(self, headers: Headers) -> Response:
@@ -110,13 +110,13 @@ class FirstLoad:
         return Response(body, headers=about, media_type=_KINDS[self._files[path].suffix])
 
     def _make_small(self, path: str) -> bytes:
-        """Two at once for the same file do the same."""
+        """The compressed file, which is kept. Two calls at once do the work twice."""
         self._compressed[path] = gzip.compress(page_messages.read_file(self._files[path]), _LEVEL)
         return self._compressed[path]
 
 
 def takes_gzip(headers: Headers) -> bool:
-    """Whether the client said so; `gzip;q=0` says no."""
+    """Whether the client accepts gzip; `gzip;q=0` means no."""
     for part in headers.get("accept-encoding", "").lower().split(","):
         name, _, options = part.partition(";")
         if name.strip() in ("gzip", "*"):
@@ -129,13 +129,13 @@ def _has_already(headers: Headers, tag: str) -> bool:
 
 
 def _describe(tag: str, kept: str, *, is_small: bool) -> dict[str, str]:
-    """`tag` is weak: it is the same file, compressed or not."""
+    """Headers of the answer. `tag` is weak: the file is the same, compressed or not."""
     about = {"cache-control": kept, "etag": tag, "vary": "Accept-Encoding"}
     return about | {"content-encoding": "gzip"} if is_small else about
 
 
 def apply_colors(organization: OrganizationSettings) -> None:
-    """The organization's, in place of those of .streamlit/config.toml, for the process."""
+    """Sets the organization's colours for the process, instead of those of .streamlit/config.toml."""
     for kind, colors in (("light", organization.colors.light), ("dark", organization.colors.dark)):
         for name, option in _OPTIONS.items():
             if color := getattr(colors, name):
@@ -146,8 +146,7 @@ def apply_colors(organization: OrganizationSettings) -> None:
 
 
 def compose_index(settings: Settings) -> str:
-    """index.html, the same for every page and caller: with the organization's name and icon, and its background from
-    the first moment, light or dark."""
+    """index.html, the same for every page and caller, with the organization's name, icon and background colours."""
     organization = settings.organization
     modules = find_chat_modules(page_messages.write_index(head=""))
     script = _read("head.js").replace("SIDEBAR_KEY", page_messages.SIDEBAR_KEY)
@@ -163,7 +162,7 @@ def compose_index(settings: Settings) -> str:
 
 
 def _find_icon(organization: OrganizationSettings) -> str:
-    """Its own one in the page itself, so that nobody has to ask for it."""
+    """The icon's address; an organization's own icon is a data URL, which needs no request."""
     if organization.icon is None:
         return _ICON
     kind = _KINDS[organization.icon.suffix.lower()]
@@ -171,7 +170,7 @@ def _find_icon(organization: OrganizationSettings) -> str:
 
 
 def _write_styles(organization: OrganizationSettings) -> str:
-    """With the organization's name, for the places where it stands beside the icon; without where a logo says it."""
+    """The styles of the head, with the organization's name for beside the icon; without it if there is a logo."""
     styles = _read("head.css")
     for kind in ("light", "dark"):
         for word, name in (("PAPER", "backgroundColor"), ("ACCENT", "primaryColor")):
@@ -183,13 +182,13 @@ def _write_styles(organization: OrganizationSettings) -> str:
 
 
 def _read(file: str) -> str:
-    """Without its lines of comment: every page begins with it."""
+    """The file without its comment lines, since every page has it."""
     return re.sub(r"^ *//.*\n", "", (Path(__file__).parent / file).read_text("utf-8"), flags=re.MULTILINE)
 
 
 def find_chat_modules(index: str) -> list[str]:
-    """The scripts that a page with a conversation comes to need, fetched at once and not one after the other: their
-    addresses, with those of all that they import; without what `index` names."""
+    """Addresses of the scripts that a page with a conversation needs, and of all that they import, except those that
+    `index` names: the browser then fetches them at once, and not one after the other."""
     files: Mapping[str, Path] = page_messages.find_files() | list_assets()
     wanted = [page_messages.find_script(name) for name in ELEMENTS] + [find_asset("chat.js")]
     found: list[str] = []

@@ -30,30 +30,30 @@ from flowground.web.process import MemoryTrimmer
 
 CHAT_PATH = "/chat"
 _BYTES_A_CHARACTER = 4
-"""UTF-8 has no longer ones."""
+"""The most in UTF-8."""
 _FIELDS_BYTES = 64_000
-"""Bytes of everything a chat page says with a message."""
+"""Bytes of a chat page's message beside its text."""
 _LARGEST_MESSAGE = 3_000_000
-"""Bytes of a message of somebody who is signed in: an override of every text field of a flow goes along with each."""
+"""Most bytes of a message of somebody signed in: it may have overrides of every text field of a flow."""
 _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
 _MOST_A_PERSON = 200
-"""Pages of somebody who is signed in that are open at once, on all devices; also their conversations' sockets."""
+"""Most open pages of a signed-in person, on all devices; also most open conversations' sockets."""
 GUEST_PAGES, _GUEST_FRAMES = (12, 60), (80, 160)
-"""Messages of all guests together in a second, and how many need not wait after a quiet time: a page takes 20 ms to
-draw, a conversation's frame 3 ms to answer, so that guests get a quarter of one core for each."""
+"""Messages of all guests a second, and how many of them need not wait after a quiet time. A page takes 20 ms to render,
+a conversation's frame 3 ms to answer: guests get a quarter of one core for each kind."""
 _READS = (10, 120)
-"""Frames of one person, on all their sockets, for which the store is read: ten tabs come back at once after a
-restart."""
+"""Frames of one person, on all their sockets, for which the store is read: a second, and at once after a quiet time,
+since ten tabs reconnect at once after a restart."""
 _CLOSE_SECONDS = 2
-"""Seconds a client has to take in that its page is closed."""
+"""Seconds in which a client must take the close frame of its page."""
 _ZONE_CHARS = 100
 _TOO_MANY_YOURS = "you have too many pages open; close some of them"
 _TOO_MANY = "too many people who are not signed in have a page open; try again later"
 
 
 class Pace:
-    """So many a second, and so many `at_once` after a quiet time."""
+    """Lets `a_second` calls through a second, and `at_once` after a quiet time."""
 
     def __init__(self, a_second: float, at_once: int) -> None:
         self._pause = 1 / a_second
@@ -69,22 +69,22 @@ class Pace:
 
 
 class GuestTurns:
-    """Guests' messages, at one pace. Addresses take turns: one message of each waits for the pace, the others behind
-    it, so that many pages of one address do not keep somebody at another one waiting."""
+    """Guests' messages, at one pace for all. Only one message of each address waits for the pace, its other messages
+    queue behind it, so that many pages of one address do not delay another address."""
 
     def __init__(self, a_second: float, at_once: int) -> None:
         self._pace = Pace(a_second, at_once)
         self._addresses: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def wait(self, socket: "OpenSocket") -> None:
-        """Returns when it is the turn of this socket's message, or the socket is closed."""
+        """Returns when this socket's message may be handled, or the socket is closed."""
         async with self._addresses.setdefault(socket.address, asyncio.Lock()):
             if socket.is_open:
                 await self._pace.wait()
 
 
 class OpenSocket:
-    """One WebSocket as the app behind the edge sees it: bounded, and closable from outside. `turns`: a guest's."""
+    """One WebSocket for the app behind the edge: bounded, and closable from outside. `turns`: the pace, of a guest."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class OpenSocket:
         self.address = name_address(scope)
         self.has_asked = False
         self.active_at = asyncio.get_running_loop().time()
-        """When its client last said something, by the loop's clock."""
+        """Time of the client's last message, by the loop's clock."""
         allow_messages(scope, largest)
 
     @property
@@ -121,7 +121,7 @@ class OpenSocket:
         data = message.get(self._kind)
         if data is None:
             return await self._refuse(1003, "that kind of message is not understood")
-        if len(data) > self._largest:  # in bytes the connection has counted a text
+        if len(data) > self._largest:  # the connection bounds a text by its bytes
             return await self._refuse(1009, "the message is too large")
         self.has_asked, self.active_at = True, asyncio.get_running_loop().time()
         if self._turns is not None:
@@ -129,7 +129,7 @@ class OpenSocket:
         return message
 
     async def send(self, message: Message) -> None:
-        """What comes after the end goes nowhere: for an error Streamlit 1.67 and Starlette log two tracebacks."""
+        """Drops messages after the end: for an error Streamlit 1.67 and Starlette would log two tracebacks."""
         if self._has_ended:
             return
         try:
@@ -141,22 +141,22 @@ class OpenSocket:
             self.cut()
 
     async def close(self, code: int, reason: str) -> None:
-        """Says why, or cuts the connection when its client does not read."""
+        """Sends a close frame, or cuts the connection if its client does not read."""
         if self._has_ended:
             return
         self._has_ended = True
-        with suppress(Exception):  # it may be gone by itself
+        with suppress(Exception):  # the connection may be gone already
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return
         self.cut()
 
     def close_soon(self, code: int, reason: str) -> None:
-        """As `close`; returns at once."""
+        """Begins to close, and returns at once."""
         self._closing = asyncio.get_running_loop().create_task(self.close(code, reason))
 
     def cut(self) -> None:
-        """Ends the connection without a word."""
+        """Ends the connection without a close frame."""
         cut(self._scope)
 
     async def _refuse(self, code: int, reason: str) -> Message:
@@ -165,13 +165,13 @@ class OpenSocket:
 
 
 class Places:
-    """Of all sockets of one kind, pages or conversations: who has how many. On one loop.
+    """Counts the sockets of one kind, pages or conversations, by who has them. On one loop.
 
-    A guest's socket that asks for nothing within `idle` seconds is closed.
+    A guest's socket that sends nothing within `idle` seconds is closed.
     """
 
     def __init__(self, *, most: int, most_an_address: int, idle: float) -> None:
-        """`most` of all guests together."""
+        """`most`: sockets of all guests together."""
         self.most = most
         self._most_an_address = min(most, most_an_address)
         self._idle = idle
@@ -180,7 +180,7 @@ class Places:
 
     @contextmanager
     def hold_for_person(self, owner: Owner) -> Iterator[bool]:
-        """One place while the block runs; False where this person has as many as anybody may."""
+        """Counts a socket while the block runs; False if this person has too many."""
         self._people[owner] += 1
         try:
             yield self._people[owner] <= _MOST_A_PERSON
@@ -190,7 +190,7 @@ class Places:
 
     @contextmanager
     def hold_for_guest(self, socket: OpenSocket) -> Iterator[bool]:
-        """One place while the block runs, unless somebody else needs it more; False where there is none."""
+        """Counts a socket while the block runs, unless it is closed for another guest; False if there are too many."""
         if not self._make_room(socket.address):
             yield False
             return
@@ -203,9 +203,12 @@ class Places:
             self._guests.pop(socket, None)
 
     def _make_room(self, address: str) -> bool:
-        """Where all places are taken the address with most pages loses the one that was silent longest, if it keeps as
-        many as the newcomer's has then; else one goes that was silent for the idle time. An address that has its share
-        gets nobody else's place."""
+        """Whether a guest's socket of this address may be counted, perhaps after closing another one.
+
+        If all guests together have too many, the address with most sockets loses the one idle for longest, if it keeps
+        as many as the new socket's address has then; else a socket goes that was idle for the idle time. If this
+        address has too many, only such an idle socket of its own goes.
+        """
         counts = Counter(socket.address for socket in self._guests)
         if counts[address] < self._most_an_address and len(self._guests) < self.most:
             return True
@@ -225,13 +228,13 @@ class Places:
 
 
 def _close_silent(socket: OpenSocket) -> None:
-    """A browser asks at once; whoever does not holds a place for nothing."""
+    """Closes a socket that sent nothing in time; browsers send immediately."""
     if not socket.has_asked:
         socket.close_soon(1008, "nothing was asked")
 
 
 class OpenSockets:
-    """All of this process. `descriptors` is how many files it may have open."""
+    """All WebSockets of this process. `descriptors`: how many files it may have open."""
 
     def __init__(self, conversations: ConversationEndpoint, limits: Limits, *, descriptors: int) -> None:
         self._conversations = conversations
@@ -248,7 +251,7 @@ class OpenSockets:
         self._tidying = MemoryTrimmer()
 
     def end(self) -> None:
-        """Cancels what would be done later by itself."""
+        """Cancels all background work."""
         self._tidying.end()
         self._conversations.close()
 
@@ -290,14 +293,14 @@ class OpenSockets:
                 await _refuse(chat, TooManyOpen())
 
     async def show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
-        """Says why no conversation is served: who asks could not be found out."""
+        """Sends the error and closes: the caller could not be found out."""
         await _accept(receive, send)
         await _refuse(OpenSocket(scope, receive, send, largest=SMALLEST, kind="text"), error)
 
     async def _converse(self, scope: Scope, chat: OpenSocket, caller: Caller) -> None:
         flow, is_public = read_address(scope)
         ends = _make_ends(chat)
-        if caller.kind != "visitor":  # whose frames have waited for their address's turn
+        if caller.kind != "visitor":  # visitors' frames have waited in `GuestTurns`
             ends = replace(ends, wait_to_read=self._reads.setdefault(caller.owner, Pace(*_READS)).wait)
         zone = _read_query(scope).get("zone", "")[:_ZONE_CHARS]
         await self._conversations.serve(
@@ -311,7 +314,7 @@ async def _accept(receive: Receive, send: Send) -> None:
 
 
 async def _refuse(chat: OpenSocket, error: FlowgroundError) -> None:
-    """Nothing that such a socket sends is read."""
+    """Sends the error and closes the socket, from which nothing is read."""
     await refuse_socket(_make_ends(chat), error)
 
 
@@ -320,7 +323,7 @@ def _make_ends(chat: OpenSocket) -> SocketEnds:
 
 
 def read_address(scope: Scope) -> tuple[str, bool]:
-    """Which flow's conversation a socket is for, and whether its page is the shareable playground."""
+    """The flow of a conversation's socket, and whether its page is the shareable playground."""
     query = _read_query(scope)
     return query.get("flow", ""), query.get("at") == "public"
 
@@ -330,6 +333,6 @@ def _read_query(scope: Scope) -> dict[str, str]:
 
 
 def name_page_owner(caller: Caller, browser: str) -> bytes:
-    """Whose page it is, for Streamlit to compare when a page comes back: the same person, sign-in and browser."""
+    """The owner of a page, for Streamlit to compare when the page reconnects: person, sign-in and browser."""
     who = "\n".join((str(caller.owner), caller.sign_in_id or "", browser))
     return f"{caller.kind}-{hashlib.sha256(who.encode()).hexdigest()}".encode()

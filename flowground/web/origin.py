@@ -21,14 +21,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HERE = "this computer"
-"""What `name_address` calls loopback, by whichever of its addresses."""
+"""The name of every loopback address."""
 UNKNOWN = "unknown"
 
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 _PROXY_HEADERS = frozenset({_FOR, _PROTO, _HOST})
 _SECURE = {"http": "https", "ws": "wss"}
 _IPV6_PREFIX = 64
-"""What one household gets at least: whoever has it has 2^64 addresses to come from."""
+"""Smallest IPv6 allocation (/64): counted as one address."""
 
 _FORWARDING = frozenset((
     "akamai-origin-hop", "ali-cdn-real-ip", "cdn-loop", "client-ip", "client_ip", "do-connecting-ip", "forwarded",
@@ -37,7 +37,7 @@ _FORWARDING = frozenset((
     "x-cloud-trace-context", "x-cluster-client-ip", "x-coming-from", "x-host", "x-nginx-proxy", "x-queue-start",
     "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish", "remote-user",
 ))  # fmt: skip
-"""What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
+"""Headers that proxies, load balancers, content networks and platforms add, but no browser does."""
 _FORWARDING_BEGINS = (
     "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
     "x-azure-", "x-envoy-", "x-fd-", "x-fly-", "x-forward", "x-gateway-", "x-goog-", "x-ms-", "x-nf-", "x-original",
@@ -57,12 +57,12 @@ class Proxies:
         self._has_warned = False
 
     def settle(self, scope: Scope) -> None:
-        """Changes the scope in place, because the server's access log reads this very one. At most one warning a
-        process says that somebody forwards without being trusted."""
+        """Sets the scope's client, scheme and Host from a trusted proxy's headers, in place, since the access log of the
+        server reads the same scope. Warns once in a process of forwarding headers that are not trusted."""
         if not self._networks and self._has_warned:
             return
-        said = {name: value for name, value in scope["headers"] if name in _PROXY_HEADERS}
-        if not said:
+        sent = {name: value for name, value in scope["headers"] if name in _PROXY_HEADERS}
+        if not sent:
             return
         peer = str((scope.get("client") or ("",))[0])
         if not self._is_trusted(peer):
@@ -71,15 +71,15 @@ class Proxies:
         chain = b",".join(value for name, value in scope["headers"] if name == _FOR).decode("latin-1")
         if client := self._find_first_stranger(chain):
             scope["client"] = (client, 0)
-        if _read_last(said.get(_PROTO, b"")).lower() == "https":
+        if _read_last(sent.get(_PROTO, b"")).lower() == "https":
             scope["scheme"] = _SECURE.get(scope["scheme"], scope["scheme"])
-        if host := _read_last(said.get(_HOST, b"")):
+        if host := _read_last(sent.get(_HOST, b"")):
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"host"]
             scope["headers"].append((b"host", host.encode("latin-1")))
 
     def _find_first_stranger(self, chain: str) -> str | None:
-        """Every proxy appends whom it heard; from the right, the first one we do not trust is who asks. What stands
-        further left anybody may have written. None where that place holds no address."""
+        """The client: the first address from the right that is no trusted proxy. Each proxy appends its peer, and
+        addresses further left may be forged. None if that entry is no address."""
         found = None
         for text in reversed(chain.split(",")):
             address = _read_ip(text)
@@ -107,9 +107,9 @@ class Proxies:
 
 
 def name_address(scope: Scope) -> str:
-    """The name under which tries and limits count somebody: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
+    """The name under which limits count somebody: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
 
-    At most 43 characters; the same text in the pages (`flowground.ui.page.bridge.read_address`).
+    At most 43 characters; pages get the same text (`flowground.ui.page.bridge.read_address`).
     """
     client = scope.get("client")
     return _name(str(client[0])) if client else UNKNOWN
@@ -132,21 +132,21 @@ def _read_last(value: bytes) -> str:
 
 
 def _read_ip(text: str) -> Address | None:
-    """An address as proxies write it: bare, with a port, in brackets; `::ffff:1.2.3.4` is read as the IPv4 address."""
+    """Parses an address of a proxy: bare, with a port, in brackets; `::ffff:1.2.3.4` becomes the IPv4 address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])  # `%eth0` names an interface of some other computer
+        address = ipaddress.ip_address(text.partition("%")[0])  # `%eth0` names an interface of another computer
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def is_from_this_computer(scope: Scope) -> bool:
-    """Loopback peer, loopback Host and no trace of a proxy: nothing else is sure to be the person at this computer.
+    """Whether peer and Host are loopback and there is no header of a proxy: only then a person is at this computer.
 
     The Host check also stops pages of other sites whose name was pointed at 127.0.0.1 (DNS rebinding).
     """
@@ -163,12 +163,11 @@ def is_from_this_computer(scope: Scope) -> bool:
 
 
 def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
-    """The request's Origin when it is ours: `public_url`, or the address it was sent to. None for all others.
+    """The request's Origin if it is ours: `public_url`, or the address that the request was sent to. None otherwise.
 
-    With a `public_url` only loopback may be such an address: any other name that leads here is somebody else's (DNS
-    rebinding), and `public_url` is where people are. Without one nobody can tell which names are ours.
-    A missing Origin is None too: browsers send it with every POST and websocket, so its absence is a program's doing.
-    Schemes are not compared with Host's (a proxy may speak https for us), only host and port.
+    With a `public_url`, that address must be loopback: any other name that leads here may be an attacker's (DNS
+    rebinding). Without one it is unknown which names are ours. A missing Origin is None too: browsers send it with
+    every POST and websocket. Only host and port are compared, since a proxy may speak https for us.
     """
     headers = Headers(scope=scope)
     origins = headers.getlist("origin")
@@ -190,14 +189,13 @@ def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
 
 
 def is_own_download(request: HTTPConnection) -> bool:
-    """Whether a page of ours, or somebody by hand, asks for a file. Other sites could at most start a download; they
-    have no business to. Browsers say where a request begins."""
+    """Whether a file is asked for by a page of ours or by hand, and not by another site, as `sec-fetch-site` has it."""
     return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 def is_https(scope: Scope, public_url: str | None) -> bool:
-    """Whether the browser speaks https: with us, with a trusted proxy (`Proxies.settle`), or because it came to a
-    `public_url` that is https. False where nobody can tell."""
+    """Whether the browser speaks https: with us, with a trusted proxy (`Proxies.settle`), or to a `public_url` that is
+    https. False if it is unknown."""
     if scope["scheme"] in ("https", "wss"):
         return True
     if not public_url or not public_url.startswith("https:"):
@@ -208,12 +206,12 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _is_place(host: bytes, url: str) -> bool:
-    """Asked at every run: reading two addresses would cost it 13 µs."""
+    """Whether this Host is that of the https address `url`; cached, since parsing takes 13 µs of every run."""
     return _read_host_port(f"https://{host.decode('latin-1')}") == _read_host_port(url)
 
 
 def _was_forwarded(names: Iterable[str]) -> bool:
-    # Cut before it is remembered: a name may have 64 kB, and none of ours is as long as this.
+    # Cut before the cache: a name may have 64 kB, and the listed ones are shorter than this.
     return any(_is_trace(name[:48]) for name in names)
 
 
@@ -223,7 +221,7 @@ def _is_trace(name: str) -> bool:
 
 
 def _read_host_port(url: str) -> tuple[str, int] | None:
-    """Host and port of an http address, None when it is none."""
+    """Host and port of an http address; None for any other text."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -18,10 +18,10 @@ _API = frozenset({"api", "v1", "lf", "mcp", "health", "health_check", "healthz"}
 """First parts of the API's addresses; all others are Streamlit's."""
 _STREAMLITS = "/_stcore/"
 _OPEN = frozenset({"/_stcore/health", "/_stcore/host-config"})
-"""Asked for by Streamlit's frontend before it opens a page's socket. Not served: files into memory (`upload_file`), how
-many people are here (`metrics`), driving a page by program (`agent/…`), and what a later version adds."""
+"""Addresses that Streamlit's frontend needs before it opens a page's socket. Not served are uploads into memory
+(`upload_file`), numbers of visitors (`metrics`), pages driven by programs (`agent/…`), and what later versions add."""
 _SHUT = ("/auth", "/oauth2callback", "/component", "/chat")
-"""Streamlit's own sign-in, foreign components, and the address of conversations, which is no page's."""
+"""Not served: Streamlit's own sign-in, foreign components, and the address of conversations, which is no page's."""
 PREFIX = "/public_flow"
 _RESERVED_PARTS = "|".join(sorted(RESERVED))
 _ID = rf"(?!(?:{_RESERVED_PARTS})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
@@ -31,19 +31,19 @@ _BELOW_A_FLOW = re.compile(
 )
 _SHARED_PAGE = re.compile(rf"^{PREFIX}/{_ID}$")
 _STREAMLITS_PARTS = frozenset({"_stcore", "media", "app", "favicon.png", "manifest.json"})
-"""First parts of what Streamlit serves beside pages and their files."""
+"""First parts of addresses that Streamlit serves beside pages and their files."""
 API_KEY = "flowground.api_key"
-"""Where in a scope the API finds the `?x-api-key=` of a request (last one wins, as for any query parameter)."""
+"""Key of a scope for the `?x-api-key=` of a request; the last one counts, as of any query parameter."""
 _MOST_FIELDS = 1_000
-"""Of a query; what stands behind is dropped. Reading thirty thousand keeps the process for 50 ms."""
+"""Most fields of a query; further ones are dropped. Parsing thirty thousand takes 50 ms."""
 _OTHERS_CODE = ("oauth2callback",)
-"""Where a `code` is not the owner's."""
+"""Addresses whose `code` is not the owner's."""
 
 
 def is_api(path: str) -> bool:
-    """Whether the address belongs to the API, known or unknown: what is not there answers JSON, not a page.
+    """Whether the address belongs to the API, also an unknown one: its 404 is JSON, not a page.
 
-    Also with slashes or capital letters too many, where Streamlit would answer plain text.
+    Extra slashes and capital letters are allowed, for which Streamlit would answer plain text.
     """
     return path.lstrip("/").partition("/")[0].lower() in _API
 
@@ -60,14 +60,14 @@ def is_served(path: str) -> bool:
 
 
 def is_page(path: str, pages: Collection[str]) -> bool:
-    """Whether a page stands there; `pages` are the names of those that have an address of their own."""
+    """Whether a page is at this address; `pages`: names of pages that have an address of their own."""
     return path == "/" or path[1:] in pages or _SHARED_PAGE.match(path) is not None
 
 
 def is_nowhere(path: str, routes: Collection[str]) -> bool:
-    """Whether nothing stands there that is no page; `routes` are ours, and what stands before the names in them.
+    """Whether neither Streamlit nor a route serves the address, which is no page's; `routes` as `Web` lists them.
 
-    Streamlit would show the first page there, and say that it does. It mends slashes too many by itself.
+    Streamlit would show its first page there. It mends extra slashes itself.
     """
     if path.endswith("/") or path.startswith("//") or path in routes:
         return False
@@ -75,7 +75,7 @@ def is_nowhere(path: str, routes: Collection[str]) -> bool:
 
 
 def strip_flow_prefix(scope: Scope) -> tuple[Scope, str | None]:
-    """The scope as Streamlit expects it, and the id of the flow whose page asks.
+    """The scope as Streamlit expects it, and the id of the flow whose page sent the request.
 
     Streamlit's frontend (1.67) takes the whole address as its base: what it asks for below `/public_flow/{flow_id}/` is
     served as if it stood at the root, and the flow's id travels in a header.
@@ -89,10 +89,10 @@ def strip_flow_prefix(scope: Scope) -> tuple[Scope, str | None]:
 
 
 def hide_secrets(scope: Scope) -> None:
-    """Moves `x-api-key` from the query string to `scope[API_KEY]`; drops the owner's `code` and what sets a password.
+    """Moves `x-api-key` from the query to `scope[API_KEY]`; drops the owner's `code` and secrets of one-time links.
 
-    In place because uvicorn's access log reads this very scope when the response starts. The page learns them from its
-    websocket, where the browser sends the page's query string as a message.
+    Changes the scope in place, because uvicorn's access log reads it when the response starts. The page gets the
+    dropped values over its websocket, where the browser sends the page's query as a message.
     """
     query: bytes = scope.get("query_string", b"")
     if not query:

@@ -19,34 +19,34 @@ from flowground.app.runtime import Runtime
 from flowground.ui.shims.uvicorn_server import UvicornServer
 
 _MOST_FILES = 65_536
-"""Files. No process of ours needs more, and children that look at each possible descriptor inherit the number."""
+"""Open files. No process of ours needs more, and children inherit the number, some of which try each descriptor."""
 _MMAP_BYTES = 262_144
-"""Bytes of one piece of memory that is given back by itself as soon as it is free."""
+"""Pieces of memory from this many bytes on are returned to the system when they are freed."""
 _MMAP_THRESHOLD = -3
-"""M_MMAP_THRESHOLD of glibc's malloc.h. Set once it stays; by itself it grows to 32 MB with what is freed."""
+"""M_MMAP_THRESHOLD of glibc's malloc.h. Without a fixed value glibc raises it up to 32 MB."""
 _ENDED_PAGES = 32
-"""Pages after whose end it is worth giving memory back."""
+"""Ended pages after which returning memory is worth the effort."""
 _QUIET_SECONDS = 15.0
-"""Seconds in which no page ended: many end together, and memory is given back once."""
+"""Seconds without an ended page after which memory is returned: many end together."""
 _FEW_PAGES = 50
-"""Open pages up to which a full collection takes some milliseconds; with more, Python's own comes soon enough."""
+"""Most open pages for a full collection, which then takes some milliseconds; with more pages Python collects often."""
 
 LONGEST = 2_000
-"""Characters of one message."""
+"""Most characters of one message."""
 _MOST_LINES = 100
-"""Lines of a traceback, counted from its end."""
+"""Most lines of a traceback, counted from its end."""
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters (line ends and escape sequences of terminals among them), and what turns the direction of text."""
+"""Control characters, such as line ends and terminals' escapes, and characters that change the direction of text."""
 _SESSION = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-"""Streamlit's id of a page, by which its owner comes back to it; eight digits are enough to tell pages apart."""
+"""Streamlit's id of a page, with which its owner reconnects; the log has its first eight digits."""
 
 _CUT_SECONDS = 3
 """Seconds that ended answers have to reach their readers before uvicorn cuts the connections."""
 
 
 def allow_open_files() -> int:
-    """Raises the process's soft limit to what it may give itself; returns it. Systems start many with 1,024.
+    """Raises the process's soft limit of open files as far as allowed, and returns it. Many systems start with 1,024.
 
     Every connection is a descriptor, every page four. Windows has no such limit.
     """
@@ -57,20 +57,20 @@ def allow_open_files() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # macOS has a second limit that it does not tell
+        with suppress(OSError, ValueError):  # macOS has a second, unknown limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def enable_malloc_trim() -> None:
-    """For the process; systems without glibc do as they always do."""
+    """Makes malloc return large freed pieces to the system; does nothing without glibc."""
     with suppress(AttributeError, OSError):
         _load_libc().mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
 class MemoryTrimmer:
-    """Gives free memory back once pages have ended and it is quiet again. On one loop."""
+    """Returns free memory to the system once many pages have ended and it is quiet again. On one loop."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -79,7 +79,7 @@ class MemoryTrimmer:
 
     @contextmanager
     def record_page(self) -> Iterator[None]:
-        """Around a page, while it is open."""
+        """Counts a page while it is open."""
         self._open += 1
         try:
             yield
@@ -98,7 +98,7 @@ class MemoryTrimmer:
         self._timer, self._ended = None, 0
         if self._open <= _FEW_PAGES:
             gc.collect()
-        # Beside the loop: it takes the allocator's locks, not the interpreter's.
+        # In a thread: it takes the allocator's locks, not the interpreter's.
         asyncio.get_running_loop().run_in_executor(None, _trim)
 
 
@@ -114,10 +114,10 @@ def _load_libc() -> ctypes.CDLL:
 
 
 def escape_log_lines() -> Callable[[], None]:
-    """From now on, for every logger, one message is one line of bounded length; returns what ends it.
+    """Makes every log message one line of bounded length, for all loggers; returns a function that undoes it.
 
-    Streamlit and uvicorn log words of strangers as they came: these cannot forge, flood or colour the log. All loggers
-    of the process make their records here, so no handler needs to know.
+    Streamlit and uvicorn log text of strangers as it is, which could forge, flood or colour the log. The record factory
+    is one for all loggers, so no handler needs to be changed.
     """
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(_OneLine)
@@ -132,14 +132,12 @@ class _OneLine(logging.LogRecord):
             self.args = tuple(_escape(part) if isinstance(part, str) else part for part in self.args)
 
     def getMessage(self) -> str:  # noqa: N802 - logging's own name
-        said = super().getMessage().rstrip("\r\n")
-        if self.name.startswith("streamlit"):
-            said = _SESSION.sub(r"\1…", said)
-        return _escape(said)
+        text = super().getMessage().rstrip("\r\n")
+        return _escape(_SESSION.sub(r"\1…", text) if self.name.startswith("streamlit") else text)
 
     @property
     def exc_text(self) -> str | None:
-        """A traceback keeps its lines, and none of them begins where a line of the log begins."""
+        """The traceback, with its lines indented, so that none looks like a message."""
         return self.__dict__.get("exc_text")
 
     @exc_text.setter
@@ -149,17 +147,17 @@ class _OneLine(logging.LogRecord):
         self.__dict__["exc_text"] = text
 
 
-def _escape(said: str) -> str:
-    escaped = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), said[:LONGEST])
-    return escaped[:LONGEST] + (f"… ({len(said):,} characters)" if len(said) > LONGEST else "")
+def _escape(text: str) -> str:
+    escaped = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text[:LONGEST])
+    return escaped[:LONGEST] + (f"… ({len(text):,} characters)" if len(text) > LONGEST else "")
 
 
 class Ending:
-    """How the process ends: running answers get their grace, then everything stops, so that it really ends.
+    """The end of the process: running answers get `grace` seconds, then everything stops.
 
-    Made while the loop runs, on its thread; takes the signals over from uvicorn and passes them on when the grace is
-    over. During the grace nobody new is let in, and who is in goes on: uvicorn would close every page's websocket at
-    once, and their readers would not see the rest of an answer that is still written.
+    Create it while the loop runs, on its thread. It takes the signals over from uvicorn, and passes them on after the
+    grace. Until then new connections are refused and open ones go on: uvicorn would close every page's websocket at
+    once, so that people would not see the rest of an answer.
     """
 
     def __init__(self, runtime: Runtime, *, server: UvicornServer | None, grace: float) -> None:
@@ -172,7 +170,7 @@ class Ending:
             server.take_signals(self._end_by, cut_after=_CUT_SECONDS)
 
     async def finish(self) -> None:
-        """Waits for what a signal began; without a signal running answers get their grace now."""
+        """Waits until runs are stopped; without a signal, running answers get their grace now."""
         if self._stopping is None:
             self._stop(self._grace)
         while (stopping := self._stopping) is not None and not stopping.done():

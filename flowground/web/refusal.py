@@ -50,26 +50,26 @@ NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
 
 def explain_local_mode(scope: Scope) -> Response:
-    """For a visitor from elsewhere while there is no account. 403: a page for browsers, JSON for programs."""
+    """403 for a visitor from another computer while there is no account: a page for browsers, JSON for programs."""
     if _wants_page(scope):
         return HTMLResponse(_write_page(_TITLE, _SENTENCE), 403)
     return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
 
 
 def explain_missing(scope: Scope) -> Response:
-    """Where nothing stands. The same for everybody: it is not asked who they are."""
+    """404, the same for everybody, whoever they are."""
     return HTMLResponse(_write_page(*_MISSING, way_out=_WAY_OUT), 404) if _wants_page(scope) else NOT_SERVED
 
 
 def explain_long_address(scope: Scope) -> Response:
-    """Of a page: it would wait without end for what nobody reads."""
+    """414 for a page's address that is too long: its socket would be ignored, and the page would wait for ever."""
     if _wants_page(scope):
         return HTMLResponse(_write_page(*_TOO_LONG, way_out=_WAY_OUT), 414)
     return JSONResponse({"detail": f"{_TOO_LONG[0]}."}, 414)
 
 
 def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
-    """While the database cannot be asked who this is."""
+    """The answer while the database, which knows who asks, is not available."""
     response = answer_error(error)
     if not _wants_page(scope):
         return response
@@ -82,7 +82,7 @@ def _wants_page(scope: Scope) -> bool:
 
 
 def _write_page(title: str, sentence: str, *, way_out: str = "") -> str:
-    """In the organization's colours, as all pages."""
+    """A page in the organization's colours."""
     paints = {
         word: f"light-dark({page_messages.read_color('light', name)}, {page_messages.read_color('dark', name)})"
         for word, name in _PAINTS.items()

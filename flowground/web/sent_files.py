@@ -40,7 +40,7 @@ from flowground.web.refusal import explain_missing
 
 FileFormat = Literal["markdown", "json"]
 VERSION = 1
-"""Of the JSON; a change that readers of it would notice counts it up."""
+"""Version of the JSON format; it grows with changes that readers would notice."""
 _ENDINGS: dict[FileFormat, str] = {"markdown": "md", "json": "json"}
 MEDIA_TYPES: dict[FileFormat, str] = {"markdown": "text/markdown; charset=utf-8", "json": "application/json"}
 _NAME_CHARS = 60
@@ -49,7 +49,7 @@ _LINE_END = re.compile(
     r".*?(?:^[ \t>]*\1[`~]*[ \t]*(?:\n|\Z)|\Z)|(?<=[^\s\\])\n(?=[^\n])",
     re.M | re.S,
 )
-"""A whole block of code, which stays as it is, or a line's end within a paragraph."""
+"""A whole block of code, which stays as it is, or a line's end inside a paragraph."""
 _MARKS = {
     "failed": "*The flow could not answer.*",
     "stopped": "*Stopped.*",
@@ -57,23 +57,23 @@ _MARKS = {
 }
 
 _MOST_OF_ONE, _MOST_OF_VISITORS = 3, 10
-"""Files that are sent at once, of one owner and to visitors of one address, and to all visitors together: one that
-nobody reads holds some 10 MB."""
+"""Most files that are sent at once to one owner, or to visitors of one address; and to all visitors. A client that does
+not read makes one hold some 10 MB."""
 _VISITORS = "visitors"
 _HEADERS = {"cache-control": "no-store", "vary": "cookie"}
 COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
 _VALUES: dict[str, RatingValue | None] = {"": None, "good": "good", "bad": "bad"}
 _LATEST = 1e11
-"""Seconds since 1970: the year 5138, which is in no list."""
+"""Latest time, in seconds since 1970: the year 5138."""
 _FORMULA = re.compile(r"(^|[;,])([\s\"']*)(?=[=+\-@＝＋－＠])")
-"""Where a cell begins, also for a program that takes another character between cells."""
+"""The begin of a cell that looks like a formula, also with another separator of cells."""
 _BYTE_ORDER = "\ufeff"
-"""By it Excel knows UTF-8."""
+"""Marks UTF-8 for Excel."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFile:
-    """What is written, and for whom. `name` is the flow's, as its reader knows it."""
+    """A conversation to be written. `name`: the flow's name for this reader."""
 
     head: ChatHead
     flow_id: str
@@ -115,8 +115,8 @@ class ChatFile:
         text = _LINE_END.sub(lambda found: found[0] if found[1] else "  \n", join_surrogates(find_text(message)))
         if message.state == "complete" and not text.strip() and not files:
             mark = "*The answer is empty.*"
-        said = "\n\n".join(filter(None, (text, files, mark, _write_sources(message))))
-        return f"\n## {who}\n\n{said}\n"
+        body = "\n\n".join(filter(None, (text, files, mark, _write_sources(message))))
+        return f"\n## {who}\n\n{body}\n"
 
     async def _write_json(self, runtime: Runtime) -> AsyncIterator[str]:
         head = {
@@ -135,30 +135,30 @@ class ChatFile:
         yield "\n]}\n"
 
     def _describe(self, message: StoredMessage) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "role": message.role,
             "text": join_surrogates(find_text(message)),
             "state": message.state,
             "at": message.created_at.isoformat(),
         }
         if sender := find_sender_name(message):
-            told["sender_name"] = join_surrogates(sender)
+            fields["sender_name"] = join_surrogates(sender)
         if message.finish_reason in CUT_REASONS:
-            told["finish_reason"] = message.finish_reason
-        told |= describe_kept(message.text, message.passages)
+            fields["finish_reason"] = message.finish_reason
+        fields |= describe_kept(message.text, message.passages)
         if list_file_names(message):
-            told["files"] = [
+            fields["files"] = [
                 {"name": join_surrogates(one.name), "type": one.media_type, "size": one.size} for one in message.value
             ]
         if message.role == "user" or not self.sees_inside:
-            return told
+            return fields
         usage = message.usage
         tokens = None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
-        return told | {"model": message.model, "tokens": tokens}
+        return fields | {"model": message.model, "tokens": tokens}
 
 
 def _write_sources(message: StoredMessage) -> str:
-    """What an answer cites, each passage as a quotation below its number and place; then where else was looked."""
+    """The cited passages, each as a quotation below its number and place; then the places of the other passages."""
     cited, others = split_cited(message.text, message.passages)
     parts = [
         f"[{passage.number}] {_write_line(name_place(passage))}\n\n> "
@@ -176,7 +176,7 @@ def _write_line(text: str) -> str:
 
 
 def _make_name(title: str) -> str:
-    """What every file system takes: letters, digits and hyphens."""
+    """The title as a file name that every system takes: letters, digits and hyphens."""
     return re.sub(r"[\W_]+", "-", join_surrogates(title)).strip("-")[:_NAME_CHARS].strip("-") or "chat"
 
 
@@ -199,7 +199,7 @@ def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[
 
 
 class SentFiles:
-    """Those that this process sends just now."""
+    """Counts the files that this process is sending."""
 
     def __init__(self) -> None:
         self._sending = Counter[str]()
@@ -207,7 +207,7 @@ class SentFiles:
     def send(
         self, pieces: AsyncIterator[str], request: Request, *, to: Owner, media_type: str, disposition: str
     ) -> Response:
-        """The file, or 429 where too many are on their way."""
+        """The answer with the file, or 429 if too many are being sent."""
         most = {str(to): _MOST_OF_ONE}
         if to.kind == "visitor":
             most |= {f"{_VISITORS} of {name_address(request.scope)}": _MOST_OF_ONE, _VISITORS: _MOST_OF_VISITORS}
@@ -219,7 +219,7 @@ class SentFiles:
 
 
 class _CountedFile(StreamingResponse):
-    """Counts while it is sent, for each of `counted`."""
+    """A streamed file that is counted under each name of `counted` while it is sent."""
 
     def __init__(self, pieces: AsyncIterator[bytes], *, sending: Counter[str], counted: tuple[str, ...], **how: Any):
         super().__init__(pieces, **how)
@@ -237,7 +237,7 @@ class _CountedFile(StreamingResponse):
 
 
 async def require_caller(runtime: Runtime, request: Request, *, shared_flow: str | None = None) -> Caller:
-    """Who asks, with their present role. Raises NotSignedIn."""
+    """The caller with their present role. Raises NotSignedIn."""
     sent = read_cookies(request.scope, runtime.settings)
     is_local = await runtime.sign_in.is_local_mode()
     caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=shared_flow)
@@ -254,12 +254,12 @@ async def _encode(pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:
     try:
         async for piece in pieces:
             yield piece.encode()
-    except StoreUnavailable as error:  # the file has begun: only a cut connection can say that it is not whole
+    except StoreUnavailable as error:  # only a cut connection shows that the file is not whole
         raise RuntimeError("the database went away while a file was sent") from error
 
 
 async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
-    """The same answer for a conversation that is not there, for somebody else's, and for a flow that is not theirs."""
+    """Sends a conversation. The 404 is the same for an unknown one, another person's, and a closed flow."""
     if not is_own_download(request):
         return refuse_file("This does not come from a page of this server.")
     how = next((name for name in get_args(FileFormat) if name == request.query_params.get("as")), None)
@@ -275,7 +275,7 @@ async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Res
 
 
 async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
-    """Raises NotSignedIn."""
+    """The conversation of the query; None if the caller has no such one. Raises NotSignedIn."""
     asked = request.query_params
     flow, session, is_public = asked.get("flow", ""), asked.get("session", ""), asked.get("at") == "public"
     caller = await require_caller(runtime, request, shared_flow=flow if is_public else None)
@@ -293,7 +293,7 @@ async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
 
 
 async def _send_feedback(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
-    """The same answer for a flow that is not there, and for one whose feedback is not theirs to read."""
+    """Sends a flow's feedback. The 404 is the same for an unknown flow, and for one that is not the caller's."""
     if not is_own_download(request):
         return refuse_file("This does not come from a page of this server.")
     only = _read_filter(request.query_params)
@@ -313,7 +313,7 @@ async def _send_feedback(runtime: Runtime, request: Request, sent: SentFiles) ->
 
 
 def _read_filter(asked: QueryParams) -> FeedbackFilter | None:
-    """None where it says what there is not."""
+    """The filter of the query; None if a value is not allowed."""
     try:
         since = float(asked.get("since", "0"))
         value = _VALUES[asked.get("rating", "")]
@@ -350,5 +350,5 @@ def _write_row(cells: Iterable[str]) -> str:
 
 
 def _write_cell(text: str) -> str:
-    """One line, and never a formula."""
+    """The text in one line, which no program takes for a formula."""
     return _FORMULA.sub(r"\1\2'", " ".join(join_surrogates(text).split()))

@@ -203,8 +203,8 @@ def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
 
 
 def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> dict[str, Any]:
-    """Which files a message may have: `most` of them, of `bytes` each; `accept` is for the browser's own dialog. If `most`
-    is 0, `says` has the reason."""
+    """Which files a message may have: `most` of them, of `bytes` each; `accept` is for the browser's own dialog. If
+    `most` is 0, `says` has the reason."""
     accepts = wired.flow.chat.accepts if wired.chat_input else ()
     is_blind = bool(accepts) and not may_see_images(wired, runtime.get().models)
     if is_blind and all(map(is_image, accepts)):

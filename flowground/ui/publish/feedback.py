@@ -49,7 +49,7 @@ _USAGE_PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
 
 
 def open_own(title: str) -> tuple[Caller, WiredFlow]:
-    """The head of a page for the owners of the flow in its address; ends the page for anybody else."""
+    """The top of a page for owners of the flow in its address; ends the page for anybody else."""
     caller, wired = opening.open_flow(st.query_params.get("flow", ""))
     opening.require_allowed(feedback.may_read(runtime.get().access, caller, wired))
     st.set_page_config(page_title=f"{title} · {wired.name}")
@@ -65,7 +65,7 @@ def open_own(title: str) -> tuple[Caller, WiredFlow]:
 
 
 def render_feedback(caller: Caller, wired: WiredFlow) -> None:
-    """Filters, and the page of the list that is shown."""
+    """Filters, and one page of ratings."""
     places: list[FeedbackPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
     only = _render_filters(wired, places)
     with bridge.render_refusals():
@@ -98,7 +98,7 @@ def _render_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFi
 
 
 def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str:
-    """How many of the ratings are good, and how many bad, where both are looked for."""
+    """How many ratings are good and how many bad; "" if the filter has one kind."""
     if only.value is not None:
         return ""
     good, bad = (
@@ -109,7 +109,7 @@ def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str
 
 
 def _render_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str) -> None:
-    """How many there are, and the way to have them as a table."""
+    """The number of ratings, and a download of them as CSV."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(
             f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}", width="content"
@@ -147,7 +147,7 @@ def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str],
 
 @st.dialog("Conversation", width="large")
 def open_conversation(wired: WiredFlow, message_id: str) -> None:
-    """Up to the answer that was rated, where it is still shared; nothing can be said in it."""
+    """A dialog with the conversation up to the rated answer, if it is still shared."""
     with bridge.render_refusals():
         shared = bridge.ask(feedback.read_conversation, require_visitor(), wired.id, message_id)
         if shared is None:
@@ -179,7 +179,7 @@ def _read_names(page: FeedbackPage) -> Mapping[str, str]:
 
 
 def _find_names(owners: Collection[str]) -> Mapping[str, str]:
-    """Of those that are members."""
+    """Display names of those owners that are members."""
     people = {owner.id for owner in map(Owner.read, owners) if owner.kind == "member"}
     return read_names(people)
 
@@ -196,7 +196,7 @@ def _write_count(count: int) -> str:
 
 
 def render_usage(caller: Caller, wired: WiredFlow) -> None:
-    """Of the days that are chosen, today being the last."""
+    """Numbers, bars and errors of the chosen days, today being the last."""
     days = _USAGE_PERIODS[st.selectbox("Time", list(_USAGE_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
     since = browser.begin_day() - timedelta(days=days - 1)
     with bridge.render_refusals():

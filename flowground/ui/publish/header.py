@@ -15,12 +15,12 @@ from flowground.ui.publish import publish
 from flowground.ui.shell import access_requests, opening
 
 _HEAD = "page-head"
-"""Stays in reach while one reads on: frontend/src/chat.css."""
+"""The key of the page's head, which stays visible while the page scrolls (frontend/src/chat.css)."""
 _SHARED = "Others can chat with this flow. Nobody sees your chats with it unless you share one."
 
 
 def render_branding(caller: Caller, wired: WiredFlow) -> None:
-    """The shareable playground's top: title, icon and notice as the author wrote them, else name and description."""
+    """The top of a shareable playground: the author's title, icon and notice, else name and description."""
     chat = wired.flow.chat
     title = chat.title or wired.name
     st.set_page_config(page_title=title)
@@ -40,7 +40,8 @@ def render_branding(caller: Caller, wired: WiredFlow) -> None:
 
 
 def render_header(caller: Caller, wired: WiredFlow) -> bool:
-    """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
+    """Name, sharing, *API access* and *Publish*, as far as allowed; returns whether the caller may run the flow by
+    API."""
     shared, may_run_api = bridge.call(_read_standing(caller, wired))
     asking = publish.count_requests(caller, wired)
     st.set_page_config(page_title=wired.name)
@@ -65,26 +66,26 @@ def render_header(caller: Caller, wired: WiredFlow) -> bool:
 
 
 def _write_title(wired: WiredFlow, title: str) -> str:
-    """With the flow's icon: the chat below repeats neither."""
+    """The title with the flow's icon; the chat below repeats neither."""
     return " ".join(filter(None, (wired.flow.chat.icon, words.escape(title))))
 
 
 async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
-    """How the flow is shared, in words, none where it is not; and whether this person may run it over the API.
+    """How the flow is shared, "" if it is not; and whether this person may run it over the API.
 
-    Only those read it who see the inside: beside a chat others took it for said of their chat.
+    The sharing is shown only to who sees the inside: others would take it for the sharing of their own chat.
     """
     access = runtime.get().access
     shared, (people, groups) = await find_shared(access, wired.id)
     may_run_api = await access.may_run_api(caller, wired)
     if shared is None or not caller.sees_inside:
         return "", may_run_api
-    said = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
-    return begin_sentence(said), may_run_api
+    reach = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
+    return begin_sentence(reach), may_run_api
 
 
 def _render_inside_link(wired: WiredFlow) -> None:
-    """To the page where the steps of what is said here light up: a link, so that it opens beside this page too."""
+    """A link to *Inside*, where the steps of this conversation light up; it can be opened in another tab."""
     query = {"flow": wired.id, "session": find_session(wired.id)}
     with st.container(key="header:inside", width="content"):
         st.page_link(browser.INSIDE, label="Inside", icon=":material/account_tree:", query_params=query)
@@ -96,7 +97,7 @@ def _render_description(wired: WiredFlow) -> None:
 
 
 def render_stale(caller: Caller, wired: WiredFlow) -> None:
-    """The banner while the last good version serves, for who sees the inside."""
+    """A warning while the last good version answers because the file has a mistake, for who sees the inside."""
     mistake = runtime.get().catalogue.find_stale(wired.id)
     if mistake and caller.sees_inside:
         st.warning(

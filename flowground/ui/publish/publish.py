@@ -30,24 +30,24 @@ _PREVIEW_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
 
 _REFUSED = "publish:refused"
 _PENDING_SECONDS = 600
-"""Seconds for which a browser's wish to share outlives the page it was uttered on."""
+"""Seconds for which a pending share is kept."""
 
 
 @dataclass(slots=True)
 class PendingShares:
-    """Who turned the toggle on and still had to make the first account: the page then loads anew, with the link."""
+    """Flows whose toggle was turned on before the first account was made, by browser: making it reloads the page."""
 
     _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def keep(self, browser: str, flow_id: str) -> None:
-        self._flows = {key: wish for key, wish in self._flows.items() if wish[1] > time.monotonic()}
+        self._flows = {key: share for key, share in self._flows.items() if share[1] > time.monotonic()}
         if browser:
             self._flows[browser] = (flow_id, time.monotonic() + _PENDING_SECONDS)
 
     def take(self, browser: str, flow_id: str) -> bool:
-        """Whether this browser wished that this flow be shared; true once."""
-        wished, until = self._flows.get(browser, ("", 0.0))
-        if wished != flow_id or until < time.monotonic():
+        """Whether this browser has a pending share of this flow; true once."""
+        pending, until = self._flows.get(browser, ("", 0.0))
+        if pending != flow_id or until < time.monotonic():
             return False
         del self._flows[browser]
         return True
@@ -58,27 +58,27 @@ class PendingShares:
 
 @st.cache_resource(show_spinner=False)
 def _open_pending_shares() -> PendingShares:
-    """The process's one list."""
+    """The one list of the process."""
     return PendingShares()
 
 
 def resume_pending_share(caller: Caller, wired: WiredFlow) -> None:
-    """Opens the menu, with the link in it, for who shared the flow together with their first account."""
+    """Opens the menu with the link, for who shared the flow together with their first account."""
     if caller.kind == "member" and _open_pending_shares().take(read_browser_id(), wired.id):
         st.session_state[_make_menu_key(wired)] = True
 
 
 def count_requests(caller: Caller, wired: WiredFlow) -> int | None:
-    """How many wait for this caller's decision. None: they may not publish the flow."""
+    """How many requests wait for this caller's decision; None if they may not publish the flow."""
     if not runtime.get().access.may_publish(caller, wired):
         return None
     return access_requests.count_waiting(caller, flow_id=wired.id)
 
 
 def render_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool) -> None:
-    """For who may publish the flow; `asking` is how many wait for their decision."""
+    """The menu, for who may publish the flow; `asking`: how many requests wait for their decision."""
     access_requests.toast_decided()
-    if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
+    if _REFUSED in st.session_state:  # the refusal is rendered in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {asking:,}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
@@ -90,7 +90,7 @@ def render_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: boo
 
 def _render_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     key = f"publish:shared:{wired.id}"
-    st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
+    st.session_state[key] = is_shared  # as it is stored: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
     bridge.render_kept(_REFUSED)
     if not is_shared:
@@ -109,7 +109,7 @@ def _render_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
 
 
 def _render_off(caller: Caller, wired: WiredFlow) -> None:
-    """Whom the toggle would let in can be said before it is turned on. In local mode there is nobody to choose."""
+    """Whom the toggle would let in, and a button to choose them; in local mode there is nobody to choose."""
     later = ""
     if caller.kind == "member":
         with bridge.render_refusals():
@@ -135,14 +135,14 @@ def _render_summary(caller: Caller, wired: WiredFlow) -> None:
 
 
 def _close_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
-    """For a button: a dialog would open below the open menu, so the menu goes first."""
+    """Closes the menu before a dialog opens, which would open below it. For callbacks."""
     st.session_state[_make_menu_key(wired)] = False
     schedule_dialog(wired.id, partial(open_dialog, wired))
 
 
 @bind_to_caller
 def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
-    """For the toggle. The local owner needs an account first: without one nobody could be let in."""
+    """For the toggle. The local owner needs an account first, since colleagues sign in."""
     is_wanted = bool(st.session_state[key])
     if caller.kind == "local" and is_wanted:
         _open_pending_shares().keep(read_browser_id(), wired.id)
@@ -158,7 +158,7 @@ def _count_today(caller: Caller, wired: WiredFlow) -> int:
     """How many others have used the flow since the visitor's midnight."""
     try:
         return bridge.ask(count_users, caller, wired.id, since=browser.begin_day())
-    except FlowgroundError:  # what is wrong is said where sharing is ended
+    except FlowgroundError:  # ending the sharing shows the error
         return 0
 
 
@@ -194,7 +194,7 @@ def _drop_pending_share() -> None:
 
 @st.dialog("Share this flow", on_dismiss=_drop_pending_share)
 def _ask_first_account(wired: WiredFlow) -> None:
-    """People sign in to open the link, so there has to be somebody who may let them in."""
+    """A dialog that makes the first account, which sharing needs: people sign in to open the link."""
     st.markdown(
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
         f"**admin**, and **{words.escape(wired.name)}** is shared together with it."
@@ -203,7 +203,7 @@ def _ask_first_account(wired: WiredFlow) -> None:
 
 
 def render_preview_links(wired: WiredFlow) -> None:
-    """For the Publish menu."""
+    """Links to previews, for the Publish menu."""
     with st.container(horizontal=True):
         for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
             url = f"{browser.write_share_link(wired)}?{_PREVIEW_PARAMETER}={quote(who)}"
@@ -211,9 +211,9 @@ def render_preview_links(wired: WiredFlow) -> None:
 
 
 def render_preview(caller: Caller, address: str) -> None:
-    """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
+    """A banner if the address asks for a preview; ends the page if the other person could not open it.
 
-    Only for those who may publish the flow: to others the address means what it means without `?as=`.
+    Only for who may publish the flow: for others `?as=` is ignored.
     """
     if not (asked := st.query_params.get(_PREVIEW_PARAMETER)) or not caller.sees_inside:
         return
@@ -236,12 +236,12 @@ def render_preview(caller: Caller, address: str) -> None:
 
 
 def _render_banner(who: str, *, is_open: bool) -> None:
-    said = "What you write is kept among your own chats." if is_open else "They do not get in."
+    note = "What you write is kept among your own chats." if is_open else "They do not get in."
     with st.container(border=True, key="preview", gap="xsmall"):
-        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {said}")
+        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {note}")
         render_action("End preview", _end_preview, key="preview:end", icon="close", kind="secondary")
 
 
 def _end_preview() -> None:
-    """For a button."""
+    """Leaves the preview. For callbacks."""
     st.query_params.pop(_PREVIEW_PARAMETER, None)

@@ -38,7 +38,7 @@ from flowground.ui.page.parts import (
 )
 
 _MOST_OFFERED = 100
-"""So many people and groups are offered in the field itself; of more, one searches."""
+"""Most people or groups that are offered in the field itself; of more, one searches."""
 _MOST_FOUND = 6
 _MOST_CHIPS = 200
 _MOST_OPENERS = 20
@@ -59,9 +59,9 @@ _DAYS = 7
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
 def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
-    """Nothing changes before *Save*; then it acts at everybody's next action, or once the flow is shared.
+    """The dialog. *Save* takes effect at everybody's next action, or once the flow is shared.
 
-    `begun`: what was chosen here before, and perhaps not saved.
+    `begun`: earlier choices in this dialog, perhaps not saved.
     """
     caller = require_visitor()
     with bridge.render_refusals():
@@ -81,8 +81,8 @@ def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
                 st.rerun()
         if is_saved:
             bridge.ask(share, caller, wired.id, draft)
-            said = spell_sharing(draft)
-            st.toast(begin_sentence(said) if now.is_shared else f"When turned on: {said}", icon=":material/check:")
+            reach = spell_sharing(draft)
+            st.toast(begin_sentence(reach) if now.is_shared else f"When turned on: {reach}", icon=":material/check:")
             st.rerun()
 
 
@@ -126,8 +126,11 @@ def _render_end(wired: WiredFlow, now: Sharing) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """Of what one chooses: `find(words, most)` gives some, `name(ids)` says how those of them are called that are
-    there. `key` and `find_key` are the session's; `nothing` is said where a search finds none."""
+    """A field in which people or groups are chosen.
+
+    `find(words, most)` gives ids with names, `name(ids)` the names of those that still exist. `key` and `find_key` are
+    keys of the session; `nothing` is shown if a search finds none.
+    """
 
     label: str
     key: str
@@ -139,7 +142,7 @@ class _Field:
 
 
 def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
-    """The people and groups that are chosen, by id."""
+    """The fields for people and groups; returns the chosen ids."""
     offered = _make_people(caller, wired), _make_groups(caller, wired)
     if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
         st.caption("There is nobody to choose yet: authors and admins open every flow.")
@@ -148,7 +151,7 @@ def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> t
 
 
 def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
-    """Authors and admins need not be named; who was named before stays until taken out."""
+    """Offers members only: authors and admins open every flow anyway."""
 
     def find(searched: str, most: int) -> NamedPage:
         found = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
@@ -192,7 +195,7 @@ def _name_group(group: Group) -> str:
 
 
 def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
-    """A field with what is chosen; `before` is what was chosen when the dialog was opened."""
+    """A field; returns the chosen ids. `before`: ids that were chosen when the dialog was opened."""
     chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
     offered = field.find("", _MOST_OFFERED)
     if not offered.count and not chosen:
@@ -218,7 +221,7 @@ def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
 
 
 def _render_search(field: _Field, chosen: list[str]) -> None:
-    """A field for a name; what is found is one press away from the chosen ones."""
+    """A search field, with a button for each result that adds it."""
     searched = st.text_input(
         f"Find {field.label.lower()}",
         key=field.find_key,
@@ -253,7 +256,7 @@ def _add(key: str, chosen: list[str]) -> None:
 
 
 def render_openers(draft: Sharing, now: Sharing) -> None:
-    """How many people can open it like this, or could; opened, the first of them."""
+    """How many people may open the flow with this draft; in an expander, the first of them."""
     found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
     who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
@@ -281,7 +284,7 @@ def _write_reason(member: Member, draft: Sharing) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Invitation:
-    """What is chosen in the dialog that led here; `go_back` opens it again with the choice."""
+    """The choices in the dialog that led here; `go_back` opens it again with them."""
 
     wired: WiredFlow
     draft: Sharing
@@ -292,20 +295,20 @@ class _Invitation:
 def schedule_invitation(
     wired: WiredFlow, draft: Sharing, go_back: Callable[[WiredFlow, Sharing], None], *, is_saved: bool
 ) -> None:
-    """For a button in *Who can open it*: the invitation opens in its place, and leads back to it."""
+    """For a button in *Who can open it*: opens the invitation instead, which leads back to that dialog."""
     st.session_state[_INVITATION] = _Invitation(wired, draft, is_saved, go_back)
     schedule_dialog(wired.id, partial(_open_invitation, wired))
 
 
 def _go_back() -> None:
-    """However this dialog is left, what was chosen before is there again."""
+    """Opens the earlier dialog again, with what was chosen in it."""
     if begun := st.session_state.pop(_INVITATION, None):
         schedule_dialog(begun.wired.id, partial(begun.go_back, begun.wired, begun.draft))
 
 
 @st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss=_go_back)
 def _open_invitation(wired: WiredFlow) -> None:
-    """For admins: names for the account, then the link, once."""
+    """For admins: a form with names for the account, then its link, once."""
     close_done(_go_back)
     begun: _Invitation = st.session_state[_INVITATION]
     slot = st.empty()
@@ -338,9 +341,9 @@ def _render_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None
 
 
 def _let_in(caller: Caller, begun: _Invitation, link: PasswordLink) -> None:
-    """Whoever is invited is one of those who are named, where people are; a choice of these is stored with them.
+    """Adds the invited person to the draft's people, and saves the draft, if it names people.
 
-    The link is shown even where that is refused: it is there.
+    The link is shown even if saving is refused: the account exists.
     """
     names_people = begun.draft.audience == "people"
     if begun.is_saved and not names_people:

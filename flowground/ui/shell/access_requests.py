@@ -20,9 +20,9 @@ from flowground.ui.page.parts import ListPage, render_action, render_list
 _REFUSED = "requests:refused"
 _DECIDED = "requests:decided"
 _LOOK_SECONDS = 10
-"""Seconds between two looks whether somebody asks."""
+"""Seconds between two looks for new requests."""
 _PAGE = 5
-"""Beside other things on a page; the organization's own list is longer."""
+"""Requests on one page of a list that stands beside other content."""
 
 
 def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
@@ -31,9 +31,9 @@ def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
 
 
 def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:
-    """Tells once of each request for this flow that comes while the page is open, which shows `known` of them.
+    """Shows a toast for each new request for this flow while the page is open, which shows `known` of them.
 
-    The page is not drawn anew: a dialog that is open would close.
+    The page is not rerun, since that would close an open dialog.
     """
     if _may_decide(caller):
         st.session_state[_make_key(wired.id)] = known
@@ -55,7 +55,7 @@ def _make_key(flow_id: str) -> str:
 
 
 def render_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
-    """`render_requests` under a heading, where somebody waits; also of what comes while the page is open."""
+    """The requests under a heading, if there are any; refreshed while the page is open."""
     if _may_decide(caller):
         toast_decided()
         _render_section(place, size)
@@ -64,7 +64,7 @@ def render_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _render_section(place: str, size: int) -> None:
     if _DECIDED in st.session_state:
-        st.rerun(scope="app")  # it says elsewhere too how flows are shared
+        st.rerun(scope="app")  # other parts of the page show how flows are shared
     bridge.render_kept(_REFUSED)
     caller = require_visitor()
     with suppress(StoreUnavailable):
@@ -74,7 +74,7 @@ def _render_section(place: str, size: int) -> None:
 
 
 def render_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
-    """Those that this caller may decide, one row each, oldest first; `place` tells two lists apart."""
+    """The requests that this caller may decide, oldest first; `place` tells two lists on a page apart."""
     bridge.render_kept(_REFUSED)
     if not _may_decide(caller):
         return
@@ -114,12 +114,12 @@ def _render_row(caller: Caller, request: AccessRequest, place: str, asker: str) 
 
 @bind_to_caller
 def _decide(caller: Caller, request_id: str, is_approved: bool, says: str) -> None:
-    with bridge.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
+    with bridge.keep_refusals(_REFUSED), suppress(NotSignedIn):  # the page itself then asks to sign in
         bridge.ask(sharing.approve if is_approved else sharing.deny, caller, request_id)
         st.session_state[_DECIDED] = says
 
 
 def toast_decided() -> None:
-    """What was decided in the run before, which may have been the last of the list."""
+    """Shows a toast with the decision of the last run."""
     if says := st.session_state.pop(_DECIDED, None):
         st.toast(words.escape(says), icon=":material/check:")

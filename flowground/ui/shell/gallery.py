@@ -30,7 +30,7 @@ _DESCRIPTION_CHARS = 180
 _CARD_WIDTH = 250
 _PAGE_CARDS = 24
 _SEARCH_FROM = 7
-"""Fewer flows are seen at a glance."""
+"""From this many flows on there is a search field."""
 _RECENT = 4
 _MORE_RECENT = 20
 _MOST_RECENT = 100
@@ -40,9 +40,9 @@ _ORDERS = ("Recently used", "By name")
 
 @st.fragment
 def render_gallery() -> None:
-    """Draws itself anew while somebody searches; who looks is asked each time.
+    """The gallery, a fragment, which checks the caller each time.
 
-    Who sees the inside also reads how flows are shared, their models, and what is wrong in other files.
+    Who sees the inside also reads how flows are shared, their models, and mistakes in flow files.
     """
     caller = require_visitor()
     found = bridge.ask(gallery.find_open, caller)
@@ -88,7 +88,7 @@ def _render_cards(caller: Caller, found: OpenFlows, flows: list[WiredFlow], sear
 
 
 def _render_search(*, has_order: bool) -> tuple[str, bool]:
-    """What somebody looks for, and whether they want the names' order."""
+    """The search field; returns its text, and whether flows are ordered by name."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         searched = render_search("home", "Search flows and chats", width="stretch")
         order = ""
@@ -103,7 +103,7 @@ def _write_count(number: int, searched: str) -> str:
 
 
 def _search(flows: Sequence[WiredFlow], searched: str) -> list[WiredFlow]:
-    """Those in whose name, id or description each word stands, accents and capitals aside."""
+    """The flows that have each word in name, id or description; case and accents are ignored."""
     wanted = words.fold(searched).split()
     return [
         wired
@@ -118,8 +118,7 @@ def _fold_flow(*texts: str) -> str:
 
 
 def _render_recent(recent: Sequence[RecentSession], limit: int) -> None:
-    """The pinned and the newest conversations, whatever flow they are with: to go on where one was. Of each so many are
-    shown, and it is said where there are more."""
+    """Pinned and newest conversations with any flow, at most `limit` of each, and a button for more."""
     if not recent:
         return
     st.header("Recent chats", anchor=False)
@@ -138,7 +137,7 @@ def _render_recent(recent: Sequence[RecentSession], limit: int) -> None:
 
 
 def _render_found(found: Sequence[RecentSession], is_whole: bool) -> None:
-    """The conversations that have what is searched for."""
+    """The conversations that have the searched words."""
     st.header("Chats", anchor=False)
     with st.container(key="home:recent", gap=None):
         for session in found:
@@ -168,7 +167,7 @@ def _show_more(limit: int) -> None:
 
 
 def _render_empty(caller: Caller, folder: str) -> None:
-    """No flow at all: the way to the first one."""
+    """How to make the first flow."""
     with st.container(border=True):
         st.markdown("**No flows yet**")
         st.markdown("A flow is one YAML file, and gets a chat, an API and a link to share. Begin with a template:")
@@ -177,7 +176,7 @@ def _render_empty(caller: Caller, folder: str) -> None:
 
 
 def _render_nothing_shared() -> None:
-    """For a member to whom nothing is open yet."""
+    """For a member who may open no flow yet."""
     with st.container(border=True):
         st.markdown("**Nothing is shared with you at the moment**")
         st.markdown(
@@ -188,7 +187,7 @@ def _render_nothing_shared() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`shared` None: it is not, or whoever looks need not know. `last_used` is theirs."""
+    """A flow as a card. `shared`: None if it is not shared, or not the caller's to know. `last_used`: by the caller."""
 
     wired: WiredFlow
     shared: Publication | None
@@ -210,7 +209,7 @@ def render_card(caller: Caller, card: Card) -> None:
 
 
 def _write_card(caller: Caller, card: Card) -> str:
-    """The card's text as HTML, everything of others in it escaped; the picture is for the eye alone."""
+    """The card's text as HTML, with all texts escaped; the picture is hidden from screen readers."""
     wired = card.wired
     chat = wired.flow.chat
     tint = f' style="--fg-accent: {chat.accent}"' if chat.accent else ""
@@ -245,7 +244,7 @@ def _write_audience(card: Card) -> str:
 
 
 def choose_order(flows: list[WiredFlow], last_used: Mapping[str, datetime], *, by_name: bool) -> list[WiredFlow]:
-    """The ones used last first, the others behind them by name; or all of them by name, as they come."""
+    """The flows used last first, the others behind them by name; or, with `by_name`, as they come."""
     if by_name or not last_used:
         return flows
     return sorted(flows, key=lambda wired: -last_used[wired.id].timestamp() if wired.id in last_used else 0.0)

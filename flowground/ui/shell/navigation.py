@@ -26,7 +26,7 @@ from flowground.ui.sign_in import sign_in
 
 _STATIC = PAGES / "static"
 _LOOKS = {"system": ("As the system", "computer"), "light": ("Light", "light_mode"), "dark": ("Dark", "dark_mode")}
-"""Title and Material symbol."""
+"""Title and Material symbol of each choice of colours."""
 
 _BUTTON = (
     '<button type="button" role="radio" aria-checked="false" data-look="{look}" aria-label="{title}" title="{title}">'
@@ -44,12 +44,12 @@ _render_choice = st.components.v2.component(
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
 _SHUT = "No access"
-"""Title of those that are not for this caller: they say so themselves, where Streamlit would show home instead."""
+"""Title of pages that this caller may not open: they say so, where Streamlit would show home instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ListedPage:
-    """A file of pages/, its title, a Material symbol, and whose navigation it stands in."""
+    """A file of pages/, its title, a Material symbol, and the callers whose navigation has it."""
 
     file: str
     title: str
@@ -72,20 +72,20 @@ _LISTED_PAGES = (
     _ListedPage("shared_chat", "Shared chat", "forum", lambda caller: caller.kind == "member"),
     _ListedPage("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
 )
-"""The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
+"""The pages beside home. Each page checks rights itself: this list protects nothing."""
 
 
 def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
     """The pages of this caller, the first one being home. `flow` is set under `/public_flow/{flow_id}`.
 
-    To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
+    To somebody who is not signed in every address shows the sign-in page, so that a deep link survives the sign-in.
     """
     join = _make_page(_ListedPage("join", "Join"))
     if caller is None:
         entrance = _choose_entrance()
         others = () if flow else [entry for entry in _LISTED_PAGES if entry.file != entrance.file]
-        doors = [_make_page(entrance, address=entry.file) for entry in others]
-        return [_make_page(entrance, is_first=True), *doors, *([] if flow else [join])]
+        aliases = [_make_page(entrance, address=entry.file) for entry in others]
+        return [_make_page(entrance, is_first=True), *aliases, *([] if flow else [join])]
     if flow:
         return [_make_page(_ListedPage("public_flow", "Playground"), is_first=True)]
     pages = [_make_page(entry) for entry in _LISTED_PAGES if entry.is_for(caller)]
@@ -94,7 +94,7 @@ def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
 
 
 def _choose_entrance() -> _ListedPage:
-    """The one page there is for somebody who is not signed in."""
+    """The only page for somebody who is not signed in."""
     if not needs_owner():
         return _ListedPage("sign_in", "Sign in")
     if runtime.get().settings.local_mode == "link":
@@ -103,9 +103,9 @@ def _choose_entrance() -> _ListedPage:
 
 
 def render_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
-    """The ways to these pages, what the page has to list, who is signed in.
+    """Links to these pages, a part for the page itself, and who is signed in.
 
-    The shareable playground has no pages beside it, since its address would stand before theirs: its ways are links.
+    A shareable playground has no `pages`, since Streamlit would put its address before theirs: it has plain links.
     """
     by_address = {page.url_path: page for page in pages if page.title != _SHUT}
     with st.sidebar:
@@ -139,7 +139,7 @@ def render_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
 
 
 def _write_bad(caller: Caller, wired: WiredFlow) -> str:
-    """How many answers of the last seven days are rated as bad."""
+    """How many answers of the last seven days were rated bad, as a suffix of a label."""
     with suppress(StoreUnavailable):
         if count := bridge.ask(feedback.count_bad, caller, wired):
             return f" · {count:,} bad this week"
@@ -147,7 +147,7 @@ def _write_bad(caller: Caller, wired: WiredFlow) -> str:
 
 
 def _write_waiting(caller: Caller) -> str:
-    """How many ask for access, for who decides: that is done at home."""
+    """How many access requests wait for the caller, as a suffix of home's label: they are decided there."""
     with suppress(StoreUnavailable):
         if waiting := access_requests.count_waiting(caller):
             return f" · {words.count(waiting, 'request')}"
@@ -155,7 +155,7 @@ def _write_waiting(caller: Caller) -> str:
 
 
 def find_page_part() -> DeltaGenerator:
-    """The place in the sidebar for what belongs to the page, above who is signed in."""
+    """The part of the sidebar that belongs to the page."""
     return _page_part.get(st.sidebar)
 
 
@@ -176,7 +176,7 @@ def _render_person(caller: Caller, first_account: StreamlitPage | None) -> None:
 
 
 def _render_link(title: str, symbol: str, address: str) -> None:
-    """Looks as the ways to pages do."""
+    """A link that looks like the links to pages."""
     st.html(
         f'<a class="fg-nav" href="{escape(address)}"><span class="fg-symbol" aria-hidden="true" translate="no">{symbol}'
         f"</span>{title}</a>"
@@ -184,28 +184,28 @@ def _render_link(title: str, symbol: str, address: str) -> None:
 
 
 def _make_page(entry: _ListedPage, *, address: str | None = None, is_first: bool = False) -> StreamlitPage:
-    """The page stands at `address`, else at its file's name; the first one at `/`."""
+    """The page at `address`, else at its file's name; the first one at `/`."""
     icon = f":material/{entry.icon}:" if entry.icon else None
     return st.Page(PAGES / f"{entry.file}.py", title=entry.title, icon=icon, url_path=address, default=is_first)
 
 
 def find_icon() -> str:
-    """The file for the browser's tab."""
+    """The picture for the browser's tab."""
     return str(runtime.get().settings.organization.icon or _STATIC / "icon.svg")
 
 
 def find_logo() -> str:
-    """The file on top of every page; where it is the icon, the name stands beside it (flowground/ui/page/looks.css)."""
+    """The picture on top of every page; beside an icon stands the name (flowground/ui/page/looks.css)."""
     return str(runtime.get().settings.organization.logo or find_icon())
 
 
 def render_links(settings: Settings) -> None:
-    """One line of small links, where config.yaml has some."""
+    """A line of small links, if config.yaml has any."""
     links = settings.organization.links
     if links:
         st.caption(" · ".join(f"[{words.escape(link.title)}](<{link.url}>)" for link in links))
 
 
 def render_look() -> None:
-    """System, light or dark; kept in the browser, for all pages (flowground/web/head.js)."""
+    """The choice of system, light or dark, which the browser keeps for all pages (flowground/web/head.js)."""
     _render_choice(key="look")

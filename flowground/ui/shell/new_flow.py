@@ -19,7 +19,7 @@ READ_ONLY = "The server's folder of flows cannot be written to from here."
 
 
 def render_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
-    """For who sees the inside of flows; nothing for others."""
+    """The button, for who sees the inside of flows; nothing for others."""
     if caller.sees_inside and st.button(label, type=kind, icon=":material/add:", key=f"new:open:{kind}"):
         _open_dialog()
 
@@ -57,7 +57,7 @@ def _open_dialog() -> None:
 
 
 def _read_draft(caller: Caller, name: str, template: str, address: str) -> DraftedFlow | None:
-    """None where no name is written yet, and where it cannot be one, which is said then."""
+    """The draft; None without a name, and for a refused one, whose reason is shown."""
     if not name.strip():
         return None
     running = runtime.get()
@@ -70,7 +70,7 @@ def _read_draft(caller: Caller, name: str, template: str, address: str) -> Draft
 
 
 def _render_writing(caller: Caller, draft: DraftedFlow | None) -> None:
-    """For who may; the right owner code is word enough. Where it cannot be written all the same, its text is shown."""
+    """Writes the file at a press, or once the owner code is given. If writing fails, its text is shown."""
     if is_asked := not caller.is_proven:
         if not sign_in.ask_owner_code(key="new:code", then="Create the flow"):
             return

@@ -25,15 +25,15 @@ _FILES_SHOWN = 20
 _LAST_FLOW = "flow:last"
 _NO_FLOW = "There is no flow at this address, or it is not shared with you."
 _LOOK_SECONDS = 4
-"""Seconds between two looks whether somebody who asked may come in."""
+"""Seconds between two looks whether the flow may be opened now."""
 
 
 def open_flow(address: str) -> tuple[Caller, WiredFlow]:
-    """Who asks, with their present role, and the flow. Else draws one calm page and ends the script.
+    """The caller with their present role, and the flow; else renders a page that says why not, and ends the script.
 
-    The page is the same for unknown and forbidden flows, but for whoever had the flow open on this very page. Authors
-    and admins, who open every flow, read a broken file's mistakes instead, but not at the shareable playground, which
-    tells nobody what is inside.
+    That page is the same for unknown and forbidden flows, except for who had the flow open on this page before. Authors
+    and admins, who open every flow, read the mistakes of a broken file instead, but not at a shareable playground,
+    which shows nothing of the inside.
     """
     caller = require_visitor()
     try:
@@ -53,13 +53,13 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
 
 
 def find_last_flow() -> str | None:
-    """The flow that this visit looked at last: the one of the page's address, where there is such a flow."""
+    """The id of the flow in the page's address, else of the flow that was opened last in this visit."""
     asked = runtime.get().catalogue.find(st.query_params.get("flow", ""))
     return asked.id if asked else st.session_state.get(_LAST_FLOW)
 
 
 def _render_closed(caller: Caller, address: str) -> None:
-    """What stands in a flow's place, and what one may do there. It opens by itself for who waits for it."""
+    """The page instead of a flow that the caller may not open. It opens by itself once they may."""
     may_ask = caller.kind == "member" and caller.role == "member"
     last = bridge.ask(sharing.find_last, caller, address) if may_ask else None
     was_open = bool(st.session_state.get(_make_key(address)))
@@ -88,7 +88,7 @@ def _render_asking(caller: Caller, address: str) -> None:
 
 
 def _render_asked(last: LastAsked, *, is_title: bool) -> None:
-    """What became of a member's request, in the page's title or below the one that stands there."""
+    """The state of a member's request, as the page's title, or as a box below another title."""
     asked = browser.write_day(last.asked_at)
     if not last.is_denied:
         title = "You are waiting for access"
@@ -112,7 +112,7 @@ def _render_asked(last: LastAsked, *, is_title: bool) -> None:
 
 @st.fragment(run_every=_LOOK_SECONDS)
 def _watch(address: str, last: LastAsked | None) -> None:
-    """Looks every few seconds whether the flow may be opened now, or the owners declined; then draws the page anew."""
+    """Reruns the page once the flow may be opened, or the request was decided."""
     caller = require_visitor()
     with suppress(FlowNotFound):
         bridge.call(runtime.get().access.open_flow(caller, address))
@@ -122,12 +122,12 @@ def _watch(address: str, last: LastAsked | None) -> None:
 
 
 def _make_key(address: str) -> str:
-    """The session's, for whether this page had the flow open."""
+    """The session's key for whether this page had the flow open."""
     return f"flow:open:{address}"
 
 
 def _render_exit_links(caller: Caller, *, is_quiet: bool = False) -> None:
-    """`is_quiet`: another button of the page is the one that most want."""
+    """Links to home and to another sign-in; `is_quiet`: the page has a more important button."""
     looks = "fg-way-out fg-quiet" if is_quiet else "fg-way-out"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<a class="{looks}" href="/">Your flows</a>', width="content")
@@ -136,14 +136,14 @@ def _render_exit_links(caller: Caller, *, is_quiet: bool = False) -> None:
 
 
 def render_notice(title: str, text: str) -> None:
-    """What stands in a page's place."""
+    """A title and a text instead of a page."""
     st.space("large")
     st.title(title, anchor=False)
     st.write(text)
 
 
 def require_allowed(is_allowed: bool) -> None:
-    """Ends the page in the calm words where it is not this person's."""
+    """Ends the page with "no access" unless it is allowed."""
     if not is_allowed:
         caller = require_visitor()
         render_nothing_here(caller, "This page does not exist, or it is not open to you.")
@@ -152,7 +152,7 @@ def require_allowed(is_allowed: bool) -> None:
 
 
 def render_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None:
-    """What somebody reads where nothing is there for them."""
+    """The notice of pages that are unknown, or that the caller may not open."""
     is_owner = caller is not None and caller.kind == "local"
     who = "" if is_owner else f" Ask whoever sent you here, or an admin of {_name_organization()}."
     render_notice("You don't have access to this page", why + who)
@@ -163,7 +163,7 @@ def _name_organization() -> str:
 
 
 def render_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Sequence[Problem]]) -> None:
-    """A line that says how many files need a correction, and one of those with warnings; opened, they list them."""
+    """An expander with the files that have mistakes, and one with the files that have warnings."""
     if problems:
         needs = "1 file needs a correction" if len(problems) == 1 else f"{len(problems):,} files need a correction"
         found = {file: error.problems for file, error in problems.items()}
@@ -174,7 +174,7 @@ def render_mistakes(problems: Mapping[str, FlowError], warnings: Mapping[str, Se
 
 
 def render_file(file: str, problems: Sequence[Problem]) -> None:
-    """One file with its mistakes, or its warnings: where, what, and the nearest right word."""
+    """One file with its mistakes or its warnings: the place, the sentence, and the nearest right word."""
     mark = ":gray[:material/info:]" if problems[0].is_warning else ":red[:material/error:]"
     with st.container(border=True, key=f"{'warning' if problems[0].is_warning else 'problem'}:{file}"):
         st.markdown(f"{mark} **{words.escape(file)}**")
@@ -186,7 +186,7 @@ def render_file(file: str, problems: Sequence[Problem]) -> None:
 
 
 def render_file_link(file: str) -> None:
-    """To the page where they stand in the file's text."""
+    """A link to the file's text with its mistakes."""
     st.page_link(browser.INSIDE, label="Show in the file", icon=":material/account_tree:", query_params={"file": file})
 
 

@@ -19,41 +19,41 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
 
 SMALLEST = 64_000
-"""Bytes of a page's message from somebody who is not signed in: names, passwords, codes. It is protobuf, of which a
-byte can become a hundred bytes of memory."""
+"""Most bytes of a page's message from somebody who is not signed in: names, passwords, codes. A byte of protobuf can
+become a hundred bytes of memory."""
 
 ASKED = frozenset({"rerun_script", "stop_script", "app_heartbeat"})
-"""What pages need: run, stop, stay."""
+"""The message types that pages need."""
 
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
-"""What Streamlit names fragments, pages' scripts and messages by."""
+"""Streamlit's ids of fragments, pages' scripts and messages."""
 _WIDGET = re.compile(r"\$\$(?:STREAMLIT_INTERNAL_KEY_\$\$)?ID-.{1,600}\Z", re.DOTALL)
 LONGEST_QUERY = 16_000
-"""Characters; a link that carries overrides has 6,000. A page with more is not served (web/edge.py)."""
+"""Most characters of a query; a link with overrides has 6,000. web/edge.py serves no page with more."""
 _LONGEST_ADDRESS = 20_000
 _LONGEST_NAME = 200
-"""Characters of a page's name, a language, a time zone, a colour scheme."""
+"""Most characters of a page's name, a language, a time zone, a colour scheme."""
 _MOST_WIDGETS = 2_000
 _UNUSED = frozenset({"file_uploader_state_value", "chat_input_value"})
-"""Values of widgets that no page of ours has: a list of files unfolds to fifty times its bytes."""
+"""Values of widgets that no page of ours has: a list of files takes fifty times its bytes in memory."""
 _MOST_HASHES = 10_000
-"""How many messages a browser may say it still has; Streamlit's own frontend names those of the last runs."""
+"""Most cached messages that a browser may name; Streamlit's frontend names those of the last runs."""
 
 _SOCKETS = "streamlit.web.server.starlette.starlette_websocket"
 _UNREADABLE = "Error deserializing back message"
-"""What Streamlit 1.67 logs there."""
+"""What Streamlit 1.67 logs there for a message that cannot be parsed."""
 
 _handle = AppSession.handle_backmsg
 _begin = AppSession._create_new_session_message
 
 FOLDER = Path(file_util.get_static_dir())
 _TEXTS = frozenset({".js", ".css", ".svg"})
-"""Endings of what gets much smaller by compression; fonts and pictures do not."""
+"""Endings of files that compression makes much smaller; fonts and pictures stay as large."""
 ENDINGS = _TEXTS | {".woff2", ".png", ".gif"}
-"""Of all files there are."""
+"""Endings of all files that are served."""
 
 SIDEBAR_KEY = "stSidebarCollapsed-"
-"""Where a browser keeps whether the sidebar is closed."""
+"""Begin of the storage key for whether the sidebar is closed."""
 
 _AWAY = "The server does not answer. It may be starting again; this page goes on by itself as soon as it does."
 REPLACED: Mapping[str, str] = {
@@ -67,11 +67,11 @@ REPLACED: Mapping[str, str] = {
         "`Nothing stands at /${e}, or it is not open to you`"
     ),
     "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
-    # One of several on a page, it is no place of the page that one would jump to by its name.
+    # A page may have several paginations: none of them is a landmark of the page.
     'role:`navigation`,"aria-label":`Pagination`': 'role:`group`,"aria-label":`Pages`',
     "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
 }
-"""What stands in a script once, and what is sent instead of it."""
+"""Texts that a script has once, with what is sent instead."""
 
 _RELATIVE = re.compile(r'(href|src)="\./')
 _LEFT_OUT = (
@@ -83,14 +83,14 @@ _WITHOUT_SCRIPTS = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 
 
 def bound_messages() -> None:
-    """For every page from now on; a second call changes nothing."""
+    """Patches the sockets of all pages. A second call changes nothing."""
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]  # ours calls theirs
     AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # as above
     logging.getLogger(_SOCKETS).addFilter(_drop_traceback)
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    """A message that cannot be read is its sender's mistake: its traceback tells nothing."""
+    """Drops the traceback of a message that cannot be parsed: that is its sender's mistake."""
     if record.msg == _UNREADABLE:
         record.exc_info = None
     return True
@@ -128,7 +128,7 @@ def _is_from_a_page(state: ClientState) -> bool:
 
 
 def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
-    """Drops values of widgets that the page did not draw. One that drew none may have come back: it keeps all."""
+    """Drops values of widgets that the page did not render. A page without any may be reconnecting: it keeps all."""
     drawn = session._session_state._new_widget_state.widget_metadata
     known = [widget for widget in state.widget_states.widgets if widget.id in drawn]
     if drawn and len(known) < len(state.widget_states.widgets):
@@ -149,7 +149,7 @@ def find_files() -> dict[str, Path]:
 
 
 def find_script(name: str) -> str:
-    """The address of the one that Streamlit fetches for the first element of a kind, such as `Button`."""
+    """The address of the script that Streamlit fetches for the first element of a kind, such as `Button`."""
     found = next((FOLDER / "static" / "js").glob(f"{name}.*.js"))
     return f"/{found.relative_to(FOLDER).as_posix()}"
 
@@ -159,7 +159,7 @@ def is_text(file: Path) -> bool:
 
 
 def read_file(file: Path) -> bytes:
-    """As it is sent."""
+    """The file's bytes as they are sent."""
     data = file.read_bytes()
     if file.suffix == ".js" and file.is_relative_to(FOLDER):
         for before, after in REPLACED.items():
@@ -168,7 +168,7 @@ def read_file(file: Path) -> bytes:
 
 
 def write_index(*, head: str) -> str:
-    """index.html, with its files at `/static/…`, and with this before its scripts, which read what it sets."""
+    """index.html, with its files at `/static/…`, and with `head` before its scripts, which read what that sets."""
     text = (FOLDER / "index.html").read_text("utf-8")
     for part in _LEFT_OUT:
         text = part.sub("", text)
@@ -178,9 +178,9 @@ def write_index(*, head: str) -> str:
 
 
 def describe_looks() -> dict[str, Any]:
-    """`LIGHT_THEME` and `DARK_THEME` of `window.__streamlit`: as much as is seen before a page's first message.
+    """`LIGHT_THEME` and `DARK_THEME` of `window.__streamlit`: the colours before a page's first message.
 
-    Without them a page begins in Streamlit's own colours, which is a flash, and loads its font of 170 kB for nothing.
+    Without them a page flashes in Streamlit's own colours, and loads its font of 170 kB in vain.
     """
     colors, font = ("primaryColor", "backgroundColor", "textColor"), str(config.get_option("theme.font"))
     return {
@@ -195,5 +195,5 @@ def read_color(kind: str, name: str) -> str:
 
 
 def set_color(kind: str, name: str, color: str) -> None:
-    """For every page from now on; `name` as for `read_color`."""
+    """Sets a colour of the theme for all pages; `name` as for `read_color`."""
     config.set_option(f"theme.{kind}.{name}", color)

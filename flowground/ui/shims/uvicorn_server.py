@@ -22,34 +22,34 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LARGEST_HEAD = 65_536
-"""Bytes, as h11 has it; the longest address and cookies of a browser are a fraction."""
+"""Most bytes of a request's head, as in h11; the longest address and cookies of a browser are a fraction."""
 _MOST_PIECES = 4_096
-"""Frames of one WebSocket message; a browser or proxy that cuts 3 MB makes some hundreds."""
+"""Most frames of one WebSocket message; a browser or proxy that splits 3 MB makes some hundreds."""
 _MOST_UNREAD = 1_000_000
-"""Bytes of answers to pings that a client may leave unread."""
+"""Most bytes of answers to pings that a client may leave unread."""
 _UNSENT = 131_072
-"""Bytes of an answer that the kernel takes before they can be sent."""
+"""Most bytes of an answer that wait in the kernel."""
 _FAREWELL = 1
-"""Seconds that a client has to answer the close of its WebSocket."""
+"""Seconds in which a client must answer the close of its WebSocket."""
 _LINGER = 2
-"""Seconds that a client which sent too much has to read why its connection ends."""
+"""Seconds in which a client that sent too much may read why its connection ends."""
 _AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER: a reset; the kernel keeps nothing of what was not read."""
+"""SO_LINGER for a reset: the kernel drops what was not read."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _CONNECTION = "flowground.connection"
-"""Where in a WebSocket's scope its connection stands."""
+"""Key of a WebSocket's connection in the extensions of its scope."""
 
 
 class UvicornServer:
-    """Changed while the process starts, on the server's loop, before the first connection."""
+    """uvicorn's server, configured while the process starts, on the server's loop, before the first connection."""
 
     def __init__(self, server: uvicorn.Server) -> None:
         self._server = server
 
     @property
     def address(self) -> str | None:
-        """The one to open on this computer; None where nobody can tell."""
+        """The address to open on this computer; None if it is not known."""
         config = self._server.config
         if config.uds or config.fd is not None:
             return None
@@ -57,16 +57,16 @@ class UvicornServer:
         return f"{'https' if config.is_ssl else 'http'}://{f'[{host}]' if ':' in host else host}:{config.port}"
 
     def believe_no_header(self) -> None:
-        """Takes away uvicorn's own reading of `X-Forwarded-*`, which believes every process of this computer, and what
-        FORWARDED_ALLOW_IPS names."""
+        """Removes uvicorn's own reading of `X-Forwarded-*`, which believes every process of this computer, and hosts
+        that FORWARDED_ALLOW_IPS names."""
         if isinstance(self._server.config.loaded_app, ProxyHeadersMiddleware):
             self._server.config.loaded_app = self._server.config.loaded_app.app
 
     def bound_connections(self, *, waiting: int, idle: float, frame: int) -> None:
-        """At most `waiting` connections without a whole request, each for `idle` seconds, which is also how long a
-        client may leave an answer unread; a WebSocket's message has at most `frame` bytes until `allow_messages`.
+        """Bounds connections: at most `waiting` without a whole request, each for `idle` seconds, as long as a client
+        may leave an answer unread; WebSocket messages of at most `frame` bytes, until `allow_messages`.
 
-        Where httptools is missing HTTP stays as it is: h11 has a bound of its own for heads.
+        Without httptools HTTP stays as it is: h11 bounds heads itself.
         """
         config = self._server.config
         if config.http_protocol_class is HttpToolsProtocol:
@@ -77,8 +77,8 @@ class UvicornServer:
             config.ws_protocol_class = BoundedFrames
 
     def take_signals(self, on_signal: Callable[[int], None], *, cut_after: int) -> None:
-        """`on_signal` gets the number of each signal to end, on the loop, and calls `end`. The server then waits
-        `cut_after` seconds for open answers: for ever, unless it has a limit, and Streamlit gives it none."""
+        """Calls `on_signal` on the loop with each signal to end; `on_signal` must call `end`. The server then waits
+        `cut_after` seconds for open answers, unless it has a limit already: Streamlit sets none."""
         loop, config = asyncio.get_running_loop(), self._server.config
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = cut_after
@@ -86,18 +86,18 @@ class UvicornServer:
             signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, number))
 
     def stop_listening(self) -> None:
-        """Lets nobody new in; who is in goes on."""
+        """Accepts no new connections; open ones go on."""
         for listening in self._server.servers:
             listening.close()
 
     def end(self, number: int) -> None:
-        """What this signal would have done."""
+        """Does what this signal would have done."""
         self._server.handle_exit(number, None)
 
 
 def find_server() -> UvicornServer | None:
-    """The server that runs in this thread, found by its signal handler: it has no other public place. None in tests and
-    under other servers."""
+    """The server that runs in this thread, found by its signal handler, since nothing else refers to it. None in tests
+    and under other servers."""
     if threading.current_thread() is not threading.main_thread():
         return None
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
@@ -105,19 +105,19 @@ def find_server() -> UvicornServer | None:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """An HTTP connection. While it *waits* it has no whole request: it is silent, kept alive, or in the middle of one.
+    """An HTTP connection. It *waits* while it has no whole request: it is silent, kept alive, or in the middle of one.
 
-    Of too many that wait the one that began to longest ago is cut, so newcomers always get in.
+    If too many connections wait, the one that has waited longest is cut, so that new ones always get in.
     """
 
     most_waiting: ClassVar[int]
     idle: ClassVar[float]
     waiting: ClassVar[dict["BoundedHttp", None]] = {}
-    """In the order in which they began to wait."""
+    """Waiting connections in the order in which they began to wait."""
     _timer: asyncio.TimerHandle | None = None
     _is_in_head = True
     _since = 0
-    """Bytes since the last piece of a body: of heads, trailers, and of what frames the pieces."""
+    """Bytes since the last piece of a body: heads, trailers and framing."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -151,7 +151,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head, self._since = False, 0
-        self._stop_timer()  # how long a body may take is the business of who reads it
+        self._stop_timer()  # its reader bounds how long a body may take
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -195,7 +195,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer = None
 
     def _end_idle(self, before: int) -> None:
-        """Unless its client has read something of an answer meanwhile."""
+        """Ends the connection, unless its client has read something of an answer meanwhile."""
         left = self.transport.get_write_buffer_size()
         if not left:
             self.transport.close()
@@ -214,10 +214,11 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def _tune(transport: asyncio.Transport) -> None:
-    """`streamlit run` makes its socket without naming TCP, so asyncio leaves Nagle's algorithm on: an answer's head and
-    body meet the peer's delayed acknowledgement, 44 ms a request. uvloop turns it off by itself.
+    """Turns off Nagle's algorithm, and bounds what the kernel holds.
 
-    The kernel holds `_UNSENT` bytes and not megabytes, so that what is left here says whether a client reads.
+    `streamlit run` makes its socket without naming TCP, so asyncio leaves the algorithm on: an answer's head and body
+    meet the peer's delayed acknowledgement, 44 ms a request. uvloop turns it off by itself. The kernel holds `_UNSENT`
+    bytes and not megabytes, so that the bytes left here show whether a client reads.
     """
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
@@ -227,7 +228,7 @@ def _tune(transport: asyncio.Transport) -> None:
 
 
 class BoundedFrames(WebSocketsSansIOProtocol):
-    """A WebSocket. Its messages have at most `largest` bytes, until somebody knows who asks (`allow_messages`)."""
+    """A WebSocket whose messages have at most `largest` bytes, until the caller is known (`allow_messages`)."""
 
     largest: ClassVar[int]
     scope: Any
@@ -238,8 +239,8 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         self.is_refused = False
 
     async def send(self, message: Any) -> None:
-        """A client has a second to answer a close; uvicorn would wait ten with an open descriptor, and for ever for one
-        that does not read."""
+        """Sends; after a close the client has a second to answer. uvicorn would wait ten seconds with an open
+        descriptor, and for ever for a client that does not read."""
         await super().send(message)
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()
@@ -249,7 +250,7 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         if self.is_refused:
             return
         super().data_received(data)
-        # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
+        # websockets refuses a line over 8 kB, or a body; uvicorn would then wait for ever.
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(_UNREADABLE)
             self.transport.close()
@@ -284,8 +285,8 @@ class BoundedFrames(WebSocketsSansIOProtocol):
             super().handle_ping()
 
     def handle_parser_exception(self) -> None:
-        """Says why, and drops what still comes. uvicorn closes at once: with bytes unread that resets the connection,
-        and a client that is still sending never reads the reason."""
+        """Sends the reason, and drops what still arrives. uvicorn would close at once: with unread bytes this resets
+        the connection, and a client that is still sending never reads the reason."""
         self.is_refused = self.close_sent = True
         close = self.conn.close_sent
         if close is not None:
@@ -297,19 +298,19 @@ class BoundedFrames(WebSocketsSansIOProtocol):
 
 
 def allow_messages(scope: Scope, largest: int) -> None:
-    """Messages of this WebSocket may have `largest` bytes from now on."""
+    """Allows messages of `largest` bytes on this WebSocket."""
     if connection := _find_connection(scope):
         connection.conn.max_message_size = largest
 
 
 def is_open(scope: Scope) -> bool:
-    """Whether this WebSocket's client is still there, as far as anybody knows."""
+    """Whether this WebSocket's client is still connected, as far as known."""
     connection = _find_connection(scope)
     return connection is None or not connection.transport.is_closing()
 
 
 def cut(scope: Scope) -> None:
-    """Ends this WebSocket without a word, for clients that do not read."""
+    """Ends this WebSocket without a close frame, for clients that do not read."""
     connection = _find_connection(scope)
     if connection is not None and not connection.is_refused:
         connection.transport.abort()

@@ -30,7 +30,7 @@ _SAME_PAGE = "location.reload()"
 
 _CODE_PARAMETER = "code"
 _LINK_PARAMETERS = ("invitation", "reset")
-"""Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
+"""Parameters of one-time links; flowground/web/paths.py keeps their values out of every log."""
 _FOCUS = """<script>{
   const find = () => document.querySelector('.st-key-join input[type="password"]');
   const enter = () => { if (find()) { find().focus(); watcher.disconnect(); } };
@@ -38,24 +38,24 @@ _FOCUS = """<script>{
   watcher.observe(document.body, { childList: true, subtree: true });
   enter();
 }</script>"""
-"""Puts the writer into the one field of the page."""
+"""Focuses the only field of the page."""
 _CODE_PLACE = "The owner code is in the terminal where Flowground was started."
 
 
 def render_sign_in() -> None:
-    """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
+    """The sign-in form; with the right name and password the page is reloaded, signed in, at the same address."""
     organization = words.escape(runtime.get().settings.organization.name)
     with st.form("sign_in"):
         st.title(f"Sign in to {organization}", anchor=False)
         name = st.text_input("User name", autocomplete="username")
         password = st.text_input("Password", type="password", autocomplete="current-password")
         is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
-    said = st.container()
-    # To everybody at every address: nothing here may tell whether a flow is there.
+    box = st.container()
+    # The same text at every address: it must not reveal whether a flow exists.
     st.caption("No account yet? Ask the person who sent you this link to invite you.")
     if not is_sent:
         return
-    with said:
+    with box:
         try:
             _sign_in(name, password)
         except (NotSignedIn, InvalidRequest) as error:
@@ -63,8 +63,8 @@ def render_sign_in() -> None:
 
 
 def _sign_in(name: str, password: str) -> None:
-    """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
-    after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
+    """Ends the run if the password is right; else shows one sentence, the same for an unknown name. Raises NotSignedIn
+    after too many tries or while too many people sign in, InvalidRequest if the browser sends no cookies."""
     sign_in, address = runtime.get().sign_in, read_address()
     if name.strip():
         member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
@@ -76,12 +76,12 @@ def _sign_in(name: str, password: str) -> None:
 
 
 def ask_owner_code(*, key: str = "owner_code", says: str = _CODE_PLACE, then: str = "Continue") -> bool:
-    """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
+    """True if this browser gave the owner code, or the caller is a member; else renders a form that asks for the code.
 
-    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form, and
-    `then` is what its button does.
+    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` is the text above the
+    form, `then` the label of its button.
     """
-    slot = st.empty()  # always: where what is below moves, a field is another one, without what is typed in it just now
+    slot = st.empty()  # in every run: if elements below moved, a field would lose the text typed in it
     if is_owner_proven():
         return True
     with slot.form(key, border=False):
@@ -99,9 +99,9 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _CODE_PLACE, then: st
 
 
 def take_code_from_link() -> bool:
-    """For the router: proves the owner by the `?code=` link of the terminal, and takes the code out of the address.
+    """For the router: takes the code of the terminal's `?code=` link out of the address.
 
-    Whether there was one, and it was right.
+    True if there was a right one; this page then counts as the owner's.
     """
     code = st.query_params.get(_CODE_PARAMETER)
     if code is None:
@@ -115,21 +115,21 @@ def take_code_from_link() -> bool:
 
 
 def render_owner_code(*, says: str) -> None:
-    """Draws the form that asks for the owner code, below what it `says`; once it is right, this browser is the owner's
-    and the page is loaded anew. Ends the run then."""
+    """The form for the owner code, below the text `says`; with the right code the page is reloaded as the owner's,
+    which ends the run."""
     if ask_owner_code(says=says):
         enter_as_owner()
 
 
 def enter_as_owner() -> None:
-    """Loads the page anew with the owner's cookie; a browser without cookies has only this page. Ends the run."""
+    """Reloads the page with the owner's cookie; without cookies only this page is the owner's. Ends the run."""
     with suppress(InvalidRequest):
         sign_in_browser(None)
     st.rerun()
 
 
 def render_new_password(label: str = "Password") -> str:
-    """The field for a password that somebody chooses, with the rule below it."""
+    """A field for a new password, with the rule below it."""
     with st.container(gap="xsmall"):
         password = st.text_input(label, type="password", autocomplete="new-password")
         st.caption("At least 8 characters. Longer is stronger.")
@@ -137,10 +137,10 @@ def render_new_password(label: str = "Password") -> str:
 
 
 def render_first_account(*, key: str = "first_account", go_to: str | None = None, shares: str | None = None) -> None:
-    """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
+    """The form that makes the first account, an admin, after the owner code. It ends local mode for good.
 
-    Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying,
-    `shares` the flow that the account shares from its first moment.
+    The browser is then signed in, and stays on the page or goes to `go_to`. `shares`: a flow that is shared together
+    with the account.
     """
     if not ask_owner_code(key=f"{key}_code"):
         return
@@ -152,7 +152,7 @@ def render_first_account(*, key: str = "first_account", go_to: str | None = None
         return
     try:
         member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password, shares=shares))
-        # Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once.
+        # All other open pages rerun: those of people without an account show the sign-in page.
         runtime.get().loop.call_soon_threadsafe(streamlit_process.redraw_others, streamlit_process.find_this_page())
         sign_in_browser(member.id, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
@@ -160,7 +160,7 @@ def render_first_account(*, key: str = "first_account", go_to: str | None = None
 
 
 def render_join() -> None:
-    """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
+    """The page of a one-time link: the person sets a password and is signed in."""
     secret = next((st.query_params[kind] for kind in _LINK_PARAMETERS if kind in st.query_params), "")
     links, address = runtime.get().sign_in.links, read_address()
     here = find_visitor()
@@ -179,21 +179,21 @@ def render_join() -> None:
         password = render_new_password()
         is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
     st.html(_FOCUS, unsafe_allow_javascript=True)
-    said = st.empty()
+    box = st.empty()
     if not is_sent:
         return
-    said.info("One moment: you are being signed in …", icon=":material/hourglass_top:")
+    box.info("One moment: you are being signed in …", icon=":material/hourglass_top:")
     try:
         bridge.call(links.redeem(secret, password, address))
         sign_in_browser(member.id, go_to=_find_goal())
     except (InvalidRequest, NotSignedIn) as error:
-        with said:
+        with box:
             bridge.render_refusal(error)
 
 
 def _render_next_link(here: Caller | None) -> None:
-    """Below a link that is over: to what the address says that it was for, whatever link it was. So a stranger who has
-    none reads the same, and learns nothing."""
+    """A link to the flow in the address, below a one-time link that does not work. It is the same for every such link,
+    so that strangers learn nothing."""
     is_member = here is not None and here.kind == "member"
     st.write("You are signed in here." if is_member else "If you have chosen your password already, sign in with it.")
     label = "Go on" if is_member else "Sign in"
@@ -201,7 +201,7 @@ def _render_next_link(here: Caller | None) -> None:
 
 
 def _render_welcome(link: PasswordLink, member: Member) -> None:
-    """Who one is here, who invited one, and to what."""
+    """Who the person is here, who invited them, and to what."""
     if link.kind == "invitation":
         organization = words.escape(runtime.get().settings.organization.name)
         wired = _find_flow(Caller("member", member.id, member.role))
@@ -214,7 +214,7 @@ def _render_welcome(link: PasswordLink, member: Member) -> None:
 
 
 def _render_joined(here: Caller) -> None:
-    """For who comes by their own link again, and is signed in."""
+    """For a signed-in person who opens their own used link again."""
     wired = _find_flow(here)
     st.title("You have joined already", anchor=False)
     st.write("This invitation was already used, and you are signed in.")
@@ -224,7 +224,7 @@ def _render_joined(here: Caller) -> None:
 
 
 def _find_flow(caller: Caller) -> WiredFlow | None:
-    """The flow that an invitation was made for; None where it names none, or none that this person may open."""
+    """The flow of an invitation; None if it names none, or one that this person may not open."""
     with suppress(FlowNotFound):
         return bridge.call(runtime.get().access.open_flow(caller, st.query_params.get("flow", "")))
     return None
@@ -236,23 +236,23 @@ def _name_inviter(owner: str) -> str:
 
 
 def _find_goal() -> str:
-    """Where an invitation leads once it is accepted: the flow that it was made for, else home."""
+    """The address to which an invitation leads: its flow, else home."""
     flow = st.query_params.get("flow", "")
     return f"/public_flow/{quote(flow, safe='')}" if flow else "/"
 
 
 def _keep_proof() -> None:
     remember_proof()
-    if runtime.get().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
+    if runtime.get().settings.local_mode != "link":  # with "link" the page is reloaded with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
             remember_owner()
 
 
 def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
-    """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
+    """Makes the browser exchange a one-time ticket for the cookie, then reload the page; ends this run.
 
     `member` is an id; None: the local owner. The address stays, unless `go_to` names another of ours. Raises
-    InvalidRequest where the browser sends no cookies.
+    InvalidRequest if the browser sends no cookies.
     """
     ticket = bridge.call(runtime.get().sign_in.issue_ticket(member, read_browser_id()))
     owner = Owner("member", member) if member else LOCAL_OWNER.owner
@@ -262,13 +262,13 @@ def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
 
 
 def remember_owner() -> None:
-    """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
+    """Gives this browser the local owner's cookie without a reload. Raises InvalidRequest as `sign_in_browser`."""
     ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
     _post("/session/start", {"ticket": ticket})
 
 
 def sign_out_browser() -> None:
-    """Ends the sign-in session for good, deletes all drafts, then loads the page anew; ends this run."""
+    """Ends the sign-in for good, deletes all drafts, then reloads the page; ends this run."""
     _post("/session/end", {}, first=browser.write_forgetting(), then=_SAME_PAGE)
     st.stop()
 
@@ -276,6 +276,6 @@ def sign_out_browser() -> None:
 def _post(path: str, body: dict[str, str], *, first: str = "", then: str = "") -> None:
     before = f"{first}; " if first else ""
     after = f".finally(() => {then})" if then else ""
-    # All values are ours, a path, a digest and a random ticket: none can end the script element.
+    # All values are ours (a path, a digest, a random ticket): none can end the script element.
     options = json.dumps({"method": "POST", "headers": {"content-type": "application/json"}, "body": json.dumps(body)})
     st.html(f"<script>{before}fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)
