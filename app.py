@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from flowground.core.errors import StoreUnavailable
-from flowground.ui.page.bridge import render_script_failure
+from flowground.ui.page.bridge import render_failure
 from flowground.ui.shims import streamlit_process
 from flowground.web.app import Web
 
@@ -21,11 +21,7 @@ if not streamlit_process.find_this_page():
     streamlit_process.patch_streamlit(logged_elsewhere=StoreUnavailable)  # the store says an outage once
     web = Web(ROOT)
     app = st.App(
-        ROUTER,
-        routes=web.routes,
-        middleware=web.middleware,
-        lifespan=web.lifespan,
-        on_script_error=render_script_failure,
+        ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=render_failure
     )
 else:
     # AppTest.from_file("app.py") runs this file as the script itself.

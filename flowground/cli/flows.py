@@ -146,9 +146,7 @@ def _load_files(
         try:
             wired = _read_flow(path, settings, names)
             is_served = path.resolve().parent == settings.flows.resolve()
-            if is_served and (
-                conflict := catalogue.list_problems().get(path.name)
-            ):  # another file has the same address
+            if is_served and (conflict := catalogue.list_problems().get(path.name)):  # another file has its address
                 raise conflict
         except FlowError as error:
             found += _place(path, error.problems)
@@ -247,7 +245,7 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
 async def _index(library: Library, flows: Iterable[WiredFlow]) -> None:
     """Indexes what changed in the knowledge of these flows.
 
-    Knowledge with uploads, pages or vectors stays as the app indexed it; before it is indexed, its files are.
+    Knowledge with uploads, pages or vectors stays as the app indexed it; only if it is not indexed yet, its files are.
     """
     if not any(isinstance(component, Retrieve) for wired in flows for component in wired.components.values()):
         return

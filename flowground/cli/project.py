@@ -37,9 +37,7 @@ _NOT_COPIED = ("models", "processes", "*.part")
 def write_project(folder: Path) -> None:
     """Writes an app into a new folder; its path on stdout, what to do next on stderr. Raises InvalidRequest."""
     source = _PACKAGE / "project" if (_PACKAGE / "project").is_dir() else _PACKAGE.parent
-    files = [
-        file for pattern in _PROJECT for file in source.glob(pattern)
-    ]  # listed before the new folder is one of them
+    files = [file for pattern in _PROJECT for file in source.glob(pattern)]  # before the new folder is among them
     try:
         _make_folder(folder)
         for file in files:

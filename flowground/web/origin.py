@@ -57,8 +57,8 @@ class Proxies:
         self._has_warned = False
 
     def settle(self, scope: Scope) -> None:
-        """Sets the scope's client, scheme and Host from a trusted proxy's headers, in place, since the access log of the
-        server reads the same scope. Warns once in a process of forwarding headers that are not trusted."""
+        """Sets the scope's client, scheme and Host from a trusted proxy's headers, in place: the access log reads the
+        same scope. Warns once in a process of forwarding headers that are not trusted."""
         if not self._networks and self._has_warned:
             return
         sent = {name: value for name, value in scope["headers"] if name in _PROXY_HEADERS}

@@ -21,7 +21,7 @@ from flowground.store.runs import conversations, session_lists, transcripts
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
-from flowground.ui.page.parts import PAGE, ListPage, mark_gone, render_action, render_last_question, render_list
+from flowground.ui.page.parts import PAGE, ListPage, mark_gone, render_action, render_confirm, render_list
 
 _EXPORT_PATH = "/export/chat"
 """The route in flowground/web/sent_files.py."""
@@ -170,7 +170,7 @@ def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
 def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
     them = "Its messages are" if len(sessions) == 1 else "Their messages are"
     st.write(f"{them} deleted for good.")
-    if render_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
+    if render_confirm("Delete", key=f"sessions:delete:{sessions[0]}"):
         caller = require_visitor()
         for session_id in sessions:
             bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
@@ -232,7 +232,8 @@ def _render_sharing(flow_id: str, session_id: str) -> None:
         "of their own. What you write later is shared once you press *Update* at the link."
     )
     _render_changes()
-    expires_at = _render_end(session_id)
+    last, says = browser.find_today() + timedelta(_SHARED_DAYS), "A link that you create now works"
+    expires_at = parts.render_last_day("shared", session_id, last, is_on=True, says=says)
     links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
     render_action(
         "Create another link" if links else "Create link",
@@ -254,18 +255,6 @@ def _create(caller: Caller, flow_id: str, session_id: str, expires_at: datetime 
     with bridge.keep_refusals(_LINKS_REFUSED):
         place = {"flow_id": flow_id, "session_id": session_id}
         bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
-
-
-def _render_end(session_id: str) -> datetime | None:
-    if not st.checkbox("Stop sharing on a date", value=True, key=f"shared:ends:{session_id}"):
-        return None
-    today = browser.find_today()
-    last = today + timedelta(_SHARED_DAYS)
-    key = f"shared:until:{session_id}"
-    chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
-    day, zone = browser.spell_day(chosen), browser.name_zone()
-    st.caption(f"A link that you create now works until midnight at the end of {day}, your time ({zone}).")
-    return browser.end_day(chosen)
 
 
 def _render_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:

@@ -24,14 +24,7 @@ from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
-from flowground.ui.page.parts import (
-    ListPage,
-    begin_sentence,
-    make_component,
-    make_key,
-    render_last_question,
-    render_list,
-)
+from flowground.ui.page.parts import ListPage, begin_sentence, make_component, make_key, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.shell import opening
 from flowground.ui.sign_in import sign_in
@@ -293,7 +286,7 @@ def _remove(place: tuple[str, str], file: StoredFile) -> None:
     st.write(
         f"**{name}**, {write_size(file.reference.size)}, is deleted, and flows find it no more. This cannot be undone."
     )
-    if render_last_question("Remove", key="knowledge:remove:yes"):
+    if render_confirm("Remove", key="knowledge:remove:yes"):
         with bridge.render_refusals():
             bridge.call(knowledge_admin.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
             st.rerun()
@@ -360,7 +353,7 @@ def _delete_left(address: str, says: str) -> None:
     if not sign_in.ask_owner_code(key="knowledge:delete:code"):
         return
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
-    if render_last_question("Delete", key="knowledge:delete:yes"):
+    if render_confirm("Delete", key="knowledge:delete:yes"):
         with bridge.render_refusals():
             bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_visitor(), address))
             st.rerun()

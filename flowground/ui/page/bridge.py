@@ -61,7 +61,7 @@ def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwar
     return call(runtime.get().store.read(job, *args, **options))
 
 
-async def write_own(access: Access, caller: Caller, job: Callable[..., object], **options: object) -> None:
+async def write_own(access: Access, caller: Caller, job: Callable[..., object], /, **options: object) -> None:
     """For `ask`: changes something of the caller's own in the store, once their sign-in is checked again."""
     present = await access.recheck(caller)
     await access.store.write(job, owner=str(present.owner), **options)
@@ -182,7 +182,7 @@ def _forget_others(caller: Caller) -> None:
     st.session_state[_SEEN] = present
 
 
-def render_script_failure(error: Exception) -> bool:
+def render_failure(error: Exception) -> bool:
     """For st.App's `on_script_error`; True means that nothing else is rendered. Streamlit has logged the error."""
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")

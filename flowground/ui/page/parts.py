@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
@@ -142,7 +142,7 @@ def mark_gone(entry: str) -> str:
     return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
 
 
-def render_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
+def render_confirm(label: str, *, key: str, icon: str | None = None) -> bool:
     """The buttons at the end of a dialog that deletes something for good; True once it was confirmed."""
     with st.container(horizontal=True, key="last-question"):
         is_wanted = st.button(label, type="primary", icon=icon, key=key)
@@ -368,6 +368,21 @@ def spell_sharing(sharing: Sharing) -> str:
 def begin_sentence(text: str) -> str:
     """The text with a capital letter."""
     return text[:1].upper() + text[1:]
+
+
+def render_last_day(name: str, subject: str, default: date, *, is_on: bool, says: str) -> datetime | None:
+    """A checkbox and a date that end a sharing; None without a date. `says` begins the caption.
+
+    The keys are `NAME:ends:SUBJECT` and `NAME:until:SUBJECT`.
+    """
+    if not st.checkbox("Stop sharing on a date", value=is_on, key=f"{name}:ends:{subject}"):
+        return None
+    key, today = f"{name}:until:{subject}", browser.find_today()
+    last = max(today, default)
+    chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
+    day, zone = browser.spell_day(chosen), browser.name_zone()
+    st.caption(f"{says} until midnight at the end of {day}, your time ({zone}).")
+    return browser.end_day(chosen)
 
 
 def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any] | None = None) -> str:

@@ -19,7 +19,7 @@ from flowground.store.publications import SAYS_CHARS, Switch, SwitchKind
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.parts import mark_gone, render_action, render_last_question
+from flowground.ui.page.parts import mark_gone, render_action, render_confirm
 
 _REFRESH_SECONDS = 3.0
 _REFUSED = "now:refused"
@@ -55,7 +55,7 @@ def render_submit(
 
     `is_off`: the button is disabled.
     """
-    ask = render_last_question if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
+    ask = render_confirm if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
     if ask(label, icon=icon, key=key):
         with bridge.render_refusals():
             bridge.ask(act, require_visitor(), *args)

@@ -17,7 +17,7 @@ from flowground.ui.api_access.tokens import render_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, read_address, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import PAGE, ListPage, render_action, render_last_question, render_list
+from flowground.ui.page.parts import PAGE, ListPage, render_action, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import sign_in
 from flowground.ui.sign_in.sign_in import render_new_password
@@ -145,7 +145,7 @@ def render_data() -> None:
 @st.dialog("Delete all your conversations?")
 def _delete() -> None:
     st.write("Those with every flow, and those of your tokens. This cannot be undone.")
-    if render_last_question("Delete all", key="account:delete:yes"):
+    if render_confirm("Delete all", key="account:delete:yes"):
         with bridge.render_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{words.count(count, 'conversation')} deleted.")

@@ -28,7 +28,7 @@ from flowground.ui.page.parts import (
 )
 from flowground.ui.people import open_row, render_menu, render_submit
 
-_IN_DIALOG = 8
+_ROWS = 8
 _MOST_OFFERED = 6
 _REFUSED = "memberships:refused"
 
@@ -128,7 +128,7 @@ def render_members(group: Group) -> None:
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_IN_DIALOG, offset=offset)
+        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
         known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
         return ListPage([(key, find_name(known, key)) for key in ids], count)
 
@@ -146,7 +146,7 @@ def render_members(group: Group) -> None:
             find_inside,
             find_outside,
             lambda member, is_added: _change(caller, group.id, member, is_added),
-        ),
+        )
     )
 
 
@@ -156,9 +156,7 @@ def choose_groups(member: Member) -> None:
     caller = require_visitor()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        return _name(
-            *bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_IN_DIALOG, offset=offset)
-        )
+        return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))
 
     def find_outside(searched: str) -> NamedPage:
         return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_MOST_OFFERED))
@@ -174,7 +172,7 @@ def choose_groups(member: Member) -> None:
             find_inside,
             find_outside,
             lambda group_id, is_added: _change(caller, group_id, member.id, is_added),
-        ),
+        )
     )
 
 
@@ -198,9 +196,7 @@ def _switch_side(sides: MembershipEditor, key: str, is_added: bool) -> None:
 def _render_sides(sides: MembershipEditor) -> None:
     searched = render_search(sides.name, sides.search, width="stretch")
     bridge.render_kept(_REFUSED)
-    inside, number = find_in_pages(
-        sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_IN_DIALOG
-    )
+    inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
     outside = sides.find_outside(searched)
     if searched and not inside.count and not outside.count:
         st.caption("No results.")
@@ -215,7 +211,7 @@ def _render_sides(sides: MembershipEditor) -> None:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
                 render_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
-    render_pages(sides.name, searched, inside.count, number, size=_IN_DIALOG)
+    render_pages(sides.name, searched, inside.count, number, size=_ROWS)
 
 
 def begin(name: str) -> None:

@@ -6,7 +6,7 @@ invitation gives somebody new an account by a one-time link, which leads to the 
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import streamlit as st
@@ -31,6 +31,7 @@ from flowground.ui.page.parts import (
     begin_sentence,
     close_done,
     empty_names,
+    render_last_day,
     render_names,
     render_one_time_link,
     schedule_dialog,
@@ -107,21 +108,9 @@ def _render_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharin
         key=f"sharing:api:{wired.id}",
         help="They may make application tokens for this flow and run it from programs.",
     )
-    return replace(draft, shares_api=shares_api, expires_at=_render_end(wired, before))
-
-
-def _render_end(wired: WiredFlow, now: Sharing) -> datetime | None:
-    key = f"sharing:ends:{wired.id}"
-    if not st.checkbox("Stop sharing on a date", value=now.expires_at is not None, key=key):
-        return None
-    today = browser.find_today()
-    last = today + timedelta(_DAYS) if now.expires_at is None else max(today, browser.find_last_day(now.expires_at))
-    chosen = st.date_input(
-        "Last day", value=last, min_value=today, key=f"sharing:until:{wired.id}", format="YYYY-MM-DD", width=180
-    )
-    chosen = chosen or last
-    st.caption(f"Shared until midnight at the end of {browser.spell_day(chosen)}, your time ({browser.name_zone()}).")
-    return browser.end_day(chosen)
+    last = browser.find_last_day(before.expires_at) if before.expires_at else browser.find_today() + timedelta(_DAYS)
+    expires_at = render_last_day("sharing", wired.id, last, is_on=before.expires_at is not None, says="Shared")
+    return replace(draft, shares_api=shares_api, expires_at=expires_at)
 
 
 @dataclass(frozen=True, slots=True)
