@@ -2,7 +2,7 @@
 
 import gc
 
-gc.disable()  # what a start makes stays: to look for garbage meanwhile is a tenth of its CPU time. `Web` enables it
+gc.disable()  # objects of the start stay: collecting meanwhile takes a tenth of its CPU time. `Web` enables it
 
 import runpy
 from pathlib import Path
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent
 ROUTER = ROOT / "pages" / "router.py"
 
 if not streamlit_process.find_this_page():
-    streamlit_process.patch_streamlit(logged_elsewhere=StoreUnavailable)  # the store says an outage once
+    streamlit_process.patch_streamlit(logged_elsewhere=StoreUnavailable)  # the store logs an outage once
     web = Web(ROOT)
     app = st.App(
         ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=render_failure

@@ -8,7 +8,7 @@ from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.shell import opening
 
-# A link from this page to itself changes what is drawn, but not the browser's address: that is said here.
+# A link from this page to itself changes what is rendered, but not the browser's address, which is set here.
 if address := st.query_params.get("flow"):
     st.query_params["flow"] = address
     caller, wired = opening.open_flow(address)

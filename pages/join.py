@@ -1,4 +1,4 @@
-"""`/join?invitation=…` and `/join?reset=…`, for whoever has the link, signed in or not."""
+"""The page of one-time links, `/join?invitation=…` and `/join?reset=…`, for who has one, signed in or not."""
 
 import streamlit as st
 

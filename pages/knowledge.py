@@ -1,4 +1,4 @@
-"""What a flow looks things up in, for who sees its inside: `/knowledge?flow=ID`; without a flow, what all share."""
+"""A flow's knowledge, for who sees its inside: `/knowledge?flow=ID`; without a flow, the knowledge of all flows."""
 
 from flowground.ui.inside.knowledge import render_page
 

@@ -1,4 +1,4 @@
-"""What every address shows where config.yaml says `local_mode: link`, until this browser gave the code."""
+"""The form for the owner code, at every address while `local_mode: link` waits for it."""
 
 import streamlit as st
 

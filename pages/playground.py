@@ -1,4 +1,4 @@
-"""The playground of a flow: `/playground?flow=ID`, and `&session=…` once something was said."""
+"""The playground of a flow: `/playground?flow=ID`, and `&session=…` once a message was sent."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn."""
+"""The shareable playground, `/public_flow/{flow_id}`: chat only. It shows nothing of the flow's inside."""
 
 from flowground.ui.chat.chat import render_playground
 from flowground.ui.chat.chat_menu import Conversation, find_session

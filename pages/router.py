@@ -1,7 +1,7 @@
-"""The script behind every page: who is here, which pages are theirs, then the page itself.
+"""The script of every page: finds the caller and their pages, renders what all pages share, then runs the page.
 
-It lives in pages/ and app.py does not: with a folder `pages` beside the script, Streamlit would run the files in it
-without this one, until somebody opened `/`.
+It stands in pages/, not beside it: with a folder `pages` beside its script, Streamlit would run the files in that
+folder without this script, until somebody opened `/`.
 """
 
 import streamlit as st
@@ -19,15 +19,15 @@ flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 pages = list_pages(caller, flow)
 page = st.navigation(pages, position="hidden")
-# Said once, and before anything is drawn, for that would move. Home's cards stand side by side, and so do a flow's
-# picture and its file.
+# Set once, before anything is rendered, since a change would move it. Home's cards stand side by side, and so do a
+# flow's picture and its file.
 is_wide = has_sidebar and (page is pages[0] or page.url_path == "inside")
 st.set_page_config(layout="wide" if is_wide else "centered")
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
 st.logo(navigation.find_logo(), icon_image=navigation.find_icon() if has_sidebar else None, size="large")
 for style in LOOKS:
     st.html(style)
-# `local_mode: link`: this browser opened the terminal's link.
+# With `local_mode: link`, this browser may have opened the terminal's link.
 if caller is None and needs_owner() and take_code_from_link() and find_visitor() is not None:
     enter_as_owner()
 if caller is not None:

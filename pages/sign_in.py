@@ -1,4 +1,4 @@
-"""What every address shows to a visitor who is not signed in."""
+"""The sign-in page, at every address for who is not signed in."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ from flowground.ui.page.bridge import was_member
 from flowground.ui.shell import navigation
 from flowground.ui.sign_in.sign_in import render_sign_in
 
-# A page that was somebody's until now has a sidebar still, with nothing in it.
+# After a sign-out the page still has a sidebar, which is empty.
 st.html('<style>[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }</style>')
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")

@@ -198,7 +198,7 @@ async def test_who_has_64_000_characters_to_read_is_not_listened_to() -> None:
         await opened.wait()
         taken.append(message)
 
-    unread = Outbox(take, patience=60, give_up=lambda: None, refill=lambda: None, unsent=UnsentFrames())
+    unread = Outbox(take, seconds=60, give_up=lambda: None, refill=lambda: None, unsent=UnsentFrames())
     sending = asyncio.create_task(unread.run())
     unread.put("x" * 64_000)
     assert (unread.is_full, await asyncio.wait_for(unread.wait_for_room(), 20)) == (False, True)

@@ -23,7 +23,7 @@ class Reader:
         self.open = asyncio.Event()
         self.open.set()
         self.outbox = Outbox(
-            self.take, patience=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
+            self.take, seconds=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
         )
 
     async def take(self, message: Message) -> None:

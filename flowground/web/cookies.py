@@ -180,12 +180,12 @@ class Visitors:
         sent = read_cookies(scope, settings)
         if sent.visitor:
             return send
-        given = await self._make_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
-        if given is None:
+        visitor = await self._make_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
+        if visitor is None:
             return send
         answer = Response()
         is_secure = is_https(scope, settings.public_url)
-        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_COOKIE_DAYS, is_secure=is_secure)
+        set_cookie(answer, name_visitor_cookie(settings.cookie.name), visitor, days=_COOKIE_DAYS, is_secure=is_secure)
         cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
         async def send_with_cookies(message: Message) -> None:
@@ -198,7 +198,7 @@ class Visitors:
     async def _make_name(self, *former: str) -> str | None:
         """A new visitor id. Conversations kept under the first known one of these former ids move to it.
 
-        None if another answer, given just now, already moves them: the browser has that id then. Each former id is
+        None if another recent answer already moves them: the browser has that id then. Each former id is
         moved once, since whoever made the browser send it knows it too.
         """
         new = secrets.token_hex(16)

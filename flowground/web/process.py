@@ -125,8 +125,8 @@ def escape_log_lines() -> Callable[[], None]:
 
 
 class _OneLine(logging.LogRecord):
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
         if self.name == "uvicorn.access" and isinstance(self.args, tuple):
             # uvicorn 0.54 formats these itself, past getMessage.
             self.args = tuple(_escape(part) if isinstance(part, str) else part for part in self.args)

@@ -71,7 +71,7 @@ _ANSWER_CHARS = 60_000
 _SAMPLE_CHARS = 200
 """Characters of the sample message that are shown in its field."""
 
-_bring_into_sight = st.components.v2.component(
+_scroll_into_view = st.components.v2.component(
     "flowground_in_sight",
     js='export default ({ parentElement }) => parentElement.scrollIntoView({ block: "nearest" });\n',
     isolate_styles=False,
@@ -319,9 +319,9 @@ def _render_call(wired: WiredFlow, call: PastCall | None) -> None:
         if wired.policy.asked:
             st.caption("To get code with a chat's options, use *Copy as code* under an answer.")
         return
-    said = f" with {write_count(call.overrides)}" if call.overrides else ""
+    overrides = f" with {write_count(call.overrides)}" if call.overrides else ""
     text = words.escape(words.cut(call.message, _MESSAGE_CHARS))
-    st.caption(f"The call behind “{text or 'files alone'}”{said}, in the conversation it was said in.")
+    st.caption(f"The call behind “{text or 'files alone'}”{overrides}, in the conversation it was said in.")
     if call.files:
         names = words.escape(", ".join(file.name for file in call.files))
         says = f"The code uploads {names} from the folder that it runs in; *Try it* sends what the message had."
@@ -398,7 +398,7 @@ def _render_code(request: SnippetRequest, name: str) -> None:
 class Trial:
     """One try of the pane's request, with a message of its own or the request's.
 
-    `files` are those of a message that the person sent at a page; a try gets copies. `said` is the response's body, or
+    `files` are those of a message that the person sent at a page; a try gets copies. `body` is the response's body, or
     as much of its stream as came, and `text` the answer in it. The loop writes these, pages read them.
     """
 
@@ -407,7 +407,7 @@ class Trial:
     message: str
     files: Sequence[FileReference] = ()
     status: int = 200
-    said: str = ""
+    body: str = ""
     text: str = ""
     begun: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
@@ -444,8 +444,8 @@ def render_try(
                 st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
             else:
                 begin = partial(_begin, asker, wired.id, request, files, key)
-                said = "Runs this request here, as your new token would."
-                st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
+                says = "Runs this request here, as your new token would."
+                st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=says, on_click=begin)
         if trial and is_running:
             st.fragment(partial(_watch, trial, key), run_every=_LOOK_SECONDS)()
         elif trial and is_this:
@@ -454,7 +454,7 @@ def render_try(
         elif trial and trial.is_stopped:
             st.caption("Stopped: the request was changed.")
         if trial and is_this:
-            _bring_into_sight(key=make_key(f"{key}:sight"), data=[trial.begun, is_running])
+            _scroll_into_view(key=make_key(f"{key}:sight"), data=[trial.begun, is_running])
 
     st.fragment(render, key=key)()
 
@@ -511,9 +511,9 @@ def _render_end(trial: Trial) -> None:
         says = words.write_sentence(explain_failure(trial.error.message))
         st.error(f"{says}  \n{words.write_sentence(hint)}" if hint else says, icon=":material/error:")
     _render_text(trial.text)
-    if trial.said:
+    if trial.body:
         with st.expander("Raw answer", type="compact") if trial.text else st.container():
-            _render_text(trial.said, "json" if trial.said.startswith("{\n") else None)
+            _render_text(trial.body, "json" if trial.body.startswith("{\n") else None)
 
 
 async def _run(flow_id: str, trial: Trial) -> None:
@@ -521,7 +521,7 @@ async def _run(flow_id: str, trial: Trial) -> None:
     try:
         async with aclosing(_write_pieces(flow_id, trial)) as pieces:
             async for piece in pieces:
-                trial.said = (trial.said + piece)[:_ANSWER_CHARS]
+                trial.body = (trial.body + piece)[:_ANSWER_CHARS]
     except FlowgroundError as error:
         _refuse(trial, error)
     except Exception as error:  # noqa: BLE001 - as at an endpoint: whatever fails, the person reads that it did
@@ -533,7 +533,7 @@ async def _run(flow_id: str, trial: Trial) -> None:
 def _refuse(trial: Trial, error: FlowgroundError) -> None:
     refusal = answer_error(error)
     trial.error, trial.status = error, refusal.status_code
-    trial.said = _indent(json.loads(bytes(refusal.body)))
+    trial.body = _indent(json.loads(bytes(refusal.body)))
 
 
 async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:

@@ -49,7 +49,7 @@ def _needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> boo
     """Whether code with these tweaks needs a token that may set more fields than the author opened."""
     of_new_token = replace(caller, sets="opened")
     known = wired.policy.fields  # an older call may override other fields
-    fields = (known.get(name, {}).get(key) for name, given in tweaks.items() for key in given)
+    fields = (known.get(name, {}).get(key) for name, values in tweaks.items() for key in values)
     return any(item is not None and not wired.policy.may_set(item, of_new_token) for item in fields)
 
 
@@ -75,7 +75,7 @@ def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> N
 def _render_closed(wired: WiredFlow, tweaks: FieldValues) -> None:
     """A note on fields that the code sets and no token may set, though the caller's chat and *Try it* may."""
     known = wired.policy.fields
-    fields = [known[name][key] for name, given in tweaks.items() for key in given if key in known.get(name, {})]
+    fields = [known[name][key] for name, values in tweaks.items() for key in values if key in known.get(name, {})]
     if closed := [f"`{item.key}`" for item in fields if item.closed]:
         says = f"No token may set {join_words(closed, 'and')}, so this code is refused. Your chat and *Try it* take it."
         hint = "Programs may once the flow's file lists it under `api.overridable`."
@@ -125,8 +125,8 @@ def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> C
         bridge.render_kept(_REFUSED)
         if fresh:
             with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
-                said = "**Your new token.** Copy it now. You won't be able to see it again."
-                st.markdown(f":green[:material/check_circle:] {said}")
+                says = "**Your new token.** Copy it now. You won't be able to see it again."
+                st.markdown(f":green[:material/check_circle:] {says}")
                 with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                     st.markdown(f"`{fresh.secret}`")
                     st.space("stretch")
@@ -201,8 +201,8 @@ def _write_more(caller: Caller, wired: WiredFlow) -> str:
         _begin_small(SEES_INSIDE) if sees == "inside" else "",
         f"{_begin_small(_SETS_FIELDS)}{why}" if sets == "unprotected" else "",
     )
-    said = [part for part in more if part]
-    return join_words(said, "and") if said else ""
+    rights = [part for part in more if part]
+    return join_words(rights, "and") if rights else ""
 
 
 def _begin_small(text: str) -> str:

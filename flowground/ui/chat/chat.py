@@ -421,8 +421,8 @@ def _render_link(key: str, title: str, query: Mapping[str, str], *, flow: str = 
     Streamlit's own link to the current page would not change the address.
     """
     current = ' aria-current="page"' if is_shown else ""
-    said = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
-    st.html(f'<a class="fg-nav"{current} href="?{escape(urlencode(query))}">{said}</a>', width="stretch")
+    shown = escape(words.cut(title or "Untitled", _TITLE_CHARS)) + (f" <span>{escape(flow)}</span>" if flow else "")
+    st.html(f'<a class="fg-nav"{current} href="?{escape(urlencode(query))}">{shown}</a>', width="stretch")
     if not is_shown:
         render_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
 

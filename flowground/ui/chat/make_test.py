@@ -109,8 +109,8 @@ def _change(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     return ({"name": name} if name else {}) | dict(entry)
 
 
-def _drop(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key != name}
+def _drop(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key != name}
 
 
 def _render_trial(caller: Caller, wired: WiredFlow, entry: Mapping[str, Any], key: str, *, is_wanted: bool) -> None:
@@ -344,8 +344,8 @@ def _put_lines(text: str, at: int, lines: Sequence[str], lines_end: str) -> str:
     return f"{before}{gap}{''.join(f'{line}{lines_end}' for line in lines)}{text[at:]}"
 
 
-def _write_mapping(given: Mapping[str, Any], *, in_lines: bool) -> Iterator[str]:
-    for key, value in given.items():
+def _write_mapping(item: Mapping[str, Any], *, in_lines: bool) -> Iterator[str]:
+    for key, value in item.items():
         name = _write_flow(key)
         flow = f"{name}: {_write_flow(value)}"
         if isinstance(value, str) and in_lines and _fits_lines(value):

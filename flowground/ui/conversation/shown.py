@@ -215,7 +215,7 @@ class UnsentFrames:
 class Outbox:
     """Frames that wait to be sent to one socket, on its loop.
 
-    `patience`: seconds that sending one frame may take; then `give_up` ends the socket. `refill` is called when the
+    `seconds`: time that sending one frame may take; then `give_up` ends the socket. `refill` is called when the
     outbox is empty and may put more frames. `unsent` counts the outboxes of one person.
     """
 
@@ -223,13 +223,13 @@ class Outbox:
         self,
         send: Callable[[Message], Awaitable[None]],
         *,
-        patience: float,
+        seconds: float,
         give_up: Callable[[], None],
         refill: Callable[[], None],
         unsent: UnsentFrames,
     ) -> None:
         self._unsent = unsent
-        self._send, self._patience, self._give_up, self._refill = send, patience, give_up, refill
+        self._send, self._seconds, self._give_up, self._refill = send, seconds, give_up, refill
         self._frames: deque[str] = deque()
         self._chars = 0
         self._news = asyncio.Event()
@@ -272,7 +272,7 @@ class Outbox:
                 self._news.clear()
                 while self._frames:
                     frame = self._frames.popleft()
-                    async with asyncio.timeout(self._patience):
+                    async with asyncio.timeout(self._seconds):
                         await self._send({"type": "websocket.send", "text": frame})
                     self._take_off(len(frame))
                     if not self._frames:

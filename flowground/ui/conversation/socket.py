@@ -337,7 +337,7 @@ class ConversationEndpoint:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._patience = runtime.settings.limits.request_seconds
+        self._send_seconds = runtime.settings.limits.request_seconds
         self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
         self._broadcasts: dict[LiveTurn, TurnBroadcast] = {}
@@ -382,7 +382,7 @@ class ConversationEndpoint:
         shown: ShownConversation | None = None
         outbox = Outbox(
             socket.send,
-            patience=self._patience,
+            seconds=self._send_seconds,
             give_up=socket.cut,
             refill=lambda: shown.send_rest() if shown else None,
             unsent=self._unsent.setdefault(str(caller.owner), UnsentFrames()),

@@ -418,10 +418,10 @@ def render_left_for_tokens(caller: Caller, wired: WiredFlow) -> None:
     found = bridge.call(runtime.get().run_limits.look(caller, [wired.id]))
     own = [_spell(row) for row in found if not row.flow_id and caller.person]  # others' tokens count each for itself
     of_flow = [_spell(row) for row in found if row.flow_id]
-    said = [f"Left for you: {words.join(own)}."] if own else []
-    said += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
-    if said:
-        st.caption(f":material/speed: {' '.join(said)}")
+    lines = [f"Left for you: {words.join(own)}."] if own else []
+    lines += [f"For this flow: {words.join(of_flow)}."] if of_flow else []
+    if lines:
+        st.caption(f":material/speed: {' '.join(lines)}")
 
 
 def _spell(row: Remaining) -> str:

@@ -234,16 +234,16 @@ def _render_days(days: Sequence[UsedDay], first: date) -> None:
     bars = []
     for number, day in enumerate(days):
         when = browser.spell_day(first + timedelta(days=number))
-        said = f"{when}: {words.count(day.runs, 'run')}" + (f", {day.failed:,} failed" if day.failed else "")
+        label = f"{when}: {words.count(day.runs, 'run')}" + (f", {day.failed:,} failed" if day.failed else "")
         bars.append(
-            f'<div role="listitem" title="{escape(said)}"><span class="fg-unseen">{escape(said)}</span>'
+            f'<div role="listitem" title="{escape(label)}"><span class="fg-unseen">{escape(label)}</span>'
             f'<i style="height:{day.runs / most * 100:.4g}%"><b style="height:{_share(day) * 100:.4g}%"></b></i></div>'
         )
     foot = (browser.spell_day(first), f"Most on one day: {most:,}", browser.spell_day(browser.find_today()))
     st.subheader("Runs a day", anchor=False)
     st.html(
         f'<div class="fg-bars" role="list">{"".join(bars)}</div>'
-        f'<div class="fg-bars-foot">{"".join(f"<span>{said}</span>" for said in foot)}</div>'
+        f'<div class="fg-bars-foot">{"".join(f"<span>{text}</span>" for text in foot)}</div>'
     )
 
 
