@@ -19,7 +19,7 @@ from flowground.core.words import write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit, explain_unmet
-from flowground.runs.files import FOLDER
+from flowground.runs.files import UPLOADS_FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
@@ -177,7 +177,7 @@ def _render_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"
         says = f"{who} {verb} `filters`, and will find a file that is added here only where they let it through."
-        st.caption(f"{says} Its `source` is `{FOLDER}NAME`; keys stand at the beginning of Markdown files.")
+        st.caption(f"{says} Its `source` is `{UPLOADS_FOLDER}NAME`; keys stand at the beginning of Markdown files.")
 
 
 def _render_notes(shown: ShownKnowledge) -> None:
@@ -209,11 +209,11 @@ def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
     indexed = dict(shown.indexed or {})
     added: list[_KnownFile] = []
     for file in shown.uploads:
-        source = f"{FOLDER}{file.reference.name}"
+        source = f"{UPLOADS_FOLDER}{file.reference.name}"
         known = indexed.pop(source, None)
         added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
     if shown.section.uploads:  # an indexed upload that is not listed was removed
-        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(FOLDER)}
+        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(UPLOADS_FOLDER)}
     others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
     return [*added, *((file.source, file, None) for file in others)]
 
@@ -228,7 +228,7 @@ def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
 
     def render(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
-            name = words.escape(source.removeprefix(FOLDER)) if file else _write_source(source)
+            name = words.escape(source.removeprefix(UPLOADS_FOLDER)) if file else _write_source(source)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
