@@ -1,10 +1,8 @@
-"""Builds the one FastAPI application, and answers what needs no token: is it alive, which version, what can it do.
+"""Builds the FastAPI application, with the routes about the server itself and the flows that a caller may run.
 
-Paths are whole, so that the OpenAPI document and the routes are one thing.
-
-`/api/v1/flows/`: the flows a caller may run. Prompts and graph are for authors only.
-
-`GET /api/v1/me`: who a token is, and what is left of its limits.
+Health and version need no token; `/api/v1/flows/` and `/api/v1/me` (who a token is, and what is left of its limits) do.
+Only callers who see inside get prompts and graphs. Routes are written with their whole path, so that the OpenAPI
+document is made of them as they are.
 """
 
 from collections.abc import Callable
@@ -31,6 +29,34 @@ from flowground.store.people import tokens
 flows_router = APIRouter(
     prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
 )
+me_router = APIRouter(tags=["me"], responses={403: {"description": "No valid application token."}})
+_NEEDS_TOKEN = (
+    *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
+    *("/api/v2/files", "/lf/"),
+)
+_TOLD_TO_PAGES = [RUN_ID, REPLAYED, "retry-after", *(f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset"))]
+"""Response headers that pages of other sites may read (CORS)."""
+_SCHEMES = {
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
+}
+_ERROR = {
+    "type": "object",
+    "required": ["detail", "code"],
+    "properties": {"detail": {}} | {name: {"type": "string"} for name in ("code", "hint", "run_id")},
+}
+_AS_ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+_TROUBLE = {
+    "500": {"description": "What nobody foresaw."},
+    "503": {"description": "The database is in trouble, or the server stops."},
+}
+_TROUBLE_OF_BODIES = {
+    "408": {"description": "The body stopped halfway."},
+    "413": {"description": "The body is over the limit."},
+    "415": {"description": "The body is compressed."},
+}
+_SECURITY: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
+router = APIRouter(tags=["health"])
 
 
 @flows_router.get("", include_in_schema=False)
@@ -51,40 +77,9 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     try:
         wired = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound as error:
-        error.message = "Flow not found"  # Langflow's sentence here
+        error.message = "Flow not found"  # Langflow's sentence for this route
         raise
     return _describe_flows(wired, caller, shows_components=True)
-
-
-def _describe_flows(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
-    input_type, output_type = find_types(wired)
-    return {
-        "id": wired.id,
-        "name": wired.name,
-        "endpoint_name": wired.flow.api.endpoint_name,
-        "description": wired.flow.description,
-        "version": wired.version,
-        "input_type": input_type,
-        "output_type": output_type,
-        "data": _list_components(wired) if shows_components and caller.sees_inside else None,
-    }
-
-
-def _list_components(wired: WiredFlow) -> dict[str, Any]:
-    """Components as the file has them; secret fields are left out, whatever they hold."""
-    return {
-        "components": {
-            name: {
-                "type": spec.type,
-                "display_name": wired.display_names[name],
-                "fields": {key: value for key, value in spec.fields.items() if not wired.policy.is_secret(name, key)},
-            }
-            for name, spec in wired.flow.components.items()
-        }
-    }
-
-
-me_router = APIRouter(tags=["me"], responses={403: {"description": "No valid application token."}})
 
 
 @me_router.get("/api/v1/me")
@@ -110,61 +105,6 @@ async def me(request: Request) -> dict[str, Any]:
         },
         "limits": [_write_limit(found, caller, currency=runtime.run_limits.currency) for found in left],
     }
-
-
-async def _list_open_flows(runtime: Runtime, caller: Caller) -> list[str]:
-    """Of the flows that a token is made for, those that it may run now."""
-    found = []
-    for flow_id in sorted(caller.flows or ()):
-        try:
-            found.append((await runtime.access.open_flow(caller, flow_id)).id)
-        except FlowNotFound:
-            continue
-    return found
-
-
-def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str, Any]:
-    limit = found.limit
-    is_money = limit.measure.unit == "money"
-    body: dict[str, Any] = {
-        "of": "token" if limit.of == "person" and caller.person is None else limit.of,
-        "what": limit.what,
-        "limit": limit.most if is_money else int(limit.most),
-        "left": round(found.left, 6) if is_money else int(found.left),
-        "resets_in": found.resets_in,
-    }
-    more = {"flow_id": found.flow_id} if found.flow_id else {}
-    return body | more | ({"currency": currency} if is_money else {})
-
-
-_NEEDS_TOKEN = (
-    *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
-    *("/api/v2/files", "/lf/"),
-)
-_TOLD_TO_PAGES = [RUN_ID, REPLAYED, "retry-after", *(f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset"))]
-"""Headers that pages of other sites may read."""
-_SCHEMES = {
-    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
-    "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
-}
-_ERROR = {
-    "type": "object",
-    "required": ["detail", "code"],
-    "properties": {"detail": {}} | {name: {"type": "string"} for name in ("code", "hint", "run_id")},
-}
-_AS_ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-_TROUBLE = {
-    "500": {"description": "What nobody foresaw."},
-    "503": {"description": "The database is in trouble, or the server stops."},
-}
-_TROUBLE_OF_BODIES = {
-    "408": {"description": "The body stopped halfway."},
-    "413": {"description": "The body is over the limit."},
-    "415": {"description": "The body is compressed."},
-}
-_SECURITY: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
-
-router = APIRouter(tags=["health"])
 
 
 @router.head("/health", include_in_schema=False)
@@ -195,9 +135,9 @@ async def version() -> dict[str, str]:
 
 
 def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> FastAPI:
-    """The API on a runtime that is asked for at each request, so that it may be built after the app.
+    """The API. `runtime` is called at each request, so that the runtime may be built after the app.
 
-    Answers JSON everywhere, also for unknown paths, wrong methods and our own failures.
+    Answers are JSON everywhere, also for unknown paths, wrong methods and unexpected failures.
     """
     api = FastAPI(
         title="Flowground",
@@ -212,7 +152,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
     routers = flows_router, files.router, me_router, monitor.router, runs.router
-    for one in routers:  # FastAPI reads a body that a route declares first: none does
+    for one in routers:  # before running dependencies, FastAPI reads a body that a route declares: none declares one
         api.include_router(one, dependencies=[Depends(verify_caller)])
     api.include_router(router)
 
@@ -223,7 +163,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
 
     @api.get("/openapi.json", include_in_schema=False)
     async def usual_place(_: Request) -> RedirectResponse:
-        """Where FastAPI's and Langflow's tools look for the document."""
+        """Redirects from the path where FastAPI's and Langflow's tools look for the document."""
         return RedirectResponse("/api/openapi.json")
 
     if allows_cors:
@@ -233,8 +173,61 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     return api
 
 
+def _describe_flows(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
+    input_type, output_type = find_types(wired)
+    return {
+        "id": wired.id,
+        "name": wired.name,
+        "endpoint_name": wired.flow.api.endpoint_name,
+        "description": wired.flow.description,
+        "version": wired.version,
+        "input_type": input_type,
+        "output_type": output_type,
+        "data": _list_components(wired) if shows_components and caller.sees_inside else None,
+    }
+
+
+def _list_components(wired: WiredFlow) -> dict[str, Any]:
+    """Components as the file has them, without secret fields."""
+    return {
+        "components": {
+            name: {
+                "type": spec.type,
+                "display_name": wired.display_names[name],
+                "fields": {key: value for key, value in spec.fields.items() if not wired.policy.is_secret(name, key)},
+            }
+            for name, spec in wired.flow.components.items()
+        }
+    }
+
+
+async def _list_open_flows(runtime: Runtime, caller: Caller) -> list[str]:
+    """The flows in the token's scope that the token may run now."""
+    found = []
+    for flow_id in sorted(caller.flows or ()):
+        try:
+            found.append((await runtime.access.open_flow(caller, flow_id)).id)
+        except FlowNotFound:
+            continue
+    return found
+
+
+def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str, Any]:
+    limit = found.limit
+    is_money = limit.measure.unit == "money"
+    body: dict[str, Any] = {
+        "of": "token" if limit.of == "person" and caller.person is None else limit.of,
+        "what": limit.what,
+        "limit": limit.most if is_money else int(limit.most),
+        "left": round(found.left, 6) if is_money else int(found.left),
+        "resets_in": found.resets_in,
+    }
+    more = {"flow_id": found.flow_id} if found.flow_id else {}
+    return body | more | ({"currency": currency} if is_money else {})
+
+
 def _describe(document: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI's document with the run API, and how a token is sent to what asks for one."""
+    """FastAPI's document with the run API added, and with the ways to send a token where one is needed."""
     paths = {
         path: {
             method: operation | ({"security": _SECURITY} if path.startswith(_NEEDS_TOKEN) else {"security": []})
@@ -254,8 +247,8 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class _CorsForTokens(CORSMiddleware):
-    """Other sites' pages may call what asks for a token. What needs none (`/health`, the version, the document) would
-    let every site find out who runs a Flowground, and which."""
+    """Allows pages of other sites to call routes that need a token. Routes without a token (`/health`, the version, the
+    document) stay closed to them, or any site could find out who runs Flowground, and which version."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         open_to_all = scope["type"] == "http" and scope["path"].startswith(_NEEDS_TOKEN)

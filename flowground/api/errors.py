@@ -1,4 +1,4 @@
-"""Error -> status and body: the one place that knows status codes. No traceback, path or secret leaves here."""
+"""Turns errors into responses: the one place that knows status codes. No traceback, path or secret leaves here."""
 
 import logging
 import math
@@ -20,7 +20,6 @@ from flowground.runs.repeatable_run import AnswerGone, RunUnfinished
 from flowground.runs.scope import NothingWaits
 
 _log = logging.getLogger("flowground.api")
-
 _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (KeyMissing, 403),
     (KeyInvalid, 403),
@@ -63,25 +62,23 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.ServerBusy, 503),
     (errors.RunError, 500),
 )
-
-
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _HTTP_CODES = {404: {"code": "not_found"}, 405: {"code": "method_not_allowed"}}
 _INVALID = {"code": errors.InvalidRequest.code}
 _HINTS: dict[type[errors.FlowgroundError], str] = {
     errors.FlowNotFound: "There is no such flow, or this token does not reach it."
 }
-"""What a program is told beside an error's sentence, where a page says it otherwise."""
+"""Hints for programs, of errors whose own hint is about a page."""
 
 
 def find_status(error: errors.FlowgroundError) -> int:
-    """The HTTP status of an error; a failed component answers with its cause's."""
+    """The HTTP status of an error; a failed component has the status of its cause."""
     cause = error.cause if isinstance(error, errors.ComponentFailed) else error
     return next((status for kind, status in _STATUS if isinstance(cause, kind)), 500)
 
 
 def write_detail(error: errors.FlowgroundError) -> Any:
-    """The `detail` of an error's body; Langflow's shapes where it has one."""
+    """The `detail` of an error's body, in Langflow's shape where Langflow has one."""
     match error:
         case errors.InvalidRequest(problems=problems) if problems:
             return list(problems)
@@ -98,8 +95,75 @@ def write_detail(error: errors.FlowgroundError) -> Any:
             return error.message
 
 
+def find_wait(error: errors.FlowgroundError) -> int | None:
+    """Whole seconds after which the same call may succeed; None where that is not known."""
+    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
+    return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
+
+
+def find_run_id(error: errors.FlowgroundError) -> str | None:
+    """The id of a run whose outcome is unknown because the database failed; else None."""
+    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
+    return cause.run_id if isinstance(cause, errors.StoreUnavailable) else None
+
+
+def answer_error(error: errors.FlowgroundError) -> JSONResponse:
+    """The response for an error: `detail`, `code` and, where there is one, `hint`."""
+    body: dict[str, Any] = {"detail": write_detail(error), "code": error.code}
+    if hint := _HINTS.get(type(error), error.hint):
+        body["hint"] = hint
+    if run_id := find_run_id(error):
+        body["run_id"] = run_id
+    return JSONResponse(body, find_status(error), headers=_write_headers(error))
+
+
+def write_limits(allowance: Allowance) -> dict[str, str]:
+    """Headers for every answer: what is left of a token's limit per minute."""
+    return {
+        "x-ratelimit-limit": str(allowance.limit),
+        "x-ratelimit-remaining": str(allowance.left),
+        "x-ratelimit-reset": str(allowance.seconds),
+    }
+
+
+def log_unexpected(error: Exception) -> errors.FlowgroundError:
+    """Logs a failure that no code expected, and returns the error that callers get instead."""
+    _log.error("unexpected failure", exc_info=error)
+    return errors.UnexpectedFailure()
+
+
+def install_handlers(api: FastAPI) -> None:
+    """Installs handlers that answer every failure under the API's paths with JSON."""
+
+    @api.exception_handler(errors.FlowgroundError)
+    async def answer_ours(request: Request, error: errors.FlowgroundError) -> JSONResponse:
+        response = answer_error(error)
+        response.headers.update(getattr(request.state, "run_limit", {}))
+        return response
+
+    @api.exception_handler(RequestValidationError)
+    async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # The input is not sent back: it may be a secret in the wrong place.
+        problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
+        return JSONResponse({"detail": problems, "code": errors.InvalidRequest.code}, 422)
+
+    @api.exception_handler(HTTPException)
+    async def answer_http(request: Request, error: HTTPException) -> JSONResponse:
+        body = {"detail": error.detail or HTTPStatus(error.status_code).phrase}
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the router names only the methods of one of the path's routes
+            asked = [dict(request.scope, method=method) for method in _METHODS]
+            found = [one["method"] for one in asked if any(route.matches(one)[0] is Match.FULL for route in api.routes)]
+            headers["Allow"] = ", ".join(found)
+        return JSONResponse(body | _HTTP_CODES.get(error.status_code, _INVALID), error.status_code, headers=headers)
+
+    @api.exception_handler(Exception)
+    async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+        return await answer_ours(request, log_unexpected(error))
+
+
 def _describe_run(error: errors.RunError) -> dict[str, Any]:
-    """What is known of a failed run, for programs: message, code, component, the provider's status, progress."""
+    """The facts of a failed run for programs: message, code, component, the provider's status, progress."""
     detail: dict[str, Any] = {"message": error.message, "code": error.code, "component": None, "provider_status": None}
     cause: errors.FlowgroundError = error
     if isinstance(error, errors.ComponentFailed):
@@ -111,31 +175,9 @@ def _describe_run(error: errors.RunError) -> dict[str, Any]:
     return detail
 
 
-def find_wait(error: errors.FlowgroundError) -> int | None:
-    """Whole seconds to wait before the same call may succeed, where known."""
-    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
-    return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
-
-
-def find_run_id(error: errors.FlowgroundError) -> str | None:
-    """The run of which a database that failed left open what became of it."""
-    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
-    return cause.run_id if isinstance(cause, errors.StoreUnavailable) else None
-
-
-def answer_error(error: errors.FlowgroundError) -> JSONResponse:
-    """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
-    body: dict[str, Any] = {"detail": write_detail(error), "code": error.code}
-    if hint := _HINTS.get(type(error), error.hint):
-        body["hint"] = hint
-    if run_id := find_run_id(error):
-        body["run_id"] = run_id
-    return JSONResponse(body, find_status(error), headers=_write_headers(error))
-
-
 def _write_headers(error: errors.FlowgroundError) -> dict[str, str]:
     if isinstance(error, BodyTooSlow):
-        return {"connection": "close"}  # half a request is still under way on it
+        return {"connection": "close"}  # the rest of the request's body is still arriving on this connection
     if isinstance(error, BodyCompressed):
         return {"accept-encoding": "identity"}
     wait = find_wait(error)
@@ -145,48 +187,3 @@ def _write_headers(error: errors.FlowgroundError) -> dict[str, str]:
     if isinstance(error, errors.RunLimitReached) and error.limit is not None:
         told |= write_limits(Allowance(error.limit, 0, wait))
     return told
-
-
-def write_limits(allowance: Allowance) -> dict[str, str]:
-    """What is left of a token's minute, for every answer."""
-    return {
-        "x-ratelimit-limit": str(allowance.limit),
-        "x-ratelimit-remaining": str(allowance.left),
-        "x-ratelimit-reset": str(allowance.seconds),
-    }
-
-
-def log_unexpected(error: Exception) -> errors.FlowgroundError:
-    """What a caller is told of a failure nobody foresaw."""
-    _log.error("unexpected failure", exc_info=error)
-    return errors.UnexpectedFailure()
-
-
-def install_handlers(api: FastAPI) -> None:
-    """Gives every failure under the API's paths a JSON answer."""
-
-    @api.exception_handler(errors.FlowgroundError)
-    async def answer_ours(request: Request, error: errors.FlowgroundError) -> JSONResponse:
-        response = answer_error(error)
-        response.headers.update(getattr(request.state, "run_limit", {}))
-        return response
-
-    @api.exception_handler(RequestValidationError)
-    async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # What was sent is not sent back: it may be a secret in the wrong place.
-        problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
-        return JSONResponse({"detail": problems, "code": errors.InvalidRequest.code}, 422)
-
-    @api.exception_handler(HTTPException)
-    async def answer_http(request: Request, error: HTTPException) -> JSONResponse:
-        body = {"detail": error.detail or HTTPStatus(error.status_code).phrase}
-        headers = dict(error.headers or {})
-        if error.status_code == 405:  # the router names the methods of one of the path's routes
-            asked = [dict(request.scope, method=method) for method in _METHODS]
-            found = [one["method"] for one in asked if any(route.matches(one)[0] is Match.FULL for route in api.routes)]
-            headers["Allow"] = ", ".join(found)
-        return JSONResponse(body | _HTTP_CODES.get(error.status_code, _INVALID), error.status_code, headers=headers)
-
-    @api.exception_handler(Exception)
-    async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
-        return await answer_ours(request, log_unexpected(error))

@@ -1,6 +1,7 @@
-"""`/api/v1/files/…` and `/api/v2/files`: a token's own files, in Langflow's shapes. Nobody else's is ever seen.
+"""`/api/v1/files/…` and `/api/v2/files`: the files of one token, in Langflow's shapes.
 
-Those of v1 are for one flow, which the token must reach; those of v2 for every flow. Unknown and another's look alike.
+Files of v1 belong to one flow, which the token must reach; files of v2 to every flow. A file of somebody else is
+answered like one that does not exist.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -34,9 +35,9 @@ from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 
 _FIELD = "file"
-"""The field of the form, as Langflow's clients name it."""
+"""The form's field for the file, as Langflow's clients name it."""
 _AROUND, _MOST_PARTS = 65_536, 50
-"""Bytes of a form beside its file, and files and other fields that it may have."""
+"""The most bytes of a form beside its file, and the most parts of a form."""
 _BLOCK = 262_144
 _REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "No valid application token."}}
 _LISTED: dict[int | str, dict[str, Any]] = {404: {"description": "No such flow or file for this token."}}
@@ -163,14 +164,14 @@ async def delete_file(request: Request, file_id: str) -> dict[str, str]:
 
 
 async def send_file(runtime: Runtime, file: StoredFile, *, is_shown: bool = False) -> Response:
-    """The bytes as a file to be saved; `is_shown`: as an image. Nothing of it runs, whatever it holds."""
+    """A response with the file's bytes, to be saved; with `is_shown`, as an image. No browser executes the content."""
     pieces: AsyncIterator[bytes] = await runtime.files.open_pieces(file.reference)
     kind = file.reference.media_type if is_shown and file.reference.media_type in IMAGES else UNKNOWN
     return StreamingResponse(pieces, media_type=kind, headers=write_headers(file, is_shown=kind != UNKNOWN))
 
 
 def write_headers(file: StoredFile, *, is_shown: bool = False) -> Mapping[str, str]:
-    """What keeps a file from being more than bytes, in any browser."""
+    """Headers that keep browsers from executing a file or guessing its type."""
     name = file.reference.name
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
     named = f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
@@ -186,7 +187,7 @@ def write_headers(file: StoredFile, *, is_shown: bool = False) -> Mapping[str, s
 async def _receive(
     runtime: Runtime, caller: Caller, request: Request, *, wired: WiredFlow | None = None
 ) -> StoredFile | Response:
-    """The file; a response that nobody reads where the client left."""
+    """The stored file; or an empty response, which nobody reads, where the client disconnected."""
     owner = caller.owner
     if caller.has_kept_apart and caller.person is not None:
         owner = Owner("programs", caller.person)
@@ -204,9 +205,10 @@ async def _receive(
 
 @asynccontextmanager
 async def _open_upload(request: Request, *, most: int, seconds: float) -> AsyncIterator[UploadFile]:
-    """The first file of the form's field `file`, which has arrived; `seconds` for each piece, ten times that for all.
+    """The first file in the form's field `file`, after it arrived; each piece has `seconds`, the whole ten times that.
 
-    Raises InvalidRequest for what is no form with a file, BodyTooLarge, BodyCompressed, BodyTooSlow, ClientDisconnect.
+    Raises InvalidRequest for a body that is no form with a file, BodyTooLarge, BodyCompressed, BodyTooSlow,
+    ClientDisconnect.
     """
     refuse_compressed(request)
     refused = refuse_field("Send multipart/form-data with a file in the field `file`.", "form_invalid", "body", _FIELD)
@@ -271,7 +273,7 @@ def _describe_new(file: StoredFile) -> dict[str, Any]:
 
 
 def _describe(file: StoredFile) -> dict[str, Any]:
-    """Langflow's row; one's own id stands for its user's."""
+    """A file as a row of Langflow; the file's own id stands in for its user's id."""
     at = file.created_at.isoformat().replace("+00:00", "Z")
     owner = Owner.read(file.owner).id
     return _describe_new(file) | {"user_id": owner, "created_at": at, "updated_at": at}

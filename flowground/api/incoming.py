@@ -1,13 +1,11 @@
-"""What a client sends: its token, the query's switches, and the body's fields.
+"""Reads requests: the token, the query's switches, and the body as JSON, a form or nothing, as Langflow does.
 
-The token comes before the body and before the flow, so strangers learn nothing. Keys that the contract does not know
-are ignored, as in Langflow, with a warning.
+The token is checked before the body and the flow, so that strangers learn nothing. Unknown keys are ignored with a
+warning, as in Langflow.
 
-A request's body in every form that Langflow takes: JSON, a form, nothing.
-
-No body keeps the loop: it is capped, and parsed in a thread where it is large. One call of the JSON parser holds the
-interpreter's lock there too, so what it may be given is capped twice: by `limits.body_bytes`, and by the number of
-values, since a megabyte of `[],` costs fifty times a megabyte of text.
+No body may block the event loop. Its size is capped by `limits.body_bytes`, and a large one is parsed in a thread; as
+the JSON parser holds the interpreter's lock there too, the number of values is capped as well: a megabyte of `[],`
+takes fifty times as long as a megabyte of text.
 """
 
 import asyncio
@@ -37,22 +35,38 @@ from flowground.core.words import cut, suggest
 from flowground.store.runs import conversations
 
 MOST_VALUES = 100_000
-"""Values, keys not counted, of one body: a flow file has 20,000 at most."""
+"""The most values of one body, without keys; a flow file has 20,000 at most."""
 _SMALL = 65_536
-"""Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
-
+"""Up to so many bytes JSON is parsed on the event loop: under 5 ms, less than starting a thread costs under load."""
 STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
 _WHOLE = 10
-"""How many times the patience for a piece the whole body may take: at 30 s a piece, 3 MB pass at 11 kB a second."""
+"""The whole body may take so many times the timeout of one piece: at 30 s a piece, 3 MB pass at 11 kB a second."""
 _MOST_COMING, _WAIT = 64_000_000, 5
-"""Bytes of bodies of one person or token that come at once, and seconds after which more of them may."""
+"""The most bytes of one person's or token's bodies that arrive at once; seconds until a refused one may try again."""
 _coming = Counter[str]()
 _LONGEST_TYPE = 1_000
-"""Characters of a content type that are parsed: a boundary has 70 at most, and 60,000 semicolons took four seconds."""
+"""The most characters of a content type that are parsed: a boundary has up to 70, and 60,000 semicolons took four
+seconds."""
 _FORM_PIECE = 16_384
 """Bytes of a form that are parsed at once."""
+Framing = Literal["langflow", "sse"]
+_LANGFLOWS = ("context", "input_request", "user_id")
+"""Fields that Langflow's clients send and only Langflow reads: they get no warning."""
+_WARNED = 5
+"""The most unknown fields of one body that warnings name."""
+IDEMPOTENCY_KEY = "idempotency-key"
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
+_ANY_CASE = (
+    re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in (*STREAM_WORDS, "sse")
+)
+STREAM_SCHEMA = {
+    "type": "string",
+    "pattern": f"^({'|'.join(_ANY_CASE)})$",
+    "default": "false",
+    "description": "`true` for Langflow's framing, `sse` for server-sent events, `false` for the plain answer",
+}
 
 
 class BodyCompressed(RequestError):
@@ -74,22 +88,22 @@ class BodyTooSlow(RequestError):
 
 
 async def read_body(request: Request, *, limit: int, patience: float) -> dict[str, Any]:
-    """Its fields, unchecked. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow.
+    """The body's fields, not validated. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow.
 
-    `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too; the whole has ten times that.
+    `limit` is in bytes. `patience` is the timeout in seconds for each piece of the body; the whole has ten times that.
     """
     refuse_compressed(request)
     return await _parse(request, await _read(request, limit, patience))
 
 
 def refuse_compressed(request: Request) -> None:
-    """Raises BodyCompressed."""
+    """Raises BodyCompressed where the body has a content encoding."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
 
 
 def read_stream_word(word: str | None) -> bool | None:
-    """The switch `stream` as a query or a form writes it."""
+    """The value of `stream` in a query or a form; None where it is no such word."""
     if word is None:
         return None
     wanted = STREAM_WORDS.get(word.lower())
@@ -100,54 +114,18 @@ def read_stream_word(word: str | None) -> bool | None:
 
 
 def refuse_field(message: str, kind: str, *place: str | int, says: str | None = None) -> InvalidRequest:
-    """The refusal with its one problem, at `place`; it `says` the message where it has no words of its own."""
+    """The error for one wrong field at `place`; `says` is the sentence for people where `message` is Langflow's."""
     return InvalidRequest(message, problems=[{"type": kind, "loc": list(place), "msg": says or message}])
-
-
-async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
-    content_type = request.headers.get("content-type", "")
-    if content_type.startswith("multipart/form-data"):
-        return await _read_form(request, raw)
-    if not raw.strip():
-        return {}
-    # curl's -d says of any body that it is a form: only one that cannot be JSON of ours is taken at its word.
-    if content_type.startswith("application/x-www-form-urlencoded") and raw.lstrip()[:1] not in (b"{", b"["):
-        raise BodyIsForm(
-            "The body is a form, not JSON.",
-            hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
-        )
-    given = await _read_json(raw)
-    if not isinstance(given, dict):
-        fields = ("input_request", "context")
-        raise InvalidRequest(
-            "The body must be a JSON object.",
-            problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
-        )
-    return given
-
-
-async def _read(request: Request, limit: int, patience: float) -> bytes:
-    body, whose = bytearray(), WHOSE.get()
-    pieces = read_pieces(request, limit=limit, patience=patience, too_large=partial(_too_large_error, limit))
-    try:
-        async for piece in pieces:
-            body += piece
-            _coming[whose] += len(piece)
-            if _coming[whose] > max(_MOST_COMING, 2 * limit):
-                raise ServerBusy(_WAIT)
-        return bytes(body)
-    finally:
-        _coming[whose] -= len(body)
-        if not _coming[whose]:
-            del _coming[whose]
 
 
 async def read_pieces(
     request: Request, *, limit: int, patience: float, too_large: Callable[[], BodyTooLarge], whole: float = _WHOLE
 ) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; what `too_large` gives is raised behind `limit` bytes, and at once where more are declared.
+    """The body in pieces as they arrive. Raises the error of `too_large` after `limit` bytes, or at once where more are
+    declared.
 
-    `patience` is in seconds for each piece, `whole` times that for all of it. Raises BodyTooSlow and ClientDisconnect.
+    `patience` is the timeout in seconds for each piece; the whole body has `whole` times that. Raises BodyTooSlow and
+    ClientDisconnect.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
@@ -166,31 +144,11 @@ async def read_pieces(
         yield piece
 
 
-def _too_large_error(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"The body is over {limit:,} bytes.",
-        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
-    )
-
-
-async def _read_piece(request: Request, patience: float, end: float) -> Message:
-    """`end` is when the whole body must be there, by the loop's clock."""
-    until = asyncio.get_running_loop().time() + patience
-    try:
-        async with asyncio.timeout_at(min(until, end)):
-            return await request.receive()
-    except TimeoutError:
-        says = f"Nothing more of the body arrived within {patience:g} s."
-        if end < until:
-            says = f"The whole body did not arrive within {_WHOLE * patience:g} s."
-        raise BodyTooSlow(says) from None
-
-
 @asynccontextmanager
 async def open_form(request: Request, pieces: AsyncIterator[bytes], **bounds: int) -> AsyncIterator[FormData]:
-    """The form that comes in `pieces`; its files are gone when the block ends. `bounds` are Starlette's.
+    """The form in `pieces`; its files are deleted when the block ends. `bounds` are those of Starlette's parser.
 
-    It is parsed by Python code, and the loop serves others between two pieces. Raises InvalidRequest.
+    Python code parses the form, and yields to the event loop between two pieces. Raises InvalidRequest.
     """
     sliced = (piece[at : at + _FORM_PIECE] async for piece in pieces for at in range(0, len(piece), _FORM_PIECE))
 
@@ -210,29 +168,8 @@ async def open_form(request: Request, pieces: AsyncIterator[bytes], **bounds: in
         await form.close()
 
 
-async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
-    async def replay() -> AsyncIterator[bytes]:
-        yield raw
-
-    async with open_form(request, replay()) as form:
-        given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
-    if isinstance(given.get("tweaks"), str):
-        given["tweaks"] = await _read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
-    given["stream"] = bool(read_stream_word(given.get("stream")))
-    return given
-
-
-def _write_form_type(said: str) -> bytes:
-    """A form's content type with nothing but its boundary: a form is UTF-8.
-
-    Starlette decodes by any `charset` that Python knows, also by one that takes ten minutes for a megabyte.
-    """
-    boundary = find_boundary(said)
-    return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
-
-
 def find_boundary(content_type: str) -> str | None:
-    """What stands between the parts of a form; None where the type is of no form, or is longer than any that is."""
+    """The boundary between the parts of a form; None where the type is no form, or longer than that of any form."""
     headers = Headers()
     if len(content_type) > _LONGEST_TYPE:
         return None
@@ -240,72 +177,9 @@ def find_boundary(content_type: str) -> str | None:
     return headers.get_boundary() if headers.get_content_type() == "multipart/form-data" else None
 
 
-async def _read_json(raw: bytes) -> Any:
-    """The value; UTF-8, -16 and -32, with a mark of the byte order or without; of a repeated key the last value counts.
-
-    Raises InvalidRequest for what is no JSON: NaN, Infinity, numbers beyond a double, half a character, more than
-    `MOST_LEVELS` levels too; and for more than `MOST_VALUES` values.
-    """
-    return _parse_json(raw) if len(raw) <= _SMALL else await asyncio.to_thread(_parse_json, raw)
-
-
-def _parse_json(raw: bytes) -> Any:
-    """The same at once, for bodies that are small or read in a thread."""
-    try:
-        encoding = json.detect_encoding(raw)
-        plain = raw if encoding == "utf-8" else raw.decode(encoding).encode()
-        if len(plain) > MOST_VALUES:
-            _count_values(plain)
-        value = orjson.loads(plain)
-        if plain.count(b"[") + plain.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
-            raise ValueError
-        return value
-    except ValueError as error:
-        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
-        raise refuse_field("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
-
-
-def _count_values(plain: bytes) -> None:
-    """Refuses more than `MOST_VALUES` values: what stands between quotes is left out, then commas and brackets count.
-
-    Seven calls into C, each linear and a few milliseconds for 3 MB. What is no JSON may be counted wrong: the parser
-    refuses it, or it is refused here.
-    """
-    if plain.count(b",") + plain.count(b"[") + plain.count(b"{") < MOST_VALUES:
-        return  # strings included: nearly every large text ends here
-    if b"\\" in plain:
-        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') <= 4 * MOST_VALUES:  # else there are more strings than values and keys may be
-        outside = b"".join(plain.split(b'"')[::2])
-        if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
-            return
-    raise refuse_field(f"The body contains more than {MOST_VALUES:,} values.", "too_many_values", "body")
-
-
-Framing = Literal["langflow", "sse"]
-
-_LANGFLOWS = ("context", "input_request", "user_id")
-"""What Langflow's clients send and only Langflow reads: no mistake of theirs."""
-_WARNED = 5
-"""Unknown fields of one body that are named."""
-
-IDEMPOTENCY_KEY = "idempotency-key"
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
-
-_ANY_CASE = (
-    re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in (*STREAM_WORDS, "sse")
-)
-STREAM_SCHEMA = {
-    "type": "string",
-    "pattern": f"^({'|'.join(_ANY_CASE)})$",
-    "default": "false",
-    "description": "`true` for Langflow's framing, `sse` for server-sent events, `false` for the plain answer",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class ApiRequest(RunRequest):
-    """How the answer is wanted: at once, or streamed in one of two framings; in one of two shapes."""
+    """A run request with the form of its answer: plain or streamed, in which framing and shape."""
 
     framing: Framing | None = None
     shape: Shape = "langflow"
@@ -350,11 +224,8 @@ class RunBody(BaseModel):
         )
 
 
-_KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
-
-
 async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
-    """The runtime, and the caller behind the request's token, looked up once. Raises KeyMissing or KeyInvalid."""
+    """The runtime, and the caller of the request's token, looked up once a request. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
@@ -364,7 +235,7 @@ async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
 
 
 async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
-    """Whose messages and files a token has: those of its person's programs, never those of their pages."""
+    """The owners whose messages and files a token may reach: its person's programs, but not their pages."""
     if caller.has_kept_apart and caller.person is not None:
         return await runtime.store.read(conversations.list_programs, member=caller.person)
     return [str(caller.owner)]
@@ -373,7 +244,7 @@ async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
 def read_token(request: Request, *, takes_query: bool) -> str | None:
     """`?x-api-key=` (it wins, as in Langflow), the `x-api-key` header or a Bearer token."""
     if takes_query:
-        # The edge takes the key out of the query string before anything can log it, and hands it over here.
+        # The edge removes the key from the query string before anything logs it, and passes it on here.
         hidden = request.scope.get("flowground.api_key")
         if given := str(hidden or request.query_params.get("x-api-key", "")).strip():
             return given
@@ -384,7 +255,7 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
 
 
 async def read_request(request: Request, *, limit: int, patience: float) -> ApiRequest:
-    """What the client asks. Raises InvalidRequest (naming fields, never values), and what `read_body` raises."""
+    """The validated request. Raises InvalidRequest (which names fields, never values), and what `read_body` raises."""
     query = request.query_params
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
@@ -397,6 +268,139 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     framing: Framing = "sse" if sse else "langflow"
     wanted: Shape = "simple" if shape == "simple" else "langflow"
     return body.make_request(framing=framing if stream else None, shape=wanted, key=key, warnings=warnings)
+
+
+def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
+    """The error for a body that does not validate: it names fields, never values."""
+    problems = [
+        {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return InvalidRequest("The body is not valid.", problems=problems)
+
+
+async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
+    content_type = request.headers.get("content-type", "")
+    if content_type.startswith("multipart/form-data"):
+        return await _read_form(request, raw)
+    if not raw.strip():
+        return {}
+    # curl -d declares any body a form: only what cannot be a JSON object is read as one.
+    if content_type.startswith("application/x-www-form-urlencoded") and raw.lstrip()[:1] not in (b"{", b"["):
+        raise BodyIsForm(
+            "The body is a form, not JSON.",
+            hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
+        )
+    given = await _read_json(raw)
+    if not isinstance(given, dict):
+        fields = ("input_request", "context")
+        raise InvalidRequest(
+            "The body must be a JSON object.",
+            problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
+        )
+    return given
+
+
+async def _read(request: Request, limit: int, patience: float) -> bytes:
+    body, whose = bytearray(), WHOSE.get()
+    pieces = read_pieces(request, limit=limit, patience=patience, too_large=partial(_too_large_error, limit))
+    try:
+        async for piece in pieces:
+            body += piece
+            _coming[whose] += len(piece)
+            if _coming[whose] > max(_MOST_COMING, 2 * limit):
+                raise ServerBusy(_WAIT)
+        return bytes(body)
+    finally:
+        _coming[whose] -= len(body)
+        if not _coming[whose]:
+            del _coming[whose]
+
+
+def _too_large_error(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is over {limit:,} bytes.",
+        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+    )
+
+
+async def _read_piece(request: Request, patience: float, end: float) -> Message:
+    """The next message; `end` is the loop's time by which the whole body must have arrived."""
+    until = asyncio.get_running_loop().time() + patience
+    try:
+        async with asyncio.timeout_at(min(until, end)):
+            return await request.receive()
+    except TimeoutError:
+        says = f"Nothing more of the body arrived within {patience:g} s."
+        if end < until:
+            says = f"The whole body did not arrive within {_WHOLE * patience:g} s."
+        raise BodyTooSlow(says) from None
+
+
+async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
+    async def replay() -> AsyncIterator[bytes]:
+        yield raw
+
+    async with open_form(request, replay()) as form:
+        given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    if isinstance(given.get("tweaks"), str):
+        given["tweaks"] = await _read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
+    given["stream"] = bool(read_stream_word(given.get("stream")))
+    return given
+
+
+def _write_form_type(said: str) -> bytes:
+    """A form's content type reduced to its boundary, so that the form is read as UTF-8.
+
+    Starlette would use any `charset` that Python knows, and one of them takes ten minutes for a megabyte.
+    """
+    boundary = find_boundary(said)
+    return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
+
+
+async def _read_json(raw: bytes) -> Any:
+    """The JSON value of a UTF-8, -16 or -32 text, with or without byte order mark; the last of repeated keys counts.
+
+    Raises InvalidRequest for invalid JSON, including NaN, Infinity, numbers beyond a double, lone surrogates and more
+    than `MOST_LEVELS` levels, and for more than `MOST_VALUES` values.
+    """
+    return _parse_json(raw) if len(raw) <= _SMALL else await asyncio.to_thread(_parse_json, raw)
+
+
+def _parse_json(raw: bytes) -> Any:
+    """Parses at once: for small bodies, or in a thread."""
+    try:
+        encoding = json.detect_encoding(raw)
+        plain = raw if encoding == "utf-8" else raw.decode(encoding).encode()
+        if len(plain) > MOST_VALUES:
+            _count_values(plain)
+        value = orjson.loads(plain)
+        if plain.count(b"[") + plain.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
+            raise ValueError
+        return value
+    except ValueError as error:
+        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        raise refuse_field("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
+
+
+def _count_values(plain: bytes) -> None:
+    """Raises InvalidRequest for more than `MOST_VALUES` values: removes strings, then counts commas and brackets.
+
+    That takes seven linear calls into C, a few milliseconds for 3 MB. Invalid JSON may be counted wrong: either the
+    parser refuses it or this function does.
+    """
+    if plain.count(b",") + plain.count(b"[") + plain.count(b"{") < MOST_VALUES:
+        return  # even with those in strings there are few: nearly every large text ends here
+    if b"\\" in plain:
+        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') <= 4 * MOST_VALUES:  # else there are more strings than values and keys may be
+        outside = b"".join(plain.split(b'"')[::2])
+        if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
+            return
+    raise refuse_field(f"The body contains more than {MOST_VALUES:,} values.", "too_many_values", "body")
+
+
+_KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
 
 
 def _read_key(request: Request) -> str | None:
@@ -413,7 +417,7 @@ def _read_key(request: Request) -> str | None:
 
 
 def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
-    """The body, also where it stands in `input_request`, as Langflow's own wrapping has it; and its warnings."""
+    """The validated body and its warnings; the body may also be wrapped in `input_request`, as Langflow does."""
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
         place, given = ["body", "input_request"], wrapped
@@ -423,23 +427,14 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
         raise refuse_body(error, *place) from None
     if warnings and body.input_value is None and not body.tweaks:
         payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict | list))
-        if (name := next(payload, None)) is not None:  # else a webhook's payload would be a run on the flow's own text
+        if (name := next(payload, None)) is not None:  # else a webhook's payload would run the flow on its own text
             says = f"The message belongs in `input_value`, which is missing: `{cut(name)}` is no field of a run."
             raise refuse_field(says, "missing", *place, "input_value")
     return body, warnings
 
 
-def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
-    """The refusal, which names fields, never values."""
-    problems = [
-        {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return InvalidRequest("The body is not valid.", problems=problems)
-
-
 def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:
-    """What was sent under names that nobody knows, and so was ignored, in words."""
+    """Warnings of fields that are unknown and were ignored."""
     if given.keys() <= _KNOWN:
         return
     unknown = [key for key in given if key not in _KNOWN]

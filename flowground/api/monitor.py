@@ -1,6 +1,7 @@
-"""`/api/v1/monitor/messages`: what a token's sessions hold, in Langflow's shape. Nobody else's is ever seen.
+"""`/api/v1/monitor/messages`: the messages of a token's sessions, in Langflow's shape.
 
-A person's token sees what their programs said by any token, in the flows that it reaches; not what they said on pages.
+A person's token sees the messages of all their programs, in the flows that the token reaches; messages of their pages,
+and of other people, are never seen.
 """
 
 import asyncio
@@ -28,10 +29,9 @@ from flowground.store.runs import transcripts
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
 
 _READ_AT_ONCE = 50
-"""Messages; each may have some 200,000 characters."""
+"""Messages that are read at once; each may have some 200,000 characters."""
 _PIECE = 65_536
 """Bytes that are sent at once."""
-
 router = APIRouter(
     prefix="/api/v1/monitor/messages",
     tags=["messages"],
@@ -63,8 +63,25 @@ async def messages(
     )
     flows = {wired.id: wired for wired in await runtime.access.list_flows(caller)}
     pieces = _write_messages(runtime, mine, places, flows, sees_inside=caller.sees_inside)
-    first = await anext(pieces)  # what fails at once is answered with its status
+    first = await anext(pieces)  # so that an error before the first piece still sets the status
     return StreamingResponse(_chain(first, pieces), media_type="application/json")
+
+
+@router.get("/sessions")
+async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
+    """Ids of the caller's own sessions, the one used last first."""
+    runtime, caller = await verify_caller(request)
+    mine, reached = await list_owners(runtime, caller), await runtime.access.list_reach(caller)
+    return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
+
+
+@router.delete("/session/{session_id}", status_code=204)
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
+    runtime, caller = await verify_caller(request)
+    mine = await list_owners(runtime, caller)
+    await account.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
+    return Response(status_code=204)
 
 
 async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -82,7 +99,7 @@ async def _write_messages(
     *,
     sees_inside: bool,
 ) -> AsyncGenerator[bytes, None]:
-    """A JSON array, piece by piece; between the pieces the loop serves others. `flows` are those that are there."""
+    """A JSON array in pieces; between the pieces the event loop serves others. `flows` are the loaded ones."""
     written, comma = bytearray(b"["), b""
     for positions in _make_batches(places):
         found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
@@ -104,7 +121,7 @@ async def _write_messages(
 
 
 def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
-    """Positions to read at once; the messages of one run stay together, since one of them carries its trace."""
+    """Batches of positions; messages of one run stay in one batch, since one of them carries the run's trace."""
     batch: list[int] = []
     for _, run in groupby(places, key=lambda place: place.run_id or place.position):
         batch += (place.position for place in run)
@@ -115,25 +132,9 @@ def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
         yield batch
 
 
-@router.get("/sessions")
-async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
-    """Ids of the caller's own sessions, the one used last first."""
-    runtime, caller = await verify_caller(request)
-    mine, reached = await list_owners(runtime, caller), await runtime.access.list_reach(caller)
-    return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
-
-
-@router.delete("/session/{session_id}", status_code=204)
-async def delete_session(request: Request, session_id: str) -> Response:
-    """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
-    runtime, caller = await verify_caller(request)
-    mine = await list_owners(runtime, caller)
-    await account.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
-    return Response(status_code=204)
-
-
 def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:
-    """`trace` is the run's, which only its first answer carries; `names` is what the flow's components are called."""
+    """One message. `trace` is the run's, carried by its first answer; `names` are display names of the flow's
+    components."""
     message = said.message
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
     name = names.get(shown_by, shown_by) if shown_by else None
@@ -141,7 +142,7 @@ def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], name
 
 
 def _write_from_outside(said: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
-    """No word of who made the text, and of a failure no more than that there was one."""
+    """One message for callers who do not see inside: no component, no model, and no reason of a failure."""
     error = said.message.error
     told = replace(said.message, error=None if error is None else hide_component(error))
     return _write_shape(replace(said, message=told), None, name_source(), sees_tools=sees_tools)
@@ -184,6 +185,6 @@ def _write_files(said: PlacedMessage) -> str:
 
 
 def _write_error_block(component_id: str | None, reason: str) -> dict[str, Any]:
-    """Why an answer failed, as Langflow writes it; without the traceback that stands in its own."""
+    """Why an answer failed, as Langflow writes it, but without the traceback that Langflow adds."""
     error = {"type": "error", "component": component_id, "field": None, "reason": reason, "solution": None}
     return {"title": "Error", "contents": [error], "allow_markdown": True}

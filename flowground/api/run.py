@@ -98,14 +98,14 @@ _OPERATION: dict[str, Any] = {
         "504": {"description": "The model's server did not answer in time, or the run took longer than it may."},
     },
 }
-
-
 RUN_ID = "flowground-run-id"
-"""The header of every answer to a request that was let in, a failure too: `GET /api/v1/runs/{run_id}` takes it."""
+"""The header of every authorized request's answer, failures too; `GET /api/v1/runs/{run_id}` takes the value."""
 REPLAYED = "idempotency-replayed"
-"""The header of an answer that a request with the same Idempotency-Key had before."""
+"""The header of an answer that repeats the one to an earlier request with the same Idempotency-Key."""
 _CLIENT_LEFT = 499
-"""Nobody reads it; the access log shows it, as nginx's does."""
+"""A status that nobody receives; the access log shows it, as nginx's does."""
+PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
+"""The part of the OpenAPI document for the run endpoint."""
 
 
 async def run(request: Request) -> Response:
@@ -147,14 +147,30 @@ async def run(request: Request) -> Response:
     if answer.request.framing == "sse":
         turn = answer.turn or answer.start_for_stream()
         if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
-            raise error  # known before anything ran, as it would be of a plain run
+            raise error  # it failed before anything ran: answered like a plain run
         pieces = endpoint.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
         return open_stream(pieces, told)
     return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.release)
 
 
+def open_stream(
+    pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str], *, on_close: Callable[[], None] | None = None
+) -> StreamingResponse:
+    """A response that sends frames as they come and asks proxies not to buffer them. `on_close` is called at the end,
+    even where no frame was read."""
+    response = _ClosedStream(
+        pieces,
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},
+    )
+    if on_close:
+        response.on_close = on_close
+    return response
+
+
 class _ClosedStream(StreamingResponse):
-    """Ends its pieces also where it is cancelled while it sends one, or before the first: then only `on_close` is."""
+    """Closes its pieces also where the response is cancelled; where it is cancelled before the first one, only
+    `on_close` is called."""
 
     on_close: Callable[[], None] = staticmethod(lambda: None)
 
@@ -168,29 +184,6 @@ class _ClosedStream(StreamingResponse):
                 self.on_close()
 
 
-def open_stream(
-    pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str], *, on_close: Callable[[], None] | None = None
-) -> StreamingResponse:
-    """Frames as they come, kept by nobody on the way. `on_close` is called at the end, also where none was read."""
-    response = _ClosedStream(
-        pieces,
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},
-    )
-    if on_close:
-        response.on_close = on_close
-    return response
-
-
-# Plain routes: what FastAPI does for a request before its endpoint costs a sixth of a run, and is not used here.
-ROUTES = [
-    Route("/api/v1/run/{flow_id}", run, methods=["POST"]),
-    Route("/lf/{tenant}/api/v1/run/{flow_id}", run, methods=["POST"]),  # the hosted edition's path, any tenant
-]
-PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
-"""The OpenAPI document's part for them."""
-
-
 def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
     body = write_body(answer.shown, answer.request, end, sees_inside=answer.caller.sees_inside)
     return write_json(body, (output.text for output in end.outputs), to_json)
@@ -199,3 +192,10 @@ def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
 async def _wait_for_leaving(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+# Plain Starlette routes: FastAPI's work before an endpoint would cost a sixth of a run, and is not needed here.
+ROUTES = [
+    Route("/api/v1/run/{flow_id}", run, methods=["POST"]),
+    Route("/lf/{tenant}/api/v1/run/{flow_id}", run, methods=["POST"]),  # the hosted edition's path, any tenant
+]

@@ -1,4 +1,4 @@
-"""`/api/v1/runs`: what became of a run, its events once more or as they come, and its end. One's own only."""
+"""`/api/v1/runs`: the caller's own runs: their facts, answers and events, a stop, and decisions about waiting calls."""
 
 import re
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ router = APIRouter(
     responses={403: {"description": "No valid application token."}, 404: {"description": "No such run of this token."}},
 )
 _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4}))?")
+_DECISION_BYTES = 65_536
 
 
 @router.get("")
@@ -74,7 +75,7 @@ async def read_events(
     turn = runtime.find_stream_turn(run.id)
     if turn is None or not isinstance(turn.request, ApiRequest):
         raise EventsGone
-    if turn.caller.sees_inside and not caller.sees_inside:  # what it was told is in the events: warnings, failures
+    if turn.caller.sees_inside and not caller.sees_inside:  # events hold what that caller may see
         raise NotAllowed(
             "The run was made by a token that sees the inside, and this one sees answers only.",
             code="token_may_not_see",
@@ -109,7 +110,6 @@ class DecisionBody(BaseModel):
     decision: Decision = Field(description="`once`; `chat`: this tool is not asked about again in this chat; `refuse`")
 
 
-_DECISION_BYTES = 65_536
 _DECIDE: dict[str, Any] = {"content": {"application/json": {"schema": DecisionBody.model_json_schema()}}}
 
 
@@ -128,7 +128,7 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
     """
     limits = request.app.state.runtime().settings.limits
     body = await read_body(request, limit=_DECISION_BYTES, patience=limits.request_seconds)
-    request.state.caller = None  # the token may have ended while the body came
+    request.state.caller = None  # look the token up again: it may have been revoked while the body arrived
     runtime, caller = await verify_caller(request)
     try:
         decided = DecisionBody.model_validate(body)
@@ -142,7 +142,7 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
     texts: Mapping[str, str] | None = None
     if run.status == "running":
         texts = runtime.running.read_texts(run.id)
-        if texts is None:  # another process runs it, or it has its end by now
+        if texts is None:  # another process runs it, or it has just ended
             texts = await runtime.store.read(progress.read_texts, run_id=run.id)
             now = await runtime.store.read(progress.find_run, run_id=run.id)
             run = now or run
@@ -185,7 +185,7 @@ def _show_error(caller: Caller, said: StoredMessage) -> str | None:
 
 
 def _read_frame_id(run_id: str, given: str | None) -> FrameId:
-    """Where to go on. Raises InvalidRequest."""
+    """The frame after which the stream continues. Raises InvalidRequest."""
     if not given:
         return (0, 0)
     found = _PLACE.fullmatch(given)

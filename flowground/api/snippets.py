@@ -1,25 +1,20 @@
-"""What a snippet asks for: one value, from which every language's text is made.
+"""Code snippets that call a flow: Python, JavaScript and cURL, complete and ready to run as copied.
 
-A request -> the code that makes it, complete and as copied: Python, JavaScript, cURL.
+write_snippets(SnippetRequest("https://flows.example.com", wired.id).fit(wired))["python"]
 
-    write_snippets(SnippetRequest("https://flows.example.com", wired.id).fit(wired))["python"]
+The Python and JavaScript texts are scripts that take the message as their argument; the default is the request's
+message. The cURL text is one command with the message in its body, because a shell alone cannot write a message as
+JSON. All read the application token from `FLOWGROUND_API_KEY` unless the request has a token to write into them. They
+print the answer (cURL: the response), and on an error print the server's message and exit with a status other than 0.
 
-The Python and JavaScript texts are scripts that take the message as their argument, with the request's as default. The
-cURL text is one command, whose message stands in its body, because a shell cannot write a message as JSON without
-another tool. All read the application token from `FLOWGROUND_API_KEY` unless the request has one to be written into
-them, print the answer (cURL: what the server sent), and end with what the server said and a status other than 0 where
-something is wrong.
+In a template, `«url»` is a gap, and a line that begins with `«stream?»` is kept only where that is true of the request.
+Values are literals of the language. Invisible characters (control characters, U+2028, right-to-left overrides) are
+written as escapes, so that the code on the screen is the code that runs.
 
-The texts: one template a language, whose gaps take what the request asks for, and what comes back.
-
-In a template, `«url»` is a gap, and a line that begins with `«stream?»` stands only where that holds of the request.
-Values are literals by the language's own rules. What cannot be seen (control characters, U+2028, right-to-left
-overrides) is written as an escape, so that the code on the screen is the code that runs.
-
-Python needs `requests`; JavaScript is for Node 18 or newer, as CommonJS and as a module. cURL is one command for bash
-and zsh, pasted or saved, or one for PowerShell. Its body is a here-document with a quoted delimiter: the shell reads
-nothing in it, so an apostrophe, `$HOME` or a backtick is what it looks like, and no limit on an argument's length
-applies. No line of it is a comment, which zsh refuses at its prompt.
+Python needs `requests`; JavaScript is for Node 18 or newer, as CommonJS or as a module. cURL is one command for bash
+and zsh, pasted or saved, or one for PowerShell. Its body is a here-document with a quoted delimiter, in which the shell
+expands nothing (an apostrophe, `$HOME` and a backtick stay as they are) and no limit on an argument's length applies.
+No line is a comment, which zsh refuses at its prompt.
 """
 
 import json
@@ -41,179 +36,19 @@ from flowground.flows.tweaks import apply_tweaks, list_missing, name_option
 from flowground.flows.wiring import WiredFlow, find_types
 
 VARIABLE = "FLOWGROUND_API_KEY"
-"""Of the environment, from which code takes the application token."""
+"""The environment variable from which the code reads the application token."""
 DEFAULT_MESSAGE = "tell me about something interesting"
 CONVERSATION = "my-conversation"
-"""An example of a session's id."""
-
+"""An example of a session id."""
 Mode = Literal["simple", "stream", "langflow"]
-"""What comes back: one flat object, server-sent events, or the body that Langflow sends."""
+"""The response: one flat object, server-sent events, or the body that Langflow sends."""
 Shell = Literal["bash", "powershell"]
-"""`bash` stands for zsh, fish and sh too."""
-
+"""`bash` includes zsh, fish and sh."""
 _QUERIES: Mapping[Mode, str] = {"simple": "?shape=simple", "stream": "?stream=sse&shape=simple", "langflow": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class SnippetRequest:
-    """`base_url` is the address as the visitor sees it, `flow_id` an id or endpoint name.
-
-    `token` is written into the code; without it the code reads `FLOWGROUND_API_KEY`. `files` are names of files beside
-    the script, which it uploads and sends with the message; one that `takes_files` may be given names when it is
-    started. `shell` is where cURL is called. What `fit` finds: `may_wait`, the answer may be that a person must decide
-    first; `cites`, it may name its sources; `gives_data`, it may be data; `has_several` answers.
-    """
-
-    base_url: str
-    flow_id: str
-    message: str = DEFAULT_MESSAGE
-    session_id: str | None = None
-    tweaks: Mapping[str, Any] = field(default_factory=dict)
-    mode: Mode = "simple"
-    input_type: InputType = "chat"
-    output_type: OutputType = "chat"
-    token: str | None = field(default=None, repr=False)
-    shell: Shell = "bash"
-    files: Sequence[str] = ()
-    takes_files: bool = False
-    may_wait: bool = False
-    cites: bool = False
-    gives_data: bool = False
-    has_several: bool = False
-
-    def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
-        """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.
-
-        A tweak of the input component's own input becomes the message, since a call may not have both; without
-        a message it is the component's own, as Langflow's snippets do, else what the chat's readers may begin with.
-        What the flow's author requires has an example.
-        """
-        input_type, output_type = find_types(wired)
-        inputs = {
-            name: item.input_value
-            for name, item in wired.components.items()
-            if isinstance(item, InputComponent) and item.kind == input_type
-        }
-        tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
-        own = next(filter(None, inputs.values()), None)
-        said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
-        kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
-        answers = [name for name in wired.outputs if output_kind(wired.components[name]) == output_type]
-        shown = [reference for name in answers for reference in wired.shows.get(name, ())]
-        return replace(
-            self,
-            message=said,
-            tweaks=kept,
-            input_type=input_type,
-            output_type=output_type,
-            takes_files=bool(wired.flow.chat.accepts),
-            may_wait=wired.asks_people,
-            cites=any(isinstance(item, Retrieve) for item in wired.components.values()),
-            gives_data=any(wired.ports[one.component][wired.find_port(one)] in ("data", "records") for one in shown),
-            has_several=len(answers) > 1,
-        )
-
-    @property
-    def url(self) -> str:
-        """The run endpoint's address with its query."""
-        return f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}{_QUERIES[self.mode]}"
-
-    @property
-    def flow_url(self) -> str:
-        """Where the server says what the flow is called and takes."""
-        return f"{self.base_url.rstrip('/')}/api/v1/flows/{quote(self.flow_id, safe='')}"
-
-    @property
-    def runs_url(self) -> str:
-        """Where runs are; `/{run_id}/decisions` takes what a person says of a call that waits."""
-        return f"{self.base_url.rstrip('/')}/api/v1/runs"
-
-    @property
-    def upload_url(self) -> str:
-        """Where a file is uploaded that a message may name by its id."""
-        return f"{self.base_url.rstrip('/')}/api/v2/files/"
-
-    def write_body(self, message: object, files: object = None) -> dict[str, Any]:
-        """The JSON body with `message` and `files` in their places; fields that say the API's default are left out, and
-        a message of None: the flow has its own. Raises ValueError where a tweak is no JSON value.
-        """
-        fields = {
-            "input_value": message,
-            "input_type": None if self.input_type == "chat" else self.input_type,
-            "output_type": None if self.output_type == "chat" else self.output_type,
-            "session_id": self.session_id or None,
-            "tweaks": _copy_as_json(self.tweaks) or None,
-            "files": files,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
-
-
-def remembers(wired: WiredFlow) -> bool:
-    """Whether the flow, or one that it runs, reads earlier messages of its conversation."""
-    flows = (wired, *wired.inner_flows.values())
-    return any(getattr(item, "n_messages", 0) for one in flows for item in one.components.values())
-
-
-def find_starter(wired: WiredFlow) -> str:
-    """An example of a message, for whoever may use the flow: the first with which its chat offers to begin."""
-    return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
-
-
-def write_description_url(base_url: str) -> str:
-    """Where the API is described for programs, as OpenAPI."""
-    return f"{base_url.rstrip('/')}/api/openapi.json"
-
-
-def _take_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
-    """The text that tweaks give to the components `names` as their own input, and the tweaks that are left."""
-    text, kept = None, dict(tweaks)
-    for name in names & tweaks.keys():
-        fields = tweaks[name]
-        value = fields.get(INPUT) if isinstance(fields, Mapping) else None
-        value = value.get("value") if isinstance(value, Mapping) else value
-        if not isinstance(value, str):
-            continue
-        text = value
-        kept[name] = {key: item for key, item in fields.items() if key != INPUT}
-        if not kept[name]:
-            del kept[name]
-    return text, kept
-
-
-def _fill_missing(wired: WiredFlow, request: RunRequest) -> dict[str, dict[str, Any]]:
-    """The tweaks of components that lack a required option, with an example of it."""
-    if not wired.policy.required:
-        return {}
-    with suppress(RequestError):
-        wired = apply_tweaks(wired, request, unknown="warn").wired
-    filled: dict[str, dict[str, Any]] = {}
-    for option in list_missing(wired, request):
-        given = request.tweaks.get(option.component)
-        fields = filled.setdefault(option.component, dict(given) if isinstance(given, Mapping) else {})
-        fields[option.name] = _make_example(option, name_option(wired, option))
-    return filled
-
-
-def _make_example(option: FieldPolicy, title: str) -> Any:
-    if option.choices:
-        return option.choices[0]
-    if option.type.is_number:
-        return next((bound for bound in (option.min, option.max) if bound is not None), 1)
-    return title
-
-
-def _copy_as_json(value: Mapping[str, Any]) -> Any:
-    try:
-        return json.loads(json.dumps(value, default=dict, allow_nan=False))
-    except TypeError as error:
-        raise ValueError(f"a tweak is no JSON value: {error}") from None
-
-
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _EXACT_IN_JAVASCRIPT = 2**53
 _WIDTH = 60
-"""Characters that an object or a list of several items may have on one line."""
-
+"""The most characters of an object or a list with several items on one line."""
 _PYTHON_TEXT = """\
 import argparse
 «stream?»import json
@@ -269,7 +104,6 @@ response.raise_for_status()
 «one?»        print(data["text"].replace(shown, "", 1))
 «several?»        print("\\n" + data["text"].replace(shown, "", 1).strip())
 """
-
 _JAVASCRIPT_TEXT = """\
 const message = process.argv[2] ?? «message»;
 «files?»const names = «names»;
@@ -326,7 +160,6 @@ async function main() {
 
 main();
 """
-
 _CURL_TEXT = """\
 «begin»curl «url» \\
   --header «key» \\
@@ -334,14 +167,12 @@ _CURL_TEXT = """\
 «body»
 JSON
 """
-
 _CURL_UPLOAD = """\
 file_«number»=$(curl --fail-with-body -sS «url» \\
   --header «key» \\
   --form «file» | sed -n 's/.*"id": *"\\([0-9a-f-]*\\)".*/\\1/p')
 """
-"""The id of one file that was uploaded, in a variable."""
-
+"""A shell command that uploads one file and keeps its id in a variable."""
 _POWERSHELL_CURL_TEXT = """\
 @'
 «body»
@@ -349,18 +180,130 @@ _POWERSHELL_CURL_TEXT = """\
   --header «key» `
   --fail-with-body «flags»--json '@-'
 """
+_PLAIN_WORDS = re.compile(r"[\w ,.;:?()'/-]{1,60}")
+"""Text that needs no escape in double quotes of any shell, nor between backticks in Markdown."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetRequest:
+    """What a snippet asks for. `base_url` is the address that the visitor sees, `flow_id` an id or endpoint name.
+
+    `token` is written into the code; without one the code reads `FLOWGROUND_API_KEY`. The script uploads `files`, which
+    lie beside it, and sends them with the message; with `takes_files` it also accepts names of files when it is
+    started. `shell` is where the cURL text is run. `fit` sets the rest: `may_wait`, the answer may be that a person
+    must decide first; `cites`, the answer may name sources; `gives_data`, the answer may be data; `has_several`
+    answers.
+    """
+
+    base_url: str
+    flow_id: str
+    message: str = DEFAULT_MESSAGE
+    session_id: str | None = None
+    tweaks: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "simple"
+    input_type: InputType = "chat"
+    output_type: OutputType = "chat"
+    token: str | None = field(default=None, repr=False)
+    shell: Shell = "bash"
+    files: Sequence[str] = ()
+    takes_files: bool = False
+    may_wait: bool = False
+    cites: bool = False
+    gives_data: bool = False
+    has_several: bool = False
+
+    def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
+        """The request adapted to the flow: a flow without Chat Input is sent text, one without Chat Output gives text.
+
+        A tweak of the input component's own input becomes the message, since a call may not have both. Without a
+        message, the component's own is used, as in Langflow's snippets, else the chat's first starter. Required options
+        get an example.
+        """
+        input_type, output_type = find_types(wired)
+        inputs = {
+            name: item.input_value
+            for name, item in wired.components.items()
+            if isinstance(item, InputComponent) and item.kind == input_type
+        }
+        tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
+        own = next(filter(None, inputs.values()), None)
+        said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
+        kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
+        answers = [name for name in wired.outputs if output_kind(wired.components[name]) == output_type]
+        shown = [reference for name in answers for reference in wired.shows.get(name, ())]
+        return replace(
+            self,
+            message=said,
+            tweaks=kept,
+            input_type=input_type,
+            output_type=output_type,
+            takes_files=bool(wired.flow.chat.accepts),
+            may_wait=wired.asks_people,
+            cites=any(isinstance(item, Retrieve) for item in wired.components.values()),
+            gives_data=any(wired.ports[one.component][wired.find_port(one)] in ("data", "records") for one in shown),
+            has_several=len(answers) > 1,
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL of the run endpoint, with its query."""
+        return f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}{_QUERIES[self.mode]}"
+
+    @property
+    def flow_url(self) -> str:
+        """The URL that describes the flow: its name and inputs."""
+        return f"{self.base_url.rstrip('/')}/api/v1/flows/{quote(self.flow_id, safe='')}"
+
+    @property
+    def runs_url(self) -> str:
+        """The URL of runs; `/{run_id}/decisions` takes a person's decision about a waiting call."""
+        return f"{self.base_url.rstrip('/')}/api/v1/runs"
+
+    @property
+    def upload_url(self) -> str:
+        """The URL for uploads of files that a message may name by id."""
+        return f"{self.base_url.rstrip('/')}/api/v2/files/"
+
+    def write_body(self, message: object, files: object = None) -> dict[str, Any]:
+        """The JSON body with this `message` and these `files`. Fields with the API's default are left out, and so is a
+        message of None: the flow has its own. Raises ValueError where a tweak is no JSON value."""
+        fields = {
+            "input_value": message,
+            "input_type": None if self.input_type == "chat" else self.input_type,
+            "output_type": None if self.output_type == "chat" else self.output_type,
+            "session_id": self.session_id or None,
+            "tweaks": _copy_as_json(self.tweaks) or None,
+            "files": files,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def remembers(wired: WiredFlow) -> bool:
+    """Whether the flow, or one that it runs, reads earlier messages of its conversation."""
+    flows = (wired, *wired.inner_flows.values())
+    return any(getattr(item, "n_messages", 0) for one in flows for item in one.components.values())
+
+
+def find_starter(wired: WiredFlow) -> str:
+    """An example of a message for everybody who may use the flow: the chat's first starter, else a fixed text."""
+    return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
+
+
+def write_description_url(base_url: str) -> str:
+    """The URL of the API's OpenAPI document."""
+    return f"{base_url.rstrip('/')}/api/openapi.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A variable of the script, in the place of a value."""
+    """A variable of the script, used in the place of a value."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a language writes scalars, keys, indentation, the comma after the last item, and braces on one line."""
+    """How a language writes scalars, keys, indentation, a comma after the last item, and spaces inside braces."""
 
     scalar: Callable[[Any], str]
     key: Callable[[str], str]
@@ -388,12 +331,158 @@ def write_javascript(request: SnippetRequest) -> str:
     return _write_script(_JAVASCRIPT_TEXT, request, _JAVASCRIPT, body=body, names=names, environment=environment)
 
 
+def write_curl(request: SnippetRequest) -> str:
+    """A complete command: `bash test-script.sh`. Raises ValueError as `write_body` does.
+
+    Files are uploaded first (PowerShell has no text for that), and `sed` puts their ids in the places of `<file 1>` and
+    its like in the body.
+    """
+    flags = "--no-buffer " if request.mode == "stream" else ""
+    if request.shell == "powershell" and not request.files:
+        body = write_literal(request.write_body(request.message), _ASCII_JSON)
+        key = _quote_powershell(f"x-api-key: {request.token}") if request.token else f'"x-api-key: $env:{VARIABLE}"'
+        return _fill(_POWERSHELL_CURL_TEXT, body=body, flags=flags, url=_quote_powershell(request.url), key=key)
+    key = shlex.quote(f"x-api-key: {request.token}") if request.token else f'"x-api-key: ${VARIABLE}"'
+    uploads, places, words = "", "", []
+    for number, name in enumerate(request.files, 1):
+        words.append(f"<file {number}>")
+        places += f' -e "s/\\"<file {number}>\\"/\\"$file_{number}\\"/"'
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        file, url = shlex.quote(f'file=@"{escaped}"'), shlex.quote(request.upload_url)
+        uploads += _fill(_CURL_UPLOAD, number=str(number), url=url, key=key, file=file)
+    return uploads + _fill(
+        _CURL_TEXT,
+        begin=f"sed{places} <<'JSON' | " if words else "",
+        end="" if words else " <<'JSON'",
+        flags=flags,
+        url=shlex.quote(request.url),
+        key=key,
+        body=write_literal(request.write_body(request.message, words or None), _JSON),
+    )
+
+
+def write_answer(request: SnippetRequest) -> str:
+    """An example of the response, with `…` for unknown values: JSON, or the last two events of a stream."""
+    session = {"session_id": request.session_id or "…"}
+    usage = {"input_tokens": 12, "output_tokens": 34, "total_tokens": 46}
+    data = [{"data": {"…": "…"}}] * request.gives_data
+    cited = [{"citations": [{"number": 1, "source": "…", "text": "…"}]}] * request.cites
+    facts = {"run_id": "…", "flow_id": request.flow_id, "version": "…"}
+    lines: list[dict[str, Any]] = [{"text": "…"}, *data, *cited, session, facts, {"usage": usage}]
+    if request.mode == "langflow":
+        output = {"messages": [{"message": "…"}], "results": {"message": {"text": "…"}}}
+        lines = [session, {"outputs": [{"inputs": {"input_value": "…"}, "outputs": [output]}]}]
+    texts = [json.dumps(line, ensure_ascii=False)[1:-1] for line in lines]
+    if request.mode == "stream":
+        return f'event: token\ndata: {{"text": "…", "id": "…"}}\n\nevent: end\ndata: {{{", ".join(texts)}}}'
+    return "{\n  " + ",\n  ".join(texts) + "\n}"
+
+
+def write_export_line(token: str | None = None, *, shell: Shell = "bash") -> str:
+    """The line that sets the token's variable; without a token, with a placeholder."""
+    value = token or "YOUR_TOKEN"
+    if shell == "powershell":
+        return f"$env:{VARIABLE} = {_quote_powershell(value)}"
+    return f"export {VARIABLE}={shlex.quote(value)}"
+
+
+def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
+    """A JSON value in the language's syntax: on one line where it is short, else one item a line, indented from
+    `depth`.
+
+    A `Name` in it is written as it is.
+    """
+    if isinstance(value, Name):
+        return value.name
+    if not isinstance(value, dict | list):
+        return style.scalar(value)
+    if isinstance(value, dict):
+        items = [f"{style.key(key)}: {write_literal(item, style, depth=depth + 1)}" for key, item in value.items()]
+        begin, end, room = "{", "}", style.room if items else ""
+    else:
+        items = [write_literal(item, style, depth=depth + 1) for item in value]
+        begin, end, room = "[", "]", ""
+    whole = ", ".join(items)
+    if "\n" not in whole and (len(items) < 2 or len(whole) <= _WIDTH):
+        return f"{begin}{room}{whole}{room}{end}"
+    inner = style.indent * (depth + 1)
+    lines = f",\n{inner}".join(items)
+    return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language of snippets: its writer, the file to save the text as, and the program that runs it.
+
+    `highlight` is the language's name in Markdown; where the script takes a message, it follows `argument`.
+    """
+
+    title: str
+    write: Callable[[SnippetRequest], str]
+    file_name: str
+    program: str
+    highlight: str
+    argument: str | None = None
+
+    def write_command(self, message: str) -> str:
+        """The command that runs the saved text with this message; a message that needs escapes is left out."""
+        command = f"{self.program} {self.file_name}"
+        if self.argument is None or not _PLAIN_WORDS.fullmatch(message):
+            return command
+        return f'{command} {self.argument}"{message}"'
+
+
+def _take_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
+    """The input text that tweaks give to the components `names`, and the remaining tweaks."""
+    text, kept = None, dict(tweaks)
+    for name in names & tweaks.keys():
+        fields = tweaks[name]
+        value = fields.get(INPUT) if isinstance(fields, Mapping) else None
+        value = value.get("value") if isinstance(value, Mapping) else value
+        if not isinstance(value, str):
+            continue
+        text = value
+        kept[name] = {key: item for key, item in fields.items() if key != INPUT}
+        if not kept[name]:
+            del kept[name]
+    return text, kept
+
+
+def _fill_missing(wired: WiredFlow, request: RunRequest) -> dict[str, dict[str, Any]]:
+    """Tweaks with an example for each required option that is empty."""
+    if not wired.policy.required:
+        return {}
+    with suppress(RequestError):
+        wired = apply_tweaks(wired, request, unknown="warn").wired
+    filled: dict[str, dict[str, Any]] = {}
+    for option in list_missing(wired, request):
+        given = request.tweaks.get(option.component)
+        fields = filled.setdefault(option.component, dict(given) if isinstance(given, Mapping) else {})
+        fields[option.name] = _make_example(option, name_option(wired, option))
+    return filled
+
+
+def _make_example(option: FieldPolicy, title: str) -> Any:
+    if option.choices:
+        return option.choices[0]
+    if option.type.is_number:
+        return next((bound for bound in (option.min, option.max) if bound is not None), 1)
+    return title
+
+
+def _copy_as_json(value: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(json.dumps(value, default=dict, allow_nan=False))
+    except TypeError as error:
+        raise ValueError(f"a tweak is no JSON value: {error}") from None
+
+
 def _sends_files(request: SnippetRequest) -> bool:
     return bool(request.files) or request.takes_files
 
 
 def _write_script(template: str, request: SnippetRequest, style: Style, *, environment: str, **written: str) -> str:
-    """The template with the lines that hold of the request; `written` and `environment` are code."""
+    """The template with the lines that apply to the request; `written` and `environment` are code."""
     is_simple, is_stream = request.mode == "simple", request.mode == "stream"
     holds = {
         "simple": is_simple,
@@ -421,96 +510,18 @@ def _write_script(template: str, request: SnippetRequest, style: Style, *, envir
     )
 
 
-def write_curl(request: SnippetRequest) -> str:
-    """A complete command: `bash test-script.sh`. Raises ValueError as `write_body` does.
-
-    Where files are uploaded before, for which there is no text for PowerShell, their ids take the places of words such
-    as `<file 1>` on the body's way to it.
-    """
-    flags = "--no-buffer " if request.mode == "stream" else ""
-    if request.shell == "powershell" and not request.files:
-        body = write_literal(request.write_body(request.message), _ASCII_JSON)
-        key = _quote_powershell(f"x-api-key: {request.token}") if request.token else f'"x-api-key: $env:{VARIABLE}"'
-        return _fill(_POWERSHELL_CURL_TEXT, body=body, flags=flags, url=_quote_powershell(request.url), key=key)
-    key = shlex.quote(f"x-api-key: {request.token}") if request.token else f'"x-api-key: ${VARIABLE}"'
-    uploads, places, words = "", "", []
-    for number, name in enumerate(request.files, 1):
-        words.append(f"<file {number}>")
-        places += f' -e "s/\\"<file {number}>\\"/\\"$file_{number}\\"/"'
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        file, url = shlex.quote(f'file=@"{escaped}"'), shlex.quote(request.upload_url)
-        uploads += _fill(_CURL_UPLOAD, number=str(number), url=url, key=key, file=file)
-    return uploads + _fill(
-        _CURL_TEXT,
-        begin=f"sed{places} <<'JSON' | " if words else "",
-        end="" if words else " <<'JSON'",
-        flags=flags,
-        url=shlex.quote(request.url),
-        key=key,
-        body=write_literal(request.write_body(request.message, words or None), _JSON),
-    )
-
-
-def write_answer(request: SnippetRequest) -> str:
-    """What comes back, with `…` for what nobody knows before: JSON, or the last two events of a stream."""
-    session = {"session_id": request.session_id or "…"}
-    usage = {"input_tokens": 12, "output_tokens": 34, "total_tokens": 46}
-    data = [{"data": {"…": "…"}}] * request.gives_data
-    cited = [{"citations": [{"number": 1, "source": "…", "text": "…"}]}] * request.cites
-    facts = {"run_id": "…", "flow_id": request.flow_id, "version": "…"}
-    lines: list[dict[str, Any]] = [{"text": "…"}, *data, *cited, session, facts, {"usage": usage}]
-    if request.mode == "langflow":
-        output = {"messages": [{"message": "…"}], "results": {"message": {"text": "…"}}}
-        lines = [session, {"outputs": [{"inputs": {"input_value": "…"}, "outputs": [output]}]}]
-    texts = [json.dumps(line, ensure_ascii=False)[1:-1] for line in lines]
-    if request.mode == "stream":
-        return f'event: token\ndata: {{"text": "…", "id": "…"}}\n\nevent: end\ndata: {{{", ".join(texts)}}}'
-    return "{\n  " + ",\n  ".join(texts) + "\n}"
-
-
-def write_export_line(token: str | None = None, *, shell: Shell = "bash") -> str:
-    """The line to run before the code; without a token, with a word in its place."""
-    value = token or "YOUR_TOKEN"
-    if shell == "powershell":
-        return f"$env:{VARIABLE} = {_quote_powershell(value)}"
-    return f"export {VARIABLE}={shlex.quote(value)}"
-
-
-def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
-    """A JSON value, on one line where it is short, else one item a line, as it continues a line indented `depth` times.
-
-    A `Name` in it is written as it is.
-    """
-    if isinstance(value, Name):
-        return value.name
-    if not isinstance(value, dict | list):
-        return style.scalar(value)
-    if isinstance(value, dict):
-        items = [f"{style.key(key)}: {write_literal(item, style, depth=depth + 1)}" for key, item in value.items()]
-        begin, end, room = "{", "}", style.room if items else ""
-    else:
-        items = [write_literal(item, style, depth=depth + 1) for item in value]
-        begin, end, room = "[", "]", ""
-    whole = ", ".join(items)
-    if "\n" not in whole and (len(items) < 2 or len(whole) <= _WIDTH):
-        return f"{begin}{room}{whole}{room}{end}"
-    inner = style.indent * (depth + 1)
-    lines = f",\n{inner}".join(items)
-    return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
-
-
 def _fill(template: str, **values: str) -> str:
-    """The template with each `«name»` replaced; what a value holds is never read again."""
+    """The template with each `«name»` replaced; values are not searched for gaps."""
     return re.sub(r"«(\w+)»", lambda gap: values[gap[1]], template)
 
 
 def _quote_powershell(text: str) -> str:
-    """A literal in single quotes. PowerShell takes typographic single quotes for plain ones: all are doubled."""
+    """A literal in single quotes. PowerShell treats typographic single quotes like plain ones: all are doubled."""
     return "'" + "".join(character * 2 if character in "'‘’‚‛" else character for character in text) + "'"
 
 
 def _write_python_scalar(value: Any) -> str:
-    """`repr`, in double quotes where both kinds need no escape."""
+    """`repr`, but in double quotes where the text needs no escape in either kind."""
     written = repr(value)
     return f'"{written[1:-1]}"' if isinstance(value, str) and written[0] == "'" and '"' not in written else written
 
@@ -521,7 +532,7 @@ def _write_json_scalar(value: Any) -> str:
 
 def _write_javascript_scalar(value: Any) -> str:
     """JSON, made safe inside a `<script>` element. An integer that a JavaScript number would round becomes a string,
-    which the API reads as a number."""
+    which the API accepts as a number."""
     if isinstance(value, int) and abs(value) > _EXACT_IN_JAVASCRIPT:
         value = str(value)
     return re.sub(r"<(?=[/!]|script)", r"\\u003C", _write_json_scalar(value), flags=re.IGNORECASE)
@@ -541,35 +552,7 @@ _PYTHON = Style(_write_python_scalar, _write_python_scalar, "    ", ",")
 _JAVASCRIPT = Style(_write_javascript_scalar, _write_javascript_key, "  ", ",", room=" ")
 _JSON = Style(_write_json_scalar, _write_json_scalar, "  ")
 _ASCII_JSON = Style(json.dumps, json.dumps, "  ")
-"""For PowerShell, which pipes text to a program in an old code page."""
-
-
-_PLAIN_WORDS = re.compile(r"[\w ,.;:?()'/-]{1,60}")
-"""What stands in double quotes in every shell as it is, and between backticks in Markdown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """One text: what writes it, what to save it as, and how it runs then.
-
-    `highlight` is the word for its colours in Markdown; a message, where one is taken, follows `argument`.
-    """
-
-    title: str
-    write: Callable[[SnippetRequest], str]
-    file_name: str
-    program: str
-    highlight: str
-    argument: str | None = None
-
-    def write_command(self, message: str) -> str:
-        """How the saved text runs with this message; what shells would read otherwise is left to the text."""
-        command = f"{self.program} {self.file_name}"
-        if self.argument is None or not _PLAIN_WORDS.fullmatch(message):
-            return command
-        return f'{command} {self.argument}"{message}"'
-
-
+"""PowerShell pipes text to programs in an old code page, so everything beyond ASCII is escaped."""
 LANGUAGES: Mapping[str, Language] = {
     "python": Language("Python", write_python, "python-test-script.py", "python3", "python", "--message="),
     "javascript": Language("JavaScript", write_javascript, "test-script.js", "node", "javascript", ""),
@@ -583,7 +566,7 @@ def write_snippets(request: SnippetRequest) -> dict[str, str]:
 
 
 def write_markdown(request: SnippetRequest, *, title: str) -> str:
-    """What `write_snippets` gives as one Markdown text, for a wiki page, an issue, or a colleague."""
+    """All snippets as one Markdown text, for a wiki page, an issue, or a colleague."""
     parts = [f"# {_escape(title)}"]
     if request.token is None:
         parts.append(_fence(write_export_line(shell=request.shell), request.shell))
@@ -598,7 +581,7 @@ def write_markdown(request: SnippetRequest, *, title: str) -> str:
 
 
 def _fence(code: str, language: str) -> str:
-    """A block whose fence is longer than any run of backticks in it."""
+    """A code block whose fence is longer than any run of backticks in the code."""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
     end = "" if code.endswith("\n") else "\n"
@@ -606,5 +589,5 @@ def _fence(code: str, language: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """One line that Markdown shows as it is."""
+    """One line of plain text, escaped for Markdown."""
     return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""A turn's events on the wire: one encoder to (event, JSON text) pairs, two framings of them."""
+"""Streams a turn's events: encodes them as (event, JSON text) pairs, and frames these in two ways."""
 
 import asyncio
 import json
@@ -33,10 +33,15 @@ from flowground.core.events import (
 )
 from flowground.flows.wiring import WiredFlow
 
+FrameId = tuple[int, int]
+"""A frame in a run's stream: the number of its event, and the number of the frame among the event's frames, from 0."""
+_PIECE = 1_000_000
+"""Characters of a long frame that are encoded at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class LongText:
-    """A long JSON text in pieces, which are never joined: an answer stands in its last event ten times."""
+    """A long JSON text in pieces that are never joined: the last event holds an answer ten times."""
 
     pieces: Sequence[str]
 
@@ -45,24 +50,18 @@ class LongText:
 
 
 Said = tuple[str, str | LongText]
-"""An event's name and its data as JSON text."""
+"""An event's name, and its data as JSON text."""
 NumberedSaid = tuple[str, str, str | LongText]
-"""The same, with the frame's id before it; "" where there is no run."""
-FrameId = tuple[int, int]
-"""A frame in a run's stream: the event's number, and which of the event's frames it is, from 0."""
-
-
-_PIECE = 1_000_000
-"""Characters of a long frame that are encoded at once."""
+"""A frame's id, its event's name, and its data; the id is "" where there is no run."""
 
 
 @dataclass(slots=True)
 class Frames:
-    """One turn's stream, framed as it was asked for.
+    """One turn's stream in the framing and shape of its request.
 
-    It says `add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call. The simple
-    shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`. Server-sent events begin with
-    `start`, which names the run.
+    Langflow's shape sends `add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of a plain
+    call. The simple shape sends `token` ({"text", "id"}), `end` (the simple body) and `error` only. Server-sent events
+    begin with `start`, which names the run.
     """
 
     wired: WiredFlow | ReplayedFlow
@@ -70,26 +69,25 @@ class Frames:
     sees_inside: bool
     _wire: Wire | None = None
     _tails: dict[str, str] = field(default_factory=dict)
-    """How all tokens of an answer end, by its component: written once."""
+    """The JSON at the end of every token of an answer, by component, encoded once."""
     _actions: ActionLog = field(default_factory=ActionLog)
     _first: str | None = None
     _said: list[str] = field(default_factory=list)
-    """Pieces of the `_first` answer, which tells what models did."""
+    """Pieces of the `_first` answer, whose message carries the agent's steps."""
 
     def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-        """All frames, in Langflow's framing. A failure of the turn is its last one; `events` are left to whoever made
-        them."""
+        """All frames in Langflow's framing; a failure of the turn is the last one. The caller closes `events`."""
         return write_langflow(self._say(events))
 
     def encode_numbered(
         self, events: AsyncGenerator[NumberedEvent, None], *, after: FrameId = (0, 0)
     ) -> AsyncGenerator[bytes, None]:
-        """All frames after this place as server-sent events. `events` begin with the first, since a frame depends on
-        what was said before it."""
+        """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
+        earlier ones."""
         return write_sse(self._say_numbered(events, after))
 
     def cut_off(self, error: FlowgroundError) -> bytes:
-        """The `error` event of a stream that ends in its middle."""
+        """The `error` frame of a stream that is cut off."""
         event, data = _write_error(error)
         if self.request.framing == "sse":
             return f"event: {event}\ndata: {data}\n\n".encode()
@@ -104,7 +102,7 @@ class Frames:
                     if (unpaused := unpaused + len(item[1])) > LONG:
                         unpaused = 0
                         await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001 - a door: the 200 is out, the stream must still say how it ended
+        except Exception as error:  # noqa: BLE001 - status 200 is sent: the stream must report how it ended
             for item in self._fail(error):
                 yield item
 
@@ -120,8 +118,8 @@ class Frames:
                         yield self._number((number, part), said)
                     if (unpaused := unpaused + (len(said[1]) if said else 1)) > LONG:
                         unpaused = 0
-                        await asyncio.sleep(0)  # also where all of it was told before
-        except Exception as error:  # noqa: BLE001 - as above
+                        await asyncio.sleep(0)  # also where frames are only skipped
+        except Exception as error:  # noqa: BLE001 - as in `_encode_all`
             for part, said in enumerate(self._fail(error)):
                 if (number + 1, part) > after:
                     yield self._number((number + 1, part), said)
@@ -132,7 +130,8 @@ class Frames:
         return (f"{begins}.{part}" if begins and part else begins, *said)
 
     def _encode(self, event: Event) -> Iterable[Said | None]:
-        """The frames of an event; None in the place of one that only the other shape has, so that ids are alike."""
+        """The frames of an event; None stands for a frame that only the other shape has, so that ids are the same in
+        both."""
         match event:
             case Token():
                 return self._write_token(event, self._writer)
@@ -172,7 +171,7 @@ class Frames:
             yield _write_event("add_message", self._wire.write_question(), event.input_value) if is_shown else None
 
     def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[Said | None]:
-        """The message anew, with all that was called so far, as Langflow does it."""
+        """The whole message again with all calls so far, as Langflow sends it."""
         if self._actions.add(event) is None or self._first is None:
             return ()
         return (None if self._is_simple else self._write_partial(self._first, wire),)
@@ -215,7 +214,8 @@ class Frames:
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
     def _fail(self, failure: Exception) -> Iterable[Said]:
-        """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
+        """The error frames: for a failed component Langflow's message-shaped error first, and always `{"error": …}`
+        last."""
         error = failure if isinstance(failure, FlowgroundError) else log_unexpected(failure)
         last = _write_error(error)
         if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
@@ -224,7 +224,7 @@ class Frames:
 
 
 def write_wait(waits: ToolWaits) -> dict[str, Any]:
-    """A call that a person may allow: `POST /api/v1/runs/{run_id}/decisions` takes `call` and `digest` back."""
+    """A call that waits for a person: `POST /api/v1/runs/{run_id}/decisions` takes `call` and `digest` back."""
     until = write_time(datetime.fromtimestamp(waits.until, UTC))
     named = {"call": waits.called.number, "name": waits.called.name, "arguments": json.loads(waits.takes or "null")}
     if waits.sends is not None:
@@ -233,7 +233,7 @@ def write_wait(waits: ToolWaits) -> dict[str, Any]:
 
 
 def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
-    """What a plain run is answered with while it waits."""
+    """The body of a plain run's answer while the run waits for a person."""
     calls = [write_wait(waits) for waits in runtime.running.list_waiting(run_id)]
     return {"status": "waiting", "run_id": run_id, "waiting": calls}
 
@@ -249,24 +249,10 @@ async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[byt
                 yield piece
 
 
-async def _cut(head: str, data: str | LongText, tail: str) -> AsyncGenerator[bytes, None]:
-    """A long frame in pieces, between which the loop serves others."""
-    yield head.encode()
-    for text in (data,) if isinstance(data, str) else data.pieces:
-        for start in range(0, len(text), _PIECE):
-            yield text[start : start + _PIECE].encode()
-            await asyncio.sleep(0)
-    yield tail.encode()
-
-
-def _write_langflow_frame(event: str, data: str) -> bytes:
-    return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
-
-
 async def write_sse(
     said: AsyncGenerator[NumberedSaid, None], *, heartbeat: float = 15.0
 ) -> AsyncGenerator[bytes, None]:
-    """Server-sent events, and a comment after `heartbeat` seconds of silence, for proxies' sake."""
+    """Server-sent events, with a comment after `heartbeat` seconds of silence so that proxies keep the connection."""
     upcoming = asyncio.ensure_future(anext(said, None))
     try:
         while True:
@@ -289,11 +275,25 @@ async def write_sse(
         await said.aclose()
 
 
+async def _cut(head: str, data: str | LongText, tail: str) -> AsyncGenerator[bytes, None]:
+    """A long frame in pieces, between which the event loop serves others."""
+    yield head.encode()
+    for text in (data,) if isinstance(data, str) else data.pieces:
+        for start in range(0, len(text), _PIECE):
+            yield text[start : start + _PIECE].encode()
+            await asyncio.sleep(0)
+    yield tail.encode()
+
+
+def _write_langflow_frame(event: str, data: str) -> bytes:
+    return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
+
+
 async def _end(task: asyncio.Future[Any]) -> None:
     """Cancels the task and waits until it is done.
 
-    A client that leaves cancels its stream at every turn of the loop (anyio): each goes on to the task, so that it
-    waits no longer for the database than a stream without a task of its own does.
+    When a client disconnects, anyio cancels the stream at every turn of the loop. Each cancellation is passed to the
+    task, so that it waits no longer for the database than a stream without a task of its own.
     """
     task.cancel()
     while not task.done():

@@ -1,6 +1,6 @@
-"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them, and our short one.
+"""Langflow's shapes of a finished turn, field for field as recorded from 1.13, and our simple shape.
 
-What models did, as Langflow's clients read it: the block "Agent Steps" among a message's `content_blocks`.
+What models did is the block "Agent Steps" in a message's `content_blocks`, as Langflow's clients read it.
 """
 
 import secrets
@@ -30,12 +30,17 @@ from flowground.runs.files import write_sent_path
 
 Json = dict[str, Any]
 _HEADERS = {"done": "Executed", "failed": "Error using", "refused": "Refused", "stopped": "Stopped"}
+_USER, _MACHINE = SENDERS["user"], SENDERS["assistant"]
+LONG = 100_000
+"""Characters of texts from which `write_pieces` is faster than the plain encoder."""
+_SHORT = 1_000
+"""Texts up to so many characters are encoded with the rest of the body."""
 
 
 def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Json]:
-    """One block, or none where no tool was called. Who does not see what tools do is told names, and `is_hidden`.
+    """The block "Agent Steps", or none where no tool was called. Without `sees_tools` it has names, and `is_hidden`.
 
-    The other shapes are those of Langflow's `schema/content_types.py`: durations are whole milliseconds.
+    The other shapes are those of Langflow's `schema/content_types.py`; durations are whole milliseconds.
     """
     begun = (action.called if isinstance(action, ToolWaits) else action for action in actions)
     calls = [action for action in begun if isinstance(action, ToolCalled | ToolReturned)]
@@ -50,65 +55,21 @@ def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Jso
     return [{"title": "Agent Steps", "contents": contents, "allow_markdown": True, "media_url": None}]
 
 
-def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
-    """Its name, with those of the calls within which it was made before it: Langflow's list has no levels."""
-    names = [called.name]
-    while called.within is not None and (outer := by_number.get(called.within)):
-        names.append(outer.name)
-        called = outer
-    return " › ".join(reversed(names))
-
-
-def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
-    called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
-    told = _write_content(called, f"{word} **{way}**")
-    if not sees_tools:
-        return told | {"is_hidden": True}
-    told["tool_input"] = _read_input(called)
-    if isinstance(action, ToolReturned):
-        told["error" if action.status in ("failed", "refused") else "output"] = action.text
-        told["duration"] = round(action.seconds * 1000)
-    return told
-
-
-def _write_content(called: ToolCalled, title: str) -> Json:
-    header = {"title": title, "icon": "Hammer"}
-    return {
-        "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
-        "error": None,
-    }  # fmt: skip
-
-
-def _read_input(called: ToolCalled) -> Json:
-    """Very long arguments are cut, and are a text then."""
-    if called.arguments.keys() == {""}:
-        return {"input": write_arguments(called.arguments)}
-    return dict(called.arguments)
-
-
-_USER, _MACHINE = SENDERS["user"], SENDERS["assistant"]
-
-LONG = 100_000
-"""Characters of texts from which this is worth it; below, the plain encoder is the faster one."""
-_SHORT = 1_000
-"""Characters of one text up to which it is not encoded apart."""
-
-
 def write_body(wired: WiredFlow | ReplayedFlow, request: ApiRequest, end: TurnFinished, *, sees_inside: bool) -> Json:
-    """The body of a plain run, in the shape that was asked for."""
+    """The body of a plain run, in the requested shape."""
     if request.shape == "simple":
         return write_simple(wired, end)
     return Wire(wired, request, end.turn, sees_inside).write_result(end)
 
 
 def write_simple(wired: WiredFlow | ReplayedFlow, end: TurnFinished) -> Json:
-    """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
+    """The body of `?shape=simple`, which Langflow's users ask for (langflow issues 3378 and 12851).
 
     `{text, run_id, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
 
     `version` is the flow's content hash; `usage` sums all models of the run, or is null. `finish_reason` is there where
-    an answer is not whole, "length" where `max_tokens` cut it; `data` where an answer shows data or records, which are
-    the value of the first such one. `citations` are the passages that the text cites, where it cites some.
+    an answer is incomplete ("length": `max_tokens` cut it); `data` where an answer shows data or records, as the value
+    of the first such answer; `citations` where the text cites passages.
     """
     return (
         {
@@ -127,33 +88,20 @@ def write_simple(wired: WiredFlow | ReplayedFlow, end: TurnFinished) -> Json:
 
 
 def write_reason(reason: str | None) -> Json:
-    """Why an answer is not whole; nothing where it is, as Langflow has no such word."""
+    """`finish_reason` of an incomplete answer; nothing for a complete one, as Langflow has no such field."""
     return {} if reason is None or reason == "stop" else {"finish_reason": reason}
 
 
 def write_citations(citations: Citations) -> Json:
-    """`{"citations": [{number, text, source, …}]}`, each passage once; nothing where none is cited."""
+    """`{"citations": [{number, text, source, …}]}`, each passage once; nothing where no passage is cited."""
     once = {passage.number: passage for passage in citations}
     return {"citations": describe_passages(once.values())} if once else {}
 
 
-def _find_reason(end: TurnFinished) -> str | None:
-    """Of the first answer that is not whole."""
-    return next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
-
-
-def _write_data(end: TurnFinished) -> Json:
-    shown = next((output for output in end.outputs if output.kind in ("data", "records")), None)
-    return {"data": shown.value} if shown else {}
-
-
-def _write_warnings(turn: TurnStarted) -> Json:
-    return {"warnings": list(turn.warnings)} if turn.warnings else {}
-
-
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Writes one turn's messages and result. To who sees no inside no answer names the component or model it is of."""
+    """Writes one turn's messages and result. Without `sees_inside`, answers name neither their component nor its
+    model."""
 
     wired: WiredFlow | ReplayedFlow
     request: RunRequest
@@ -174,11 +122,12 @@ class Wire:
         return self._add_id(self._write_message(key, said, sender=self._name_sender(key), source=name_source()))
 
     def find_first(self, end: TurnFinished | None = None) -> str | None:
-        """The answer whose message tells what models did: at the end the first that there is."""
+        """The component of the answer whose message carries the agent's steps: at the end, the first answer there
+        is."""
         return next((name for name in self.turn.answer_ids if end is None or name in end.results), None)
 
     def _add_steps(self, message: Json, actions: Iterable[ActionEvent]) -> Json:
-        """The same message, with what models did."""
+        """The message with the agent's steps added."""
         if actions:
             sees_tools = self.sees_inside or self.wired.shows_tools
             message["content_blocks"] = message["data"]["content_blocks"] = write_steps(actions, sees_tools=sees_tools)
@@ -207,7 +156,7 @@ class Wire:
         return self._add_id(self._add_steps(message, actions))
 
     def write_failure(self, component_id: str | None, text: str) -> Json:
-        """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
+        """The message-shaped first half of a stream's error, without the traceback that Langflow sends."""
         name = self.wired.display_names.get(component_id or "", "Flow")
         origin = name_source(component_id, name, name)
         message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
@@ -270,12 +219,12 @@ class Wire:
         }
 
     def _name_sender(self, message_id: str) -> tuple[str, str]:
-        """Who said a message of the turn, and by which name."""
+        """The sender and its name for a message of the turn."""
         kind, name = _USER if message_id == self.turn.user_message_id else _MACHINE
         return kind, self.turn.senders.get(message_id, name)
 
     def _find_icon(self, component_id: str) -> str | None:
-        """Langflow's mark on answers that a model streams."""
+        """The icon that Langflow puts on answers which a model streams."""
         streamed = self.request.stream and any(component_id in shown for shown in self.wired.streams_to.values())
         return "brain-circuit" if streamed else None
 
@@ -317,8 +266,114 @@ class Wire:
 
     @staticmethod
     def _add_id(message: Json) -> Json:
-        """In a stream, a message carries its id on the outside too."""
+        """The message with its id outside `data` too, as streams have it."""
         return {**message, "id": message["data"]["id"]}
+
+
+def name_source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
+    """The `source` of a message: the component whose text it shows; Langflow puts the model's name there too."""
+    return {"id": component_id, "display_name": name, "source": model}
+
+
+def write_properties(origin: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
+    """A message's properties, in Langflow's order."""
+    return {
+        "text_color": None, "background_color": None, "edited": False, "source": origin, "icon": icon,
+        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": write_usage(usage),
+        "build_duration": None,
+    }  # fmt: skip
+
+
+def write_usage(usage: Usage | None) -> Json | None:
+    """Token counts under Langflow's names; null where no model counted."""
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def write_time(moment: datetime) -> str:
+    """A time as Langflow 1.13 writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
+
+
+def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> AnyStr:
+    """`encode(body)`, in pieces where that is faster; `texts` are the answer's texts in the body, which may be long."""
+    return write_long(body, encode) if sum(map(len, texts)) > LONG else encode(body)
+
+
+def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
+    """`encode(body)`, joined from `write_pieces`."""
+    pieces = write_pieces(body, encode)
+    return pieces[0][:0].join(pieces)
+
+
+def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
+    """`encode(body)` in pieces, with one call of `encode` for each distinct long text and one for the rest.
+
+    A text that occurs in the body ten times is held once.
+    """
+    mark = secrets.token_hex(16)
+    texts: list[str] = []
+    pieces = encode(_replace_long_texts(body, mark, texts)).split(encode(mark))
+    known = {text: encode(text) for text in dict.fromkeys(texts)}
+    said = [pieces[0]]
+    for text, piece in zip(texts, pieces[1:], strict=True):
+        said += (known[text], piece)
+    return said
+
+
+def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
+    """The call's name behind the names of the calls it was made in, since Langflow's list has no levels."""
+    names = [called.name]
+    while called.within is not None and (outer := by_number.get(called.within)):
+        names.append(outer.name)
+        called = outer
+    return " › ".join(reversed(names))
+
+
+def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
+    called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
+    told = _write_content(called, f"{word} **{way}**")
+    if not sees_tools:
+        return told | {"is_hidden": True}
+    told["tool_input"] = _read_input(called)
+    if isinstance(action, ToolReturned):
+        told["error" if action.status in ("failed", "refused") else "output"] = action.text
+        told["duration"] = round(action.seconds * 1000)
+    return told
+
+
+def _write_content(called: ToolCalled, title: str) -> Json:
+    header = {"title": title, "icon": "Hammer"}
+    return {
+        "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
+        "error": None,
+    }  # fmt: skip
+
+
+def _read_input(called: ToolCalled) -> Json:
+    """The arguments of a call; very long ones are cut, and become a text."""
+    if called.arguments.keys() == {""}:
+        return {"input": write_arguments(called.arguments)}
+    return dict(called.arguments)
+
+
+def _find_reason(end: TurnFinished) -> str | None:
+    """The reason of the first incomplete answer."""
+    return next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
+
+
+def _write_data(end: TurnFinished) -> Json:
+    shown = next((output for output in end.outputs if output.kind in ("data", "records")), None)
+    return {"data": shown.value} if shown else {}
+
+
+def _write_warnings(turn: TurnStarted) -> Json:
+    return {"warnings": list(turn.warnings)} if turn.warnings else {}
 
 
 def _write_tail(item: OutputResult) -> Json:
@@ -344,64 +399,8 @@ def _write_text_message(text: str, turn: TurnStarted) -> Json:
     return {"text_key": "text", "data": data, "default_value": "", **named, "files": [], **outside, "text": text}
 
 
-def name_source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
-    """The component whose text a message shows; Langflow puts the model's name under `source`."""
-    return {"id": component_id, "display_name": name, "source": model}
-
-
-def write_properties(origin: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
-    """A message's properties, in Langflow's order."""
-    return {
-        "text_color": None, "background_color": None, "edited": False, "source": origin, "icon": icon,
-        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": write_usage(usage),
-        "build_duration": None,
-    }  # fmt: skip
-
-
-def write_usage(usage: Usage | None) -> Json | None:
-    """Token counts under Langflow's names; null where no model counted."""
-    if usage is None:
-        return None
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-
-
-def write_time(moment: datetime) -> str:
-    """Langflow 1.13's way of writing a time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
-
-
-def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> AnyStr:
-    """What `encode(body)` gives; `texts` are those of the answer in it, which may be long."""
-    return write_long(body, encode) if sum(map(len, texts)) > LONG else encode(body)
-
-
-def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
-    """What `encode(body)` gives, by `write_pieces`."""
-    pieces = write_pieces(body, encode)
-    return pieces[0][:0].join(pieces)
-
-
-def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
-    """`encode(body)` in pieces, made with one call of `encode` for each distinct long text and one for the rest.
-
-    A text that stands in the body ten times is held once.
-    """
-    mark = secrets.token_hex(16)
-    texts: list[str] = []
-    pieces = encode(_replace_long_texts(body, mark, texts)).split(encode(mark))
-    known = {text: encode(text) for text in dict.fromkeys(texts)}
-    said = [pieces[0]]
-    for text, piece in zip(texts, pieces[1:], strict=True):
-        said += (known[text], piece)
-    return said
-
-
 def _replace_long_texts(value: Any, mark: str, texts: list[str]) -> Any:
-    """The value with `mark` in place of each long text, which `texts` then holds in their order."""
+    """The value with `mark` in the place of each long text; the texts are appended to `texts` in order."""
     if isinstance(value, str) and len(value) > _SHORT:
         texts.append(value)
         return mark

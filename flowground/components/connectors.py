@@ -28,6 +28,10 @@ from flowground.core.words import Schema
 from flowground.providers.base import ToolSpec
 from flowground.tools.settings import Parameter
 
+CANNOT_BE_USED = "Cannot be used now: "
+"""So a tool is described whose server is not there; why follows."""
+_LONGEST_NAME = 64
+
 
 class SQL(VariablesTool):
     """Asks a database with one SELECT, and gives the rows as records. It changes nothing.
@@ -134,11 +138,6 @@ class PythonFunction(DynamicTool):
 
     def _list_given(self) -> set[str]:
         return {*self.arguments, *self.__pydantic_extra__}
-
-
-CANNOT_BE_USED = "Cannot be used now: "
-"""So a tool is described whose server is not there; why follows."""
-_LONGEST_NAME = 64
 
 
 class MCP(DynamicTool):

@@ -19,6 +19,9 @@ from flowground.core.errors import ComponentFailed, FlowgroundError, RunError, R
 from flowground.core.messages import Usage, sum_usage
 from flowground.core.values import LONGEST, Record, ValueKind, measure, write_text
 
+_ITEM = "text"
+"""The name of an item that is no record."""
+
 
 class RunFlow(ToolComponent):
     """The answer of another flow, run as a part of this one: in the same session, with the same time and budget.
@@ -69,10 +72,6 @@ class RunFlow(ToolComponent):
             ],
         }
         return Output(values, first.model, answer.usage, first.finish_reason)
-
-
-_ITEM = "text"
-"""The name of an item that is no record."""
 
 
 class ForEach(RecordsComponent):

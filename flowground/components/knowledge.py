@@ -114,16 +114,6 @@ class Retrieve(VariablesTool):
         return Output({"search_results": found.records, "passages": passages}, note=found.note)
 
 
-def _list_keys(filters: Any) -> dict[str, Any]:
-    """The filters that are keys of files, with their values."""
-    given = filters if isinstance(filters, dict) else {}
-    return {name: value for name, value in given.items() if name not in _NO_KEYS}
-
-
-def _read_passage(record: Record) -> NumberedPassage:
-    return NumberedPassage(record["number"], "", record["source"], record.get("page"), record.get("title", ""))
-
-
 class File(Component):
     """Reads the text of PDF, DOCX, HTML, CSV, JSON, Markdown and plain text files.
 
@@ -165,6 +155,16 @@ class File(Component):
         read = [(file, await context.outside.read_file(file)) for file in given]
         records = [record for file, found in read for record in _list_records(file, found)]
         return Output({"message": self.separator.join(_write(found) for _, found in read), "dataframe": records})
+
+
+def _list_keys(filters: Any) -> dict[str, Any]:
+    """The filters that are keys of files, with their values."""
+    given = filters if isinstance(filters, dict) else {}
+    return {name: value for name, value in given.items() if name not in _NO_KEYS}
+
+
+def _read_passage(record: Record) -> NumberedPassage:
+    return NumberedPassage(record["number"], "", record["source"], record.get("page"), record.get("title", ""))
 
 
 def _write(found: Extracted) -> str:

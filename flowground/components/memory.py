@@ -12,10 +12,18 @@ from pydantic import PrivateAttr
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistake, parse_template
 from flowground.core.messages import SENDERS
-from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, ValueKind, check_length
+from flowground.core.values import AddedMessage, FileReference, Record, PastMessage, ValueKind, check_length
 from flowground.knowledge.terms import list_terms, spread
 
 _VARIABLES = ("sender", "sender_name", "text")
+_ALL = 1_000
+"""Messages that are looked through where not just the last ones are wanted."""
+_LOOKED_AT = 100_000
+"""Characters of one message that words are looked for in."""
+_PAUSE_AFTER = 100_000
+"""Characters after which others are served."""
+_NO_WORD = re.compile(r"[\W_]+")
+_NOT_KEPT = "Nothing was stored: this flow keeps no messages (`should_store_message`)."
 
 
 def declare_order() -> Any:
@@ -92,15 +100,6 @@ class MessageHistory(Component):
         return Output({"messages_text": said})
 
 
-_ALL = 1_000
-"""Messages that are looked through where not just the last ones are wanted."""
-_LOOKED_AT = 100_000
-"""Characters of one message that words are looked for in."""
-_PAUSE_AFTER = 100_000
-"""Characters after which others are served."""
-_NO_WORD = re.compile(r"[\W_]+")
-
-
 class Recall(ToolComponent):
     """Finds earlier messages of this conversation by their words.
 
@@ -161,34 +160,6 @@ class Recall(ToolComponent):
         return [(said[at], round(scores[at], 3)) for at in sorted(best[: self.n_messages])]
 
 
-def _write_record(message: PastMessage, score: float | None) -> Record:
-    at = datetime.fromtimestamp(message.at, UTC).isoformat(timespec="seconds")
-    record = {**describe_message(message), "timestamp": at}
-    return record if score is None else record | {"score": score}
-
-
-async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
-    """Of each message, from 0 to 1: the share of the query's words that it has, rare ones counting more."""
-    phrases = [" " + " ".join(term.parts) for term in list_terms(query)]
-    found: list[list[bool]] = []
-    size = 0
-    for message in said:
-        text = message.text[:_LOOKED_AT]
-        words = " " + _NO_WORD.sub(" ", spread(text).lower())
-        found.append([phrase in words for phrase in phrases])
-        size += len(text)
-        if size > _PAUSE_AFTER:
-            size = 0
-            await asyncio.sleep(0)
-    counts = [sum(has[number] for has in found) for number in range(len(phrases))]
-    weights = [math.log(1 + len(said) / count) if count else 0 for count in counts]
-    whole = sum(weights) or 1
-    return [sum(weight for weight, has in zip(weights, row, strict=True) if has) / whole for row in found]
-
-
-_NOT_KEPT = "Nothing was stored: this flow keeps no messages (`should_store_message`)."
-
-
 class StoreMessage(ToolComponent):
     """Adds a message to this conversation, which later turns remember.
 
@@ -213,3 +184,28 @@ class StoreMessage(ToolComponent):
     async def run(self, context: Context) -> Output:
         is_kept = context.history.append(AddedMessage(self.message, self.sender, self.sender_name))
         return Output({"stored_messages": self.message}, note="" if is_kept else _NOT_KEPT)
+
+
+def _write_record(message: PastMessage, score: float | None) -> Record:
+    at = datetime.fromtimestamp(message.at, UTC).isoformat(timespec="seconds")
+    record = {**describe_message(message), "timestamp": at}
+    return record if score is None else record | {"score": score}
+
+
+async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
+    """Of each message, from 0 to 1: the share of the query's words that it has, rare ones counting more."""
+    phrases = [" " + " ".join(term.parts) for term in list_terms(query)]
+    found: list[list[bool]] = []
+    size = 0
+    for message in said:
+        text = message.text[:_LOOKED_AT]
+        words = " " + _NO_WORD.sub(" ", spread(text).lower())
+        found.append([phrase in words for phrase in phrases])
+        size += len(text)
+        if size > _PAUSE_AFTER:
+            size = 0
+            await asyncio.sleep(0)
+    counts = [sum(has[number] for has in found) for number in range(len(phrases))]
+    weights = [math.log(1 + len(said) / count) if count else 0 for count in counts]
+    whole = sum(weights) or 1
+    return [sum(weight for weight, has in zip(weights, row, strict=True) if has) / whole for row in found]

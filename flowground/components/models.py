@@ -20,6 +20,28 @@ from flowground.core.values import FileReference, Value, ValueKind
 from flowground.providers.base import Completion, ModelCall, Provider
 
 _OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
+_REFUSED = (400, 404, 415, 422, 501)
+"""Statuses by which a server may say that it knows no schema."""
+_SHOWN = 300
+_IN_WORDS = """\
+Answer with one JSON object and nothing else. It fits this JSON Schema:
+
+{schema}"""
+_AGAIN = """\
+This is not what was wanted: {mistake}
+
+Answer with the corrected JSON object and nothing else."""
+_WHOLE = "structured_output"
+_INSTRUCTIONS = "You take facts out of a text. Leave out, or leave empty, what the text does not say; invent nothing."
+_ROW_TYPES: Mapping[str, str] = {
+    "str": "string", "text": "string", "string": "string", "int": "integer", "integer": "integer", "float": "number",
+    "number": "number", "bool": "boolean", "boolean": "boolean", "dict": "object", "object": "object", "list": "array",
+    "array": "array",
+}  # fmt: skip
+"""Langflow's words for a row's type, and the schema's."""
+_RowType = Literal[
+    "str", "text", "string", "int", "integer", "float", "number", "bool", "boolean", "dict", "object", "list", "array",
+]  # fmt: skip
 
 
 class LanguageModel(Component):
@@ -113,19 +135,6 @@ async def ask_model(
     raise ProviderRefused(f"The model {call.model!r} ended its answer without an end.")
 
 
-_REFUSED = (400, 404, 415, 422, 501)
-"""Statuses by which a server may say that it knows no schema."""
-_SHOWN = 300
-_IN_WORDS = """\
-Answer with one JSON object and nothing else. It fits this JSON Schema:
-
-{schema}"""
-_AGAIN = """\
-This is not what was wanted: {mistake}
-
-Answer with the corrected JSON object and nothing else."""
-
-
 @dataclass(frozen=True, slots=True)
 class JsonAnswer:
     """What a model gave where JSON was wanted. `misfit` says what does not fit the schema; None where all does.
@@ -175,17 +184,6 @@ async def ask_for_json(
     return JsonAnswer(value, misfit, again.model, sum_usage((end.usage, again.usage)))
 
 
-def _ask_in_words(call: ModelCall) -> ModelCall:
-    """The same call with the schema in the system's message."""
-    words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
-    messages = call.messages
-    if messages and messages[0].role == "system":
-        messages = (Message("system", f"{messages[0].text}\n\n{words}"), *messages[1:])
-    else:
-        messages = (Message("system", words), *messages)
-    return replace(call, messages=messages, response_schema=None)
-
-
 def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
     """The value in a model's text, and what is wrong with it as a sentence; None where it fits."""
     begins, ends = text.find("{"), text.rfind("}")
@@ -194,23 +192,6 @@ def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
     except (ValueError, RecursionError):
         return None, "it is no JSON."
     return value, find_misfit(value, schema)
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(word)
-
-
-_WHOLE = "structured_output"
-_INSTRUCTIONS = "You take facts out of a text. Leave out, or leave empty, what the text does not say; invent nothing."
-_ROW_TYPES: Mapping[str, str] = {
-    "str": "string", "text": "string", "string": "string", "int": "integer", "integer": "integer", "float": "number",
-    "number": "number", "bool": "boolean", "boolean": "boolean", "dict": "object", "object": "object", "list": "array",
-    "array": "array",
-}  # fmt: skip
-"""Langflow's words for a row's type, and the schema's."""
-_RowType = Literal[
-    "str", "text", "string", "int", "integer", "float", "number", "bool", "boolean", "dict", "object", "list", "array",
-]  # fmt: skip
 
 
 class SchemaRow(BaseModel):
@@ -357,6 +338,21 @@ def spread_value(component: Component, value: Value) -> Mapping[str, Value]:
     if isinstance(component, StructuredOutput):
         return component.spread(value)
     return {next(iter(component.list_outputs())): value}
+
+
+def _ask_in_words(call: ModelCall) -> ModelCall:
+    """The same call with the schema in the system's message."""
+    words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
+    messages = call.messages
+    if messages and messages[0].role == "system":
+        messages = (Message("system", f"{messages[0].text}\n\n{words}"), *messages[1:])
+    else:
+        messages = (Message("system", words), *messages)
+    return replace(call, messages=messages, response_schema=None)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(word)
 
 
 def _find_kind(schema: Any) -> ValueKind:

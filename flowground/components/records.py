@@ -22,6 +22,52 @@ from flowground.core.values import LONGEST, MOST_RECORDS, Record, ValueKind, che
 from flowground.core.words import list_names, show
 from flowground.knowledge.split import split_text
 
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]{1,9})\]")
+_Operation = Literal[
+    "Select Keys",
+    "Remove Keys",
+    "Rename Keys",
+    "Append or Update",
+    "Path Selection",
+    "Add Column",
+    "Filter",
+    "Sort",
+    "Head",
+    "Tail",
+    "Drop Duplicates",
+    "Concatenate",
+]
+_FilterOperator = Literal[
+    "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
+]
+_OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
+_OF_SOME_ROWS = frozenset({"Filter", "Sort", "Head", "Tail", "Drop Duplicates"})
+_NEEDS: Mapping[str, str] = {
+    "Select Keys": "select_keys_input",
+    "Remove Keys": "remove_keys_input",
+    "Rename Keys": "rename_keys_input",
+    "Append or Update": "append_update_data",
+    "Path Selection": "selected_key",
+    "Add Column": "new_column_name",
+    "Filter": "column_name",
+    "Sort": "column_name",
+    "Concatenate": "right_dataframe",
+}
+"""The field without which an operation says nothing."""
+_TEXTS = frozenset({"selected_key", "new_column_name", "column_name"})
+"""Those of them that are known when the file is read, connected or not."""
+_PORTS: Mapping[str, tuple[str, ValueKind]] = {
+    "Message": ("message_output", "text"),
+    "JSON": ("data_output", "data"),
+    "Table": ("dataframe_output", "records"),
+}
+"""Langflow's words for kinds of values: the output of each, and the kind here."""
+_PAUSE_EVERY = 5_000
+"""After so many parts of templates that were filled, or records, the loop serves others."""
+MOST_PASSAGES = 10_000
+_PAUSE_CHARS = 200_000
+"""A text of so many characters is cut in another thread, in a few dozen milliseconds a million."""
+
 
 class RecordsComponent(Component):
     """A component of which the flow file may tell the names in the records that it takes or gives."""
@@ -36,9 +82,6 @@ class RecordsComponent(Component):
     def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
         """The names in the records that this port gives, where the file alone tells; `taken` are those it takes."""
         return None
-
-
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]{1,9})\]")
 
 
 def require_keys(records: Sequence[Record], keys: Collection[str]) -> Mapping[str, None]:
@@ -123,37 +166,6 @@ def drop_duplicates(records: Sequence[Record], column: str | None) -> list[Recor
     return [*first.values()]
 
 
-def _is_equal(value: Any, wanted: str, number: float | None) -> bool:
-    if isinstance(value, int | float) and not isinstance(value, bool) and number is not None:
-        return value == number
-    return value is not None and write_text(value, "data") == wanted
-
-
-def _compare(value: Any, wanted: str, number: float | None) -> int:
-    """Above 0 where the value is greater; 0 too where one of the two is a number and the other is none."""
-    own = _read_number(value)
-    if own is not None and number is not None:
-        return (own > number) - (own < number)
-    if own is not None or number is not None:
-        return 0
-    text = write_text(value, "data")
-    return (text > wanted) - (text < wanted)
-
-
-def _place(value: Any) -> tuple[int, float, str]:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-    return (0, number, "") if number is not None else (1, 0, write_text(value, "data"))
-
-
-def _read_number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
-
-
 def read_path(path: str) -> list[str | int]:
     """The keys and positions of a path; none where it is no path."""
     steps: list[str | int] = []
@@ -173,41 +185,6 @@ def check_growth(characters: int) -> None:
     """What is put into every record stands once in memory, and would be written as often as there are records."""
     if characters > LONGEST:
         raise RunError(f"The component makes a value of over {LONGEST:,} bytes.")
-
-
-_Operation = Literal[
-    "Select Keys",
-    "Remove Keys",
-    "Rename Keys",
-    "Append or Update",
-    "Path Selection",
-    "Add Column",
-    "Filter",
-    "Sort",
-    "Head",
-    "Tail",
-    "Drop Duplicates",
-    "Concatenate",
-]
-_FilterOperator = Literal[
-    "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
-]
-_OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
-_OF_SOME_ROWS = frozenset({"Filter", "Sort", "Head", "Tail", "Drop Duplicates"})
-_NEEDS: Mapping[str, str] = {
-    "Select Keys": "select_keys_input",
-    "Remove Keys": "remove_keys_input",
-    "Rename Keys": "rename_keys_input",
-    "Append or Update": "append_update_data",
-    "Path Selection": "selected_key",
-    "Add Column": "new_column_name",
-    "Filter": "column_name",
-    "Sort": "column_name",
-    "Concatenate": "right_dataframe",
-}
-"""The field without which an operation says nothing."""
-_TEXTS = frozenset({"selected_key", "new_column_name", "column_name"})
-"""Those of them that are known when the file is read, connected or not."""
 
 
 class DataOperations(RecordsComponent):
@@ -316,14 +293,6 @@ class DataOperations(RecordsComponent):
         return append_keys(records, {self.new_column_name or "": self.new_column_value})
 
 
-_PORTS: Mapping[str, tuple[str, ValueKind]] = {
-    "Message": ("message_output", "text"),
-    "JSON": ("data_output", "data"),
-    "Table": ("dataframe_output", "records"),
-}
-"""Langflow's words for kinds of values: the output of each, and the kind here."""
-
-
 class TypeConverter(Component):
     """A text that holds JSON, as data or records: what a model or a person wrote.
 
@@ -353,18 +322,6 @@ class TypeConverter(Component):
             return Output({port: self.input_data})
         value = read_json_text(self.input_data) if self.auto_parse else {"text": self.input_data}
         return Output({port: _make_records(value) if kind == "records" else value})
-
-
-def _make_records(value: Any) -> list[Mapping[str, Any]]:
-    records = value if isinstance(value, list) else [value]
-    for number, record in enumerate(records, 1):
-        if not isinstance(record, Mapping):
-            raise RunError(f"Records are wanted, a list of objects; the text's item {number} is {show(record)}.")
-    return records
-
-
-_PAUSE_EVERY = 5_000
-"""After so many parts of templates that were filled, or records, the loop serves others."""
 
 
 class Parser(RecordsComponent):
@@ -419,11 +376,6 @@ class Parser(RecordsComponent):
         return Output({"parsed_text": self.sep.join(parts)}, note=note)
 
 
-MOST_PASSAGES = 10_000
-_PAUSE_CHARS = 200_000
-"""A text of so many characters is cut in another thread, in a few dozen milliseconds a million."""
-
-
 class SplitText(Component):
     """Passages of a text, or of each record's `text`, with the record's other values and where they `start` and `end`.
 
@@ -474,3 +426,42 @@ class SplitText(Component):
         if others := {key: value for key, value in record.items() if key != "text"}:
             check_growth(measure(others) * len(cut))
         return [{**record, "text": text[one.start : one.end], "start": one.start, "end": one.end} for one in cut]
+
+
+def _is_equal(value: Any, wanted: str, number: float | None) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool) and number is not None:
+        return value == number
+    return value is not None and write_text(value, "data") == wanted
+
+
+def _compare(value: Any, wanted: str, number: float | None) -> int:
+    """Above 0 where the value is greater; 0 too where one of the two is a number and the other is none."""
+    own = _read_number(value)
+    if own is not None and number is not None:
+        return (own > number) - (own < number)
+    if own is not None or number is not None:
+        return 0
+    text = write_text(value, "data")
+    return (text > wanted) - (text < wanted)
+
+
+def _place(value: Any) -> tuple[int, float, str]:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return (0, number, "") if number is not None else (1, 0, write_text(value, "data"))
+
+
+def _read_number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _make_records(value: Any) -> list[Mapping[str, Any]]:
+    records = value if isinstance(value, list) else [value]
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, Mapping):
+            raise RunError(f"Records are wanted, a list of objects; the text's item {number} is {show(record)}.")
+    return records

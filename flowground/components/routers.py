@@ -22,6 +22,11 @@ _Operator = Literal[
     "greater than",
     "greater than or equal",
 ]
+_ROUTE = "route"
+_INSTRUCTIONS = """\
+You decide which of these routes a text belongs to. Answer with the name of one route.
+
+{routes}"""
 
 
 class ConditionalRouter(Component):
@@ -101,13 +106,6 @@ class ConditionalRouter(Component):
             case "greater than":
                 return number > other
         return number >= other
-
-
-_ROUTE = "route"
-_INSTRUCTIONS = """\
-You decide which of these routes a text belongs to. Answer with the name of one route.
-
-{routes}"""
 
 
 class SmartRouter(Component):

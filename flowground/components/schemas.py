@@ -21,6 +21,32 @@ _FENCE = "```"
 _EMPTY = "The text is no JSON: it is empty."
 MOST_PARTS = 200_000
 """Lists and objects in one text: Python makes each of them, and nothing else runs meanwhile."""
+LONGEST_PATTERN = 1_000
+"""Characters of a pattern."""
+LONGEST_WRITTEN_OUT = 2_000
+"""Of a pattern in which each `{…}` stands as often as it repeats, its letters and classes."""
+LONGEST_MATCHED = 100_000
+"""Characters of a text that are looked at."""
+_MOST_WORK = 3_000_000
+"""Characters that are looked at, times the length of the pattern written out."""
+_TOKEN = re.compile(
+    r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+(?:\\.|[^\]\[\\])+\])   # a class too, but for one within another
+    |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
+    re.VERBOSE | re.DOTALL,
+)
+_TIMES = re.compile(r"\{[0-9,\s]+\}")
+_IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
+"""Comments may stand in it."""
+MOST_STEPS = 200_000
+"""Words of a schema that are tried on values, in one check: some seconds of CPU time. A schema that refers to itself in
+several ways tries each of them at each level of a value, twice as many with every level."""
+_STEPS_OF_ERROR = 20
+"""What a mistake counts: all those of each way that was tried are kept, with what they are about, and freed at once."""
+_DEEPEST = 180
+"""Steps within each other: where Python's own bound is met in the middle of one, jsonschema's other half panics."""
+_SHOWN = 300
+_LEFT_OUT = ("patternProperties", "$dynamicRef", "$recursiveRef", "$id")
+"""Words of JSON Schema that are not read here."""
 
 
 def read_json_text(text: str) -> Any:
@@ -39,37 +65,6 @@ def read_json_text(text: str) -> Any:
         raise RunError(
             f"The text is no JSON: line {line}, column {column}: {error.msg}; {found}." if said.strip() else _EMPTY
         ) from None
-
-
-def _find_json(text: str) -> tuple[int, int]:
-    """Where the JSON of a text begins and ends: all of it, or what stands between the first two fences."""
-    fence = text.find(_FENCE)
-    if fence < 0 or text[:fence].lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"'):
-        return len(text) - len(text.lstrip("\ufeff")), len(text)
-    begin = fence + len(_FENCE)
-    if text[begin : begin + 4].lower() == "json":
-        begin += 4
-    end = text.find(f"\n{_FENCE}", begin)  # no text in JSON holds a line break, so none holds this
-    end = text.find(_FENCE, begin) if end < 0 else end
-    return begin, len(text) if end < 0 else end
-
-
-LONGEST_PATTERN = 1_000
-"""Characters of a pattern."""
-LONGEST_WRITTEN_OUT = 2_000
-"""Of a pattern in which each `{…}` stands as often as it repeats, its letters and classes."""
-LONGEST_MATCHED = 100_000
-"""Characters of a text that are looked at."""
-_MOST_WORK = 3_000_000
-"""Characters that are looked at, times the length of the pattern written out."""
-_TOKEN = re.compile(
-    r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+(?:\\.|[^\]\[\\])+\])   # a class too, but for one within another
-    |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
-    re.VERBOSE | re.DOTALL,
-)
-_TIMES = re.compile(r"\{[0-9,\s]+\}")
-_IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
-"""Comments may stand in it."""
 
 
 class WrongPattern(ValueError):
@@ -110,6 +105,52 @@ def compile_pattern(pattern: str) -> Pattern:
     if _measure(pattern) > LONGEST_WRITTEN_OUT:
         raise WrongPattern(f"its repeats make it longer than {LONGEST_WRITTEN_OUT:,} letters")
     return _compile(pattern)
+
+
+def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """The first thing that does not fit, as a sentence; None where all does. May take seconds: call it in a thread."""
+    try:
+        with _count_steps():
+            error = next(_make_validator()(schema).iter_errors(value), None)
+    except RecursionError:
+        return "it is nested too deeply."
+    except _TooManySteps:
+        return f"it is no nearer after {MOST_STEPS:,} steps of comparing."
+    return None if error is None else _explain(error)
+
+
+def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with a schema itself, as a sentence; None where nothing is."""
+    from jsonschema import SchemaError  # noqa: PLC0415 - 40 ms, and few flows need it
+
+    validator = _make_validator()
+    if word := _find_left_out(schema):
+        return f"`{word}` is not read here."
+    try:
+        validator.check_schema(schema)
+        with _count_steps():
+            for _ in validator(schema).iter_errors({}):
+                pass
+    except SchemaError as error:
+        return _explain(error)
+    except RecursionError:
+        return "it refers to itself without end."
+    except _TooManySteps:
+        return f"comparing with it takes more than {MOST_STEPS:,} steps."
+    return None
+
+
+def _find_json(text: str) -> tuple[int, int]:
+    """Where the JSON of a text begins and ends: all of it, or what stands between the first two fences."""
+    fence = text.find(_FENCE)
+    if fence < 0 or text[:fence].lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"'):
+        return len(text) - len(text.lstrip("\ufeff")), len(text)
+    begin = fence + len(_FENCE)
+    if text[begin : begin + 4].lower() == "json":
+        begin += 4
+    end = text.find(f"\n{_FENCE}", begin)  # no text in JSON holds a line break, so none holds this
+    end = text.find(_FENCE, begin) if end < 0 else end
+    return begin, len(text) if end < 0 else end
 
 
 def _measure(pattern: str) -> int:
@@ -161,18 +202,6 @@ def _find_reason(said: str) -> str:
     return last.strip().removeprefix("error: ").removeprefix("SchemaError: ").rstrip(".")
 
 
-MOST_STEPS = 200_000
-"""Words of a schema that are tried on values, in one check: some seconds of CPU time. A schema that refers to itself in
-several ways tries each of them at each level of a value, twice as many with every level."""
-_STEPS_OF_ERROR = 20
-"""What a mistake counts: all those of each way that was tried are kept, with what they are about, and freed at once."""
-_DEEPEST = 180
-"""Steps within each other: where Python's own bound is met in the middle of one, jsonschema's other half panics."""
-_SHOWN = 300
-_LEFT_OUT = ("patternProperties", "$dynamicRef", "$recursiveRef", "$id")
-"""Words of JSON Schema that are not read here."""
-
-
 class _TooManySteps(Exception):
     """A check has taken `MOST_STEPS`."""
 
@@ -191,39 +220,6 @@ class _Steps:
 
 
 _steps: ContextVar[_Steps] = ContextVar("steps")
-
-
-def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """The first thing that does not fit, as a sentence; None where all does. May take seconds: call it in a thread."""
-    try:
-        with _count_steps():
-            error = next(_make_validator()(schema).iter_errors(value), None)
-    except RecursionError:
-        return "it is nested too deeply."
-    except _TooManySteps:
-        return f"it is no nearer after {MOST_STEPS:,} steps of comparing."
-    return None if error is None else _explain(error)
-
-
-def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a schema itself, as a sentence; None where nothing is."""
-    from jsonschema import SchemaError  # noqa: PLC0415 - 40 ms, and few flows need it
-
-    validator = _make_validator()
-    if word := _find_left_out(schema):
-        return f"`{word}` is not read here."
-    try:
-        validator.check_schema(schema)
-        with _count_steps():
-            for _ in validator(schema).iter_errors({}):
-                pass
-    except SchemaError as error:
-        return _explain(error)
-    except RecursionError:
-        return "it refers to itself without end."
-    except _TooManySteps:
-        return f"comparing with it takes more than {MOST_STEPS:,} steps."
-    return None
 
 
 def _explain(error: Any) -> str:

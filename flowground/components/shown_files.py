@@ -39,24 +39,6 @@ class ShownMessage:
     earlier: tuple[Message, ...] = ()
 
 
-@dataclass(slots=True)
-class _RoomLeft:
-    """What earlier files may take yet, of the window in characters and of a call in bytes."""
-
-    chars: int
-    size: int
-    left_out: list[str] = field(default_factory=list)
-
-    def take(self, file: FileReference) -> bool:
-        """Whether it is shown as it is: it has room then."""
-        cost = _PDF_CHARS if file.media_type == _PDF else _PICTURE_CHARS
-        if cost > self.chars or file.size > self.size:
-            return False
-        self.chars -= cost
-        self.size -= file.size
-        return True
-
-
 def declare_files() -> Any:
     """The field `files` of a component that asks a model; None where nothing is connected to it."""
     says = "Files for the model, such as `${ChatInput.files}`."
@@ -103,6 +85,24 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
     left = _RoomLeft(room, MOST_FILE_BYTES - sum(part.size for part in parts))
     earlier = await _show_earlier(context, takes, said, left, unseen := [*unread, *cut])
     return ShownMessage(_join(parts, [*texts, text] if text else texts), tuple(unseen), earlier)
+
+
+@dataclass(slots=True)
+class _RoomLeft:
+    """What earlier files may take yet, of the window in characters and of a call in bytes."""
+
+    chars: int
+    size: int
+    left_out: list[str] = field(default_factory=list)
+
+    def take(self, file: FileReference) -> bool:
+        """Whether it is shown as it is: it has room then."""
+        cost = _PDF_CHARS if file.media_type == _PDF else _PICTURE_CHARS
+        if cost > self.chars or file.size > self.size:
+            return False
+        self.chars -= cost
+        self.size -= file.size
+        return True
 
 
 def _make_part(context: Context, file: FileReference) -> FilePart:

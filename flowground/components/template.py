@@ -31,6 +31,36 @@ MOST_VARIABLES = 1_000
 """Places in one template where a variable stands; one that stands twice counts twice."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces after no brace or an even number of them: each two before it are one plain brace."""
+_TAKEN = ("type", "display_name", "step")
+_TYPES = ("string", "integer", "number", "boolean")
+_SCHEMA: Schema = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": [*_TYPES]}, "description": {"type": "string"}},
+            "additionalProperties": False,
+        },
+    ]
+}
+ArgumentHint = Annotated[Any, WithJsonSchema(_SCHEMA)]
+"""Words, or `{type: integer, description: …}`; what it really is, is looked at by `is_hint`."""
+_LONGEST = 1_000
+"""Characters of an expression."""
+_MOST_DIGITS = 300
+"""Of a whole number: larger ones would keep everybody waiting."""
+_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +136,6 @@ def parse_template(source: str) -> Template:
     return Template(source, tuple(parts))
 
 
-def _unescape(plain: str) -> str:
-    return plain.replace("{{", "{").replace("}}", "}")
-
-
 def find_template_mistake(template: Template, field: str) -> Mistake | None:
     """What is wrong with a template that has too many variables; None where it has not."""
     places = [part for part in template.parts if isinstance(part, Variable)]
@@ -139,9 +165,6 @@ class RecordTemplate:
             return ""
         names = list_names(f"`{name}`" for name in self._template.names if name in self._unmet)
         return f"No record has {names}: nothing stands there in the template."
-
-
-_TAKEN = ("type", "display_name", "step")
 
 
 class VariablesTool(ToolComponent):
@@ -215,22 +238,6 @@ def find_variable_mistakes(component: Component, fields: Mapping[str, Any], give
             yield Mistake(name, f"`{name}` is no field and no variable here.", choices=(*known, *declared))
 
 
-_TYPES = ("string", "integer", "number", "boolean")
-_SCHEMA: Schema = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "required": ["type"],
-            "properties": {"type": {"enum": [*_TYPES]}, "description": {"type": "string"}},
-            "additionalProperties": False,
-        },
-    ]
-}
-ArgumentHint = Annotated[Any, WithJsonSchema(_SCHEMA)]
-"""Words, or `{type: integer, description: …}`; what it really is, is looked at by `is_hint`."""
-
-
 def is_hint(said: Any) -> bool:
     """Whether this can be said of an argument."""
     if not isinstance(said, dict):
@@ -285,14 +292,6 @@ def read_typed(name: str, value: Any, schema: Schema) -> Any:
     if not isinstance(read, fits) or (isinstance(read, bool) and wanted != "boolean"):
         raise RunError(f"`{name}` is {describe_kind(schema)}, not {show(value)}.")
     return read
-
-
-def _read_json(value: Any) -> Any:
-    """As the request will hold it: whole numbers of 64 bits at most, and nothing that is no JSON, which is None."""
-    try:
-        return orjson.loads(value if isinstance(value, str) else json.dumps(value))
-    except ValueError:
-        return None
 
 
 class Prompt(Component):
@@ -364,36 +363,6 @@ class CombineText(Component):
         return Output({"combined_text": "".join(parts)})
 
 
-_LONGEST = 1_000
-"""Characters of an expression."""
-_MOST_DIGITS = 300
-"""Of a whole number: larger ones would keep everybody waiting."""
-_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
-_UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
-
-
-def _round(number: Any, digits: int | None = None) -> Any:
-    """Python works out `10 ** -digits` for it, however large that is."""
-    if digits is not None and abs(digits) > _MOST_DIGITS:
-        raise RunError(f"A number is rounded to {_MOST_DIGITS} digits at most.")
-    return round(number, digits)
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "abs": abs, "ceil": math.ceil, "cos": math.cos, "exp": math.exp, "floor": math.floor, "log": math.log,
-    "log10": math.log10, "max": max, "min": min, "round": _round, "sin": math.sin, "sqrt": math.sqrt, "tan": math.tan,
-}  # fmt: skip
-_CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
-
-
 class Calculator(ToolComponent):
     """Works out one arithmetic expression."""
 
@@ -430,6 +399,59 @@ def work_out(expression: str) -> str:
     return str(value)
 
 
+class CurrentDate(ToolComponent):
+    """Tells the current date, weekday and time in a time zone.
+
+    Without `timezone` it is that of the person who asks on a page; for programs `organization.timezone` of config.yaml.
+    """
+
+    type_name: ClassVar[str] = "CurrentDate"
+    title: ClassVar[str] = "Current Date"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"current_date": "text"}
+    waits: ClassVar[bool] = False
+
+    timezone: str = declare(
+        "",
+        "Timezone",
+        "A time zone, such as `Europe/Berlin`; the asking person's when empty.",
+        max_length=100,
+        model_may_set=True,
+    )
+
+    async def run(self, context: Context) -> Output:
+        name = self.timezone.strip() or context.time_zone
+        zone = find_zone(name)
+        if zone is None:
+            raise RunError(f"There is no time zone {name[:100]!r}.")
+        now = datetime.now(zone)
+        return Output({"current_date": f"{now:%A, %Y-%m-%d %H:%M} ({name})"})
+
+
+def _unescape(plain: str) -> str:
+    return plain.replace("{{", "{").replace("}}", "}")
+
+
+def _read_json(value: Any) -> Any:
+    """As the request will hold it: whole numbers of 64 bits at most, and nothing that is no JSON, which is None."""
+    try:
+        return orjson.loads(value if isinstance(value, str) else json.dumps(value))
+    except ValueError:
+        return None
+
+
+def _round(number: Any, digits: int | None = None) -> Any:
+    """Python works out `10 ** -digits` for it, however large that is."""
+    if digits is not None and abs(digits) > _MOST_DIGITS:
+        raise RunError(f"A number is rounded to {_MOST_DIGITS} digits at most.")
+    return round(number, digits)
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "abs": abs, "ceil": math.ceil, "cos": math.cos, "exp": math.exp, "floor": math.floor, "log": math.log,
+    "log10": math.log10, "max": max, "min": min, "round": _round, "sin": math.sin, "sqrt": math.sqrt, "tan": math.tan,
+}  # fmt: skip
+
+
 def _evaluate(part: ast.AST) -> Any:
     match part:
         case ast.Constant(value=bool()):
@@ -463,31 +485,3 @@ def _check(value: Any) -> Any:
 def _check_power(base: Any, power: Any) -> None:
     if isinstance(base, int) and isinstance(power, int) and base.bit_length() * abs(power) > _MOST_DIGITS * 4:
         raise RunError(f"A number of the expression has more than {_MOST_DIGITS} digits.")
-
-
-class CurrentDate(ToolComponent):
-    """Tells the current date, weekday and time in a time zone.
-
-    Without `timezone` it is that of the person who asks on a page; for programs `organization.timezone` of config.yaml.
-    """
-
-    type_name: ClassVar[str] = "CurrentDate"
-    title: ClassVar[str] = "Current Date"
-    outputs: ClassVar[Mapping[str, ValueKind]] = {"current_date": "text"}
-    waits: ClassVar[bool] = False
-
-    timezone: str = declare(
-        "",
-        "Timezone",
-        "A time zone, such as `Europe/Berlin`; the asking person's when empty.",
-        max_length=100,
-        model_may_set=True,
-    )
-
-    async def run(self, context: Context) -> Output:
-        name = self.timezone.strip() or context.time_zone
-        zone = find_zone(name)
-        if zone is None:
-            raise RunError(f"There is no time zone {name[:100]!r}.")
-        now = datetime.now(zone)
-        return Output({"current_date": f"{now:%A, %Y-%m-%d %H:%M} ({name})"})

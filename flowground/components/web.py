@@ -48,6 +48,7 @@ as long."""
 _TEXTS = ("url_input", "query_params", "body")
 encode = partial(quote, safe="")
 """For one part of an address: nothing in it ends the part."""
+_MOST = 10
 
 
 class APIRequest(VariablesTool):
@@ -215,17 +216,6 @@ class APIRequest(VariablesTool):
         return {word for word in words if len(word) >= _SHORTEST_SECRET}
 
 
-def _leads_elsewhere(address: str) -> bool:
-    """Whether a server may read `.` or `..` as a part of it: some decode before they look, also twice, some take a
-    backslash for a slash, some leave out what stands behind a semicolon."""
-    for _ in range(3):
-        address = unquote(address)
-    return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", address))
-
-
-_MOST = 10
-
-
 class URL(ToolComponent):
     """Reads pages of the web, and gives their text.
 
@@ -305,3 +295,11 @@ class WebSearch(ToolComponent):
 
     async def run(self, context: Context) -> Output:
         return Output({"results": await context.outside.search(self.query, self.max_results)})
+
+
+def _leads_elsewhere(address: str) -> bool:
+    """Whether a server may read `.` or `..` as a part of it: some decode before they look, also twice, some take a
+    backslash for a slash, some leave out what stands behind a semicolon."""
+    for _ in range(3):
+        address = unquote(address)
+    return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", address))

@@ -1,9 +1,8 @@
-"""Flows that run other flows: each gets all that a run of it may use, and its version is the digest of all those.
+"""Flows that run other flows, and warnings about flows that load but were likely meant otherwise.
 
-What loads and runs, and was likely not meant so: names that nothing has, plain text that looks like a reference, and
-models that are asked for nothing.
-
-Components of flows that a flow runs, as its tests name them: `flow.Component`.
+`link_flow` gives a flow every flow that its runs may use, and a version that is the digest of them all. `find_doubts`
+checks a linked flow. `add_warnings` checks a flow alone: names that nothing has, plain text that looks like a
+reference, and models whose answer nothing uses.
 """
 
 import hashlib
@@ -30,16 +29,28 @@ from flowground.tools.functions import OwnFunction
 _REPLIED = "that a test replies to"
 _ASKING = "that asks a model"
 _ANY = "among the components"
+_SHOWN = 20
+"""The most flows of a circle that a warning names."""
+_NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
+_DOUBLE = re.compile(rf"\$?\{{\{{ *{_NAME} *\}}\}}")
+"""A reference as other tools write it: `{{ Model.text }}`, `${{ Model.text }}`."""
+_SINGLE = re.compile(rf"(?<![${{]){{{_NAME}}}(?!\}})")
+_WHOLE = re.compile(rf"\A\s{{0,9}}{_NAME}\s{{0,9}}\Z")
+_INPUTS = {"input_value", "input_text", "message", "search_query", "system_message", "system_prompt"}
+"""Fields whose whole text is rarely one word: where it is a component's id, a reference was probably meant."""
+_FAILS = "a run that comes here fails"
 
 
 def list_components(wired: WiredFlow) -> list[str]:
-    """The flow's own components, and those of all flows that it runs, but for tools of agents there."""
+    """Ids of the flow's own components and, as `flow.Component`, of those of the flows that it runs, except tools of
+    agents there.
+    """
     inner = (f"{flow.id}.{key}" for flow in wired.inner_flows.values() for key in flow.order)
     return [*wired.components, *inner]
 
 
 def list_asking(wired: WiredFlow) -> list[str]:
-    """Components that ask a model, the flow's own and those of all flows that it runs."""
+    """Ids of components that ask a model: the flow's own and, as `flow.Component`, those of the flows that it runs."""
     return [
         f"{within}{key}"
         for flow, within in _list_flows(wired)
@@ -49,7 +60,7 @@ def list_asking(wired: WiredFlow) -> list[str]:
 
 
 def list_replied(wired: WiredFlow) -> list[str]:
-    """Components to which a test may reply, as `list_asking` names them."""
+    """Ids of components to which a test may reply, written as `list_asking` writes them."""
     return [
         f"{within}{key}"
         for flow, within in _list_flows(wired)
@@ -59,7 +70,9 @@ def list_replied(wired: WiredFlow) -> list[str]:
 
 
 def find_unknown_names(wired: WiredFlow) -> Iterator[Problem]:
-    """What the tests of a linked flow name in other flows and is not there, as far as those flows are."""
+    """Warnings of names in a linked flow's tests that no inner flow has; names of flows that are not loaded are
+    skipped.
+    """
     known_as = {
         _REPLIED: list_replied(wired),
         _ASKING: list_asking(wired),
@@ -73,44 +86,8 @@ def find_unknown_names(wired: WiredFlow) -> Iterator[Problem]:
             yield Problem(wired.flow.file, position.line, position.column, says, name, word, is_warning=True)
 
 
-def _list_flows(wired: WiredFlow) -> Iterator[tuple[WiredFlow, str]]:
-    """Each with what stands before the names of its components."""
-    yield wired, ""
-    yield from ((inner, f"{inner.id}.") for inner in wired.inner_flows.values())
-
-
-def _list_named(wired: WiredFlow) -> Iterator[tuple[Position, str, str]]:
-    """Each name of another flow's component in the tests: where it stands, and which components it may name."""
-    places = wired.flow.places
-    for index, test in enumerate(wired.flow.tests):
-        for number, turn in enumerate(test.list_turns()):
-            path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
-            for word, asking, among in (
-                ("replies", turn.replies, _REPLIED),
-                ("expect.calls", turn.expect.calls, _ASKING),
-            ):
-                yield from ((places[f"{path}.{word}.{name}"].key, name, among) for name in asking if "." in name)
-            for word, taken in (("expect.takes", turn.expect.takes), ("expect.skips", turn.expect.skips)):
-                for at, name in enumerate(taken):
-                    place = places.get(f"{path}.{word}.{at}")  # a text may stand by itself
-                    if "." in name:
-                        yield (place or places[f"{path}.{word}"]).value, name, _ANY
-
-
-def _is_there(wired: WiredFlow, flow: str) -> bool:
-    """Whether all that may be meant by a flow's name is known: that flow, or every one that is run."""
-    inner = wired.inner_flows.values()
-    return flow in {found.id for found in inner} or all(
-        name in wired.inner_flows for found in (wired, *inner) for name in found.runs
-    )
-
-
-_SHOWN = 20
-"""Flows of a circle that are named."""
-
-
 def link_flow(wired: WiredFlow, addresses: Mapping[str, WiredFlow]) -> WiredFlow:
-    """The flow with those that it runs, directly or through others, as far as they are there."""
+    """The flow, linked with those that it runs, directly or through others, as far as `addresses` has them."""
     if not wired.runs:
         return wired
     inner: dict[str, WiredFlow] = {}
@@ -127,7 +104,7 @@ def link_flow(wired: WiredFlow, addresses: Mapping[str, WiredFlow]) -> WiredFlow
 
 
 def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
-    """What is likely a mistake about the flows that a linked flow runs; another file may yet mend it.
+    """Problems between a linked flow and the flows that it runs; an edit of another file may solve each of them.
 
     `known` are the addresses of all flows.
     """
@@ -151,6 +128,56 @@ def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
     yield from find_unknown_names(wired)
 
 
+class ConfigNames(NamedTuple):
+    """Names in config.yaml that flows may use: knowledge, databases and functions. `find_function` raises RunError."""
+
+    knowledge: Collection[str]
+    databases: Collection[str]
+    find_function: Callable[[str], OwnFunction]
+
+
+def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
+    """The flow with warnings about its components; unknown names are looked for only if `names` are known."""
+    problems = Problems(wired.flow.file)
+    _warn_of_plain_text(wired, problems)
+    _warn_of_unused_models(wired, problems)
+    if names:
+        _warn_of_names(wired, names, problems)
+    return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
+
+
+def _list_flows(wired: WiredFlow) -> Iterator[tuple[WiredFlow, str]]:
+    """The flow and its inner flows, each with the prefix of its components' names: "" or `flow.`."""
+    yield wired, ""
+    yield from ((inner, f"{inner.id}.") for inner in wired.inner_flows.values())
+
+
+def _list_named(wired: WiredFlow) -> Iterator[tuple[Position, str, str]]:
+    """Each name of another flow's component in the tests: its place, the name, and which components it may mean."""
+    places = wired.flow.places
+    for index, test in enumerate(wired.flow.tests):
+        for number, turn in enumerate(test.list_turns()):
+            path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
+            for word, asking, among in (
+                ("replies", turn.replies, _REPLIED),
+                ("expect.calls", turn.expect.calls, _ASKING),
+            ):
+                yield from ((places[f"{path}.{word}.{name}"].key, name, among) for name in asking if "." in name)
+            for word, taken in (("expect.takes", turn.expect.takes), ("expect.skips", turn.expect.skips)):
+                for at, name in enumerate(taken):
+                    place = places.get(f"{path}.{word}.{at}")  # a list of one text may be written without the list
+                    if "." in name:
+                        yield (place or places[f"{path}.{word}"]).value, name, _ANY
+
+
+def _is_there(wired: WiredFlow, flow: str) -> bool:
+    """Whether the flows that a name may mean are loaded: the named one, or all that are run."""
+    inner = wired.inner_flows.values()
+    return flow in {found.id for found in inner} or all(
+        name in wired.inner_flows for found in (wired, *inner) for name in found.runs
+    )
+
+
 def _find_doubt(wired: WiredFlow, called: str) -> str | None:
     if called not in wired.inner_flows:
         return f"There is no flow `{called}` yet: a run that comes here fails."
@@ -161,7 +188,7 @@ def _find_doubt(wired: WiredFlow, called: str) -> str | None:
 
 
 def _find_asking(wired: WiredFlow, called: str) -> str | None:
-    """The id of a flow that asks people, among those that run where this one is called."""
+    """The id of a flow whose agent asks people to allow a call: the called flow, or one that it runs."""
     wanted, seen = [called], set[str]()
     while wanted:
         here = wired.inner_flows.get(wanted.pop())
@@ -175,7 +202,7 @@ def _find_asking(wired: WiredFlow, called: str) -> str | None:
 
 
 def _find_way(wired: WiredFlow, called: str) -> list[str] | None:
-    """The shortest way from the flow by this name back to the flow itself."""
+    """The shortest path of calls from this flow, through `called`, back to this flow; None where there is none."""
     ways, seen = [[wired.id, called]], set()
     for way in ways:
         here = wired.inner_flows.get(way[-1])
@@ -208,36 +235,8 @@ def _find_missing_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: C
             yield Problem(wired.flow.file, place.line, place.column, says, option.component, is_warning=True)
 
 
-_NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
-_DOUBLE = re.compile(rf"\$?\{{\{{ *{_NAME} *\}}\}}")
-"""As other tools write a reference: `{{ Model.text }}`, `${{ Model.text }}`."""
-_SINGLE = re.compile(rf"(?<![${{]){{{_NAME}}}(?!\}})")
-_WHOLE = re.compile(rf"\A\s{{0,9}}{_NAME}\s{{0,9}}\Z")
-_INPUTS = {"input_value", "input_text", "message", "search_query", "system_message", "system_prompt"}
-"""Fields whose whole text is rarely one word, and so the name of a component by chance."""
-_FAILS = "a run that comes here fails"
-
-
-class ConfigNames(NamedTuple):
-    """What flows may name of config.yaml: knowledge, databases and functions. `find_function` raises RunError."""
-
-    knowledge: Collection[str]
-    databases: Collection[str]
-    find_function: Callable[[str], OwnFunction]
-
-
-def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
-    """The flow with a warning for each; without `names` it is not known which there are."""
-    problems = Problems(wired.flow.file)
-    _warn_of_plain_text(wired, problems)
-    _warn_of_unused_models(wired, problems)
-    if names:
-        _warn_of_names(wired, names, problems)
-    return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
-
-
 def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
-    """Where the name of a component stands as other tools refer to it; templates have `{variables}` of their own."""
+    """Warns of components that are referred to as other tools write it; templates are skipped: they have `{variables}`."""
     ids = {name.casefold(): name for name in wired.components}
     for name, component in wired.components.items():
         spec, fields = wired.flow.components[name], wired.policy.fields[name]
@@ -257,7 +256,7 @@ def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
 
 
 def _warn_of_unused_models(wired: WiredFlow, problems: Problems) -> None:
-    """Components that ask a model, which is paid, and lead to no answer and to nothing else that is done."""
+    """Warns of components that ask a model, which costs money, while nothing uses the answer."""
     used, wanted = set[str](), [name for name in wired.order if _does_something(wired, name)]
     while wanted:
         name = wanted.pop()
@@ -276,7 +275,7 @@ def _does_something(wired: WiredFlow, name: str) -> bool:
 
 
 def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> None:
-    """Another config.yaml may have them."""
+    """Warns of names that config.yaml lacks: a warning only, because another config.yaml may have them."""
     known = [*wired.flow.knowledge, *names.knowledge]
     for name, component in wired.components.items():
         if isinstance(component, Retrieve) and component.knowledge not in known:

@@ -1,6 +1,6 @@
-"""Judges values for fields: what is made of them, and in which words they are refused.
+"""Which fields of a flow a caller may set, which values the fields take, and the sentences of refusal.
 
-The fields of a flow as its callers find them: which they may set, and in which words the others are refused.
+`FlowPolicy` decides about fields, `check_values` and `check_bounds` about values.
 """
 
 import math
@@ -31,23 +31,25 @@ from flowground.flows.flow import Flow
 from flowground.flows.graph import Reference, Text
 
 _NAMED = 10
-"""Parts of a connected text that are looked at for what fills it."""
+"""The most parts of a text with references that are searched for what fills the field."""
 IGNORED = "session_id"
-"""Langflow ignores it in tweaks: the request's own field decides."""
+"""A tweak that Langflow ignores: the request has a field of this name."""
 _UNCHANGED: Mapping[str, Sequence[Any]] = {
     "sender": ("User", "Machine"), "sender_name": ("User", "AI"), "should_store_message": (True,), "max_tokens": (0,),
     "data_template": ("{text}",), "clean_data": (True,), "max_retries": (5,), "timeout": (700,),
     "json_mode": (False,), "verbose": (True,), "handle_parsing_errors": (True,),
 }  # fmt: skip
-"""Langflow's fields at the values that its components begin with: its snippets send them all."""
+"""Langflow's fields with the initial values of its components: its snippets always send all of them."""
 _PROTECTED = "The field is protected and keeps the value set by the flow author"
+_AROUND = {"value", "load_from_db"}
+"""Keys of the object that Langflow's clients put around a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one tweak cannot be; `may_warn` ones are warnings where the settings say so.
+    """Why one tweak is refused; with `may_warn`, settings can turn the refusal into a warning.
 
-    `lacks` is there where another token of the same owner's might set the field, or would be told more.
+    `lacks` is the right with which another token of the same owner might set the field, or would get a fuller answer.
     """
 
     field: str
@@ -57,11 +59,11 @@ class Refusal:
 
 
 class FlowPolicy:
-    """Every field's policy, compiled once a flow version, and what is answered to a caller who asks for a field.
+    """The policies of all fields of one version of a flow, and the refusals that callers get.
 
-    What a caller sees and what they set are two questions. Who sees the flow from outside is told of what
-    `api.overridable` lists and of nothing else, also where they may set more: their refusals repeat what they sent, and
-    are alike for what is not there, protected or connected.
+    What a caller sees and what a caller may set are separate questions. Callers who see the flow from outside learn
+    about the fields in `api.overridable` and about no others, even where they may set more: refusals repeat what the
+    caller sent, and are alike for fields that do not exist, are protected or are connected.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class FlowPolicy:
         connections: Mapping[str, Mapping[str, Text]],
         titles: Mapping[str, str],
     ) -> None:
-        """`api.overridable` is checked already; of two entries for one field the last holds."""
+        """`api.overridable` has been checked before; the last of two entries for one field counts."""
         listed = flow.api.overridable
         entries = {entry.field: entry for entry in listed or ()}
         self.opened = None if listed is None else tuple(entries)
@@ -111,7 +113,9 @@ class FlowPolicy:
 
     @cached_property
     def _named(self) -> Mapping[bool, Mapping[str, str]]:
-        """The components by display name and id, for those who may name each of them and for the others."""
+        """Component ids by display name and by id: under True those of all components, under False those of opened
+        fields.
+        """
         known = {True: self._titles, False: {name: self._titles[name] for name in self._titles if name in self._listed}}
         return {
             names_all: {title: name for name, title in names.items()} | {name: name for name in names}
@@ -119,7 +123,9 @@ class FlowPolicy:
         }
 
     def list_fields(self, caller: Caller) -> dict[str, dict[str, FieldPolicy]]:
-        """What the caller may see, by component in the file's order; components without any field are left out."""
+        """The fields that the caller may see, by component in the file's order; components without such a field are
+        left out.
+        """
         seen = {
             name: {key: policy for key, policy in fields.items() if caller.sees_inside or policy.opened}
             for name, fields in self.fields.items()
@@ -127,7 +133,7 @@ class FlowPolicy:
         return {name: fields for name, fields in seen.items() if fields}
 
     def find_component(self, key: str, caller: Caller) -> str | None:
-        """The id of the component with this id or display name, the last of several alike."""
+        """The id of the component with this id or display name; the last of several with the same display name."""
         may_name = caller.sets_unprotected and self.opened is None
         names_all = caller.sees_inside or may_name or caller.unlocks != "none"
         return self._named[names_all].get(key)
@@ -138,13 +144,13 @@ class FlowPolicy:
         return policy is not None and policy.type.is_secret
 
     def may_set(self, policy: FieldPolicy, caller: Caller) -> bool:
-        """Whether this caller may set this field, to some value. Nothing else decides it."""
+        """Whether this caller may set this field to some value. All callers of the code rely on this answer alone."""
         if policy.closed:
             return self._may_unlock(policy, caller)
         return policy.opened is not None or caller.sets_unprotected
 
     def _may_unlock(self, policy: FieldPolicy, caller: Caller) -> bool:
-        """Whether it is a person at a page who owns the flow, and the field neither secret nor fixed in the file."""
+        """Whether this is a person at a page who owns the flow, and the field is neither secret nor fixed in the file."""
         field = policy.type
         if policy.closed == "filled" or field.is_secret or field.is_fixed or field.wants == "files":
             return False
@@ -153,7 +159,9 @@ class FlowPolicy:
         return caller.unlocks == "protected" or (caller.unlocks == "unlisted" and field.callers_may_set)
 
     def refuse(self, name: str, key: str, *, caller: Caller, sent: str | None = None) -> Refusal | None:
-        """Why this field of a component, which the caller called `sent`, cannot be set by them; None where it can."""
+        """The refusal of a field of a component, which the caller called `sent`; None where the caller may set the
+        field.
+        """
         policy = self.fields[name].get(key)
         if policy is not None and self.may_set(policy, caller):
             return None
@@ -173,11 +181,12 @@ class FlowPolicy:
         return self._refuse_token(key, what)
 
     def asks_nothing(self, name: str | None, key: str, value: Any, caller: Caller) -> bool:
-        """Whether a tweak of a field that the caller may not set, of the component `name` if it is known, leaves
-        everything as it is.
+        """Whether a tweak of a field that the caller may not set changes nothing. `name` is the component, if it is
+        known.
 
-        What is empty and what Langflow's components begin with does, whatever the flow has: that tells nothing of it.
-        Who sees the field may also repeat its value; of a model, its name alone or in Langflow's list.
+        Empty values and the initial values of Langflow's components always pass, whatever the flow has: the answer
+        reveals nothing. A caller who sees the field may also repeat its value; of a model, its name alone or in
+        Langflow's list.
         """
         fields = self.fields[name] if name is not None else {}
         policy = fields.get("model" if key == "model_name" and key not in fields else key)
@@ -193,7 +202,7 @@ class FlowPolicy:
         return any(isinstance(value, bool) == isinstance(one, bool) and value == one for one in own)
 
     def refuse_component(self, key: str, caller: Caller) -> Refusal:
-        """The answer to fields of a component that is not there."""
+        """The refusal of a tweak for a component that does not exist."""
         if self.opened is not None or not caller.sees_inside:
             return self._refuse_unseen(key, cut(key), caller)
         if key in self.holders:
@@ -202,7 +211,7 @@ class FlowPolicy:
         return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", may_warn=True)
 
     def refuse_everywhere(self, key: str, caller: Caller) -> Refusal:
-        """The answer to a global tweak of a field that no component has, or none that this caller sees."""
+        """The refusal of a global tweak for a field that no component has, or none that this caller sees."""
         if self.opened is not None or not caller.sees_inside:
             return self._refuse_unseen(key, cut(key), caller)
         declared = sorted({name for kind in self._kinds for name in list_types(kind)})
@@ -211,14 +220,16 @@ class FlowPolicy:
         return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", may_warn=True)
 
     def hide_value_refusal(self, name: str, refusal: Refusal, *, caller: Caller, sent: str) -> Refusal:
-        """Why a value cannot be, in words for this caller, who called the field `sent`: its bounds are inside too."""
+        """The refusal of a value for this caller, who called the field `sent`; without the bounds if the caller may not
+        see them.
+        """
         policy = self.fields[name].get(refusal.field)
         if caller.sees_inside or (policy is not None and policy.opened):
             return refusal
         return Refusal(refusal.field, f"`{sent}` does not take this value.", lacks="sees")
 
     def explain_lock(self, policy: FieldPolicy) -> str | None:
-        """Why the field is closed, in an editor's few words, to who may not set it; None where it is open."""
+        """Why the field is closed, in a few words for an editor; None where the field is open."""
         if policy.filled_by:
             sources = dict.fromkeys(self._titles[reference.component] for reference in policy.filled_by.references)
             return f"Set by {' and '.join(sources)}"
@@ -229,14 +240,14 @@ class FlowPolicy:
         return "Change it in the flow file" if policy.closed else None
 
     def _refuse_unknown(self, name: str, key: str, what: str) -> Refusal:
-        if key == "code":  # the field that Langflow's components have, and its words
+        if key == "code":  # a field of Langflow's components, refused in Langflow's words
             return Refusal(key, f"{_PROTECTED}: `{what}`.")
         if self.opened is not None:
             return self._refuse_unlisted(key, what, may_warn=True)
         return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", may_warn=True)
 
     def _refuse_unseen(self, key: str, what: str, caller: Caller) -> Refusal:
-        """One answer for whatever the caller does not see; which one depends on the caller and the list alone."""
+        """One refusal for all fields that the caller does not see; it depends only on the caller and `api.overridable`."""
         if self.opened is not None or not caller.opens_every_flow:
             return self._refuse_unlisted(key, what, may_warn=True)
         if caller.token_closes_fields:
@@ -254,27 +265,16 @@ class FlowPolicy:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a tweak's value says nothing: null, or a text, a list or an object without anything in it."""
+    """Whether a tweak's value is empty: null, or a text, a list or an object without content."""
     return value is None or (isinstance(value, str | list | Mapping) and not value)
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    names = tuple(dict.fromkeys(known))
-    found = find_nearest(cut(word), names)
-    return f": did you mean `{found}`?" if found else f"; it has {list_names(names)}."
-
-
-_AROUND = {"value", "load_from_db"}
-"""What Langflow's clients put around a value."""
 
 
 def check_values(
     name: str, component: Component, policies: Mapping[str, FieldPolicy], change: Mapping[str, Any]
 ) -> tuple[Component | None, list[Refusal]]:
-    """The component with other values in some fields, None where nothing changes; or what does not fit.
+    """The component with other values in some fields, None where nothing changes; or the refusals.
 
-    `policies` are those of the fields of the component `name`, and have every field of `change`. A field given as null
-    keeps the author's value.
+    `policies` has every field of `change`, by the names of the component `name`. Null keeps the author's value.
     """
     refusals: list[Refusal] = []
     values: dict[str, Any] = {}
@@ -311,7 +311,7 @@ def check_values(
 
 
 def check_bounds(policy: FieldPolicy, value: Any) -> str | None:
-    """What the author's own bounds forbid; None where nothing."""
+    """How the value breaks the author's bounds, as a sentence; None where it keeps them."""
     entry = policy.opened
     if entry is None:
         return None
@@ -326,9 +326,10 @@ def check_bounds(policy: FieldPolicy, value: Any) -> str | None:
 
 
 def unwrap_tweak(value: Any, field: FieldType | None = None) -> Any:
-    """A tweak's value, without the object that Langflow's clients put around it.
+    """A tweak's value without the object that Langflow's clients put around it.
 
-    Where the field takes objects nothing is around them, and one with a `value` is what it says; but for null alone.
+    A field that takes objects gets its object as it is, even one with the key `value`; only `{"value": null}` is
+    unwrapped.
     """
     if not isinstance(value, Mapping) or "value" not in value:
         return value
@@ -337,15 +338,17 @@ def unwrap_tweak(value: Any, field: FieldType | None = None) -> Any:
 
 
 def read_typed(policy: FieldPolicy, typed: Any) -> Any:
-    """The value of what was typed into the field's editor: JSON is a text there. Raises RunError where it is none."""
+    """The value of what was typed into the field's editor, where JSON is text. Raises RunError for text that is not
+    JSON.
+    """
     return read_json_text(typed) if policy.widget == "json" and isinstance(typed, str) else typed
 
 
 def change_component(component: Component, change: Mapping[str, Any]) -> Component:
     """A component with other values in some fields.
 
-    Only this component is validated again; connected fields are the caller's business. A value of a class of its own
-    stays what it is where nobody changes it. Raises pydantic's ValidationError.
+    Only this component is validated again; the caller looks after connected fields. Values of classes that validation
+    would lose keep their class where they are not changed. Raises pydantic's ValidationError.
     """
     own = {field: getattr(component, field) for field in component.model_fields_set}
     made = type(component).model_validate(own | dict(change))
@@ -356,20 +359,27 @@ def change_component(component: Component, change: Mapping[str, Any]) -> Compone
 
 
 def find_misfits(error: ValidationError) -> dict[str, Mapping[str, Any]]:
-    """The fields that a component did not take, each with the limits that its value broke."""
+    """The fields whose values the component refused, each with the limits that its value broke."""
     return {str(detail["loc"][0]): detail.get("ctx", {}) for detail in error.errors(include_url=False)}
 
 
 def describe_misfit(what: str, field: FieldType, value: Any, limits: Mapping[str, Any]) -> str:
-    """Why the field, called `what`, does not take the value; without a full stop. A secret's value is not shown."""
+    """Why the field, called `what`, does not take the value, without a full stop. A secret's value is not shown."""
     if isinstance(value, str) and "max_length" in limits:
         return f"{what} has {len(value):,} characters; {limits['max_length']:,} is the limit"
     return f"{what} is {field.kind}" + ("" if field.is_secret else f", not {show(value)}")
 
 
+def _suggest(word: str, known: Iterable[str]) -> str:
+    names = tuple(dict.fromkeys(known))
+    found = find_nearest(cut(word), names)
+    return f": did you mean `{found}`?" if found else f"; it has {list_names(names)}."
+
+
 def _is_authors(given: Any, field: FieldType) -> bool:
-    """Whether a tweak leaves the field as its author has it: null, "" where no text fits, and Langflow's word for no
-    limit of tokens."""
+    """Whether a tweak keeps the author's value: null, "" where no text fits, and 0 tokens, Langflow's word for no
+    limit.
+    """
     if given == "" and field.is_simple and not field.is_text:
         return "" not in (field.choices or ())
     is_no_limit = field.name == "max_tokens" and field.is_whole and given == 0 and not isinstance(given, bool)
@@ -377,7 +387,7 @@ def _is_authors(given: Any, field: FieldType) -> bool:
 
 
 def _find_wrong_json(what: str, value: Any) -> str | None:
-    """Why a list or a mapping cannot be, however it fits; None where it can."""
+    """Why a list or a mapping is refused although its type fits: its depth or its size; None where both are allowed."""
     try:
         size = len(write_text(value, "data").encode())
     except RunError:
@@ -386,7 +396,7 @@ def _find_wrong_json(what: str, value: Any) -> str | None:
 
 
 def _coerce(value: Any, field: FieldType) -> Any:
-    """As Langflow does: 17.9 is 17 for a whole number. The rest ("0.9", true) pydantic does alike."""
+    """Rounds down as Langflow does: 17.9 is 17 in a whole-number field. pydantic converts the rest ("0.9", true) alike."""
     if field.is_whole and isinstance(value, float) and math.isfinite(value):
         return int(value)
     return value

@@ -1,6 +1,6 @@
-"""The policy of one field in one flow: what the type says, narrowed by what the flow's author says.
+"""Fields: what a component type declares (`FieldType`), and what one flow makes of it (`FieldPolicy`).
 
-What a component type says of its fields, read once from its model.
+A type's fields are read once from its model. A flow's author narrows them by `api.overridable`.
 """
 
 import math
@@ -21,18 +21,26 @@ from flowground.flows.graph import Text
 SMALLEST_STEP = 0.01
 _KINDS = {"records": "records, a list of mappings", "files": "files"}
 Choices = tuple[str | float | bool, ...]
+Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch", "json"]
+_SLIDER_STEPS = 1_000
+"""A slider with more whole numbers cannot be set by a thumb: such a field gets a number box."""
+_COARSE = 0.1
+MOST_ASKED = 50
+"""The most fields that a page asks people for."""
+_LINE = 40
+"""The most characters of a text that is edited on one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """One field of a component type. `kind` says in words what it takes, `wants` the kind of value a reference brings.
+    """One field of a component type. `kind` names in words what it takes, `wants` the kind of value a reference brings.
 
-    `min`, `max` are values that fit, or None; `choices` are the only ones that fit, or None. `is_optional`: null fits.
-    `is_template`: its text holds `{variables}`. `is_url`: what fills a part of it is percent-encoded.
-    `is_fixed`: nobody but its author sets it, and nobody can open it.
-    Where the flow says nothing else, the author may always write a literal, a reference where `takes_references`,
-    `${env:NAME}` where `is_secret`; a caller may set it where `callers_may_set`; the model of an agent that calls the
-    component gives it where `model_may_set` and the author left it unset.
+    `min` and `max` are the least and the greatest value, or None; `choices` are all allowed values, or None.
+    `is_optional`: null is allowed. `is_template`: the text holds `{variables}`. `is_url`: values that are filled in are
+    percent-encoded. `is_fixed`: only the author sets the field, and cannot open it to callers. Unless the flow narrows
+    it, the author may write a literal, a reference where `takes_references`, and `${env:NAME}` where `is_secret`; a
+    caller may set the field where `callers_may_set`; the model of an agent that uses the component as a tool sets it
+    where `model_may_set` and the author left it unset.
     """
 
     name: str
@@ -60,17 +68,17 @@ class FieldType:
 
     @property
     def is_simple(self) -> bool:
-        """Whether it takes one text, number, switch or choice."""
+        """Whether the field takes one text, number, switch or choice."""
         return self.is_text or self.is_number or self.choices is not None or self.schema.get("type") == "boolean"
 
     @property
     def is_json(self) -> bool:
-        """Whether it takes a list or a mapping, which callers send and editors show as JSON."""
+        """Whether the field takes a list or a mapping, which callers send and editors show as JSON."""
         return not self.is_simple and self.wants != "files"
 
     @property
     def takes_objects(self) -> bool:
-        """Whether it takes a mapping."""
+        """Whether the field takes a mapping."""
         return any(part.get("type") == "object" for part in self.schema.get("anyOf", [self.schema]))
 
 
@@ -84,12 +92,12 @@ def list_types(component: type[Component]) -> Mapping[str, FieldType]:
 
 
 def takes_variables(component: type[Component]) -> bool:
-    """Whether fields beyond the declared ones may be given, as texts."""
+    """Whether the type accepts text fields beside the declared ones."""
     return component.model_config.get("extra") == "allow"
 
 
 def find_type(component: type[Component], name: str) -> FieldType | None:
-    """One field of a component type, a variable too; None where the type can have no such field."""
+    """One field of a component type, declared or a variable; None where the type can have no such field."""
     if found := list_types(component).get(name):
         return found
     return read_variable(name) if takes_variables(component) else None
@@ -97,10 +105,161 @@ def find_type(component: type[Component], name: str) -> FieldType | None:
 
 @lru_cache(maxsize=4096)
 def read_variable(name: str) -> FieldType:
-    """A field that a template makes."""
+    """A field that a template's variable adds."""
     title = name.replace("_", " ").capitalize()
     schema = {"type": "string", "title": title, "description": "A variable of the template.", "multiline": True}
     return _read_type(name, schema, is_required=False)
+
+
+def round_bounds(low: float | None, high: float | None, *, is_whole: bool) -> tuple[float | None, float | None]:
+    """The bounds as allowed values: whole numbers for a whole-number field, floats for others."""
+    up, down = (math.ceil, math.floor) if is_whole else (float, float)
+    return None if low is None else up(low), None if high is None else down(high)
+
+
+class FieldPolicy(
+    NamedTuple
+):  # not a frozen dataclass: four times as slow to make, and each field of each flow has one
+    """The policy of one field in one flow.
+
+    `value` is the author's: of a connected field the text in the file, None where file and type set none, and always
+    None for a secret. `min`, `max` and `choices` are the tighter ones of the type's and the author's bounds; the
+    author's value may lie outside. `filled_by` is the text with references that fills the field. `opened` is the
+    field's entry in `api.overridable`. `closed` is the reason why no caller may set the field, None where callers may.
+    """
+
+    component: str
+    type: FieldType
+    value: Any
+    min: float | None
+    max: float | None
+    choices: Choices | None
+    filled_by: Text | None
+    opened: Overridable | None
+    closed: Literal["filled", "unlisted", "protected"] | None
+
+    @property
+    def name(self) -> str:
+        return self.type.name
+
+    @property
+    def key(self) -> str:
+        """`Component.field`, unique in a flow."""
+        return f"{self.component}.{self.type.name}"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a run is refused as long as the field is empty."""
+        return self.opened is not None and self.opened.required
+
+    @property
+    def step(self) -> float | None:
+        """The step of one press of an arrow key; None where the field is not a number."""
+        if not self.type.is_number or self.type.is_whole:
+            return 1 if self.type.is_number else None
+        is_narrow = self.min is not None and self.max is not None and self.max - self.min <= 2
+        return SMALLEST_STEP if is_narrow else _COARSE
+
+    @property
+    def widget(self) -> Widget:
+        """The kind of widget that edits the field."""
+        if self.choices is not None:
+            return "choice"
+        if self.type.schema.get("type") == "boolean":
+            return "switch"
+        if self.type.is_json:
+            return "json"
+        if not self.type.is_number:
+            return "area" if self.type.is_multiline else "text"
+        if self._fits_a_slider():
+            return "slider"
+        return "integer" if self.type.is_whole else "number"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the author's value is so short that it needs no area of several lines."""
+        own = self.value
+        return isinstance(own, str) and 0 < len(own) <= _LINE and own.isprintable() and "{" not in own
+
+    def list_choices(self, *shown: Any) -> list[Any]:
+        """The choices, preceded by the author's value and the values in `shown` where these are no choices."""
+        choices = list(self.choices or ())
+        for value in (*shown, self.value):
+            if not any(type(value) is type(choice) and value == choice for choice in choices):  # 1 is not True, nor 1.0
+                choices.insert(0, value)
+        return choices
+
+    def _fits_a_slider(self) -> bool:
+        if self.value is None or self.min is None or self.max is None:  # a slider cannot show "not set"
+            return False
+        return self.min <= self.value <= self.max and not (self.type.is_whole and self.max - self.min > _SLIDER_STEPS)
+
+
+def compile_component(
+    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
+) -> dict[str, FieldPolicy]:
+    """The policies of the component's fields: declared ones in the type's order, then variables. `entries` are those of
+    `api.overridable`.
+    """
+    compiled = {}
+    variables = (read_variable(variable) for variable in component.model_extra or ())
+    for field in (*list_types(type(component)).values(), *variables):
+        key = field.name
+        text, opened = texts.get(key), entries.get(f"{name}.{key}") if entries else None
+        value = flow.components[name].fields[key] if text else getattr(component, key)
+        low, high, choices = _narrow(field, opened) if opened else (field.min, field.max, field.choices)
+        closed: Literal["filled", "unlisted", "protected"] | None = None
+        if text is not None:
+            closed = "filled"
+        elif flow.api.overridable is not None:
+            closed = None if opened else "unlisted"
+        elif not field.callers_may_set:
+            closed = "protected"
+        own = None if field.is_secret else value
+        compiled[key] = FieldPolicy(name, field, own, low, high, choices, text, opened, closed)
+    return compiled
+
+
+def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text"]:
+    """The kind of input that a person's message in the playground is, in a flow with components of these types."""
+    return "chat" if any(input_kind(kind) == "chat" for kind in kinds) else "text"
+
+
+def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
+    """Whether the playground asks people for the entry's field; `message` is the kind of input that their message is."""
+    if entry.ask is not None:
+        return entry.ask
+    return input_kind(kind) == "text" != message and entry.field.endswith(f".{INPUT}")
+
+
+def check_overridable(
+    flow: Flow,
+    kinds: Mapping[str, type[Component]],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> None:
+    """Notes entries of `api.overridable` whose field callers cannot set, or whose bounds contradict each other or the
+    type.
+
+    `kinds` are the types of the flow's components, without unknown ones.
+    """
+    asked, message = 0, find_message_kind(kinds.values())
+    for index, entry in enumerate(flow.api.overridable or ()):
+        wrong = _find_wrong_entry(flow, kinds, connections, entry)
+        kind = kinds.get(entry.field.partition(".")[0])
+        if kind and not wrong:
+            unaskable = None
+            if is_asked(entry, kind, message=message):
+                asked += 1
+                unaskable = _find_unaskable(entry, kind, message=message, place=asked)
+            elif entry.required:
+                unaskable = "`required` is for what people are asked for: add `ask: true`"
+            if unaskable:
+                wrong = f"`{entry.field}`: {unaskable}", (), ""
+        if wrong:
+            says, choices, otherwise = wrong
+            at = flow.places[f"api.overridable.{index}"].value
+            problems.add(at, says, value=entry.field, choices=choices, otherwise=otherwise)
 
 
 def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
@@ -146,169 +305,15 @@ def _read_bounds(parts: list[Schema], *, is_whole: bool) -> tuple[float | None, 
     return round_bounds(max(lows, default=None), min(highs, default=None), is_whole=is_whole)
 
 
-def round_bounds(low: float | None, high: float | None, *, is_whole: bool) -> tuple[float | None, float | None]:
-    """The bounds as values that fit: whole numbers for a whole field, floats for another."""
-    up, down = (math.ceil, math.floor) if is_whole else (float, float)
-    return None if low is None else up(low), None if high is None else down(high)
-
-
-Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch", "json"]
-_SLIDER_STEPS = 1_000
-"""A slider of more whole numbers is no use under a thumb: such a field is typed."""
-_COARSE = 0.1
-MOST_ASKED = 50
-"""Fields that a page asks people for."""
-_LINE = 40
-"""Characters of the longest text that is edited on one line."""
-
-
-class FieldPolicy(NamedTuple):  # made for each field of each flow, which a frozen dataclass does four times as slowly
-    """One field of one flow.
-
-    `value` is the author's (a connected field's is its text in the file), None where the file and the type set none;
-    a secret's is always None. `min`, `max`, `choices` are the tighter of the type's and the author's; the author's own
-    value may lie outside. `filled_by` is the text with references that fills it. `opened` is its entry in
-    `api.overridable`, whose bounds hold. `closed` says why no caller sets it, None where callers may.
-    """
-
-    component: str
-    type: FieldType
-    value: Any
-    min: float | None
-    max: float | None
-    choices: Choices | None
-    filled_by: Text | None
-    opened: Overridable | None
-    closed: Literal["filled", "unlisted", "protected"] | None
-
-    @property
-    def name(self) -> str:
-        return self.type.name
-
-    @property
-    def key(self) -> str:
-        """`Component.field`, unique in a flow."""
-        return f"{self.component}.{self.type.name}"
-
-    @property
-    def is_required(self) -> bool:
-        """Whether no run begins as long as it is empty."""
-        return self.opened is not None and self.opened.required
-
-    @property
-    def step(self) -> float | None:
-        """How far one press of an arrow goes; None for what is no number."""
-        if not self.type.is_number or self.type.is_whole:
-            return 1 if self.type.is_number else None
-        is_narrow = self.min is not None and self.max is not None and self.max - self.min <= 2
-        return SMALLEST_STEP if is_narrow else _COARSE
-
-    @property
-    def widget(self) -> Widget:
-        """What edits it."""
-        if self.choices is not None:
-            return "choice"
-        if self.type.schema.get("type") == "boolean":
-            return "switch"
-        if self.type.is_json:
-            return "json"
-        if not self.type.is_number:
-            return "area" if self.type.is_multiline else "text"
-        if self._fits_a_slider():
-            return "slider"
-        return "integer" if self.type.is_whole else "number"
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the author's value is a word or two, which need no area of several lines."""
-        own = self.value
-        return isinstance(own, str) and 0 < len(own) <= _LINE and own.isprintable() and "{" not in own
-
-    def list_choices(self, *shown: Any) -> list[Any]:
-        """The choices, and before them the author's value and those that are `shown`, where they are none."""
-        choices = list(self.choices or ())
-        for value in (*shown, self.value):
-            if not any(type(value) is type(choice) and value == choice for choice in choices):  # 1 is not True, nor 1.0
-                choices.insert(0, value)
-        return choices
-
-    def _fits_a_slider(self) -> bool:
-        if self.value is None or self.min is None or self.max is None:  # it has no place for "not set"
-            return False
-        return self.min <= self.value <= self.max and not (self.type.is_whole and self.max - self.min > _SLIDER_STEPS)
-
-
-def compile_component(
-    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
-) -> dict[str, FieldPolicy]:
-    """Declared fields in the type's order, a Prompt's variables last; `entries` are those of `api.overridable`."""
-    compiled = {}
-    variables = (read_variable(variable) for variable in component.model_extra or ())
-    for field in (*list_types(type(component)).values(), *variables):
-        key = field.name
-        text, opened = texts.get(key), entries.get(f"{name}.{key}") if entries else None
-        value = flow.components[name].fields[key] if text else getattr(component, key)
-        low, high, choices = _narrow(field, opened) if opened else (field.min, field.max, field.choices)
-        closed: Literal["filled", "unlisted", "protected"] | None = None
-        if text is not None:
-            closed = "filled"
-        elif flow.api.overridable is not None:
-            closed = None if opened else "unlisted"
-        elif not field.callers_may_set:
-            closed = "protected"
-        own = None if field.is_secret else value
-        compiled[key] = FieldPolicy(name, field, own, low, high, choices, text, opened, closed)
-    return compiled
-
-
-def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text"]:
-    """What kind of input a person's message at the playground is, for a flow with components of these types."""
-    return "chat" if any(input_kind(kind) == "chat" for kind in kinds) else "text"
-
-
-def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
-    """Whether the playground asks people for the field of this entry, where their message is of the kind `message`."""
-    if entry.ask is not None:
-        return entry.ask
-    return input_kind(kind) == "text" != message and entry.field.endswith(f".{INPUT}")
-
-
-def check_overridable(
-    flow: Flow,
-    kinds: Mapping[str, type[Component]],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> None:
-    """Notes the entries of `api.overridable` that name no field that callers can set, or have bounds that cannot be.
-
-    `kinds` are the types of the flow's components, without unknown ones.
-    """
-    asked, message = 0, find_message_kind(kinds.values())
-    for index, entry in enumerate(flow.api.overridable or ()):
-        wrong = _find_wrong_entry(flow, kinds, connections, entry)
-        kind = kinds.get(entry.field.partition(".")[0])
-        if kind and not wrong:
-            unaskable = None
-            if is_asked(entry, kind, message=message):
-                asked += 1
-                unaskable = _find_unaskable(entry, kind, message=message, place=asked)
-            elif entry.required:
-                unaskable = "`required` is for what people are asked for: add `ask: true`"
-            if unaskable:
-                wrong = f"`{entry.field}`: {unaskable}", (), ""
-        if wrong:
-            says, choices, otherwise = wrong
-            at = flow.places[f"api.overridable.{index}"].value
-            problems.add(at, says, value=entry.field, choices=choices, otherwise=otherwise)
-
-
 def _find_wrong_entry(
     flow: Flow,
     kinds: Mapping[str, type[Component]],
     connections: Mapping[str, Mapping[str, Text]],
     entry: Overridable,
 ) -> tuple[str, Iterable[str], str] | None:
-    """The mistake, the names of which one may be meant, and what is said where none is near."""
+    """The mistake in an entry, similar names to suggest, and the words where none is similar; None where there is no
+    mistake.
+    """
     name, dot, key = entry.field.partition(".")
     spec, kind = flow.components.get(name), kinds.get(name)
     if not dot:

@@ -1,8 +1,6 @@
-"""What a flow file may say. Component fields are kept raw: their component types validate them (see `wiring`).
+"""What a flow file may hold, as models: the flow, its components, its tests; and the outcomes of those tests.
 
-What tests of a flow came to: plain values, kept while the process runs.
-
-`tests:` of a flow file: what is said to the flow, and what is expected of its answer and of its way there.
+Fields of components are kept raw here: their component types validate them (see `wiring`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +19,14 @@ MOST_TESTS = 200
 _MOST_TURNS = 50
 _MOST_WORDS = 50
 _MOST_ASKED = 1_000_000_000
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
+WHEN = "step.when"
+"""The key under which a component's `step.when` stands among its connected fields."""
 
 
 def _take_one(given: Any) -> Any:
     return (given,) if isinstance(given, str) else given
-
-
-def _take_one_call(given: Any) -> Any:
-    return (given,) if isinstance(given, dict) else given
 
 
 ExpectedTexts = Annotated[
@@ -36,13 +34,19 @@ ExpectedTexts = Annotated[
     BeforeValidator(_take_one, json_schema_input_type=tuple[str, ...] | str),
     Field(max_length=_MOST_WORDS),
 ]
-"""A list of texts; one may stand by itself."""
+"""A list of texts; a single text may be written without the list."""
+
+
+def _take_one_call(given: Any) -> Any:
+    return (given,) if isinstance(given, dict) else given
+
+
 ExpectedArguments = Annotated[
     tuple[dict[str, Any], ...],
     BeforeValidator(_take_one_call, json_schema_input_type=tuple[dict[str, Any], ...] | dict[str, Any]),
     Field(max_length=_MOST_WORDS),
 ]
-"""A list of arguments by their names; one call's may stand by themselves."""
+"""A list of arguments by name; a single mapping may be written without the list."""
 
 
 class Expectation(Section):
@@ -138,16 +142,12 @@ class FlowTest(TestedTurn):
 
     @property
     def title(self) -> str:
-        """What people read."""
+        """The name that people read: the test's own, or one made of its message."""
         return self.name or self.list_turns()[0].message or "The flow's own input"
 
     def list_turns(self) -> tuple[TestedTurn, ...]:
         """Its turns, at least one."""
         return self.turns or (self,)
-
-
-ShortText = Annotated[str, Field(min_length=1, max_length=200)]
-Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
 
 
 class ChatSection(Section):
@@ -188,7 +188,7 @@ class ChatSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _refuse_a_comment(cls, given: Any) -> Any:
-        """`accent: #0b7a4b` without quotes says nothing to YAML, and much to its author."""
+        """Explains that `accent: #0b7a4b` without quotes is a comment in YAML, not a color."""
         return given | {"accent": ""} if isinstance(given, dict) and given.get("accent", "") is None else given
 
 
@@ -273,15 +273,13 @@ class StepSection(Section):
 
 
 _NO_STEP = StepSection()
-WHEN = "step.when"
-"""Where a component's `when` stands among the fields that references fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One component as its file says it. `fields` are raw, without `type`, `display_name` and `step`.
+    """One component as its file has it. `fields` are raw, without `type`, `display_name` and `step`.
 
-    `places` has where each of them stands, and `step.on_error`, … too.
+    `places` has the place of each field, and of `step.on_error` and its like.
     """
 
     id: str
@@ -293,7 +291,7 @@ class ComponentSpec:
     step: StepSection = _NO_STEP
 
     def find_place(self, field: str, offset: int) -> Position:
-        """Where a character of a field's text stands, or of `step.when`."""
+        """The position of a character in the text of a field or of `step.when`."""
         return self.places[field].find_position(self.step.when if field == WHEN else self.fields[field], offset)
 
 
@@ -301,9 +299,9 @@ class ComponentSpec:
 class Flow:
     """One flow file. `version` is 12 hex digits of its content's hash, `file` the file's name without its folder.
 
-    `places` says where `id`, `api.endpoint_name`, `api.overridable.0`, … and all of `tests` stand. `warnings` are what
-    its author should change although it works, in the file's order. With `mistakes` it cannot run: what they are
-    about is left out.
+    `places` has the places of `id`, `api.endpoint_name`, `api.overridable.0`, … and of everything in `tests`.
+    `warnings` are what the author should change in a flow that works, in the file's order. A flow with `mistakes`
+    cannot run; it lacks what the mistakes are about.
     """
 
     id: str
@@ -324,7 +322,9 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`about` is the expectation's word; "" where the turn failed. `lines` show what was given."""
+    """One difference from what a test expects. `about` is the expectation's key, "" where the turn failed; `lines` show
+    the actual result.
+    """
 
     about: str
     says: str
@@ -336,7 +336,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
-    """One turn of a test: what was said, and what was not as expected."""
+    """One turn of a test: its message, and how the result differs from what was expected."""
 
     message: str | None
     seconds: float
@@ -345,7 +345,9 @@ class TurnOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FlowTestOutcome:
-    """One test at its end: its turns, up to the first that differs, of `wanted`. `line` is where `file` has it."""
+    """The outcome of one test: its turns, up to the first that differs, out of `wanted`. `line` is the test's line in
+    `file`.
+    """
 
     flow_id: str
     file: str
@@ -356,18 +358,18 @@ class FlowTestOutcome:
 
     @property
     def is_passed(self) -> bool:
-        """Whether all was as expected."""
+        """Whether every turn ran and nothing differed."""
         return not self.turns[-1].differences
 
     @property
     def seconds(self) -> float:
-        """Of all its turns."""
+        """The duration of all turns together."""
         return sum(turn.seconds for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class FlowTestReport:
-    """The outcomes of all tests of a flow, of this `version` of it."""
+    """The outcomes of all tests of one version of a flow."""
 
     version: str
     outcomes: Sequence[FlowTestOutcome]

@@ -1,15 +1,9 @@
-"""The folder of flow files: what is in it now, read again when it changes, without a restart.
+"""The folder of flow files, read again when it changes, without a restart; and drafts that people try in memory.
 
-A file that is broken, or claims an address that another file has, stops only itself: its last good version goes on
-serving. So it does when the folder cannot be looked at. A change is seen by the next look that comes half a second
-after the one before; a look without a change costs one listing of the folder. On an event loop nothing is read: the
-look happens in a thread, and whoever asks meanwhile gets what was read last.
-
-What the folder of flow files holds: which files came, changed or went since the look before, and what is in them.
-
-Which file serves which address: a file that is broken, or wants an address that another has, stops only itself.
-
-Drafts that are tried: flows as they would be, each for one person, in the memory of this process alone.
+A broken file, or one that claims the address of another file, affects only itself: its last good version keeps serving.
+Likewise while the folder cannot be read. A change is found by the first check that comes at least half a second after
+the one before; a check without changes costs one listing of the folder. On an event loop the check runs in a thread,
+and requests meanwhile use the flows that were read last.
 """
 
 import asyncio
@@ -33,22 +27,28 @@ from flowground.flows.parse import ENV, MOST_BYTES, describe_size, is_uuid, pars
 from flowground.flows.wired_component import Servers
 from flowground.flows.wiring import WiredFlow, wire
 
+_log = logging.getLogger(__name__)
 ENDINGS = (".yaml", ".yml")
-
 _FRESH_NS = 2_000_000_000
-"""A file that was written twice within this time may have the signature of the first writing: clocks are coarse."""
-
+"""Nanoseconds: two writes in this time may leave the same signature, because clocks of file systems are coarse."""
 _Signature = tuple[int, int, int]
-"""Time of change in ns, size and inode: what differs when a file was written or replaced."""
+"""Time of change in ns, size and inode: at least one differs once a file was written or replaced."""
+_LOOK_EVERY = 0.5
+_PATIENCE = 0.2
+"""Seconds that a request waits for the check that it started: a listing takes a millisecond, a large file longer."""
+_SECONDS = 3_600.0
+"""Seconds after its last use until a draft expires."""
+_MOST = 50
+"""The most drafts of all people together; the oldest goes first. Each is limited to `MOST_BYTES`, as a file is."""
 
 
 @dataclass(slots=True)
 class FlowFile:
     """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
 
-    `is_missed` says that the last look did not find it; `is_fresh` that it was written so shortly before it was read
-    that a second writing may have left the same signature; `is_logged` that the log names its first mistake;
-    `is_warned` that it names its first warning.
+    `is_missed`: the last check did not find the file. `is_fresh`: the file was written so shortly before it was read
+    that a second write may have left the same signature. `is_logged`, `is_warned`: the log has its first mistake, its
+    first warning.
     """
 
     signature: _Signature
@@ -64,17 +64,17 @@ class FlowFile:
 
     @property
     def error(self) -> FlowError | None:
-        """Why the file as it is now does not serve; None where it does."""
+        """Why the file's present content does not serve; None where it does."""
         return self.broken or self.conflict
 
     @property
     def warnings(self) -> Sequence[Problem]:
-        """Those of its content, where that serves; beside mistakes they would only be in the way."""
+        """The warnings of the file's content where that serves; none beside mistakes, where they would distract."""
         return self.good.flow.warnings if self.good is not None and self.good is self.serving else ()
 
 
 class FlowFolder:
-    """The files by name, as the last look found them."""
+    """The files by name, as the last check found them."""
 
     def __init__(self, path: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
         self.path = path
@@ -82,7 +82,7 @@ class FlowFolder:
         self._servers, self._names = servers, names
 
     def look(self) -> bool:
-        """Reads what is new; whether anything changed. Raises OSError where the folder cannot be listed."""
+        """Reads new and changed files; True if anything changed. Raises OSError where the folder cannot be listed."""
         found = _list_files(self.path)
         gone = self._find_gone(found)
         for name in gone:
@@ -93,7 +93,7 @@ class FlowFolder:
         return bool(gone or changed)
 
     def read_text(self, name: str) -> str | None:
-        """What stands in one of these files now, as far as a file may be long; None where it cannot be read."""
+        """The present text of one of these files, up to the size limit of a file; None where it cannot be read."""
         if name not in self.files:
             return None
         try:
@@ -103,17 +103,17 @@ class FlowFolder:
             return None
 
     def read_bytes(self, name: str) -> bytes:
-        """All of one file. Raises OSError, and FlowError for one over the limit."""
+        """The bytes of one file. Raises OSError, and FlowError for a file over the limit."""
         return _read_content(self.path / name)
 
     def find_secrets(self, name: str, data: bytes) -> set[str]:
-        """The environment variables that a file of this content would name; none where it is no flow."""
+        """The environment variables that a file with this content would name; none where the content is no flow."""
         with suppress(FlowError):
             return list_secrets(parse_flow(data, name))
         return set()
 
     def take(self, file: FlowFile, name: str, data: bytes) -> None:
-        """What the file with this name is with this content."""
+        """Sets what `file`, of this name, is with this content: a good flow or a broken file."""
         try:
             flow = parse_flow(data, name)
             file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
@@ -121,9 +121,9 @@ class FlowFolder:
             file.good, file.broken = None, error
 
     def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
-        """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
+        """Names of files that two checks in a row did not find: an editor that saves may remove a file for a moment.
 
-        A listing may also lack a file that is being replaced at this moment; its own path is sure.
+        A listing may also lack a file that is just being replaced, so its path is looked up as well.
         """
         gone = []
         for name, file in self.files.items():
@@ -148,7 +148,7 @@ class FlowFolder:
             file.good, file.broken = None, error
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not path.is_symlink():
-                return  # deleted or replaced since it was listed: the next look knows more
+                return  # deleted or replaced since the listing: the next check decides
             message = f"The file cannot be read: {error.strerror}."
             file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
         file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
@@ -158,34 +158,6 @@ class FlowFolder:
 def list_secrets(flow: Flow) -> set[str]:
     """The environment variables that the flow's fields name."""
     return set(ENV.findall(json.dumps([dict(spec.fields) for spec in flow.components.values()], default=str)))
-
-
-def _list_files(folder: Path) -> dict[str, _Signature]:
-    with os.scandir(folder) as entries:
-        files = sorted(
-            (entry for entry in entries if entry.name.endswith(ENDINGS) and not entry.name.startswith(".")),
-            key=lambda entry: entry.name,
-        )
-        return {entry.name: signature for entry in files if (signature := _sign(entry))}
-
-
-def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
-    try:
-        if not entry.is_file():
-            return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # a link to nothing is told
-        stat = entry.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
-def _read_content(path: Path) -> bytes:
-    """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MOST_BYTES:
-            raise FlowError([describe_size(path.name, size)])
-        return file.read(MOST_BYTES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +172,7 @@ class FlowRegistry:
 
 
 def settle(files: Mapping[str, FlowFile]) -> None:
-    """Decides what each file serves: an address stays with the file that has it, a newcomer who wants it is refused."""
+    """Decides what each file serves: the file that has an address keeps it, a new file that claims it is refused."""
     taken: dict[str, str] = {}
     newcomers = []
     for name, file in files.items():
@@ -220,7 +192,7 @@ def settle(files: Mapping[str, FlowFile]) -> None:
 
 
 def list_by_address(flows: Iterable[WiredFlow]) -> dict[str, WiredFlow]:
-    """By id and endpoint name, in small letters."""
+    """The flows by id and endpoint name, in small letters."""
     return {address: wired for wired in flows for address in list_addresses(wired)}
 
 
@@ -231,20 +203,8 @@ def list_addresses(wired: WiredFlow | None) -> Iterable[str]:
     return [name.lower() for name in names if name is not None]
 
 
-def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
-    flow = wired.flow
-    claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
-    problems = []
-    for key, address in claims:
-        if address is not None and (other := taken.get(address.lower())):
-            place = flow.places[key].value
-            message = f"{address!r} is the address of two flows: {other} has it, so {flow.file} needs another one."
-            problems.append(Problem(flow.file, place.line, place.column, message, address))
-    return FlowError(problems) if problems else None
-
-
 def build_registry(files: Mapping[str, FlowFile]) -> FlowRegistry:
-    """What callers see of the files, once `settle` has decided what each of them serves."""
+    """What callers see of the files, after `settle` has decided what each of them serves."""
     alone = [file.serving for file in files.values() if file.serving]
     called = list_by_address(alone)
     linked = sorted((link_flow(wired, called) for wired in alone), key=lambda wired: (wired.name.casefold(), wired.id))
@@ -260,30 +220,10 @@ def build_registry(files: Mapping[str, FlowFile]) -> FlowRegistry:
     )
 
 
-def _find_refusal(wired: WiredFlow) -> FlowError | None:
-    """What is wrong with it for what the flows that it runs are."""
-    problems = [doubt for doubt in find_doubts(wired, ()) if not doubt.is_warning] if wired.runs else []
-    return FlowError(problems) if problems else None
-
-
-def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) -> Mapping[str, Sequence[Problem]]:
-    known = list_by_address(serving)
-    doubts = {wired.flow.file: tuple(find_doubts(wired, known)) for wired in serving if wired.runs}
-    found = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
-    return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})
-
-
-_log = logging.getLogger(__name__)
-
-_LOOK_EVERY = 0.5
-_PATIENCE = 0.2
-"""Seconds that a request waits for the look that it set off: a listing takes one millisecond, a large file longer."""
-
-
 class Catalogue:
-    """All flows of one folder, for every thread. Opening it reads the folder once.
+    """All flows of one folder, safe for threads. Opening it reads the folder once.
 
-    `servers` are the MCP servers that flows may name, `names` what else; None: these are not looked for.
+    `servers` are the MCP servers and `names` the other names of config.yaml that flows may use; None: not checked.
     """
 
     def __init__(self, folder: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
@@ -307,41 +247,46 @@ class Catalogue:
         return self._take_shelf().flows
 
     def find(self, address: str) -> WiredFlow | None:
-        """The flow with this id or endpoint name; a UUID in capitals or small letters."""
+        """The flow with this id or endpoint name; the letters of a UUID may be of either case."""
         addresses = self._take_shelf().addresses
         return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
 
     def list_problems(self) -> Mapping[str, FlowError]:
-        """File name -> its mistakes, also of a file whose last good version serves."""
+        """File name -> its mistakes, including files whose last good version still serves."""
         return self._take_shelf().problems
 
     def list_warnings(self) -> Mapping[str, Sequence[Problem]]:
-        """File name -> what its author should change, of files that serve as they are."""
+        """File name -> what its author should change, for files that serve."""
         return self._take_shelf().warnings
 
     def find_stale(self, flow_id: str) -> FlowError | None:
-        """What is wrong with this flow's file, while its last good version serves."""
+        """The mistakes of this flow's file while its last good version serves."""
         return self._take_shelf().stale.get(flow_id)
 
     def find_broken_file(self, address: str) -> tuple[str, FlowError] | None:
-        """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
+        """The broken file whose name would give its flow this address, and its mistakes; None where there is none."""
         problems = self._take_shelf().problems
         return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
 
     async def read_text(self, file: str) -> str | None:
-        """What stands in a file of the folder now, odd bytes as "�"; None where it cannot be read."""
+        """The present text of a file in the folder, with "�" for bytes that are not UTF-8; None where it cannot be
+        read.
+        """
         return await asyncio.to_thread(self._folder.read_text, file)
 
     async def read_bytes(self, file: str) -> bytes:
-        """All of a file of the folder. Raises OSError, and FlowError for one over the limit."""
+        """The bytes of a file in the folder. Raises OSError, and FlowError for a file over the limit."""
         return await asyncio.to_thread(self._folder.read_bytes, file)
 
     async def read_draft(
         self, file: str, data: bytes, *, names_secrets: bool
     ) -> tuple[WiredFlow | None, Sequence[Problem]]:
-        """The flow that this file would be with other content, beside all other files as they are, and its warnings; or
-        None and its mistakes. Nothing of it is kept. It may name environment variables that the flow which serves does
-        not name, or, where not `names_secrets`, is told alike whether there is such a one."""
+        """The flow that this file would be with other content, among the other files as they are, and its warnings; or
+        None and its mistakes. Nothing is kept.
+
+        Without `names_secrets`, content that names an environment variable which the serving flow does not name is
+        refused, whether or not that variable exists.
+        """
         return await asyncio.to_thread(self._read_draft, file, data, names_secrets=names_secrets)
 
     def _read_draft(self, name: str, data: bytes, *, names_secrets: bool) -> tuple[WiredFlow | None, Sequence[Problem]]:
@@ -349,7 +294,7 @@ class Catalogue:
             files = {other: replace(file) for other, file in self._folder.files.items()}
             serving = [wired.flow for wired in self._shelf.flows.values() if wired.flow.file == name]
         known = {secret for flow in serving for secret in list_secrets(flow)}
-        with suppress(OSError, FlowError):  # of a file with mistakes, which serves nothing, what stands in it
+        with suppress(OSError, FlowError):  # a broken file serves nothing: the secrets in its text count as known
             known |= self._folder.find_secrets(name, self._folder.read_bytes(name))
         if not names_secrets and (added := self._folder.find_secrets(name, data) - known):
             says = f"`${{env:{min(added)}}}` is not in the file that serves: add it where the files are kept."
@@ -363,18 +308,18 @@ class Catalogue:
         return next(wired for wired in shelf.flows.values() if wired.flow.file == name), shelf.warnings.get(name, ())
 
     def log_problems(self) -> None:
-        """Names in the log each file that never was a flow or has warnings, now and from now on, once; for servers."""
+        """Logs each file without a good version, and each with warnings, once, from now on; called by servers."""
         self._is_logging = True
         self._log_new()
 
     async def refresh(self) -> None:
-        """A look where one is due, in a thread; called on the loop before what was asked for is taken from here."""
+        """Checks the folder in a thread if a check is due; called on the event loop before flows are looked up."""
         if self._is_due():
             look = self._look_in_thread(asyncio.get_running_loop())
             await asyncio.wait([look], timeout=_PATIENCE)
 
     async def read_now(self) -> None:
-        """A look in a thread, whenever the last one was: a file that was written before is there afterwards."""
+        """Checks the folder in a thread, whenever the last check was: files written before are read afterwards."""
         await asyncio.to_thread(self._look_in_turn)
 
     def _look_in_turn(self) -> None:
@@ -382,11 +327,11 @@ class Catalogue:
             self._look()
 
     def _take_shelf(self) -> FlowRegistry:
-        """What is there; whoever comes while a thread is looking takes what it saw last."""
+        """The current registry; callers who come during a check get the result of the one before."""
         if self._is_due():
             try:
                 self._look_in_thread(asyncio.get_running_loop())
-            except RuntimeError:  # a thread without a loop: it may read files itself
+            except RuntimeError:  # a thread without an event loop may read files itself
                 self._look_alone()
         return self._shelf
 
@@ -394,7 +339,7 @@ class Catalogue:
         return time.monotonic() - self._looked >= _LOOK_EVERY
 
     def _look_in_thread(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        self._looked = time.monotonic()  # nobody sets off another one meanwhile
+        self._looked = time.monotonic()  # so that nobody starts a second check meanwhile
         return loop.run_in_executor(None, self._look_alone)
 
     def _look_alone(self) -> None:
@@ -420,9 +365,9 @@ class Catalogue:
         self._looked = time.monotonic()
 
     def _fail(self, error: OSError) -> None:
-        """What was read last goes on serving, unless two looks in a row did not find the folder.
+        """Keeps serving what was read last, unless two checks in a row did not find the folder.
 
-        One look may fail while the folder is replaced, or while no descriptor is left.
+        One check may fail while the folder is being replaced, or while no file descriptor is left.
         """
         message = f"The folder of flows cannot be read: {error.strerror}."
         is_first, self._failures = not self._failures, self._failures + 1
@@ -447,20 +392,9 @@ class Catalogue:
                 _log.warning("A flow file works, and should be changed: %s", _say_first(warnings, "more warning"))
 
 
-def _say_first(problems: Sequence[Problem], more: str) -> str:
-    first, *others = problems
-    return f"{first} ({count(len(others), more)})" if others else str(first)
-
-
-_SECONDS = 3_600.0
-"""After it was tried, or a run of it began, a draft is gone."""
-_MOST = 50
-"""Of all people; of more the one that was made first goes. Each has `MOST_BYTES` at most, as a file has."""
-
-
 @dataclass(slots=True)
 class FlowDraft:
-    """`content` is what the flow's file would have, `before` the digest of what it had when the change began."""
+    """A changed flow file in memory: `content` is its text, `before` the digest of the file when the change began."""
 
     wired: WiredFlow
     content: bytes
@@ -469,7 +403,7 @@ class FlowDraft:
 
 
 class Drafts:
-    """By owner and flow."""
+    """Drafts by owner and flow, in the memory of this process."""
 
     def __init__(self) -> None:
         self._drafts: dict[tuple[str, str], FlowDraft] = {}
@@ -486,3 +420,63 @@ class Drafts:
 
     def drop(self, owner: str, flow_id: str) -> None:
         self._drafts.pop((owner, flow_id), None)
+
+
+def _list_files(folder: Path) -> dict[str, _Signature]:
+    with os.scandir(folder) as entries:
+        files = sorted(
+            (entry for entry in entries if entry.name.endswith(ENDINGS) and not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        return {entry.name: signature for entry in files if (signature := _sign(entry))}
+
+
+def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
+    try:
+        if not entry.is_file():
+            return (
+                (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None
+            )  # a broken link is listed, and reported as a file that cannot be read
+        stat = entry.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read_content(path: Path) -> bytes:
+    """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            raise FlowError([describe_size(path.name, size)])
+        return file.read(MOST_BYTES + 1)
+
+
+def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
+    flow = wired.flow
+    claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
+    problems = []
+    for key, address in claims:
+        if address is not None and (other := taken.get(address.lower())):
+            place = flow.places[key].value
+            message = f"{address!r} is the address of two flows: {other} has it, so {flow.file} needs another one."
+            problems.append(Problem(flow.file, place.line, place.column, message, address))
+    return FlowError(problems) if problems else None
+
+
+def _find_refusal(wired: WiredFlow) -> FlowError | None:
+    """The problems of a flow that come from the flows that it runs; None where there are none."""
+    problems = [doubt for doubt in find_doubts(wired, ()) if not doubt.is_warning] if wired.runs else []
+    return FlowError(problems) if problems else None
+
+
+def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) -> Mapping[str, Sequence[Problem]]:
+    known = list_by_address(serving)
+    doubts = {wired.flow.file: tuple(find_doubts(wired, known)) for wired in serving if wired.runs}
+    found = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
+    return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})
+
+
+def _say_first(problems: Sequence[Problem], more: str) -> str:
+    first, *others = problems
+    return f"{first} ({count(len(others), more)})" if others else str(first)

@@ -1,4 +1,4 @@
-"""References between components: reading them, filling them, the order they give, and the circles they may not make."""
+"""References between components: parsing, filling, the order that they imply, and circles, which are mistakes."""
 
 import heapq
 import re
@@ -13,7 +13,7 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`${component}` or `${component.output}`, optional with `?` at its end; `offset` is its place in the text."""
+    """`${component}` or `${component.output}`, optional with `?` at its end; `offset` is its position in the text."""
 
     component: str
     output: str | None = None
@@ -29,8 +29,8 @@ class Reference:
 class Text:
     """A text with references in it.
 
-    In a template what is filled in has its braces doubled: it holds no variables. In an address it is percent-encoded,
-    so that it stays within its place; braces too.
+    In a template, values that are filled in get their braces doubled, so that they hold no variables. In a URL they are
+    percent-encoded, so that they cannot change its structure.
     """
 
     parts: tuple[str | Reference, ...]
@@ -43,9 +43,9 @@ class Text:
 
     @property
     def sources(self) -> tuple[Reference, ...]:
-        """Where the whole of it is one reference, or a join: those that it is made of. Else none.
+        """The references of a text that is one whole reference, or a join; else none.
 
-        A join is made of optional references only: it stands for the one that is given, or for all that are, in order.
+        A join is made of optional references only: it stands for those of them that have a value, in order.
         """
         found = self.references
         if len(found) < len(self.parts) or (len(found) > 1 and not all(part.is_optional for part in found)):
@@ -53,7 +53,7 @@ class Text:
         return found
 
     def fill(self, read: Callable[[Reference], str]) -> str:
-        """The text with each reference replaced by what `read` says. Raises RunError when it is too long."""
+        """The text with each reference replaced by the result of `read`. Raises RunError when the result is too long."""
         if len(self.parts) == 1 and (self.is_url or not self.is_template):
             (part,) = self.parts
             return part if isinstance(part, str) else read(part)
@@ -70,8 +70,8 @@ class Text:
 def parse_text(value: str, *, is_template: bool = False, is_url: bool = False) -> Text | None:
     """The parts of a text with references; None when it holds none. `$${` stands for `${` and begins no reference.
 
-    A text with nothing but such escapes comes back as one plain part; in a template the brace stays escaped, so that no
-    variable begins there. What stands in `${…}` is not checked here.
+    A text with such escapes only comes back as one plain part; in a template the brace stays escaped, so that no
+    variable begins there. The content of `${…}` is not checked here.
     """
     if "${" not in value:
         return None
@@ -93,13 +93,8 @@ def parse_text(value: str, *, is_template: bool = False, is_url: bool = False) -
     return Text(tuple(parts), is_template, is_url) if end else None
 
 
-def _read_reference(said: str, offset: int) -> Reference:
-    component, dot, output = said.removesuffix("?").partition(".")
-    return Reference(component, output if dot else None, offset, said.endswith("?"))
-
-
 def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Names in an order where each comes after all it waits for; the mapping's order among equals.
+    """Names in an order where each comes after all it waits for; among equals in the mapping's order.
 
     Names in a circle, and those that wait for one, are left out. (graphlib takes five times as long for a small flow.)
     """
@@ -110,7 +105,7 @@ def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     for name, needed in waits_for.items():
         for before in set(needed):
             followers.setdefault(before, []).append(name)
-    ready = [place[name] for name, number in missing.items() if not number]  # sorted, so it is a heap
+    ready = [place[name] for name, number in missing.items() if not number]  # the list is sorted, and so a heap
     order: list[str] = []
     while ready:
         order.append(names[heapq.heappop(ready)])
@@ -124,7 +119,7 @@ def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 def find_circles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
     """Circles of names that wait for each other, each beginning with its first name in the mapping's order.
 
-    Not all of them where circles share names, but at least one where `run_order` leaves names out.
+    Not all circles are found where circles share names, but at least one where `run_order` leaves names out.
     """
     order = set(run_order(waits_for))
     left = {name for name in waits_for if name not in order}
@@ -137,10 +132,15 @@ def find_circles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]
         while name not in seen:
             seen.add(name)
             way[name] = len(way)
-            # Each name that is left out waits for another one that is, so following them comes back to one of them.
+            # Each remaining name waits for another remaining one, so following them leads back to one of them.
             name = next(needed for needed in waits_for[name] if needed in left)
         if name in way:
             circle = tuple(way)[way[name] :]
             first = circle.index(min(circle, key=place.__getitem__))
             found.append((*circle[first:], *circle[:first]))
     return found
+
+
+def _read_reference(said: str, offset: int) -> Reference:
+    component, dot, output = said.removesuffix("?").partition(".")
+    return Reference(component, output if dot else None, offset, said.endswith("?"))

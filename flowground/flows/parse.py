@@ -1,8 +1,7 @@
-"""A flow file's bytes -> Flow, with every mistake in them and its place.
+"""A flow file's bytes -> Flow, with every mistake and its position.
 
-Words of flow files that have a better one now: a file that has one loads, and its author is told the new word.
-
-A word that is to go gets its line here, and stays for as long as docs/flow-format.md promises.
+A file with outdated words (`OLD_WORDS`) loads, with a warning that names the new word. An outdated word is accepted for
+as long as docs/flow-format.md promises.
 """
 
 import hashlib
@@ -29,10 +28,26 @@ from flowground.core.yaml_file import (
 )
 from flowground.flows.flow import ComponentSpec, Flow, Header, StepSection
 
+FLOW_FILE = Dialect("flow file", most_values=20_000)
+MOST_BYTES = 1_048_576
+"""The size limit of a flow file, in bytes."""
+MOST_COMPONENTS = 500
+"""The limit of components: a run steps through all of them on the event loop."""
+RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
+"""Addresses of the server itself, which no flow can have."""
+ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+COMPONENT_ID = re.compile(r"(?!env:)(?![-+]?[0-9]+$)[^\s.{}?$](?:[^\n\r\t.{}?$]{0,126}[^\s.{}?$])?")
+"""Any words, without the characters that have a meaning in a reference."""
+ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
+"""The place of a secret: it names an environment variable."""
+_LIKE_COMPONENTS = {"steps", "nodes"}
+"""Words of other tools for `components`."""
+
 
 @dataclass(frozen=True, slots=True)
 class OldWords:
-    """`types` are component types, `fields` the fields of each type by its present name: old word -> the one now."""
+    """Outdated word -> present word: `types` of components, and `fields` by the present name of their type."""
 
     types: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -49,12 +64,12 @@ OLD_WORDS = OldWords(
     },
     fields={"Parser": {"data": "input_data"}},
 )
-"""Langflow's words of before for what has the same fields here: who writes a flow by an old export or tutorial types
-them."""
+"""Former words of Langflow for types with the same fields here: people who follow an old export or tutorial write them.
+"""
 
 
 def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
-    """Writes the present words into a file's tree, and notes a warning for each; what has both words stays as it is."""
+    """Replaces outdated words in a file's tree, with a warning for each; a mapping that has both words stays as it is."""
     fields: dict[str, Mapping[str, str]] = {}
     for name, component in _list_inside(root, "components"):
         kind = component.value.get("type") if isinstance(component.value, dict) else None
@@ -76,48 +91,11 @@ def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
             item.value = f"{name}.{word}"
 
 
-def _renew_fields(component: Node, words: Mapping[str, str], problems: Problems) -> None:
-    renewed = {key: word for key in component.value if (word := words.get(key)) and word not in component.value}
-    if not renewed:
-        return
-    for key, word in renewed.items():
-        problems.warn(component.keys[key], _say(key, word), value=key)
-    component.value = {renewed.get(key, key): node for key, node in component.value.items()}
-    component.keys = {renewed.get(key, key): at for key, at in component.keys.items()}
-
-
-def _list_inside(root: Node, key: str) -> list[tuple[str, Node]]:
-    inner = root.value.get(key)
-    return [*inner.value.items()] if inner is not None and isinstance(inner.value, dict) else []
-
-
-def _say(old: str, word: str) -> str:
-    return f"`{old}` is an old word for `{word}`: write `{word}`, the old one will go."
-
-
-FLOW_FILE = Dialect("flow file", most_values=20_000)
-MOST_BYTES = 1_048_576
-"""Of a flow file."""
-MOST_COMPONENTS = 500
-"""A run steps through all of them on the event loop."""
-
-RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
-"""Words that are addresses of the server itself."""
-ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-COMPONENT_ID = re.compile(r"(?!env:)(?![-+]?[0-9]+$)[^\s.{}?$](?:[^\n\r\t.{}?$]{0,126}[^\s.{}?$])?")
-"""Any words, but for what has a meaning in a reference."""
-ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
-"""A secret's place: the name of an environment variable."""
-_LIKE_COMPONENTS = {"steps", "nodes"}
-"""What other tools call them."""
-
-
 def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS) -> Flow:
     """The flow in a file's text; `file` is the file's name.
 
-    A flow with `mistakes` lacks what they are about; `wire` refuses it, once it has looked for more of them. Raises
-    FlowError where that much cannot be read, and nothing else.
+    A flow with `mistakes` lacks the parts that they are about; `wire` looks for more mistakes and then refuses the
+    flow. Raises FlowError, and nothing else, where the file cannot be read at all.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     document = read_document(_decode(data, file), file, FLOW_FILE)
@@ -136,7 +114,7 @@ def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS)
     if header.api.endpoint_name is not None:
         _check_address(document, ("api", "endpoint_name"), header.api.endpoint_name, "endpoint name")
     if not components or len(components) < len(root.value["components"].value):
-        problems.refuse()  # what refers to one that cannot be read is no mistake
+        problems.refuse()  # references to components that cannot be read are no mistakes
     listed = [("api", "overridable", index, "field") for index in range(len(header.api.overridable or ()))]
     places = {_join_path(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]}
     return Flow(
@@ -158,14 +136,33 @@ def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS)
 
 
 def describe_size(file: str, size: int) -> Problem:
-    """The mistake of a file over the limit."""
+    """The mistake of a file over the size limit."""
     message = f"The file has {size:,} bytes; {MOST_BYTES:,} is the limit."
     return Problem(file, 1, 1, message)
 
 
 def is_uuid(address: str) -> bool:
-    """Whether an address is a UUID, in which capitals do not count."""
+    """Whether an address is a UUID, whose letters may be of either case."""
     return UUID.fullmatch(address) is not None
+
+
+def _renew_fields(component: Node, words: Mapping[str, str], problems: Problems) -> None:
+    renewed = {key: word for key in component.value if (word := words.get(key)) and word not in component.value}
+    if not renewed:
+        return
+    for key, word in renewed.items():
+        problems.warn(component.keys[key], _say(key, word), value=key)
+    component.value = {renewed.get(key, key): node for key, node in component.value.items()}
+    component.keys = {renewed.get(key, key): at for key, at in component.keys.items()}
+
+
+def _list_inside(root: Node, key: str) -> list[tuple[str, Node]]:
+    inner = root.value.get(key)
+    return [*inner.value.items()] if inner is not None and isinstance(inner.value, dict) else []
+
+
+def _say(old: str, word: str) -> str:
+    return f"`{old}` is an old word for `{word}`: write `{word}`, the old one will go."
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -181,7 +178,7 @@ def _decode(data: bytes, file: str) -> str:
 
 
 def _refuse_secrets(root: Node, problems: Problems) -> None:
-    """`${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
+    """Notes each `${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
     for key, node in root.value.items():
         for text in node.list_texts() if key != "components" else ():
             if found := ENV.search(text.value):
@@ -190,7 +187,7 @@ def _refuse_secrets(root: Node, problems: Problems) -> None:
 
 
 def _read_id(document: Document, header: Header, file: str) -> str:
-    """`id:`, else the file's name without its ending; notes what is wrong with it."""
+    """The `id:`, else the file's name without its ending; notes what is wrong with the id."""
     if header.id is not None:
         _check_address(document, ("id",), header.id, "id")
         return header.id
@@ -204,14 +201,14 @@ def _read_id(document: Document, header: Header, file: str) -> str:
 
 
 def _check_address(document: Document, path: KeyPath, address: str, kind: str) -> None:
-    """Notes what is wrong with an address that stands at `path`; `kind` is what people call it."""
+    """Notes what is wrong with the address at `path`; `kind` is what people call it."""
     if wrong := _find_wrong_address(address):
         says = f"{address!r} cannot be an {kind}: {wrong}"
         document.problems.add(document.place(path).value, says, value=address)
 
 
 def _find_wrong_address(address: str) -> str | None:
-    """What is wrong with an id or endpoint name, as a sentence; None when it will do."""
+    """What is wrong with an id or endpoint name, as a sentence; None where it is valid."""
     if address in RESERVED:
         return "the word is one of the server's own addresses."
     if ADDRESS.fullmatch(address) or is_uuid(address):
@@ -222,7 +219,7 @@ def _find_wrong_address(address: str) -> str | None:
 
 
 def _read_header(document: Document, root: Node) -> Header:
-    """All but the components, and without what is wrong, which is noted."""
+    """Everything except the components. Mistakes are noted, and the parts with mistakes left out."""
     given = {key: node.read_plain() for key, node in root.value.items() if key != "components"}
     try:
         return Header.model_validate(given)
@@ -236,7 +233,7 @@ def _read_header(document: Document, root: Node) -> Header:
 
 
 def _leave_out(given: dict[str, Any], place: KeyPath) -> None:
-    """The section of the header in which a mistake is; of `tests` the one test, in whose place stands none."""
+    """Removes the section of the header with the mistake; in `tests`, only the one test becomes empty."""
     section, *below = place
     tests = given.get("tests")
     if section == "tests" and below and isinstance(tests, list):
@@ -278,7 +275,7 @@ def _find_schema(path: KeyPath) -> Schema:
     schema = _resolve(_describe_header())
     for part in path:
         inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        inner = inner or schema.get("additionalProperties")  # a mapping of names that are free
+        inner = inner or schema.get("additionalProperties")  # a mapping with free names
         schema = _resolve(inner if isinstance(inner, dict) else {})
     return schema
 
@@ -301,7 +298,7 @@ def _say_bounded(schema: Schema) -> str:
 
 
 def _place_all(node: Node, path: str, key: Position | None = None) -> dict[str, SourceLocation]:
-    """Where a value and everything inside it stands."""
+    """The places of a value and of everything inside it, by dotted path."""
     places = {path: node.place(key)}
     if isinstance(node.value, dict):
         for name, inner in node.value.items():
@@ -316,11 +313,11 @@ def _join_path(path: KeyPath) -> str:
 
 
 def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]:
-    """By id, in the file's order, without those that are none; notes what is wrong."""
+    """Components by id, in the file's order, without those that cannot be read; notes what is wrong."""
     problems = document.problems
     node: Node | None = root.value.get("components")
     if node is None or node.value is None or node.value == {}:
-        # A misspelt `components` is told already, as an unknown word of the flow.
+        # A misspelt `components` has been noted already, as an unknown key of the flow.
         unknown = [key for key in root.value if key not in Header.model_fields]
         if node is not None or not (_LIKE_COMPONENTS & {*unknown} or find_nearest("components", unknown)):
             at = root.keys["components"] if node else root.position
@@ -350,7 +347,7 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
     fields = node.read_plain()
     kind, shown = fields.pop("type", None), fields.pop("display_name", None)
     step = StepSection()
-    if "step" in fields and not isinstance(fields["step"], str):  # a text is a template's variable
+    if "step" in fields and not isinstance(fields["step"], str):  # a text is the value of a template's variable
         step = _read_step(problems, name, node.value["step"])
         del fields["step"]
     for key, given in (("type", kind), ("display_name", shown)):

@@ -1,4 +1,6 @@
-"""What the references of a flow's components lead to: a component, one of its outputs, a kind of value that fits."""
+"""Checks references: each must lead to a component of the flow, to one of its outputs, and to a kind of value that
+fits.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from flowground.flows.graph import Reference, Text
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """`kinds` are the types of the flow's components, `components` those without mistakes."""
+    """Checks the references of a flow: `kinds` are the types of its components, `components` those without mistakes."""
 
     flow: Flow
     kinds: Mapping[str, type[Component]]
@@ -22,11 +24,11 @@ class References:
     problems: Problems
 
     def check_all(self, connections: Mapping[str, Mapping[str, Text]]) -> dict[str, frozenset[str]]:
-        """What each component refers to; notes references that cannot be."""
+        """The components that each component refers to; notes wrong references."""
         return {name: frozenset(self.check(name, connections.get(name, {}))) for name in self.flow.components}
 
     def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
-        """The components that this one's fields wait for; notes references that cannot be."""
+        """The components that the fields of this one wait for; notes wrong references."""
         for field, text in texts.items():
             kind = find_type(self.kinds[name], field)
             wanted = kind.wants if kind is not None and text.sources else "text"
@@ -83,7 +85,7 @@ class References:
 
 
 def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Sequence[Reference]]:
-    """What a component's fields refer to, and what its `step.when` does: it runs where both let it."""
+    """The references in a component's fields, and those in its `step.when`: the component runs where both allow it."""
     when = texts.get(WHEN)
     fields = [part for field, text in texts.items() if field != WHEN for part in text.references]
     return fields, when.references if when else ()

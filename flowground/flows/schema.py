@@ -1,7 +1,7 @@
-"""What a flow file may say, for editors: a JSON Schema, from the models.
+"""A JSON Schema of flow files for editors, made from the models.
 
-`python -m docs.generate` writes it into docs/, `python -m flowground schema` prints the schema. The first line of a
-flow file, `# yaml-language-server: $schema=…/flow.schema.json`, gives an editor completion and checks.
+`python -m docs.generate` writes it into docs/, `python -m flowground schema` prints it. The first line of a flow file,
+`# yaml-language-server: $schema=…/flow.schema.json`, gives an editor completion and checks.
 """
 
 import json
@@ -18,7 +18,7 @@ from flowground.flows.parse import ADDRESS, COMPONENT_ID, OLD_WORDS, UUID
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _ABOUT = ("title", "description", "default")
 _REFERENCES = {"type": "string", "pattern": r"^(\$\{[^{}]+\})+$", "description": "A reference, `${Component.output}`."}
-"""What a field that is no text may hold instead: one whole reference, or a join of several."""
+"""The alternative for a field that is no text: one whole reference, or a join of several."""
 
 
 def build_flow_schema() -> dict[str, Any]:
@@ -53,12 +53,12 @@ def build_flow_schema() -> dict[str, Any]:
 
 
 def write_flow_schema() -> str:
-    """The schema as docs/flow.schema.json holds it."""
+    """The text of docs/flow.schema.json."""
     return json.dumps(build_flow_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _build_component() -> dict[str, Any]:
-    """By `type`, one of the types' own schemas: `if` and `then` give an editor the one mistake instead of seven."""
+    """The schema of a component, chosen by `type`: with `if` and `then`, editors report one mistake instead of seven."""
     choices = [
         {
             "if": {"properties": {"type": {"enum": [name, *_list_old(OLD_WORDS.types, name)]}}, "required": ["type"]},
@@ -78,7 +78,9 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
     own = {name: _build_field(field) for name, field in types.items()}
     words = OLD_WORDS.fields.get(kind.type_name, {})
     is_tool = issubclass(kind, ToolComponent)
-    given = [field.name for field in types.values() if is_tool and field.model_may_set]  # by a model, maybe
+    given = [
+        field.name for field in types.values() if is_tool and field.model_may_set
+    ]  # a model may set these fields instead
     required = [name for name, field in types.items() if field.is_required and name not in given]
     needed = [[name, *_list_old(words, name)] for name in required]
     either = [{"anyOf": [{"required": [name]} for name in names]} for names in needed if len(names) > 1]
@@ -116,7 +118,7 @@ def _mark_old(now: str) -> dict[str, Any]:
 
 
 def _loosen(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A section may stand without anything behind its name."""
+    """Allows a section to be empty: its name with nothing behind it."""
     if "$ref" not in schema:
         return dict(schema)
     return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], "default": {}}

@@ -1,4 +1,4 @@
-"""Flow files to begin with: a name and a template -> a file that is right as it is, written where none was."""
+"""Templates of new flow files: a name and a template become a valid file, written where none was before."""
 
 import json
 import os
@@ -15,27 +15,6 @@ from flowground.flows.parse import parse_flow
 LONGEST_NAME = 80
 _NOT_IN_ADDRESSES = re.compile(r"[^a-z0-9._-]+")
 _LONGEST_ADDRESS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class FlowTemplate:
-    """One way to begin: its title, what it is for in a few words, and the file's text after its name."""
-
-    title: str
-    purpose: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class DraftedFlow:
-    """A flow file that is nowhere yet: `file` is its name, `id` the address that it gets by it."""
-
-    id: str
-    name: str
-    file: str
-    text: str
-
-
 _CHAT = """\
 description: Answers questions as you tell it to.
 components:
@@ -142,6 +121,26 @@ chat:
     - What is 15 percent of 240?
 """
 
+
+@dataclass(frozen=True, slots=True)
+class FlowTemplate:
+    """One template: its title, its purpose in a few words, and the file's text after its name."""
+
+    title: str
+    purpose: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedFlow:
+    """A new flow file, not yet written: `file` is its name, `id` the address that follows from it."""
+
+    id: str
+    name: str
+    file: str
+    text: str
+
+
 TEMPLATES: Mapping[str, FlowTemplate] = {
     "chat": FlowTemplate("Chat", "a chat, whose instructions you write in its file", _CHAT),
     "memory": FlowTemplate("Chat with memory", "a chat that remembers what was said", _MEMORY),
@@ -154,9 +153,9 @@ TEMPLATES: Mapping[str, FlowTemplate] = {
 
 
 def make_draft(name: str, template: str, *, address: str = "", owner: str = "") -> DraftedFlow:
-    """A file for a flow of this name, at `address` or one made from the name, which belongs to `owner`, if to anybody.
+    """A file for a flow of this name, at `address` or at one made from the name; it belongs to `owner`, "" for nobody.
 
-    Raises InvalidRequest for a name that cannot be one, FlowError for an address that the server itself has.
+    Raises InvalidRequest for a name that is not allowed, FlowError for an address of the server itself.
     """
     name = " ".join(name.split())
     key = choose_address(address or name)
@@ -165,7 +164,7 @@ def make_draft(name: str, template: str, *, address: str = "", owner: str = "") 
             f"{address or name!r} cannot be a flow's {'address' if address else 'name'}.",
             hint=f"It needs a letter from a to z or a digit, and has {LONGEST_NAME} characters at most.",
         )
-    # JSON's strings are YAML's: whatever stands in the name, it is read back as it was given.
+    # JSON strings are YAML strings: any name is read back unchanged.
     owners = f"owners: [{json.dumps(owner, ensure_ascii=False)}]\n" if owner else ""
     begin = f"name: {json.dumps(name, ensure_ascii=False)}\n{owners}"
     text = begin + TEMPLATES[template].text.replace("documents/**", f"documents/{key}/**")
@@ -177,16 +176,15 @@ def make_draft(name: str, template: str, *, address: str = "", owner: str = "") 
 
 
 def choose_address(name: str) -> str:
-    """The id of a flow of this name: "Zürich: trams" → "zurich-trams". Empty where none can be made."""
+    """The id for a flow of this name: "Zürich: trams" → "zurich-trams". Empty where the name has no usable character."""
     return _NOT_IN_ADDRESSES.sub("-", fold(name)).strip("-._")[:_LONGEST_ADDRESS].rstrip("-._")
 
 
 def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
-    """Writes the file into the folder, whole or not at all and over no other; `shown` is its path as people read it.
+    """Writes the whole file into the folder, or nothing, and never over another file; `shown` is the path that people
+    read.
 
-    Before the draft's text stands the line by which editors find the schema of flow files.
-
-    Raises InvalidRequest.
+    The file begins with the line by which editors find the schema of flow files. Raises InvalidRequest.
     """
     beside = folder / f".{draft.file}.{secrets.token_hex(4)}.part"
     try:
@@ -203,7 +201,7 @@ def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
 
 
 def _write_schema_line(folder: Path) -> str:
-    """The line that tells editors which words a flow file may hold; empty where the schema is in neither place."""
+    """The line by which editors find the schema of flow files; empty where docs/flow.schema.json is not found."""
     for root in (folder.parent, Path(__file__).parents[2]):
         if (schema := root / "docs" / "flow.schema.json").is_file():
             return f"# yaml-language-server: $schema={Path(os.path.relpath(schema, folder)).as_posix()}\n"
@@ -211,10 +209,10 @@ def _write_schema_line(folder: Path) -> str:
 
 
 def _name_file(beside: Path, path: Path) -> None:
-    """Gives what was written its name. Raises FileExistsError where a file has it."""
+    """Renames the written file to its final name. Raises FileExistsError where that name is taken."""
     try:
-        os.link(beside, path)  # a rename would replace the other file
-    except OSError:  # also of a file system without hard links
+        os.link(beside, path)  # a rename would replace an existing file
+    except OSError:  # for example on a file system without hard links
         if os.path.lexists(path):
             raise FileExistsError(path) from None
         beside.rename(path)

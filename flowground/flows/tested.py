@@ -1,4 +1,4 @@
-"""What `tests:` of a flow file names: its components, those of them that ask a model, patterns and schemas."""
+"""Checks `tests:` of a flow file: the components that they name, patterns and schemas."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from flowground.flows.tools import find_tool_names
 
 
 def check_tests(flow: Flow, components: Mapping[str, Component], problems: Problems) -> None:
-    """Notes what cannot be; `components` are those without mistakes."""
+    """Notes mistakes in the flow's tests; `components` are those without mistakes."""
     for index, test in enumerate(flow.tests):
         for number, turn in enumerate(test.list_turns()):
             path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
@@ -21,7 +21,9 @@ def check_tests(flow: Flow, components: Mapping[str, Component], problems: Probl
 
 
 def may_be_replied(component: Component) -> bool:
-    """Whether tests say what it is answered: by a model, an MCP server, an HTTP API, a database or a function."""
+    """Whether a test can give the reply to this component: of a model, an MCP server, an HTTP API, a database or a
+    function.
+    """
     return isinstance(component, MCP | APIRequest | SQL | PythonFunction) or any(True for _ in component.list_models())
 
 
@@ -36,7 +38,7 @@ class _TestNames:
         self._flow_runs_others = any(component.list_flows() for component in components.values())
 
     def check(self, turn: TestedTurn, path: str) -> None:
-        """Notes what one turn names wrongly."""
+        """Notes the mistakes of one turn."""
         expect = turn.expect
         self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks nobody")
         self._check_asking(expect.calls, f"{path}.expect.calls", self._asking, "asks no model")
@@ -65,7 +67,7 @@ class _TestNames:
                 self._note(path, name, says, name, known)
 
     def _is_inner(self, name: str) -> bool:
-        """Whether it may be a component of a flow that another file says."""
+        """Whether the name may mean a component of a flow in another file."""
         return "." in name and self._flow_runs_others
 
     def _check_name(self, name: str, path: str, key: str | int) -> bool:
@@ -78,7 +80,7 @@ class _TestNames:
         self, path: str, key: str | int | None, says: str, value: str | None, choices: Iterable[str] = ()
     ) -> None:
         places = self._flow.places
-        place = places.get(f"{path}.{key}") or places[path]  # a text that stands by itself is no list
+        place = places.get(f"{path}.{key}") or places[path]  # a single text is no list
         at = place.key if isinstance(key, str) else place.value
         otherwise = f"; there are {list_names(choices)}" if choices else ""
         self._problems.add(at, says, value=value, choices=tuple(choices), otherwise=otherwise)

@@ -1,4 +1,4 @@
-"""The tools of agents: which components of a flow they are, and what a model is told of each."""
+"""The tools of agents: which components of the flow they are, and how each is described to the model."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ _KEPT = ("type", "enum", "const", "anyOf", "items", "minimum", "maximum", "exclu
 
 @dataclass(frozen=True, slots=True)
 class WiredTool:
-    """A component as one agent's tool. `arguments` are the fields that the model gives.
+    """A component as one agent's tool. `arguments` are the fields that the model sets.
 
-    `writes`: a call may change something beyond this process. `is_described`: the author said what it does.
-    `offered` is its name there, where it is one of several that the component stands for.
-    `confirm`: the author's word whether a person allows each call; `always`, that none is for a whole chat.
-    `is_changed`: a request has set fields of its component, so that it is not what was allowed before.
+    `writes`: a call may change something outside this process. `is_described`: the author wrote the description.
+    `offered`: the tool's own name, where the component stands for several tools of an MCP server. `confirm`: the
+    author's choice whether a person allows each call; with `always`, a permission for a whole chat is not offered.
+    `is_changed`: the request has set fields of the component, so that earlier permissions do not count.
     """
 
     component: str
@@ -40,11 +40,11 @@ class WiredTool:
 
     @property
     def confirms(self) -> bool:
-        """Whether a person allows each call, or refuses it."""
+        """Whether a person must allow each call."""
         return self.writes if self.confirm is None else bool(self.confirm)
 
     def renew(self, components: Mapping[str, Component]) -> "WiredTool":
-        """The tool where its component is another one, which may be among these."""
+        """The tool after its component was replaced, if `components` has a new one for it."""
         component = components.get(self.component)
         if component is None:
             return self
@@ -52,7 +52,7 @@ class WiredTool:
 
 
 def find_tool_names(flow: Flow) -> frozenset[str]:
-    """Ids that stand in the `tools` of a component, right or wrong."""
+    """Ids in the `tools` of agents, whether or not they name a component."""
     found = set()
     for spec in flow.components.values():
         entries = spec.fields.get("tools") if spec.type == Agent.type_name else None
@@ -64,7 +64,7 @@ def find_tool_names(flow: Flow) -> frozenset[str]:
 
 
 def list_arguments(spec: ComponentSpec, kind: type[Component]) -> list[FieldType]:
-    """The fields that a model gives where the component is a tool: those it may set and the author left unset."""
+    """The fields that a model sets where the component is a tool: those it may set and the author left unset."""
     if not issubclass(kind, ToolComponent):
         return []
     known = (
@@ -82,7 +82,9 @@ def list_arguments(spec: ComponentSpec, kind: type[Component]) -> list[FieldType
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Of a flow whose components are `components`, of the types `kinds`; `used` are those that references lead to."""
+    """Wires the tools of all agents of a flow: `components` are those without mistakes, `kinds` the types, `used` the
+    components that references lead to.
+    """
 
     flow: Flow
     kinds: Mapping[str, type[Component]]
@@ -92,7 +94,7 @@ class Tools:
     found: dict[str, tuple[WiredTool, ...]] = field(default_factory=dict)
 
     def wire(self) -> Mapping[str, tuple[WiredTool, ...]]:
-        """By agent; notes tools that cannot be."""
+        """The tools by agent; notes wrong entries."""
         for name, component in self.components.items():
             if isinstance(component, Agent) and component.uses:
                 self.found[name] = self._wire_agent(name, component.uses)

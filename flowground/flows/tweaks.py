@@ -1,17 +1,14 @@
-"""Tweaks: fields of a flow changed for one request, or refused with the reason. Nothing is left out in silence.
+"""Tweaks: fields of a flow changed for one request, or refused with the reason; and overrides, which become tweaks.
 
 Keys are component ids, display names (the last of several alike) or, with a plain value, field names: a global tweak
 sets every open field of that name. Values may be wrapped as `{"value": v}`; null means the author's value, as if the
-field were not named, except that a global tweak leaves it alone.
-Source: Langflow 1.13's tweaks as recorded, with Flowground's departures: the specific tweak beats the global one; what
-is unknown, connected, protected, of a wrong type or out of bounds is refused.
-A value is taken literally: `${…}` in it refers to nothing.
+field were not named, except that a global tweak leaves it alone. A value is taken literally: `${…}` in it refers to
+nothing. Source: Langflow 1.13's tweaks as recorded. Flowground differs: the specific tweak beats the global one; a
+tweak that is unknown, connected, protected, of a wrong type or out of bounds is refused.
 
-Temporary overrides: fields of a flow that a person changes for their own calls. Nothing reaches the flow file.
-
-What a person may see and set is the flow's policy (`fields`); what they changed becomes tweaks. As one word, base64url
-of deflated JSON, overrides travel in an address. What comes out of a link is somebody else's word: it is checked like
-any tweak, and applied once its reader accepts it.
+Temporary overrides are fields that a person changes for their own calls; the flow file stays as it is. The flow's
+policy (`fields`) decides what a person may see and set. In a link, overrides are base64url of deflated JSON; since
+anybody may have made the link, they are checked like any tweak, and applied once the reader accepts them.
 """
 
 import base64
@@ -33,9 +30,16 @@ from flowground.flows.fields import FieldPolicy
 from flowground.flows.wiring import WiredFlow, replace_components
 
 MOST_CHANGES = 1_000
-"""Fields that one request may set."""
+"""The most fields that one request may set."""
 _ENOUGH = 20
-"""More refusals of one request are not looked for."""
+"""The number of refusals in one request after which no more are looked for."""
+FieldValues = Mapping[str, Mapping[str, Any]]
+"""Component id -> field -> value; None means the author's value."""
+LONGEST_LINK = 6_000
+"""Characters: with the rest of the address, below the 8 kB that servers and proxies take."""
+_LARGEST = 200_000
+"""The most bytes of JSON that a link may decompress to."""
+_RAW = -zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,11 @@ class Tweaked:
 def apply_tweaks(
     wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], caller: Caller = LOCAL_OWNER
 ) -> Tweaked:
-    """The flow with the request's tweaks; without any that change something, the very same object.
+    """The flow with the request's tweaks; the same object where they change nothing.
 
-    The flow's policy says what the caller may set; to who does not see its inside no refusal says what else there is.
-    Raises InputConflict where the input is given twice, TweaksRefused with every reason, and InvalidRequest where the
-    message is none of the choices that the author set for the input it fills.
+    The flow's policy decides what the caller may set. Refusals reveal nothing else of the flow to a caller who does not
+    see inside. Raises InputConflict where a tweak and the message fill the same input, TweaksRefused with every reason,
+    and InvalidRequest where the message is none of the choices that the author set for its input.
     """
     for takes, policy in wired.policy.inputs:
         message = request.find_message(takes)
@@ -73,7 +77,7 @@ def apply_tweaks(
 
 
 def list_missing(wired: WiredFlow, request: RunRequest) -> list[FieldPolicy]:
-    """The options of a flow with its request's tweaks that its author requires, and that are empty."""
+    """The required options that are empty in a flow with its request's tweaks."""
     return [
         field
         for field in wired.policy.required
@@ -90,16 +94,95 @@ def refuse_missing(wired: WiredFlow, request: RunRequest) -> None:
         raise OptionMissing(says, hint=f"Programs send it among `tweaks`: {names}.")
 
 
-def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:
-    choices = list_names(show(choice) for choice in field.choices or ())
-    return f"`{name_option(wired, field)}` is needed{f': choose one of {choices}' if choices else ''}."
-
-
 def name_option(wired: WiredFlow, field: FieldPolicy) -> str:
-    """What people read at an option: a Text Input is called as its author calls it, any other field by its title."""
+    """The label of an option: a Text Input has the name that its author gave it, any other field its title."""
     takes_input = input_kind(wired.components[field.component]) is not None
     name = wired.flow.components[field.component].display_name or field.component
     return name if takes_input and field.name == INPUT else field.type.title
+
+
+def find_changes(wired: WiredFlow, values: FieldValues, caller: Caller) -> dict[str, dict[str, Any]]:
+    """The values that differ from the author's, in the flow's order, each as the run takes it ("7" as 7).
+
+    A value equal to the author's is no override and always allowed, so an editor may pass every field it shows. Raises
+    TweaksRefused, as the API does, for a value that is not allowed, for example in a link to an older flow file.
+    """
+    seen = wired.policy.list_fields(caller)
+    touched = keep_values(values, lambda name, key, value: not _is_own(seen.get(name, {}).get(key), value))
+    request = RunRequest(tweaks=touched)
+    made = apply_tweaks(wired, request, unknown="refuse", caller=caller).wired
+    found: dict[str, dict[str, Any]] = {}
+    for name, policies in seen.items():
+        for key, policy in policies.items():
+            runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
+            if unwrap_tweak(touched.get(name, {}).get(key), policy.type) is not None and (
+                policy.type.is_secret or runs != own
+            ):
+                found.setdefault(name, {})[key] = runs
+    return found
+
+
+def drop_inputs(
+    wired: WiredFlow, overrides: FieldValues, *, input_type: InputType = "chat"
+) -> dict[str, dict[str, Any]]:
+    """The overrides without those of input components which the call's own message fills.
+
+    A call may not have both (InputConflict). The playground's chat sends the result; snippets send the override as the
+    message.
+    """
+    request = RunRequest(input_value="", input_type=input_type)
+    takers = {name for name, item in wired.components.items() if request.find_message(input_kind(item)) is not None}
+    return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
+
+
+def keep_values(values: FieldValues, is_kept: Callable[[str, str, Any], bool]) -> dict[str, dict[str, Any]]:
+    """The values for which `is_kept(component, field, value)` is true; a component without any is left out."""
+    kept = {
+        name: {key: value for key, value in fields.items() if is_kept(name, key, value)}
+        for name, fields in values.items()
+    }
+    return {name: fields for name, fields in kept.items() if fields}
+
+
+def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
+    """The values that may be written down: known fields by component id, except secret ones.
+
+    Values under a component's display name are dropped too, since a secret among them would not be recognised.
+    """
+    policies = wired.policy.fields
+    return keep_values(
+        values, lambda name, key, _: key in policies.get(name, {}) and not wired.policy.is_secret(name, key)
+    )
+
+
+def write_link(values: FieldValues) -> str:
+    """The overrides encoded for a link. Raises InvalidRequest where they are too long for an address."""
+    plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)
+    packed = packing.compress(plain.encode(errors="replace")) + packing.flush()
+    word = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    if len(word) > LONGEST_LINK:
+        raise InvalidRequest("These overrides are too long for a link.", hint="Copy the code instead.")
+    return word
+
+
+def read_link(text: str) -> dict[str, dict[str, Any]]:
+    """The overrides of a link. Raises InvalidRequest for any text that `write_link` did not make."""
+    with suppress(ValueError, zlib.error, RecursionError):
+        if len(text) <= LONGEST_LINK:
+            packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            unfolding = zlib.decompressobj(_RAW)
+            plain = unfolding.decompress(packed, _LARGEST)
+            if unfolding.eof and not unfolding.unused_data:
+                values = json.loads(plain.decode(), parse_constant=int)  # raises ValueError for NaN and Infinity
+                if _are_field_values(values):
+                    return values
+    raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")
+
+
+def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:
+    choices = list_names(show(choice) for choice in field.choices or ())
+    return f"`{name_option(wired, field)}` is needed{f': choose one of {choices}' if choices else ''}."
 
 
 def _refuse(refusals: list[Refusal], caller: Caller) -> NoReturn:
@@ -119,12 +202,12 @@ class _Tweaks:
     caller: Caller
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent: dict[tuple[str, str], str] = field(default_factory=dict)
-    """How the caller called each field that is changed."""
+    """The name by which the caller called each changed field."""
     refusals: list[Refusal] = field(default_factory=list)
     count: int = 0
 
     def read(self) -> None:
-        """Sorts the tweaks into changes of components; the specific ones first, so that they win."""
+        """Sorts the tweaks into changes of components: specific ones first, so that they win over global ones."""
         if len(self.request.tweaks) > MOST_CHANGES:
             self._refuse_all()
         everywhere: dict[str, Any] = {}
@@ -146,7 +229,7 @@ class _Tweaks:
             self._read_global(key, value)
 
     def change_components(self) -> dict[str, Component]:
-        """The changed components; notes what does not fit."""
+        """The changed components; notes values that do not fit."""
         made = {}
         for name, change in self.changes.items():
             policies = self.wired.policy.fields[name]
@@ -159,7 +242,7 @@ class _Tweaks:
         return made
 
     def _change(self, name: str, key: str, *, value: Any, sent: str) -> None:
-        """Notes a change; a specific one comes first and stays."""
+        """Adds a change, unless an earlier, more specific one exists."""
         fields = self.changes.setdefault(name, {})
         if key not in fields:
             self.count += 1
@@ -218,100 +301,12 @@ class _Tweaks:
             _refuse(self.refusals, self.caller)
 
 
-FieldValues = Mapping[str, Mapping[str, Any]]
-"""Component id -> field -> value; None means the author's value."""
-LONGEST_LINK = 6_000
-"""Characters; with the rest of an address it stays under the 8 kB that servers and proxies take."""
-_LARGEST = 200_000
-"""Bytes of JSON that a link may unfold to."""
-_RAW = -zlib.MAX_WBITS
-
-
-def find_changes(wired: WiredFlow, values: FieldValues, caller: Caller) -> dict[str, dict[str, Any]]:
-    """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
-
-    Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
-    always can, so an editor may hand over all it shows. Links of an older flow file are refused like that.
-    """
-    seen = wired.policy.list_fields(caller)
-    touched = keep_values(values, lambda name, key, value: not _is_own(seen.get(name, {}).get(key), value))
-    request = RunRequest(tweaks=touched)
-    made = apply_tweaks(wired, request, unknown="refuse", caller=caller).wired
-    found: dict[str, dict[str, Any]] = {}
-    for name, policies in seen.items():
-        for key, policy in policies.items():
-            runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
-            if unwrap_tweak(touched.get(name, {}).get(key), policy.type) is not None and (
-                policy.type.is_secret or runs != own
-            ):
-                found.setdefault(name, {})[key] = runs
-    return found
-
-
-def drop_inputs(
-    wired: WiredFlow, overrides: FieldValues, *, input_type: InputType = "chat"
-) -> dict[str, dict[str, Any]]:
-    """What `find_changes` gave, for a call that brings a message of its own: its input components say that then.
-
-    A call may not have both (InputConflict); the playground's chat sends this, the snippets make the override the
-    message.
-    """
-    request = RunRequest(input_value="", input_type=input_type)
-    takers = {name for name, item in wired.components.items() if request.find_message(input_kind(item)) is not None}
-    return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
-
-
-def keep_values(values: FieldValues, is_kept: Callable[[str, str, Any], bool]) -> dict[str, dict[str, Any]]:
-    """The values of which `is_kept(component, field, value)` holds; a component without any is left out."""
-    kept = {
-        name: {key: value for key, value in fields.items() if is_kept(name, key, value)}
-        for name, fields in values.items()
-    }
-    return {name: fields for name, fields in kept.items() if fields}
-
-
-def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
-    """What of them may be written down: fields by the ids of their components, and no secret ones.
-
-    Under another name of a component a secret could not be told from any other value.
-    """
-    policies = wired.policy.fields
-    return keep_values(
-        values, lambda name, key, _: key in policies.get(name, {}) and not wired.policy.is_secret(name, key)
-    )
-
-
-def write_link(values: FieldValues) -> str:
-    """The word for these overrides. Raises InvalidRequest where it would be too long for an address."""
-    plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)
-    packed = packing.compress(plain.encode(errors="replace")) + packing.flush()
-    word = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-    if len(word) > LONGEST_LINK:
-        raise InvalidRequest("These overrides are too long for a link.", hint="Copy the code instead.")
-    return word
-
-
-def read_link(text: str) -> dict[str, dict[str, Any]]:
-    """The overrides of a link; raises InvalidRequest, one sentence, for anything that `write_link` did not make."""
-    with suppress(ValueError, zlib.error, RecursionError):
-        if len(text) <= LONGEST_LINK:
-            packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            unfolding = zlib.decompressobj(_RAW)
-            plain = unfolding.decompress(packed, _LARGEST)
-            if unfolding.eof and not unfolding.unused_data:
-                values = json.loads(plain.decode(), parse_constant=int)  # refuses NaN and Infinity
-                if _are_field_values(values):
-                    return values
-    raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")
-
-
 def _are_field_values(values: object) -> TypeGuard[dict[str, dict[str, Any]]]:
     return isinstance(values, dict) and all(isinstance(fields, dict) for fields in values.values())
 
 
 def _is_own(policy: FieldPolicy | None, value: Any) -> bool:
-    """Whether a value is the author's; True is not 1 here."""
+    """Whether the value equals the author's; True does not equal 1 here."""
     if policy is None or isinstance(value, bool) != isinstance(policy.value, bool):
         return False
     return bool(value == policy.value)

@@ -1,7 +1,4 @@
-"""One component of a flow file -> its validated model and what is connected to it.
-
-MCP components of a flow: whether config.yaml names their servers and tools, and whether anything calls them.
-"""
+"""One component of a flow file -> its validated model and its connections; and checks of MCP components."""
 
 import os
 import re
@@ -25,14 +22,17 @@ from flowground.flows.tools import WiredTool
 from flowground.tools.settings import McpServerEntry
 
 _ALIKE = {"system_prompt": "system_message", "system_message": "system_prompt", "query": "search_query"}
-"""Fields of one type that are easily taken for those of another."""
+"""Field names of similar types, to suggest one for the other."""
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+Servers = Mapping[str, McpServerEntry]
+"""`mcp_servers` of config.yaml."""
 
 
 def wire_component(
     spec: ComponentSpec, kind: type[Component], problems: Problems, arguments: Iterable[FieldType] = ()
 ) -> tuple[Component | None, Mapping[str, Text]]:
-    """The component and what is connected to it, by field; notes what is wrong. `arguments` a model gives.
+    """The validated component and the texts with references that fill its fields; notes mistakes. `arguments` are the
+    fields that a model sets.
 
     The component is None where its fields do not validate; the connections are there all the same.
     """
@@ -47,9 +47,42 @@ def wire_component(
     return component, wiring.connections
 
 
+def check_servers(
+    flow: Flow,
+    components: Mapping[str, Component],
+    tools: Mapping[str, tuple[WiredTool, ...]],
+    servers: Servers | None,
+    problems: Problems,
+) -> None:
+    """Notes unknown MCP servers and tools, and MCP components that can never run; `tools` are those of agents.
+
+    `servers` is None where config.yaml is not known; then only the last of these is checked.
+    """
+    called = {tool.component for each in tools.values() for tool in each}
+    for name, component in components.items():
+        if not isinstance(component, MCP):
+            continue
+        spec = flow.components[name]
+        if component.arguments is None and "arguments" not in spec.fields and name not in called:
+            says = f"`{name}` is called by nobody: name it in the `tools` of an agent, or give it `arguments`"
+            problems.add(spec.position, says, value=name)
+        if servers is None:
+            continue
+        entry = servers.get(component.server)
+        if entry is None:
+            if find_nearest(component.server, servers):  # otherwise another config.yaml may have the server
+                says = f"There is no MCP server `{component.server}`"
+                problems.add(spec.places["server"].value, says, value=component.server, choices=servers)
+            continue
+        for tool in component.tools if entry.tools else ():
+            if tool not in entry.tools:
+                says = f"`tools` of the MCP server `{component.server}` in config.yaml do not name `{tool}`"
+                problems.add(spec.places["tools"].value, says, value=tool, choices=entry.tools)
+
+
 @dataclass(slots=True)
 class _Wiring:
-    """`values` are what the model is made of; `is_wrong` says that a mistake was noted."""
+    """Reads one component: `values` become its model; `is_wrong` is set when a mistake was noted."""
 
     spec: ComponentSpec
     kind: type[Component]
@@ -59,7 +92,7 @@ class _Wiring:
     is_wrong: bool = False
 
     def read_fields(self) -> None:
-        """Takes secrets and references out of the fields."""
+        """Separates secrets and references from the fields."""
         types = list_types(self.kind)
         for name, value in self.spec.fields.items():
             field = types.get(name) or find_type(self.kind, name)
@@ -84,7 +117,7 @@ class _Wiring:
                 self.problems.warn(self.spec.places[name].value, says, value=inner)
 
     def read_when(self) -> None:
-        """Takes the references out of `step.when`."""
+        """Separates the references of `step.when`."""
         said = self.spec.step.when
         text = parse_text(said)
         if text and text.sources:
@@ -94,7 +127,7 @@ class _Wiring:
             self._note(self.spec.places[WHEN].value, says, value=said)
 
     def validate(self) -> Component | None:
-        """The component, None where its fields do not fit."""
+        """The component; None where its fields do not fit."""
         given = {name: value for name, value in self.values.items() if value is not None}
         try:
             return self.kind.model_validate(given, strict=True)
@@ -104,7 +137,7 @@ class _Wiring:
             return None
 
     def note_mistake(self, mistake: Mistake) -> None:
-        """Notes what the component itself found."""
+        """Notes a mistake that the component itself found."""
         spec = self.spec
         place = spec.places.get(mistake.field) or SourceLocation(spec.position, spec.position)
         raw = spec.fields.get(mistake.field)
@@ -115,7 +148,7 @@ class _Wiring:
         self._note(at, mistake.message, value=value, choices=close, suggestion=meant)
 
     def _find_alike(self, name: str) -> str | None:
-        """The field that this type has in the place of an unknown one."""
+        """The field of this type that is easily confused with the unknown one; None where there is none."""
         types = list_types(self.kind)
         return _ALIKE[name] if name not in types and _ALIKE.get(name) in types else None
 
@@ -196,7 +229,7 @@ class _Wiring:
 
 
 def _make_placeholder(field: FieldType) -> Any:
-    """What stands in a field that must be given, until a run fills it."""
+    """The value of a required field until a run fills it."""
     if field.wants == "text":
         return ""
     is_list = field.wants != "data" or field.schema.get("type") == "array"
@@ -204,7 +237,7 @@ def _make_placeholder(field: FieldType) -> Any:
 
 
 def _find_reference(value: Any) -> str | None:
-    """A reference in a text somewhere inside a list or mapping."""
+    """The first reference in a text somewhere inside a list or mapping."""
     if isinstance(value, str):
         text = parse_text(value)
         return str(text.references[0]) if text and text.references else None
@@ -213,7 +246,7 @@ def _find_reference(value: Any) -> str | None:
 
 
 def _blank_references(text: Text) -> str:
-    """A template without its references, every variable where it stood."""
+    """The template with its references replaced by spaces, so that offsets of variables stay right."""
     return "".join(part if isinstance(part, str) else " " * len(str(part)) for part in text.parts)
 
 
@@ -221,40 +254,3 @@ def _would_fit_unquoted(value: str, field: FieldType) -> bool:
     if field.is_number:
         return re.fullmatch(r"-?[0-9]+" + ("" if field.is_whole else r"(\.[0-9]+)?"), value) is not None
     return field.kind == "true or false" and value in ("true", "false")
-
-
-Servers = Mapping[str, McpServerEntry]
-"""`mcp_servers` of config.yaml."""
-
-
-def check_servers(
-    flow: Flow,
-    components: Mapping[str, Component],
-    tools: Mapping[str, tuple[WiredTool, ...]],
-    servers: Servers | None,
-    problems: Problems,
-) -> None:
-    """Notes servers and tools that are not there, and components that cannot run; `tools` are those of agents.
-
-    `servers` None: they are not known here.
-    """
-    called = {tool.component for each in tools.values() for tool in each}
-    for name, component in components.items():
-        if not isinstance(component, MCP):
-            continue
-        spec = flow.components[name]
-        if component.arguments is None and "arguments" not in spec.fields and name not in called:
-            says = f"`{name}` is called by nobody: name it in the `tools` of an agent, or give it `arguments`"
-            problems.add(spec.position, says, value=name)
-        if servers is None:
-            continue
-        entry = servers.get(component.server)
-        if entry is None:
-            if find_nearest(component.server, servers):  # else another config.yaml may name it
-                says = f"There is no MCP server `{component.server}`"
-                problems.add(spec.places["server"].value, says, value=component.server, choices=servers)
-            continue
-        for tool in component.tools if entry.tools else ():
-            if tool not in entry.tools:
-                says = f"`tools` of the MCP server `{component.server}` in config.yaml do not name `{tool}`"
-                problems.add(spec.places["tools"].value, says, value=tool, choices=entry.tools)

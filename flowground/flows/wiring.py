@@ -1,10 +1,7 @@
-"""A flow's components, validated and connected. `wire` does once what no run should do again.
+"""Validates and connects the components of a flow: `wire` does once what no run should repeat.
 
-What is likely a mistake about the branches of a flow: it loads, and answers otherwise than its author meant.
-
-Names in templates that no record will have: they load, and nothing stands for them.
-
-What stands for a component that fails, where its `step:` lets the run go on.
+It also finds what likely is a mistake although the flow loads: branches that never run or always do, and names in
+templates that no record has. And it reads the fallbacks of components that may fail without ending the run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +30,16 @@ from flowground.flows.wired_component import Servers as Servers
 from flowground.flows.wired_component import check_servers, wire_component
 
 _Port = tuple[str, str]
-"""A component that gives some of its outputs only, and one of them."""
+"""A component that gives only some of its outputs, and one of those outputs."""
+_Known = dict[tuple[str, str], frozenset[str] | None]
+"""Component and output -> the names in its records; None where the file does not determine them."""
+_EMPTY: Mapping[ValueKind, Value] = {"text": "", "data": None, "records": (), "files": ()}
+_WORDS: Mapping[ValueKind, str] = {
+    "text": "text",
+    "data": "a value",
+    "records": "a list of mappings",
+    "files": "a file",
+}
 
 
 def warn_of_branches(
@@ -49,74 +55,6 @@ def warn_of_branches(
         branches.check(name)
 
 
-@dataclass(slots=True)
-class _Branches:
-    flow: Flow
-    components: Mapping[str, Component]
-    connections: Mapping[str, Mapping[str, Text]]
-    problems: Problems
-
-    _needs: dict[str, frozenset[_Port]] = field(default_factory=dict)
-    """Of each component that was looked at, the ports without which it does not run."""
-    _may_skip: set[str] = field(default_factory=set)
-
-    def check(self, name: str) -> None:
-        """To be called in an order in which each component comes after all that it refers to."""
-        texts = self.connections.get(name, {})
-        groups = split_references(texts)
-        needed = [reference for group in groups for reference in group if not reference.is_optional]
-        needs = frozenset(port for reference in needed for port in self._list_needs(reference))
-        others = {component for component, _ in needs}
-        if len(others) < len(needs):
-            self._warn_never(name, needs)
-        if needs or any(map(self._may_skip_by, groups)):
-            self._may_skip.add(name)
-        self._needs[name] = needs
-        for key, text in texts.items():
-            if len(text.sources) > 1 and key != WHEN:
-                self._check_join(name, key, text)
-
-    def _list_needs(self, reference: Reference) -> Iterator[_Port]:
-        yield from self._needs.get(reference.component, ())
-        if self.components[reference.component].branches and reference.output:
-            yield reference.component, reference.output
-
-    def _may_skip_by(self, references: Sequence[Reference]) -> bool:
-        """Whether a component may be skipped by these of its references."""
-        needed = [reference for reference in references if not reference.is_optional]
-        if needed:
-            return any(map(self._may_leave, needed))
-        return bool(references) and all(map(self._may_leave, references))
-
-    def _may_leave(self, reference: Reference) -> bool:
-        source = self.components[reference.component]
-        return source.may_leave_outputs or reference.component in self._may_skip
-
-    def _check_join(self, name: str, key: str, text: Text) -> None:
-        left = [reference for reference in text.sources if self._may_leave(reference)]
-        if left and len(left) < len(text.sources):
-            always = next(reference for reference in text.sources if reference not in left)
-            says = (
-                f"`{always.component}` runs always, since it refers to nothing that may be skipped: its text stands in "
-                f"`{key}` beside that of the branch. A fixed text of a branch has `step: {{when: …}}`"
-            )
-            self._warn(name, key, always, says)
-
-    def _warn_never(self, name: str, needs: frozenset[_Port]) -> None:
-        first = next(component for component, _ in sorted(needs) if sum(component == other for other, _ in needs) > 1)
-        ports = " and ".join(f"`${{{component}.{port}}}`" for component, port in sorted(needs) if component == first)
-        says = f"`{name}` never runs: it needs {ports}, of which only one is given. Optional references end with `?`"
-        self.problems.warn(self.flow.components[name].position, says, value=name)
-
-    def _warn(self, name: str, key: str, reference: Reference, says: str) -> None:
-        spec = self.flow.components[name]
-        self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
-
-
-_Known = dict[tuple[str, str], frozenset[str] | None]
-"""By component and output: the names in its records; None where the file does not tell."""
-
-
 def warn_of_record_names(
     flow: Flow,
     components: Mapping[str, Component],
@@ -124,7 +62,7 @@ def warn_of_record_names(
     order: tuple[str, ...],
     problems: Problems,
 ) -> None:
-    """Warns of each name in a template that its records cannot have, where the file tells which they have.
+    """Warns of each name in a template that its records cannot have, where the file determines their names.
 
     In `order` each component comes after all that it refers to.
     """
@@ -141,53 +79,13 @@ def warn_of_record_names(
             _check_template(flow, name, component, template, taken, problems)
 
 
-def _find_taken(
-    component: RecordsComponent, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
-) -> frozenset[str] | None:
-    """The names in the records that a component takes; of a join all that one of them may have.
-
-    Items that are no records, such as texts, have none.
-    """
-    text, names = texts.get(component.records_field or ""), set[str]()
-    if text is None and component.records_field:
-        given = getattr(component, component.records_field)
-        return frozenset(key for one in given if isinstance(one, Mapping) for key in one) or None
-    for reference in text.sources if text else ():
-        port = reference.output or next(iter(components[reference.component].list_outputs()))
-        found = known.get((reference.component, port))
-        if found is None:
-            return None
-        names |= found
-    return frozenset(names) or None
-
-
-def _check_template(
-    flow: Flow, name: str, component: Component, key: str, taken: frozenset[str], problems: Problems
-) -> None:
-    spec, template = flow.components[name], getattr(component, key)
-    for variable in parse_template(template).variables:
-        if variable.name not in taken and variable.is_meant(()):
-            says = f"No record has `{variable.name}`, they have {list_names(f'`{one}`' for one in sorted(taken))}"
-            at = spec.places[key].find_position(template, variable.offset) if key in spec.places else spec.position
-            problems.warn(at, f"{says}: nothing stands for it in `{key}`.", value=variable.name)
-
-
-_EMPTY: Mapping[ValueKind, Value] = {"text": "", "data": None, "records": (), "files": ()}
-_WORDS: Mapping[ValueKind, str] = {
-    "text": "text",
-    "data": "a value",
-    "records": "a list of mappings",
-    "files": "a file",
-}
-
-
 def read_fallbacks(
     flow: Flow,
     components: Mapping[str, Component],
     connections: Mapping[str, Mapping[str, Text]],
     problems: Problems,
 ) -> dict[str, Value]:
-    """By component, of those without which the run goes on where they fail; notes a `step:` that cannot be.
+    """The fallback values of components whose failure does not end the run; notes wrong entries in `step:`.
 
     `components` are those without mistakes.
     """
@@ -205,66 +103,24 @@ def read_fallbacks(
     return found
 
 
-def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
-    """Warns where what a reference leads to is not there when its component has failed."""
-    spec = flow.components[reference.component]
-    if reference.output not in given:
-        place = spec.places.get("step.fallback") or spec.places["step.on_error"]
-        says = f"The fallback of `{spec.id}` has no `{reference.output}`: what refers to it is skipped then"
-        problems.warn(place.key, says, value=reference.output)
-
-
-def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:
-    spec = flow.components[name]
-    kind = next(iter(component.list_outputs().values()))
-    if not component.calls_out:
-        key = "on_error" if "on_error" in spec.step.model_fields_set else "fallback"
-        says = f"`step.{key}` is for components that ask somebody else, and {spec.type} does not"
-        problems.add(spec.places[f"step.{key}"].key, says)
-        return None
-    if spec.step.fallback is None:
-        return _EMPTY[kind]
-    place = spec.places["step.fallback"]
-    if not spec.step.goes_on:
-        problems.add(place.key, "`step.fallback` has a meaning with `on_error: continue` only")
-    given = spec.step.fallback
-    if isinstance(given, str) and "${" in given:
-        problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=given)
-    try:
-        return _convert(given, kind)
-    except RunError:
-        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(given)}"
-        problems.add(place.value, says, value=given if isinstance(given, str) else None)
-        return _EMPTY[kind]
-
-
-def _convert(given: Any, kind: ValueKind) -> Value:
-    """What a file says, as a value of this kind. Raises RunError where it is none."""
-    source: ValueKind = "text" if isinstance(given, str) else "data"
-    if source == kind or (source == "text" and kind == "data"):
-        return given
-    if kind == "text" or explain_mismatch(source, kind):
-        raise RunError("Another kind of value is wanted.")
-    return convert(given, source, kind)
-
-
 @dataclass(frozen=True, slots=True)
 class WiredFlow:
-    """Everything a run needs, worked out once; shared by all runs of this version.
+    """Everything a run needs, worked out once and shared by all runs of this version.
 
-    `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
-    to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
-    direct dependencies only; `followers` is the same the other way round, `waits` how many they are; `begins` wait for
-    none. `order` is one in which each component comes after all it waits for, the file's among equals. `outputs` are
-    Chat and Text Outputs in that order, and `chat_input_id` the first Chat Input, which takes the files of a message.
-    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
-    what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields that take no
-    text, and the kind they take; `fallbacks` what stands for a component that failed, of those that may; `shows` what
-    an output shows unchanged, where that may be no text.
-    `runs` has the flows that components name, `inner_flows` these and all that those run, by the names they are called
-    by, as far as they are there. `version` is 12 hex digits: of the file, or of all files that a run may use.
-    `tools` are those of agents; one that nothing else refers to is in no `order`.
-    `policy` says who may set which field, within what; the author's, whatever a request has changed in `components`.
+    `components` are validated; their connected fields hold a placeholder. `connections` maps a component and a field to
+    the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has direct
+    dependencies only; `followers` is its inverse, `waits` the number of dependencies; `begins` are components without
+    any. In `order` each component comes after all it waits for, among equals in the file's order. `outputs` are Chat
+    and Text Outputs in that order, `chat_input_id` is the first Chat Input, which takes the files of a message.
+    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` maps such an
+    output to the references it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected
+    fields that take no text, and the kind they take; `fallbacks` the values of components that may fail; `shows` the
+    references that an output shows unchanged, where these may be no text.
+
+    `runs` are the flows that components name; `inner_flows` are these and all that they run in turn, by the names they
+    are called by, as far as they are loaded. `version` is 12 hex digits: of the file, or of all files that a run may
+    use. `tools` are those of agents; a tool that nothing refers to is not in `order`. `policy` decides who may set
+    which field, by the author's values, whatever a request has changed in `components`.
     """
 
     flow: Flow
@@ -292,16 +148,16 @@ class WiredFlow:
     inner_flows: Mapping[str, "WiredFlow"] = field(default_factory=dict)
 
     def list_references(self, name: str) -> list[Reference]:
-        """What the component's fields refer to."""
+        """The references in the component's fields."""
         return [reference for text in self.connections.get(name, {}).values() for reference in text.references]
 
     def find_port(self, reference: Reference) -> str:
-        """The output that a reference means."""
+        """The output that a reference means: the first one where it names none."""
         return reference.output if reference.output is not None else next(iter(self.ports[reference.component]))
 
     @property
     def asks_people(self) -> bool:
-        """Whether an agent of it, or of a flow that it runs, may ask a person to allow a call."""
+        """Whether an agent of this flow, or of a flow that it runs, may ask a person to allow a call."""
         if not self.tools and not self.inner_flows:
             return False
         flows = (self, *self.inner_flows.values())
@@ -309,7 +165,7 @@ class WiredFlow:
 
     @property
     def shows_tools(self) -> bool:
-        """Whether all who may run it see what its tools are called with and give."""
+        """Whether everybody who may run the flow sees the arguments and results of its tools."""
         return self.flow.chat.show_tools
 
     @property
@@ -321,7 +177,9 @@ class WiredFlow:
         return self.flow.name
 
     def list_models(self) -> Iterator[tuple[str, str | None]]:
-        """What a run may ask, by the component that asks, those of the flows that it runs too; None: the default."""
+        """Pairs of a component and a model that it may ask, including the flows that are run; None is the default
+        model.
+        """
         for wired in (self, *self.inner_flows.values()):
             for name, component in wired.components.items():
                 for model in component.list_models():
@@ -329,12 +187,12 @@ class WiredFlow:
 
     @property
     def chat_input(self) -> InputComponent | None:
-        """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
+        """The first Chat Input; None where people fill in a text instead of chatting."""
         return None if self.chat_input_id is None else cast(InputComponent, self.components[self.chat_input_id])
 
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
-    """Whether a turn of the flow is stored, where fields of its components have other values as `changes` says."""
+    """Whether the messages of a turn are stored, when the fields in `changes` have those values."""
     for name, component in wired.components.items():
         changed = changes.get(name, {}) if changes else {}
         if not changed.get(STORE_MESSAGE, getattr(component, STORE_MESSAGE, True)):
@@ -343,7 +201,7 @@ def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | 
 
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
-    """The flow with other components of the same ids and types in place of some; a tool writes as its own one does."""
+    """The flow with some components replaced by others of the same ids and types; `writes` of tools follows them."""
     if not components:
         return wired
     changed = {name: one for name, one in components.items() if one != wired.components[name]}
@@ -352,7 +210,9 @@ def replace_components(wired: WiredFlow, components: Mapping[str, Component]) ->
 
 
 def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, servers: Servers | None = None) -> WiredFlow:
-    """The flow, ready to run, with `servers` if they are known. Raises FlowError with every mistake and its place."""
+    """The flow, ready to run; MCP servers are checked where `servers` are known. Raises FlowError with every mistake
+    and its position.
+    """
     problems = Problems(flow.file, flow.mistakes)
     kinds = {name: types[spec.type] for name, spec in flow.components.items() if spec.type in types}
     made = _wire_components(flow, types, problems)
@@ -404,6 +264,155 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     )
 
 
+def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
+    """`input_type` and `output_type` of a call to this flow: "text" where it has only such a component, else "chat"."""
+    takes = {input_kind(item) for item in wired.components.values()}
+    gives = {output_kind(item) for item in wired.components.values()}
+    return (
+        "text" if "text" in takes and "chat" not in takes else "chat",
+        "text" if "text" in gives and "chat" not in gives else "chat",
+    )
+
+
+@dataclass(slots=True)
+class _Branches:
+    flow: Flow
+    components: Mapping[str, Component]
+    connections: Mapping[str, Mapping[str, Text]]
+    problems: Problems
+
+    _needs: dict[str, frozenset[_Port]] = field(default_factory=dict)
+    """The ports without which each checked component does not run."""
+    _may_skip: set[str] = field(default_factory=set)
+
+    def check(self, name: str) -> None:
+        """Checks one component. Components must come in an order where each follows all that it refers to."""
+        texts = self.connections.get(name, {})
+        groups = split_references(texts)
+        needed = [reference for group in groups for reference in group if not reference.is_optional]
+        needs = frozenset(port for reference in needed for port in self._list_needs(reference))
+        others = {component for component, _ in needs}
+        if len(others) < len(needs):
+            self._warn_never(name, needs)
+        if needs or any(map(self._may_skip_by, groups)):
+            self._may_skip.add(name)
+        self._needs[name] = needs
+        for key, text in texts.items():
+            if len(text.sources) > 1 and key != WHEN:
+                self._check_join(name, key, text)
+
+    def _list_needs(self, reference: Reference) -> Iterator[_Port]:
+        yield from self._needs.get(reference.component, ())
+        if self.components[reference.component].branches and reference.output:
+            yield reference.component, reference.output
+
+    def _may_skip_by(self, references: Sequence[Reference]) -> bool:
+        """Whether a component may be skipped because of these references."""
+        needed = [reference for reference in references if not reference.is_optional]
+        if needed:
+            return any(map(self._may_leave, needed))
+        return bool(references) and all(map(self._may_leave, references))
+
+    def _may_leave(self, reference: Reference) -> bool:
+        source = self.components[reference.component]
+        return source.may_leave_outputs or reference.component in self._may_skip
+
+    def _check_join(self, name: str, key: str, text: Text) -> None:
+        left = [reference for reference in text.sources if self._may_leave(reference)]
+        if left and len(left) < len(text.sources):
+            always = next(reference for reference in text.sources if reference not in left)
+            says = (
+                f"`{always.component}` runs always, since it refers to nothing that may be skipped: its text stands in "
+                f"`{key}` beside that of the branch. A fixed text of a branch has `step: {{when: …}}`"
+            )
+            self._warn(name, key, always, says)
+
+    def _warn_never(self, name: str, needs: frozenset[_Port]) -> None:
+        first = next(component for component, _ in sorted(needs) if sum(component == other for other, _ in needs) > 1)
+        ports = " and ".join(f"`${{{component}.{port}}}`" for component, port in sorted(needs) if component == first)
+        says = f"`{name}` never runs: it needs {ports}, of which only one is given. Optional references end with `?`"
+        self.problems.warn(self.flow.components[name].position, says, value=name)
+
+    def _warn(self, name: str, key: str, reference: Reference, says: str) -> None:
+        spec = self.flow.components[name]
+        self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
+
+
+def _find_taken(
+    component: RecordsComponent, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
+) -> frozenset[str] | None:
+    """The names in the records that a component takes; None where they are not determined. A join may have all names of
+    its parts.
+
+    Items that are no records, such as texts, have none.
+    """
+    text, names = texts.get(component.records_field or ""), set[str]()
+    if text is None and component.records_field:
+        given = getattr(component, component.records_field)
+        return frozenset(key for one in given if isinstance(one, Mapping) for key in one) or None
+    for reference in text.sources if text else ():
+        port = reference.output or next(iter(components[reference.component].list_outputs()))
+        found = known.get((reference.component, port))
+        if found is None:
+            return None
+        names |= found
+    return frozenset(names) or None
+
+
+def _check_template(
+    flow: Flow, name: str, component: Component, key: str, taken: frozenset[str], problems: Problems
+) -> None:
+    spec, template = flow.components[name], getattr(component, key)
+    for variable in parse_template(template).variables:
+        if variable.name not in taken and variable.is_meant(()):
+            says = f"No record has `{variable.name}`, they have {list_names(f'`{one}`' for one in sorted(taken))}"
+            at = spec.places[key].find_position(template, variable.offset) if key in spec.places else spec.position
+            problems.warn(at, f"{says}: nothing stands for it in `{key}`.", value=variable.name)
+
+
+def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
+    """Warns where a fallback lacks the output that a reference needs."""
+    spec = flow.components[reference.component]
+    if reference.output not in given:
+        place = spec.places.get("step.fallback") or spec.places["step.on_error"]
+        says = f"The fallback of `{spec.id}` has no `{reference.output}`: what refers to it is skipped then"
+        problems.warn(place.key, says, value=reference.output)
+
+
+def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:
+    spec = flow.components[name]
+    kind = next(iter(component.list_outputs().values()))
+    if not component.calls_out:
+        key = "on_error" if "on_error" in spec.step.model_fields_set else "fallback"
+        says = f"`step.{key}` is for components that ask somebody else, and {spec.type} does not"
+        problems.add(spec.places[f"step.{key}"].key, says)
+        return None
+    if spec.step.fallback is None:
+        return _EMPTY[kind]
+    place = spec.places["step.fallback"]
+    if not spec.step.goes_on:
+        problems.add(place.key, "`step.fallback` has a meaning with `on_error: continue` only")
+    given = spec.step.fallback
+    if isinstance(given, str) and "${" in given:
+        problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=given)
+    try:
+        return _convert(given, kind)
+    except RunError:
+        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(given)}"
+        problems.add(place.value, says, value=given if isinstance(given, str) else None)
+        return _EMPTY[kind]
+
+
+def _convert(given: Any, kind: ValueKind) -> Value:
+    """The value in a file, converted to this kind. Raises RunError where that is impossible."""
+    source: ValueKind = "text" if isinstance(given, str) else "data"
+    if source == kind or (source == "text" and kind == "data"):
+        return given
+    if kind == "text" or explain_mismatch(source, kind):
+        raise RunError("Another kind of value is wanted.")
+    return convert(given, source, kind)
+
+
 def _wire_components(
     flow: Flow, types: Mapping[str, type[Component]], problems: Problems
 ) -> dict[str, tuple[Component | None, Mapping[str, Text]]]:
@@ -451,7 +460,7 @@ def _note_circles(
             for reference in text.references
             if reference.component == second
         )
-        at = next(places, spec.position)  # a tool of an agent may be what leads back
+        at = next(places, spec.position)  # a circle may lead through a tool of an agent
         if len(circle) == 1:
             says = f"A tool of `{first}` refers to `{first}`" if at == spec.position else f"`{first}` refers to itself"
             problems.add(at, says, value=first)
@@ -465,7 +474,7 @@ def _note_circles(
 def _find_waits(
     refers_to: Mapping[str, frozenset[str]], tools: Mapping[str, tuple[WiredTool, ...]], used: frozenset[str]
 ) -> dict[str, frozenset[str]]:
-    """What each component of the graph waits for: an agent for all that its tools refer to, too."""
+    """What each component of the graph waits for: an agent also waits for all that its tools refer to."""
     called = {tool.component for each in tools.values() for tool in each} - used
 
     def find(name: str, seen: frozenset[str]) -> frozenset[str]:
@@ -476,7 +485,7 @@ def _find_waits(
 
 
 def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: Problems) -> None:
-    # A component of an unknown type may have been meant as the output.
+    # Components of unknown types are left out of `kinds`: one of them may have been meant as the output.
     if len(kinds) == len(flow.components) and not any(output_kind(kind) for kind in kinds.values()):
         last = list(flow.components.values())[-1]
         problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
@@ -488,7 +497,7 @@ def _warn_of_unread_files(
     connections: Mapping[str, Mapping[str, Text]],
     problems: Problems,
 ) -> None:
-    """Where people may send files, and nothing in the flow looks at them."""
+    """Warns where people may send files that no component reads."""
     reads = {
         (part.component, part.output)
         for texts in connections.values()
@@ -563,19 +572,9 @@ def _find_wants(
 def _list_sources(
     name: str, component: Component, connections: Mapping[str, Mapping[str, Text]]
 ) -> tuple[Reference, ...]:
-    """What a Chat Output shows unchanged, one after the other; nothing where one component comes twice."""
+    """The references that a Chat Output shows unchanged, in order; none where one component comes twice."""
     text = connections.get(name, {}).get(INPUT)
     if output_kind(component) != "chat" or text is None:
         return ()
     is_plain = len({reference.component for reference in text.sources}) == len(text.sources)
     return text.sources if is_plain else ()
-
-
-def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
-    """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
-    takes = {input_kind(item) for item in wired.components.values()}
-    gives = {output_kind(item) for item in wired.components.values()}
-    return (
-        "text" if "text" in takes and "chat" not in takes else "chat",
-        "text" if "text" in gives and "chat" not in gives else "chat",
-    )

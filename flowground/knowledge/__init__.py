@@ -286,6 +286,38 @@ class Knowledge:
         return _make_job(sources, self._home.plan(is_copy=is_copy))
 
 
+class IndexHomes:
+    """`folder` is this computer's, `database` the URL of the app's database. Lines to it are shared."""
+
+    def __init__(self, folder: Path, database: str = "") -> None:
+        self._folder = folder
+        self._lines = _open_lines(database) if database.startswith("postgresql") else None
+
+    def open(self, address: str) -> IndexHome:
+        """By the address of a knowledge: its name, of a flow's own with the flow's id before it."""
+        folder = self._folder / ("flows" if "/" in address else "shared") / address
+        if self._lines is None:
+            return IndexFolder(folder)
+        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - as above
+
+        return IndexTables(address, self._lines, folder)
+
+    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
+        """Notes that these addresses are wanted, and deletes, where it `deletes`, what nobody has wanted for an hour:
+        in tables, which are all processes', and on this computer, whose addresses it gives. `now` is seconds since
+        1970. Raises RunError and OSError."""
+        if self._lines is not None:
+            from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
+
+            forget_indexes(self._lines.url, wanted, now=now, deletes=deletes)
+        return forget_folders(self._folder, wanted, now=now, deletes=deletes)
+
+    def close(self) -> None:
+        """Gives back the lines."""
+        if self._lines is not None:
+            self._lines.close()
+
+
 def _make_hit(found: FoundPassage, score: float) -> Hit:
     one, title = found.passage, found.passage.trail or found.keys.get("title", "")
     return Hit(one.text, found.source, one.page, one.first, one.last, round(score, 4), title, found.keys)
@@ -318,38 +350,6 @@ async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
         raise RunError(f"The files could not be indexed: {error}.") from None
     finally:
         await worker.kill()
-
-
-class IndexHomes:
-    """`folder` is this computer's, `database` the URL of the app's database. Lines to it are shared."""
-
-    def __init__(self, folder: Path, database: str = "") -> None:
-        self._folder = folder
-        self._lines = _open_lines(database) if database.startswith("postgresql") else None
-
-    def open(self, address: str) -> IndexHome:
-        """By the address of a knowledge: its name, of a flow's own with the flow's id before it."""
-        folder = self._folder / ("flows" if "/" in address else "shared") / address
-        if self._lines is None:
-            return IndexFolder(folder)
-        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - as above
-
-        return IndexTables(address, self._lines, folder)
-
-    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
-        """Notes that these addresses are wanted, and deletes, where it `deletes`, what nobody has wanted for an hour:
-        in tables, which are all processes', and on this computer, whose addresses it gives. `now` is seconds since
-        1970. Raises RunError and OSError."""
-        if self._lines is not None:
-            from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
-
-            forget_indexes(self._lines.url, wanted, now=now, deletes=deletes)
-        return forget_folders(self._folder, wanted, now=now, deletes=deletes)
-
-    def close(self) -> None:
-        """Gives back the lines."""
-        if self._lines is not None:
-            self._lines.close()
 
 
 def _open_lines(database: str) -> "PostgresqlLines":

@@ -47,11 +47,6 @@ class ContentSignatures:
         return signed
 
 
-def _digest(file: SourceFile) -> str:
-    with file.path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class BuildJob:
     """What is read, how it is cut, and where the index is made of it."""
@@ -128,6 +123,11 @@ async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
         writer.close()
     notes = {source: file.note for source, file in files.items() if file.note}
     return BuildReport(len(files), passages, len(changed), len(gone), time.monotonic() - begun, notes)
+
+
+def _digest(file: SourceFile) -> str:
+    with file.path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _open_writer(job: BuildJob) -> IndexWriter:

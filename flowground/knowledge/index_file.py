@@ -261,25 +261,6 @@ class FileIndexReader:
                 self._idle.append(database)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-
-
-def _list_files(database: sqlite3.Connection) -> dict[str, IndexedFile]:
-    rows = database.execute("SELECT source, signature, digest, kind, keys, note, passages FROM files ORDER BY source")
-    return {
-        source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
-        for source, signature, digest, kind, keys, note, count in rows
-    }
-
-
-def _read_found(database: sqlite3.Connection, asked: str, values: Mapping[str, Any]) -> list[FoundPassage]:
-    return [
-        FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), rank)
-        for number, source, text, first, last, page, trail, keys, rank in database.execute(asked, values)
-    ]
-
-
 class IndexFolder:
     """An `IndexHome`."""
 
@@ -415,6 +396,25 @@ def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: 
             with suppress(OSError):  # the flow has others
                 folder.parent.rmdir()
     return gone
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+
+def _list_files(database: sqlite3.Connection) -> dict[str, IndexedFile]:
+    rows = database.execute("SELECT source, signature, digest, kind, keys, note, passages FROM files ORDER BY source")
+    return {
+        source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
+        for source, signature, digest, kind, keys, note, count in rows
+    }
+
+
+def _read_found(database: sqlite3.Connection, asked: str, values: Mapping[str, Any]) -> list[FoundPassage]:
+    return [
+        FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), rank)
+        for number, source, text, first, last, page, trail, keys, rank in database.execute(asked, values)
+    ]
 
 
 def _place_vectors(index: Path) -> Path:

@@ -46,6 +46,9 @@ _PASSAGES = """
     WHERE index_id = %s AND build IN ('', %s) AND f.id <> ALL (%s)
 """
 _ENDING = ".arrays"
+_ROWS = 2_000
+"""Vectors that are fetched at once."""
+_KEEP = "INSERT INTO knowledge_vectors (passage_id, model, vector) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 
 
 class IndexTables:
@@ -201,11 +204,6 @@ def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bo
                 line.execute(_FORGET, (list(wanted), now - KEPT_SECONDS))
     except psycopg.Error as error:
         raise RunError(f"Old indexes cannot be deleted: {explain(error)}.") from None
-
-
-_ROWS = 2_000
-"""Vectors that are fetched at once."""
-_KEEP = "INSERT INTO knowledge_vectors (passage_id, model, vector) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 
 
 async def embed_table(line: Line, reader: IndexReader, ids: Sequence[int], embeddings: Embeddings) -> int:

@@ -38,6 +38,12 @@ _READS = (
 )
 """Everything that is asked for has an index; PostgreSQL takes reading all texts for cheaper than it is."""
 Line = psycopg.Connection[tuple[Any, ...]]
+_LINE: dict[str, Any] = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 
 
 class PassageWords:
@@ -76,27 +82,6 @@ def write_queries(index: int, term: Term) -> Iterator[tuple[str, int, int]]:
     yield " & ".join(f"'{index}:{key}'" for key in keys) + (":*" if term.is_open else ""), 1, 0
     for before, level in pairwise((1, *_ASKED_LEVELS)):
         yield " & ".join(f"'{index}:{key}~{level}'" for key in keys), level, before
-
-
-def _read(text: str) -> tuple[Sequence[str], Sequence[str]]:
-    """The words of a folded text, and the neighbours among them that one may ask for as such."""
-    if text.isascii():
-        return [word[:_WORD_CHARS] for word in _ASCII_WORD.findall(text)], ()
-    found = list(_WORD.finditer(text))
-    pairs = [
-        f"{cut_word(one[0])}+{cut_word(other[0])}"
-        for one, other in pairwise(found)
-        if (is_alone(one[0]) and is_alone(other[0])) or _MARKS.fullmatch(text, one.end(), other.start())
-    ]
-    return [cut_word(one[0]) for one in found], pairs
-
-
-_LINE: dict[str, Any] = {
-    "connect_timeout": _CONNECT_SECONDS,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-}
 
 
 def connect(url: str, *options: str) -> Line:
@@ -157,6 +142,19 @@ class PostgresqlLines:
 def explain(error: psycopg.Error) -> str:
     """One line for people."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _read(text: str) -> tuple[Sequence[str], Sequence[str]]:
+    """The words of a folded text, and the neighbours among them that one may ask for as such."""
+    if text.isascii():
+        return [word[:_WORD_CHARS] for word in _ASCII_WORD.findall(text)], ()
+    found = list(_WORD.finditer(text))
+    pairs = [
+        f"{cut_word(one[0])}+{cut_word(other[0])}"
+        for one, other in pairwise(found)
+        if (is_alone(one[0]) and is_alone(other[0])) or _MARKS.fullmatch(text, one.end(), other.start())
+    ]
+    return [cut_word(one[0]) for one in found], pairs
 
 
 def _refuse(error: psycopg.Error) -> RunError:

@@ -190,16 +190,6 @@ class Ranking:
         return total / self._most
 
 
-def _matches(words: Sequence[str], term: Term) -> bool:
-    """Whether the words are the term's; of an open one the last may go on."""
-    *first, last = term.parts
-    return list(words[:-1]) == first and (words[-1].startswith(last) if term.is_open else words[-1] == last)
-
-
-def _weigh_count(count: float) -> float:
-    return count / (count + _SATURATION)
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a passage must be of: `sources` are patterns of paths, one of which is meant, `page` is one page or from one
@@ -230,16 +220,6 @@ def read_filters(given: Mapping[str, Any]) -> Filters:
     return Filters(() if source in (None, "") else _list_wanted("source", source), wanted, keys)
 
 
-def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
-    """The texts of a filter: true and false as YAML writes them. Each file is compared with all of them."""
-    several = value if isinstance(value, list) else [value]
-    if len(several) > _MOST_VALUES:
-        raise RunError(f"The filter `{name}` has {len(several):,} values; {_MOST_VALUES} are the most.")
-    if not several or not all(isinstance(one, str | int | float) for one in several):
-        raise RunError(f"The filter `{name}` is a text, or a list of texts, one of which is meant, not {show(value)}.")
-    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
-
-
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found. `start` and `end` are its characters in the text of `source`, `title` the headings
@@ -253,16 +233,6 @@ class Hit:
     score: float
     title: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sought:
-    """A word of the question as an index has it: in how many passages each term is that stands for it, and how far it
-    does."""
-
-    term: Term
-    counts: dict[Term, int]
-    shares: dict[Term, float]
 
 
 def search_words(
@@ -308,6 +278,69 @@ def fuse(by_words: Mapping[int, float], by_vectors: Mapping[int, float]) -> list
     share = _OF_VECTORS
     scores = {one: (1 - share) * by_words.get(one, 0.0) + share * by_vectors.get(one, 0.0) for one in ids}
     return sorted(scores.items(), key=lambda pair: -pair[1])
+
+
+def fits_source(source: str, filters: Filters) -> bool:
+    """Whether one of the patterns means this file; without any, all are meant. Capitals are as small letters."""
+    path = source.lower()
+    return not filters.sources or any(match_path(path, one.lower()) for one in filters.sources)
+
+
+def fits_page(found: FoundPassage, filters: Filters) -> bool:
+    """Whether the passage stands on the page, or on one of the pages, that are wanted."""
+    if filters.page is None:
+        return True
+    first, last = (filters.page, filters.page) if isinstance(filters.page, int) else filters.page
+    return found.passage.page is not None and first <= found.passage.page <= last
+
+
+def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:
+    """A sentence about the first filter that none of the files fits; "" where each fits one, or there are no files."""
+    if not files:
+        return ""
+    if not any(fits_source(file.source, filters) for file in files):
+        return f"No file is called {_show(filters.sources)}, which the filter `source` wants."
+    for name, wanted in filters.keys.items():
+        said = {file.keys[name] for file in files if name in file.keys}
+        if not said:
+            known = sorted({key for file in files for key in file.keys})
+            others = f"there are {list_names(known[:_MOST_NAMED])}" if known else "there are none"
+            says = f"The filter `{name}` is a key of no file{suggest(name, known)}"
+            return f"{says}: keys are `name: value` lines between two `---` that begin a Markdown file; {others}."
+        if said.isdisjoint(wanted):
+            nearest = next((near for value in wanted if (near := suggest(value, said))), "")
+            return f"No file has {name}: {_show(wanted)}, which the filter wants{nearest}."
+    return ""
+
+
+def _matches(words: Sequence[str], term: Term) -> bool:
+    """Whether the words are the term's; of an open one the last may go on."""
+    *first, last = term.parts
+    return list(words[:-1]) == first and (words[-1].startswith(last) if term.is_open else words[-1] == last)
+
+
+def _weigh_count(count: float) -> float:
+    return count / (count + _SATURATION)
+
+
+def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
+    """The texts of a filter: true and false as YAML writes them. Each file is compared with all of them."""
+    several = value if isinstance(value, list) else [value]
+    if len(several) > _MOST_VALUES:
+        raise RunError(f"The filter `{name}` has {len(several):,} values; {_MOST_VALUES} are the most.")
+    if not several or not all(isinstance(one, str | int | float) for one in several):
+        raise RunError(f"The filter `{name}` is a text, or a list of texts, one of which is meant, not {show(value)}.")
+    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A word of the question as an index has it: in how many passages each term is that stands for it, and how far it
+    does."""
+
+    term: Term
+    counts: dict[Term, int]
+    shares: dict[Term, float]
 
 
 def _ask(reader: IndexReader, terms: Sequence[Term], most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
@@ -416,39 +449,6 @@ def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:
         for source, keys, number in reader.list_ids()
         if fits_source(source, filters) and all(keys.get(name) in wanted for name, wanted in filters.keys.items())
     ]
-
-
-def fits_source(source: str, filters: Filters) -> bool:
-    """Whether one of the patterns means this file; without any, all are meant. Capitals are as small letters."""
-    path = source.lower()
-    return not filters.sources or any(match_path(path, one.lower()) for one in filters.sources)
-
-
-def fits_page(found: FoundPassage, filters: Filters) -> bool:
-    """Whether the passage stands on the page, or on one of the pages, that are wanted."""
-    if filters.page is None:
-        return True
-    first, last = (filters.page, filters.page) if isinstance(filters.page, int) else filters.page
-    return found.passage.page is not None and first <= found.passage.page <= last
-
-
-def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:
-    """A sentence about the first filter that none of the files fits; "" where each fits one, or there are no files."""
-    if not files:
-        return ""
-    if not any(fits_source(file.source, filters) for file in files):
-        return f"No file is called {_show(filters.sources)}, which the filter `source` wants."
-    for name, wanted in filters.keys.items():
-        said = {file.keys[name] for file in files if name in file.keys}
-        if not said:
-            known = sorted({key for file in files for key in file.keys})
-            others = f"there are {list_names(known[:_MOST_NAMED])}" if known else "there are none"
-            says = f"The filter `{name}` is a key of no file{suggest(name, known)}"
-            return f"{says}: keys are `name: value` lines between two `---` that begin a Markdown file; {others}."
-        if said.isdisjoint(wanted):
-            nearest = next((near for value in wanted if (near := suggest(value, said))), "")
-            return f"No file has {name}: {_show(wanted)}, which the filter wants{nearest}."
-    return ""
 
 
 def _show(wanted: Collection[str]) -> str:

@@ -16,6 +16,21 @@ _URL = re.compile(r"https?://[^\s/?#@\\]{1,300}([/?][^\s#\\]{0,2000})?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
+class SplitSection(Section):
+    """How files are cut into passages, in characters."""
+
+    size: int = Field(1000, ge=100, le=10_000, description="Longest passage, in characters.")
+    overlap: int = Field(
+        200, ge=0, le=5_000, description="How much of a passage's end the next one repeats; half of `size` at most."
+    )
+
+    @model_validator(mode="after")
+    def _check_overlap(self) -> "SplitSection":
+        if self.overlap * 2 > self.size:
+            raise ValueError("`overlap` is half of `size` at most")
+        return self
+
+
 def _check_pattern(pattern: str) -> str:
     if wrong := explain_pattern(pattern):
         raise ValueError(f"a pattern of files {wrong}")
@@ -44,30 +59,6 @@ def _check_count(patterns: tuple[str, ...]) -> tuple[str, ...]:
     if not 1 <= len(patterns) <= _MOST_PATTERNS:
         raise ValueError(f"there are 1 to {_MOST_PATTERNS} patterns")
     return patterns
-
-
-def _check_names(given: "dict[str, KnowledgeSection]") -> "dict[str, KnowledgeSection]":
-    if len(given) > MOST_KNOWLEDGE:
-        raise ValueError(f"there are {MOST_KNOWLEDGE} at most")
-    for name in given:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name: those are small letters, digits, `_` and `-`, up to 40 of them")
-    return given
-
-
-class SplitSection(Section):
-    """How files are cut into passages, in characters."""
-
-    size: int = Field(1000, ge=100, le=10_000, description="Longest passage, in characters.")
-    overlap: int = Field(
-        200, ge=0, le=5_000, description="How much of a passage's end the next one repeats; half of `size` at most."
-    )
-
-    @model_validator(mode="after")
-    def _check_overlap(self) -> "SplitSection":
-        if self.overlap * 2 > self.size:
-            raise ValueError("`overlap` is half of `size` at most")
-        return self
 
 
 class KnowledgeSection(Section):
@@ -99,6 +90,15 @@ class KnowledgeSection(Section):
         if not (self.files or self.urls or self.uploads):
             raise ValueError("there is `files`, `urls` or `uploads: true`")
         return self
+
+
+def _check_names(given: "dict[str, KnowledgeSection]") -> "dict[str, KnowledgeSection]":
+    if len(given) > MOST_KNOWLEDGE:
+        raise ValueError(f"there are {MOST_KNOWLEDGE} at most")
+    for name in given:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name: those are small letters, digits, `_` and `-`, up to 40 of them")
+    return given
 
 
 KnowledgeSections = Annotated[dict[str, KnowledgeSection], AfterValidator(_check_names)]

@@ -77,56 +77,6 @@ def find_sources(folder: Path, patterns: Sequence[str], given: Iterable[GivenFil
     return found
 
 
-def _take_given(given: GivenFile, found: SourceList) -> None:
-    if given.source in found.files:
-        found.left_out[f"{given.source} (in the flows folder)"] = "an uploaded file has its name"
-    if given.wrong:
-        found.left_out[given.source] = given.wrong
-    elif os.path.exists(given.path):
-        found.files[given.source] = SourceFile(Path(given.path), given.signature, given.name)
-    else:
-        found.left_out[given.source] = "it is not there"
-
-
-def _walk(
-    folder: Path, path: str, states: _States, left: list[int], found: SourceList
-) -> "Iterator[tuple[str, os.DirEntry[str]]]":
-    try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        found.left_out[path or "."] = f"the folder cannot be read: {error.strerror}"
-        return
-    for entry in entries:
-        left[0] -= 1
-        if left[0] < 0:
-            return
-        if entry.name.startswith("."):
-            continue
-        after = [(one, now) for one, before in states if (now := follow_part(one, before, entry.name))]
-        inner = f"{path}/{entry.name}" if path else entry.name
-        if after and entry.is_dir(follow_symlinks=False):
-            if inner.count("/") < _DEPTH:
-                yield from _walk(folder / entry.name, inner, after, left, found)
-        elif any(len(one) in now for one, now in after) and not os.path.isdir(entry.path):
-            yield inner, entry
-
-
-def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -> None:
-    try:
-        real = Path(entry.path).resolve(strict=True) if entry.is_symlink() else Path(entry.path)
-        if not real.is_relative_to(root):
-            found.left_out[path] = "it is a link that leads out of the flows folder"
-            return
-        about = real.stat()
-    except (OSError, RuntimeError) as error:
-        found.left_out[path] = f"it cannot be read: {getattr(error, 'strerror', None) or 'its link leads in a circle'}"
-        return
-    is_fresh = time.time_ns() - about.st_mtime_ns < _FRESH_NS
-    signature = "" if is_fresh else f"{about.st_mtime_ns}-{about.st_size}-{about.st_ino}"
-    found.files[path] = SourceFile(real, signature, path)
-
-
 @dataclass(frozen=True, slots=True)
 class PageState:
     """How a page answered: `asked_at` is seconds since 1970, `failure` a sentence, `etag` and `last_modified` what its
@@ -178,11 +128,6 @@ class PageSources:
         return state is None or not 0 <= now - state.asked_at < wait  # a clock may have been set back
 
 
-def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:
-    """Whether it was read, and the index has nothing of it."""
-    return url not in indexed and not states[url].failure
-
-
 @dataclass(slots=True)
 class FetchedPages:
     """`files` are new or changed; `states` of all pages, also of those that were not asked."""
@@ -213,23 +158,6 @@ async def fetch_pages(
     return found
 
 
-async def _fetch(ask: FetchPage, url: str, known: PageState, room: Path) -> tuple[PageState, GivenFile | None]:
-    """How it answers, and the file where that is something new; `known` is what the index has, asked now."""
-    try:
-        page = await ask(url, etag=known.etag, last_modified=known.last_modified)
-    except RunError as error:
-        return replace(known, failure=f"{url} cannot be read: {error.full_message}"), None
-    if page.data is None:
-        return known, None
-    digest = hashlib.sha256(page.data).hexdigest()
-    state = PageState(known.asked_at, "", page.etag, page.last_modified, digest)
-    if digest == known.digest:
-        return state, None
-    path = room / hashlib.sha256(url.encode()).hexdigest()
-    await asyncio.to_thread(path.write_bytes, page.data)
-    return state, GivenFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)
-
-
 def note_failures(files: Mapping[str, IndexedFile], states: PageStates) -> dict[str, IndexedFile]:
     """The files of an index, with a note at each page that could not be read again, and those that never could."""
     noted = dict(files)
@@ -253,3 +181,75 @@ def read_states(written: Any) -> dict[str, PageState]:
         return {url: PageState(**state) for url, state in written.items()}
     except (AttributeError, TypeError):
         return {}
+
+
+def _take_given(given: GivenFile, found: SourceList) -> None:
+    if given.source in found.files:
+        found.left_out[f"{given.source} (in the flows folder)"] = "an uploaded file has its name"
+    if given.wrong:
+        found.left_out[given.source] = given.wrong
+    elif os.path.exists(given.path):
+        found.files[given.source] = SourceFile(Path(given.path), given.signature, given.name)
+    else:
+        found.left_out[given.source] = "it is not there"
+
+
+def _walk(
+    folder: Path, path: str, states: _States, left: list[int], found: SourceList
+) -> "Iterator[tuple[str, os.DirEntry[str]]]":
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        found.left_out[path or "."] = f"the folder cannot be read: {error.strerror}"
+        return
+    for entry in entries:
+        left[0] -= 1
+        if left[0] < 0:
+            return
+        if entry.name.startswith("."):
+            continue
+        after = [(one, now) for one, before in states if (now := follow_part(one, before, entry.name))]
+        inner = f"{path}/{entry.name}" if path else entry.name
+        if after and entry.is_dir(follow_symlinks=False):
+            if inner.count("/") < _DEPTH:
+                yield from _walk(folder / entry.name, inner, after, left, found)
+        elif any(len(one) in now for one, now in after) and not os.path.isdir(entry.path):
+            yield inner, entry
+
+
+def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -> None:
+    try:
+        real = Path(entry.path).resolve(strict=True) if entry.is_symlink() else Path(entry.path)
+        if not real.is_relative_to(root):
+            found.left_out[path] = "it is a link that leads out of the flows folder"
+            return
+        about = real.stat()
+    except (OSError, RuntimeError) as error:
+        found.left_out[path] = f"it cannot be read: {getattr(error, 'strerror', None) or 'its link leads in a circle'}"
+        return
+    is_fresh = time.time_ns() - about.st_mtime_ns < _FRESH_NS
+    signature = "" if is_fresh else f"{about.st_mtime_ns}-{about.st_size}-{about.st_ino}"
+    found.files[path] = SourceFile(real, signature, path)
+
+
+def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:
+    """Whether it was read, and the index has nothing of it."""
+    return url not in indexed and not states[url].failure
+
+
+async def _fetch(ask: FetchPage, url: str, known: PageState, room: Path) -> tuple[PageState, GivenFile | None]:
+    """How it answers, and the file where that is something new; `known` is what the index has, asked now."""
+    try:
+        page = await ask(url, etag=known.etag, last_modified=known.last_modified)
+    except RunError as error:
+        return replace(known, failure=f"{url} cannot be read: {error.full_message}"), None
+    if page.data is None:
+        return known, None
+    digest = hashlib.sha256(page.data).hexdigest()
+    state = PageState(known.asked_at, "", page.etag, page.last_modified, digest)
+    if digest == known.digest:
+        return state, None
+    path = room / hashlib.sha256(url.encode()).hexdigest()
+    await asyncio.to_thread(path.write_bytes, page.data)
+    return state, GivenFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)

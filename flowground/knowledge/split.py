@@ -26,15 +26,6 @@ class Passage:
     trail: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """Where a text may be cut, the best places first; and where each of its headings begins, with its trail."""
-
-    cuts: tuple[Sequence[int], ...]
-    headings: Sequence[int] = ()
-    trails: Sequence[tuple[str, ...]] = ()
-
-
 def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: str | None = None) -> list[Passage]:
     """Passages of at most `size` characters; each begins up to `overlap` before the end of the one before.
 
@@ -50,6 +41,15 @@ def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: st
             passages.append(Passage(first, last, _find_trail(marks, first)))
         start = end if end == len(text) or _is_in(marks.headings, end) else _find_start(marks, start, end, overlap)
     return passages
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """Where a text may be cut, the best places first; and where each of its headings begins, with its trail."""
+
+    cuts: tuple[Sequence[int], ...]
+    headings: Sequence[int] = ()
+    trails: Sequence[tuple[str, ...]] = ()
 
 
 def _find_end(marks: _Marks, start: int, size: int, length: int) -> int:

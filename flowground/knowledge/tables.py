@@ -180,11 +180,6 @@ class TableIndexReader:
         return [(source, json.loads(keys), number) for source, keys, number in rows]
 
 
-def _make_found(row: tuple[Any, ...]) -> FoundPassage:
-    number, source, text, first, last, page, trail, keys, rank = row
-    return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), float(rank))
-
-
 class TableIndexWriter:
     """An `IndexWriter`. What it writes belongs to the build `place.new`; the index says what the build changes."""
 
@@ -285,6 +280,11 @@ def remove_leftovers(line: Line, index: int, build: str | None = None) -> None:
     while line.execute(few, (index, build, build)).rowcount:
         pass
     line.execute(f"DELETE FROM knowledge_words WHERE {asked}", (index, build, build))  # noqa: S608 - ours
+
+
+def _make_found(row: tuple[Any, ...]) -> FoundPassage:
+    number, source, text, first, last, page, trail, keys, rank = row
+    return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), float(rank))
 
 
 def _store(text: str) -> str:

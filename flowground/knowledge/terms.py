@@ -80,25 +80,6 @@ def list_terms(question: str) -> list[Term]:
     return [*kept[:-1], Term(kept[-1].parts, is_open=words[-1:].isalnum())] if kept else []
 
 
-def _read_word(word: str) -> Iterator[Term]:
-    for run in _RUN.findall(word):
-        if _ONE_ALONE.match(run):
-            parts = [one for one in run if one.isalnum()]
-            if len(parts) == 1:
-                yield Term((parts[0],))
-            yield from (Term(pair) for pair in pairwise(parts))
-        else:
-            yield from _read_run(run)
-
-
-def _read_run(run: str) -> Iterator[Term]:
-    """Letters and digits; what vowel signs divide, as in Hindi, is one term, and what signs like - do, is several."""
-    for word in re.split(r"[^\w\u0300-\u1fff]+|_", run) if not run.isascii() else re.split(r"[^a-z0-9]+", run):
-        parts = tuple(part for part in re.split(r"[\W_]+", word) if part)
-        if parts:
-            yield Term(parts)
-
-
 def list_stems(word: str) -> list[list[str]]:
     """Shorter words that may stand for one that nothing has: beginnings, and ends of a compound; the best first.
 
@@ -126,3 +107,22 @@ def list_spellings(word: str) -> list[str]:
 def cut_ending(word: str) -> str:
     """An English word without its ending: `delet` of delete, deleted, deleting and deletion; four letters stay."""
     return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)
+
+
+def _read_word(word: str) -> Iterator[Term]:
+    for run in _RUN.findall(word):
+        if _ONE_ALONE.match(run):
+            parts = [one for one in run if one.isalnum()]
+            if len(parts) == 1:
+                yield Term((parts[0],))
+            yield from (Term(pair) for pair in pairwise(parts))
+        else:
+            yield from _read_run(run)
+
+
+def _read_run(run: str) -> Iterator[Term]:
+    """Letters and digits; what vowel signs divide, as in Hindi, is one term, and what signs like - do, is several."""
+    for word in re.split(r"[^\w\u0300-\u1fff]+|_", run) if not run.isascii() else re.split(r"[^a-z0-9]+", run):
+        parts = tuple(part for part in re.split(r"[\W_]+", word) if part)
+        if parts:
+            yield Term(parts)

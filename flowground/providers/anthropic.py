@@ -36,6 +36,23 @@ ANTHROPIC_URL = "https://api.anthropic.com/v1"
 _VERSION = (b"anthropic-version", b"2023-06-01")
 _USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=200_000)
 Thinking = Literal["off", "adaptive", "fixed"]
+_OPTIONS = ("temperature", "top_p")
+"""Of a flow's options those that there are here too; there is no seed."""
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+_SCHEMA_WORDS = frozenset({
+    "type", "description", "title", "enum", "const", "default", "properties", "required", "items", "anyOf", "allOf",
+    "$ref", "$defs", "definitions", "format",
+})  # fmt: skip
+_KEPT = {"cache_control": {"type": "ephemeral"}}
+"""A mark: what stands before and at it is kept for five minutes, and costs a tenth when it is read again."""
+_LEAST_THOUGHT = 1_024
 
 
 class AnthropicSettings(ProviderSettings):
@@ -92,25 +109,6 @@ class Anthropic(ModelServer):
         return BlockReader(self._name)
 
 
-_OPTIONS = ("temperature", "top_p")
-"""Of a flow's options those that there are here too; there is no seed."""
-_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
-_SCHEMA_WORDS = frozenset({
-    "type", "description", "title", "enum", "const", "default", "properties", "required", "items", "anyOf", "allOf",
-    "$ref", "$defs", "definitions", "format",
-})  # fmt: skip
-_KEPT = {"cache_control": {"type": "ephemeral"}}
-"""A mark: what stands before and at it is kept for five minutes, and costs a tenth when it is read again."""
-_LEAST_THOUGHT = 1_024
-
-
 def count_most_tokens(model: str) -> int:
     """The longest answer to ask for where a flow says nothing: the API wants a number that the model can reach."""
     return 4_096 if model.startswith("claude-3-") else 32_000
@@ -147,50 +145,6 @@ def write_call(
     if is_streamed:
         body["stream"] = True
     return encode_body(body)
-
-
-def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:
-    if thinking == "adaptive":
-        return {"thinking": {"type": "adaptive", "display": "summarized"}}
-    if thinking == "fixed" and most > _LEAST_THOUGHT:
-        return {"thinking": {"type": "enabled", "budget_tokens": max(_LEAST_THOUGHT, most // 2)}}
-    return {}
-
-
-def _write_messages(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    """Results of tools are the user's; all of one round stand in one message, or the API refuses them."""
-    written: list[dict[str, Any]] = []
-    for message in call.messages:
-        blocks = [] if message.role == "system" else _write_blocks(message.parts, files, provider)
-        role = "assistant" if message.role == "assistant" else "user"
-        if blocks and written and written[-1]["role"] == role:
-            written[-1]["content"] += blocks
-        elif blocks:
-            written.append({"role": role, "content": blocks})
-    return written
-
-
-def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
-    for part in parts:
-        match part:
-            case TextPart():
-                if part.text.strip():  # the API refuses an empty one
-                    blocks.append({"type": "text", "text": part.text})
-            case FilePart():
-                source = {"type": "base64", "media_type": part.media_type, "data": files[part]}
-                blocks.append({"type": "image" if part.is_image else "document", "source": source})
-            case ToolCall():
-                blocks.append({"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments})
-            case ToolResult():
-                result: dict[str, Any] = {"type": "tool_result", "tool_use_id": part.call_id, "content": part.text}
-                blocks.append(result | ({"is_error": True} if part.is_error else {}))
-            case Reasoning():
-                if part.provider == provider and part.opaque:
-                    blocks += orjson.loads(part.opaque)
-            case _:
-                assert_never(part)
-    return blocks
 
 
 class BlockReader(EventReader):
@@ -289,3 +243,47 @@ class BlockReader(EventReader):
         self._thought_blocks[-1]["signature"].append(join_surrogates(signature))
         self._thought_blocks[-1]["thinking"].append(text)
         self.add_thought(text, pieces)
+
+
+def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:
+    if thinking == "adaptive":
+        return {"thinking": {"type": "adaptive", "display": "summarized"}}
+    if thinking == "fixed" and most > _LEAST_THOUGHT:
+        return {"thinking": {"type": "enabled", "budget_tokens": max(_LEAST_THOUGHT, most // 2)}}
+    return {}
+
+
+def _write_messages(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    """Results of tools are the user's; all of one round stand in one message, or the API refuses them."""
+    written: list[dict[str, Any]] = []
+    for message in call.messages:
+        blocks = [] if message.role == "system" else _write_blocks(message.parts, files, provider)
+        role = "assistant" if message.role == "assistant" else "user"
+        if blocks and written and written[-1]["role"] == role:
+            written[-1]["content"] += blocks
+        elif blocks:
+            written.append({"role": role, "content": blocks})
+    return written
+
+
+def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for part in parts:
+        match part:
+            case TextPart():
+                if part.text.strip():  # the API refuses an empty one
+                    blocks.append({"type": "text", "text": part.text})
+            case FilePart():
+                source = {"type": "base64", "media_type": part.media_type, "data": files[part]}
+                blocks.append({"type": "image" if part.is_image else "document", "source": source})
+            case ToolCall():
+                blocks.append({"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments})
+            case ToolResult():
+                result: dict[str, Any] = {"type": "tool_result", "tool_use_id": part.call_id, "content": part.text}
+                blocks.append(result | ({"is_error": True} if part.is_error else {}))
+            case Reasoning():
+                if part.provider == provider and part.opaque:
+                    blocks += orjson.loads(part.opaque)
+            case _:
+                assert_never(part)
+    return blocks

@@ -27,7 +27,6 @@ from flowground.providers.egress import EgressSettings, convert_url, read_proxy
 Headers = Iterable[tuple[bytes, bytes]]
 SocketAddress = tuple[Any, ...]
 """As `getaddrinfo` gives it: the family first, host and port last."""
-
 AT_ONCE = 256
 """Calls to one server under way at most; more wait their turn."""
 _KEPT = 128
@@ -346,6 +345,36 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._room = None
 
 
+async def connect_first(addresses: Sequence[SocketAddress]) -> Stream:
+    """A connection to the first that takes one; both families in turn, each address a little after the one before.
+
+    Raises the OSError of the last to fail.
+    """
+    by_family = {family: [item for item in addresses if item[0] == family] for family, *_ in addresses}
+    left = deque(item for row in zip_longest(*by_family.values()) for item in row if item)
+    started, problem = list[asyncio.Task[Any]](), OSError("the host has no address")
+    loop = asyncio.get_running_loop()
+    try:
+        while left or started:
+            if left:
+                family, *_, (host, port, *_) = left.popleft()
+                started.append(asyncio.create_task(loop.create_connection(Stream, host, port, family=family)))
+            done, _ = await asyncio.wait(
+                started, timeout=_STAGGER if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                started.remove(task)
+                try:
+                    return cast(Stream, task.result()[1])
+                except OSError as error:
+                    problem = error
+    finally:
+        for task in started:
+            task.cancel()
+            task.add_done_callback(_abandon)
+    raise problem
+
+
 def _wake(waiting: asyncio.Future[None] | None) -> None:
     if waiting and not waiting.done():
         waiting.set_result(None)
@@ -376,36 +405,6 @@ async def _translate(seconds: float | None) -> AsyncIterator[None]:
         raise httpcore2.ConnectTimeout(str(error)) from error
     except OSError as error:
         raise httpcore2.ConnectError(str(error)) from error
-
-
-async def connect_first(addresses: Sequence[SocketAddress]) -> Stream:
-    """A connection to the first that takes one; both families in turn, each address a little after the one before.
-
-    Raises the OSError of the last to fail.
-    """
-    by_family = {family: [item for item in addresses if item[0] == family] for family, *_ in addresses}
-    left = deque(item for row in zip_longest(*by_family.values()) for item in row if item)
-    started, problem = list[asyncio.Task[Any]](), OSError("the host has no address")
-    loop = asyncio.get_running_loop()
-    try:
-        while left or started:
-            if left:
-                family, *_, (host, port, *_) = left.popleft()
-                started.append(asyncio.create_task(loop.create_connection(Stream, host, port, family=family)))
-            done, _ = await asyncio.wait(
-                started, timeout=_STAGGER if left else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                started.remove(task)
-                try:
-                    return cast(Stream, task.result()[1])
-                except OSError as error:
-                    problem = error
-    finally:
-        for task in started:
-            task.cancel()
-            task.add_done_callback(_abandon)
-    raise problem
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:

@@ -20,6 +20,10 @@ MOST_CALLS = 64
 """Calls of one answer."""
 MOST_CALL_CHARS = 500_000
 """Of all calls of one answer, names, ids and arguments together."""
+_STATUSES = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
+"""Of errors that Anthropic names in a stream, whose own status was sent before."""
+_STREAM_BYTES = 64 * 1024 * 1024
+"""A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
 
 
 class CallsRefused(Exception):
@@ -98,34 +102,8 @@ class ToolCallReader:
         return ToolCall(key, name, arguments, misfit, self._provider if begun.opaque else "", begun.opaque)
 
 
-def _take_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
-    if not text.strip():
-        return {}, None  # a tool without arguments
-    try:
-        arguments = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return {}, f"The arguments are no JSON: {error}."
-    if not isinstance(arguments, dict):
-        return {}, "The arguments are no JSON object."
-    if has_too_many_levels(arguments):
-        return {}, "The arguments are nested too deeply."
-    return arguments, None
-
-
 NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
 """What reading something raises that is no answer."""
-_STATUSES = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
-"""Of errors that Anthropic names in a stream, whose own status was sent before."""
-_STREAM_BYTES = 64 * 1024 * 1024
-"""A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
 
 
 @dataclass(eq=False)
@@ -280,6 +258,62 @@ class EventReader(ABC):
             raise AnswerTooLong(LONGEST_ANSWER)
 
 
+def refuse(error: Exception) -> Unreadable:
+    """What is no chat completion, or one beyond all bounds."""
+    return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
+
+
+def read_object(data: bytes | bytearray) -> dict[str, Any]:
+    try:
+        body = _read_json(data)
+    except (ValueError, RecursionError):
+        raise Unreadable from None
+    if not isinstance(body, dict):
+        raise Unreadable
+    if error := body.get("error"):
+        said, _ = read_error(data)
+        code, word = (error.get("code"), error.get("type")) if isinstance(error, dict) else (None, None)
+        status = code if isinstance(code, int) else _STATUSES.get(word) if isinstance(word, str) else None
+        raise Unreadable(said or "an error without a message", status=status)
+    return body
+
+
+def read_word(value: Any) -> str | None:
+    return join_surrogates(value) if isinstance(value, str) and value else None
+
+
+def name_reason(reason: str | None, *, has_calls: bool) -> str | None:
+    """The server's word; some say "stop" where they wait for tools."""
+    return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
+
+
+def count_tokens(value: Any) -> int:
+    """A number of tokens; what cannot be one is none."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0
+
+
+def _take_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
+    if not text.strip():
+        return {}, None  # a tool without arguments
+    try:
+        arguments = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return {}, f"The arguments are no JSON: {error}."
+    if not isinstance(arguments, dict):
+        return {}, "The arguments are no JSON object."
+    if has_too_many_levels(arguments):
+        return {}, "The arguments are nested too deeply."
+    return arguments, None
+
+
 class _Spoken:
     """A text that comes in pieces: a letter whose halves (surrogates) come in two of them is whole in the second."""
 
@@ -309,43 +343,9 @@ class _Spoken:
         return "".join(self._pieces)
 
 
-def refuse(error: Exception) -> Unreadable:
-    """What is no chat completion, or one beyond all bounds."""
-    return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
-
-
-def read_object(data: bytes | bytearray) -> dict[str, Any]:
-    try:
-        body = _read_json(data)
-    except (ValueError, RecursionError):
-        raise Unreadable from None
-    if not isinstance(body, dict):
-        raise Unreadable
-    if error := body.get("error"):
-        said, _ = read_error(data)
-        code, word = (error.get("code"), error.get("type")) if isinstance(error, dict) else (None, None)
-        status = code if isinstance(code, int) else _STATUSES.get(word) if isinstance(word, str) else None
-        raise Unreadable(said or "an error without a message", status=status)
-    return body
-
-
 def _read_json(data: bytes | bytearray) -> Any:
     """Five times as fast as json, which takes what orjson refuses: NaN, and half a letter whose rest comes later."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return json.loads(data)
-
-
-def read_word(value: Any) -> str | None:
-    return join_surrogates(value) if isinstance(value, str) and value else None
-
-
-def name_reason(reason: str | None, *, has_calls: bool) -> str | None:
-    """The server's word; some say "stop" where they wait for tools."""
-    return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
-
-
-def count_tokens(value: Any) -> int:
-    """A number of tokens; what cannot be one is none."""
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0

@@ -25,19 +25,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 _WORD = (Message("user", "Hello"),)
 
 
-class _NoRetries:
-    """For a word that is tried once."""
-
-    def take_retry(self) -> bool:
-        return False
-
-    def note_stand_in(self, provider: str) -> None:
-        """Of no run."""
-
-
-_NO_RETRIES = _NoRetries()
-
-
 class Outages:
     """Which providers are known to be down, in one process. `is_off`: an admin switched the provider off."""
 
@@ -91,16 +78,6 @@ class Outages:
         finally:
             del self._watches[name]
             self._told = {told for told in self._told if told[0] != name}
-
-
-async def _is_there(provider: Provider, model: str, *, was_away: bool) -> bool:
-    """Whether it says anything. One that could not be reached is there once it lists models. Raises ProviderError."""
-    if isinstance(provider, ModelServer) and await provider.look() and was_away:
-        provider.note_answer()
-        return True
-    call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NO_RETRIES)
-    async with aclosing(provider.stream(call)) as pieces:
-        return await anext(pieces, None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +198,26 @@ class ProviderWithFallback:
             self._outages.tell(self._name, fallback.full_name, error.message)
             return None
         return provider
+
+
+class _NoRetries:
+    """For a word that is tried once."""
+
+    def take_retry(self) -> bool:
+        return False
+
+    def note_stand_in(self, provider: str) -> None:
+        """Of no run."""
+
+
+_NO_RETRIES = _NoRetries()
+
+
+async def _is_there(provider: Provider, model: str, *, was_away: bool) -> bool:
+    """Whether it says anything. One that could not be reached is there once it lists models. Raises ProviderError."""
+    if isinstance(provider, ModelServer) and await provider.look() and was_away:
+        provider.note_answer()
+        return True
+    call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NO_RETRIES)
+    async with aclosing(provider.stream(call)) as pieces:
+        return await anext(pieces, None) is not None

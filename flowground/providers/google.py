@@ -36,6 +36,16 @@ from flowground.providers.server import Server
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta"
 _USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=1_000_000)
+_OPTIONS = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP", "seed": "seed"}
+_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
+    ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"), "content_filter"
+)
+_SCHEMA_WORDS = frozenset({
+    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems",
+    "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
+})  # fmt: skip
+_OUR_ID = re.compile(r"call_\d+")
+"""Of a call that came without one, as older models send them: it is not given back."""
 
 
 class GoogleSettings(ProviderSettings):
@@ -89,18 +99,6 @@ class Google(ModelServer):
         return PartReader(self._name)
 
 
-_OPTIONS = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP", "seed": "seed"}
-_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
-    ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"), "content_filter"
-)
-_SCHEMA_WORDS = frozenset({
-    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems",
-    "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
-})  # fmt: skip
-_OUR_ID = re.compile(r"call_\d+")
-"""Of a call that came without one, as older models send them: it is not given back."""
-
-
 def write_call(
     call: ModelCall, *, has_thoughts: bool = False, provider: str = "", files: EncodedFiles = MappingProxyType({})
 ) -> bytes:
@@ -119,6 +117,40 @@ def write_call(
     if wanted:
         body["generationConfig"] = wanted
     return encode_body(body)
+
+
+class PartReader(EventReader):
+    """Reads a stream of answers, each with the parts that came since the one before; or one that has all of them."""
+
+    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
+        answer = read_object(data)
+        self.model = read_word(answer.get("modelVersion")) or self.model
+        if isinstance(counted := answer.get("usageMetadata"), dict):
+            self.usage = _read_usage(counted)
+        if not (candidates := answer.get("candidates")):
+            if blocked := read_word((answer.get("promptFeedback") or {}).get("blockReason")):
+                raise Unreadable(did=f"refused the question: {blocked[:40]}")
+            return
+        candidate = candidates[0]
+        for part in (candidate.get("content") or {}).get("parts") or ():
+            self._read_part(part, pieces)
+        if isinstance(reason := candidate.get("finishReason"), str):
+            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40].lower())
+
+    def sign_thought(self) -> str:
+        return ""
+
+    def _read_part(self, part: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
+        if (text := part.get("text")) is not None:
+            if part.get("thought"):
+                self.add_thought(text, pieces)
+            else:
+                self.say(text, pieces)
+        elif (called := part.get("functionCall")) is not None:
+            function = {"name": called["name"], "arguments": called.get("args") or {}}
+            signature = part.get("thoughtSignature")
+            signed = {"extra_content": {"thoughtSignature": signature}} if isinstance(signature, str) else {}
+            self.calls.feed([{"id": called.get("id"), "function": function, **signed}])
 
 
 def _write_tools(call: ModelCall) -> dict[str, Any]:
@@ -177,40 +209,6 @@ def _write_parts(parts: Sequence[MessagePart], files: EncodedFiles, provider: st
 
 def _write_id(key: str) -> dict[str, str]:
     return {} if _OUR_ID.fullmatch(key) else {"id": key}
-
-
-class PartReader(EventReader):
-    """Reads a stream of answers, each with the parts that came since the one before; or one that has all of them."""
-
-    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
-        answer = read_object(data)
-        self.model = read_word(answer.get("modelVersion")) or self.model
-        if isinstance(counted := answer.get("usageMetadata"), dict):
-            self.usage = _read_usage(counted)
-        if not (candidates := answer.get("candidates")):
-            if blocked := read_word((answer.get("promptFeedback") or {}).get("blockReason")):
-                raise Unreadable(did=f"refused the question: {blocked[:40]}")
-            return
-        candidate = candidates[0]
-        for part in (candidate.get("content") or {}).get("parts") or ():
-            self._read_part(part, pieces)
-        if isinstance(reason := candidate.get("finishReason"), str):
-            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40].lower())
-
-    def sign_thought(self) -> str:
-        return ""
-
-    def _read_part(self, part: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
-        if (text := part.get("text")) is not None:
-            if part.get("thought"):
-                self.add_thought(text, pieces)
-            else:
-                self.say(text, pieces)
-        elif (called := part.get("functionCall")) is not None:
-            function = {"name": called["name"], "arguments": called.get("args") or {}}
-            signature = part.get("thoughtSignature")
-            signed = {"extra_content": {"thoughtSignature": signature}} if isinstance(signature, str) else {}
-            self.calls.feed([{"id": called.get("id"), "function": function, **signed}])
 
 
 def _read_usage(counted: Mapping[str, Any]) -> Usage:

@@ -26,8 +26,10 @@ _END_SECONDS = 0.5
 """How long token counts, the last event and the end of the connection are waited for once a model is finished."""
 _PIECE = 3 * 1_000_000
 """Bytes that are encoded at once: three become four letters, and others have their turn between two pieces."""
-
 EncodedFiles = Mapping[FilePart, orjson.Fragment]
+_MAPS = {"properties", "$defs", "definitions"}
+"""Keywords behind which names stand, and a schema behind each."""
+_DEEPEST = 50
 
 
 class ModelServer(ABC):
@@ -267,11 +269,6 @@ async def encode_files(files: Iterable[FilePart], *, as_urls: bool = True) -> En
         url += b'"'
         encoded[file] = orjson.Fragment(bytes(url))
     return encoded
-
-
-_MAPS = {"properties", "$defs", "definitions"}
-"""Keywords behind which names stand, and a schema behind each."""
-_DEEPEST = 50
 
 
 def trim_schema(schema: Any, keywords: Set[str], *, is_closed: bool, depth: int = 0) -> Any:

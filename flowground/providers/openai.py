@@ -57,6 +57,24 @@ from flowground.providers.server import RetryPolicy, Server
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Where servers put what a model thought; DeepSeek, llama.cpp and older vLLM have the first, the others the second."""
+_LONGEST_REASON = 40
+_NUMBER_BYTES = 32
+"""The longest number of an answer, as JSON."""
+_MOST_DIMENSIONS = 8_192
+"""Numbers of one vector."""
+_HEAD_BYTES = 65_536
+"""Of an answer, beside its vectors."""
+OPENAI_URL = "https://api.openai.com/v1"
+OLLAMA_URL = "http://127.0.0.1:11434/v1"
+_USUAL = Capabilities(images=True, tools=True, response_schema=True)
+"""What models of such servers usually take; a server whose model does not says so. Few read documents."""
+_WINDOW_ELSEWHERE = 32_000
+"""Of models at an address that is not OpenAI's: as many as nearly all that are run today hold."""
+_WINDOW_OLLAMA = 4_096
+"""What Ollama gives a model on a computer with less than 24 GiB of memory for graphics, whatever the model could hold;
+beyond that it forgets the beginning without a word."""
+_RENAMED_SINCE = "2024-09"
+"""Versions from here on know `max_completion_tokens`, which newer models want."""
 
 
 def write_call(
@@ -87,81 +105,6 @@ def write_call(
     if is_streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return encode_body(body)
-
-
-def _write_message(message: Message, files: EncodedFiles, *, provider: str) -> list[dict[str, Any]]:
-    """One message with parts; each result of a tool is a message of its own.
-
-    What a model thought is given back to the provider it came from, with the calls it led to: DeepSeek refuses a
-    conversation without it, and has no use for it elsewhere.
-    """
-    content: list[TextPart | FilePart] = []
-    calls: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
-    thoughts: dict[str, str] = {}
-    for part in message.parts:
-        match part:
-            case TextPart() | FilePart():
-                content.append(part)
-            case ToolCall():
-                calls.append(_write_tool_call(part, provider))
-            case ToolResult():
-                said = f"Error: {part.text}" if part.is_error else part.text
-                results.append({"role": "tool", "tool_call_id": part.call_id, "content": said})
-            case Reasoning():
-                if part.provider == provider and part.opaque in REASONING_FIELDS:
-                    thoughts[part.opaque] = part.text
-            case _:
-                assert_never(part)
-    if not content and not calls:
-        return results
-    written: dict[str, Any] = {"role": message.role, "content": _write_content(content, files)}
-    if calls:
-        written |= {**thoughts, "tool_calls": calls}
-    return [written, *results]
-
-
-def _write_tool_call(call: ToolCall, provider: str) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()}
-    written = {"id": call.id, "type": "function", "function": function}
-    if call.opaque and call.provider == provider:
-        written["extra_content"] = orjson.loads(call.opaque)
-    return written
-
-
-def _write_content(parts: Sequence[TextPart | FilePart], files: EncodedFiles) -> Any:
-    """Text alone stays one text: not every server takes it in parts."""
-    texts = [part.text for part in parts if isinstance(part, TextPart)]
-    if len(texts) == len(parts):
-        return "".join(texts) or None
-    return [
-        {"type": "text", "text": part.text} if isinstance(part, TextPart) else _write_file(part, files[part])
-        for part in parts
-    ]
-
-
-def _write_file(file: FilePart, url: orjson.Fragment) -> dict[str, Any]:
-    if file.is_image:
-        return {"type": "image_url", "image_url": {"url": url}}
-    return {"type": "file", "file": {"filename": file.name, "file_data": url}}
-
-
-def _write_tools(call: ModelCall) -> dict[str, Any]:
-    """The tools of a call, and which one is to be called where that is not left to the model."""
-    tools = [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-        }
-        for tool in call.tools
-    ]
-    if call.tool_choice == "auto":
-        return {"tools": tools}
-    choice = "none" if call.tool_choice == "none" else {"type": "function", "function": {"name": call.tool_choice}}
-    return {"tools": tools, "tool_choice": choice}
-
-
-_LONGEST_REASON = 40
 
 
 def read_completion(data: bytearray, *, model: str, provider: str = "") -> Completion:
@@ -229,47 +172,6 @@ class ChunkReader(EventReader):
             self.calls.feed(deltas)
 
 
-def _read_text(content: Any) -> str:
-    """Text as a string or as parts; nothing (a tool call, a refusal) is the empty text."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in content if part.get("type", "text") == "text")
-
-
-def _find_thought(message: dict[str, Any]) -> tuple[str, str]:
-    """The field in which the server says what the model thinks, and its text; "" where it says nothing."""
-    for name in REASONING_FIELDS:
-        if (text := message.get(name)) and isinstance(text, str):
-            return name, text
-    return "", ""
-
-
-def _read_reason(choice: dict[str, Any]) -> str | None:
-    return (read_word(choice.get("finish_reason")) or "")[:_LONGEST_REASON] or None
-
-
-def _read_usage(value: Any) -> Usage | None:
-    """What cannot be a number of tokens is no count: the answer stands without it."""
-    if not isinstance(value, dict):
-        return None
-    counts = value.get("prompt_tokens", -1), value.get("completion_tokens", -1)
-    if not all(type(count) is int and 0 <= count <= MOST_TOKENS for count in counts):
-        return None
-    details = value.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else value.get("prompt_cache_hit_tokens")
-    return Usage(*counts, cached if type(cached) is int and 0 <= cached <= counts[0] else 0)
-
-
-_NUMBER_BYTES = 32
-"""The longest number of an answer, as JSON."""
-_MOST_DIMENSIONS = 8_192
-"""Numbers of one vector."""
-_HEAD_BYTES = 65_536
-"""Of an answer, beside its vectors."""
-
-
 class EmbeddingServer:
     """One model of one server; `provider` is its name in config.yaml. Lives on one event loop."""
 
@@ -321,26 +223,6 @@ class EmbeddingServer:
         return ProviderRefused(
             f"The provider {self._provider!r} {said}.", hint=f"Check that {self._name} is a model of embeddings."
         )
-
-
-def _is_vector(vector: object) -> bool:
-    return (
-        isinstance(vector, list)
-        and 0 < len(vector) <= _MOST_DIMENSIONS
-        and all(isinstance(number, int | float) for number in vector)
-    )
-
-
-OPENAI_URL = "https://api.openai.com/v1"
-OLLAMA_URL = "http://127.0.0.1:11434/v1"
-
-_USUAL = Capabilities(images=True, tools=True, response_schema=True)
-"""What models of such servers usually take; a server whose model does not says so. Few read documents."""
-_WINDOW_ELSEWHERE = 32_000
-"""Of models at an address that is not OpenAI's: as many as nearly all that are run today hold."""
-_WINDOW_OLLAMA = 4_096
-"""What Ollama gives a model on a computer with less than 24 GiB of memory for graphics, whatever the model could hold;
-beyond that it forgets the beginning without a word."""
 
 
 class OpenAI(ModelServer):
@@ -420,39 +302,6 @@ class OllamaSettings(ProviderSettings):
         return _open_embeddings(self, name, model, self.base_url or OLLAMA_URL, key=self.read_key(name), egress=egress)
 
 
-def _open(
-    entry: ProviderSettings,
-    name: str,
-    url: str,
-    *,
-    key: str | None,
-    takes: Capabilities,
-    context: ProviderContext,
-) -> OpenAI:
-    return OpenAI(
-        name,
-        url,
-        api_key=key,
-        timeout=entry.timeout,
-        retries=entry.retries,
-        takes=takes,
-        egress=context.egress,
-    )
-
-
-def _open_embeddings(
-    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, egress: EgressSettings
-) -> EmbeddingServer:
-    endpoint = read_address(name, url, "/embeddings")
-    return EmbeddingServer(
-        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, egress=egress
-    )
-
-
-_RENAMED_SINCE = "2024-09"
-"""Versions from here on know `max_completion_tokens`, which newer models want."""
-
-
 class AzureSettings(ProviderSettings):
     """A resource of Azure OpenAI; `base_url` is needed."""
 
@@ -504,3 +353,145 @@ class Azure(OpenAI):
         if not self._path:
             return None
         return f"{self._path}{quote_model(call.model)}/chat/completions{self._query}".encode()
+
+
+def _write_message(message: Message, files: EncodedFiles, *, provider: str) -> list[dict[str, Any]]:
+    """One message with parts; each result of a tool is a message of its own.
+
+    What a model thought is given back to the provider it came from, with the calls it led to: DeepSeek refuses a
+    conversation without it, and has no use for it elsewhere.
+    """
+    content: list[TextPart | FilePart] = []
+    calls: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    thoughts: dict[str, str] = {}
+    for part in message.parts:
+        match part:
+            case TextPart() | FilePart():
+                content.append(part)
+            case ToolCall():
+                calls.append(_write_tool_call(part, provider))
+            case ToolResult():
+                said = f"Error: {part.text}" if part.is_error else part.text
+                results.append({"role": "tool", "tool_call_id": part.call_id, "content": said})
+            case Reasoning():
+                if part.provider == provider and part.opaque in REASONING_FIELDS:
+                    thoughts[part.opaque] = part.text
+            case _:
+                assert_never(part)
+    if not content and not calls:
+        return results
+    written: dict[str, Any] = {"role": message.role, "content": _write_content(content, files)}
+    if calls:
+        written |= {**thoughts, "tool_calls": calls}
+    return [written, *results]
+
+
+def _write_tool_call(call: ToolCall, provider: str) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()}
+    written = {"id": call.id, "type": "function", "function": function}
+    if call.opaque and call.provider == provider:
+        written["extra_content"] = orjson.loads(call.opaque)
+    return written
+
+
+def _write_content(parts: Sequence[TextPart | FilePart], files: EncodedFiles) -> Any:
+    """Text alone stays one text: not every server takes it in parts."""
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    if len(texts) == len(parts):
+        return "".join(texts) or None
+    return [
+        {"type": "text", "text": part.text} if isinstance(part, TextPart) else _write_file(part, files[part])
+        for part in parts
+    ]
+
+
+def _write_file(file: FilePart, url: orjson.Fragment) -> dict[str, Any]:
+    if file.is_image:
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": file.name, "file_data": url}}
+
+
+def _write_tools(call: ModelCall) -> dict[str, Any]:
+    """The tools of a call, and which one is to be called where that is not left to the model."""
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in call.tools
+    ]
+    if call.tool_choice == "auto":
+        return {"tools": tools}
+    choice = "none" if call.tool_choice == "none" else {"type": "function", "function": {"name": call.tool_choice}}
+    return {"tools": tools, "tool_choice": choice}
+
+
+def _read_text(content: Any) -> str:
+    """Text as a string or as parts; nothing (a tool call, a refusal) is the empty text."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part.get("type", "text") == "text")
+
+
+def _find_thought(message: dict[str, Any]) -> tuple[str, str]:
+    """The field in which the server says what the model thinks, and its text; "" where it says nothing."""
+    for name in REASONING_FIELDS:
+        if (text := message.get(name)) and isinstance(text, str):
+            return name, text
+    return "", ""
+
+
+def _read_reason(choice: dict[str, Any]) -> str | None:
+    return (read_word(choice.get("finish_reason")) or "")[:_LONGEST_REASON] or None
+
+
+def _read_usage(value: Any) -> Usage | None:
+    """What cannot be a number of tokens is no count: the answer stands without it."""
+    if not isinstance(value, dict):
+        return None
+    counts = value.get("prompt_tokens", -1), value.get("completion_tokens", -1)
+    if not all(type(count) is int and 0 <= count <= MOST_TOKENS for count in counts):
+        return None
+    details = value.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else value.get("prompt_cache_hit_tokens")
+    return Usage(*counts, cached if type(cached) is int and 0 <= cached <= counts[0] else 0)
+
+
+def _is_vector(vector: object) -> bool:
+    return (
+        isinstance(vector, list)
+        and 0 < len(vector) <= _MOST_DIMENSIONS
+        and all(isinstance(number, int | float) for number in vector)
+    )
+
+
+def _open(
+    entry: ProviderSettings,
+    name: str,
+    url: str,
+    *,
+    key: str | None,
+    takes: Capabilities,
+    context: ProviderContext,
+) -> OpenAI:
+    return OpenAI(
+        name,
+        url,
+        api_key=key,
+        timeout=entry.timeout,
+        retries=entry.retries,
+        takes=takes,
+        egress=context.egress,
+    )
+
+
+def _open_embeddings(
+    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, egress: EgressSettings
+) -> EmbeddingServer:
+    endpoint = read_address(name, url, "/embeddings")
+    return EmbeddingServer(
+        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, egress=egress
+    )

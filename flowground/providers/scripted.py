@@ -27,6 +27,12 @@ from flowground.providers.base import (
     ProviderSettings,
 )
 
+_ALL = Capabilities(images=True, documents=True, tools=True, response_schema=True)
+_FETCHED = (0, 400, 800, 1000)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_LINE = re.compile(r"^call (.+)$", re.MULTILINE)
+_TOGETHER = re.compile(r" and call ")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -81,10 +87,6 @@ SCRIPTS = {
     ),
 }
 """Every variant of `model: scripted:NAME`. Where JSON of a schema is wanted it is made of the first user message."""
-
-_ALL = Capabilities(images=True, documents=True, tools=True, response_schema=True)
-
-_FETCHED = (0, 400, 800, 1000)
 
 
 class Scripted:
@@ -199,57 +201,9 @@ class ScriptedSettings(ProviderSettings):
         return Scripted(pieces=self.pieces, delay=self.delay, name=name, takes=self.find_capabilities(_ALL))
 
 
-def _show_content(message: Message) -> Any:
-    """Text, or what each part is: a file is shown without its bytes."""
-    if isinstance(message.content, str):
-        return message.content
-    return [
-        part.text
-        if isinstance(part, TextPart)
-        else {item.name: getattr(part, item.name) for item in fields(part) if item.compare}
-        for part in message.parts
-    ]
-
-
-def _count_words(text: str) -> int:
-    return len(text.split())
-
-
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-
-
 def make_json(schema: Mapping[str, Any], said: str) -> Any:
     """The same for the same words: numbers in their order, a choice that is named, else the whole text."""
     return _make(schema, said, iter(_NUMBER.findall(said)))
-
-
-def _make(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
-    choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if choices:
-        return next((choice for choice in choices if str(choice).casefold() in said.casefold()), choices[0])
-    match schema.get("type"):
-        case "object":
-            return {name: _make(part, said, numbers) for name, part in schema.get("properties", {}).items()}
-        case "array":
-            return [_make(schema.get("items", {}), said, numbers)]
-        case "integer":
-            return int(_fit(schema, float(next(numbers, "0"))))
-        case "number":
-            return _fit(schema, float(next(numbers, "0")))
-        case "boolean":
-            return "yes" in said.casefold()
-        case "null":
-            return None
-    return said
-
-
-def _fit(schema: Mapping[str, Any], number: float) -> float:
-    """The nearest number within the bounds, where there are some."""
-    return float(min(max(number, schema.get("minimum", number)), schema.get("maximum", number)))
-
-
-_LINE = re.compile(r"^call (.+)$", re.MULTILINE)
-_TOGETHER = re.compile(r" and call ")
 
 
 def find_calls(call: ModelCall, *, is_fooled: bool = False) -> tuple[ToolCall, ...]:
@@ -289,6 +243,47 @@ def list_results(messages: Sequence[Message]) -> list[str]:
     """What tools gave since somebody said something."""
     _, since = _split(messages)
     return [part.text for message in since for part in message.parts if isinstance(part, ToolResult)]
+
+
+def _show_content(message: Message) -> Any:
+    """Text, or what each part is: a file is shown without its bytes."""
+    if isinstance(message.content, str):
+        return message.content
+    return [
+        part.text
+        if isinstance(part, TextPart)
+        else {item.name: getattr(part, item.name) for item in fields(part) if item.compare}
+        for part in message.parts
+    ]
+
+
+def _count_words(text: str) -> int:
+    return len(text.split())
+
+
+def _make(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if choices:
+        return next((choice for choice in choices if str(choice).casefold() in said.casefold()), choices[0])
+    match schema.get("type"):
+        case "object":
+            return {name: _make(part, said, numbers) for name, part in schema.get("properties", {}).items()}
+        case "array":
+            return [_make(schema.get("items", {}), said, numbers)]
+        case "integer":
+            return int(_fit(schema, float(next(numbers, "0"))))
+        case "number":
+            return _fit(schema, float(next(numbers, "0")))
+        case "boolean":
+            return "yes" in said.casefold()
+        case "null":
+            return None
+    return said
+
+
+def _fit(schema: Mapping[str, Any], number: float) -> float:
+    """The nearest number within the bounds, where there are some."""
+    return float(min(max(number, schema.get("minimum", number)), schema.get("maximum", number)))
 
 
 def _count_calls(messages: Sequence[Message]) -> int:

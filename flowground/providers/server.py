@@ -227,22 +227,6 @@ class ServerAnswer:
             self.data += chunk
 
 
-def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
-    """What reads the body of an answer that its server packed."""
-
-    async def receive() -> AsyncGenerator[bytes, None]:
-        while data := await connection.read():
-            yield data
-
-    response = httpx2.Response(connection.status, headers=list(connection.headers.items()), content=receive())
-    chunks = response.aiter_bytes()
-
-    async def read() -> bytes:
-        return await anext(chunks, b"")
-
-    return read
-
-
 def is_outage(error: ProviderError) -> bool:
     """Whether a call failed since its server is away, or has no time for anybody."""
     failed = isinstance(error, ProviderBusy | ProviderUnreachable | ProviderTimeout) or (error.status or 0) >= 500
@@ -272,13 +256,6 @@ class RetryPolicy:
         await asyncio.sleep(pause)
 
 
-def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """The certificate's part in a failed connection, however deep it was wrapped."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
 def read_retry_after(value: str) -> float | None:
     """Seconds of a `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
     if value.strip().isascii() and value.strip().isdigit():
@@ -287,3 +264,26 @@ def read_retry_after(value: str) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
+
+
+def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
+    """What reads the body of an answer that its server packed."""
+
+    async def receive() -> AsyncGenerator[bytes, None]:
+        while data := await connection.read():
+            yield data
+
+    response = httpx2.Response(connection.status, headers=list(connection.headers.items()), content=receive())
+    chunks = response.aiter_bytes()
+
+    async def read() -> bytes:
+        return await anext(chunks, b"")
+
+    return read
+
+
+def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The certificate's part in a failed connection, however deep it was wrapped."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -46,6 +46,14 @@ FROM pg_roles WHERE rolname = current_user
 """A user of these roles reads files of the server by a SELECT, which no read-only transaction forbids."""
 _ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "row" FROM (\n{query}\n) "query") "rows"'
 """As JSON, a long row cut by the database: it would come whole, however long."""
+__all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
+_SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
+_LONGEST_LINE = 8 * LONGEST
+"""Bytes of all rows as JSON."""
+_AT_ONCE = 8
+"""Queries of a process; of others people have their turns."""
+_GRACE = 2.0
+"""Seconds that a database has beyond its own limit to say that it was reached."""
 
 
 class PostgresConnections:
@@ -79,52 +87,6 @@ class PostgresConnections:
         event.listen(engine, "reset", _clear)
         event.listen(engine, "checkout", _check)
         return engine
-
-
-def _clear(connection: Any, *_: Any) -> None:
-    """What a query leaves beyond its transaction goes: locks, settings, whatever a function of the database did."""
-    connection.rollback()
-    connection.autocommit = True
-    connection.execute("DISCARD ALL")
-    connection.autocommit = False
-
-
-def _check(connection: Any, record: Any, _: Any) -> None:
-    """One that was kept answers within `_CONNECT_SECONDS`; else DisconnectionError has the pool open another one.
-
-    A wait without an end could not be given up: nobody knows yet for which query it is.
-    """
-    if not record.info.get("is_kept"):  # it was opened just now
-        record.info["is_kept"] = True
-        return
-    line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
-    try:
-        line.send_query(b"")
-        line.flush()
-        with DefaultSelector() as ready:
-            ready.register(line.socket, EVENT_READ)
-            while ready.select(max(0.0, end - time.monotonic())):
-                line.consume_input()
-                while not line.is_busy():
-                    if line.get_result() is None:
-                        return
-    except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
-        raise DisconnectionError from None
-    raise DisconnectionError
-
-
-@contextmanager
-def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
-    """A cursor of the server's. Where it cannot be closed, the connection is."""
-    cursor = driver.cursor(name)
-    try:
-        yield cursor
-    finally:
-        try:
-            cursor.close()
-        except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
-            driver.close()
-            cursor.close()
 
 
 class PostgresQuery:
@@ -214,17 +176,6 @@ class PostgresQuery:
         return f"The database refused the query: {said}."
 
 
-__all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
-
-_SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
-_LONGEST_LINE = 8 * LONGEST
-"""Bytes of all rows as JSON."""
-_AT_ONCE = 8
-"""Queries of a process; of others people have their turns."""
-_GRACE = 2.0
-"""Seconds that a database has beyond its own limit to say that it was reached."""
-
-
 class Databases:
     """Lives on one event loop; opens nothing before the first query."""
 
@@ -303,6 +254,52 @@ class Databases:
         await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
         while self._children:
             await self._children.pop().kill()
+
+
+def _clear(connection: Any, *_: Any) -> None:
+    """What a query leaves beyond its transaction goes: locks, settings, whatever a function of the database did."""
+    connection.rollback()
+    connection.autocommit = True
+    connection.execute("DISCARD ALL")
+    connection.autocommit = False
+
+
+def _check(connection: Any, record: Any, _: Any) -> None:
+    """One that was kept answers within `_CONNECT_SECONDS`; else DisconnectionError has the pool open another one.
+
+    A wait without an end could not be given up: nobody knows yet for which query it is.
+    """
+    if not record.info.get("is_kept"):  # it was opened just now
+        record.info["is_kept"] = True
+        return
+    line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
+    try:
+        line.send_query(b"")
+        line.flush()
+        with DefaultSelector() as ready:
+            ready.register(line.socket, EVENT_READ)
+            while ready.select(max(0.0, end - time.monotonic())):
+                line.consume_input()
+                while not line.is_busy():
+                    if line.get_result() is None:
+                        return
+    except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+        raise DisconnectionError from None
+    raise DisconnectionError
+
+
+@contextmanager
+def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
+    """A cursor of the server's. Where it cannot be closed, the connection is."""
+    cursor = driver.cursor(name)
+    try:
+        yield cursor
+    finally:
+        try:
+            cursor.close()
+        except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+            driver.close()
+            cursor.close()
 
 
 def _explain(error: str, seconds: float) -> str:

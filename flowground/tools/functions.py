@@ -27,15 +27,18 @@ from flowground.core.errors import ConfigError, RunError
 from flowground.core.words import suggest
 from flowground.core.yaml_file import ConfigSection, check_pattern
 
+_log = logging.getLogger(__name__)
 _Module = Annotated[
     str, check_pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", "must be names of modules, like ours.orders")
 ]
 _SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_log = logging.getLogger(__name__)
 _MOST_LEFT = 64
 """Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
 _SHOWN = 300
+__all__ = ["FunctionSettings", "Functions", "OwnFunction"]
+_AT_ONCE = 8
+"""Functions in threads at once; more wait their turn, and that counts in their time."""
 
 
 class FunctionSettings(ConfigSection):
@@ -81,12 +84,6 @@ def read_signature(function: Callable[..., Any]) -> ToolSignature:
     description = " ".join(doc.split("\n\n")[0].split())
     parameters = {"type": "object", "required": [], **schema, "additionalProperties": False}
     return ToolSignature(description, arguments, {key: part for key, part in parameters.items() if key != "title"})
-
-
-__all__ = ["FunctionSettings", "Functions", "OwnFunction"]
-
-_AT_ONCE = 8
-"""Functions in threads at once; more wait their turn, and that counts in their time."""
 
 
 @dataclass(frozen=True, slots=True)

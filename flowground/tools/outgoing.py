@@ -229,6 +229,50 @@ def read_url(text: str) -> httpx2.URL:
     raise RunError(f"This is no address of http or https: {text[:_SHOWN]}")
 
 
+def find_title(answer: OutgoingAnswer) -> str:
+    """That of a page of HTML, on one line; of anything else, and of one without, nothing."""
+    found = _TITLE.search(answer.data[:100_000]) if answer.media_type.endswith("html") else None
+    return " ".join(html.unescape(found[1].decode(answer.charset, "replace")).split()) if found else ""
+
+
+def find_document(answer: OutgoingAnswer) -> str | None:
+    """The ending of files of its kind, where that is none of plain text; a page of no type is HTML."""
+    return _DOCUMENTS.get(answer.media_type or "text/html")
+
+
+class WebPages:
+    """Asks for pages that files and config.yaml name by their addresses, on one event loop. It opens nothing before the
+    first."""
+
+    def __init__(self, settings: OutgoingSettings) -> None:
+        self._outgoing = Outgoing(settings)
+
+    def list_sources(self, urls: tuple[str, ...]) -> PageSources | None:
+        """These addresses, to be asked by `fetch`; None where there are none."""
+        return PageSources(urls, self.fetch, REFRESH_SECONDS) if urls else None
+
+    async def fetch(self, url: str, *, etag: str, last_modified: str) -> Page:
+        """As `FetchPage` says: from the address's own host alone, where `outgoing` allows it. Raises RunError."""
+        asked = read_url(url)
+        host = asked.raw_host.decode("ascii").lower()
+        port = asked.port or (443 if asked.scheme == "https" else 80)
+        hosts = Hosts((f"[{host}]:{port}" if ":" in host else f"{host}:{port}",))
+        before = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        headers = {name: value for name, value in before.items() if value}
+        answer = await self._outgoing.ask(OutgoingCall("GET", url, hosts, headers, follows=True))
+        if answer.status == 304 and headers:
+            return Page(None)
+        if answer.status != 200:
+            raise RunError(f"`{asked.host}` answered with status {answer.status}.")
+        ending = _find_ending(answer)
+        data = answer.data if ending in _DOCUMENTS.values() else answer.text.encode()
+        return Page(data, ending, find_title(answer), answer.etag, answer.last_modified)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._outgoing.close()
+
+
 def _read_type(said: str) -> tuple[str, str]:
     """Media type and encoding of a content type; of a longer one than there are, as its beginning says."""
     said = said[:_LONGEST_TYPE]
@@ -273,50 +317,6 @@ def _explain(error: BaseException, host: str) -> str:
         own = "(`outgoing.private_networks` names those of your own)"
         return f"`{host}` cannot be reached, or has no address that may be asked {own}."
     return f"The connection to `{host}` broke."
-
-
-def find_title(answer: OutgoingAnswer) -> str:
-    """That of a page of HTML, on one line; of anything else, and of one without, nothing."""
-    found = _TITLE.search(answer.data[:100_000]) if answer.media_type.endswith("html") else None
-    return " ".join(html.unescape(found[1].decode(answer.charset, "replace")).split()) if found else ""
-
-
-def find_document(answer: OutgoingAnswer) -> str | None:
-    """The ending of files of its kind, where that is none of plain text; a page of no type is HTML."""
-    return _DOCUMENTS.get(answer.media_type or "text/html")
-
-
-class WebPages:
-    """Asks for pages that files and config.yaml name by their addresses, on one event loop. It opens nothing before the
-    first."""
-
-    def __init__(self, settings: OutgoingSettings) -> None:
-        self._outgoing = Outgoing(settings)
-
-    def list_sources(self, urls: tuple[str, ...]) -> PageSources | None:
-        """These addresses, to be asked by `fetch`; None where there are none."""
-        return PageSources(urls, self.fetch, REFRESH_SECONDS) if urls else None
-
-    async def fetch(self, url: str, *, etag: str, last_modified: str) -> Page:
-        """As `FetchPage` says: from the address's own host alone, where `outgoing` allows it. Raises RunError."""
-        asked = read_url(url)
-        host = asked.raw_host.decode("ascii").lower()
-        port = asked.port or (443 if asked.scheme == "https" else 80)
-        hosts = Hosts((f"[{host}]:{port}" if ":" in host else f"{host}:{port}",))
-        before = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        headers = {name: value for name, value in before.items() if value}
-        answer = await self._outgoing.ask(OutgoingCall("GET", url, hosts, headers, follows=True))
-        if answer.status == 304 and headers:
-            return Page(None)
-        if answer.status != 200:
-            raise RunError(f"`{asked.host}` answered with status {answer.status}.")
-        ending = _find_ending(answer)
-        data = answer.data if ending in _DOCUMENTS.values() else answer.text.encode()
-        return Page(data, ending, find_title(answer), answer.etag, answer.last_modified)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._outgoing.close()
 
 
 def _find_ending(answer: OutgoingAnswer) -> str:

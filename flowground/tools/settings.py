@@ -31,6 +31,8 @@ _SPECIAL = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "5f00::/16
 """Networks that are nobody's on the Internet and that Python calls global: site-local ones, documentation, relays."""
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+_FILE = "sqlite:///"
+ServerName = Annotated[str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 to 40 of a–z, A–Z, 0–9, _ and -")]
 
 
 def explain_entry(entry: str) -> str | None:
@@ -57,37 +59,10 @@ class Hosts:
         return list_names(self.entries)
 
 
-def _match(entry: str, host: str, port: int) -> bool:
-    found = _ENTRY.fullmatch(entry)
-    if found is None or (port != int(found[2]) if found[2] else port not in _USUAL_PORTS):
-        return False
-    name = found[1].strip("[]")
-    return name in ("*", host) or (name.startswith("*.") and host.endswith(name[1:]))
-
-
 def choose_addresses(found: Iterable[str], private: Iterable[IPNetwork]) -> list[str]:
     """Those of a host's addresses that may be asked: public ones, and those of the networks in `private`."""
     networks = tuple(private)
     return [text for text in found if _is_open(ipaddress.ip_address(text.partition("%")[0]), networks)]
-
-
-def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
-    inner = _find_inner(address)
-    if any(one in network for one in (address, inner) for network in private if one.version == network.version):
-        return True
-    if any(one in network for one in (address, inner) for network in _SPECIAL):
-        return False
-    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in (address, inner))
-
-
-def _find_inner(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one leads to; itself where it leads to none."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    teredo = address.teredo[1] if address.teredo else None
-    return address.ipv4_mapped or address.sixtofour or teredo or address
 
 
 def _check_host(entry: str) -> str:
@@ -182,9 +157,6 @@ def require_networks(value: tuple[str, ...], *, like: str) -> tuple[str, ...]:
         except ValueError:
             raise ValueError(f"must be addresses or networks, like {like}") from None
     return value
-
-
-_FILE = "sqlite:///"
 
 
 class DatabaseSettings(ConfigSection):
@@ -297,6 +269,32 @@ class McpServerEntry(ConfigSection):
         return tuple(value.get_secret_value() for value in (*self.environment.values(), *self.headers.values()))
 
 
-ServerName = Annotated[str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 to 40 of a–z, A–Z, 0–9, _ and -")]
 McpServerEntries = dict[ServerName, McpServerEntry]
 """By the name that flows call it by."""
+
+
+def _match(entry: str, host: str, port: int) -> bool:
+    found = _ENTRY.fullmatch(entry)
+    if found is None or (port != int(found[2]) if found[2] else port not in _USUAL_PORTS):
+        return False
+    name = found[1].strip("[]")
+    return name in ("*", host) or (name.startswith("*.") and host.endswith(name[1:]))
+
+
+def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
+    inner = _find_inner(address)
+    if any(one in network for one in (address, inner) for network in private if one.version == network.version):
+        return True
+    if any(one in network for one in (address, inner) for network in _SPECIAL):
+        return False
+    return all(one.is_global and not (one.is_multicast or one.is_reserved) for one in (address, inner))
+
+
+def _find_inner(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 one leads to; itself where it leads to none."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo or address

@@ -44,14 +44,11 @@ from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
 """What is started; tests start something smaller."""
-
 CONTEXT_TOKENS = 4096
 """What one call may hold, question and answer; each of the two slots takes about 50 MB for it."""
-
 _SLOTS = 2
 _START_SECONDS = 120.0
 _BESIDES_THE_FILE = 300_000_000
-
 _OTHER = "Name another provider's model in the flow or as `default_model` in config.yaml."
 _REASONS = {
     "no_wheel": (
@@ -80,6 +77,24 @@ _REASONS = {
         f"Send the message again. If this keeps happening: {_OTHER}",
     ),
 }
+_TOOLS = """\
+You can call these tools:
+
+{tools}
+
+If one of them gives what is asked, reply with {{"tool": its name, "arguments": {{...}}}}. Where its result is there, \
+or no tool gives it, reply with {{"answer": your answer}}."""
+_NEXT = {True: "Reply with the answer, or call another tool.", False: "Reply with the answer."}
+_ANSWER_BEGINS = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
+_LONGEST_ESCAPE = 6
+_PROGRESS_SECONDS = 0.3
+_IDLE_SECONDS = 600.0
+_PASSAGE_BYTES = 3_500
+"""Some 1,000 tokens, and hardly ever over 1,500: two cores read a hundred a second."""
+_USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
+_DEFAULTS = {"max_tokens": 1024}
+_QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
+"""What the model's makers advise, for what the flow does not set."""
 
 
 class CannotStart(ProviderRefused):
@@ -137,40 +152,6 @@ class Child:
         await self._process.kill()
 
 
-async def _wait_for_address(process: ChildProcess, path: Path, key: str) -> str:
-    asked = {"path": str(path), "key": key, "threads": _count_threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
-    await process.send(asked)
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            answer = await process.receive()
-        if "failed" in answer:
-            raise CannotStart(answer["failed"])
-        return str(answer["ready"])
-    except TimeoutError:
-        raise ProviderTimeout(
-            f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER
-        ) from None
-    except EOFError:
-        reason = _explain_end(await process.wait())
-        raise CannotStart(reason, needed=measure_file(path) + _BESIDES_THE_FILE) from None
-    except (ValueError, KeyError, TypeError):
-        raise CannotStart("ended") from None
-
-
-def _explain_end(code: int) -> str:
-    """What an end without a word means: a signal on POSIX, a status on Windows."""
-    if code in (-signal.SIGILL, 0xC000001D):
-        return "no_avx2"
-    if sys.platform != "win32" and code == -signal.SIGKILL:
-        return "no_memory"  # the system's answer to a process that asks for more than there is
-    return "ended"
-
-
-def _count_threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(cores, 4)
-
-
 def check_memory(size: int, available: int | None) -> None:
     """Raises CannotStart when a model file of `size` bytes cannot be held; an unknown amount is enough."""
     needed = size + _BESIDES_THE_FILE
@@ -182,44 +163,6 @@ def find_available_memory() -> int | None:
     """Bytes this process may still take, where Linux tells: the computer's, or its container's if that is less."""
     known = (_read_computer_memory(), _read_container_memory())
     return min((amount for amount in known if amount is not None), default=None)
-
-
-def _read_computer_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None
-
-
-def _read_container_memory(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    try:
-        limit = int((folder / "memory.max").read_text("ascii"))
-        used = int((folder / "memory.current").read_text("ascii"))
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-        return limit - used + int(stat.get("inactive_file", 0))  # cached files make room
-    except (OSError, ValueError):
-        return None
-
-
-_TOOLS = """\
-You can call these tools:
-
-{tools}
-
-If one of them gives what is asked, reply with {{"tool": its name, "arguments": {{...}}}}. Where its result is there, \
-or no tool gives it, reply with {{"answer": your answer}}."""
-_NEXT = {True: "Reply with the answer, or call another tool.", False: "Reply with the answer."}
-_ANSWER_BEGINS = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
-_LONGEST_ESCAPE = 6
-_PROGRESS_SECONDS = 0.3
-_IDLE_SECONDS = 600.0
-_PASSAGE_BYTES = 3_500
-"""Some 1,000 tokens, and hardly ever over 1,500: two cores read a hundred a second."""
-_USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
-_DEFAULTS = {"max_tokens": 1024}
-_QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
-"""What the model's makers advise, for what the flow does not set."""
 
 
 def put_tools_into_words(call: ModelCall) -> ModelCall:
@@ -244,59 +187,6 @@ async def read_choice(said: AsyncGenerator[Piece, None], number: int) -> AsyncGe
                 if end.text:
                     yield end.text
                 yield end
-
-
-def _read_chosen(end: Completion, number: int) -> Completion:
-    try:
-        chosen = json.loads(end.text)
-        if "answer" in chosen:
-            return replace(end, text=str(chosen["answer"]))
-        call = ToolCall(f"call_{number}", str(chosen["tool"]), dict(chosen["arguments"]))
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return replace(end, text=_read_begun_answer(end.text))
-    return replace(end, text="", tool_calls=(call,), finish_reason="tool_calls")
-
-
-def _read_begun_answer(text: str) -> str:
-    """What was said of an answer that `max_tokens` cut; nothing of a call."""
-    if begins := _ANSWER_BEGINS.match(text):
-        for end in range(len(text), len(text) - _LONGEST_ESCAPE, -1):
-            with suppress(ValueError):
-                return str(json.loads(f'"{text[begins.end() : end]}"'))
-    return ""
-
-
-def _write_message(message: Message, *, may_call: bool) -> Iterator[Message]:
-    """A call is shown in the form in which the model gives one, the results as what somebody says."""
-    if message.text:
-        yield Message(message.role, message.text)
-    for part in message.parts:
-        if isinstance(part, ToolCall):
-            chosen = {"tool": part.name, "arguments": part.arguments}
-            yield Message("assistant", json.dumps(chosen, ensure_ascii=False))
-    results = [
-        f"{'Error' if part.is_error else 'Result'} of {part.name}: {part.text}"
-        for part in message.parts
-        if isinstance(part, ToolResult)
-    ]
-    if results:
-        yield Message("user", "\n".join((*results, "", _NEXT[may_call])))
-
-
-def _describe(tool: ToolSpec) -> str:
-    arguments = json.dumps(tool.parameters.get("properties", {}), ensure_ascii=False)
-    return f"- {tool.name}: {tool.description} Arguments: {arguments}"
-
-
-def _make_schema(tools: list[ToolSpec], *, may_answer: bool) -> dict[str, Any]:
-    choices = [_close({"tool": {"const": tool.name}, "arguments": dict(tool.parameters)}) for tool in tools]
-    if may_answer:
-        choices.append(_close({"answer": {"type": "string"}}))
-    return {"anyOf": choices}
-
-
-def _close(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 class LocalSettings(ProviderSettings):
@@ -496,6 +386,111 @@ class Local:
             total=self._weights.size,
             hint="Run `python -m flowground model download`, or name another provider's model.",
         )
+
+
+async def _wait_for_address(process: ChildProcess, path: Path, key: str) -> str:
+    asked = {"path": str(path), "key": key, "threads": _count_threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
+    await process.send(asked)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            answer = await process.receive()
+        if "failed" in answer:
+            raise CannotStart(answer["failed"])
+        return str(answer["ready"])
+    except TimeoutError:
+        raise ProviderTimeout(
+            f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER
+        ) from None
+    except EOFError:
+        reason = _explain_end(await process.wait())
+        raise CannotStart(reason, needed=measure_file(path) + _BESIDES_THE_FILE) from None
+    except (ValueError, KeyError, TypeError):
+        raise CannotStart("ended") from None
+
+
+def _explain_end(code: int) -> str:
+    """What an end without a word means: a signal on POSIX, a status on Windows."""
+    if code in (-signal.SIGILL, 0xC000001D):
+        return "no_avx2"
+    if sys.platform != "win32" and code == -signal.SIGKILL:
+        return "no_memory"  # the system's answer to a process that asks for more than there is
+    return "ended"
+
+
+def _count_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores, 4)
+
+
+def _read_computer_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _read_container_memory(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    try:
+        limit = int((folder / "memory.max").read_text("ascii"))
+        used = int((folder / "memory.current").read_text("ascii"))
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
+        return limit - used + int(stat.get("inactive_file", 0))  # cached files make room
+    except (OSError, ValueError):
+        return None
+
+
+def _read_chosen(end: Completion, number: int) -> Completion:
+    try:
+        chosen = json.loads(end.text)
+        if "answer" in chosen:
+            return replace(end, text=str(chosen["answer"]))
+        call = ToolCall(f"call_{number}", str(chosen["tool"]), dict(chosen["arguments"]))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return replace(end, text=_read_begun_answer(end.text))
+    return replace(end, text="", tool_calls=(call,), finish_reason="tool_calls")
+
+
+def _read_begun_answer(text: str) -> str:
+    """What was said of an answer that `max_tokens` cut; nothing of a call."""
+    if begins := _ANSWER_BEGINS.match(text):
+        for end in range(len(text), len(text) - _LONGEST_ESCAPE, -1):
+            with suppress(ValueError):
+                return str(json.loads(f'"{text[begins.end() : end]}"'))
+    return ""
+
+
+def _write_message(message: Message, *, may_call: bool) -> Iterator[Message]:
+    """A call is shown in the form in which the model gives one, the results as what somebody says."""
+    if message.text:
+        yield Message(message.role, message.text)
+    for part in message.parts:
+        if isinstance(part, ToolCall):
+            chosen = {"tool": part.name, "arguments": part.arguments}
+            yield Message("assistant", json.dumps(chosen, ensure_ascii=False))
+    results = [
+        f"{'Error' if part.is_error else 'Result'} of {part.name}: {part.text}"
+        for part in message.parts
+        if isinstance(part, ToolResult)
+    ]
+    if results:
+        yield Message("user", "\n".join((*results, "", _NEXT[may_call])))
+
+
+def _describe(tool: ToolSpec) -> str:
+    arguments = json.dumps(tool.parameters.get("properties", {}), ensure_ascii=False)
+    return f"- {tool.name}: {tool.description} Arguments: {arguments}"
+
+
+def _make_schema(tools: list[ToolSpec], *, may_answer: bool) -> dict[str, Any]:
+    choices = [_close({"tool": {"const": tool.name}, "arguments": dict(tool.parameters)}) for tool in tools]
+    if may_answer:
+        choices.append(_close({"answer": {"type": "string"}}))
+    return {"anyOf": choices}
+
+
+def _close(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _explain_break() -> ProviderUnreachable:

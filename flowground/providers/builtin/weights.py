@@ -37,7 +37,6 @@ from flowground.providers.builtin.sources import (
 
 Progress = Callable[[int, int], None]
 """Told the bytes that are here and the bytes of all, a few times a second."""
-
 _BLOCK = 1 << 20
 _PROGRESS_SECONDS = 0.2
 _OTHER = (
@@ -139,105 +138,6 @@ async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) ->
     return path
 
 
-async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
-    try:
-        with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
-            await asyncio.to_thread(os.replace, path, partial)
-        if measure_file(partial) < weights.size or not await _accept(partial, path, weights):
-            await _fetch_from_sources(partial, path, weights)
-        return path
-    finally:
-        sweep(partial)
-
-
-async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:
-    """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
-    is_wrong = False
-    for source in weights.sources:
-        for _ in range(2):
-            is_mixed = measure_file(partial) > 0
-            _check_disk(partial, weights)
-            try:
-                await source.fill(partial, weights.size)
-            except NoAnswer:
-                break
-            if await _accept(partial, path, weights):
-                return
-            is_wrong = True
-            if not is_mixed:
-                break
-    if is_wrong:
-        message = f"What was fetched as {weights.title} does not match its published checksum and was removed."
-        raise ProviderRefused(message, hint=_OTHER)
-    raise ProviderUnreachable(f"{weights.title} could not be fetched: no source answers.", hint=_OTHER)
-
-
-async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
-    """Gives the file its name when its digest is right; removes it when it is not."""
-
-    def check(stop: Event) -> bool:
-        digest = hashlib.sha256()
-        with partial.open("rb") as file:
-            while (block := file.read(_BLOCK)) and not stop.is_set():
-                digest.update(block)
-            os.fsync(file.fileno())
-        if stop.is_set():
-            return False
-        if digest.hexdigest() != weights.sha256:
-            partial.unlink()
-            return False
-        partial.replace(path)
-        _name_marker(path).write_text(json.dumps(_make_fingerprint(weights, path.stat())), "utf-8")
-        return True
-
-    return await run_in_thread(check)
-
-
-def _check_disk(partial: Path, weights: Weights) -> None:
-    needed = weights.size - measure_file(partial) + max(source.extra_space for source in weights.sources)
-    if shutil.disk_usage(partial.parent).free < needed:
-        raise ProviderRefused(
-            f"There is not enough disk space for the built-in model: it needs {needed / 1e9:.1f} GB.",
-            hint="Make room where `data` in config.yaml points to.",
-        )
-
-
-async def _report(partial: Path, size: int, progress: Progress) -> None:
-    """Tells what is on the disk, so that a process that waits for another one's fetch shows the same."""
-    most = 0
-    while True:
-        most = max(most, min(count_bytes(partial), size))
-        progress(most, size)
-        await asyncio.sleep(_PROGRESS_SECONDS)
-
-
-@asynccontextmanager
-async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
-    """Waits until nobody else, in this process or another, holds the lock on `path`.
-
-    The system lets go of it when its holder ends, however it ends.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        while True:
-            try:
-                try_lock(descriptor)
-                break
-            except OSError:
-                await asyncio.sleep(poll_seconds)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _name_marker(path: Path) -> Path:
-    return path.with_name(f"{path.name}.verified")
-
-
-def _make_fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
-    return {"sha256": weights.sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-
-
 @dataclass(frozen=True, slots=True)
 class LocalStatus:
     """Where the built-in model is: `received` of `total` bytes are here; `message` says what is wrong or comes next."""
@@ -336,3 +236,102 @@ def forget_failure(task: "asyncio.Task[Any]") -> None:
     """A task's failure that nobody waits for any more is no unhandled error."""
     if not task.cancelled():
         task.exception()
+
+
+async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
+    try:
+        with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
+            await asyncio.to_thread(os.replace, path, partial)
+        if measure_file(partial) < weights.size or not await _accept(partial, path, weights):
+            await _fetch_from_sources(partial, path, weights)
+        return path
+    finally:
+        sweep(partial)
+
+
+async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:
+    """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
+    is_wrong = False
+    for source in weights.sources:
+        for _ in range(2):
+            is_mixed = measure_file(partial) > 0
+            _check_disk(partial, weights)
+            try:
+                await source.fill(partial, weights.size)
+            except NoAnswer:
+                break
+            if await _accept(partial, path, weights):
+                return
+            is_wrong = True
+            if not is_mixed:
+                break
+    if is_wrong:
+        message = f"What was fetched as {weights.title} does not match its published checksum and was removed."
+        raise ProviderRefused(message, hint=_OTHER)
+    raise ProviderUnreachable(f"{weights.title} could not be fetched: no source answers.", hint=_OTHER)
+
+
+async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
+    """Gives the file its name when its digest is right; removes it when it is not."""
+
+    def check(stop: Event) -> bool:
+        digest = hashlib.sha256()
+        with partial.open("rb") as file:
+            while (block := file.read(_BLOCK)) and not stop.is_set():
+                digest.update(block)
+            os.fsync(file.fileno())
+        if stop.is_set():
+            return False
+        if digest.hexdigest() != weights.sha256:
+            partial.unlink()
+            return False
+        partial.replace(path)
+        _name_marker(path).write_text(json.dumps(_make_fingerprint(weights, path.stat())), "utf-8")
+        return True
+
+    return await run_in_thread(check)
+
+
+def _check_disk(partial: Path, weights: Weights) -> None:
+    needed = weights.size - measure_file(partial) + max(source.extra_space for source in weights.sources)
+    if shutil.disk_usage(partial.parent).free < needed:
+        raise ProviderRefused(
+            f"There is not enough disk space for the built-in model: it needs {needed / 1e9:.1f} GB.",
+            hint="Make room where `data` in config.yaml points to.",
+        )
+
+
+async def _report(partial: Path, size: int, progress: Progress) -> None:
+    """Tells what is on the disk, so that a process that waits for another one's fetch shows the same."""
+    most = 0
+    while True:
+        most = max(most, min(count_bytes(partial), size))
+        progress(most, size)
+        await asyncio.sleep(_PROGRESS_SECONDS)
+
+
+@asynccontextmanager
+async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
+    """Waits until nobody else, in this process or another, holds the lock on `path`.
+
+    The system lets go of it when its holder ends, however it ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while True:
+            try:
+                try_lock(descriptor)
+                break
+            except OSError:
+                await asyncio.sleep(poll_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _name_marker(path: Path) -> Path:
+    return path.with_name(f"{path.name}.verified")
+
+
+def _make_fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
+    return {"sha256": weights.sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
