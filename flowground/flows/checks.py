@@ -236,7 +236,8 @@ def _find_missing_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: C
 
 
 def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
-    """Warns of components that are referred to as other tools write it; templates are skipped: they have `{variables}`."""
+    """Warns of components that are referred to as other tools write it; templates are skipped: they have
+    `{variables}`."""
     ids = {name.casefold(): name for name in wired.components}
     for name, component in wired.components.items():
         spec, fields = wired.flow.components[name], wired.policy.fields[name]

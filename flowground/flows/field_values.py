@@ -150,7 +150,8 @@ class FlowPolicy:
         return policy.opened is not None or caller.sets_unprotected
 
     def _may_unlock(self, policy: FieldPolicy, caller: Caller) -> bool:
-        """Whether this is a person at a page who owns the flow, and the field is neither secret nor fixed in the file."""
+        """Whether this is a person at a page who owns the flow, and the field is neither secret nor fixed in the
+        file."""
         field = policy.type
         if policy.closed == "filled" or field.is_secret or field.is_fixed or field.wants == "files":
             return False
@@ -247,7 +248,8 @@ class FlowPolicy:
         return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", may_warn=True)
 
     def _refuse_unseen(self, key: str, what: str, caller: Caller) -> Refusal:
-        """One refusal for all fields that the caller does not see; it depends only on the caller and `api.overridable`."""
+        """One refusal for all fields that the caller does not see; it depends only on the caller and
+        `api.overridable`."""
         if self.opened is not None or not caller.opens_every_flow:
             return self._refuse_unlisted(key, what, may_warn=True)
         if caller.token_closes_fields:
@@ -396,7 +398,8 @@ def _find_wrong_json(what: str, value: Any) -> str | None:
 
 
 def _coerce(value: Any, field: FieldType) -> Any:
-    """Rounds down as Langflow does: 17.9 is 17 in a whole-number field. pydantic converts the rest ("0.9", true) alike."""
+    """Rounds down as Langflow does: 17.9 is 17 in a whole-number field. pydantic converts the rest ("0.9", true)
+    alike."""
     if field.is_whole and isinstance(value, float) and math.isfinite(value):
         return int(value)
     return value

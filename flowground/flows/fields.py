@@ -117,9 +117,7 @@ def round_bounds(low: float | None, high: float | None, *, is_whole: bool) -> tu
     return None if low is None else up(low), None if high is None else down(high)
 
 
-class FieldPolicy(
-    NamedTuple
-):  # not a frozen dataclass: four times as slow to make, and each field of each flow has one
+class FieldPolicy(NamedTuple):  # made for each field of each flow: a frozen dataclass takes four times as long
     """The policy of one field in one flow.
 
     `value` is the author's: of a connected field the text in the file, None where file and type set none, and always
@@ -226,7 +224,8 @@ def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text
 
 
 def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
-    """Whether the playground asks people for the entry's field; `message` is the kind of input that their message is."""
+    """Whether the playground asks people for the entry's field; `message` is the kind of input that their message
+    is."""
     if entry.ask is not None:
         return entry.ask
     return input_kind(kind) == "text" != message and entry.field.endswith(f".{INPUT}")

@@ -434,9 +434,7 @@ def _list_files(folder: Path) -> dict[str, _Signature]:
 def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
     try:
         if not entry.is_file():
-            return (
-                (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None
-            )  # a broken link is listed, and reported as a file that cannot be read
+            return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # reading a broken link fails
         stat = entry.stat()
     except OSError:
         return None

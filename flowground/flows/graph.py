@@ -53,7 +53,8 @@ class Text:
         return found
 
     def fill(self, read: Callable[[Reference], str]) -> str:
-        """The text with each reference replaced by the result of `read`. Raises RunError when the result is too long."""
+        """The text with each reference replaced by the result of `read`. Raises RunError when the result is too
+        long."""
         if len(self.parts) == 1 and (self.is_url or not self.is_template):
             (part,) = self.parts
             return part if isinstance(part, str) else read(part)

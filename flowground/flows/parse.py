@@ -69,7 +69,8 @@ OLD_WORDS = OldWords(
 
 
 def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
-    """Replaces outdated words in a file's tree, with a warning for each; a mapping that has both words stays as it is."""
+    """Replaces outdated words in a file's tree, with a warning for each; a mapping that has both words stays as it
+    is."""
     fields: dict[str, Mapping[str, str]] = {}
     for name, component in _list_inside(root, "components"):
         kind = component.value.get("type") if isinstance(component.value, dict) else None

@@ -58,7 +58,8 @@ def write_flow_schema() -> str:
 
 
 def _build_component() -> dict[str, Any]:
-    """The schema of a component, chosen by `type`: with `if` and `then`, editors report one mistake instead of seven."""
+    """The schema of a component, chosen by `type`: with `if` and `then`, editors report one mistake instead of
+    seven."""
     choices = [
         {
             "if": {"properties": {"type": {"enum": [name, *_list_old(OLD_WORDS.types, name)]}}, "required": ["type"]},
@@ -78,9 +79,7 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
     own = {name: _build_field(field) for name, field in types.items()}
     words = OLD_WORDS.fields.get(kind.type_name, {})
     is_tool = issubclass(kind, ToolComponent)
-    given = [
-        field.name for field in types.values() if is_tool and field.model_may_set
-    ]  # a model may set these fields instead
+    given = [field.name for field in types.values() if is_tool and field.model_may_set]  # a model may set these
     required = [name for name, field in types.items() if field.is_required and name not in given]
     needed = [[name, *_list_old(words, name)] for name in required]
     either = [{"anyOf": [{"required": [name]} for name in names]} for names in needed if len(names) > 1]

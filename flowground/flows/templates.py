@@ -176,7 +176,8 @@ def make_draft(name: str, template: str, *, address: str = "", owner: str = "") 
 
 
 def choose_address(name: str) -> str:
-    """The id for a flow of this name: "Zürich: trams" → "zurich-trams". Empty where the name has no usable character."""
+    """The id for a flow of this name: "Zürich: trams" → "zurich-trams". Empty where the name has no usable
+    character."""
     return _NOT_IN_ADDRESSES.sub("-", fold(name)).strip("-._")[:_LONGEST_ADDRESS].rstrip("-._")
 
 

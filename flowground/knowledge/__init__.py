@@ -1,10 +1,9 @@
-"""Knowledge: files of a folder, cut into passages and indexed, so that the passages about a question are found.
+"""Knowledge: files and web pages, cut into passages and indexed, so that the passages about a question are found.
 
-Its index has a home (`IndexHomes`): a folder, or tables of the app's PostgreSQL database. In a folder it is a file that
-never changes: the next one is made beside it, in another process (`worker`), and serves once the small file `current`
-names it. Whoever searches meanwhile reads the one before. One process makes an index at a time (`KnowledgeBusy`).
-
-One knowledge: the index that serves, the search in it, and the making of the next one.
+`Knowledge` is one of them: its index, the search, and the building of the next index. An index lives where `IndexHomes`
+puts it: in a folder, or in tables of the app's PostgreSQL database. In a folder it is a file that never changes:
+another process (`worker`) builds the next file, which serves once the small file `current` names it; searches that run
+meanwhile use the file before. Only one process builds an index at a time (`KnowledgeBusy`).
 """
 
 import asyncio
@@ -40,40 +39,40 @@ _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
 _QUESTION_CHARS = 8_000
 _LINE_BYTES = 16_000_000
-"""Of the worker's report, which names every file that could not be read."""
+"""The longest line of the worker's report, which names every file that could not be read."""
 
 
 class KnowledgeBusy(RunError):
-    """Another process, or another task of this one, is making the index."""
+    """Another process, or another task of this one, is building the index."""
 
     code = "knowledge_busy"
 
 
 class KnowledgeMissing(RunError):
-    """There is no index yet."""
+    """The knowledge has no index yet."""
 
     code = "knowledge_missing"
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeSources:
-    """What is indexed: `files` are patterns below `root`, `given` lie elsewhere; passages of `size` characters that
-    overlap by `overlap`."""
+    """What to index: files that match the patterns `files` below `root`, files that lie elsewhere, and web pages.
+    Passages have up to `size` characters and overlap by `overlap`."""
 
     root: Path
     files: tuple[str, ...]
     size: int = 1000
     overlap: int = 200
     embeddings: Embeddings | None = None
-    """Finds passages by their meaning too."""
+    """The model that also finds passages by meaning; None: words only."""
     given: tuple[GivenFile, ...] = ()
     pages: PageSources | None = None
-    """Of the web."""
+    """Pages of the web; None: no pages."""
 
 
 class Knowledge:
-    """Its index lives in `home`; `name` is what messages call it. Its coroutines may be called on any loop, several at
-    once."""
+    """One knowledge: its index lives in `home`, and messages call it `name`. The coroutines are safe on any event loop,
+    several at once."""
 
     def __init__(self, name: str, home: IndexHome) -> None:
         self.name = name
@@ -90,9 +89,9 @@ class Knowledge:
         threshold: float = 0.0,
         embeddings: Embeddings | None = None,
     ) -> list[Hit]:
-        """The passages that fit best, none below the threshold; by vectors too where the index has those of the model.
+        """The best passages, none below the threshold; also by vectors where the index has those of the model.
 
-        Where the model does not answer, words alone count. Raises KnowledgeMissing, and RunError.
+        Where the model does not answer, words alone count. Raises KnowledgeMissing and RunError.
         """
         asked = None
         if embeddings is not None and await asyncio.to_thread(self._has_vectors, embeddings.model):
@@ -105,25 +104,25 @@ class Knowledge:
         return [_make_hit(one, score) for one, score in found if score >= threshold]
 
     async def list_files(self) -> Mapping[str, IndexedFile]:
-        """What is indexed, by source; also what could not be read. Raises KnowledgeMissing."""
+        """The indexed files by source, including those that could not be read. Raises KnowledgeMissing."""
         return await asyncio.to_thread(self._list_files)
 
     async def is_empty(self) -> bool:
-        """Whether the index that serves has no passages. Raises KnowledgeMissing."""
+        """Whether the serving index has no passages. Raises KnowledgeMissing."""
         return await asyncio.to_thread(self._read, lambda reader: reader.count == 0)
 
     async def has_any(self, sources: KnowledgeSources) -> bool:
-        """Whether there is something to index, as far as patterns and addresses tell."""
+        """Whether there is anything to index, judged by patterns and addresses."""
         found = await asyncio.to_thread(find_sources, sources.root, sources.files, sources.given)
         return bool(found.files or (sources.pages and sources.pages.urls))
 
     async def is_outdated(self, sources: KnowledgeSources) -> bool:
-        """Whether files came, changed or went since the index was made, pages are to be asked again, or it was made in
-        another way."""
+        """Whether files came, changed or went since the index was built, pages are due, or the index was built with
+        other settings."""
         return await asyncio.to_thread(self._is_outdated, sources, self._is_behind)
 
     async def is_without_vectors(self, sources: KnowledgeSources) -> bool:
-        """Whether the index that serves finds words only, although there is a model of vectors."""
+        """Whether the serving index finds words only, although the knowledge has a model of vectors."""
         return await asyncio.to_thread(self._is_outdated, sources, self._is_without_vectors)
 
     async def index(
@@ -133,10 +132,10 @@ class Knowledge:
         *,
         asks_all: bool = False,
     ) -> BuildReport:
-        """Makes the index anew where files changed; readers keep the one before until it is done.
+        """Builds the next index where files changed; searches use the old one until then.
 
-        `tell` is told how many of how many changed files are read; `asks_all`: pages of the web that are not due too.
-        Raises KnowledgeBusy, and RunError where it fails.
+        `tell` is called with the numbers of changed files that are read, and of all changed files. `asks_all`: pages
+        that are not due are fetched too. Raises KnowledgeBusy, and RunError where the build fails.
         """
         try:
             release = await asyncio.to_thread(self._home.take)
@@ -163,7 +162,7 @@ class Knowledge:
         *,
         asks_all: bool,
     ) -> BuildReport:
-        """Makes no other index where neither files nor pages changed."""
+        """Fetches pages, then builds an index unless neither files nor pages changed."""
         now, states = time.time(), await asyncio.to_thread(self._home.read_pages)
         served, fits = await asyncio.to_thread(self._list_served, sources)
         indexed = served if fits else {}
@@ -202,11 +201,11 @@ class Knowledge:
         return report
 
     def close(self) -> None:
-        """Gives back what it holds."""
+        """Closes the index and its home."""
         self._home.close()
 
     def _read(self, job: Callable[[IndexReader], _T]) -> _T:
-        """What a job reads of the index that serves; all of it of the next one where that takes its place meanwhile."""
+        """Runs the job on the serving index; again on the next index where that replaces it meanwhile."""
         while True:
             reader = self._open()
             try:
@@ -220,19 +219,19 @@ class Knowledge:
     ) -> list[tuple[FoundPassage, float]]:
         def search(reader: IndexReader) -> list[tuple[FoundPassage, float]]:
             vectors = None if asked is None else self._home.open_vectors(asked[0])
-            if asked is not None and vectors is not None and not reader.is_retired:  # else they are of the next one
-                with suppress(ValueError):  # the model gives other dimensions now
+            if asked is not None and vectors is not None and not reader.is_retired:  # else they are of the next index
+                with suppress(ValueError):  # the model may give vectors of another length now
                     return search_both(reader, vectors, question, asked[1], top_k=top_k, filters=filters)
             return search_words(reader, question, top_k=top_k, filters=filters)
 
         return self._read(search)
 
     def _has_vectors(self, model: str) -> bool:
-        self._open()  # an index that came a moment later would be searched by its words alone
+        self._open()  # without it, an index that is published a moment later would be searched by words only
         return self._home.open_vectors(model) is not None
 
     def _open(self) -> IndexReader:
-        """The index that serves now."""
+        """The reader of the serving index."""
         reader = self._home.open()
         if reader is None:
             raise KnowledgeMissing(f"The knowledge {self.name!r} is not indexed yet.", retry_after=5)
@@ -246,7 +245,7 @@ class Knowledge:
         return note_failures(self._read(lambda reader: reader.list_files()), self._home.read_pages())
 
     def _list_served(self, sources: KnowledgeSources) -> tuple[Mapping[str, IndexedFile], bool]:
-        """What the index has that serves, and whether the next one begins with it."""
+        """The serving index's files, and whether the next index begins as its copy."""
         try:
             return self._read(lambda reader: (reader.list_files(), _fits(reader, sources)))
         except KnowledgeMissing:
@@ -265,7 +264,7 @@ class Knowledge:
         return pages is not None and bool(pages.list_due(states, reader.list_files(), now=time.time()))
 
     def _has_other_files(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
-        """Pages aside that are still named."""
+        """Whether files came, changed or went; pages that are still named do not count."""
         if not _fits(reader, sources):
             return True
         if self._is_without_vectors(reader, sources):
@@ -287,14 +286,15 @@ class Knowledge:
 
 
 class IndexHomes:
-    """`folder` is this computer's, `database` the URL of the app's database. Lines to it are shared."""
+    """Opens the homes of indexes: in `folder` on this computer, or in the app's `database` (a URL), over shared
+    connections."""
 
     def __init__(self, folder: Path, database: str = "") -> None:
         self._folder = folder
         self._lines = _open_lines(database) if database.startswith("postgresql") else None
 
     def open(self, address: str) -> IndexHome:
-        """By the address of a knowledge: its name, of a flow's own with the flow's id before it."""
+        """The home of the knowledge at an address: its name, for a flow's own with `flow id/` before it."""
         folder = self._folder / ("flows" if "/" in address else "shared") / address
         if self._lines is None:
             return IndexFolder(folder)
@@ -303,9 +303,11 @@ class IndexHomes:
         return IndexTables(address, self._lines, folder)
 
     def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
-        """Notes that these addresses are wanted, and deletes, where it `deletes`, what nobody has wanted for an hour:
-        in tables, which are all processes', and on this computer, whose addresses it gives. `now` is seconds since
-        1970. Raises RunError and OSError."""
+        """Marks these addresses as wanted; with `deletes`, removes indexes in tables and on this computer that no
+        process has wanted for an hour.
+
+        Returns the addresses removed on this computer. `now` is in seconds since 1970. Raises RunError and OSError.
+        """
         if self._lines is not None:
             from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
 
@@ -313,7 +315,7 @@ class IndexHomes:
         return forget_folders(self._folder, wanted, now=now, deletes=deletes)
 
     def close(self) -> None:
-        """Gives back the lines."""
+        """Closes the connections."""
         if self._lines is not None:
             self._lines.close()
 
@@ -324,7 +326,7 @@ def _make_hit(found: FoundPassage, score: float) -> Hit:
 
 
 def _fits(reader: IndexReader, sources: KnowledgeSources) -> bool:
-    """Whether the index was made as it would be made now."""
+    """Whether the index was built with the settings that a build would use now."""
     return reader.about == _make_job(sources, BuildPlace("")).describe()
 
 
@@ -333,7 +335,7 @@ def _make_job(sources: KnowledgeSources, place: BuildPlace) -> BuildJob:
 
 
 async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
-    """Has the worker do a job. Raises RunError; cancelling it ends the worker."""
+    """Runs the job in a worker process. Raises RunError; cancelling the coroutine ends the worker."""
     worker = await ChildProcess.start(*_PROGRAM, longest_line=_LINE_BYTES)
     try:
         await worker.send(asdict(job))

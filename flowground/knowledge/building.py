@@ -1,6 +1,6 @@
-"""Makes a new index: of the old one what did not change, and of the files what did.
+"""Builds a new index from the unchanged parts of the old one and from new and changed files.
 
-Computers that share an index have the same files, written at other times: they compare what files hold.
+Computers that share an index have the same files with other times: they compare the files' content.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find
 from flowground.knowledge.split import split_text
 
 _FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
-"""What a Markdown file may begin with: lines between two of dashes."""
+"""The front of a Markdown file: lines between two lines of dashes."""
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,49}):[ \t]+(.{1,200}?)[ \t]*$")
-"""Such a line that is a key of the file and its value, by which filters find it."""
+"""A line of the front with a key and its value, by which filters find the file."""
 _MOST_KEYS = 20
 MOST_PASSAGES = 500_000
-"""Of one knowledge: some 500 MB of text."""
+"""The most passages of one knowledge: some 500 MB of text."""
 
 
 class ContentSignatures:
-    """Reads each file again only where it was written since."""
+    """Signs files by content; a file is read again only after it was written."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str] = {}
 
     def sign(self, files: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
-        """The files with signatures by content; one that cannot be read keeps its own."""
+        """The files with signatures of their content; a file that cannot be read keeps its own signature."""
         known, self._known = self._known, {}
         signed = {}
         for source, file in files.items():
@@ -49,7 +49,7 @@ class ContentSignatures:
 
 @dataclass(frozen=True, slots=True)
 class BuildJob:
-    """What is read, how it is cut, and where the index is made of it."""
+    """One build: what to read, how to cut it, and where to build the index."""
 
     root: str
     files: tuple[str, ...]
@@ -64,13 +64,14 @@ class BuildJob:
     limits: ExtractionLimits = field(default_factory=ExtractionLimits)
 
     def describe(self) -> dict[str, str]:
-        """What an index must have been made by, to be used again."""
+        """The settings that an index must have been built with to be reused."""
         return {"format": str(FORMAT), "size": str(self.size), "overlap": str(self.overlap)}
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """`read` are files that were read for it, `notes` says what is wrong with which, `vectors` why there are none."""
+    """The result of a build: `read` is the number of files that were read, `notes` has problems by file, `vectors` the
+    reason why there are none."""
 
     files: int = 0
     passages: int = 0
@@ -83,7 +84,7 @@ class BuildReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """How far the indexing is: `done` of `total` files that changed, while it goes on; else how it ended."""
+    """The progress of a build: `done` of `total` changed files; after the build, its report or failure."""
 
     done: int = 0
     total: int = 0
@@ -93,7 +94,7 @@ class IndexState:
 
 
 async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
-    """Writes the new index; `tell` is told how many of how many files are done."""
+    """Writes the new index; `tell` is called with the numbers of files that are done, and of all files to do."""
     begun = time.monotonic()
     found = find_sources(Path(job.root), job.files, job.given)
     if job.place.database:
@@ -142,7 +143,7 @@ def _open_writer(job: BuildJob) -> IndexWriter:
 async def _read(
     writer: IndexWriter, extractor: Extractor, source: str, file: SourceFile, known: IndexedFile | None, job: BuildJob
 ) -> None:
-    """Reads one file again."""
+    """Reads one file and replaces its passages."""
     try:
         text = await extractor.extract(file.path, file.name)
     except FileUnreadable as error:
@@ -153,7 +154,7 @@ async def _read(
         writer.sign(source, file.signature)
         return
     keys, begin = _read_front(text)
-    if file.title and text.text.startswith(file.title):  # it stands above each passage, and is none
+    if file.title and text.text.startswith(file.title):  # the title stands above each passage, and is no passage
         begin = len(file.title)
     note = f"{source} is longer than {len(text.text):,} characters: the rest is not read." if text.is_cut else ""
     passages = list(_cut(text, begin, file.title, job))
@@ -161,7 +162,7 @@ async def _read(
 
 
 def _cut(text: Extracted, begin: int, title: str, job: BuildJob) -> Iterator[IndexedPassage]:
-    """The passages from the character `begin` on; each stands on one page, so that it is cited right."""
+    """The passages after the character `begin`; each stays on one page, so that citations name the right page."""
     for page, top, end in text.list_pages():
         start = max(top, begin)
         for one in split_text(text.text[start:end], size=job.size, overlap=job.overlap):
@@ -171,7 +172,7 @@ def _cut(text: Extracted, begin: int, title: str, job: BuildJob) -> Iterator[Ind
 
 
 def _read_front(text: Extracted) -> tuple[dict[str, str], int]:
-    """The `name: value` lines between the dashes with which a Markdown file begins, and where the text goes on."""
+    """The keys in the front of a Markdown file, and the character where the text begins."""
     found = _FRONT.match(text.text) if text.kind == "md" else None
     if not found:
         return {}, 0

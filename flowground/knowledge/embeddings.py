@@ -1,4 +1,4 @@
-"""Vectors of a model for the passages of an index: those that an earlier index has are kept, the others asked for."""
+"""Vectors of an index's passages: those that an earlier index has are reused, the others requested from the model."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
 
 BATCH = 32
-"""Texts of one question to the model."""
+"""Texts of one request to the model."""
 _TEXT_CHARS = 8_000
-"""Of a passage; models of vectors read about so much."""
+"""The most characters of a passage that are sent: about what such models read."""
 
 
 class Embeddings(Protocol):
@@ -22,13 +22,13 @@ class Embeddings(Protocol):
 
     @property
     def model(self) -> str:
-        """`provider:model`."""
+        """The model's name, `provider:model`."""
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """A vector for each of a few texts, in their order. Raises ProviderError."""
 
     async def close(self) -> None:
-        """Frees connections."""
+        """Closes the connections."""
 
 
 async def embed_passages(reader: IndexReader, old: "VectorReader | None", folder: Path, embeddings: Embeddings) -> None:
@@ -57,7 +57,7 @@ async def embed_passages(reader: IndexReader, old: "VectorReader | None", folder
 async def ask_for_vectors(
     reader: IndexReader, ids: Sequence[int], embeddings: Embeddings
 ) -> dict[int, Sequence[float]]:
-    """What the model gives for a few passages, by their ids. Raises ProviderError."""
+    """The model's vectors of a few passages, by their ids. Raises ProviderError."""
     texts = await asyncio.to_thread(reader.read, ids)
     given = await embeddings.embed([_write(texts[number]) for number in ids]) if ids else ()
     if len(given) != len(ids):
@@ -66,11 +66,11 @@ async def ask_for_vectors(
 
 
 def refuse_vectors(embeddings: Embeddings) -> ProviderRefused:
-    """For vectors of several dimensions, or of what is no number."""
+    """The error for vectors of different lengths, or of values that are no numbers."""
     return ProviderRefused(f"The model {embeddings.model} gives vectors that do not fit each other.")
 
 
 def _write(found: FoundPassage) -> str:
-    """A passage as its model reads it: below its headings."""
+    """The text of a passage for the model: below its headings."""
     trail = found.passage.trail
     return f"{trail}\n\n{found.passage.text}"[:_TEXT_CHARS] if trail else found.passage.text[:_TEXT_CHARS]

@@ -1,4 +1,4 @@
-"""An index of one knowledge, wherever it lives: what it holds, and how it is read and written."""
+"""The contract of an index of one knowledge: what it holds, `IndexReader` and `IndexWriter`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,17 @@ from typing import Protocol
 from flowground.knowledge.terms import Term
 
 FORMAT = 2
-"""Of what is stored. An index of another format is made anew."""
+"""The version of the stored format. An index of another version is built again."""
 PDF_READER = "pdfium:"
-"""Stands before the digest of a PDF: one that was read by another reader is read again."""
+"""The prefix of a PDF's digest: a PDF with another prefix was read by another reader, and is read again."""
 SEARCH_SECONDS = 5.0
-"""Longest search: questions are bounded so that they take far less."""
+"""The longest time of a search: questions are limited so that they take far less."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """`note` is why it could not be read, or not all of it; `signature` tells that it was written since."""
+    """A file in an index. `note` says why it could not be read, or not completely; `signature` changes when the file is
+    written."""
 
     source: str
     signature: str
@@ -27,19 +28,19 @@ class IndexedFile:
     passages: int = 0
 
     def fits(self, signature: str) -> bool:
-        """Whether it is what would be read now of a file with this signature."""
+        """Whether a file with this signature would be indexed as it is now."""
         is_pdf = self.kind == "pdf" or (not self.kind and self.source.lower().endswith(".pdf"))
         return self.signature == signature != "" and (not is_pdf or self.digest.startswith(PDF_READER))
 
     @property
     def is_unread(self) -> bool:
-        """Whether nothing of it is found, for the reason that `note` says."""
+        """Whether the index has nothing of the file, for the reason in `note`."""
         return bool(self.note) and not self.passages
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedPassage:
-    """`first` and `last` are its characters in the file's text, `trail` the headings above it."""
+    """A passage: characters `first` to `last` of the file's text, with the headings above it in `trail`."""
 
     text: str
     first: int
@@ -50,7 +51,7 @@ class IndexedPassage:
 
 @dataclass(frozen=True, slots=True)
 class FoundPassage:
-    """`rank` is its BM25 for the question, the more the better."""
+    """A passage that a search found. `rank` is its BM25 score for the question: higher is better."""
 
     id: int
     source: str
@@ -61,9 +62,9 @@ class FoundPassage:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlace:
-    """Where an index is made: `new` is the file, and `old` the one that it begins as a copy of, where it does.
+    """Where an index is built: `new` is its file, `old` the file that it begins as a copy of, or None.
 
-    With a `database` (its URL) it is the build `new` of the `index` with this id there, and `old` is any text.
+    With a `database` (its URL), `new` is a build of the `index` with this id there, and `old` is any text or None.
     """
 
     new: str
@@ -73,57 +74,57 @@ class BuildPlace:
 
 
 class IndexReader(Protocol):
-    """An index that serves, for any thread. All of it raises RunError where it cannot be read, or takes too long."""
+    """A finished index, safe for threads. All methods raise RunError where it cannot be read, or takes too long."""
 
     about: Mapping[str, str]
-    """What it was made by (`BuildJob.describe`)."""
+    """The settings that it was built with (`BuildJob.describe`)."""
     count: int
-    """Its passages."""
+    """The number of its passages."""
     is_retired: bool
-    """Whether another one serves: what is read now may fail, since this one is removed."""
+    """Whether another index serves: reading may fail, as this one is removed."""
 
     def list_files(self) -> dict[str, IndexedFile]:
-        """By source."""
+        """The indexed files, by source."""
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
-        """In how many passages each word stands, of those that stand in any."""
+        """In how many passages each word occurs; words that occur nowhere are left out."""
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
-        """Words in which another stands, the shortest first."""
+        """Words that contain another, the shortest first."""
 
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
-        """Words that begin so, in the order of the alphabet, and in how many passages each stands."""
+        """Words that begin like this, alphabetically, with the number of passages that each occurs in."""
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
-        """Passages with any of the terms, the best first; of files with these ids only, where they are given."""
+        """Passages with any of the terms, the best first; only of files with these ids, unless None."""
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
-        """Passages by their ids."""
+        """Passages by id."""
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
-        """Of all passages, or of those of some files, in order."""
+        """Ids of all passages, or of those of some files, in order."""
 
     def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
-        """Source, keys and id of every file."""
+        """The source, keys and id of every file."""
 
 
 class IndexWriter(Protocol):
-    """An index that is being made beside the one that serves. It belongs to one thread."""
+    """An index being built beside the serving one, for one thread."""
 
     def list_files(self) -> dict[str, IndexedFile]:
-        """By source; those of the old index, as far as nothing was put or removed yet."""
+        """The files by source: those of the old index, as far as nothing was put or removed yet."""
 
     def put_file(self, file: IndexedFile, passages: Sequence[IndexedPassage]) -> None:
-        """Instead of what was indexed of it before."""
+        """Adds a file, in the place of what was indexed of it before."""
 
     def sign(self, source: str, signature: str) -> None:
-        """The file was written again, and says the same."""
+        """Stores the new signature of a file whose content is the same."""
 
     def remove(self, source: str) -> None:
-        """Forgets a file."""
+        """Removes a file."""
 
     def finish(self) -> int:
-        """Makes the index ready for readers; how many passages it holds."""
+        """Makes the index ready for readers; returns the number of its passages."""
 
     def close(self) -> None:
-        """Gives back what it holds, finished or not."""
+        """Frees resources, whether the index is finished or not."""

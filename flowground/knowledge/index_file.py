@@ -1,7 +1,7 @@
-"""The folder in which the index of a knowledge lives: files of SQLite (FTS5), and a small one that names which serves.
+"""The index of a knowledge in a folder: SQLite files (FTS5), and a small file that names the one that serves.
 
-A `FileIndexWriter` makes a file that nobody reads yet, a `FileIndexReader` reads one that nobody writes any more: there
-are no locks, and no log beside it. All SQL of SQLite's index is here.
+A `FileIndexWriter` writes a file that nobody reads yet, a `FileIndexReader` reads one that nobody writes any more: no
+locks and no journal are needed. All SQL of the SQLite index is here.
 """
 
 import asyncio
@@ -50,13 +50,13 @@ _SEARCH = (
     "WHERE words MATCH :asked ORDER BY score LIMIT :most) "
     "JOIN passages ON passages.id = number JOIN files ON files.id = file_id ORDER BY score"
 )
-"""A word in the headings counts twice."""
+"""The search; a word in the headings counts twice."""
 _IN_FILES = "rowid IN (SELECT id FROM passages WHERE file_id IN (SELECT value FROM json_each(:ids)))"
 _SEARCH_FILES = _SEARCH.replace("ORDER", f"AND {_IN_FILES} ORDER", 1)
 _READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE passages.id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - ours
 _READERS = 4
 _COMMON = 500
-"""Passages of a word that is counted once: SQLite walks through all of them."""
+"""A word's passages are counted up to this number: SQLite steps through each of them."""
 _CURRENT = "current"
 _PAGES = "pages.json"
 _ENDING = ".index"
@@ -64,13 +64,13 @@ _WANTED = "wanted"
 
 
 class FileIndexWriter:
-    """A file that is being made, as a copy of `old` where there is one. It belongs to one thread."""
+    """Writes a new file, as a copy of `old` where that is given. For one thread."""
 
     def __init__(self, path: Path, *, about: Mapping[str, str], old: Path | None = None) -> None:
         self._database = sqlite3.connect(path)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("PRAGMA secure_delete = ON")  # of a file that went nothing is left
+        self._database.execute("PRAGMA secure_delete = ON")  # so that removed files leave no bytes behind
         self._is_less = False
         """Whether passages of `old` were removed."""
         if old is not None:
@@ -81,11 +81,11 @@ class FileIndexWriter:
             self._database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
 
     def list_files(self) -> dict[str, IndexedFile]:
-        """By source; those of `old`, as far as nothing was put or removed yet."""
+        """The files by source: those of `old`, as far as nothing was put or removed yet."""
         return _list_files(self._database)
 
     def put_file(self, file: IndexedFile, passages: Sequence[IndexedPassage]) -> None:
-        """Instead of what was indexed of it before."""
+        """Adds a file, in the place of what was indexed of it before."""
         self.remove(file.source)
         row = (
             file.source,
@@ -111,11 +111,11 @@ class FileIndexWriter:
             )
 
     def sign(self, source: str, signature: str) -> None:
-        """The file was written again, and says the same."""
+        """Stores the new signature of a file whose content is the same."""
         self._database.execute("UPDATE files SET signature = ? WHERE source = ?", (signature, source))
 
     def remove(self, source: str) -> None:
-        """Forgets a file."""
+        """Removes a file."""
         rows = self._database.execute(
             "SELECT passages.id, trail, text FROM passages JOIN files ON files.id = file_id WHERE source = ?", (source,)
         )
@@ -126,7 +126,7 @@ class FileIndexWriter:
         self._database.execute("DELETE FROM files WHERE source = ?", (source,))
 
     def finish(self) -> int:
-        """Makes the file ready for readers, with nothing of what was removed; how many passages it holds."""
+        """Makes the file ready for readers, without any bytes of removed passages; returns the number of passages."""
         self._database.execute("INSERT INTO words (words) VALUES ('optimize')")
         self._database.execute("DELETE FROM inside")
         self._database.execute(
@@ -138,7 +138,7 @@ class FileIndexWriter:
         self._database.execute("ANALYZE")
         self._database.commit()
         if self._is_less:
-            self._database.execute("VACUUM")  # SQLite leaves copies of rows where it moved them from
+            self._database.execute("VACUUM")  # SQLite leaves copies of rows at their former places
         (count,) = self._database.execute("SELECT count(*) FROM passages").fetchone()
         return int(count)
 
@@ -148,10 +148,10 @@ class FileIndexWriter:
 
 
 class FileIndexReader:
-    """A finished file, for any thread; a few searches at once, each on a connection of its own."""
+    """Reads a finished file, safe for threads; a few searches at once, each on its own connection."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError for a file that is none, or of another format."""
+        """Raises ValueError for a file that is no index, or of another format."""
         self._path = path
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -168,12 +168,12 @@ class FileIndexReader:
             raise ValueError("of another format")
 
     def list_files(self) -> dict[str, IndexedFile]:
-        """By source."""
+        """The indexed files, by source."""
         with self._lend() as database:
             return _list_files(database)
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
-        """In how many passages each word stands, of those that stand in any."""
+        """In how many passages each word occurs; words that occur nowhere are left out."""
         asked = set(words)
         known = {word: self._common[word] for word in asked if word in self._common}
         with self._lend() as database:
@@ -187,7 +187,7 @@ class FileIndexReader:
         return known | found
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
-        """Words in which another stands, the shortest first."""
+        """Words that contain another, the shortest first."""
         with self._lend() as database:
             rows = database.execute(
                 "SELECT term FROM inside WHERE term MATCH ? ORDER BY length(term) LIMIT ?", (f'"{part}"', most)
@@ -195,32 +195,32 @@ class FileIndexReader:
             return [term for (term,) in rows]
 
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
-        """Words that begin so, in the order of the alphabet, and in how many passages each stands."""
+        """Words that begin like this, alphabetically, with the number of passages that each occurs in."""
         asked = "SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?"
         with self._lend() as database:
             return dict(database.execute(asked, (begin, f"{begin}\U0010ffff", most)))
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
-        """Passages with any of the terms, the best first; of files with these ids only, where they are given."""
+        """Passages with any of the terms, the best first; only of files with these ids, unless None."""
         values = {"asked": " OR ".join(term.write() for term in terms), "most": most, "ids": json.dumps(ids)}
         with self._lend() as database:
             return _read_found(database, _SEARCH if ids is None else _SEARCH_FILES, values)
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
-        """Passages by their ids."""
+        """Passages by id."""
         with self._lend() as database:
             found = _read_found(database, _READ, {"ids": json.dumps(ids)})
         return {passage.id: passage for passage in found}
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
-        """Of all passages, or of those of some files, in order."""
+        """Ids of all passages, or of those of some files, in order."""
         asked = "SELECT id FROM passages WHERE ? IS NULL OR file_id IN (SELECT value FROM json_each(?)) ORDER BY id"
         given = None if files is None else json.dumps(files)
         with self._lend() as database:
             return [number for (number,) in database.execute(asked, (given, given))]
 
     def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
-        """Source, keys and id of every file."""
+        """The source, keys and id of every file."""
         with self._lend() as database:
             return [
                 (source, json.loads(keys), number)
@@ -228,14 +228,14 @@ class FileIndexReader:
             ]
 
     def close(self) -> None:
-        """Closes what is idle now, and the rest when it is given back."""
+        """Closes idle connections now, and each busy one when it is returned."""
         with self._lock:
             self.is_retired = True
             while self._idle:
                 self._idle.pop().close()
 
     def __del__(self) -> None:
-        """A file that turned out to be none, or that nobody closed, is let go as well."""
+        """Closes a reader whose file turned out to be no index, or that nobody closed."""
         self.close()
 
     @contextmanager
@@ -262,7 +262,7 @@ class FileIndexReader:
 
 
 class IndexFolder:
-    """An `IndexHome`."""
+    """An `IndexHome` in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -271,7 +271,7 @@ class IndexFolder:
         self._lock = threading.Lock()
 
     def open(self) -> FileIndexReader | None:
-        for _ in range(3):  # the file may be replaced, and the old one removed, between the two steps
+        for _ in range(3):  # the file may be replaced and removed between the two steps
             name = self._read_current()
             if name is None:
                 return None
@@ -308,7 +308,7 @@ class IndexFolder:
         return files
 
     def take(self) -> Callable[[], None]:
-        """The lock ends with the process."""
+        """Takes the lock, which the system releases when the process ends."""
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -341,7 +341,7 @@ class IndexFolder:
         self._write(_CURRENT, made.name)
         for other in self._folder.glob(f"*{_ENDING}"):
             if other.name != made.name:
-                with suppress(OSError):  # Windows keeps what somebody reads: the next one removes it
+                with suppress(OSError):  # Windows keeps a file that is being read: the next build removes it
                     _remove(other)
 
     def remove(self, place: BuildPlace) -> None:
@@ -363,7 +363,7 @@ class IndexFolder:
             self._reader = self._vectors = None
 
     def _write(self, name: str, text: str) -> None:
-        """The whole small file at once."""
+        """Writes a small file atomically."""
         beside = self._folder / f"{name}.new"
         beside.write_text(text, "ascii")
         beside.replace(self._folder / name)
@@ -377,8 +377,8 @@ class IndexFolder:
 
 
 def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: bool) -> list[str]:
-    """As `IndexHomes.forget`: the folders below `root`, each with an empty file that tells when it was last wanted. One
-    whose index is being made stays."""
+    """Marks and removes folders below `root` as `IndexHomes.forget` does; an empty file in each has the time it was
+    last wanted. A folder whose index is being built stays."""
     gone: list[str] = []
     for folder in [*root.glob("shared/*"), *root.glob("flows/*/*")]:
         if not folder.is_dir():
@@ -393,7 +393,7 @@ def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: 
                 shutil.rmtree(folder, ignore_errors=True)
                 release()
                 gone.append(address)
-            with suppress(OSError):  # the flow has others
+            with suppress(OSError):  # the flow has other knowledge
                 folder.parent.rmdir()
     return gone
 
@@ -422,6 +422,6 @@ def _place_vectors(index: Path) -> Path:
 
 
 def _remove(index: Path) -> None:
-    """An index and its vectors."""
+    """Removes an index and its vectors."""
     index.unlink(missing_ok=True)
     shutil.rmtree(_place_vectors(index), ignore_errors=True)

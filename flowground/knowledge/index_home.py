@@ -1,4 +1,4 @@
-"""What knowledge needs of the place where its index lives."""
+"""The contract of the place where the index of one knowledge lives."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -11,45 +11,46 @@ if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
 
 KEPT_SECONDS = 3_600.0
-"""How long an index stays that no process wants any more: another may have flows that this one has not yet, and a file
-may be renamed for a while."""
+"""Seconds that an index stays after no process wants it: another process may have flows that this one has not loaded
+yet, and a file may be renamed for a while."""
 
 
 class IndexHome(Protocol):
-    """Where the index of one knowledge lives. All of it blocks, but for `embed`; it raises RunError, or OSError."""
+    """The place of one knowledge's index. All methods block, except `embed`; they raise RunError or OSError."""
 
     def open(self) -> IndexReader | None:
-        """The index that serves now, where there is one."""
+        """The serving index; None where there is none."""
 
     def open_vectors(self, model: str) -> "VectorReader | None":
-        """The vectors of this model for the index that serves, where it has any."""
+        """The vectors of this model for the serving index; None where it has none."""
 
     def sign(self, files: Mapping[str, SourceFile]) -> Mapping[str, SourceFile]:
-        """The files, signed so that all who share the index agree on which were written again."""
+        """The files with signatures on which all computers that share the index agree."""
 
     def take(self) -> Callable[[], None]:
-        """Lets nobody else make an index until what it gives is called, or this process ends.
+        """Locks out other builds until the returned function is called, or this process ends.
 
-        Raises BlockingIOError while somebody else does.
+        Raises BlockingIOError while another build runs.
         """
 
     def plan(self, *, is_copy: bool) -> BuildPlace:
-        """Where the next index is made, as a copy of the one that serves or from nothing."""
+        """The place of the next index, which begins as a copy of the serving one or empty."""
 
     async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
-        """Makes the vectors of the next index; what the one before has is kept. Raises ProviderError: it has none."""
+        """Makes the vectors of the next index, and keeps those that the old index has. Raises ProviderError; the index
+        has none then."""
 
     def publish(self, place: BuildPlace) -> None:
-        """From here on the next index serves; what served before is removed, and whoever reads it still can."""
+        """Lets the next index serve, and removes the old one; its present readers can go on."""
 
     def remove(self, place: BuildPlace) -> None:
-        """What was made of an index that shall not serve."""
+        """Removes an index that was not finished."""
 
     def read_pages(self) -> PageStates:
-        """How the pages of the web answered that it names."""
+        """The last states of the web pages that the knowledge names."""
 
     def write_pages(self, states: PageStates) -> None:
-        """By whoever may make an index, instead of what was written before."""
+        """Replaces the states of pages; only for the holder of the lock."""
 
     def close(self) -> None:
-        """Gives back what it holds."""
+        """Frees resources."""

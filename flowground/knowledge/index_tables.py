@@ -1,9 +1,7 @@
-"""The tables of PostgreSQL in which the index of one knowledge lives, for all processes that share the database.
+"""The index of one knowledge in tables of PostgreSQL, and its vectors, for all processes that share the database.
 
-Imported where the setting `database` names PostgreSQL: its driver may be missing.
-
-Vectors of an index in tables of PostgreSQL. Who searches keeps arrays of them in files of their own, made anew
-where the table has others. Imported by knowledge with `embeddings:` only: numpy takes a tenth of a second.
+Each computer copies vectors from the table into arrays in files of its own, and copies them again where the table has
+others. This module is imported only where the setting `database` names PostgreSQL, as the driver may be missing.
 """
 
 import asyncio
@@ -52,7 +50,7 @@ _KEEP = "INSERT INTO knowledge_vectors (passage_id, model, vector) VALUES (%s, %
 
 
 class IndexTables:
-    """An `IndexHome`. `folder` is where this computer keeps arrays of vectors, which the table has too."""
+    """An `IndexHome` in tables. `folder` is where this computer keeps its arrays of vectors."""
 
     def __init__(self, name: str, lines: PostgresqlLines, folder: Path) -> None:
         self._name, self._lines, self._folder = name, lines, folder
@@ -98,7 +96,7 @@ class IndexTables:
         return self._contents.sign(files)
 
     def take(self) -> Callable[[], None]:
-        """The lock is a session's, and ends with the process. What a killed one left is removed."""
+        """Takes the lock of a database session, which ends with the process, and removes what a killed build left."""
         try:
             line = connect(self._lines.url, "idle_session_timeout=0")
         except psycopg.Error as error:
@@ -143,7 +141,7 @@ class IndexTables:
             raise self._refuse(error) from None
 
     def remove(self, place: BuildPlace) -> None:
-        """Where the line broke the next one who makes an index does it."""
+        """Removes a build; where the connection broke, the next build removes it."""
         with suppress(psycopg.Error):
             remove_leftovers(self._use(), place.index, place.new)
 
@@ -165,12 +163,12 @@ class IndexTables:
             self._vectors = None
 
     def _find(self) -> tuple[Any, ...] | None:
-        """The row of the index that serves."""
+        """The row of the serving index."""
         rows = self._lines.ask(_FIND, (self._name,))
         return rows[0] if rows and rows[0][1] else None
 
     def _list_embedded(self, line: Line, place: BuildPlace) -> tuple[tuple[str, str], dict[str, Any], list[int]]:
-        """The model and the name of the vectors so far, what the build changes, and its passages."""
+        """The model and the name of the present vectors, what the build changes, and its passages."""
         asked = "SELECT model, vectors, changes FROM knowledge_indexes WHERE id = %s"
         model, vectors, written = line.execute(asked, (place.index,)).fetchone() or ("", "", "{}")
         changes: dict[str, Any] = json.loads(written)
@@ -178,7 +176,7 @@ class IndexTables:
         return (model, vectors), changes, [number for (number,) in rows]
 
     def _use(self) -> Line:
-        """The line that holds the lock."""
+        """The connection that holds the lock."""
         if self._held is None:
             raise RunError(f"Nobody makes the index of {self._name!r}.")
         return self._held
@@ -193,7 +191,7 @@ class IndexTables:
 
 
 def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bool) -> None:
-    """Notes which indexes are wanted and, where it `deletes`, removes those that nobody has wanted for an hour.
+    """Marks indexes as wanted; with `deletes`, removes those that no process has wanted for an hour.
 
     Raises RunError.
     """
@@ -207,9 +205,9 @@ def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bo
 
 
 async def embed_table(line: Line, reader: IndexReader, ids: Sequence[int], embeddings: Embeddings) -> int:
-    """Keeps the vectors of the passages that have none of this model; how many were asked for.
+    """Stores the vectors of passages that have none of this model; returns how many were requested.
 
-    Those that were kept stay where the model fails later. Raises ProviderError and psycopg.Error.
+    Vectors stored so far stay where the model fails later. Raises ProviderError and psycopg.Error.
     """
     asked = "SELECT passage_id FROM knowledge_vectors WHERE model = %s AND passage_id = ANY (%s)"
     rows = await asyncio.to_thread(lambda: line.execute(asked, (embeddings.model, list(ids))).fetchall())
@@ -230,7 +228,7 @@ async def embed_table(line: Line, reader: IndexReader, ids: Sequence[int], embed
 
 
 def open_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, old: VectorReader | None) -> VectorReader:
-    """The arrays in a folder, which are made of the table where it has none; `old` saves fetching what it has.
+    """The arrays in a folder, made from the table where the folder has none; vectors in `old` are not fetched again.
 
     Raises RunError, OSError, and ValueError where the table has no vectors that fit.
     """
@@ -239,7 +237,7 @@ def open_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, ol
     beside = folder.with_name(f"{folder.name}.{uuid4().hex}")
     try:
         _write_arrays(lines, index, model, beside, old)
-        with suppress(OSError):  # another process of this computer was quicker
+        with suppress(OSError):  # another process of this computer was faster
             beside.rename(folder)
         return VectorReader(folder, model)
     finally:

@@ -1,8 +1,8 @@
-"""Lines to the PostgreSQL database in which indexes lie, lent in turn, and the lexemes that passages are found by.
+"""Connections to the PostgreSQL database with the indexes, and the lexemes by which passages are found.
 
-A passage's words, folded as SQLite's index folds them, are lexemes of a tsvector: `7:hotel` is a word of the index 7,
-so that no index reads another's; `7:hotel~3` says that it counts three times there or more, so that BM25 needs the
-inverted index alone; `7:休+暇` are two words that a question may ask for as neighbours.
+A passage's words, folded as SQLite's index folds them, are lexemes of a tsvector. `7:hotel` is a word of the index 7,
+so that no index finds passages of another; `7:hotel~3` says that the word counts three times or more there, so that
+BM25 needs only the inverted index; `7:休+暇` are two neighbouring words that a question may ask for together.
 """
 
 import re
@@ -20,13 +20,14 @@ from flowground.knowledge.index import SEARCH_SECONDS
 from flowground.knowledge.terms import Term, fold_word, is_alone, spread
 
 LEVELS = (2, 3, 4, 6, 10)
-"""How often a word counts, as far as it is told apart; in a heading it counts twice."""
+"""The counts of a word that are distinguished; a word in a heading counts twice."""
 _ASKED_LEVELS = (2, 4)
-"""Those that a question tells apart: each is a look-up, and what is found is ordered anew by its text (`ranking`)."""
+"""The levels that a question distinguishes: each is one look-up, and the passages found are ranked by their text later
+(`Ranking`)."""
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _MARKS = re.compile("[\u0300-\u1fff]+")
-"""What divides the letters of one word, such as the vowel signs of Hindi."""
+"""Characters that divide the letters of one word, such as the vowel signs of Hindi."""
 _WORD_CHARS = 120
 _READERS = 4
 _CONNECT_SECONDS = 5
@@ -36,7 +37,7 @@ _READS = (
     "jit=off",
     "enable_seqscan=off",
 )
-"""Everything that is asked for has an index; PostgreSQL takes reading all texts for cheaper than it is."""
+"""Every question has an index; PostgreSQL would underestimate the cost of reading all texts."""
 Line = psycopg.Connection[tuple[Any, ...]]
 _LINE: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
@@ -61,7 +62,7 @@ class PassageWords:
                     counts[word] += weight * number
 
     def write(self, index: int) -> str:
-        """The tsvector, as PostgreSQL reads it."""
+        """The tsvector, in PostgreSQL's syntax."""
         written = [f"'{index}:{key}'" for counts in (self.counts, self._pairs) for key in counts]
         for counts in (self.counts, self._pairs):
             for key, number in counts.items():
@@ -71,12 +72,13 @@ class PassageWords:
 
 
 def cut_word(word: str) -> str:
-    """As much of it as is indexed."""
+    """The part of a word that is indexed."""
     return word[:_WORD_CHARS]
 
 
 def write_queries(index: int, term: Term) -> Iterator[tuple[str, int, int]]:
-    """Queries whose passages have the term, with how often it counts there at least, and by the query before."""
+    """Queries whose passages have the term, each with the least count of the term, and with the count of the query
+    before."""
     parts = [cut_word(part) for part in term.parts]
     keys = [f"{a}+{b}" for a, b in pairwise(parts)] or parts
     yield " & ".join(f"'{index}:{key}'" for key in keys) + (":*" if term.is_open else ""), 1, 0
@@ -85,7 +87,8 @@ def write_queries(index: int, term: Term) -> Iterator[tuple[str, int, int]]:
 
 
 def connect(url: str, *options: str) -> Line:
-    """A line on which each statement is a transaction; `options` are settings of PostgreSQL, what the URL says wins.
+    """A connection on which each statement is a transaction; `options` are settings of PostgreSQL, which the URL may
+    override.
 
     Raises psycopg.Error.
     """
@@ -96,7 +99,7 @@ def connect(url: str, *options: str) -> Line:
 
 
 class PostgresqlLines:
-    """Lines for questions to the database at `url`, for any thread: a few are kept open."""
+    """A pool of connections for searches in the database at `url`, safe for threads."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -105,7 +108,7 @@ class PostgresqlLines:
         self._is_closed = False
 
     def ask(self, question: str, values: Sequence[Any] | Mapping[str, Any] = (), **more: Any) -> list[tuple[Any, ...]]:
-        """All rows; a question ends after some seconds. Raises RunError for whatever goes wrong."""
+        """All rows of the answer; a statement is stopped after some seconds. Raises RunError for every failure."""
         while True:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
@@ -116,7 +119,7 @@ class PostgresqlLines:
             try:
                 return line.execute(question, values, **more).fetchall()
             except psycopg.Error as error:
-                if idle is None or not line.closed:  # one that was idle may have been cut meanwhile
+                if idle is None or not line.closed:  # an idle connection may have been closed by the server
                     raise _refuse(error) from None
             finally:
                 self._take_back(line)
@@ -132,7 +135,7 @@ class PostgresqlLines:
         line.close()
 
     def close(self) -> None:
-        """Closes what is idle now, and the rest when it is given back."""
+        """Closes idle connections now, and each busy one when it is returned."""
         with self._lock:
             self._is_closed = True
             while self._idle:
@@ -140,12 +143,12 @@ class PostgresqlLines:
 
 
 def explain(error: psycopg.Error) -> str:
-    """One line for people."""
+    """The error as one line for people."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _read(text: str) -> tuple[Sequence[str], Sequence[str]]:
-    """The words of a folded text, and the neighbours among them that one may ask for as such."""
+    """The words of a folded text, and its pairs of neighbours that a question may ask for."""
     if text.isascii():
         return [word[:_WORD_CHARS] for word in _ASCII_WORD.findall(text)], ()
     found = list(_WORD.finditer(text))

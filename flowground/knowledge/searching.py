@@ -1,7 +1,8 @@
-"""A question over an index: which words are asked for, what stands for words that nothing has, how good a hit is.
+"""Searches an index: chooses the words to look up, finds substitutes for words that the index lacks, and ranks
+passages.
 
-The order is that of BM25 over a passage's heading, what stands above it, and its text: the same for every index, which
-finds passages with any of the words, and the best of those are ordered here.
+The ranking is BM25 over a passage's heading, the headings above that, and the text. It is the same for every kind of
+index: an index finds passages with any of the words, and the best of them are ranked here.
 """
 
 import math
@@ -21,55 +22,56 @@ if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
 
 _IN_HEADING, _ABOVE = 5.0, 2.0
-"""How often a word counts that stands in a passage's heading; in the headings above that, or in the file's path."""
+"""The weights of a word in a passage's heading; and in the headings above it, or in the file's path."""
 _SATURATION, _LENGTH = 1.2, 0.6
-"""BM25's k1, and its b."""
+"""BM25's k1 and b."""
 _NEAR, _TOGETHER = 3, 0.3
-"""Two words that follow each other in the question count more where they are at most so many words apart: by this part
-of the less rare one's weight."""
+"""Two neighbouring words of the question add this share of the less rare one's weight where a passage has them at most
+so many words apart."""
 _AGAIN = 0.85
-"""A passage goes back by this factor for each better one of the same section, so that other sections are heard."""
+"""The factor by which a passage sinks for each better one of its section, so that other sections get a place."""
 _HALF = 12.0
-"""Letters of a word that counts half of what its rarity says, where it stands once in a passage."""
+"""Letters of a word that has half of its weight by rarity, where it occurs once in a passage."""
 _TELLS = 0.3
-"""What a word must count, of what the one counts that counts most, to be a neighbour."""
+"""The weight, as a share of the highest, that a word needs to count in pairs of neighbours."""
 LEAST_SCORE = 0.02
-"""What has less has nothing of the question."""
+"""The lowest score of a passage that has anything of the question."""
 Score = tuple[FoundPassage, float]
 _Met = tuple[int, int, float]
-"""A word of the question in a text: the number of the word there and in the question, and how far it stands for it."""
+"""A match of a question's word in a text: the position in the text, the position in the question, and the share that
+the match counts."""
 MOST_HITS = 100
 _FUSED = 30
-"""Passages that words and vectors each find at least, where both are asked."""
+"""The least number of passages that words and vectors each find, where both are used."""
 _OF_VECTORS = 0.6
-"""How much vectors have to say where there are some."""
+"""The share of the vectors' score where there are vectors."""
 _RANKED = 50
-"""Passages that an index gives for a question at least, the best of which are ordered anew."""
+"""The least number of passages that an index returns for a question, of which the best are ranked."""
 _BUDGET, _BUDGET_SHARE = 2_000, 0.1
-"""Passages, and the share of a large knowledge's, that a question's words may stand in together: beyond, its most
-common words are not looked up."""
+"""The most passages in which all looked-up words may occur together, and the same as a share of a large knowledge: the
+commonest words beyond that are not looked up."""
 _TELLING = 0.25
-"""How rare a word must be, of what the rarest of the question is, to be looked up where others find enough."""
+"""The rarity, as a share of the rarest word's, that a word needs to be looked up while others find enough."""
 _STANDS_IN = 0.8
-"""How far a word that holds one of the question, or is a part of it, stands for it at most."""
+"""The highest share at which a substitute counts: a word that contains a word of the question, or is a part of it."""
 _STAND_INS = 8
-"""Longer words that may stand for one of the question."""
+"""The most longer words that may be substitutes for one word."""
 _SHORTEST = 4
-"""Letters of the shortest word that has other forms, or words that stand for it."""
+"""Letters of the shortest word that has other forms or substitutes."""
 _LOOKED_AT, _FORMS = 200, 10
-"""Words of the same beginning that are looked at for other forms; and forms that are asked for."""
+"""The most words with the same beginning that are checked for other forms; and the most forms that are looked up."""
 _ENDING = 2
 """Letters by which another form may be longer."""
 _MOST_VALUES = 50
-"""Of one filter."""
+"""The most values of one filter."""
 _MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class AskedWord:
-    """A word of the question: `shares` are the terms that stand for it in the index, itself the first, each with how
-    far it does, and `rarity` is how rare it is there. Where nothing stands for the last word, those do that begin with
-    `begin`; "" of all others."""
+    """A word of the question. `shares` are the index's terms that count for it, itself first, each with its share;
+    `rarity` is its rarity in the index. Where the last word is unknown, words that begin with `begin` count for it; ""
+    for all others."""
 
     shares: Mapping[Term, float]
     rarity: float
@@ -79,8 +81,8 @@ class AskedWord:
 
 @dataclass(frozen=True, slots=True)
 class _ReadPassage:
-    """What of the question the file's path, the headings, the innermost apart, and the body have; and how many words
-    the body has."""
+    """The matches of the question in one passage: in the file's path, the outer headings, the innermost heading, and
+    the body of `length` words."""
 
     found: FoundPassage
     path: Sequence[_Met]
@@ -91,7 +93,7 @@ class _ReadPassage:
 
 
 class Ranking:
-    """Orders passages for one question."""
+    """Ranks passages for one question."""
 
     def __init__(self, asked: Sequence[AskedWord]) -> None:
         self._asked = asked
@@ -102,10 +104,10 @@ class Ranking:
         self._begin, self._begun = next(((word.begin, at) for at, word in enumerate(asked) if word.begin), ("", 0))
 
     def choose(self, found: Sequence[FoundPassage], *, most: int, weighed: Collection[int] = ()) -> list[Score]:
-        """At most so many of the passages, of the best sections, in the order of their scores. Those with the ids
-        `weighed` tell how much each word counts; where none of them is there, all do.
+        """The best passages, at most `most`, with places for several sections, in the order of their scores. The
+        passages with the ids `weighed` decide how much each word counts; where none is there, all passages do.
 
-        A score is from 0 to 1: 1 would be all that was asked for, again and again, and in the heading.
+        A score is from 0 to 1: 1 would be every word of the question, very often, and in the heading.
         """
         read = [self._read(one) for one in found]
         self._weigh([one for one in read if one.found.id in weighed] or read)
@@ -122,11 +124,11 @@ class Ranking:
         return sorted(((one, score) for _, one, score in chosen), key=lambda pair: -pair[1])
 
     def _weigh(self, read: Sequence[_ReadPassage]) -> None:
-        """How much each word counts: the more, the rarer it is, the longer, and the more often it comes again where it
-        stands. Words of every subject are short in all languages, and mostly stand once: no list of them is needed.
+        """Sets the weight of each word: higher for rare and long words, and for words that recur in a passage. Function
+        words are short in all languages and mostly occur once, so no list of them is needed.
 
-        A word that no passage has, nor anything for it, counts as the others do on average at most; all such words
-        together as much as the others: of a long question a passage may answer a part.
+        A word that no passage has, without substitutes, counts at most as the others do on average, and all such words
+        together as much as the others: a passage may answer a part of a long question.
         """
         times: Counter[int] = Counter()
         passages: Counter[int] = Counter()
@@ -175,7 +177,7 @@ class Ranking:
         in_body = 1 / (1 - _LENGTH + _LENGTH * read.length / (mean or 1))
         texts = ((read.heading, _IN_HEADING), (read.above, _ABOVE), (read.body, in_body), (read.path, _ABOVE))
         if not (read.heading or read.above or read.body):
-            return 0.0  # a file's name alone is no answer
+            return 0.0  # a match in the file's name alone is no answer
         for met, weight in texts:
             for _, at, share in met:
                 counts[at, share] += weight
@@ -192,8 +194,8 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a passage must be of: `sources` are patterns of paths, one of which is meant, `page` is one page or from one
-    to another, `keys` what the front of a Markdown file says, each one of these values."""
+    """Conditions for passages: `sources` are patterns of paths, one of which must match; `page` is one page or a range;
+    `keys` are values of the file's keys, one of which must match for each key."""
 
     sources: Collection[str] = ()
     page: int | tuple[int, int] | None = None
@@ -201,7 +203,7 @@ class Filters:
 
 
 def read_filters(given: Mapping[str, Any]) -> Filters:
-    """`source`, `page` (a number, or the first and the last), and keys of files; a list is one of its values.
+    """The filters `source`, `page` (a number, or first and last) and keys of files; a list matches any of its values.
 
     Raises RunError.
     """
@@ -222,8 +224,8 @@ def read_filters(given: Mapping[str, Any]) -> Filters:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that was found. `start` and `end` are its characters in the text of `source`, `title` the headings
-    above it, else that of the file's keys. `score` is from 0 to 1: how much of what was asked for it has."""
+    """A passage that was found. `start` and `end` are its characters in the text of `source`; `title` is the headings
+    above it, else the title among the file's keys. `score`, from 0 to 1, is how much of the question it has."""
 
     text: str
     source: str
@@ -238,7 +240,8 @@ class Hit:
 def search_words(
     reader: IndexReader, question: str, *, top_k: int, filters: Filters
 ) -> list[tuple[FoundPassage, float]]:
-    """The best passages with their scores. Raises RunError where the index cannot be read, or it takes too long."""
+    """The best passages with their scores. Raises RunError where the index cannot be read, or the search takes too
+    long."""
     terms = list_terms(question)
     if not terms or not reader.count:
         return []
@@ -258,7 +261,7 @@ def search_words(
 def search_both(
     reader: IndexReader, vectors: "VectorReader", question: str, asked: Sequence[float], *, top_k: int, filters: Filters
 ) -> list[tuple[FoundPassage, float]]:
-    """By words and by vectors, the best first. Raises RunError, and ValueError for a vector that does not fit."""
+    """The best passages by words and vectors. Raises RunError, and ValueError for a vector of the wrong length."""
     wide = max(_FUSED, top_k)
     by_words = search_words(reader, question, top_k=wide, filters=filters)
     files = _find_files(reader, filters)
@@ -273,7 +276,7 @@ def search_both(
 
 
 def fuse(by_words: Mapping[int, float], by_vectors: Mapping[int, float]) -> list[tuple[int, float]]:
-    """Ids of passages with the mean of both scores, the best first; what one does not have is 0."""
+    """Ids of passages with the weighted mean of both scores, the best first; a missing score is 0."""
     ids = dict.fromkeys((*by_words, *by_vectors))
     share = _OF_VECTORS
     scores = {one: (1 - share) * by_words.get(one, 0.0) + share * by_vectors.get(one, 0.0) for one in ids}
@@ -281,13 +284,13 @@ def fuse(by_words: Mapping[int, float], by_vectors: Mapping[int, float]) -> list
 
 
 def fits_source(source: str, filters: Filters) -> bool:
-    """Whether one of the patterns means this file; without any, all are meant. Capitals are as small letters."""
+    """Whether a pattern matches this file, or there are no patterns; the case of letters does not matter."""
     path = source.lower()
     return not filters.sources or any(match_path(path, one.lower()) for one in filters.sources)
 
 
 def fits_page(found: FoundPassage, filters: Filters) -> bool:
-    """Whether the passage stands on the page, or on one of the pages, that are wanted."""
+    """Whether the passage is on a wanted page."""
     if filters.page is None:
         return True
     first, last = (filters.page, filters.page) if isinstance(filters.page, int) else filters.page
@@ -295,7 +298,7 @@ def fits_page(found: FoundPassage, filters: Filters) -> bool:
 
 
 def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:
-    """A sentence about the first filter that none of the files fits; "" where each fits one, or there are no files."""
+    """A sentence about the first filter that no file matches; "" where each matches one, or there are no files."""
     if not files:
         return ""
     if not any(fits_source(file.source, filters) for file in files):
@@ -314,7 +317,7 @@ def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:
 
 
 def _matches(words: Sequence[str], term: Term) -> bool:
-    """Whether the words are the term's; of an open one the last may go on."""
+    """Whether the words are the term's; the last word of an open term is a prefix."""
     *first, last = term.parts
     return list(words[:-1]) == first and (words[-1].startswith(last) if term.is_open else words[-1] == last)
 
@@ -324,7 +327,8 @@ def _weigh_count(count: float) -> float:
 
 
 def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
-    """The texts of a filter: true and false as YAML writes them. Each file is compared with all of them."""
+    """The values of a filter as texts, with true and false as YAML writes them. Each file is compared with all of
+    them."""
     several = value if isinstance(value, list) else [value]
     if len(several) > _MOST_VALUES:
         raise RunError(f"The filter `{name}` has {len(several):,} values; {_MOST_VALUES} are the most.")
@@ -335,8 +339,7 @@ def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Sought:
-    """A word of the question as an index has it: in how many passages each term is that stands for it, and how far it
-    does."""
+    """A word of the question in an index: how many passages have each term that counts for it, and at which share."""
 
     term: Term
     counts: dict[Term, int]
@@ -348,7 +351,7 @@ def _ask(reader: IndexReader, terms: Sequence[Term], most: int, ids: Sequence[in
 
 
 def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
-    """Every word of the question with its other forms; what stands for it where the index has none of them."""
+    """Every word of the question with its other forms, or with its substitutes where the index has none of them."""
     counts = reader.count_words({part for term in terms for part in term.parts})
     sought = []
     for term in terms:
@@ -366,8 +369,8 @@ def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
 
 
 def _choose(passages: int, sought: Sequence[_Sought], *, least: float) -> list[Term]:
-    """What the index is asked for: the rarest words, up to the budget; of rarity `least` beside the rarest one's. One
-    that is nowhere may go on, or be several."""
+    """The terms to look up: the rarest words up to the budget, with at least the share `least` of the highest rarity.
+    Words without passages follow where they are prefixes or consist of several parts."""
     weighed = [(_find_rarity(passages, one), one.counts) for one in sought]
     least *= max((rarity for rarity, counts in weighed if any(counts.values())), default=0.0)
     counts = {term: many for rarity, own in weighed if rarity >= least for term, many in own.items()}
@@ -391,14 +394,15 @@ def _find_rarity(passages: int, one: _Sought) -> float:
 
 
 def _join_neighbours(reader: IndexReader, sought: Sequence[_Sought]) -> Iterator[tuple[_Sought, _Sought, Term, int]]:
-    """Words of the index that are two words of the question in one, and their counts: MessageHistory, Urlaubsantrag."""
+    """Words of the index made of two neighbouring words of the question, with their counts: MessageHistory,
+    Urlaubsantrag."""
     pairs = {a.term.word + b.term.word: (a, b) for a, b in pairwise(sought) if a.term.word and b.term.word}
     for word, many in reader.count_words(pairs).items():
         yield *pairs[word], Term((word,)), many
 
 
 def _find_forms(reader: IndexReader, word: str) -> dict[str, int]:
-    """Other forms of a word, which differ from it by their ending, and in how many passages each stands."""
+    """Other forms of a word, which differ in their ending, with the number of passages that each occurs in."""
     if len(word) < _SHORTEST or not word.isalpha():
         return {}
     stem, begin, longest = cut_ending(word), word[: max(_SHORTEST, len(word) - 1)], len(word) + _ENDING
@@ -412,12 +416,13 @@ def _find_forms(reader: IndexReader, word: str) -> dict[str, int]:
 
 
 def _weigh(passages: int, number: int) -> float:
-    """How much a word counts that stands in so many of the passages: what all have, a twentieth of what one has."""
+    """The weight of a word that occurs in so many passages: one in all passages has a twentieth of one in a single
+    passage."""
     return max(0.05 * math.log(1 + passages), math.log(1 + (passages - number + 0.5) / (number + 0.5)))
 
 
 def _add_stand_ins(reader: IndexReader, sought: _Sought) -> list[Term]:
-    """What may mean the same as a word, as far as it was not known yet: compounds, and parts of one."""
+    """Adds the substitutes of a word, compounds and parts of it, and returns the new ones."""
     words = _find_stand_ins(reader, sought.term.word) if sought.term.word else []
     added = {Term((word,)): many for word, many in reader.count_words(words).items()}
     added = {term: many for term, many in added.items() if term not in sought.counts}
@@ -428,7 +433,8 @@ def _add_stand_ins(reader: IndexReader, sought: _Sought) -> list[Term]:
 
 
 def _find_stand_ins(reader: IndexReader, word: str) -> list[str]:
-    """Words of the index that may mean the same: longer ones with it inside, else shorter ones of which it is made."""
+    """Words of the index that may mean the same: longer ones that contain the word, else shorter ones that are a part
+    of it."""
     if len(word) < _SHORTEST and not (len(word) == _SHORTEST - 1 and "\u0600" <= word[0] <= "\u06ff"):
         return []
     longer = reader.list_words_with(word, most=_STAND_INS) if word.isalnum() else []
@@ -441,7 +447,7 @@ def _find_stand_ins(reader: IndexReader, word: str) -> list[str]:
 
 
 def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:
-    """Ids of the files that the filters let through; None where they let all."""
+    """Ids of the files that match the filters; None where all do."""
     if not filters.sources and not filters.keys:
         return None
     return [
@@ -452,5 +458,5 @@ def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:
 
 
 def _show(wanted: Collection[str]) -> str:
-    """`"a" or "b"`; of many the first."""
+    """The first values, as `"a" or "b"`."""
     return " or ".join([show(one) for one in wanted][:_MOST_NAMED])

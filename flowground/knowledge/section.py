@@ -9,7 +9,7 @@ from flowground.core.media_types import explain_pattern
 from flowground.core.yaml_file import Section
 
 MOST_KNOWLEDGE = 20
-"""Of one file."""
+"""The most entries of `knowledge:` in one file."""
 _MOST_PATTERNS = 50
 _MOST_URLS = 50
 _URL = re.compile(r"https?://[^\s/?#@\\]{1,300}([/?][^\s#\\]{0,2000})?")
@@ -102,4 +102,4 @@ def _check_names(given: "dict[str, KnowledgeSection]") -> "dict[str, KnowledgeSe
 
 
 KnowledgeSections = Annotated[dict[str, KnowledgeSection], AfterValidator(_check_names)]
-"""By name."""
+"""Knowledge sections by name."""

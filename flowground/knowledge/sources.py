@@ -1,5 +1,5 @@
-"""What a knowledge is made of: files by patterns such as `knowledge/**/*.{md,pdf}`, all under one folder, and pages of
-the web by their addresses: which of them are asked now, and what came of it."""
+"""The sources of a knowledge: files by patterns such as `knowledge/**/*.{md,pdf}` in one folder, and pages of the web
+by address, with the pages that are due and what fetching them gave."""
 
 import asyncio
 import hashlib
@@ -15,21 +15,21 @@ from flowground.core.media_types import PathPattern, add_empty, compile_path, ex
 from flowground.knowledge.index import IndexedFile
 
 MOST_FILES = 20_000
-"""Of one knowledge. More are not indexed, and that is said."""
+"""The most files of one knowledge; a note says so where there are more."""
 _MOST_ENTRIES = 200_000
 _DEPTH = 32
 _FRESH_NS = 2_000_000_000
-"""A file that is written twice within this time may look the same: clocks are coarse."""
+"""Nanoseconds: two writes in this time may leave the same signature, because clocks of file systems are coarse."""
 _States = list[tuple[PathPattern, set[int]]]
 _RETRY_SECONDS = 120.0
-"""Before a page that could not be read is asked again."""
+"""Seconds until a page that failed is fetched again."""
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class GivenFile:
-    """A file that lies elsewhere than its `source` says. `name` is what it is called where it is read, by its ending;
-    `wrong` is why there is none, `title` stands above its headings."""
+    """A file stored at another `path` than its `source` says: an upload, or a fetched page. The ending of `name`
+    decides how it is read; `wrong` says why there is no file; `title` stands above its headings."""
 
     source: str
     path: str
@@ -41,8 +41,7 @@ class GivenFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that was found; `signature` differs when it is written again. `name` and `title` are as `GivenFile`
-    says."""
+    """A file that was found; `signature` changes when it is written. `name` and `title` are those of `GivenFile`."""
 
     path: Path
     signature: str
@@ -52,15 +51,15 @@ class SourceFile:
 
 @dataclass(slots=True)
 class SourceList:
-    """What patterns found, by the path from the folder with `/`; `left_out` says why something was not taken."""
+    """Files that the patterns match, by path below the folder with `/`; `left_out` says why others were not taken."""
 
     files: dict[str, SourceFile] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
 def find_sources(folder: Path, patterns: Sequence[str], given: Iterable[GivenFile] = ()) -> SourceList:
-    """The plain files that any of the patterns means, and those that are given. Hidden ones and linked folders are not
-    looked at."""
+    """The plain files that any pattern matches, and those stored elsewhere. Hidden files and linked folders are
+    skipped."""
     found = SourceList()
     root = folder.resolve()
     compiled = [compile_path(one) for pattern in patterns for one in expand_braces(pattern)]
@@ -79,8 +78,8 @@ def find_sources(folder: Path, patterns: Sequence[str], given: Iterable[GivenFil
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """How a page answered: `asked_at` is seconds since 1970, `failure` a sentence, `etag` and `last_modified` what its
-    server tells changes apart by, `digest` the SHA-256 of what was read last."""
+    """The state of a page: `asked_at` is in seconds since 1970, `failure` a sentence; `etag` and `last_modified` are
+    the server's validators, `digest` is the SHA-256 of the content that was read last."""
 
     asked_at: float
     failure: str = ""
@@ -90,12 +89,13 @@ class PageState:
 
 
 PageStates = Mapping[str, PageState]
-"""By address."""
+"""States of pages by address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer. `data` is None where it is what was read before; `ending` is that of files of its kind, `.html`."""
+    """A fetched page. `data` is None where the page did not change; `ending` is the file ending of its kind, such as
+    `.html`."""
 
     data: bytes | None
     ending: str = ""
@@ -105,32 +105,32 @@ class Page:
 
 
 class FetchPage(Protocol):
-    """Asks for a page, and for no other."""
+    """Fetches one page."""
 
     async def __call__(self, url: str, *, etag: str, last_modified: str) -> Page:
-        """`etag` and `last_modified` are those of what was read before. Raises RunError."""
+        """Sends the validators `etag` and `last_modified` of the last answer. Raises RunError."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageSources:
-    """The addresses of pages, and after how many seconds one that was read is asked again."""
+    """Addresses of pages, and the seconds after which a page is fetched again."""
 
     urls: tuple[str, ...]
     fetch: FetchPage
     refresh: float
 
     def list_due(self, states: PageStates, indexed: Collection[str], *, now: float) -> list[str]:
-        """Those to ask now; `indexed` are the sources that the index has."""
+        """The pages that are due; `indexed` are the sources that the index has."""
         return [url for url in self.urls if self._is_due(states.get(url), now) or _is_lost(url, states, indexed)]
 
     def _is_due(self, state: PageState | None, now: float) -> bool:
         wait = min(self.refresh, _RETRY_SECONDS) if state and state.failure else self.refresh
-        return state is None or not 0 <= now - state.asked_at < wait  # a clock may have been set back
+        return state is None or not 0 <= now - state.asked_at < wait  # the clock may have been set back
 
 
 @dataclass(slots=True)
 class FetchedPages:
-    """`files` are new or changed; `states` of all pages, also of those that were not asked."""
+    """New and changed pages as `files`; `states` of all pages, including those that were not fetched."""
 
     states: dict[str, PageState]
     files: list[GivenFile] = field(default_factory=list)
@@ -139,9 +139,9 @@ class FetchedPages:
 async def fetch_pages(
     sources: PageSources, due: Collection[str], states: PageStates, room: Path, *, indexed: Collection[str], now: float
 ) -> FetchedPages:
-    """Asks those that are due, a few at once; what changed is written into the folder `room`.
+    """Fetches the due pages, a few at once, and writes changed ones into the folder `room`.
 
-    What the index has of a page that cannot be read stays. Raises OSError.
+    A page that cannot be read stays in the index as it was. Raises OSError.
     """
     found = FetchedPages({url: states[url] for url in sources.urls if url in states})
     places = asyncio.Semaphore(_AT_ONCE)
@@ -159,7 +159,7 @@ async def fetch_pages(
 
 
 def note_failures(files: Mapping[str, IndexedFile], states: PageStates) -> dict[str, IndexedFile]:
-    """The files of an index, with a note at each page that could not be read again, and those that never could."""
+    """The files of an index, with a note for each page that failed, including pages that were never read."""
     noted = dict(files)
     for url, state in states.items():
         if not state.failure:
@@ -171,12 +171,12 @@ def note_failures(files: Mapping[str, IndexedFile], states: PageStates) -> dict[
 
 
 def write_states(states: PageStates) -> dict[str, Any]:
-    """For JSON."""
+    """The states as JSON values."""
     return {url: asdict(state) for url, state in states.items()}
 
 
 def read_states(written: Any) -> dict[str, PageState]:
-    """What `write_states` wrote; of anything else nothing, and every page is asked again."""
+    """The states that `write_states` wrote; none for anything else, so that every page is fetched again."""
     try:
         return {url: PageState(**state) for url, state in written.items()}
     except (AttributeError, TypeError):
@@ -234,12 +234,13 @@ def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -
 
 
 def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:
-    """Whether it was read, and the index has nothing of it."""
+    """Whether the page was read before, and the index has nothing of it."""
     return url not in indexed and not states[url].failure
 
 
 async def _fetch(ask: FetchPage, url: str, known: PageState, room: Path) -> tuple[PageState, GivenFile | None]:
-    """How it answers, and the file where that is something new; `known` is what the index has, asked now."""
+    """The page's new state, and its file where the content changed; `known` is the state before, with the present
+    time."""
     try:
         page = await ask(url, etag=known.etag, last_modified=known.last_modified)
     except RunError as error:

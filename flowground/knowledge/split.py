@@ -1,6 +1,6 @@
-"""A text cut into passages: where a heading, a paragraph or a sentence ends, with some of the end said again.
+"""Cuts a text into overlapping passages that end at a heading, a paragraph or a sentence.
 
-Pure: text in, ranges of characters out, in time that grows with the text alone.
+Pure: text in, ranges of characters out, in time linear in the text.
 """
 
 import re
@@ -14,12 +14,12 @@ _SENTENCE = re.compile(r"[.!?…][\"'»”’)\]]*\s+|[。！？]")
 _BLANK = re.compile(r"\s+")
 _WINDOW = 100_000
 _TRAIL_CHARS = 300
-"""Of all headings above a passage together; the inner ones first."""
+"""The most characters of all headings above a passage; the inner ones are kept first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The characters from `start` to before `end`; `trail` is the headings above it, the outermost first."""
+    """The characters from `start` to before `end`; `trail` has the headings above them, the outermost first."""
 
     start: int
     end: int
@@ -29,8 +29,8 @@ class Passage:
 def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: str | None = None) -> list[Passage]:
     """Passages of at most `size` characters; each begins up to `overlap` before the end of the one before.
 
-    A passage that begins at a heading repeats nothing. With a `separator` the text is cut behind it and nowhere else,
-    unless there is none within `size`. `overlap` is half of `size` at most: whoever takes it from somebody asks that.
+    A passage that begins at a heading repeats nothing. With a `separator` the text is cut behind it only, unless there
+    is none in `size` characters. `overlap` must be at most half of `size`, which callers check.
     """
     marks = _mark(text) if separator is None else _Marks((_find_all(text, separator),))
     passages, start = [], 0
@@ -45,7 +45,7 @@ def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: st
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """Where a text may be cut, the best places first; and where each of its headings begins, with its trail."""
+    """Positions where a text may be cut, the best kind first; and where each heading begins, with its trail."""
 
     cuts: tuple[Sequence[int], ...]
     headings: Sequence[int] = ()
@@ -53,8 +53,8 @@ class _Marks:
 
 
 def _find_end(marks: _Marks, start: int, size: int, length: int) -> int:
-    """The first heading behind a quarter of what a passage may hold, else the last of the best places of its second
-    half."""
+    """The end of a passage: the first heading after a quarter of the size, else the last of the best positions in the
+    second half."""
     at = bisect_right(marks.headings, start + size // 4)
     if at < len(marks.headings) and marks.headings[at] <= min(start + size, length):
         return marks.headings[at]
@@ -68,7 +68,7 @@ def _find_end(marks: _Marks, start: int, size: int, length: int) -> int:
 
 
 def _find_start(marks: _Marks, start: int, end: int, overlap: int) -> int:
-    """Where the next passage begins: at a place within the overlap where something begins, the best of them."""
+    """The start of the next passage: the best position in the overlap, or `end` where there is none."""
     least = max(end - overlap, start + 1)
     for cuts in marks.cuts if overlap else ():
         at = bisect_left(cuts, least)
@@ -99,8 +99,8 @@ def _mark(text: str) -> _Marks:
 
 
 def _find_ends(pattern: re.Pattern[str], text: str) -> Iterator[int]:
-    """Where its matches end. A window at a time, since one search keeps the interpreter's lock; a window ends behind a
-    letter or digit, which is in no match."""
+    """The ends of all matches. The text is searched in windows, since one search holds the interpreter's lock; a window
+    ends behind a letter or digit, which no match contains."""
     at = 0
     while at < len(text):
         end = at + _WINDOW

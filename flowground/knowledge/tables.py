@@ -1,6 +1,7 @@
-"""An index in tables of PostgreSQL: questions to it, and the making of the next one beside the rows that serve.
+"""An index in tables of PostgreSQL: its reader, and the writer of the next build beside the serving rows.
 
-`publish_build` lets the next one serve. All words of an index stay in memory while it serves: a question looks up many.
+`publish_build` lets the next build serve. All words of the serving index are kept in memory, since a search looks up
+many.
 """
 
 import json
@@ -25,7 +26,7 @@ _READ_WORDS = """
 """
 _END, _NUMBER = re.compile("\n"), re.compile(r"\d+")
 _SHORTEST, _LONGEST = 4, 60
-"""Letters of words that others are looked for in, as in SQLite."""
+"""The lengths of words that are searched for parts, as in SQLite."""
 _FOUND = "SELECT p.id, source, text, first, last, page, trail, keys"
 _JOINED = "knowledge_passages p JOIN knowledge_files f ON f.id = file_id"
 _SEARCH = f"""
@@ -50,13 +51,13 @@ _SEARCH = f"""
     {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
     ORDER BY score DESC, id
 """  # noqa: S608 - ours
-"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75), with fewer degrees: what is found is ordered anew by its text. A word
-that counts several times adds what each level (of those that `lexemes` asks for) is worth more than the one before.
-OFFSET keeps each word's own look-up from being joined to the others."""
+"""BM25 as SQLite computes it (k1 = 1.2, b = 0.75), with fewer distinct counts, since the passages found are ranked by
+their text later. A word that counts several times adds the difference of each level to the one before. OFFSET keeps
+PostgreSQL from joining the look-ups of several words."""
 _READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
 _FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
 _SHORTEST_PART = 3
-"""Letters by which words with them inside are looked for, as in SQLite."""
+"""The shortest part by which words that contain it are looked up, as in SQLite."""
 _ADD_FILE = (
     "INSERT INTO knowledge_files (index_id, build, source, signature, digest, kind, keys, note, passages) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
@@ -73,30 +74,30 @@ _ADD_COUNTS = """
 """
 _TABLES = ("knowledge_files", "knowledge_passages", "knowledge_words")
 GONE = "gone"
-"""The build of files that serve no more."""
+"""The build id of files that no longer serve."""
 
 
 class TableWords:
-    """One text of all words in order, with where each begins: some 20 bytes a word, where Python's objects take 100."""
+    """All words in order as one text, with their positions: some 20 bytes a word, where Python objects take 100."""
 
     def __init__(self, words: str, counts: str) -> None:
-        """Of words in lines, in the order of their letters' numbers, and counts between blanks."""
+        """`words` are lines in the order of code points, `counts` numbers separated by blanks."""
         self._text = f"{words}\n" if words else ""
         self._starts = array("Q", chain((0,), (found.end() for found in _END.finditer(self._text))))
         self._counts = array("Q", (int(found[0]) for found in _NUMBER.finditer(counts)))
 
     def count(self, word: str) -> int:
-        """In how many passages it stands."""
+        """The number of passages in which the word occurs."""
         at = self._find(word)
         return self._counts[at] if at < len(self._counts) and self._read(at) == word else 0
 
     def count_from(self, begin: str, most: int) -> dict[str, int]:
-        """Words that begin so, in order, and in how many passages each stands."""
+        """Words that begin like this, in order, with the number of passages that each occurs in."""
         words = ((self._read(at), self._counts[at]) for at in range(self._find(begin), len(self._counts)))
         return {word: count for word, count in islice(words, most) if word.startswith(begin)}
 
     def list_with(self, part: str, most: int) -> list[str]:
-        """Words with the part inside, the shortest first."""
+        """Words that contain the part, the shortest first."""
         return nsmallest(most, self._walk(part), key=lambda word: (len(word), word))
 
     def _walk(self, part: str) -> Iterator[str]:
@@ -115,13 +116,13 @@ class TableWords:
 
 
 def read_words(lines: PostgresqlLines, index: int) -> TableWords:
-    """Those of the index that serves. Raises RunError."""
+    """The words of the serving index. Raises RunError."""
     ((words, counts),) = lines.ask(_READ_WORDS, (index,))
     return TableWords(words or "", counts or "")
 
 
 class TableIndexReader:
-    """An `IndexReader` of what the rows say now: where the next index takes its place, it reads that."""
+    """An `IndexReader` of the present rows: after the next build is published, it reads that one."""
 
     def __init__(self, lines: PostgresqlLines, index: int, about: str, passages: int, words: int) -> None:
         self._lines, self._index = lines, index
@@ -181,7 +182,7 @@ class TableIndexReader:
 
 
 class TableIndexWriter:
-    """An `IndexWriter`. What it writes belongs to the build `place.new`; the index says what the build changes."""
+    """An `IndexWriter`. Its rows belong to the build `place.new`; the index's row lists what the build changes."""
 
     def __init__(self, place: BuildPlace, *, about: Mapping[str, str]) -> None:
         self._place, self._about = place, about
@@ -242,7 +243,7 @@ class TableIndexWriter:
 
 
 def publish_build(line: Line, place: BuildPlace) -> None:
-    """In one transaction: the build serves, and what it takes the place of does not. Raises psycopg.Error."""
+    """In one transaction lets the build serve, and marks what it replaces. Raises psycopg.Error."""
     index, build = place.index, place.new
     with line.transaction():
         row = line.execute("SELECT changes FROM knowledge_indexes WHERE id = %s FOR UPDATE", (index,)).fetchone()
@@ -274,7 +275,7 @@ def publish_build(line: Line, place: BuildPlace) -> None:
 
 
 def remove_leftovers(line: Line, index: int, build: str | None = None) -> None:
-    """Rows of an index that do not serve, of one build or of all; a few files at a time. Raises psycopg.Error."""
+    """Deletes rows of an index that do not serve, of one build or all, a few files at a time. Raises psycopg.Error."""
     asked = "index_id = %s AND build <> '' AND (%s::text IS NULL OR build = %s)"
     few = f"DELETE FROM knowledge_files WHERE id IN (SELECT id FROM knowledge_files WHERE {asked} LIMIT 50)"  # noqa: S608 - ours
     while line.execute(few, (index, build, build)).rowcount:
@@ -288,5 +289,5 @@ def _make_found(row: tuple[Any, ...]) -> FoundPassage:
 
 
 def _store(text: str) -> str:
-    """PostgreSQL refuses NUL."""
+    """The text without NUL, which PostgreSQL refuses."""
     return text.replace("\x00", "\ufffd")

@@ -1,7 +1,7 @@
-"""What is looked for: a question as terms, and a text as the index takes it.
+"""Terms: the words of a question, and of a text as it is indexed.
 
-The index cuts text at whatever is no letter or digit (SQLite's `unicode61`) and knows no word of a language that writes
-without blanks. So each character of those stands alone in the index, and two that follow each other are a term.
+The index splits text at everything except letters and digits (SQLite's `unicode61`), and knows no words of languages
+written without blanks. So each character of those is indexed alone, and two neighbouring ones are a term.
 """
 
 import re
@@ -22,30 +22,30 @@ _INDEXED = re.compile(rf"[{_ALONE}](?<=\w)|[^\W_{_ALONE}]+")
 _ASCII_INDEXED = re.compile(r"[a-z0-9]+")
 _RUN = re.compile(f"[{_ALONE}]+|[^{_ALONE}]+")
 _WRITTEN_OUT = re.compile("([aou])e")
-"""An umlaut of two letters."""
+"""An umlaut written as two letters."""
 _ENDINGS = ("ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ed", "es", "ly", "al", "s", "e", "y")
 _SHORTEST_PART = 5
-"""Letters of a part that may stand for the compound that is asked for."""
+"""Letters of the shortest part that may be a substitute for its compound."""
 _LONGEST_ENDING = 3
-"""Letters of an ending, as in Häus-ern."""
+"""Letters of the longest ending, as in Häus-ern."""
 _QUESTION_CHARS = 2_000
 _MOST_TERMS = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words of the index that follow each other, mostly one; the last may go on where `is_open`."""
+    """One or more neighbouring words of the index; with `is_open` the last one is a prefix."""
 
     parts: tuple[str, ...]
     is_open: bool = False
 
     @property
     def word(self) -> str:
-        """The one word that it is; "" of several."""
+        """The term's only word; "" where it has several."""
         return self.parts[0] if len(self.parts) == 1 else ""
 
     def write(self) -> str:
-        """As SQLite asks for it."""
+        """The term in SQLite's query syntax."""
         return f'"{" ".join(self.parts)}"{" *" if self.is_open else ""}'
 
 
@@ -55,25 +55,25 @@ def spread(text: str) -> str:
 
 
 def list_words(text: str) -> list[str]:
-    """The words by which a text is found, in their order."""
+    """The words by which a text is found, in order."""
     folded = fold_word(text)
     return _ASCII_INDEXED.findall(folded) if folded.isascii() else _INDEXED.findall(folded)
 
 
 def is_alone(word: str) -> bool:
-    """Whether it is a character that stands alone in the index."""
+    """Whether the word is a character that is indexed alone."""
     return len(word) == 1 and _ONE_ALONE.match(word) is not None
 
 
 def fold_word(word: str) -> str:
-    """As the index writes it: small, and letters without accents."""
+    """The word as the index writes it: in small letters, without accents."""
     if word.isascii():
         return word.lower()
     return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", unicodedata.normalize("NFD", word.lower())))
 
 
 def list_terms(question: str) -> list[Term]:
-    """What a question asks for, each once; its last word may go on."""
+    """The terms of a question, each once; the last word may be a prefix."""
     words = fold_word(question[:_QUESTION_CHARS].encode("utf-8", "replace").decode("utf-8"))
     found = list(dict.fromkeys(term for word in _WORD.findall(words) for term in _read_word(word)))
     kept = found[: _MOST_TERMS - 1] + found[_MOST_TERMS - 1 :][-1:]
@@ -81,11 +81,11 @@ def list_terms(question: str) -> list[Term]:
 
 
 def list_stems(word: str) -> list[list[str]]:
-    """Shorter words that may stand for one that nothing has: beginnings, and ends of a compound; the best first.
+    """Shorter words that may replace one that the index lacks: beginnings, and ends of a compound, the best first.
 
-    `vertrage` (Verträge, folded): vertrag, …; `kundigungsfrist`: kundigung, … and frist, …; of Arabic, without an
-    article. A part of a compound has five letters or more: `password` is not about a pass. What lacks its ending alone
-    may have four: `hausern` (Häusern) is Haus.
+    `vertrage` (Verträge, folded): vertrag, …; `kundigungsfrist`: kundigung, … and frist, …; Arabic words without their
+    article. A part of a compound has five letters or more: `password` is not about a pass. A word that only lacks its
+    ending may have four: `hausern` (Häusern) is Haus.
     """
     if not word.isalpha() or len(word) < 4 or len(word) > 60:
         return []
@@ -97,15 +97,15 @@ def list_stems(word: str) -> list[list[str]]:
 
 
 def list_spellings(word: str) -> list[str]:
-    """The same German word with the umlauts and ß that it may stand for, and without ß: `kuendigung` is `kundigung`,
-    which is Kündigung as the index folds it, and `strasse` is `straße`."""
+    """Other spellings of a German word, with umlauts or ß, or without ß: for `kuendigung`, `kundigung`, which is
+    Kündigung as the index folds it; for `strasse`, `straße`."""
     plain = _WRITTEN_OUT.sub(r"\1", word)
     others = (plain, plain.replace("ss", "ß"), word.replace("ss", "ß"), word.replace("ß", "ss"))
     return list(dict.fromkeys(other for other in others if other != word))
 
 
 def cut_ending(word: str) -> str:
-    """An English word without its ending: `delet` of delete, deleted, deleting and deletion; four letters stay."""
+    """An English word without its ending: `delet` for delete, deleted, deleting and deletion; four letters stay."""
     return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)
 
 
@@ -121,7 +121,8 @@ def _read_word(word: str) -> Iterator[Term]:
 
 
 def _read_run(run: str) -> Iterator[Term]:
-    """Letters and digits; what vowel signs divide, as in Hindi, is one term, and what signs like - do, is several."""
+    """The terms of letters and digits: parts divided by vowel signs, as in Hindi, are one term, parts divided by signs
+    like - are several."""
     for word in re.split(r"[^\w\u0300-\u1fff]+|_", run) if not run.isascii() else re.split(r"[^a-z0-9]+", run):
         parts = tuple(part for part in re.split(r"[\W_]+", word) if part)
         if parts:

@@ -1,7 +1,7 @@
-"""Vectors of passages beside an index: arrays in files that are mapped into memory, and the nearest of them.
+"""Vectors of an index's passages: arrays in files that are mapped into memory, and the search for the nearest ones.
 
-A first pass compares one bit a dimension, a second one the best of the first exactly. Imported by knowledge with
-`embeddings:` only: numpy takes a tenth of a second.
+A first pass compares one bit for each dimension, a second pass compares the best of them exactly. Only knowledge with
+`embeddings:` imports this module: numpy takes a tenth of a second.
 """
 
 import json
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _FIRST = 400
-"""Passages that the first pass leaves, or one of `_SHARE` where those are more."""
+"""The passages that remain after the first pass, or one in `_SHARE` where that is more."""
 _SHARE = 50
 _FEW = 10
 _BLOCK = 4_096
-"""Vectors that are worked on at once."""
+"""Vectors that are processed at once."""
 
 
 class VectorReader:
-    """The vectors of one index, for any thread. Raises ValueError where there are none of this model."""
+    """The vectors of one index, safe for threads. Raises ValueError where there are none of this model."""
 
     def __init__(self, folder: Path, model: str) -> None:
         try:
@@ -38,13 +38,13 @@ class VectorReader:
 
     @property
     def dimensions(self) -> int:
-        """Numbers of one vector."""
+        """The length of a vector."""
         return int(self.vectors.shape[1])
 
     def search(self, question: Sequence[float], *, most: int, ids: Sequence[int] | None) -> list[tuple[int, float]]:
-        """The nearest passages and their cosines, the nearest first; of those with these ids, where they are given.
+        """The nearest passages with their cosines, the nearest first; only passages with these ids, unless None.
 
-        Raises ValueError for a question of other dimensions.
+        Raises ValueError for a question of another length.
         """
         asked = normalize(np.asarray([question], np.float32))
         if asked.shape[1] != self.dimensions:
@@ -55,14 +55,14 @@ class VectorReader:
             bits = self._bits if ids is None else self._bits[rows]
             apart = np.bitwise_count(bits ^ _pack(asked - self._mean)).sum(axis=1, dtype=np.int32)
             rows = np.sort(rows[np.argpartition(apart, left)[:left]])
-        near = np.einsum("ij,j->i", self.vectors[rows], asked[0])  # `@` takes threads, and waits for all cores
+        near = np.einsum("ij,j->i", self.vectors[rows], asked[0])  # `@` would use threads, and wait for all cores
         best = np.argsort(-near)[:most]
         return [(int(self.ids[rows[at]]), float(near[at])) for at in best]
 
     def compare(self, question: Sequence[float], ids: Sequence[int]) -> dict[int, float]:
-        """How near passages are to the question, from 0, as near as any passage of the index, to 1, of one direction.
+        """How near passages are to the question: 0 is the mean of the index's passages or less, 1 the same direction.
 
-        Where there are few passages, any of them says little of what is usual, so that counts less.
+        In an index of few passages their mean says little, and so counts less.
         """
         asked = normalize(np.asarray([question], np.float32))[0]
         usual = float(self._mean @ asked) * len(self.ids) / (len(self.ids) + _FEW)
@@ -71,7 +71,7 @@ class VectorReader:
         return {number: max(0.0, (float(one) - usual) / (1 - usual)) for number, one in zip(rows, near, strict=True)}
 
     def find_known(self, ids: Sequence[int]) -> dict[int, int]:
-        """The rows of those of the passages that have vectors, by id."""
+        """The rows of those passages that have vectors, by id."""
         wanted = np.asarray(ids, np.int64)
         at = np.searchsorted(self.ids, wanted)
         return {
@@ -82,7 +82,7 @@ class VectorReader:
 
 
 class VectorWriter:
-    """Makes the arrays of a new index; `finish` makes them whole."""
+    """Writes the arrays of a new index; `finish` completes them."""
 
     def __init__(self, folder: Path, ids: Sequence[int], dimensions: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,13 +93,13 @@ class VectorWriter:
         )
 
     def put(self, row: int, vectors: Iterable[Sequence[float]] | Floats) -> None:
-        """Vectors of passages that follow each other, from a row on. Raises ValueError where they have other
-        dimensions."""
+        """Stores vectors of consecutive passages, beginning at a row. Raises ValueError where they have another
+        length."""
         given = normalize(np.asarray(vectors, np.float32))
         self._vectors[row : row + len(given)] = given
 
     def finish(self, model: str) -> None:
-        """All vectors are there; `model`, as `provider:model`, made them."""
+        """Completes the arrays; all vectors were made by `model`, `provider:model`."""
         total = np.zeros(self._vectors.shape[1], np.float64)
         for block in self._list_blocks():
             total += block.sum(axis=0, dtype=np.float64)
@@ -117,7 +117,7 @@ class VectorWriter:
 
 
 def normalize(vectors: Floats) -> Floats:
-    """The same directions, of length one. Raises ValueError for what is no list of vectors of finite numbers."""
+    """The vectors scaled to length one. Raises ValueError for anything but a list of vectors of finite numbers."""
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise ValueError("no vectors of finite numbers")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -125,7 +125,7 @@ def normalize(vectors: Floats) -> Floats:
 
 
 def _pack(vectors: Floats) -> NDArray[np.uint64]:
-    """A bit for each dimension, 64 in a number."""
+    """One bit for each dimension, 64 in a number."""
     packed = np.packbits(vectors > 0, axis=1)
     missing = -packed.shape[1] % 8
     return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, missing)))).view(np.uint64)

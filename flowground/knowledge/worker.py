@@ -1,9 +1,7 @@
-"""The process that makes an index, so that no run waits for it.
+"""The process that builds an index, so that runs do not wait for it.
 
-It reads one `BuildJob` as a line of JSON on stdin, tells progress as lines `{"done": …, "total": …}` on
-stdout, and at last `{"report": …}` or `{"failed": sentence}`.
-
-It is started as a file, with low priority, and ends when stdin closes.
+It is started as a file, lowers its own priority, and ends when stdin closes. It reads one `BuildJob` as a line of JSON
+on stdin, and writes lines `{"done": …, "total": …}` on stdout, at last `{"report": …}` or `{"failed": sentence}`.
 """
 
 import asyncio
@@ -27,7 +25,7 @@ _NICE = 10
 
 
 def serve() -> None:
-    """Does the one job."""
+    """Builds the one index."""
     asked: dict[str, Any] = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(AttributeError, OSError):

@@ -1,8 +1,8 @@
 """Text extraction: the text of a PDF, DOCX, HTML, CSV, JSON, Markdown or plain text file, read in a child process.
 
-A file may be hostile, so nothing is read by the process that asks (`extractors`): a child (`child`) with limits on
-memory, processor time and what it may open does it, and is killed where it takes too long. Whatever is wrong with a
-file is a sentence, `FileUnreadable`.
+A file may be hostile, so the calling process (`extractors`) parses nothing itself. A child process (`child`) with
+limits on memory, processor time and files does, and is killed when it takes too long. Every problem of a file is a
+sentence, `FileUnreadable`.
 """
 
 import codecs
@@ -17,13 +17,13 @@ ENDINGS = {
     ".pdf": "pdf", ".docx": "docx", ".html": "html", ".htm": "html", ".csv": "csv", ".json": "json",
     ".md": "md", ".markdown": "md", ".txt": "txt", ".text": "txt",
 }  # fmt: skip
-"""The end of a file's name -> the kind of file it should be."""
+"""File endings -> the kind of file they promise."""
 READABLE = join_words(dict.fromkeys(ENDINGS.values()), "or")
 _ENCODINGS = re.compile(
     r"utf[-_](8|16|32)([-_](le|be|sig))?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|tis-620|"
     r"shift_jis\w*|euc_\w+|iso2022_\w+|gb2312|gbk|gb18030|hz|big5\w*|johab|kz1048|ptcp154"
 )
-"""Python's names of those in which texts are written: it knows others, one of which takes minutes for a megabyte."""
+"""Encodings in which people write texts, by Python's names: one of Python's others takes minutes for a megabyte."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -31,19 +31,19 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""UTF-32's before UTF-16's, whose mark it begins with."""
+"""Byte order marks; UTF-32's comes before UTF-16's, with which it begins."""
 _LOOKED_AT = 65_536
 _CONTROLS = dict.fromkeys((*range(9), 11, *range(14, 32), 127), "�")
 
 
 class FileUnreadable(RunError):
-    """A file has no text that can be read; the message says its name and why."""
+    """A file without readable text; the message has its name and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionLimits:
-    """`file_bytes` is the largest file, `text_chars` where a longer text is cut; `memory_bytes` and `seconds` bound the
-    work on one file."""
+    """`file_bytes` is the largest file, `text_chars` the length at which texts are cut; `memory_bytes` and `seconds`
+    limit the work on one file."""
 
     file_bytes: int = 50_000_000
     text_chars: int = 10_000_000
@@ -53,8 +53,8 @@ class ExtractionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A file's text. `pages` says at which character each page begins, and is empty where there are none; headings are
-    written as in Markdown. `digest` is the SHA-256 of the bytes that were read. `is_cut`: there was more text."""
+    """A file's text, with headings as in Markdown. `pages` are the characters at which pages begin, empty where there
+    are no pages. `digest` is the SHA-256 of the file. `is_cut`: the text is incomplete."""
 
     text: str
     kind: str
@@ -63,7 +63,7 @@ class Extracted:
     is_cut: bool = False
 
     def list_pages(self) -> list[tuple[int | None, int, int]]:
-        """Each page's number, its first character, and that behind its last one; the whole text where there are no
+        """Each page's number, its first character, and the character after its last; the whole text where there are no
         pages."""
         if not self.pages:
             return [(None, 0, len(self.text))]
@@ -71,7 +71,7 @@ class Extracted:
 
 
 def find_encoding(named: str) -> str | None:
-    """Python's name of the encoding that a page or a server names; None where no text is written in it."""
+    """Python's name of the encoding that a page or server names; None where it is not used for texts."""
     try:
         found = codecs.lookup(named).name
     except (LookupError, ValueError):
@@ -80,7 +80,7 @@ def find_encoding(named: str) -> str | None:
 
 
 def decode(data: bytes, name: str) -> str:
-    """The bytes as text with single line ends. Raises FileUnreadable for what is no text."""
+    """The bytes as text with one kind of line end. Raises FileUnreadable where they are no text."""
     text = _decode(data)
     begin = text[:_LOOKED_AT]
     if sum(begin.count(chr(code)) for code in _CONTROLS) * 100 > len(begin):
@@ -93,13 +93,13 @@ def _decode(data: bytes) -> str:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
     begin = data[:_LOOKED_AT]
-    if begin[1::2].count(0) * 3 > len(begin):  # more than two thirds of every second byte
+    if begin[1::2].count(0) * 3 > len(begin):  # more than two thirds of every second byte are zero
         return data.decode("utf-16-le", "replace")
     if begin[::2].count(0) * 3 > len(begin):
         return data.decode("utf-16-be", "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data" and error.start > len(data) - 4:  # cut within a character
+        if error.reason == "unexpected end of data" and error.start > len(data) - 4:  # cut inside a character
             return data[: error.start].decode("utf-8")
     return data.decode("cp1252", "replace")

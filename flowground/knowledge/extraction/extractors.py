@@ -1,4 +1,4 @@
-"""Asks child processes for the texts of files: one that is soon read does not wait for those that take long."""
+"""Extracts texts of files in child processes, so that files that are read quickly do not wait for slow ones."""
 
 import asyncio
 import json
@@ -14,35 +14,35 @@ from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnr
 
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("child.py")))
 _HEAD_BYTES = 4_000_000
-"""Of the line before a text; a page takes some nine bytes of it."""
+"""The longest line before a text; a page takes some nine bytes of it."""
 _MOST_FILES = 500
-"""Then a new process is started: what one file left in memory is gone."""
+"""Files after which a new process is started, to free memory that files left behind."""
 _ENDS = {
     -24: "takes too long or too much memory to read",
     -9: "takes too long or too much memory to read",
     -6: "needs too much memory to be read",
 }
-"""Why a child ended, by its exit code: SIGXCPU, SIGKILL by the system, and SIGABRT, by which PDFium ends for want of
-memory."""
+"""Reasons why a child ended, by exit code: SIGXCPU, SIGKILL by the system, and SIGABRT, with which PDFium ends when
+memory runs out."""
 _GRACE = 5.0
-"""Seconds for a process to start, on top of what a file may take."""
+"""Seconds for a process to start, in addition to the time of a file."""
 _QUICK = 3.0
 """Seconds for which each file is tried first."""
 _AT_ONCE = 2
 _MOST, _WITHIN = 120.0, 600.0
-"""Seconds for which slow files of one person are read within so many seconds."""
+"""Seconds of reading slow files that one person may use, in so many seconds."""
 _REMEMBERED, _FOR = 1_000, 3_600.0
-"""Slow files, and people, that are remembered; a file for so many seconds."""
+"""The most slow files, and people, that are remembered; a file for so many seconds."""
 
 Readable = Path | bytes | Callable[[], Awaitable[bytes]]
 
 
 class FileTooSlow(FileUnreadable):
-    """Reading a file took longer than it may."""
+    """Reading the file took longer than allowed."""
 
 
 class Extractor:
-    """One child at a time, started by the first file and ended by leaving; one caller waits for the other."""
+    """One child process, started by the first file and ended with the block; callers take turns."""
 
     def __init__(self, limits: ExtractionLimits | None = None) -> None:
         self._limits = limits or ExtractionLimits()
@@ -57,9 +57,9 @@ class Extractor:
         await self.close()
 
     async def extract(self, file: Path | bytes, name: str) -> Extracted:
-        """The text of a file, or of bytes that somebody sent; `name` is what messages call it, and its ending counts.
+        """The text of a file, or of bytes; messages call it `name`, whose ending decides how it is read.
 
-        Raises FileUnreadable. Cancelling it ends the child.
+        Raises FileUnreadable. Cancelling the coroutine kills the child.
         """
         if isinstance(file, bytes) and len(file) > self._limits.file_bytes:
             raise FileUnreadable(
@@ -81,7 +81,7 @@ class Extractor:
                 raise
 
     async def close(self) -> int | None:
-        """Kills the child; its exit code."""
+        """Kills the child; returns its exit code."""
         child, self._child = self._child, None
         return await child.kill() if child else None
 
@@ -94,7 +94,7 @@ class Extractor:
         answer = await child.receive()
         if "failed" in answer:
             if answer["is_full"]:
-                await self.close()  # what it holds of the file is not given back
+                await self.close()  # frees the memory that the file left behind
             raise FileUnreadable(answer["failed"])
         if answer["size"] > self._limits.text_chars * 4:
             raise ValueError
@@ -115,10 +115,11 @@ class Extractor:
 
 
 class Extractors:
-    """A file that takes longer than a few seconds is read by another process, where such files wait for each other.
+    """Reads files in two processes: a file that takes longer than a few seconds moves to the second, where slow files
+    queue.
 
-    So whoever sends those, on purpose too, keeps others of their kind waiting, and nobody else; and who waits has their
-    turn as a person, however many files they sent. Each process is started by its first file.
+    So people who send slow files, on purpose or not, delay only each other, and take turns as persons, however many
+    files they sent. Each process is started by its first file.
     """
 
     def __init__(self, limits: ExtractionLimits) -> None:
@@ -131,8 +132,8 @@ class Extractors:
         """By person: until when it counts, and for how long slow files of theirs were read."""
 
     async def extract(self, file: Readable, name: str, *, whose: str = "", digest: str = "") -> Extracted:
-        """As `Extractor.extract` says. Bytes are asked for when the file has its turn, which is that of the person
-        `whose` it is; by `digest` a file that took too long is known again."""
+        """The text of a file, as from `Extractor.extract`. Bytes are requested when the file's turn comes, in the queue
+        of the person `whose` file it is; by `digest`, a file that took too long is recognised."""
         key = hash((digest, name))
         if digest and self._slow.get(key, 0) > time.monotonic():
             raise FileTooSlow(f"{name} took too long to read before, and is not tried again now.")
