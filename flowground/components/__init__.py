@@ -1,4 +1,4 @@
-"""The component types, alike ones in one file, and one explicit table, which other packages may add to."""
+"""The component types, similar ones in one module, and their table, to which other packages may add types."""
 
 from flowground.components.agent import Agent
 from flowground.components.base import Component
@@ -53,7 +53,7 @@ _OWN: dict[str, type[Component]] = {
 
 
 def _check(name: str, kind: object) -> type[Component]:
-    """Raises ValueError for what is no component type of this name."""
+    """The component type. Raises ValueError for a class that is no component type of this name."""
     if not (isinstance(kind, type) and issubclass(kind, Component)):
         raise ValueError(f"it is {show(kind)}, and no subclass of Component")
     if missing := [word for word in ("type_name", "title", "outputs") if not hasattr(kind, word)]:
@@ -65,4 +65,4 @@ def _check(name: str, kind: object) -> type[Component]:
 
 
 COMPONENTS = TypeTable("flowground.components", _OWN, _check)
-"""Every word that may stand behind `type:` in a flow file, and its type."""
+"""All values of `type:` in flow files, with their types."""

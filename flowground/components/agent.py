@@ -19,11 +19,12 @@ from flowground.providers.base import Completion, ModelCall
 
 _OPTIONS = ("temperature", "max_tokens")
 _MOST_FAILURES = 3
-"""Times that the same call may fail: then the agent answers without tools."""
+"""The number of failures of the same call after which the agent answers without tools."""
 _BETWEEN = "\n\n"
-"""What stands between what it says before it calls a tool and after."""
+"""The separator between texts before and after a call of a tool."""
 _NO_END = "Stopped without an answer: too many tool calls in a row."
-"""Said by an agent that may call no more tools and has nothing else to say. Langflow's has such a sentence, too."""
+"""The answer of an agent that may call no more tools and has nothing to say. Langflow's agent has a similar
+sentence."""
 _WITHOUT = "Some tools of this flow cannot be used now: the model answered without them."
 _DATA = "structured_response"
 _AS_DATA = "Say this answer as data. Leave out, or leave empty, what it does not say; invent nothing."
@@ -117,12 +118,12 @@ class Agent(ToolComponent):
 
     @property
     def uses(self) -> tuple[ToolUse, ...]:
-        """The entries of `tools`."""
+        """The validated entries of `tools`."""
         return self._uses
 
     @property
     def schema_of_answer(self) -> dict[str, Any] | None:
-        """Of the answer as data; None where nobody wants it."""
+        """The JSON Schema of the answer as data; None where no output needs it."""
         return self._schema
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
@@ -132,7 +133,7 @@ class Agent(ToolComponent):
         return (self.model,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """An entry of `tools` that says what it cannot say, and a schema that is none."""
+        """Wrong entries of `tools`, and a wrong schema."""
         if self._wrong_schema:
             yield Mistake("output_schema", self._wrong_schema)
         if self._wrong:
@@ -146,7 +147,7 @@ class Agent(ToolComponent):
 
 
 class _AgentRun:
-    """One run of an agent: what was said and called so far."""
+    """One run of an agent: its messages and calls so far."""
 
     def __init__(self, agent: Agent, context: Context) -> None:
         self._agent, self._context = agent, context
@@ -232,7 +233,7 @@ class _AgentRun:
         return found.require()
 
     async def _call(self, call: ToolCall) -> ToolResult:
-        """The tool's answer, or why there is none, as the model is told it. Raises only what ends the run."""
+        """The tool's result, or why there is none, for the model. Raises only what ends the run."""
         same = call.name, json.dumps(call.arguments, sort_keys=True, default=str)
         tool = self._tools.get(call.name)
         if tool is None:

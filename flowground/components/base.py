@@ -1,7 +1,7 @@
-"""The contract of a component type: `Component`, and what a run hands to one, `Context`.
+"""The contract of a component type: `Component`, and `Context`, which a run passes to a component.
 
-A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the marks of `FieldRules`. Connected fields are separated before validation (`fields` reads the model).
+`Field(...)` has a field's metadata: title, description, bounds, `Literal` choices, and in `json_schema_extra` the marks
+of `FieldRules`. Connected fields are removed before validation (`flows.fields` reads the model).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pydantic import Field as PydanticField
 from flowground.core.errors import RunError
 from flowground.core.events import ModelProgress, OutputResult
 from flowground.core.messages import Reasoning, ToolCall, Usage
-from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, Value, ValueKind
+from flowground.core.values import AddedMessage, FileReference, Record, PastMessage, Value, ValueKind
 from flowground.knowledge.extraction import Extracted
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
 from flowground.tools.functions import OwnFunction
@@ -23,36 +23,35 @@ from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall
 from flowground.tools.settings import SqlParts
 
 INPUT = "input_value"
-"""The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
+"""The field with an input component's own input, and with what an output shows; Langflow's name."""
 STORE_MESSAGE = "should_store_message"
-"""The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
-DO_NOT_STORE = "False: question and answer are not stored."
-NAMES_SENDER = "The sender's name in the API and in earlier messages."
+"""The field of Chat Input and Chat Output that keeps a turn from being stored; Langflow's name."""
+DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
+NAMES_SENDER = "Who is said to have said it, in the API and where earlier messages are told."
 FIELD_MARKS = (
     "secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "model_must_set", "kind"
 )  # fmt: skip
-"""Those `FieldRules` that pydantic does not know."""
+"""The `FieldRules` that pydantic does not know."""
 PORT_MARKS = frozenset(".{}?$\n")
-"""What no name of an output holds: it means something in a reference."""
+"""Characters that no name of an output may have, because they have a meaning in references."""
 NO_PORT = "it is empty, or holds `.`, `{`, `}`, `?` or `$`"
 LONGEST_TEXT = 1_000_000
-"""Characters of one field that is text, in a flow file or a tweak, unless the field says otherwise."""
+"""The most characters of a text field in a flow file or a tweak, unless the field sets its own limit."""
 
 
 class History(Protocol):
-    """The conversation this run belongs to, and no other; components know no store."""
+    """The conversation of this run, and no other; components do not know the store."""
 
     async def read(self, limit: int) -> Sequence[PastMessage]:
-        """The last `limit` messages before this turn, oldest first; the current message is not among them."""
+        """The last `limit` messages before this turn, oldest first, without the current message."""
 
     def append(self, message: AddedMessage) -> bool:
-        """Adds a message, which later turns are told: it is stored with the answers of this turn, once, in whatever
-        state the turn ends. False where nothing of the turn is stored. Raises RunError for too many or too long ones.
-        """
+        """Adds a message for later turns: it is stored once with this turn's answers, however the turn ends. False
+        where the turn is not stored. Raises RunError for too many or too long messages."""
 
 
 class Models(Protocol):
-    """Finds who answers for a `provider:model` string."""
+    """Finds the provider for a `provider:model` string."""
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         """The provider and the model's name there; None means the configured default. Raises `ProviderError`."""
@@ -60,18 +59,18 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InnerAnswer:
-    """What a flow gave that a component ran: its outputs that ran, Chat Outputs first; `usage` sums its models."""
+    """The result of a flow that a component ran: its outputs that ran, Chat Outputs first; `usage` sums its models."""
 
     outputs: Sequence[OutputResult]
     usage: Usage | None
 
 
 RunInnerFlow = Callable[[str, str, Mapping[str, str]], Awaitable[InnerAnswer]]
-"""Runs another flow as a part of this run: its time and budget, caller and session are this run's.
+"""Runs another flow as a part of this run, with this run's time, budget, caller and session.
 
-It takes one of `list_flows`, the message, and texts for the flow's Text Inputs by their ids. What its answer says is
-streamed where the component streams. Raises RunError: the flow is not there, has no such input, or is run too deep;
-ComponentFailed where it fails.
+Arguments are one of `list_flows`, the message, and texts for the flow's Text Inputs by id. The answer is streamed where
+the component streams. Raises RunError where there is no such flow or input, or flows are nested too deeply;
+ComponentFailed where the flow fails.
 """
 
 
@@ -79,7 +78,8 @@ ComponentFailed where it fails.
 class Tool:
     """Another component of the flow, as an agent may call it.
 
-    `call` gives its answer as text, and whether that says why it failed; it raises what ends the whole run only.
+    `call` returns the answer as text, and whether that is the reason of a failure; it raises only what ends the whole
+    run.
     """
 
     spec: ToolSpec
@@ -88,14 +88,14 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """`note` is a sentence about what is likely a mistake where nothing was found; "" for none."""
+    """The result of a look-up. `note` is a sentence about the likely mistake where nothing was found; "" for none."""
 
     records: Sequence[Record]
     note: str = ""
 
 
 class LookUp(Protocol):
-    """Finds passages of the files that a knowledge names; components know no index."""
+    """Finds passages in files of a knowledge; components do not know the index."""
 
     async def __call__(
         self, knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
@@ -105,23 +105,23 @@ class LookUp(Protocol):
 
 
 class SentFileReader(Protocol):
-    """Reads files that were sent with a message; components know no folder."""
+    """Reads files that were sent with a message; components do not know where files are stored."""
 
     async def read(self, file: FileReference) -> bytes:
-        """All of it. Raises RunError where it is gone."""
+        """The file's bytes. Raises RunError where the file is gone."""
 
     async def extract(self, file: FileReference) -> str:
-        """Its text. Raises RunError where it is gone or has none."""
+        """The file's text. Raises RunError where the file is gone or has no text."""
 
 
 class ToolServers(Protocol):
     """MCP servers by the names that config.yaml gives them."""
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
-        """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
+        """The tool. Raises RunError where the server cannot be reached, or has no usable tool of this name."""
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
-        """What the tool says; `arguments` are sent as they are. Raises RunError."""
+        """The text of the tool's result; `arguments` are sent unchanged. Raises RunError."""
 
 
 async def _refuse(*_: Any, **__: Any) -> Any:
@@ -133,7 +133,7 @@ def _find_no_function(name: str) -> OwnFunction:
 
 
 class _Nothing:
-    """What a run has in place of stored files and MCP servers. Raises RunError."""
+    """Replaces stored files and MCP servers where there are none. Raises RunError."""
 
     read = extract = find_tool = call = staticmethod(_refuse)
 
@@ -143,34 +143,34 @@ _NOTHING = _Nothing()
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a run may reach beyond its models: as much as the operator configured. Components open nothing themselves.
+    """What a run may reach beyond its models, as configured by the operator. Components open nothing themselves.
 
-    Everything raises RunError; where nothing is configured, always.
+    Every call raises RunError where its part is not configured, or fails.
     """
 
     look_ups: Callable[[str], LookUp] = lambda _: _refuse
-    """What the flow of an id finds passages by."""
+    """Flow id -> the function that looks up passages for that flow."""
     ask: Callable[[OutgoingCall], Awaitable[OutgoingAnswer]] = _refuse
-    """Asks another server, guarded as `flowground.tools.outgoing` says."""
+    """Calls another server, through the guarded client of `flowground.tools.outgoing`."""
     extract: Callable[[bytes, str], Awaitable[Extracted]] = _refuse
-    """The text of a file that came from elsewhere, by its bytes and a name with its ending, read in another process.
-    Raises FileUnreadable."""
+    """The text of a fetched file, from its bytes and a name with its ending, read in another process. Raises
+    FileUnreadable."""
     search: Callable[[str, int], Awaitable[Sequence[Record]]] = _refuse
-    """Pages of the web that a question is about, at most so many."""
+    """Web pages for a query, at most so many."""
     ask_database: Callable[[str, SqlParts], Awaitable[Sequence[Record]]] = _refuse
-    """The rows that the database of this name gives for a query."""
+    """The rows of a query in the database of this name."""
     find_function: Callable[[str], OwnFunction] = _find_no_function
     """The operator's function of this name."""
     sent_files: SentFileReader = _NOTHING
-    """Those of the message."""
+    """The files of the message."""
     read_file: Callable[[FileReference | str], Awaitable[Extracted]] = _refuse
-    """The text of a file that was sent, or of the author's by its path below the flows folder."""
+    """The text of a file that was sent, or of an author's file by its path below the flows folder."""
     servers: ToolServers = _NOTHING
-    """MCP servers."""
+    """The MCP servers."""
 
 
 NO_OUTSIDE = Outside()
-"""For runs that reach nothing."""
+"""For runs that reach nothing outside."""
 
 
 async def _list_no_tools() -> Sequence[Tool]:
@@ -179,15 +179,14 @@ async def _list_no_tools() -> Sequence[Tool]:
 
 @dataclass(slots=True)  # frozen it would take four times as long to make, for each component of each run
 class Context:
-    """What a component may reach while it runs.
+    """What a component may use while it runs.
 
-    `input_value` is the text this component was given from outside, or None (only input components read it).
-    `emit` takes pieces of text, thoughts and progress as they come, and waits while too many of them are unread; it is
-    None where nobody watches, so `complete` will do. `goes_on`: the run goes on where it fails (`step.on_error`).
-    `list_tools` asks for those that the component names.
-    `note_answer` is told each answer of a model, whose use counts then. `retries` goes with each call of one.
-    `files` are what the request sent for this component. `time_zone` is the name of that of who asks. `outside` is what
-    it may reach beyond this process.
+    `input_value` is the text that the request has for this component, or None (only input components read it). `emit`
+    takes pieces of text, reasoning and progress as they come, and waits while too many are unread; it is None where
+    nobody watches, so that `complete` suffices. `goes_on`: the run continues if the component fails (`step.on_error`).
+    `list_tools` returns the tools that the component names. `note_answer` counts the token usage of a model's answer.
+    `retries` go with each call of a model. `files` are the request's files for this component. `time_zone` is the name
+    of the asking person's time zone. `outside` is what the component may reach beyond this process.
     """
 
     component_id: str
@@ -208,11 +207,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a component gives: values by port, each of the port's kind. A port that is not among them is not taken.
+    """The result of a component: values by port, each of the port's kind. What refers to a missing port is skipped.
 
-    `model`, `usage` (tokens) and `finish_reason` are those of the model that was asked. `note` is a sentence about what
-    is likely a mistake although it ran; "" for none. `unseen` says what of the message's files the model was not shown,
-    a sentence each.
+    `model`, `usage` (tokens) and `finish_reason` are those of the model that was called. `note` is a sentence about a
+    likely mistake although the component ran; "" for none. `unseen` are sentences about files of the message that the
+    model was not shown.
     """
 
     values: Mapping[str, Value]
@@ -225,10 +224,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What only a component itself can find wrong, in one of its fields, as a sentence.
+    """A mistake in a field that only the component itself can find, as a sentence.
 
-    `offset` is the character of the field's text that it is about; `missing` a field that should be given; `choices`
-    the words among which the right one may be.
+    `offset` is the character of the field's text with the mistake; `missing` is a field that should be set; `choices`
+    are words among which the right one may be.
     """
 
     field: str
@@ -259,32 +258,32 @@ class Component(BaseModel):
     )
 
     type_name: ClassVar[str]
-    """The word after `type:` in a flow file; Langflow's name."""
+    """The value of `type:` in a flow file; Langflow's name."""
     title: ClassVar[str]
-    """Default display name; Langflow's."""
+    """The default display name; Langflow's."""
     outputs: ClassVar[Mapping[str, ValueKind]]
-    """The ports, by the names usable in `${id.output}`, and the kind of value each gives; `${id}` is the first."""
+    """The ports, by the names used in `${id.output}`, with the kind of value each gives; `${id}` is the first."""
     branches: ClassVar[bool] = False
-    """Whether it gives some of its ports only: then a reference names the one it means."""
+    """Whether the component gives only some of its ports; references must then name a port."""
     calls_out: ClassVar[bool] = False
-    """Whether it asks somebody else, who may fail: then `step.on_error` may be set."""
+    """Whether the component calls something that may fail; `step.on_error` may then be set."""
     streams: ClassVar[bool] = False
-    """Whether it emits its text piece by piece."""
+    """Whether the component emits its text in pieces."""
     waits: ClassVar[bool] = True
-    """Whether `run` may wait for something; components that never do are run at once, without a task of their own."""
+    """Whether `run` may wait; components that never do run at once, without a task of their own."""
 
     @property
     def writes(self) -> bool:
-        """Whether a run of it may change something beyond this process."""
+        """Whether a run of the component may change something outside this process."""
         return False
 
     @property
     def may_leave_outputs(self) -> bool:
-        """Whether a run may end without one of its outputs; what refers to that output is skipped then."""
+        """Whether a run may end without one of the outputs; what refers to that output is then skipped."""
         return self.branches
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
-        """The ports of this one component, where its own fields make them."""
+        """The ports of this component, where they depend on its fields."""
         return self.outputs
 
     def list_models(self) -> tuple[str | None, ...]:
@@ -296,11 +295,11 @@ class Component(BaseModel):
         return ()
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """What is wrong although every field by itself is right; connected fields hold "" here."""
+        """Mistakes in fields that are valid one by one; connected fields are "" here."""
         yield from ()
 
     async def run(self, context: Context) -> Output:
-        """What the component gives in this run. Raises `RunError`s only."""
+        """The component's output in this run. Raises only `RunError`s."""
         raise NotImplementedError
 
 
@@ -312,59 +311,60 @@ class ToolComponent(Component):
     """
 
     async def preview_call(self, outside: Outside) -> str | None:  # noqa: ARG002 - the contract's
-        """Checks, before a person is asked to allow the call, that it could be made, and returns what would be sent.
+        """Checks, before a person is asked to allow the call, that it can be made; returns what would be sent.
 
-        None where the arguments alone say that. The text holds no secret. Raises RunError.
+        None where the arguments alone show that. The text has no secret in it. Raises RunError.
         """
         return None
 
     def show_result(self, output: Output) -> Output:
-        """The part of its output that the model sees: the first port of it, as text."""
+        """The part of the output that the model sees: the first port, as text."""
         return output
 
     def show_failure(self, message: str) -> str:
-        """The reason of a failure as the model sees it."""
+        """The reason of a failure, as the model sees it."""
         return message
 
 
 class DynamicTool(ToolComponent):
-    """A tool whose arguments are known by what config.yaml names, and not by its fields."""
+    """A tool whose arguments depend on what config.yaml names, not on its fields."""
 
     async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
-        """The tool as a model sees it, and whether a call writes; `is_described`: the author said what the tool does.
+        """The tool as a model sees it, and whether a call writes; `is_described`: the author described the tool.
 
         Raises RunError.
         """
         raise NotImplementedError
 
     def take_arguments(self, arguments: Mapping[str, Any]) -> Self:
-        """The component with the arguments that a model gives. Raises RunError."""
+        """The component with the model's arguments. Raises RunError."""
         raise NotImplementedError
 
 
 class FieldRules(TypedDict, total=False):
-    """What a field may be told beside its words; what is not named here pydantic knows (`ge`, `max_length`, …)."""
+    """Options of a field beside its words; pydantic knows those without a docstring (`ge`, `max_length`, …)."""
 
     secret: bool
     """May hold `${env:NAME}`, is never shown, is literal and protected."""
     literal: bool
-    """No reference fills it."""
+    """No reference may fill the field."""
     protected: bool
-    """No caller sets it unless the author opens it."""
+    """Callers may set the field only if the author opens it."""
     fixed: bool
-    """Is literal and protected, and nobody opens it: outputs are made from it, or other flows are named."""
+    """Literal and protected, and not to be opened: the field determines outputs, or names other flows."""
     multiline: bool
-    """Wants a text area."""
+    """Edited in a text area."""
     template: bool
     """Holds `{variables}`."""
     url: bool
-    """Is an address: what fills a part of it is percent-encoded."""
+    """A URL: values that are filled in are percent-encoded."""
     model_may_set: bool
-    """A model gives it where the component is a tool and the author left it unset."""
+    """The model sets the field where the component is a tool and the author left it unset."""
     model_must_set: bool
-    """The same, and without it the tool does nothing: a model has to give it, although a flow may leave it out."""
+    """As `model_may_set`, but the model must set the field: a flow may leave it out, while the tool would do
+    nothing."""
     kind: ValueKind
-    """Of the value that fills it; text where the field is text, else data, when left out."""
+    """The kind of value that fills the field; by default text where the field is text, else data."""
     ge: float
     gt: float
     le: float
@@ -374,7 +374,7 @@ class FieldRules(TypedDict, total=False):
 
 
 def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRules]) -> Any:
-    """A component's field with the metadata that every reader of the model needs."""
+    """A component's field with the metadata that all readers of the model need."""
     given: dict[str, Any] = dict(rules)
     extra = {name: value for name in FIELD_MARKS if (value := given.pop(name, None))}
     if extra.get("model_must_set"):
@@ -385,6 +385,9 @@ def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRul
 
 
 def declare_model() -> Any:
-    """The field `model` of a component that asks one."""
-    says = "`provider:model`, such as `local` or `openai:gpt-5-mini`; `default_model` of config.yaml when left out."
+    """The field `model` of a component that calls a model."""
+    says = (
+        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
+        "when left out."
+    )
     return declare(None, "Model", says, literal=True, protected=True)

@@ -1,4 +1,5 @@
-"""What config.yaml connects: databases (SQL), the operator's functions (Python Function), and MCP servers."""
+"""Components for what config.yaml connects: databases (SQL), the operator's functions (Python Function), MCP
+servers."""
 
 import asyncio
 import re
@@ -29,7 +30,7 @@ from flowground.providers.base import ToolSpec
 from flowground.tools.settings import Parameter
 
 CANNOT_BE_USED = "Cannot be used now: "
-"""So a tool is described whose server is not there; why follows."""
+"""The begin of a tool's description while its server cannot be reached; the reason follows."""
 _LONGEST_NAME = 64
 
 
@@ -66,15 +67,15 @@ class SQL(VariablesTool):
 
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
-        """Those of the query."""
+        """The variables in the query, with the types that `arguments` gives them."""
         return describe_variables(cls, [fields.get("query")], fields.get("arguments"), "{} of the query.")
 
     def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Those with a type as texts, as a file gives them; the database is given what they are."""
+        """Values with a type as texts, as in a flow file; the database gets them in their type."""
         return write_typed(self.arguments, arguments)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Values that nobody gives, and what is said of none."""
+        """Variables without a value, and arguments that are no variables."""
         yield from find_variable_mistakes(self, {"query": self.query}, self.__pydantic_extra__)
         yield from find_argument_mistakes(self.arguments)
 
@@ -116,7 +117,7 @@ class PythonFunction(DynamicTool):
         return not self.only_reads
 
     async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
-        """With the arguments that are left to the model. Raises RunError where the function is not there."""
+        """The tool with the arguments that the author left out. Raises RunError where there is no such function."""
         function = outside.find_function(self.function)
         set_already = self._list_given()
         parameters = dict(function.parameters)
@@ -127,7 +128,7 @@ class PythonFunction(DynamicTool):
         return replace(spec, description=description, parameters=parameters), self.writes
 
     def take_arguments(self, given: Mapping[str, Any]) -> Self:
-        """With what a model gives beside the author's. Raises RunError where it would replace some of those."""
+        """The component with the model's arguments added. Raises RunError where they would replace the author's."""
         if name := next((name for name in given if name in self._list_given()), None):
             raise RunError(f"`{name}` is set already.")
         return self.model_copy(update={"arguments": {**self.arguments, **given}})
@@ -166,26 +167,27 @@ class MCP(DynamicTool):
 
     @property
     def writes(self) -> bool:
-        return True  # unless the server says of a tool that it only reads
+        return True  # individual tools may be declared read-only by the server
 
     def list_offered(self) -> Mapping[str, str]:
-        """Its tools on the server, by the names by which models call them."""
+        """The names by which models call the tools -> the tools' names on the server."""
         names = ((re.sub(r"[^A-Za-z0-9_]", "_", f"{self.server}_{tool}")[:_LONGEST_NAME], tool) for tool in self.tools)
         return dict(names)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Arguments for several tools at once, and tools that a model could not tell apart."""
+        """Arguments where there are several tools, and tools that a model could not tell apart."""
         if self.arguments is not None and len(self.tools) > 1:
             yield Mistake("arguments", "`arguments` are those of one tool: name one in `tools`.")
         if len(self.list_offered()) < len(self.tools):
             yield Mistake("tools", f"Two of `tools` would have one name: {', '.join(self.list_offered())}.")
 
     def choose(self, tool: str) -> Self:
-        """The component with this one of its tools alone."""
+        """The component with only this one of its tools."""
         return self.model_copy(update={"tools": [tool]})
 
     async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
-        """As the server says now; where it cannot be asked, that: a call will say the same."""
+        """The tool as the server describes it now; where the server cannot be reached, the description says so, as a
+        call will."""
         try:
             found = await outside.servers.find_tool(self.server, self.tools[0])
         except RunError as error:
@@ -197,7 +199,7 @@ class MCP(DynamicTool):
         return self.model_copy(update={"arguments": dict(given)})
 
     async def preview_call(self, outside: Outside) -> None:
-        """Raises RunError where the server is not there, or its tool takes other arguments."""
+        """Raises RunError where the server cannot be reached, or the tool does not accept the arguments."""
         found = await outside.servers.find_tool(self.server, self.tools[0])
         if misfit := await asyncio.to_thread(find_misfit, self.arguments or {}, found.parameters):
             raise RunError(f"The arguments do not fit: {misfit}")

@@ -1,4 +1,4 @@
-"""Other flows as one step: Run Flow runs one once, For Each once for each record."""
+"""Other flows as one step: Run Flow runs a flow once, For Each once for each record."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from flowground.core.messages import Usage, sum_usage
 from flowground.core.values import LONGEST, Record, ValueKind, measure, write_text
 
 _ITEM = "text"
-"""The name of an item that is no record."""
+"""The name under which an item that is no record fills the template."""
 
 
 class RunFlow(ToolComponent):
@@ -121,14 +121,14 @@ class ForEach(RecordsComponent):
         return "input_value"
 
     def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """Those it takes, and what it adds."""
+        """The names in the records that come in, and the output column."""
         return taken | {self.output_column_name, "error"} if taken and self.output_column_name else None
 
     def list_flows(self) -> tuple[str, ...]:
         return (self.flow,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Too many variables."""
+        """A template with too many variables."""
         if mistake := find_template_mistake(self._parsed, "input_value"):
             yield mistake
 
@@ -141,7 +141,7 @@ class ForEach(RecordsComponent):
 
 
 class _EachRun:
-    """One run over all items: as many at once as are allowed, the results at their items' places."""
+    """One run over all items, several at once; each result has its item's position."""
 
     def __init__(self, each: ForEach, context: Context, template: RecordTemplate | None) -> None:
         self._each, self._context, self.template = each, context, template
@@ -151,7 +151,7 @@ class _EachRun:
         self.usages: list[Usage] = []
 
     async def run_all(self) -> None:
-        """Raises what the first of them failed with; the others are cancelled then."""
+        """Runs all items. Raises the first failure, and then cancels the others."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._each.parallel, len(self.results))):

@@ -1,4 +1,4 @@
-"""What a request brings to a flow, and what the flow answers: Chat Input and Output, Text Input and Output."""
+"""Inputs and outputs of a flow: Chat Input and Output, Text Input and Output."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -7,7 +7,7 @@ from flowground.components.base import DO_NOT_STORE, NAMES_SENDER, Component, Co
 from flowground.core.values import Value, ValueKind
 
 Kind = Literal["chat", "text"]
-"""Of inputs and outputs; a request's `input_type` and `output_type` name them."""
+"""The kind of an input or output, as a request's `input_type` and `output_type` name it."""
 
 
 class InputComponent(Component):
@@ -86,12 +86,12 @@ class TextOutput(OutputComponent):
 
 
 def input_kind(component: Component | type[Component]) -> Kind | None:
-    """Which input of the request a component receives; None where it is no `InputComponent`."""
+    """The kind of the request's input that a component receives; None where it is no `InputComponent`."""
     kind = component if isinstance(component, type) else type(component)
     return kind.kind if issubclass(kind, InputComponent) else None
 
 
 def output_kind(component: Component | type[Component]) -> Kind | None:
-    """Which answer of the flow a component gives; None where it is no `OutputComponent`."""
+    """The kind of the flow's answer that a component gives; None where it is no `OutputComponent`."""
     kind = component if isinstance(component, type) else type(component)
     return kind.kind if issubclass(kind, OutputComponent) else None

@@ -1,4 +1,4 @@
-"""Files and what is known from them: Retrieve finds passages, File reads whole files."""
+"""Components that read files: Retrieve finds passages, File reads whole files."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -23,7 +23,7 @@ from flowground.knowledge.searching import read_filters
 
 _REFERENCE = re.compile(r"\$\{[^{}]+\}")
 _NO_KEYS = ("source", "page")
-"""Filters that are patterns and numbers: nothing is filled into them."""
+"""Filters with patterns and numbers, which hold no variables."""
 
 
 class Retrieve(VariablesTool):
@@ -56,12 +56,12 @@ class Retrieve(VariablesTool):
 
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
-        """Those of the filters."""
+        """The variables in the filters."""
         keys = _list_keys(fields.get("filters"))
         return describe_variables(cls, [keys], None, "{} of what is looked for, exactly as it is written.")
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A knowledge without a name, filters that are none, and variables that nobody gives."""
+        """An empty name of a knowledge, wrong filters, and variables without a value."""
         if not self.knowledge:
             yield Mistake("knowledge", "`knowledge` is a name under `knowledge:`.")
         keys = _list_keys(self.filters)
@@ -79,16 +79,16 @@ class Retrieve(VariablesTool):
             yield from find_variable_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
 
     def list_written_filters(self) -> Mapping[str, Any]:
-        """The filters that are the same in each run."""
+        """The filters without variables, which are the same in each run."""
         keys, filters = _list_keys(self.filters), self.filters or {}
         return {name: value for name, value in filters.items() if not any(list_variable_names(keys.get(name)))}
 
     def fill_filters(self) -> Mapping[str, Any]:
-        """The filters with their variables filled in; without those that are empty then."""
+        """The filters with their variables filled in; keys whose value is then empty are left out."""
         filled, given = dict(self.filters or {}), self.__pydantic_extra__
         for name, value in _list_keys(self.filters).items():
             names = set(list_variable_names(value))
-            if not names or not names <= given.keys():  # what a reference brings is no template of the author's
+            if not names or not names <= given.keys():  # a value without variables, or one that a reference brought
                 continue
             says = fill_variables(value, given)
             filled[name] = [one for one in says if one != ""] if isinstance(says, list) else says
@@ -158,7 +158,7 @@ class File(Component):
 
 
 def _list_keys(filters: Any) -> dict[str, Any]:
-    """The filters that are keys of files, with their values."""
+    """The filters by keys of files, with their values."""
     given = filters if isinstance(filters, dict) else {}
     return {name: value for name, value in given.items() if name not in _NO_KEYS}
 

@@ -1,4 +1,4 @@
-"""The conversation: Message History and Recall read earlier messages, Store Message adds one."""
+"""Components for the conversation: Message History and Recall read earlier messages, Store Message adds one."""
 
 import asyncio
 import math
@@ -17,11 +17,11 @@ from flowground.knowledge.terms import list_terms, spread
 
 _VARIABLES = ("sender", "sender_name", "text")
 _ALL = 1_000
-"""Messages that are looked through where not just the last ones are wanted."""
+"""The most messages that are read where more than the last ones are needed."""
 _LOOKED_AT = 100_000
-"""Characters of one message that words are looked for in."""
+"""The most characters of one message that are searched."""
 _PAUSE_AFTER = 100_000
-"""Characters after which others are served."""
+"""Characters after which the search yields to the event loop."""
 _NO_WORD = re.compile(r"[\W_]+")
 _NOT_KEPT = "Nothing was stored: this flow keeps no messages (`should_store_message`)."
 
@@ -44,7 +44,7 @@ def declare_template() -> Any:
 
 
 def find_wrong_variable(parsed: Template) -> Iterator[Mistake]:
-    """Variables that no message has, or too many."""
+    """Variables that no message has, or too many variables."""
     if mistake := find_template_mistake(parsed, "template"):
         yield mistake
         return
@@ -55,13 +55,13 @@ def find_wrong_variable(parsed: Template) -> Iterator[Mistake]:
 
 
 def describe_message(message: PastMessage) -> dict[str, str]:
-    """What a template may name, in Langflow's words."""
+    """The variables of a template for a message, by Langflow's names."""
     sender, name = SENDERS[message.role]
     return {"sender": sender, "sender_name": message.sender_name or name, "text": message.text}
 
 
 def write_lines(parsed: Template, messages: Iterable[PastMessage]) -> list[str]:
-    """Each message by the template. Raises as `check_length` where all are too long together."""
+    """Each message by the template. Raises RunError where all together are too long, as `check_length` does."""
     lines: list[str] = []
     size = 0
     for message in messages:
@@ -78,7 +78,7 @@ class MessageHistory(Component):
     title: ClassVar[str] = "Message History"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"messages_text": "text"}
 
-    n_messages: int = declare(100, "Number of Messages", "How many of the last messages at most.", ge=0, le=1000)
+    n_messages: int = declare(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
     order: Literal["Ascending", "Descending"] = declare_order()
     template: str = declare_template()
 
@@ -88,7 +88,7 @@ class MessageHistory(Component):
         self._parsed = parse_template(self.template)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Variables that no message has, or too many."""
+        """Variables that no message has, or too many variables."""
         yield from find_wrong_variable(self._parsed)
 
     async def run(self, context: Context) -> Output:
@@ -103,9 +103,9 @@ class MessageHistory(Component):
 class Recall(ToolComponent):
     """Finds earlier messages of this conversation by their words.
 
-    Without a query it gives the last ones. `${id}` is text, a message a line; `${id.messages}` records with `text`,
-    `sender`, `sender_name`, `timestamp` and, after a search, a `score` from 0 to 1; `${id.files}` the files that were
-    sent with them. The current message is not among them.
+    Where nothing is searched for it gives the last ones. `${id}` is text, a message a line; `${id.messages}` records
+    with `text`, `sender`, `sender_name`, `timestamp` and, where something is searched for, a `score` from 0 to 1;
+    `${id.files}` the files that were sent with them. The current message is not among them.
     """
 
     type_name: ClassVar[str] = "Recall"
@@ -116,7 +116,7 @@ class Recall(ToolComponent):
     search_query: str = declare(
         "",
         "Search Query",
-        "Words, or their beginnings; messages with the most of them are found.",
+        "Messages with these words, or the beginnings of some, are given: those with the most.",
         multiline=True,
         model_may_set=True,
     )
@@ -133,7 +133,7 @@ class Recall(ToolComponent):
         self._parsed = parse_template(self.template)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Variables that no message has, or too many."""
+        """Variables that no message has, or too many variables."""
         yield from find_wrong_variable(self._parsed)
 
     async def run(self, context: Context) -> Output:
@@ -146,7 +146,7 @@ class Recall(ToolComponent):
         return Output({"messages_text": "\n".join(lines), "messages": records, "files": files})
 
     async def _find(self, context: Context) -> list[tuple[PastMessage, float | None]]:
-        """The messages in the order in which they were said, with their scores where something is searched for."""
+        """The messages in their order in time, with scores where there is a query."""
         if not self.n_messages:
             return []
         is_searched, is_any = bool(self.search_query.strip()), self.sender_type == "Machine and User"
@@ -163,8 +163,9 @@ class Recall(ToolComponent):
 class StoreMessage(ToolComponent):
     """Adds a message to this conversation, which later turns remember.
 
-    It stands behind the turn's answer, and is stored with it, also where the turn fails or is stopped; not where
-    `should_store_message` is false. In a flow that another one runs, the conversation is the outer one's.
+    It stands behind the turn's answer, and is stored with it, once, also where the turn fails or is stopped. Where
+    `should_store_message` keeps the turn from being stored, nothing is. It reaches no other conversation. In a flow
+    that another one runs, the conversation is that of the flow that was asked.
     """
 
     type_name: ClassVar[str] = "StoreMessage"
@@ -173,7 +174,7 @@ class StoreMessage(ToolComponent):
 
     message: str = declare(..., "Message", "What is stored.", multiline=True, model_may_set=True)
     sender: Literal["Machine", "User"] = declare(
-        "Machine", "Sender", "Whose message models take it for.", protected=True
+        "Machine", "Sender", "Who is said to have said it: models are told it as that one's words.", protected=True
     )
     sender_name: str = declare("", "Sender Name", "The name that is shown; AI or User when empty.", max_length=100)
 
@@ -193,7 +194,7 @@ def _write_record(message: PastMessage, score: float | None) -> Record:
 
 
 async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
-    """Of each message, from 0 to 1: the share of the query's words that it has, rare ones counting more."""
+    """The score of each message from 0 to 1: its share of the query's words, in which rare words count more."""
     phrases = [" " + " ".join(term.parts) for term in list_terms(query)]
     found: list[list[bool]] = []
     size = 0

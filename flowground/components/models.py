@@ -1,4 +1,4 @@
-"""Components that ask a model: Language Model for a text, Structured Output for data that fits a schema."""
+"""Components that call a model: Language Model for a text, Structured Output for data that fits a schema."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from flowground.providers.base import Completion, ModelCall, Provider
 
 _OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
 _REFUSED = (400, 404, 415, 422, 501)
-"""Statuses by which a server may say that it knows no schema."""
+"""Statuses with which a server may answer that it does not support schemas."""
 _SHOWN = 300
 _IN_WORDS = """\
 Answer with one JSON object and nothing else. It fits this JSON Schema:
@@ -38,7 +38,7 @@ _ROW_TYPES: Mapping[str, str] = {
     "number": "number", "bool": "boolean", "boolean": "boolean", "dict": "object", "object": "object", "list": "array",
     "array": "array",
 }  # fmt: skip
-"""Langflow's words for a row's type, and the schema's."""
+"""Langflow's names for the types of a row, and those of JSON Schema."""
 _RowType = Literal[
     "str", "text", "string", "int", "integer", "float", "number", "bool", "boolean", "dict", "object", "list", "array",
 ]  # fmt: skip
@@ -79,7 +79,7 @@ class LanguageModel(Component):
     _options: dict[str, float | int | str] = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        """Options are known before the run; copies that fill texts keep them."""
+        """Collects the options once; copies with filled texts keep them."""
         given = ((name, getattr(self, name)) for name in _OPTIONS)
         self._options = {name: value for name, value in given if value is not None}
 
@@ -110,15 +110,15 @@ class LanguageModel(Component):
 async def ask_model(
     context: Context, provider: Provider, call: ModelCall, *, is_streamed: bool, before: str = ""
 ) -> Completion:
-    """The answer, which is noted. Where somebody watches and it `is_streamed`, its pieces are emitted, its text after
-    `before`; else only how far a model is that is being fetched, which is waited for."""
+    """The answer, whose usage is counted. With a watcher and `is_streamed`, its pieces are emitted, the text behind
+    `before`; otherwise only the progress of a model that is being fetched, which is awaited."""
     emit = context.emit
     if emit is None:
         end = await provider.complete(call)
         context.note_answer(end)
         return end
     if not is_streamed:
-        with suppress(ModelNotReady):  # a stream waits for the model
+        with suppress(ModelNotReady):  # a stream waits for the model's weights
             end = await provider.complete(call)
             context.note_answer(end)
             return end
@@ -137,7 +137,7 @@ async def ask_model(
 
 @dataclass(frozen=True, slots=True)
 class JsonAnswer:
-    """What a model gave where JSON was wanted. `misfit` says what does not fit the schema; None where all does.
+    """A model's answer where JSON was required. `misfit` says what does not fit the schema; None where all does.
 
     `usage` counts both rounds.
     """
@@ -148,7 +148,7 @@ class JsonAnswer:
     usage: Usage | None
 
     def require(self) -> Any:
-        """The value. Raises ProviderError where it does not fit: the model's failure, and not the flow's."""
+        """The value. Raises ProviderError where it does not fit: the failure is the model's, not the flow's."""
         if self.misfit:
             raise ProviderError(f"The model gave no JSON that fits, asked twice: {self.misfit}")
         return self.value
@@ -161,7 +161,7 @@ async def ask_for_json(
     schema: Mapping[str, Any],
     **options: float,
 ) -> JsonAnswer:
-    """A JSON object, after one repair round at most. A server that refuses the schema is asked in words."""
+    """A JSON object, after at most one round of repair. A server that refuses schemas gets the schema in the prompt."""
     provider, name = context.models.resolve(model)
     call = ModelCall(name, messages, options, schema, retries=context.retries)
     if not provider.takes(name).response_schema:
@@ -185,7 +185,7 @@ async def ask_for_json(
 
 
 def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The value in a model's text, and what is wrong with it as a sentence; None where it fits."""
+    """The JSON value in a model's text, and what is wrong with it as a sentence; None where it fits."""
     begins, ends = text.find("{"), text.rfind("}")
     try:
         value = json.loads(text[begins : ends + 1] if 0 <= begins < ends else text, parse_constant=_refuse)
@@ -205,7 +205,7 @@ class SchemaRow(BaseModel):
     multiple: bool = False
 
     def write_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the property."""
+        """The JSON Schema of the row's property."""
         own: dict[str, Any] = {"type": _ROW_TYPES[self.type]}
         if self.description:
             own["description"] = self.description
@@ -213,7 +213,8 @@ class SchemaRow(BaseModel):
 
 
 def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
-    """The schema that Langflow's rows stand for, and what is wrong with them as a sentence; None where nothing is."""
+    """The schema that Langflow's rows describe, and what is wrong with the rows as a sentence; None where nothing
+    is."""
     properties: dict[str, Any] = {}
     for number, given in enumerate(rows, 1):
         try:
@@ -228,12 +229,12 @@ def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | 
 
 
 def read_schema(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
-    """A schema, or rows, as a schema, and what is wrong with the rows as a sentence; None where nothing is."""
+    """The schema from a schema or rows, and what is wrong with the rows as a sentence; None where nothing is."""
     return (dict(given), None) if isinstance(given, Mapping) else read_rows(given)
 
 
 def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | None:
-    """Why it is no schema of an object, as a sentence; None where it is one."""
+    """Why the schema does not describe an object, as a sentence; None where it does."""
     if says := wrong or find_wrong_schema(schema):
         return f"`output_schema` is no schema: {says}"
     if schema.get("type") != "object" or not schema.get("properties"):
@@ -292,7 +293,7 @@ class StructuredOutput(RecordsComponent):
         return frozenset(properties) if isinstance(properties, Mapping) and properties else None
 
     def spread(self, value: Value) -> Mapping[str, Value]:
-        """The whole, and each property that is there."""
+        """The whole value, and each property that it has."""
         values = {_WHOLE: value}
         for name in self.list_outputs() if isinstance(value, Mapping) else ():
             if value.get(name) is not None:
@@ -307,7 +308,7 @@ class StructuredOutput(RecordsComponent):
         return (self.model,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A schema that is none, or whose properties cannot be outputs."""
+        """A wrong schema, or properties that cannot be outputs."""
         if says := find_schema_mistake(self._schema, self._wrong):
             yield Mistake("output_schema", says)
         for name in self.list_outputs():
@@ -334,14 +335,14 @@ class StructuredOutput(RecordsComponent):
 
 
 def spread_value(component: Component, value: Value) -> Mapping[str, Value]:
-    """The values of a component's ports where this one stands on the first port, which others may be parts of."""
+    """The values of all ports of a component, given the first port's value, of which other ports may be parts."""
     if isinstance(component, StructuredOutput):
         return component.spread(value)
     return {next(iter(component.list_outputs())): value}
 
 
 def _ask_in_words(call: ModelCall) -> ModelCall:
-    """The same call with the schema in the system's message."""
+    """The call with the schema in the system message."""
     words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
     messages = call.messages
     if messages and messages[0].role == "system":
@@ -356,7 +357,7 @@ def _refuse(word: str) -> None:
 
 
 def _find_kind(schema: Any) -> ValueKind:
-    """The kind of a property: text where it is a string, records where it is a list of objects."""
+    """The kind of a property: text for a string, records for a list of objects, else data."""
     if not isinstance(schema, Mapping):
         return "data"
     if schema.get("type") == "string":

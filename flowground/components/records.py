@@ -1,4 +1,4 @@
-"""Records: made of texts, changed, split, and written as text. Pure, in a time that grows with them."""
+"""Components for records: made from text, changed, split, and written as text. Pure, in time linear in the records."""
 
 import asyncio
 import json
@@ -53,39 +53,40 @@ _NEEDS: Mapping[str, str] = {
     "Sort": "column_name",
     "Concatenate": "right_dataframe",
 }
-"""The field without which an operation says nothing."""
+"""The field that each operation needs."""
 _TEXTS = frozenset({"selected_key", "new_column_name", "column_name"})
-"""Those of them that are known when the file is read, connected or not."""
+"""Those of these fields that the file always determines, as they are texts, connected or not."""
 _PORTS: Mapping[str, tuple[str, ValueKind]] = {
     "Message": ("message_output", "text"),
     "JSON": ("data_output", "data"),
     "Table": ("dataframe_output", "records"),
 }
-"""Langflow's words for kinds of values: the output of each, and the kind here."""
+"""Langflow's names for kinds of values: the output of each, and the kind here."""
 _PAUSE_EVERY = 5_000
-"""After so many parts of templates that were filled, or records, the loop serves others."""
+"""The event loop serves others after so many records, or filled parts of templates."""
 MOST_PASSAGES = 10_000
 _PAUSE_CHARS = 200_000
-"""A text of so many characters is cut in another thread, in a few dozen milliseconds a million."""
+"""Texts from so many characters are split in another thread: a million takes a few dozen milliseconds."""
 
 
 class RecordsComponent(Component):
-    """A component of which the flow file may tell the names in the records that it takes or gives."""
+    """A component whose flow file may determine the names in the records that it takes or gives."""
 
     records_field: ClassVar[str | None] = None
-    """The field whose records are changed, or fill a template."""
+    """The field with the records that are changed, or that fill a template."""
 
     def find_template(self) -> str | None:
-        """The field with the template that each of those records fills."""
+        """The field with the template that each record fills; None where there is none."""
         return None
 
     def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The names in the records that this port gives, where the file alone tells; `taken` are those it takes."""
+        """The names in the records of this port, None where the file does not determine them; `taken` are those in the
+        records that come in."""
         return None
 
 
 def require_keys(records: Sequence[Record], keys: Collection[str]) -> Mapping[str, None]:
-    """The keys, each once. Raises RunError where there are records, and none has one of them."""
+    """The keys, each once. Raises RunError where no record has one of them, unless there are no records."""
     known = {key for record in records for key in record}
     wanted = dict.fromkeys(keys)
     if missing := [key for key in wanted if records and key not in known]:
@@ -94,19 +95,19 @@ def require_keys(records: Sequence[Record], keys: Collection[str]) -> Mapping[st
 
 
 def rename_keys(records: Sequence[Record], names: Mapping[str, str]) -> list[Record]:
-    """Each record with other names for some keys."""
+    """Each record with some keys renamed."""
     check_growth(sum(len(names[key]) for record in records for key in record if key in names))
     return [{names.get(key, key): value for key, value in record.items()} for record in records]
 
 
 def append_keys(records: Sequence[Record], added: Mapping[str, Any]) -> list[Record]:
-    """Each record with these keys over its own."""
+    """Each record with these keys added, which replace its own."""
     check_growth(len(write_text(added, "data")) * len(records))
     return [{**record, **added} for record in records]
 
 
 def select_path(value: Any, path: str) -> Any:
-    """What stands at a path, such as `.orders[0].id`. Raises RunError with the part that leads nowhere."""
+    """The value at a path such as `.orders[0].id`. Raises RunError with the part that leads nowhere."""
     steps = read_path(path)
     if not steps:
         raise RunError(describe_bad_path(path))
@@ -127,7 +128,7 @@ def select_path(value: Any, path: str) -> Any:
 
 
 def make_filter(operator: str, wanted: str) -> Callable[[Any], bool]:
-    """Whether a value compares like this with a text; numbers as numbers where both are, all else as text."""
+    """A test of values against a text: as numbers where both are numbers, else as texts."""
     number = _read_number(wanted)
 
     def compare(value: Any) -> bool:
@@ -151,14 +152,14 @@ def make_filter(operator: str, wanted: str) -> Callable[[Any], bool]:
 
 
 def sort_records(records: Sequence[Record], column: str, *, is_ascending: bool) -> list[Record]:
-    """By a column, alike ones as they stood: numbers, then all else as text, then those without a value."""
+    """Sorts by a column, stably: numbers, then everything else as text, then records without a value."""
     given = [record for record in records if record.get(column) is not None]
     given.sort(key=lambda record: _place(record[column]), reverse=not is_ascending)
     return [*given, *(record for record in records if record.get(column) is None)]
 
 
 def drop_duplicates(records: Sequence[Record], column: str | None) -> list[Record]:
-    """The first of those that are alike in a column, or in all; those without it stay."""
+    """The first of records that are equal in a column, or in all columns; records without the column stay."""
     first: dict[str | int, Record] = {}
     for number, record in enumerate(records):
         alike = record if not column else record.get(column)
@@ -167,7 +168,7 @@ def drop_duplicates(records: Sequence[Record], column: str | None) -> list[Recor
 
 
 def read_path(path: str) -> list[str | int]:
-    """The keys and positions of a path; none where it is no path."""
+    """The keys and positions of a path; empty where the text is no path."""
     steps: list[str | int] = []
     end = 0
     while found := _STEP.match(path, end):
@@ -177,12 +178,13 @@ def read_path(path: str) -> list[str | int]:
 
 
 def describe_bad_path(path: str) -> str:
-    """The sentence that refuses what `read_path` cannot read."""
+    """The error sentence for a path that `read_path` cannot read."""
     return f"{show(path)} is no path: write `.key`, `.list[0]`, or several of them."
 
 
 def check_growth(characters: int) -> None:
-    """What is put into every record stands once in memory, and would be written as often as there are records."""
+    """Raises RunError for too many characters: a value in every record is in memory once, but written once for each
+    record."""
     if characters > LONGEST:
         raise RunError(f"The component makes a value of over {LONGEST:,} bytes.")
 
@@ -236,11 +238,11 @@ class DataOperations(RecordsComponent):
         return {"data_output": "data"}
 
     def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """Those it takes, where it only chooses among records."""
+        """The names in the records that come in, where the operation only selects records."""
         return taken if self.operation in _OF_SOME_ROWS else None
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A text that the operation needs, and a path that cannot be read."""
+        """A missing text that the operation needs, and a path that cannot be read."""
         needed = _NEEDS.get(self.operation, "")
         if needed in _TEXTS and getattr(self, needed) is None:
             yield Mistake("operation", f"`{self.operation}` needs `{needed}`.", missing=needed)
@@ -356,7 +358,7 @@ class Parser(RecordsComponent):
         return "template" if self.mode == "Parser" else None
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Too many variables."""
+        """A template with too many variables."""
         if mistake := find_template_mistake(self._parsed, "template"):
             yield mistake
 
@@ -435,7 +437,7 @@ def _is_equal(value: Any, wanted: str, number: float | None) -> bool:
 
 
 def _compare(value: Any, wanted: str, number: float | None) -> int:
-    """Above 0 where the value is greater; 0 too where one of the two is a number and the other is none."""
+    """Above 0 where the value is greater; 0 where the two are equal, or only one of them is a number."""
     own = _read_number(value)
     if own is not None and number is not None:
         return (own > number) - (own < number)

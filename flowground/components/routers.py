@@ -1,4 +1,4 @@
-"""Routers: one of several ways that a text takes, by a comparison or by a model's judgement."""
+"""Routers: choose one of several outputs for a text, by a comparison or by a model."""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
@@ -141,7 +141,7 @@ class SmartRouter(Component):
         return (self.model,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Routes that cannot be outputs, and a default that is none of them."""
+        """Routes that cannot be outputs, and a default that is no route."""
         if not self.routes:
             yield Mistake("routes", "`routes` names at least one route.")
         for name in self.routes:

@@ -1,4 +1,4 @@
-"""JSON, JSON Schemas and regular expressions that anybody may write: read and checked in bounded time."""
+"""JSON, JSON Schemas and regular expressions from anybody, read and checked in bounded time."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,15 +20,15 @@ from flowground.core.words import show
 _FENCE = "```"
 _EMPTY = "The text is no JSON: it is empty."
 MOST_PARTS = 200_000
-"""Lists and objects in one text: Python makes each of them, and nothing else runs meanwhile."""
+"""The most lists and objects in one JSON text: Python builds each of them, and blocks everything else meanwhile."""
 LONGEST_PATTERN = 1_000
-"""Characters of a pattern."""
+"""The most characters of a pattern."""
 LONGEST_WRITTEN_OUT = 2_000
-"""Of a pattern in which each `{…}` stands as often as it repeats, its letters and classes."""
+"""The most letters and classes of a pattern in which each `{…}` is written out as often as it repeats."""
 LONGEST_MATCHED = 100_000
-"""Characters of a text that are looked at."""
+"""The most characters of a text that are searched."""
 _MOST_WORK = 3_000_000
-"""Characters that are looked at, times the length of the pattern written out."""
+"""The most characters searched, multiplied by the length of the pattern written out."""
 _TOKEN = re.compile(
     r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+(?:\\.|[^\]\[\\])+\])   # a class too, but for one within another
     |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
@@ -36,21 +36,22 @@ _TOKEN = re.compile(
 )
 _TIMES = re.compile(r"\{[0-9,\s]+\}")
 _IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
-"""Comments may stand in it."""
+"""The pattern may contain comments."""
 MOST_STEPS = 200_000
-"""Words of a schema that are tried on values, in one check: some seconds of CPU time. A schema that refers to itself in
-several ways tries each of them at each level of a value, twice as many with every level."""
+"""The most keywords of a schema that one check tries on values: some seconds of CPU time. A schema that refers to
+itself several times tries each reference at each level of a value, so that every level doubles the work."""
 _STEPS_OF_ERROR = 20
-"""What a mistake counts: all those of each way that was tried are kept, with what they are about, and freed at once."""
+"""The steps that an error counts: the errors of all alternatives are kept, with their values, and freed at once."""
 _DEEPEST = 180
-"""Steps within each other: where Python's own bound is met in the middle of one, jsonschema's other half panics."""
+"""The most nested steps: if Python's own recursion limit were hit inside a step, the Rust part of jsonschema would
+panic."""
 _SHOWN = 300
 _LEFT_OUT = ("patternProperties", "$dynamicRef", "$recursiveRef", "$id")
-"""Words of JSON Schema that are not read here."""
+"""Keywords of JSON Schema that are not supported."""
 
 
 def read_json_text(text: str) -> Any:
-    """The value that a text says in JSON. Raises RunError, with line and column of the text, where it says none."""
+    """The value of a JSON text. Raises RunError with line and column where the text is no JSON."""
     text = join_surrogates(text)
     begin, end = _find_json(text)
     said = text[begin:end]
@@ -73,24 +74,24 @@ class WrongPattern(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One that was read. `size` is how long it is written out."""
+    """A compiled pattern. `size` is its length written out."""
 
     compiled: TypeAdapter[str]
     size: int
 
 
 def matches(pattern: str, text: str, *, is_case_sensitive: bool = True) -> bool:
-    """Whether the text begins with what the pattern says. Raises WrongPattern.
+    """Whether the text begins with a match of the pattern. Raises WrongPattern.
 
-    Its words are those of Rust's regex, which pydantic brings: as Python's, without look-around and back-references.
+    The syntax is that of Rust's regex, which pydantic includes: Python's, without look-around and back-references.
     """
-    compile_pattern(pattern)  # by itself first, so that a mistake is told of what its author wrote
+    compile_pattern(pattern)  # compiled unchanged first, so that errors are about the author's text
     flags = "" if is_case_sensitive else "(?i)"
     return is_match(_compile(rf"\A{flags}(?:{pattern})"), text)
 
 
 def is_match(pattern: Pattern, text: str) -> bool:
-    """Whether the text has somewhere what the pattern says."""
+    """Whether the text contains a match of the pattern."""
     try:
         pattern.compiled.validate_python(text[: min(LONGEST_MATCHED, _MOST_WORK // pattern.size)])
     except ValidationError:
@@ -99,7 +100,7 @@ def is_match(pattern: Pattern, text: str) -> bool:
 
 
 def compile_pattern(pattern: str) -> Pattern:
-    """The pattern, for `is_match`. Raises WrongPattern."""
+    """The compiled pattern, for `is_match`. Raises WrongPattern."""
     if len(pattern) > LONGEST_PATTERN:
         raise WrongPattern(f"it has {len(pattern):,} characters; {LONGEST_PATTERN:,} is the limit")
     if _measure(pattern) > LONGEST_WRITTEN_OUT:
@@ -108,7 +109,7 @@ def compile_pattern(pattern: str) -> Pattern:
 
 
 def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """The first thing that does not fit, as a sentence; None where all does. May take seconds: call it in a thread."""
+    """The first mismatch, as a sentence; None where the value fits. May take seconds: call it in a thread."""
     try:
         with _count_steps():
             error = next(_make_validator()(schema).iter_errors(value), None)
@@ -120,7 +121,7 @@ def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
 
 
 def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a schema itself, as a sentence; None where nothing is."""
+    """What is wrong with the schema itself, as a sentence; None where nothing is."""
     from jsonschema import SchemaError  # noqa: PLC0415 - 40 ms, and few flows need it
 
     validator = _make_validator()
@@ -141,20 +142,20 @@ def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
 
 
 def _find_json(text: str) -> tuple[int, int]:
-    """Where the JSON of a text begins and ends: all of it, or what stands between the first two fences."""
+    """The begin and end of the JSON in a text: the whole text, or the part between its first two fences."""
     fence = text.find(_FENCE)
     if fence < 0 or text[:fence].lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"'):
         return len(text) - len(text.lstrip("\ufeff")), len(text)
     begin = fence + len(_FENCE)
     if text[begin : begin + 4].lower() == "json":
         begin += 4
-    end = text.find(f"\n{_FENCE}", begin)  # no text in JSON holds a line break, so none holds this
+    end = text.find(f"\n{_FENCE}", begin)  # no string in JSON contains a line break, so none contains this
     end = text.find(_FENCE, begin) if end < 0 else end
     return begin, len(text) if end < 0 else end
 
 
 def _measure(pattern: str) -> int:
-    """How long the pattern is written out, or more than that."""
+    """The length of the pattern written out, or a larger number."""
     if _IS_SPACED.search(pattern):
         return _measure_at_most(pattern)
     groups, last = [0], 0
@@ -170,7 +171,7 @@ def _measure(pattern: str) -> int:
                 groups[-1] += last
             case "mark":
                 pass
-            case None if token[0] == "[":  # a class within another
+            case None if token[0] == "[":  # a class inside a class
                 return _measure_at_most(pattern)
             case _:
                 last = 1
@@ -179,12 +180,12 @@ def _measure(pattern: str) -> int:
 
 
 def _measure_at_most(pattern: str) -> int:
-    """As if all of it were repeated as often as each part of it is."""
+    """An upper bound of the length: the pattern's length times all its repeat counts."""
     return len(pattern) * prod(_read_times(token[0]) for token in _TIMES.finditer(pattern))
 
 
 def _read_times(said: str) -> int:
-    """The largest number of `{2,5}`."""
+    """The largest number in `{2,5}`."""
     return max((1, *(min(int(number[:9]), 10_000_000) for number in re.findall(r"[0-9]+", said))))
 
 
@@ -197,7 +198,7 @@ def _compile(pattern: str) -> Pattern:
 
 
 def _find_reason(said: str) -> str:
-    """The last line of Rust's picture of the mistake."""
+    """The last line of Rust's error message, which has the reason."""
     *_, last = said.strip().splitlines()
     return last.strip().removeprefix("error: ").removeprefix("SchemaError: ").rstrip(".")
 
@@ -208,7 +209,7 @@ class _TooManySteps(Exception):
 
 @dataclass(slots=True)
 class _Steps:
-    """Those that a check may take still, and within how many others each is."""
+    """The steps that a check may still take, and how deeply they are nested."""
 
     left: int
     depth: int = 0
@@ -229,7 +230,7 @@ def _explain(error: Any) -> str:
 
 
 def _find_left_out(schema: Mapping[str, Any]) -> str | None:
-    """A word of the schema that is not read here, or a reference that leads nowhere inside it."""
+    """An unsupported keyword in the schema, or a reference that leads nowhere in it."""
     waiting: list[Any] = [schema]
     while waiting:
         part = waiting.pop()

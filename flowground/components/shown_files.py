@@ -1,7 +1,7 @@
-"""What a model is shown of files: pictures and PDFs as they are where it takes them, all else as its text and name.
+"""Shows files to a model: pictures and PDFs unchanged where the model accepts them, all others as text with their name.
 
-Texts are cut where the model's window ends; what was cut is said, for whoever asked. Files of earlier messages are
-shown again with them, the newest first, in what this message leaves of the window.
+Texts are cut at the model's window, and notes for the user say what was cut. Files of earlier messages are shown again,
+the newest first, in the part of the window that this message leaves.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
 
 _PDF = "application/pdf"
 _CHARS_A_TOKEN = 3
-"""As few as texts of most languages have, so that what is shown fits."""
+"""A low estimate for texts of most languages, so that what is shown fits."""
 _ANSWER = 4
-"""The part of a window that stays free for the answer, where nothing says how long that may be: a quarter."""
+"""The part of a window that is kept free for the answer, where the flow sets no limit: a quarter."""
 _LEAST_CHARS = 500
-"""Of a document, however full the window is: the model's server says then that it is too much."""
+"""The least characters of a document, however full the window is: the model's server then refuses the call."""
 _PICTURE_CHARS, _PDF_CHARS = 4_500, 30_000
-"""What one is counted as beside texts: 1,500 tokens, and some ten pages."""
+"""Characters that a picture and a PDF count as: 1,500 tokens, and some ten pages."""
 _NAMED = 3
-"""Earlier files that are named as left out; the others are counted."""
+"""The most earlier files that a note names as left out; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownMessage:
-    """`content` is that of a `Message`, `earlier` are those before it; `unseen` says what of the files is not in them,
-    a sentence each."""
+    """A message with files. `content` is that of a `Message`, `earlier` are the messages before it; `unseen` are
+    sentences about what the model was not shown."""
 
     content: str | tuple[MessagePart, ...]
     unseen: tuple[str, ...] = ()
@@ -40,8 +40,8 @@ class ShownMessage:
 
 
 def declare_files() -> Any:
-    """The field `files` of a component that asks a model; None where nothing is connected to it."""
-    says = "Files for the model, such as `${ChatInput.files}`."
+    """The field `files` of a component that calls a model; None where nothing is connected."""
+    says = "The files that the model is shown beside the input, a reference such as `${ChatInput.files}`."
     return declare(None, "Files", says, kind="files")
 
 
@@ -57,12 +57,13 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
     max_tokens: int | None = None,
     goes_on: bool = True,
 ) -> ShownMessage:
-    """The user's message with these files, and what was `said` before it. `before` are characters beside all of them.
+    """The user's message with these files, and the messages before it (`said`). `before` counts the characters of other
+    texts.
 
-    `files` None: the model is shown no files, of earlier messages neither.
+    `files` None: the model is shown no files, nor those of earlier messages.
 
-    `goes_on`: of a document without a text the model is told that, and `unseen` says why; else that raises RunError, as
-    a picture always does that models do not see.
+    With `goes_on`, a document without text is replaced by a note for the model, and `unseen` has the reason; otherwise
+    it raises RunError, as a picture does for a model that accepts none.
     """
     if not files and (files is None or not any(one.files or one.gone for one in said)):
         return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in said))
@@ -89,14 +90,14 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
 
 @dataclass(slots=True)
 class _RoomLeft:
-    """What earlier files may take yet, of the window in characters and of a call in bytes."""
+    """The space that earlier files may still take: characters of the window, and bytes of a call."""
 
     chars: int
     size: int
     left_out: list[str] = field(default_factory=list)
 
     def take(self, file: FileReference) -> bool:
-        """Whether it is shown as it is: it has room then."""
+        """Takes the space of a file, if it fits; True if it is shown unchanged."""
         cost = _PDF_CHARS if file.media_type == _PDF else _PICTURE_CHARS
         if cost > self.chars or file.size > self.size:
             return False
@@ -118,7 +119,8 @@ def _join(parts: Sequence[MessagePart], texts: Sequence[str]) -> str | tuple[Mes
 async def _show_earlier(
     context: Context, takes: Capabilities, said: Sequence[PastMessage], room: _RoomLeft, unseen: list[str]
 ) -> tuple[Message, ...]:
-    """What was said, with its files as far as there is room: the newest are shown first. `unseen` gets the rest."""
+    """The earlier messages with their files, the newest files first, as far as there is space. `unseen` gets the
+    rest."""
     shown: list[Message] = []
     for one in reversed(said):
         content = await _show_again(context, takes, one, room, unseen) if one.files or one.gone else one.text
@@ -156,7 +158,8 @@ async def _show_again(
 
 
 async def _read(context: Context, file: FileReference, unread: list[str] | None) -> str:
-    """Its text; where it has none, and it goes on without, what the model is told instead. `unread` gets the reason."""
+    """The file's text. Where it has none and the call goes on, a note for the model, and the reason is added to
+    `unread`."""
     try:
         return await context.outside.sent_files.extract(file)
     except RunError as error:
@@ -167,7 +170,7 @@ async def _read(context: Context, file: FileReference, unread: list[str] | None)
 
 
 def _cut(documents: Sequence[tuple[str, str]], room: int) -> tuple[list[str], tuple[str, ...]]:
-    """Each document with its name, the long ones cut to what the short ones leave; and what was cut."""
+    """Each document with its name, long ones cut to the space that short ones leave; and notes about the cuts."""
     most: dict[int, int] = {}
     left = room
     for number, at in enumerate(sorted(range(len(documents)), key=lambda one: len(documents[one][1]))):

@@ -1,8 +1,7 @@
-"""Texts with `{variables}`: templates, tools whose texts hold variables, and what a file says of their arguments.
+"""Templates with `{variables}`, tools whose texts hold variables, and the components Prompt, Combine Text, Calculator
+and Current Date.
 
-There are no expressions: a value is put in as it is, and never looked at again.
-
-Texts: Prompt and Combine Text make one, Calculator and Current Date work one out.
+Templates have no expressions: a value is put in unchanged, and not searched for variables.
 """
 
 import ast
@@ -26,11 +25,11 @@ from flowground.core.values import Record, ValueKind, check_length, find_zone, w
 from flowground.core.words import Schema, describe_kind, list_names, show
 
 LONGEST_TEMPLATE = 256_000
-"""Characters of a template itself."""
+"""The most characters of a template itself."""
 MOST_VARIABLES = 1_000
-"""Places in one template where a variable stands; one that stands twice counts twice."""
+"""The most variables in one template; a repeated one counts each time."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
-"""A name in braces after no brace or an even number of them: each two before it are one plain brace."""
+"""A name in braces, after an even number of braces: each two of those are one plain brace."""
 _TAKEN = ("type", "display_name", "step")
 _TYPES = ("string", "integer", "number", "boolean")
 _SCHEMA: Schema = {
@@ -45,11 +44,11 @@ _SCHEMA: Schema = {
     ]
 }
 ArgumentHint = Annotated[Any, WithJsonSchema(_SCHEMA)]
-"""Words, or `{type: integer, description: …}`; what it really is, is looked at by `is_hint`."""
+"""A description, or `{type: integer, description: …}`; `is_hint` validates it."""
 _LONGEST = 1_000
-"""Characters of an expression."""
+"""The most characters of an expression."""
 _MOST_DIGITS = 300
-"""Of a whole number: larger ones would keep everybody waiting."""
+"""The most digits of a whole number: larger ones would block the process."""
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -65,31 +64,31 @@ _CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`{name}`; `offset` is where it stands in its template."""
+    """`{name}`; `offset` is its position in the template."""
 
     name: str
     offset: int
 
     @property
     def plain(self) -> str:
-        """How it stands in its template."""
+        """The variable as it is written in its template."""
         return f"{{{self.name}}}"
 
     def is_meant(self, values: Container[str]) -> bool:
-        """Whether it is a variable, and no plain text in braces."""
+        """Whether this is a variable: a name beyond ASCII without a value is plain text in braces."""
         return self.name in values or self.name.isascii()
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template in parts, made once and filled often."""
+    """A template in parts, parsed once and filled often."""
 
     source: str
     parts: tuple[str | Variable, ...]
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """Each variable once, where it stands first."""
+        """Each variable once, at its first position."""
         first: dict[str, Variable] = {}
         for part in self.parts:
             if isinstance(part, Variable):
@@ -102,14 +101,14 @@ class Template:
         return tuple(dict.fromkeys(part.name for part in self.parts if isinstance(part, Variable)))
 
     def renew(self, source: str) -> "Template":
-        """This template, or the one of a text that was filled for a run."""
+        """This template where the text is the same, else the template of a text that was filled for a run."""
         return self if self.source is source else parse_template(source)
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text. Raises KeyError for a variable without a value, RunError when it would be over `LONGEST`.
+        """The filled text. Raises KeyError for a variable without a value, RunError for a text over `LONGEST`.
 
-        One with letters beyond ASCII stays as it is where it has none: such names came later, and older templates have
-        them in plain braces.
+        A variable with letters beyond ASCII stays as plain text where it has no value: such names were added later, and
+        older templates have them in plain braces.
         """
         parts = [
             part if isinstance(part, str) else values[part.name] if part.is_meant(values) else part.plain
@@ -120,9 +119,10 @@ class Template:
 
 
 def parse_template(source: str) -> Template:
-    """`{name}` is a variable, `{{` and `}}` stand for single braces; others (JSON in a prompt) stay as they are.
+    """Parses a template: `{name}` is a variable, `{{` and `}}` are single braces; other braces (JSON in a prompt) are
+    plain text.
 
-    After `MOST_VARIABLES` and one more the rest is left as it is: `find_template_mistake` says that they are too many.
+    Parsing stops after `MOST_VARIABLES` and one more: `find_template_mistake` reports that.
     """
     parts: list[str | Variable] = []
     end = 0
@@ -137,7 +137,7 @@ def parse_template(source: str) -> Template:
 
 
 def find_template_mistake(template: Template, field: str) -> Mistake | None:
-    """What is wrong with a template that has too many variables; None where it has not."""
+    """The mistake of a template with too many variables; None where there are not too many."""
     places = [part for part in template.parts if isinstance(part, Variable)]
     if len(places) <= MOST_VARIABLES:
         return None
@@ -146,21 +146,21 @@ def find_template_mistake(template: Template, field: str) -> Mistake | None:
 
 
 class RecordTemplate:
-    """A template that each of some records fills: a name stands for the record's value, and for nothing without one."""
+    """A template that several records fill: a name is replaced by the record's value, or by nothing without one."""
 
     def __init__(self, template: Template) -> None:
         self._template = template
         self._unmet = set(template.names)
 
     def fill(self, record: Record) -> str:
-        """The text. Raises RunError when it would be over `LONGEST`."""
+        """The filled text. Raises RunError for a text over `LONGEST`."""
         if self._unmet:
             self._unmet -= record.keys()
         names = self._template.names
         return self._template.fill({name: write_text(record[name], "data") if name in record else "" for name in names})
 
     def note_unmet(self) -> str:
-        """What is likely mistyped, once all records were there: the names that no one of them had; "" for none."""
+        """A note, after all records, about names that no record had, which are likely misspelt; "" for none."""
         if not self._unmet:
             return ""
         names = list_names(f"`{name}`" for name in self._template.names if name in self._unmet)
@@ -168,26 +168,27 @@ class RecordTemplate:
 
 
 class VariablesTool(ToolComponent):
-    """A tool in whose texts `{variables}` stand: each is a field of its own, which the file or a model gives."""
+    """A tool whose texts hold `{variables}`: each is a field of its own, set by the file or the model."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str]
 
     filled_inside: ClassVar[Collection[str]] = ()
-    """The fields in whose values variables stand at any depth."""
+    """The fields whose values may hold variables at any depth."""
 
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
-        """The fields that its texts make and a model may give, with type and description; `fields` as in the file."""
+        """The variables in the tool's texts, which a model may set, with type and description; `fields` are the
+        file's."""
         raise NotImplementedError
 
     def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a model gives, as the fields take it. Raises RunError with a sentence for the model."""
+        """The model's arguments as values of the fields. Raises RunError with a sentence for the model."""
         return arguments
 
 
 def list_variable_names(value: Any) -> Iterator[str]:
-    """The names of all variables in the texts of a value, repeated ones too."""
+    """The names of all variables in the texts inside a value, including repetitions."""
     if isinstance(value, str):
         yield from parse_template(value).names
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -195,10 +196,11 @@ def list_variable_names(value: Any) -> Iterator[str]:
 
 
 def describe_variables(kind: type[Component], texts: Iterable[Any], said: Any, otherwise: str) -> Mapping[str, Schema]:
-    """What a model is told of each variable of these values, as `VariablesTool.list_variables` gives it.
+    """The variables in these values with their descriptions for a model, as `VariablesTool.list_variables` returns
+    them.
 
-    `said` is the component's field `arguments`, right or wrong; `otherwise` is about a variable that it leaves out, as
-    in `{} of the query.`.
+    `said` is the component's field `arguments`, valid or not; `otherwise` describes a variable that it leaves out, for
+    example `{} of the query.`.
     """
     says = said if isinstance(said, dict) else {}
     names = (name for text in texts for name in list_variable_names(text) if name not in kind.model_fields)
@@ -212,7 +214,8 @@ def fill_variables(
     *,
     whole: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
-    """The value with its variables filled in. A text that is one variable of `whole` alone is its value there."""
+    """The value with its variables filled in. A text that is only one variable in `whole` becomes that variable's
+    value."""
     if isinstance(value, str):
         template = parse_template(value)
         if len(template.parts) == 1 and isinstance(only := template.parts[0], Variable) and only.name in whole:
@@ -224,7 +227,7 @@ def fill_variables(
 
 
 def find_variable_mistakes(component: Component, fields: Mapping[str, Any], given: Container[str]) -> Iterator[Mistake]:
-    """Variables of these fields that nobody gives, or that cannot be; and what was given and is none."""
+    """Variables in these fields without a value, or with a reserved name; and extra fields that are no variables."""
     known = {name: field for field, value in fields.items() for name in list_variable_names(value)}
     declared = type(component).model_fields
     for name, field in known.items():
@@ -239,7 +242,7 @@ def find_variable_mistakes(component: Component, fields: Mapping[str, Any], give
 
 
 def is_hint(said: Any) -> bool:
-    """Whether this can be said of an argument."""
+    """Whether the value is a valid description of an argument."""
     if not isinstance(said, dict):
         return isinstance(said, str)
     is_known = said.get("type") in _TYPES and said.keys() <= {"type", "description"}
@@ -247,7 +250,7 @@ def is_hint(said: Any) -> bool:
 
 
 def find_argument_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
-    """What cannot be said of an argument."""
+    """Invalid descriptions of arguments."""
     for name, said in arguments.items():
         if not is_hint(said):
             says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
@@ -255,12 +258,12 @@ def find_argument_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def list_typed(arguments: Mapping[str, Any]) -> Mapping[str, Schema]:
-    """The arguments of which a type is said."""
+    """The arguments that have a type."""
     return {name: build_schema(said, "") for name, said in arguments.items() if isinstance(said, dict)}
 
 
 def write_typed(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a model gave: what has a type as a text that says it, the rest as it is. Raises RunError."""
+    """The model's arguments: those with a type as texts, after a check, others unchanged. Raises RunError."""
     typed = list_typed(arguments)
     return {
         name: write_value(read_typed(name, value, typed[name])) if name in typed else value
@@ -269,19 +272,19 @@ def write_typed(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> Mappi
 
 
 def write_value(value: Any) -> str:
-    """As a text, as JSON says it."""
+    """The value as text, in JSON's notation."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def build_schema(said: Any, otherwise: str) -> Schema:
-    """JSON Schema of one argument: its type, and what it is; `otherwise`, where nothing is said of that."""
+    """The JSON Schema of one argument: type and description; `otherwise` where it has no description."""
     if not isinstance(said, dict):
         said = {} if said is None else {"description": str(said)}
     return {"type": said.get("type", "string"), "description": said.get("description", otherwise)}
 
 
 def read_typed(name: str, value: Any, schema: Schema) -> Any:
-    """A text as the value of the type that the argument has; such a value as it is. Raises RunError."""
+    """A text converted to the argument's type; a value of that type is unchanged. Raises RunError."""
     wanted = schema["type"]
     if wanted == "string" and isinstance(value, str):
         return value
@@ -316,11 +319,11 @@ class Prompt(Component):
     _parsed: Template = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        """Parses the template once; copies that fill variables keep the parts."""
+        """Parses the template once; copies with filled variables keep the parts."""
         self._parsed = parse_template(self.template)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Variables nobody gives, and fields that are no variables."""
+        """Variables without a value, and fields that are no variables."""
         if mistake := find_template_mistake(self._parsed, "template"):
             yield mistake
             return
@@ -385,7 +388,7 @@ class Calculator(ToolComponent):
 
 
 def work_out(expression: str) -> str:
-    """The value as people write it: a whole number without a point. Raises RunError for what is none."""
+    """The value in usual notation: whole numbers have no point. Raises RunError for what cannot be computed."""
     try:
         value = _evaluate(ast.parse(expression.strip(), mode="eval").body)
     except (SyntaxError, RecursionError, MemoryError):
@@ -432,7 +435,7 @@ def _unescape(plain: str) -> str:
 
 
 def _read_json(value: Any) -> Any:
-    """As the request will hold it: whole numbers of 64 bits at most, and nothing that is no JSON, which is None."""
+    """The value as a JSON request holds it: whole numbers of at most 64 bits; None for what is no JSON."""
     try:
         return orjson.loads(value if isinstance(value, str) else json.dumps(value))
     except ValueError:
@@ -440,7 +443,7 @@ def _read_json(value: Any) -> Any:
 
 
 def _round(number: Any, digits: int | None = None) -> Any:
-    """Python works out `10 ** -digits` for it, however large that is."""
+    """Rounds; Python would compute `10 ** -digits`, however large that is."""
     if digits is not None and abs(digits) > _MOST_DIGITS:
         raise RunError(f"A number is rounded to {_MOST_DIGITS} digits at most.")
     return round(number, digits)

@@ -1,4 +1,4 @@
-"""Other servers over HTTP: API Request, URL and Web Search."""
+"""Components that call other servers over HTTP: API Request, URL and Web Search."""
 
 import asyncio
 import re
@@ -35,19 +35,18 @@ from flowground.tools.settings import Hosts, explain_entry
 
 _BEGINNING = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?#]|$)")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade", "expect"}
-"""Headers that the client writes."""
+"""Headers that the HTTP client writes itself."""
 _PLAIN = {"accept", "accept-language", "content-type", "user-agent"}
-"""Headers that hold no secret."""
+"""Headers without secrets."""
 _SHORTEST_SECRET = 6
 _SAID = 300
 _ANSWERED = "The API answered with status"
 _ADDRESS = re.compile(r"https?://\S+")
 _IN_LINES = 20_000
-"""Bytes of the longest body that is shown in lines: those of a long one, deep inside lists, would be hundreds of times
-as long."""
+"""The most bytes of a body that is shown indented: a longer, deeply nested one would grow hundreds of times."""
 _TEXTS = ("url_input", "query_params", "body")
 encode = partial(quote, safe="")
-"""For one part of an address: nothing in it ends the part."""
+"""Encodes one part of a URL: no character in it ends the part."""
 _MOST = 10
 
 
@@ -108,16 +107,16 @@ class APIRequest(VariablesTool):
 
     @classmethod
     def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, Schema]:
-        """Those of the address, the query and the body."""
+        """The variables in the URL, the query and the body."""
         texts = [fields.get(field) for field in _TEXTS]
         return describe_variables(cls, texts, fields.get("arguments"), "{} of the request.")
 
     def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Those with a type as texts, which addresses hold; the body has them again as what they are."""
+        """Values with a type as texts, as URLs need them; the body gets them in their type."""
         return write_typed(self.arguments, arguments)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """A host that is not written out, headers that cannot be, and variables that nobody gives."""
+        """A host that is not written out, invalid headers, and variables without a value."""
         if not _BEGINNING.match(self.url_input):
             says = (
                 "`url_input` begins with `https://` and a host that is written out: what is filled in stands behind it."
@@ -136,12 +135,12 @@ class APIRequest(VariablesTool):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
 
     def show_result(self, output: Output) -> Output:
-        """Without the address, which may be an internal one: a model might repeat it."""
+        """The output without the URL, which may be internal: a model might repeat it."""
         answer = {name: value for name, value in output.values["data"].items() if name != "source"}
         return replace(output, values={"data": answer})
 
     def show_failure(self, message: str) -> str:
-        """Without addresses, for the same reason; the API's own words are left as they are."""
+        """The failure without URLs, which may be internal; the API's own words stay."""
         begin = _BEGINNING.match(self.url_input)
         if begin is None or message.startswith(_ANSWERED):
             return message
@@ -150,7 +149,7 @@ class APIRequest(VariablesTool):
         return re.sub(rf"`?(?<![\w.-]){host}(?::\d+|(?![\w-]))`?", "the server", plain, flags=re.IGNORECASE)
 
     async def preview_call(self, outside: Outside) -> str:  # noqa: ARG002 - the contract's
-        """Method, address and body; headers hold keys."""
+        """Method, URL and body; headers may contain keys."""
         content = self._write_body()
         if content is not None and len(content) <= _IN_LINES:
             content = orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2)
@@ -206,7 +205,7 @@ class APIRequest(VariablesTool):
         if answer.media_type.endswith("json"):
             if data.count(b"[") + data.count(b"{") > MOST_PARTS:
                 raise RunError(f"The API answered with more than {MOST_PARTS:,} lists and objects.")
-            with suppress(orjson.JSONDecodeError):  # else it is text
+            with suppress(orjson.JSONDecodeError):  # otherwise the body is text
                 result = orjson.loads(data)
         return {"source": answer.url, "status_code": answer.status, "result": result}
 
@@ -248,7 +247,7 @@ class URL(ToolComponent):
     timeout: int = declare(30, "Timeout", "Seconds, `outgoing.seconds` at most.", ge=1, le=600)
 
     def list_mistakes(self) -> Iterator[Mistake]:
-        """Hosts that cannot be."""
+        """Invalid hosts."""
         for entry in self.allowed_hosts:
             if wrong := explain_entry(entry):
                 yield Mistake("allowed_hosts", f"`{entry}` in `allowed_hosts`: {wrong}.")
@@ -298,8 +297,8 @@ class WebSearch(ToolComponent):
 
 
 def _leads_elsewhere(address: str) -> bool:
-    """Whether a server may read `.` or `..` as a part of it: some decode before they look, also twice, some take a
-    backslash for a slash, some leave out what stands behind a semicolon."""
+    """Whether a server might read `.` or `..` in the path: some decode before they check, even twice, some take a
+    backslash for a slash, some ignore what follows a semicolon."""
     for _ in range(3):
         address = unquote(address)
     return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", address))

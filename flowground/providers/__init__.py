@@ -1,4 +1,5 @@
-"""`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider, of one of the `KINDS`."""
+"""Model providers: finds the one that answers for `provider:model`. Each entry of `providers:` in config.yaml is one
+provider, of one of the `KINDS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,11 +35,11 @@ _OWN: dict[str, type[ProviderSettings]] = {
         ScriptedSettings,
     )
 }
-"""The table of kinds: one settings class each, which opens the provider."""
+"""The built-in kinds: a settings class for each, which opens the provider."""
 
 
 def _check(name: str, kind: object) -> type[ProviderSettings]:
-    """Raises ValueError for what is no kind of provider of this name."""
+    """The settings class of a kind. Raises ValueError for a class that is no kind of this name."""
     if not (isinstance(kind, type) and issubclass(kind, ProviderSettings)):
         raise ValueError(f"it is {show(kind)}, and no subclass of ProviderSettings")
     if get_args(kind.model_fields["type"].annotation) != (name,):
@@ -48,11 +49,11 @@ def _check(name: str, kind: object) -> type[ProviderSettings]:
 
 
 KINDS = TypeTable("flowground.providers", _OWN, _check)
-"""Every word that may stand behind `type:`; each is also the name of a provider that exists without an entry."""
+"""All values of `type:`; each is also the name of a provider that exists without an entry."""
 
 
 class _OfItsKind:
-    """Validates an entry of `providers:` as the settings of its kind, which may be one of another package."""
+    """Validates an entry of `providers:` with the settings class of its kind, which may come from another package."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return handler.generate_schema(Annotated[Union[*KINDS.values()], Field(discriminator="type")])
@@ -62,9 +63,9 @@ ProviderEntry = Annotated[ProviderSettings, _OfItsKind()]
 
 
 def name_kind(name: str, given: Any) -> Any:
-    """An entry as config.yaml has it, with its kind in `type`; without one, where nothing says it.
+    """An entry of config.yaml with its kind in `type`; without one, where nothing names the kind.
 
-    The kind is what the entry says, else its name, else an OpenAI-compatible server when it has an address.
+    The kind is the entry's `type`, else the entry's name, else an OpenAI-compatible server where the entry has a URL.
     """
     if given is not None and not isinstance(given, dict):
         return given
@@ -76,21 +77,21 @@ def name_kind(name: str, given: Any) -> Any:
 
 
 def find_own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:
-    """The file of `providers.local.path`, which answers instead of the built-in model."""
+    """The file in `providers.local.path`, which replaces the built-in model; None where there is none."""
     local = entries.get("local")
     return local.path if isinstance(local, LocalSettings) else None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFault:
-    """Why a model cannot answer. `is_certain`: by its name alone, whatever a config.yaml may hold."""
+    """Why a model cannot answer. `is_certain`: the name alone shows it, whatever config.yaml contains."""
 
     sentence: str
     is_certain: bool
 
 
 def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault | None:
-    """What is wrong with the name of a model, by these entries of config.yaml; asks no server."""
+    """What is wrong with a model's name, given these entries of config.yaml; calls no server."""
     name, _, rest = model.partition(":")
     entry = entries.get(name) or (KINDS[name].model_validate({}) if name in KINDS else None)
     if entry is None:
@@ -106,10 +107,9 @@ def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault |
 
 
 class Providers:
-    """All providers of one process; it lives on one event loop and opens nothing before the first call.
+    """All providers of one process, on one event loop; opens nothing before the first call.
 
-    `folder` is where the built-in model's weights are kept, `egress` how calls go
-    out.
+    `folder` is where the built-in model's weights are kept, `egress` how calls leave the process.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Providers:
         return self._asked.get(name) or self._join_fallbacks(name, entry), rest
 
     def find_embeddings(self, model: str) -> Embeddings:
-        """The model of vectors that `provider:model` names. Raises ProviderRefused."""
+        """The embedding model that `provider:model` names. Raises ProviderRefused."""
         if model not in self._embeddings:
             name, _, rest = model.partition(":")
             entry = self._entries.get(name)
@@ -164,25 +164,26 @@ class Providers:
         return self._embeddings[model]
 
     def name_provider(self, model: str | None) -> str:
-        """The name of the provider that answers, or would if it were there; None means the configured default."""
+        """The name of the provider for a model, whether or not it exists; None means the configured default."""
         return (model or self._default).partition(":")[0]
 
     def list_names(self) -> list[str]:
-        """Every provider's."""
+        """The names of all providers."""
         return sorted(self._entries)
 
     def start(self) -> None:
-        """Begins what the settings want begun (`download: auto`); call it on the event loop that serves the calls."""
+        """Starts what the settings ask for (`download: auto`); to be called on the event loop that serves the calls."""
         if local := self._find_local():
             local.begin()
 
     def read_status(self) -> LocalStatus:
-        """Where the built-in model is, for pages and the API: cheap enough for every rerun, and from any thread."""
+        """The state of the built-in model, for pages and the API: cheap enough for every rerun, and callable from any
+        thread."""
         local = self._find_local()
         return local.read_status() if local else LocalStatus("absent")
 
     async def close(self) -> None:
-        """Closes what was opened."""
+        """Closes the providers that were opened."""
         await self._outages.close()
         while self._opened:
             _, provider = self._opened.popitem()
@@ -192,7 +193,7 @@ class Providers:
             await embeddings.close()
 
     def _find_local(self) -> Local | None:
-        """The provider `local`, unless a setting makes something else of that name."""
+        """The provider `local`, unless a setting gives that name to another kind."""
         entry = self._entries["local"]
         provider = self._open("local", entry) if isinstance(entry, LocalSettings) else None
         return provider if isinstance(provider, Local) else None
@@ -210,5 +211,5 @@ class Providers:
         return Fallback(name, rest or entry.only_model, lambda: self._open(name, entry))
 
     def _open(self, name: str, entry: ProviderSettings) -> Provider:
-        # Pages ask from their threads: whoever comes second takes what the first one opened.
+        # Pages call this from their threads: the second caller gets the provider that the first one opened.
         return self._opened.get(name) or self._opened.setdefault(name, entry.open(name, self._context))

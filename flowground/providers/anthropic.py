@@ -37,7 +37,7 @@ _VERSION = (b"anthropic-version", b"2023-06-01")
 _USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=200_000)
 Thinking = Literal["off", "adaptive", "fixed"]
 _OPTIONS = ("temperature", "top_p")
-"""Of a flow's options those that there are here too; there is no seed."""
+"""Options of a flow that this API has too; it has no seed."""
 _REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -51,7 +51,8 @@ _SCHEMA_WORDS = frozenset({
     "$ref", "$defs", "definitions", "format",
 })  # fmt: skip
 _KEPT = {"cache_control": {"type": "ephemeral"}}
-"""A mark: what stands before and at it is kept for five minutes, and costs a tenth when it is read again."""
+"""Marks a block for the cache: everything up to the block is kept for five minutes, and costs a tenth when it is read
+again."""
 _LEAST_THOUGHT = 1_024
 
 
@@ -70,7 +71,7 @@ class AnthropicSettings(ProviderSettings):
 
 
 class Anthropic(ModelServer):
-    """Raises ProviderRefused for an address or key that cannot be used."""
+    """Calls the Messages API. Raises ProviderRefused for an address or key that cannot be used."""
 
     answer_word = "an answer of the Messages API"
     path_word = "/messages"
@@ -110,7 +111,7 @@ class Anthropic(ModelServer):
 
 
 def count_most_tokens(model: str) -> int:
-    """The longest answer to ask for where a flow says nothing: the API wants a number that the model can reach."""
+    """The limit of an answer's tokens where the flow sets none: the API requires a number that the model allows."""
     return 4_096 if model.startswith("claude-3-") else 32_000
 
 
@@ -148,7 +149,7 @@ def write_call(
 
 
 class BlockReader(EventReader):
-    """Reads a stream that has blocks, begun, filled and ended, in a message; or the whole message as one event."""
+    """Reads a stream in which a message's blocks begin, grow and end; or a whole message as one event."""
 
     def __init__(self, provider: str = "") -> None:
         super().__init__(provider)
@@ -175,11 +176,11 @@ class BlockReader(EventReader):
                 self._read_end(event["stop_reason"], None)
             case "error":
                 raise Unreadable("an error without a message")
-            case _:  # ping, the end of a block, and what the API may add
+            case _:  # pings, ends of blocks, and events that the API may add
                 pass
 
     def sign_thought(self) -> str:
-        """The blocks as they came: the API takes calls of tools only with the thoughts that led to them."""
+        """The thinking blocks unchanged: the API accepts calls of tools only with the thinking that led to them."""
         blocks = []
         for block in self._thought_blocks:
             if block["type"] == "redacted_thinking":
@@ -199,7 +200,8 @@ class BlockReader(EventReader):
             self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40])
 
     def _count(self, usage: Any) -> None:
-        """Counts of the end go on from those of the beginning; the input's are three, of which one is of the cache."""
+        """Adds up token counts: those at the end continue those at the beginning. Input has three counts, one of them
+        of the cache."""
         if not isinstance(usage, dict):
             return
         self._counts |= {name: count_tokens(value) for name, value in usage.items() if type(value) is int}
@@ -238,7 +240,7 @@ class BlockReader(EventReader):
                 pass
 
     def _add_thought(self, text: str, signature: str, pieces: list[str | Reasoning]) -> None:
-        """A block ends before the next one begins, so what comes belongs to the last."""
+        """Adds to the last thinking block: each block ends before the next one begins."""
         self.weigh_thought(len(signature))
         self._thought_blocks[-1]["signature"].append(join_surrogates(signature))
         self._thought_blocks[-1]["thinking"].append(text)
@@ -254,7 +256,7 @@ def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:
 
 
 def _write_messages(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    """Results of tools are the user's; all of one round stand in one message, or the API refuses them."""
+    """The messages. Results of tools belong to the user, and all results of one round must be in one message."""
     written: list[dict[str, Any]] = []
     for message in call.messages:
         blocks = [] if message.role == "system" else _write_blocks(message.parts, files, provider)
@@ -271,7 +273,7 @@ def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: s
     for part in parts:
         match part:
             case TextPart():
-                if part.text.strip():  # the API refuses an empty one
+                if part.text.strip():  # the API refuses an empty text
                     blocks.append({"type": "text", "text": part.text})
             case FilePart():
                 source = {"type": "base64", "media_type": part.media_type, "data": files[part]}

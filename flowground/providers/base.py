@@ -1,4 +1,4 @@
-"""The contract of a model provider, the hot path of every run; and of its settings, which open it."""
+"""The contract of a model provider (`Provider`, the hot path of every run), and of the settings that open it."""
 
 import os
 from abc import abstractmethod
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Capability = Literal["images", "documents", "tools", "response_schema"]
 MOST_TOOLS = 128
-"""Tools that one call offers; OpenAI takes no more."""
+"""The most tools in one call; OpenAI accepts no more."""
 MOST_PARTS = 1_000
-"""Parts of one message."""
+"""The most parts of one message."""
 WINDOW = 128_000
-"""Tokens that a model holds at once, where its provider says nothing else."""
+"""Tokens of a model's context window, where its provider says nothing else."""
 _BYTES_A_TOKEN = 4
-"""Of texts, on average."""
+"""Average bytes of text for a token."""
 MOST_FILE_BYTES = 20_000_000
-"""Of all files in one call: they are in memory, a third larger as base64, until the answer begins."""
+"""The most bytes of all files in one call: they are in memory, a third larger as base64, until the answer begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,22 @@ class ToolSpec:
 
 
 class RunRetries(Protocol):
-    """What the calls of one run share: how often they may be repeated, and whom they were sent to instead."""
+    """What the calls of one run share: the retries that are left, and the fallbacks that were used."""
 
     def take_retry(self) -> bool:
-        """Whether a call that failed may be repeated once more."""
+        """Takes one of the run's retries; False where none is left."""
 
     def note_stand_in(self, provider: str) -> None:
-        """A call goes to this provider, which the flow does not name."""
+        """Notes that a call goes to this provider, which the flow does not name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request to a model. `options` holds only what the flow sets (temperature, max_tokens, …).
 
-    `response_schema` is the JSON Schema that the answer, a JSON object, is to fit; a server may not keep to it.
-    `tool_choice` is "auto", "none", or the name of the tool that is to be called, where the server can say so.
-    `retries` is the run's; without it each call has those of its provider's settings.
+    `response_schema` is a JSON Schema for the answer, a JSON object; servers may not enforce it. `tool_choice` is
+    "auto", "none", or the name of the tool that must be called, where the server supports that. `retries` are the
+    run's; without them each call has the retries of its provider's settings.
     """
 
     model: str
@@ -68,17 +68,17 @@ class ModelCall:
     retries: RunRetries | None = None
 
     def take_retry(self) -> bool:
-        """As `RunRetries` says."""
+        """Takes one of the run's retries, where the call belongs to a run; False where none is left."""
         return self.retries is None or self.retries.take_retry()
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of an answer. `text` is the whole of it; `model` is the name to show under it.
+    """The end of an answer. `text` is the whole text; `model` is the name to show under it.
 
-    `finish_reason` is the server's word for why it ended: "stop"; "length" where `max_tokens` cut it; "tool_calls"
-    where tools are waited for; "content_filter". None where it is not told. `stand_in` says who gave it where that was
-    a fallback.
+    `finish_reason` is the server's word: "stop"; "length" where `max_tokens` cut the answer; "tool_calls" where it
+    waits for tools; "content_filter"; None where the server gives none. `stand_in` names the fallback that answered, if
+    one did.
     """
 
     text: str
@@ -91,7 +91,7 @@ class Completion:
 
     @property
     def message(self) -> Message:
-        """The answer as the model is shown it when it is asked again."""
+        """The answer as a message for the next call of the model."""
         if not self.tool_calls and not self.reasoning:
             return Message("assistant", self.text)
         before: tuple[MessagePart, ...] = (self.reasoning,) if self.reasoning else ()
@@ -99,7 +99,7 @@ class Completion:
 
     @staticmethod
     async def read(pieces: AsyncGenerator["Piece", None]) -> "Completion":
-        """The end of an answer whose pieces nobody wants; there is always one."""
+        """The end of an answer whose other pieces are not needed; there always is one."""
         *_, completion = [piece async for piece in pieces]
         return cast(Completion, completion)
 
@@ -109,7 +109,7 @@ Piece = str | Reasoning | ModelProgress | Completion
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model takes beside text: what is not said here is refused before the model is asked."""
+    """What a model accepts beside text; everything else is refused before the model is called."""
 
     images: bool = False
     documents: bool = False
@@ -118,10 +118,10 @@ class Capabilities:
     window: int = field(default=WINDOW, compare=False)
     """Tokens of question and answer together."""
     passage_bytes: int = field(default=0, compare=False)
-    """Of passages that a flow gives a model which reads slowly; 0 for all that were found."""
+    """The most bytes of passages for a model that reads slowly; 0 for no limit."""
 
     def check(self, call: ModelCall, provider: str) -> list[FilePart]:
-        """The files in the call, nearly always none. Raises ProviderRefused for what the model does not take."""
+        """The files in the call, nearly always none. Raises ProviderRefused for what the model does not accept."""
         if call.tools:
             self._require(self.tools, call, provider, "calls no tools")
             if len(call.tools) > MOST_TOOLS:
@@ -143,7 +143,7 @@ class Capabilities:
         return files
 
     def check_window(self, call: ModelCall) -> None:
-        """Raises ProviderRefused where the call's texts alone have more tokens than the model holds, by their bytes."""
+        """Raises ProviderRefused where the call's texts, judged by their bytes, exceed the model's window."""
         texts = (getattr(part, "text", "") for message in call.messages for part in message.parts)
         tokens = sum(len(text.encode(errors="replace")) for text in texts) // _BYTES_A_TOKEN
         if tokens > self.window:
@@ -172,37 +172,37 @@ class Capabilities:
 class Provider(Protocol):
     """Answers calls for one entry of `providers:`.
 
-    What the model does not take, by `takes`, is refused by `Capabilities.check` before anybody is asked. Every failure
-    is raised as an `errors.ProviderError`, an answer beyond all bounds as AnswerTooLong. Cancelling
-    the task, or closing the generator, ends the call at the provider too. One instance serves many calls at once on one
-    event loop.
+    What the model does not accept, by `takes`, is refused by `Capabilities.check` before the server is called. Every
+    failure is raised as an `errors.ProviderError`, an answer over the limits as AnswerTooLong. Cancelling the task, or
+    closing the generator, ends the call at the provider too. One instance serves many calls at once on one event loop.
     """
 
     def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        """Pieces of text and of reasoning as they come, and one `Completion` last, which alone has the tool calls.
+        """Pieces of text and reasoning as they come; the last piece is a `Completion`, which alone has the tool calls.
 
-        `ModelProgress` comes before them where weights are fetched.
+        Where weights are being fetched, `ModelProgress` comes first.
         """
 
     async def complete(self, call: ModelCall) -> Completion:
-        """The whole answer at once. Raises `ModelNotReady` rather than wait for weights."""
+        """The whole answer. Raises `ModelNotReady` instead of waiting for weights."""
 
     def require_ready(self, model: str) -> None:
-        """Returns when `complete` would find weights; else begins their fetch, where allowed, and raises ModelNotReady.
+        """Raises ModelNotReady where `complete` would find no weights, and begins to fetch them, if allowed.
 
-        For doors that would rather refuse than wait, before they promise a stream.
+        For endpoints that refuse a call rather than let it wait.
         """
 
     def takes(self, model: str) -> Capabilities:
-        """What this model takes beside text, as far as it is known without asking."""
+        """What this model accepts beside text, as far as that is known without a call."""
 
     async def close(self) -> None:
-        """Frees connections and child processes."""
+        """Closes connections and ends child processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What a provider gets of its process: `folder` for files of its own, `egress` how its calls leave the process."""
+    """What a provider gets from its process: a `folder` for its files, and `egress`, how its calls leave the
+    process."""
 
     folder: Path
     egress: EgressSettings = USUAL_EGRESS
@@ -255,27 +255,27 @@ class ProviderSettings(ConfigSection):
 
     @abstractmethod
     def open(self, name: str, context: ProviderContext) -> Provider:
-        """The provider, without a connection yet; `name` is the entry's. Raises ProviderRefused."""
+        """The provider, not connected yet; `name` is the entry's. Raises ProviderRefused."""
 
     def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> "Embeddings":  # noqa: ARG002 - the contract's
-        """A model of vectors of this provider, without a connection yet. Raises ProviderRefused."""
+        """An embedding model of this provider, not connected yet. Raises ProviderRefused."""
         raise ProviderRefused(
             f"The provider {name!r} gives no vectors, so {model!r} cannot be one of embeddings.",
             hint="Name a model of an OpenAI-compatible server or of Ollama, or leave `embeddings` out.",
         )
 
     def count_paths_from(self, root: Path) -> Self:  # noqa: ARG002 - a kind with paths in it uses it
-        """The same settings with relative paths counted from `root`, the config file's folder."""
+        """The same settings with paths relative to `root`, the config file's folder."""
         return self
 
     def find_capabilities(self, usual: Capabilities) -> Capabilities:
-        """What `takes` says, else what is usual for the kind."""
+        """The capabilities that `takes` lists, else the usual ones of the kind."""
         takes = usual if self.takes is None else Capabilities(**dict.fromkeys(self.takes, True))
         return replace(takes, window=self.window or usual.window, passage_bytes=usual.passage_bytes)
 
     @property
     def missing_variable(self) -> str | None:
-        """The environment variable that `api_key` names and that is not set; the key is None then."""
+        """The environment variable that `api_key` names, if it is not set; the key is None then."""
         return self._missing_variable
 
     def read_key(self, name: str) -> str | None:
@@ -288,9 +288,9 @@ class ProviderSettings(ConfigSection):
         return self.api_key.get_secret_value() if self.api_key else None
 
     def find_key(self, name: str, variable: str) -> str | None:
-        """The key, at the vendor's own address else its usual variable: that one goes nowhere else.
+        """The entry's key; without one, and at the vendor's own URL only, the key in the vendor's usual variable.
 
-        Raises ProviderRefused where there is none and the vendor needs one.
+        Raises ProviderRefused where the vendor needs a key and there is none.
         """
         key = self.read_key(name)
         if not self.base_url and not (key := key or os.environ.get(variable)):

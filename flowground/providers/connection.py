@@ -1,11 +1,11 @@
 """Connections to model servers: HTTP/1.1 (RFC 9112) over asyncio's transports, kept between calls.
 
-This is ours, and no client library, for what was measured: under the same provider a run costs 4 % more CPU time with
-aiohttp, and several times that with httpx2's client; aiohttp also prints a proxy's password in its error, and reads
-757 MB of extensions of a chunk, where this reads 4. `python -m bench.model_call` measures it (docs/decisions.md).
+This is our own code because of measurements: with the same provider, a run costs 4 % more CPU time with aiohttp, and
+several times that with httpx2's client. aiohttp also prints a proxy's password in its error, and reads 757 MB of chunk
+extensions where this reads 4. `python -m bench.model_call` measures it (docs/decisions.md).
 
-httptools parses the answers, in C. The errors are httpcore2's, whose connections stand on the same `AsyncioBackend` for
-the calls that tools make (`flowground.tools.outgoing`): through anyio a call costs a third more CPU time.
+httptools parses the answers, in C. The errors are httpcore2's: its connections use the same `AsyncioBackend` for calls
+of tools (`flowground.tools.outgoing`). With anyio a call costs a third more CPU time.
 """
 
 import asyncio
@@ -26,36 +26,36 @@ from flowground.providers.egress import EgressSettings, convert_url, read_proxy
 
 Headers = Iterable[tuple[bytes, bytes]]
 SocketAddress = tuple[Any, ...]
-"""As `getaddrinfo` gives it: the family first, host and port last."""
+"""An address as `getaddrinfo` returns it: the family first, host and port last."""
 AT_ONCE = 256
-"""Calls to one server under way at most; more wait their turn."""
+"""The most calls to one server at once; further ones wait."""
 _KEPT = 128
-"""Idle connections kept at most."""
+"""The most idle connections that are kept."""
 _KEPT_SECONDS = 30
 _READ_BYTES = 65_536
 _BARREN_BYTES = 100_000
-"""What may come at once without a byte of body: heads, lines around chunks. httptools keeps an unfinished line."""
+"""The most bytes in a row without a byte of body: heads, and lines around chunks. httptools keeps an unfinished line in
+memory."""
 _TOGETHER = 16_384
-"""Bytes of a body up to which it is sent with its head as one."""
+"""Bodies up to so many bytes are sent together with their head."""
 _AHEAD = 262_144
-"""Bytes that may have arrived unread; from there on nothing more is taken, and the server waits."""
+"""The most bytes that may have arrived unread; then reading stops, and the server waits."""
 _STAGGER = 0.25
 """Seconds until the next address of a host is tried beside the one before (RFC 8305)."""
 
 
 class Timeouts(NamedTuple):
-    """Seconds: until a connection stands, and between two pieces of an answer's body."""
+    """Seconds to open a connection, and between two pieces of an answer's body."""
 
     connect: float
     read: float
 
 
 class ConnectionPool:
-    """Connections to one server, each of which serves one call at a time. Lives on one event loop.
+    """Connections to one server, each of which serves one call at a time, on one event loop.
 
-    A pool, as clients have it, looks through all its connections at every call, twice, and asks the system about each:
-    at 32 calls at once that was a fifth of a run's CPU time. Here the connection used last is taken again, however many
-    there are.
+    The pools of HTTP clients search all connections at every call, twice, and ask the system about each: with 32 calls
+    at once that was a fifth of a run's CPU time. This pool takes the connection used last, however many there are.
     """
 
     def __init__(self, url: httpx2.URL, egress: EgressSettings, timeouts: Timeouts) -> None:
@@ -72,9 +72,9 @@ class ConnectionPool:
         self._is_closed = False
 
     async def acquire(self, *, timeout: float) -> "Connection":
-        """A connection for one call; `release` it when the answer is closed.
+        """A connection for one call; `release` it after its answer is closed.
 
-        Raises TimeoutError when for `timeout` seconds all calls at once are under way.
+        Raises TimeoutError when no connection is free for `timeout` seconds.
         """
         if self._turns.locked():
             async with asyncio.timeout(timeout):
@@ -93,7 +93,7 @@ class ConnectionPool:
         return Connection(self._url, self._ssl, self._proxy, self._timeouts)
 
     async def release(self, connection: "Connection") -> None:
-        """Keeps a connection that may be used again, and closes another one."""
+        """Keeps a connection that can be reused, and closes any other."""
         self._turns.release()
         if self._is_closed or len(self._idle) >= _KEPT or not connection.is_usable():
             await connection.aclose()
@@ -101,17 +101,17 @@ class ConnectionPool:
             self._idle.append(connection)
 
     async def close(self) -> None:
-        """Closes idle connections now, the others as they are released."""
+        """Closes idle connections now, the others when they are released."""
         self._is_closed = True
         while self._idle:
             await self._idle.pop().aclose()
 
 
 class Connection:
-    """One POST at a time, and its answer as the bytes come.
+    """A connection for one POST at a time, with the answer as its bytes come.
 
-    `status`, `headers` (their names in small letters) and what `read` gives are of the last call. The first call opens
-    it, through the proxy where there is one. Usable again when its answer was read to its end.
+    `status`, `headers` (names in small letters) and the bytes of `read` belong to the last call. The first call opens
+    the connection, through the proxy where there is one. It can be reused once its answer was read to the end.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Connection:
         self._is_whole = self._is_kept = False
 
     async def post(self, target: bytes, headers: Headers, body: bytes, *, method: bytes = b"POST") -> None:
-        """Returns when the answer's head is there, however long that takes: the caller bounds it.
+        """Sends a request, and returns when the answer's head has arrived; the caller sets the timeout.
 
         Raises httpcore2's NetworkError, ProtocolError, ProxyError, ConnectTimeout.
         """
@@ -137,19 +137,20 @@ class Connection:
         await self._ask(self._stream, method, target, headers, body)
 
     async def read(self) -> bytes:
-        """The next bytes of the answer's body, none at its end. Raises as `post`, and ReadTimeout."""
+        """The next bytes of the answer's body, none at its end. Raises what `post` raises, and ReadTimeout."""
         while not (self._body or self._is_whole):
             await self._receive(self._timeouts.read)
         data, self._body = b"".join(self._body), []
         return data
 
     def is_usable(self) -> bool:
-        """Whether it can serve another call: its answer was whole, nothing came since, and that is not 30 s ago."""
+        """Whether the connection can serve another call: its answer is complete, nothing came since, and 30 s have not
+        passed."""
         stands = self._is_whole and self._is_kept and time.monotonic() - self._used < _KEPT_SECONDS
         return stands and not (self._body or cast(Stream, self._stream).get_extra_info("is_readable"))
 
     async def aclose(self) -> None:
-        """Closes it at once, whatever its answer still holds."""
+        """Closes the connection at once, whatever is unread."""
         self._is_kept = False
         if self._stream:
             await self._stream.aclose()
@@ -183,7 +184,7 @@ class Connection:
             for data in [head + body] if len(body) < _TOGETHER else [head, body]:
                 await stream.write(data)
         except httpcore2.WriteError:
-            pass  # a server may refuse before it has all, and close: its answer tells more
+            pass  # a server may answer and close before it has the whole request: its answer tells more
         while not self.status:
             await self._receive(None)
 
@@ -205,26 +206,26 @@ class Connection:
             raise httpcore2.RemoteProtocolError("the server sends no end of lines around its answer")
 
     def _end_with_connection(self) -> None:
-        """The end of an answer that said none itself; of any other, and of none, it is a failure."""
+        """Ends an answer whose length is the connection's; any other unfinished answer is a failure."""
         said = b"content-length" in self.headers or b"chunked" in self.headers.get(b"transfer-encoding", b"").lower()
         if said or not self.status:
             raise httpcore2.RemoteProtocolError("the server closed the connection before its answer was complete")
         self._is_whole = True
 
-    # What httptools calls while it parses.
+    # Callbacks of httptools while it parses.
 
     def on_message_begin(self) -> None:
         if self._is_whole:
-            self._is_kept = False  # an answer that nobody asked for
+            self._is_kept = False  # an answer without a request
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:  # else it stands behind the body
+        if not self.status:  # trailers are ignored
             self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
-            self.headers.clear()  # "go on", before the answer
+            self.headers.clear()  # 100 Continue, before the answer
         elif not self._is_whole:
             self.status, self._is_kept = status, self._parser.should_keep_alive()
 
@@ -239,23 +240,23 @@ class Connection:
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections on the running loop."""
+    """Opens connections on the running event loop."""
 
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any) -> "Stream":
-        """A connection to the first address of the host that takes one. Raises ConnectTimeout and ConnectError."""
+        """A connection to the first address of the host that accepts one. Raises ConnectTimeout and ConnectError."""
         async with _translate(timeout):
             return await connect_first(await self.resolve(host, port))
 
     async def resolve(self, host: str, port: int) -> list[SocketAddress]:
-        """The addresses that may be connected to, in the system's order."""
+        """The allowed addresses of the host, in the system's order."""
         return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
-    """The bytes of one connection, with one reader at a time."""
+    """The bytes of one connection, for one reader at a time."""
 
     _transport: asyncio.Transport
-    """Set by `connection_made`, with which the loop begins."""
+    """Set by `connection_made`, which the event loop calls first."""
 
     def __init__(self) -> None:
         self._unread: deque[bytes] = deque()
@@ -285,7 +286,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Returns once the system has taken most of it. Raises WriteTimeout and WriteError."""
+        """Returns once the system has taken most of the bytes. Raises WriteTimeout and WriteError."""
         if buffer and (self._is_ended or self._transport.is_closing()):
             raise httpcore2.WriteError(str(self._error or "the connection is closed")) from self._error
         self._transport.write(buffer)
@@ -293,9 +294,9 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             await _wait(self._room, timeout, httpcore2.WriteTimeout)
 
     async def aclose(self) -> None:
-        """Closes at once: what was not sent yet is not wanted any more."""
+        """Closes at once, without sending the rest."""
         self._transport.abort()
-        await asyncio.sleep(0)  # the loop closes the socket in its next turn
+        await asyncio.sleep(0)  # the event loop closes the socket in its next turn
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -312,7 +313,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         return secure
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore2 asks for: `ssl_object`, and `is_readable` for whether an idle connection has ended."""
+        """Answers httpcore2's questions: `ssl_object`, and `is_readable` for whether an idle connection has ended."""
         if info == "is_readable":
             return bool(self._unread) or self._is_ended or self._transport.is_closing()
         return self._transport.get_extra_info(info)
@@ -346,9 +347,10 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
 
 async def connect_first(addresses: Sequence[SocketAddress]) -> Stream:
-    """A connection to the first that takes one; both families in turn, each address a little after the one before.
+    """A connection to the first address that accepts one; families alternate, and each address starts a little after
+    the one before.
 
-    Raises the OSError of the last to fail.
+    Raises the OSError of the last address that failed.
     """
     by_family = {family: [item for item in addresses if item[0] == family] for family, *_ in addresses}
     left = deque(item for row in zip_longest(*by_family.values()) for item in row if item)
@@ -381,7 +383,7 @@ def _wake(waiting: asyncio.Future[None] | None) -> None:
 
 
 async def _wait(news: asyncio.Future[None], seconds: float | None, kind: type[Exception]) -> None:
-    """Waits for news; after `seconds` raises an error of this kind. Cheaper than asyncio.timeout."""
+    """Waits for `news`; after `seconds` raises an error of this kind. Cheaper than asyncio.timeout."""
     late = asyncio.get_running_loop().call_later(seconds, _give_up, news, kind) if seconds else None
     try:
         await news
@@ -397,7 +399,7 @@ def _give_up(news: asyncio.Future[None], kind: type[Exception]) -> None:
 
 @asynccontextmanager
 async def _translate(seconds: float | None) -> AsyncIterator[None]:
-    """Raises httpcore2's errors in place of the system's."""
+    """Raises httpcore2's errors in the place of the system's."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -408,6 +410,6 @@ async def _translate(seconds: float | None) -> AsyncIterator[None]:
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:
-    """Closes a connection that came after another one was taken."""
+    """Closes a connection that was opened after another one had been chosen."""
     if not task.cancelled() and not task.exception():
         task.result()[0].abort()

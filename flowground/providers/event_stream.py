@@ -1,7 +1,5 @@
-"""What servers stream: server-sent events with a JSON object each, put together to an answer with its tool calls.
-
-All of it is bounded.
-"""
+"""Reads streamed answers: server-sent events with a JSON object each, joined to an answer with its tool calls. Every
+part is bounded."""
 
 import json
 from abc import ABC, abstractmethod
@@ -17,17 +15,17 @@ from flowground.core.values import LONGEST_ANSWER, has_too_many_levels
 from flowground.providers.base import Completion
 
 MOST_CALLS = 64
-"""Calls of one answer."""
+"""The most tool calls in one answer."""
 MOST_CALL_CHARS = 500_000
-"""Of all calls of one answer, names, ids and arguments together."""
+"""The most characters of all calls in one answer: names, ids and arguments together."""
 _STATUSES = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
-"""Of errors that Anthropic names in a stream, whose own status was sent before."""
+"""Statuses of errors that Anthropic reports inside a stream, after status 200."""
 _STREAM_BYTES = 64 * 1024 * 1024
-"""A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
+"""A longer stream is refused: some 300 bytes surround each few letters, and no model writes that much."""
 
 
 class CallsRefused(Exception):
-    """The calls go over a bound; says which, as the end of a sentence about the server."""
+    """The calls exceed a limit; the message says which, as the end of a sentence about the server."""
 
 
 @dataclass(slots=True)
@@ -39,12 +37,12 @@ class _BegunCall:
 
 
 class ToolCallReader:
-    """Takes deltas as OpenAI's streams have them, with the liberties of others.
+    """Joins the deltas of tool calls in OpenAI's streams, and in those of servers that differ from it.
 
     Ollama and Gemini have sent several whole calls with the same index or none, each with its own id; some servers
-    repeat id and name with every piece, vLLM has invented a new id for each, and Ollama gave arguments that were parsed
-    already. So a call begins with a name under another id; without a known index a piece belongs to the last call.
-    Gemini signs calls, in `extra_content`, and takes none back without: that is marked as `provider`'s.
+    repeat id and name with every piece; vLLM has invented a new id for each piece; Ollama gave arguments that were
+    parsed already. So a call begins with a name under another id, and a piece without a known index belongs to the last
+    call. Gemini signs calls, in `extra_content`, and refuses them without: the signature is kept as `provider`'s.
     """
 
     def __init__(self, provider: str = "") -> None:
@@ -54,7 +52,7 @@ class ToolCallReader:
         self._chars = 0
 
     def feed(self, deltas: Any) -> None:
-        """Raises CallsRefused; LookupError, TypeError or AttributeError for what is no tool call."""
+        """Adds deltas. Raises CallsRefused; LookupError, TypeError or AttributeError for what is no tool call."""
         for delta in deltas:
             index, function = delta.get("index"), delta.get("function") or {}
             if index is not None and (type(index) is not int or index < 0):
@@ -73,7 +71,7 @@ class ToolCallReader:
                 call.arguments.append(said)
 
     def finish(self) -> tuple[ToolCall, ...]:
-        """The whole calls. One whose arguments are no JSON object is there too, and says so."""
+        """The complete calls, including one whose arguments are no JSON object, which has a note about that."""
         if not self._calls:
             return ()
         used: set[str] = set()
@@ -93,7 +91,7 @@ class ToolCallReader:
         return known
 
     def _make_call(self, begun: _BegunCall, number: int, used: set[str]) -> ToolCall:
-        """Two calls never have the same id: by it the results are told apart."""
+        """The finished call, with an id unique among `used`: results are matched by it."""
         key, name = join_surrogates(begun.id), join_surrogates(begun.name)
         while not key or key in used:
             key, number = f"call_{number}", number + MOST_CALLS
@@ -103,14 +101,14 @@ class ToolCallReader:
 
 
 NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
-"""What reading something raises that is no answer."""
+"""Exceptions that reading something other than an answer raises."""
 
 
 @dataclass(eq=False)
 class Unreadable(Exception):
-    """What the server sent is no answer. `said` is its own error message, if it is one, with its status.
+    """The server sent no answer. `said` is its error message, if it sent one, with its `status`.
 
-    `did` is what it did beyond all bounds.
+    `did` says which limit the server exceeded.
     """
 
     said: str | None = None
@@ -119,12 +117,12 @@ class Unreadable(Exception):
 
 
 def count_most_bytes() -> int:
-    """What an answer of so many characters may weigh as JSON: each as `\\u12ab`, and what stands around them."""
+    """The most bytes of an answer of the allowed length as JSON: each character as `\\u12ab`, and the text around."""
     return 65_536 + 6 * LONGEST_ANSWER
 
 
 def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
-    """Message and code of an error's body, whatever of `error`, `message`, `detail` the server uses."""
+    """Message and code in an error's body, whichever of `error`, `message`, `detail` the server uses."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -138,7 +136,7 @@ def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
 
 
 def list_filtered(data: bytes | bytearray) -> list[str]:
-    """What Azure's content filter found in what was asked: hate, violence, jailbreak, …"""
+    """What Azure's content filter found in the request: hate, violence, jailbreak, …"""
     try:
         found = json.loads(data)["error"]["innererror"]["content_filter_result"]
         return [join_surrogates(name) for name, result in found.items() if result.get("filtered")]
@@ -147,12 +145,11 @@ def list_filtered(data: bytes | bytearray) -> list[str]:
 
 
 class EventReader(ABC):
-    """Reads a stream of server-sent events as its bytes come; what one event means, a kind of server says.
+    """Reads a stream of server-sent events as its bytes come; subclasses know what one event means.
 
-    `has_ended` says that the model is finished: token counts and the last event may still come, text does not;
-    `is_done` that the last event came. `LONGEST_ANSWER` bounds one event, a whole answer and what the model thinks.
-    `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its reader has
-    set it.
+    `has_ended`: the model has finished; token counts and the last event may still come, text does not. `is_done`: the
+    last event has come. `LONGEST_ANSWER` limits one event, a whole answer and a model's reasoning. `events` counts the
+    events so far; `end_by` is the loop's time at which the answer is taken as ended, once the caller has set it.
     """
 
     def __init__(self, provider: str = "") -> None:
@@ -175,14 +172,14 @@ class EventReader(ABC):
 
     @abstractmethod
     def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
-        """Adds what an event says to `pieces`. Raises any of NO_ANSWER for one that is none, and Unreadable."""
+        """Adds the content of an event to `pieces`. Raises any of NO_ANSWER for what is no event, and Unreadable."""
 
     @abstractmethod
     def sign_thought(self) -> str:
-        """What stands beside the text of a thought as `Reasoning.opaque`."""
+        """The value of `Reasoning.opaque` beside the text of a thought."""
 
     def feed(self, data: bytes) -> Iterator[str | Reasoning]:
-        """The pieces of text and reasoning that `data` completes, each before what comes behind it is read.
+        """The pieces of text and reasoning that `data` completes, each before the bytes behind it are read.
 
         Raises Unreadable and AnswerTooLong.
         """
@@ -208,7 +205,7 @@ class EventReader(ABC):
                 pieces.clear()
 
     def finish(self, model: str) -> Iterator[str | Reasoning | Completion]:
-        """What is left to say of half a letter, and the end; `model` is shown when the server named none."""
+        """Half a character that is left, and the end; `model` is shown when the server named none."""
         if not self.events:
             raise Unreadable
         pieces: list[str | Reasoning] = []
@@ -224,7 +221,7 @@ class EventReader(ABC):
         yield Completion(self._text.join(), self.model or model, self.usage, reason, calls, reasoning)
 
     def read_whole(self, data: bytearray, model: str) -> Completion:
-        """An answer that was not streamed, which is one event. Raises Unreadable and AnswerTooLong."""
+        """An answer that was not streamed, read as one event. Raises Unreadable and AnswerTooLong."""
         if len(data) > self._most_bytes:
             raise AnswerTooLong(LONGEST_ANSWER)
         self.events = 1
@@ -259,7 +256,7 @@ class EventReader(ABC):
 
 
 def refuse(error: Exception) -> Unreadable:
-    """What is no chat completion, or one beyond all bounds."""
+    """The error for what is no answer, or one that exceeds a limit."""
     return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
 
 
@@ -283,12 +280,12 @@ def read_word(value: Any) -> str | None:
 
 
 def name_reason(reason: str | None, *, has_calls: bool) -> str | None:
-    """The server's word; some say "stop" where they wait for tools."""
+    """The server's finish reason; "tool_calls" where the server says "stop" while it waits for tools."""
     return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
 
 
 def count_tokens(value: Any) -> int:
-    """A number of tokens; what cannot be one is none."""
+    """A number of tokens; 0 for a value that cannot be one."""
     return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0
 
 
@@ -315,14 +312,14 @@ def _read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
 
 
 class _Spoken:
-    """A text that comes in pieces: a letter whose halves (surrogates) come in two of them is whole in the second."""
+    """A text that comes in pieces: a surrogate pair split over two pieces is joined in the second."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._half = ""
 
     def add(self, text: str) -> str:
-        """The text with what is whole now; a half at its end waits for the other one."""
+        """The text that is complete now; half a character at its end waits for the other half."""
         if not text.isascii() or self._half:
             text, self._half = self._half + text, ""
             if "\ud800" <= text[-1:] <= "\udbff":
@@ -333,7 +330,7 @@ class _Spoken:
         return text
 
     def end(self) -> str:
-        """What is to be said of a half that stayed alone."""
+        """The text for half a character that stayed alone."""
         if self._half:
             self._half = ""
             return self.add("\ufffd")
@@ -344,7 +341,7 @@ class _Spoken:
 
 
 def _read_json(data: bytes | bytearray) -> Any:
-    """Five times as fast as json, which takes what orjson refuses: NaN, and half a letter whose rest comes later."""
+    """Parses with orjson, five times as fast as json; falls back to json for NaN, and for split surrogate pairs."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,9 +1,9 @@
-"""Models of other providers that answer while one is down, as `providers.NAME.fallback` of config.yaml names them.
+"""Fallbacks: models of other providers that answer while one is down, from `providers.NAME.fallback` of config.yaml.
 
-A call goes on to the next of them where a server is away or has no time, before it has said anything: never for what a
-server refuses, and never after the first word. While a provider is known to be down its calls go to them at once; it is
-asked now and then, which nobody waits for, until it answers: for the list of its models, which costs nothing, and for a
-word only where it has no list, or has one again and may still have no time.
+A call moves to the next fallback where a server is unreachable or busy before its first word; never after a refusal,
+and never after the first word. While a provider is known to be down, calls go to its fallbacks at once. In the
+background the provider is probed now and then: by listing its models, which costs nothing; and with a one-word call
+only where it has no such list, or lists models again but may still be busy.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ from flowground.providers.server import is_outage
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
-"""Seconds until a provider that is down is asked again; each time it is not there it is left alone twice as long."""
+"""Seconds until the first probe of a provider that is down; the pause doubles with each failed probe, up to the second
+value."""
 _WORD = (Message("user", "Hello"),)
 
 
 class Outages:
-    """Which providers are known to be down, in one process. `is_off`: an admin switched the provider off."""
+    """The providers that are known to be down, in one process. `is_off`: an admin switched the provider off."""
 
     def __init__(self, is_off: Callable[[str], bool]) -> None:
         self.is_off = is_off
@@ -37,24 +38,24 @@ class Outages:
         return name in self._watches
 
     def note(self, name: str, provider: Provider, model: str, error: ProviderError) -> None:
-        """The provider's model failed so: the provider is down until it answers."""
+        """Notes that the provider's model failed: the provider is down until a probe succeeds."""
         if name not in self._watches:
             self._watches[name] = asyncio.create_task(self._watch(name, provider, model, error))
 
     def end(self, name: str) -> None:
-        """The provider has answered."""
+        """Notes that the provider has answered."""
         if name in self._watches:
             self._watches[name].cancel()
 
     def tell(self, name: str, model: str, fault: str = "") -> None:
-        """One line in the log when a fallback answers first in an outage, or cannot be asked, for this `fault`."""
+        """Logs once in an outage that a fallback answers, or that it cannot be called because of `fault`."""
         if (name, model, bool(fault)) not in self._told:
             self._told.add((name, model, bool(fault)))
             did = f"cannot be asked: {fault}" if fault else "answers, which is told once."
             _log.warning("While the provider %r is down %r %s", name, model, did)
 
     async def close(self) -> None:
-        """Asks nobody any more."""
+        """Stops all probes."""
         watches = [*self._watches.values()]
         for watch in watches:
             watch.cancel()
@@ -72,7 +73,7 @@ class Outages:
                         return
                 except ProviderError as later:
                     if not is_outage(later):
-                        return  # who refuses a call is there
+                        return  # a server that refuses a call is up
                     retry_after = later.retry_after or 0
                 pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
@@ -82,7 +83,7 @@ class Outages:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """One of the models: `open` gives its provider. Raises ProviderRefused where that cannot be asked."""
+    """One fallback model: `open` returns its provider, and raises ProviderRefused where it cannot be used."""
 
     name: str
     model: str
@@ -95,7 +96,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Whom a call goes to; `fallback` is None for the provider that the flow names."""
+    """The target of a call; `fallback` is None for the provider that the flow names."""
 
     provider: Provider
     name: str
@@ -104,7 +105,7 @@ class _Asked:
 
 
 class ProviderWithFallback:
-    """The provider `name`, and those that answer while it is down."""
+    """The provider `name`, with the fallbacks that answer while it is down."""
 
     def __init__(self, name: str, provider: Provider, fallbacks: Sequence[Fallback], outages: Outages) -> None:
         self._name, self._provider = name, provider
@@ -169,7 +170,7 @@ class ProviderWithFallback:
             self._outages.end(self._name)
 
     def _choose(self, call: ModelCall) -> Iterator[_Asked]:
-        """Who is asked, one after the other: those that are not known to be down; else the provider itself."""
+        """The targets of a call in order: those not known to be down, else the provider itself."""
         own = _Asked(self._provider, self._name, call.model)
         is_nobody_else = True
         if not self._outages.is_down(self._name):
@@ -183,7 +184,7 @@ class ProviderWithFallback:
             yield own
 
     def _find_able(self, fallback: Fallback, call: ModelCall) -> Provider | None:
-        """The fallback's provider, where it may be asked and takes what the call needs."""
+        """The fallback's provider, if it may be used and accepts what the call needs."""
         if self._outages.is_off(fallback.name):
             return None
         try:
@@ -193,7 +194,7 @@ class ProviderWithFallback:
             takes.check_window(call)
             provider.require_ready(fallback.model)
         except ModelNotReady:
-            return None  # its weights are being fetched now
+            return None  # its weights are being fetched
         except ProviderError as error:
             self._outages.tell(self._name, fallback.full_name, error.message)
             return None
@@ -201,20 +202,20 @@ class ProviderWithFallback:
 
 
 class _NoRetries:
-    """For a word that is tried once."""
+    """The retries of a probe: none."""
 
     def take_retry(self) -> bool:
         return False
 
     def note_stand_in(self, provider: str) -> None:
-        """Of no run."""
+        """Does nothing: a probe belongs to no run."""
 
 
 _NO_RETRIES = _NoRetries()
 
 
 async def _is_there(provider: Provider, model: str, *, was_away: bool) -> bool:
-    """Whether it says anything. One that could not be reached is there once it lists models. Raises ProviderError."""
+    """Whether the provider works again. One that was unreachable works once it lists models. Raises ProviderError."""
     if isinstance(provider, ModelServer) and await provider.look() and was_away:
         provider.note_answer()
         return True

@@ -45,7 +45,7 @@ _SCHEMA_WORDS = frozenset({
     "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
 })  # fmt: skip
 _OUR_ID = re.compile(r"call_\d+")
-"""Of a call that came without one, as older models send them: it is not given back."""
+"""Ids made by us for calls without one, as older models send them: these are not sent back."""
 
 
 class GoogleSettings(ProviderSettings):
@@ -61,7 +61,8 @@ class GoogleSettings(ProviderSettings):
 
 
 class Google(ModelServer):
-    """Raises ProviderRefused for an address or key that cannot be used. The key stands in a header, in no address."""
+    """Calls the Gemini API. Raises ProviderRefused for an address or key that cannot be used. The key is sent in a
+    header, never in the URL."""
 
     answer_word = "an answer of the Gemini API"
     path_word = "/models/NAME:generateContent"
@@ -102,7 +103,7 @@ class Google(ModelServer):
 def write_call(
     call: ModelCall, *, has_thoughts: bool = False, provider: str = "", files: EncodedFiles = MappingProxyType({})
 ) -> bytes:
-    """The request's body; the model and whether it streams stand in the path. `has_thoughts` asks for them too."""
+    """The request's body; the URL's path has the model, and whether to stream. `has_thoughts` asks for thoughts too."""
     body: dict[str, Any] = {"contents": _write_contents(call, files, provider)}
     if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
         body["systemInstruction"] = {"parts": [{"text": system}]}
@@ -120,7 +121,7 @@ def write_call(
 
 
 class PartReader(EventReader):
-    """Reads a stream of answers, each with the parts that came since the one before; or one that has all of them."""
+    """Reads a stream of answers, each with the parts since the one before; or one answer with all parts."""
 
     def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
         answer = read_object(data)
@@ -171,7 +172,7 @@ def _write_tools(call: ModelCall) -> dict[str, Any]:
 
 
 def _write_contents(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    """Results of tools are the user's; all of one round stand in one content."""
+    """The conversation. Results of tools belong to the user; those of one round are in one content."""
     written: list[dict[str, Any]] = []
     for message in call.messages:
         parts = [] if message.role == "system" else _write_parts(message.parts, files, provider)
@@ -200,7 +201,7 @@ def _write_parts(parts: Sequence[MessagePart], files: EncodedFiles, provider: st
                 said = {"error" if part.is_error else "result": part.text}
                 result = {"name": part.name, "response": said, **_write_id(part.call_id)}
                 written.append({"functionResponse": result})
-            case Reasoning():  # a summary, for people; the signatures stand at the calls
+            case Reasoning():  # a summary for people; calls carry the signatures
                 pass
             case _:
                 assert_never(part)

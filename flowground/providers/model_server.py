@@ -1,4 +1,4 @@
-"""What all providers over HTTP share: requests encoded, repeats until the first piece, answers read as they come."""
+"""What all HTTP providers share: encoding requests, retries before the first piece, reading answers as they come."""
 
 import asyncio
 import json
@@ -23,30 +23,30 @@ from flowground.providers.server import BUSY, RetryPolicy, Server, ServerAnswer,
 _log = logging.getLogger(__name__)
 _NO_LIST = (404, 405, 501)
 _END_SECONDS = 0.5
-"""How long token counts, the last event and the end of the connection are waited for once a model is finished."""
+"""Seconds to wait for token counts, the last event and the connection's end once a model has finished."""
 _PIECE = 3 * 1_000_000
-"""Bytes that are encoded at once: three become four letters, and others have their turn between two pieces."""
+"""Bytes of a file that are encoded at once (three become four letters), before the event loop serves others."""
 EncodedFiles = Mapping[FilePart, orjson.Fragment]
 _MAPS = {"properties", "$defs", "definitions"}
-"""Keywords behind which names stand, and a schema behind each."""
+"""Keywords whose values map names to schemas."""
 _DEEPEST = 50
 
 
 class ModelServer(ABC):
-    """One server for one entry of `providers:`; a kind says what is asked (`_write`) and what answers mean.
+    """One server for one entry of `providers:`; subclasses write requests (`_write`) and read answers.
 
-    `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
-    and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
-    only, as far as the run has some left. `models` is the path that lists the server's models, `takes` what its
-    models are asked.
+    `timeout` limits the wait for a free connection; then the whole answer (`complete`), or its head and each piece
+    (`stream`). After 429, 5xx and broken connections a call is retried up to `retries` times, before the first piece
+    only, as far as the run has retries left. `models` is the path that lists the server's models, `takes` what they
+    accept.
     """
 
     answer_word = "an answer of this kind"
-    """What its answers are, as the end of a sentence."""
+    """The name of the server's answers, as the end of a sentence."""
     files_are_urls = False
     """Whether a file is sent as a data URL, else as base64 alone."""
     path_word = ""
-    """What follows `base_url`."""
+    """The path that follows `base_url`."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class ModelServer(ABC):
         return self.ask(call, is_streamed=True)
 
     async def ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
+        """The pieces of the answer, or one `Completion` where it is not streamed; retries until the first piece."""
         policy = RetryPolicy(self._retries, call.take_retry)
         has_begun = False
         while True:
@@ -96,13 +96,14 @@ class ModelServer(ABC):
                     raise
 
     def require_ready(self, model: str) -> None:  # noqa: B027 - most have nothing to do
-        """The server has its weights."""
+        """Does nothing: the server has its weights."""
 
     def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - servers rarely tell what each of their models takes
         return self._takes
 
     async def look(self) -> bool:
-        """Asks for the list of its models, which costs nothing; False where there is none. Raises ProviderErrors."""
+        """Requests the list of the server's models, which costs nothing; False where the server has no list. Raises
+        ProviderErrors."""
         try:
             async with self._server.post(b"", is_streamed=False, most_bytes=0, target=self._models, method=b"GET"):
                 return True
@@ -112,7 +113,7 @@ class ModelServer(ABC):
             return False
 
     def note_answer(self) -> None:
-        """The server is there."""
+        """Notes that the server works."""
         if self._is_down:
             self._is_down = False
             _log.warning("The provider %r answers again.", self._name)
@@ -121,12 +122,12 @@ class ModelServer(ABC):
         await self._server.close()
 
     def _tell_outage(self, error: ProviderError) -> None:
-        """One line in the log when it begins, however many calls fail until its end."""
+        """Logs the beginning of an outage once, however many calls fail until its end."""
         if not self._is_down and is_outage(error):
             self._is_down = True
             _log.warning("The provider %r is down, which is told once: %s", self._name, error.message)
         elif self._is_down and error.status is not None and not is_outage(error):
-            self.note_answer()  # who refuses a call is there
+            self.note_answer()  # a server that refuses a call is up
 
     @abstractmethod
     def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
@@ -134,14 +135,14 @@ class ModelServer(ABC):
 
     @abstractmethod
     def _open_reader(self) -> EventReader:
-        """What reads a stream."""
+        """A reader for one stream."""
 
     def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
         """A whole answer. Raises Unreadable and AnswerTooLong."""
         return self._open_reader().read_whole(data, call.model)
 
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - for those who need it
-        """The path that is asked, with its query; None where it is the server's address."""
+        """The path and query of a call; None where it is the server's own address."""
         return None
 
     async def _ask_once(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
@@ -165,7 +166,7 @@ class ModelServer(ABC):
                     for piece in reader.feed(data):
                         yield piece
                     if reader.events > known:
-                        since = time.monotonic()  # not before the pieces were taken: that may have lasted
+                        since = time.monotonic()  # restarted here, since the caller may have taken long over the pieces
                     elif time.monotonic() - since > self._timeout:
                         raise self._server.explain_timeout()  # comments keep a connection open, but are no answer
                 if reader.events and not reader.has_ended:
@@ -182,9 +183,9 @@ class ModelServer(ABC):
         yield end
 
     async def _read_next(self, answer: ServerAnswer, reader: EventReader) -> bytes:
-        """The next bytes, none when the answer is whole: what a server does with the connection then is its own.
+        """The next bytes; none when the answer is complete, whatever the server then does with the connection.
 
-        It is read to its end, if that comes soon: only then can it serve another call.
+        The rest is read if it comes soon: only then can the connection serve another call.
         """
         if not reader.has_ended:
             return await answer.read_chunk()
@@ -210,7 +211,7 @@ class ModelServer(ABC):
 
 
 def read_address(name: str, base_url: str, path: str) -> httpx2.URL:
-    """The address with a path behind it. Raises ProviderRefused for one that cannot be used."""
+    """The base URL with a path behind it. Raises ProviderRefused for one that cannot be used."""
     try:
         url = httpx2.URL(base_url)
     except httpx2.InvalidURL:
@@ -224,7 +225,7 @@ def read_address(name: str, base_url: str, path: str) -> httpx2.URL:
 
 
 def check_key(name: str, api_key: str | None) -> str | None:
-    """The key without spaces around it. Raises ProviderRefused for one that no header may hold."""
+    """The key without surrounding spaces. Raises ProviderRefused for one that no header can hold."""
     key = (api_key or "").strip()
     if key and not (key.isascii() and key.isprintable()):
         raise ProviderRefused(
@@ -235,24 +236,24 @@ def check_key(name: str, api_key: str | None) -> str | None:
 
 
 def quote_model(model: str) -> str:
-    """A model's name as one step of a path, whatever is in it. Raises ProviderRefused for one that leads elsewhere."""
+    """A model's name as one segment of a path. Raises ProviderRefused for a name that would change the path."""
     if not model.strip("."):
         raise ProviderRefused(f"There is no model {model!r}.")
     return quote(model, safe="", errors="replace")
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
-    """JSON, fast."""
+    """The body as JSON, encoded fast."""
     try:
-        return orjson.dumps(body)  # a prompt may have 3,000,000 characters: 16 ms at most, four times faster
-    except TypeError:  # half a character, which the command line may hold
+        return orjson.dumps(body)  # a prompt may have 3,000,000 characters: 16 ms at most, four times faster than json
+    except TypeError:  # half a character, which the command line may contain
         return json.dumps(body).encode()
 
 
 async def encode_files(files: Iterable[FilePart], *, as_urls: bool = True) -> EncodedFiles:
-    """Each file as JSON holds it, a data URL or base64 in quotes.
+    """Each file encoded for JSON: a data URL, or base64 in quotes.
 
-    Raises ProviderRefused for one that is not what it was.
+    Raises ProviderRefused for a file that changed since it was stored.
     """
     encoded: dict[FilePart, orjson.Fragment] = {}
     for file in files:
@@ -272,9 +273,10 @@ async def encode_files(files: Iterable[FilePart], *, as_urls: bool = True) -> En
 
 
 def trim_schema(schema: Any, keywords: Set[str], *, is_closed: bool, depth: int = 0) -> Any:
-    """The schema with these keywords only; `is_closed` says of each object that it has no other properties.
+    """The schema with these keywords only; `is_closed` forbids other properties in each object.
 
-    What goes is checked by whoever asked for an answer that fits: it only makes the model's work harder.
+    Callers check the answer by the whole schema: the keywords that are left out would only make the model's work
+    harder.
     """
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
         return schema if isinstance(schema, bool) else {}

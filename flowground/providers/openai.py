@@ -1,11 +1,8 @@
-"""OpenAI, and every server that speaks its chat completions and embeddings: Ollama, vLLM, llama.cpp, Azure, …
+"""OpenAI, and every server with its chat completions and embeddings: Ollama, vLLM, llama.cpp, Azure, …
 
-OpenAI's chat completions (POST /chat/completions): calls written as bytes, answers read from bytes, nothing else.
-
-Source: OpenAI's API reference, "Create chat completion" and its streaming chunks; Ollama, vLLM and llama.cpp speak it
-too, each with small liberties that are accepted here (an error under status 200, no `[DONE]`, text in parts, reasoning
-between `<think>` and `</think>` at the beginning of the text); reasoning as DeepSeek, vLLM, Ollama and OpenRouter name
-it.
+Source: OpenAI's API reference, "Create chat completion" and its streaming chunks. Small departures of Ollama, vLLM and
+llama.cpp are accepted: an error under status 200, no `[DONE]`, text in parts, reasoning between `<think>` and
+`</think>` at the beginning of the text. Reasoning is read from the fields of DeepSeek, vLLM, Ollama and OpenRouter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,25 +53,25 @@ from flowground.providers.model_server import (
 from flowground.providers.server import RetryPolicy, Server
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""Where servers put what a model thought; DeepSeek, llama.cpp and older vLLM have the first, the others the second."""
+"""Fields with a model's reasoning: DeepSeek, llama.cpp and older vLLM have the first, others the second."""
 _LONGEST_REASON = 40
 _NUMBER_BYTES = 32
-"""The longest number of an answer, as JSON."""
+"""The longest number in an answer, as JSON."""
 _MOST_DIMENSIONS = 8_192
-"""Numbers of one vector."""
+"""The most numbers of one vector."""
 _HEAD_BYTES = 65_536
-"""Of an answer, beside its vectors."""
+"""The most bytes of an answer beside its vectors."""
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 _USUAL = Capabilities(images=True, tools=True, response_schema=True)
-"""What models of such servers usually take; a server whose model does not says so. Few read documents."""
+"""What models of such servers usually accept; a server refuses it where its model does not. Few read documents."""
 _WINDOW_ELSEWHERE = 32_000
-"""Of models at an address that is not OpenAI's: as many as nearly all that are run today hold."""
+"""The window of models at URLs other than OpenAI's: nearly all models in use have at least that."""
 _WINDOW_OLLAMA = 4_096
-"""What Ollama gives a model on a computer with less than 24 GiB of memory for graphics, whatever the model could hold;
-beyond that it forgets the beginning without a word."""
+"""The window that Ollama gives a model on a computer with less than 24 GiB of graphics memory, whatever the model
+supports; beyond it, Ollama silently drops the beginning."""
 _RENAMED_SINCE = "2024-09"
-"""Versions from here on know `max_completion_tokens`, which newer models want."""
+"""API versions since this one know `max_completion_tokens`, which newer models require."""
 
 
 def write_call(
@@ -85,9 +82,10 @@ def write_call(
     provider: str = "",
     files: EncodedFiles = MappingProxyType({}),
 ) -> bytes:
-    """The request's body: the options that the flow sets and no others. `renamed` maps names a server has retired.
+    """The request's body, with the options that the flow sets and no others. `renamed` maps option names that a server
+    has replaced.
 
-    `files` are those of the messages, `provider` the one whose own reasoning is given back.
+    `files` are those of the messages; `provider` is the one whose reasoning is sent back.
     """
     messages: list[dict[str, Any]] = []
     for message in call.messages:
@@ -163,7 +161,7 @@ class ChunkReader(EventReader):
         self.say(content, pieces)
 
     def _read_others(self, delta: dict[str, Any], pieces: list[str | Reasoning]) -> None:
-        """What stands in a delta beside text."""
+        """Reads what a delta has beside text."""
         name, thought = _find_thought(delta)
         if thought:
             self._thought_field = name
@@ -173,7 +171,7 @@ class ChunkReader(EventReader):
 
 
 class EmbeddingServer:
-    """One model of one server; `provider` is its name in config.yaml. Lives on one event loop."""
+    """One embedding model of one server, on one event loop; `provider` is the name in config.yaml."""
 
     def __init__(
         self,
@@ -226,9 +224,9 @@ class EmbeddingServer:
 
 
 class OpenAI(ModelServer):
-    """`name` is the entry's name in config.yaml; `base_url` the address up to and with `/v1`, its query is kept.
+    """`name` is the entry's name in config.yaml; `base_url` is the URL up to `/v1`, with its query.
 
-    The rest is as `ModelServer` says. Raises ProviderRefused for an address or key that cannot be used.
+    For the other arguments see `ModelServer`. Raises ProviderRefused for a URL or key that cannot be used.
     """
 
     answer_word = "a chat completion"
@@ -247,7 +245,7 @@ class OpenAI(ModelServer):
         takes: Capabilities = _USUAL,
         egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
-        # OpenAI's own newer models refuse the name that all other servers know.
+        # OpenAI's own newer models refuse the option's name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
         start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
         server = Server(
@@ -356,10 +354,10 @@ class Azure(OpenAI):
 
 
 def _write_message(message: Message, files: EncodedFiles, *, provider: str) -> list[dict[str, Any]]:
-    """One message with parts; each result of a tool is a message of its own.
+    """One message with its parts; each result of a tool becomes a message of its own.
 
-    What a model thought is given back to the provider it came from, with the calls it led to: DeepSeek refuses a
-    conversation without it, and has no use for it elsewhere.
+    A model's reasoning is sent back to its own provider, with the calls it led to: DeepSeek refuses a conversation
+    without it, and other providers do not use it.
     """
     content: list[TextPart | FilePart] = []
     calls: list[dict[str, Any]] = []
@@ -396,7 +394,7 @@ def _write_tool_call(call: ToolCall, provider: str) -> dict[str, Any]:
 
 
 def _write_content(parts: Sequence[TextPart | FilePart], files: EncodedFiles) -> Any:
-    """Text alone stays one text: not every server takes it in parts."""
+    """Text alone stays a string: not every server accepts parts."""
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     if len(texts) == len(parts):
         return "".join(texts) or None
@@ -413,7 +411,7 @@ def _write_file(file: FilePart, url: orjson.Fragment) -> dict[str, Any]:
 
 
 def _write_tools(call: ModelCall) -> dict[str, Any]:
-    """The tools of a call, and which one is to be called where that is not left to the model."""
+    """The tools of a call, and the one that must be called where the model may not choose."""
     tools = [
         {
             "type": "function",
@@ -428,7 +426,7 @@ def _write_tools(call: ModelCall) -> dict[str, Any]:
 
 
 def _read_text(content: Any) -> str:
-    """Text as a string or as parts; nothing (a tool call, a refusal) is the empty text."""
+    """Text given as a string or as parts; "" where there is none (a tool call, a refusal)."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -437,7 +435,7 @@ def _read_text(content: Any) -> str:
 
 
 def _find_thought(message: dict[str, Any]) -> tuple[str, str]:
-    """The field in which the server says what the model thinks, and its text; "" where it says nothing."""
+    """The field with the model's reasoning, and its text; "" where there is none."""
     for name in REASONING_FIELDS:
         if (text := message.get(name)) and isinstance(text, str):
             return name, text
@@ -449,7 +447,7 @@ def _read_reason(choice: dict[str, Any]) -> str | None:
 
 
 def _read_usage(value: Any) -> Usage | None:
-    """What cannot be a number of tokens is no count: the answer stands without it."""
+    """Token counts; None where they are no valid numbers, since the answer is good without them."""
     if not isinstance(value, dict):
         return None
     counts = value.get("prompt_tokens", -1), value.get("completion_tokens", -1)

@@ -1,7 +1,8 @@
-"""The shipped fake: answers without a model, always the same way. Tests, docs and demos run on it.
+"""The fake provider, shipped with the app: answers without a model, always alike. Tests, docs and demos use it.
 
-Lines that begin with `call`, of the message or of its own answer, let it call tools; JSON that fits a schema is made of
-what was said."""
+Lines that begin with `call`, in the message or in its own answer, make it call tools. JSON that fits a schema is made
+of the user's words.
+"""
 
 import asyncio
 import json
@@ -36,9 +37,9 @@ _TOGETHER = re.compile(r" and call ")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one variant behaves: `delay` in seconds before each piece, `error`, or a `cut`, after `words` words.
+    """The behaviour of one variant: `delay` in seconds before each piece, an `error` or a `cut` after `words` words.
 
-    `thoughts` come before the answer. `says` is that in a sentence, for docs/settings.md.
+    `thoughts` come before the answer. `says` describes the variant, for docs/settings.md.
     """
 
     says: str
@@ -86,11 +87,13 @@ SCRIPTS = {
         words=3,
     ),
 }
-"""Every variant of `model: scripted:NAME`. Where JSON of a schema is wanted it is made of the first user message."""
+"""Every variant of `model: scripted:NAME`. Where a JSON schema is given, the answer is made of the first user
+message."""
 
 
 class Scripted:
-    """`pieces` replaces the answer of every variant that has one; `delay` adds seconds before each piece.
+    """The fake provider. `pieces` replaces the answer of every variant that has one; `delay` adds seconds before each
+    piece.
 
     `name` is the entry's, for refusals of what is not in `takes`.
     """
@@ -128,7 +131,7 @@ class Scripted:
                 await asyncio.sleep(delay)
             yield piece
         if script.error:
-            raise copy(script.error)  # one object would collect the tracebacks of all callers
+            raise copy(script.error)  # a copy, since one object would collect the tracebacks of all callers
         text = "".join(pieces)
         usage = Usage(sum(_count_words(message.text) for message in call.messages), _count_words(text))
         reason = "tool_calls" if calls else "length" if script.cut else "stop"
@@ -147,7 +150,7 @@ class Scripted:
         return self._takes
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Does nothing: there is nothing to close."""
 
     def _find_script(self, name: str) -> Script:
         if script := SCRIPTS.get(name):
@@ -159,7 +162,7 @@ class Scripted:
         )
 
     def _decide(self, call: ModelCall) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
-        """What it calls, else the pieces of its answer."""
+        """The calls of the variant, else the pieces of its answer."""
         if self._pieces is None:
             calls = find_calls(call, is_fooled=call.model == "fooled")
             return calls, () if calls else self._make_answer(call)
@@ -202,14 +205,15 @@ class ScriptedSettings(ProviderSettings):
 
 
 def make_json(schema: Mapping[str, Any], said: str) -> Any:
-    """The same for the same words: numbers in their order, a choice that is named, else the whole text."""
+    """JSON of the schema, always alike for the same words: their numbers in order, a choice that they name, else the
+    whole text."""
     return _make(schema, said, iter(_NUMBER.findall(said)))
 
 
 def find_calls(call: ModelCall, *, is_fooled: bool = False) -> tuple[ToolCall, ...]:
-    """What the model calls now: the next line that tells it to, or the tool that it has to call; often nothing.
+    """The calls that the model makes now: the next `call` line, or the tool that must be called; often none.
 
-    `is_fooled`: it obeys lines of whatever it reads, of descriptions of tools and of what they gave too.
+    With `is_fooled` it also obeys lines in descriptions and results of tools.
     """
     if not call.tools or call.tool_choice == "none":
         return ()
@@ -224,9 +228,9 @@ def find_calls(call: ModelCall, *, is_fooled: bool = False) -> tuple[ToolCall, .
 
 
 def split_answer(call: ModelCall, answer: str) -> tuple[tuple[ToolCall, ...], str]:
-    """What an answer that was written for the model calls now, and what it says; `call` lines are taken in turn.
+    """The calls that a scripted answer makes now, and its text; its `call` lines are used one after the other.
 
-    What stands before such a line is said with it. An answer of such lines alone goes on with the last of them.
+    Text before such a line belongs to its call. An answer without any text repeats its last line.
     """
     lines, texts = _LINE.findall(answer), [text.strip() for text in _LINE.split(answer)[::2]]
     if not lines or not call.tools:
@@ -240,13 +244,13 @@ def split_answer(call: ModelCall, answer: str) -> tuple[tuple[ToolCall, ...], st
 
 
 def list_results(messages: Sequence[Message]) -> list[str]:
-    """What tools gave since somebody said something."""
+    """Results of tools since the last message of the user."""
     _, since = _split(messages)
     return [part.text for message in since for part in message.parts if isinstance(part, ToolResult)]
 
 
 def _show_content(message: Message) -> Any:
-    """Text, or what each part is: a file is shown without its bytes."""
+    """The text, or a description of each part: a file without its bytes."""
     if isinstance(message.content, str):
         return message.content
     return [
@@ -282,12 +286,12 @@ def _make(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
 
 
 def _fit(schema: Mapping[str, Any], number: float) -> float:
-    """The nearest number within the bounds, where there are some."""
+    """The nearest number between the schema's bounds."""
     return float(min(max(number, schema.get("minimum", number)), schema.get("maximum", number)))
 
 
 def _count_calls(messages: Sequence[Message]) -> int:
-    """Answers that called tools."""
+    """The number of answers that called tools."""
     return sum(any(isinstance(part, ToolCall) for part in message.parts) for message in messages)
 
 
@@ -298,7 +302,8 @@ def _split(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
 
 
 def _make_call(call: ModelCall, key: str, told: str, said: str) -> ToolCall:
-    """Arguments are JSON, else made of the words behind the name, else of the whole message; they fit the schema."""
+    """A call. Its arguments are JSON, else made of the words behind the name, else of the whole message; they fit the
+    schema."""
     name, _, words = told.strip().partition(" ")
     if words.lstrip().startswith("{"):
         return _read_arguments(key, name, words)

@@ -1,7 +1,7 @@
-"""One HTTP server that answers POSTs: kept connections, typed failures, few and short repeats.
+"""One HTTP server that answers POSTs: kept connections, typed failures, few and short retries.
 
-Requests go to connections themselves: a client would add cookies, redirects, authentication flows and header merges to
-every call. Only this file and `connection.py` know what carries a call.
+Requests use connections directly: an HTTP client would add cookies, redirects, authentication flows and merged headers
+to every call. Only this module and `connection.py` know the transport.
 """
 
 import asyncio
@@ -39,18 +39,18 @@ BUSY = (429, 529)
 
 
 class NoFreeConnection(ProviderBusy):
-    """As many calls as may be at once are under way, and none ended in time: it is this server that is busy."""
+    """All connections are in use, and none became free in time: the server itself is the busy one."""
 
 
 class CertificateRefused(ProviderUnreachable):
-    """The server's certificate is not one we trust for its name; another try would meet the same one."""
+    """The server's certificate is not trusted for its name; a retry would fail too."""
 
 
 class Server:
-    """`name` is the provider's name in config.yaml, for messages; `api_key` and `url` never stand in one.
+    """One server. `name` is the provider's name in config.yaml, for messages; these never contain `api_key` or `url`.
 
-    The key goes into `key_header`; `headers` go with every call. Lives on one event loop; the transport opens with the
-    first call; `egress` says how calls leave this process.
+    The key is sent in `key_header`; `headers` are sent with every call. Lives on one event loop; the first call opens
+    the connections; `egress` is how calls leave this process.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Server:
             bearer = b"Bearer " if key_header == b"Authorization" else b""
             self._headers.append((key_header, bearer + api_key.encode()))
         self._seconds = timeout
-        # Before the whole time is up: who waits learns that no connection came, and not only that no answer did.
+        # Shorter than the whole timeout, so that the error says that no connection became free.
         self._connect_seconds = min(timeout * 0.9, _CONNECT_SECONDS)
 
     @asynccontextmanager
@@ -95,11 +95,11 @@ class Server:
         target: bytes | None = None,
         method: bytes = b"POST",
     ) -> AsyncGenerator["ServerAnswer", None]:
-        """A successful answer: all of it as `data`, or its head where it is to be streamed and the server does so.
+        """A successful answer: all of it in `data`, or only its head where the server streams it.
 
-        `target` is a path with its query, where it is not the server's own. `data` may have a little more than
-        `most_bytes`, and is not all then. Leaving before the end closes the connection, which
-        tells the server to stop. Raises ProviderErrors.
+        `target` is a path with its query, where it is not the server's own. `data` may be cut a little after
+        `most_bytes`. Leaving the block early closes the connection, which tells the server to stop. Raises
+        ProviderErrors.
         """
         pool = self._pool or self._open_pool()
         try:
@@ -114,7 +114,7 @@ class Server:
         try:
             asked = (method, target or self._url.raw_path)
             answer = await self._send(connection, body, asked, is_streamed=is_streamed, most_bytes=most_bytes)
-            del body  # nobody keeps it while the answer lasts: it may hold files
+            del body  # it may hold files: freed while the answer lasts
             if answer.is_refusal:
                 raise self._explain_refusal(answer)
             yield answer
@@ -131,7 +131,7 @@ class Server:
             await self._pool.close()
 
     def clean(self, said: str) -> str:
-        """A server's words as one sentence, short, without our key and address (some servers repeat them)."""
+        """A server's words as one short sentence, without our key and URL (some servers repeat them)."""
         for secret in self._secrets:
             said = said.replace(secret, "…")
         return end_sentence(cut(" ".join(said.split()), _SAID_CHARS))
@@ -148,7 +148,7 @@ class Server:
                 if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
         except _BROKEN as error:
-            if not answer or not answer.is_refusal:  # that one tells enough by its status
+            if not answer or not answer.is_refusal:  # the status of a refusal tells enough
                 raise self._explain(error) from None
         return answer
 
@@ -203,7 +203,7 @@ class Server:
 
 
 class ServerAnswer:
-    """The answer to a connection's last call; `data` is what `read` took of its body."""
+    """The answer to a connection's last call; `data` is the part of the body that `read` took."""
 
     def __init__(self, connection: Connection, explain: Callable[[Exception], ProviderError]) -> None:
         self.status, self.headers = connection.status, connection.headers
@@ -211,7 +211,7 @@ class ServerAnswer:
         self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
         self.data = bytearray()
         self._explain = explain
-        # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
+        # The request's headers refuse compression; a server that compresses anyway costs a decoder.
         self._read = _decode(connection) if b"content-encoding" in self.headers else connection.read
 
     async def read_chunk(self) -> bytes:
@@ -222,19 +222,20 @@ class ServerAnswer:
             raise self._explain(error) from None
 
     async def read(self, most: int) -> None:
-        """Takes the whole body, or not much more than `most` bytes of it."""
+        """Reads the whole body, or not much more than `most` bytes of it."""
         while len(self.data) <= most and (chunk := await self.read_chunk()):
             self.data += chunk
 
 
 def is_outage(error: ProviderError) -> bool:
-    """Whether a call failed since its server is away, or has no time for anybody."""
+    """Whether a call failed because its server is unreachable, or busy for everybody."""
     failed = isinstance(error, ProviderBusy | ProviderUnreachable | ProviderTimeout) or (error.status or 0) >= 500
     return failed and not isinstance(error, NoFreeConnection)
 
 
 class RetryPolicy:
-    """Repeats of one call: at most `retries`, each where `take_retry` allows it, at most four seconds of waiting."""
+    """Retries of one call: at most `retries`, each where `take_retry` allows it, after at most four seconds of
+    waiting in total."""
 
     def __init__(self, retries: int, take_retry: Callable[[], bool] = lambda: True) -> None:
         self._left, self._take_retry = retries, take_retry
@@ -242,7 +243,7 @@ class RetryPolicy:
         self._waited = 0.0
 
     async def wait(self, error: ProviderError) -> None:
-        """Waits before the next try, or raises `error` when another one would not help or would last too long."""
+        """Waits before the next try, or raises `error` where a retry would not help or the wait would be too long."""
         is_passing = is_outage(error) and not isinstance(error, ProviderTimeout)
         is_lasting = isinstance(error, CertificateRefused)
         pause = error.retry_after if error.retry_after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 -- spreads callers
@@ -267,7 +268,7 @@ def read_retry_after(value: str) -> float | None:
 
 
 def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
-    """What reads the body of an answer that its server packed."""
+    """A function that reads the body of a compressed answer."""
 
     async def receive() -> AsyncGenerator[bytes, None]:
         while data := await connection.read():
@@ -283,7 +284,7 @@ def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
 
 
 def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """The certificate's part in a failed connection, however deep it was wrapped."""
+    """The certificate error inside a failed connection, however deep it was wrapped."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error

@@ -1,9 +1,8 @@
-"""Databases that flows may ask, by the names of config.yaml. A query reads and never writes: the database sees to it.
+"""Databases that flows may query, by the names of config.yaml. Queries read only, which the database itself enforces.
 
-A query of PostgreSQL has a clean connection to itself and a transaction that is rolled back, in a thread; one of a
-SQLite file has a child process to itself, which is killed when its time is over.
-
-A query of PostgreSQL: in a read-only transaction, as a cursor, which takes one SELECT and nothing else.
+A query of PostgreSQL runs in a thread, on a connection of its own without traces of earlier queries, in a read-only
+transaction that is rolled back; it is opened as a cursor, which accepts one SELECT and nothing else. A query of a
+SQLite file runs in a child process of its own, which is killed when the time is over.
 """
 
 import asyncio
@@ -32,9 +31,9 @@ _LONGEST_ROW = 500_000
 _BATCH = 50
 _CONNECT_SECONDS = 5
 _KEPT = 2
-"""Connections of a database that stay open between queries."""
+"""Connections to a database that stay open between queries."""
 _KEEP_SECONDS = 300
-"""An older one is opened anew."""
+"""Seconds after which a connection is replaced."""
 _BEGIN = """
 SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout', %(time)s, true),
     rolsuper
@@ -43,23 +42,23 @@ SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout
     OR pg_has_role(oid, 'pg_execute_server_program', 'member')
 FROM pg_roles WHERE rolname = current_user
 """
-"""A user of these roles reads files of the server by a SELECT, which no read-only transaction forbids."""
+"""Users of these roles can read files of the server by a SELECT, which no read-only transaction forbids."""
 _ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "row" FROM (\n{query}\n) "query") "rows"'
-"""As JSON, a long row cut by the database: it would come whole, however long."""
+"""Rows as JSON, long ones cut by the database, which would otherwise send them whole."""
 __all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
 _SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
 _LONGEST_LINE = 8 * LONGEST
-"""Bytes of all rows as JSON."""
+"""The most bytes of all rows as JSON."""
 _AT_ONCE = 8
-"""Queries of a process; of others people have their turns."""
+"""Queries of one process at once; further ones wait, and people take turns."""
 _GRACE = 2.0
-"""Seconds that a database has beyond its own limit to say that it was reached."""
+"""Seconds beyond its own limit that a database has to report the limit."""
 
 
 class PostgresConnections:
-    """Of one database: `_KEPT` of them stay open for the next query, which finds nothing of the one before.
+    """Connections to one database: `_KEPT` stay open for later queries, cleaned of earlier ones.
 
-    `url` has the password. Nothing is opened before the first query.
+    `url` contains the password. Nothing is opened before the first query.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,14 +67,14 @@ class PostgresConnections:
         self._lock = Lock()
 
     def connect(self) -> Connection:
-        """One that nobody else has. Raises ImportError where the driver is missing."""
+        """A connection for one query. Raises ImportError where the driver is missing."""
         with self._lock:
             if self._engine is None:
                 self._engine = self._make_engine()
         return self._engine.connect()
 
     def close(self) -> None:
-        """Closes those that are kept."""
+        """Closes idle connections."""
         if self._engine:
             self._engine.dispose()
 
@@ -90,7 +89,7 @@ class PostgresConnections:
 
 
 class PostgresQuery:
-    """Asked once, in a thread, by one of the connections; `abort` ends it from another thread."""
+    """One query, run once in a thread; `abort` stops it from another thread."""
 
     def __init__(self, connections: PostgresConnections, parts: SqlParts, rows: int, seconds: float) -> None:
         self._parts, self._rows, self._seconds = parts, rows, seconds
@@ -100,7 +99,7 @@ class PostgresQuery:
         self._lock = Lock()
 
     def run(self) -> Sequence[Record]:
-        """The rows. Raises RunError."""
+        """Runs the query and returns its rows. Raises RunError."""
         try:
             with self._connections.connect() as connection:
                 connection.execution_options(postgresql_readonly=True)
@@ -116,15 +115,15 @@ class PostgresQuery:
             raise RunError(self._explain(error)) from None
 
     def abort(self) -> None:
-        """Ends it soon; harmless when it is over."""
+        """Stops the query soon; does nothing after its end."""
         with self._lock:
             self._is_aborted = True
             if self._connection is not None:
-                with suppress(Exception):  # it may have ended meanwhile
+                with suppress(Exception):  # the query may have ended meanwhile
                     self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
 
     def _let_go(self, connection: Connection) -> None:
-        """From now on it is not cancelled; one that was is not kept, since the server may be late to cancel it."""
+        """Releases the connection. A cancelled one is closed, since the server may carry out the cancellation late."""
         with self._lock:
             is_lost = self._connection is not None and self._connection.closed
             self._connection = None
@@ -149,7 +148,7 @@ class PostgresQuery:
         sql = "".join(
             f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
         )
-        # Alone first, which is not run: what is one SELECT by itself cannot leave the brackets around it below.
+        # Prepared alone first, not run: text that is one SELECT by itself cannot close the brackets added below.
         with _open_cursor(driver, "alone") as cursor:
             cursor.execute(sql, values)
         rows: list[Record] = []
@@ -177,7 +176,7 @@ class PostgresQuery:
 
 
 class Databases:
-    """Lives on one event loop; opens nothing before the first query."""
+    """Queries for one event loop; opens nothing before the first one."""
 
     def __init__(self, entries: Mapping[str, DatabaseSettings]) -> None:
         self._entries = entries
@@ -190,7 +189,7 @@ class Databases:
         """Those that wait for the next query of a SQLite file."""
 
     async def ask(self, name: str, parts: SqlParts) -> Sequence[Record]:
-        """The rows of a query. Cancelling it ends the query too. Raises RunError."""
+        """The rows of a query. Cancelling the coroutine stops the query. Raises RunError."""
         entry = self._entries.get(name)
         if entry is None:
             nearest = suggest(name, self._entries, otherwise=".")
@@ -239,7 +238,7 @@ class Databases:
         return rows
 
     async def _take_child(self) -> ChildProcess:
-        """One that no other query has."""
+        """A child process for one query."""
         while self._children:
             child = self._children.pop()
             if child.is_alive:
@@ -248,7 +247,7 @@ class Databases:
         return await ChildProcess.start(*_SQLITE, environment=make_environment(), longest_line=_LONGEST_LINE)
 
     async def close(self) -> None:
-        """Ends what runs."""
+        """Stops all running queries."""
         await asyncio.gather(*(asyncio.to_thread(query.abort) for query in self._running))
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
@@ -257,7 +256,7 @@ class Databases:
 
 
 def _clear(connection: Any, *_: Any) -> None:
-    """What a query leaves beyond its transaction goes: locks, settings, whatever a function of the database did."""
+    """Resets what a query leaves beyond its transaction: locks, settings, effects of the database's own functions."""
     connection.rollback()
     connection.autocommit = True
     connection.execute("DISCARD ALL")
@@ -265,11 +264,12 @@ def _clear(connection: Any, *_: Any) -> None:
 
 
 def _check(connection: Any, record: Any, _: Any) -> None:
-    """One that was kept answers within `_CONNECT_SECONDS`; else DisconnectionError has the pool open another one.
+    """Raises DisconnectionError, so that the pool opens another connection, unless a kept one answers within
+    `_CONNECT_SECONDS`.
 
-    A wait without an end could not be given up: nobody knows yet for which query it is.
+    An endless wait could not be aborted, as the connection belongs to no query yet.
     """
-    if not record.info.get("is_kept"):  # it was opened just now
+    if not record.info.get("is_kept"):  # it has just been opened
         record.info["is_kept"] = True
         return
     line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
@@ -290,7 +290,7 @@ def _check(connection: Any, record: Any, _: Any) -> None:
 
 @contextmanager
 def _open_cursor(driver: Any, name: str) -> Iterator[Any]:
-    """A cursor of the server's. Where it cannot be closed, the connection is."""
+    """A cursor on the server; where closing it fails, the connection is closed."""
     cursor = driver.cursor(name)
     try:
         yield cursor
@@ -312,6 +312,6 @@ def _explain(error: str, seconds: float) -> str:
 
 
 def _forget(work: "asyncio.Future[Any]") -> None:
-    """Nobody waits for it any more."""
+    """Ignores the result of work that no caller waits for."""
     if not work.cancelled():
         work.exception()

@@ -1,8 +1,8 @@
-"""Python functions of the operator's that flows may call, by the modules that `functions:` of config.yaml names.
+"""Python functions of the operator that flows may call, from the modules that `functions:` of config.yaml names.
 
-Nothing of a flow file is ever run as Python: it names a function that is there, whose signature says its arguments and
-whose docstring says what it does. A function runs in this process with all its rights; one that is no coroutine runs in
-a thread of this package's.
+No text of a flow file is run as Python: the file names an existing function, whose signature defines the arguments and
+whose docstring describes it. A function runs in this process with all its rights; a plain function (no coroutine) runs
+in a thread of this module's pool.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ _Module = Annotated[
 _SAID = re.compile(r"^[ \t]+(\w+)(?: *\([^)]*\))?: +(.+)$", re.MULTILINE)
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _MOST_LEFT = 64
-"""Calls that nobody waits for any more and that have not returned; each keeps a thread and takes nobody's turn."""
+"""The most calls that were given up and have not returned; each keeps its thread, but no place among `_AT_ONCE`."""
 _SHOWN = 300
 __all__ = ["FunctionSettings", "Functions", "OwnFunction"]
 _AT_ONCE = 8
-"""Functions in threads at once; more wait their turn, and that counts in their time."""
+"""Functions in threads at once; further ones wait, and the wait counts in their time."""
 
 
 class FunctionSettings(ConfigSection):
@@ -53,12 +53,13 @@ class FunctionSettings(ConfigSection):
 
 
 class NoTool(Exception):
-    """Why a function cannot be called by flows, as the end of a sentence."""
+    """Why flows cannot call a function, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSignature:
-    """`arguments` validates them; `parameters` is their JSON Schema, an object."""
+    """A function's description and arguments: `arguments` validates them, `parameters` is their JSON Schema, an
+    object."""
 
     description: str
     arguments: type[BaseModel]
@@ -66,7 +67,7 @@ class ToolSignature:
 
 
 def read_signature(function: Callable[..., Any]) -> ToolSignature:
-    """What a model is told of it. Raises NoTool."""
+    """The signature of a function as a tool. Raises NoTool."""
     doc = inspect.getdoc(function) or ""
     said = dict(_SAID.findall(doc))
     try:
@@ -88,7 +89,7 @@ def read_signature(function: Callable[..., Any]) -> ToolSignature:
 
 @dataclass(frozen=True, slots=True)
 class OwnFunction:
-    """`name` is `module.function`; `call` gives its result as JSON values, and raises RunError."""
+    """A function that flows may call. `name` is `module.function`; `call` returns JSON values, and raises RunError."""
 
     name: str
     description: str
@@ -97,7 +98,7 @@ class OwnFunction:
 
 
 class Functions:
-    """Imports the modules of the settings, of which some may lie in `root`. Raises ConfigError."""
+    """Imports the modules of the settings, some of which may lie in `root`. Raises ConfigError."""
 
     def __init__(self, settings: FunctionSettings, root: Path) -> None:
         self._seconds = settings.seconds
@@ -109,7 +110,7 @@ class Functions:
         self._known = {one.name: one for name in settings.modules for one in self._read_module(name)}
 
     def find(self, name: str) -> OwnFunction:
-        """The function. Raises RunError."""
+        """The function of this name. Raises RunError."""
         if found := self._known.get(name):
             return found
         nearest = suggest(name, self._known, otherwise=".")
@@ -117,7 +118,7 @@ class Functions:
         raise RunError(f"There is no function `{name}`{nearest}", hint=hint)
 
     def close(self) -> None:
-        """Begins no more; what runs in threads cannot be ended."""
+        """Starts no more calls; running threads cannot be stopped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _read_module(self, name: str) -> Iterator[OwnFunction]:
@@ -153,7 +154,7 @@ class Functions:
             raise RunError(f"`{name}` gives what no JSON can hold.") from None
         except RunError:
             raise
-        except ValueError as error:  # how a function says that it was asked for what cannot be
+        except ValueError as error:  # the function's way to reject its arguments
             raise RunError(f"`{name}` refuses: {str(error)[:_SHOWN]}") from None
         except (Exception, SystemExit):  # noqa: BLE001 - whatever the operator's code raises; the server goes on
             _log.exception("the function %s failed", name)
@@ -167,7 +168,7 @@ class Functions:
             try:
                 return await asyncio.wrap_future(running)
             finally:
-                if not running.done():  # nobody waits any more
+                if not running.done():  # the caller has stopped waiting
                     self._left.add(running)
                     running.add_done_callback(self._left.discard)
                     says = "the function %s has not returned and keeps a thread, one of %s"
@@ -183,7 +184,7 @@ def _load(name: str) -> ModuleType:
 
 
 def _list_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """What the module itself defines, without an underscore before its name."""
+    """Functions that the module itself defines, except names with a leading underscore."""
     for name, value in vars(module).items():
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
             yield name, value

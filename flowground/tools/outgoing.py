@@ -1,8 +1,8 @@
-"""Calls that tools of flows make to other servers, and pages that knowledge reads: one guarded client for all of them.
+"""One guarded HTTP client, for tools of flows that call other servers, and for web pages that knowledge reads.
 
-A host is asked only where the component and config.yaml both allow it; its name is resolved once, by the connection
-itself, which goes to an address that was looked at: never to one of a private network, unless config.yaml names that.
-No redirect leads to another host, nothing is remembered between calls (no cookies), size and time are bounded.
+A host is called only where both the component and config.yaml allow it. Its name is resolved once, by the connection
+itself, which connects to a checked address only: never to one of a private network, unless config.yaml names that.
+Redirects to other hosts are not followed, cookies are not kept, size and time are bounded.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ __all__ = [
     "read_url",
 ]
 _AT_ONCE = 64
-"""Connections of all tools of a process; more calls wait their turn."""
+"""Connections of all tools of a process; further calls wait."""
 _KEPT = 16
 _KEPT_SECONDS = 15
 _MOST_REDIRECTS = 5
 _MOST_BYTES = 3_000_000
-"""Of an answer."""
+"""The most bytes of an answer."""
 REFRESH_SECONDS = 3_600.0
-"""For so long a page is not asked again; its server pays for each."""
+"""Seconds for which a page is not fetched again, to spare its server."""
 _LONGEST_URL = 8_000
 _LONGEST_TYPE = 500
 _LONGEST_MARK = 300
@@ -65,17 +65,17 @@ _DOCUMENTS = {
 }  # fmt: skip
 _TEXTS = {"text/csv": ".csv", "application/json": ".json", "text/markdown": ".md", "text/x-markdown": ".md"}
 _UNSAID = ("", "text/plain", "application/octet-stream", "binary/octet-stream")
-"""Types by which servers send what they know no other of: the address says more."""
+"""Media types that servers send for files of unknown type: the URL's ending tells more."""
 
 
 class GuardedBackend(AsyncioBackend):
-    """`private` are networks that may be reached although they are not public; None: every address may."""
+    """Connects to allowed addresses only: public ones, and those in `private`; None allows every address."""
 
     def __init__(self, private: Sequence[IPNetwork] | None) -> None:
         self._private = private
 
     async def resolve(self, host: str, port: int) -> list[SocketAddress]:
-        """Those addresses of the host that may be asked."""
+        """The allowed addresses of the host."""
         found = await super().resolve(host, port)
         if self._private is None:
             return found
@@ -85,9 +85,10 @@ class GuardedBackend(AsyncioBackend):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """What a tool asks. `hosts` are those that its author allows; `seconds` and config.yaml bound the time together.
+    """A call of a tool. `hosts` are those that the component's author allows; `seconds` and config.yaml both limit the
+    time.
 
-    Secrets stand in `headers` only. `follows`: a redirect to the same host is followed, for GET and HEAD.
+    Only `headers` may contain secrets. `follows`: redirects to the same host are followed, for GET and HEAD.
     """
 
     method: str
@@ -98,14 +99,14 @@ class OutgoingCall:
     follows: bool = False
     seconds: float = 600
     is_trusted: bool = False
-    """The operator names the server in config.yaml: its address may be a private one."""
+    """Whether the operator names the server in config.yaml: its address may then be private."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingAnswer:
-    """`url` is what answered, after redirects; `media_type` is in lower case, without parameters; `charset` is the
-    name of an encoding of texts, whatever the server says; `etag` and `last_modified` can be sent back, or are
-    empty."""
+    """An answer. `url` is the one that answered, after redirects; `media_type` is in small letters, without
+    parameters; `charset` is an encoding that texts may have; `etag` and `last_modified` are empty where they cannot
+    be sent back."""
 
     url: str
     status: int
@@ -118,12 +119,12 @@ class OutgoingAnswer:
 
     @property
     def text(self) -> str:
-        """The body as text; what is none in the charset is replaced."""
+        """The body as text; bytes that do not fit the charset are replaced."""
         return self.data.decode(self.charset, "replace")
 
 
 class Outgoing:
-    """Lives on one event loop; opens nothing before the first call."""
+    """The client, on one event loop; opens nothing before the first call."""
 
     def __init__(self, settings: OutgoingSettings) -> None:
         self._settings = settings
@@ -131,7 +132,8 @@ class Outgoing:
         self._pools: dict[tuple[str | None, bool], httpcore2.AsyncConnectionPool] = {}
 
     async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
-        """The whole answer, whatever its status. Raises RunError, with a sentence without headers and addresses."""
+        """The whole answer, whatever its status. Raises RunError with a sentence that has no header and no address in
+        it."""
         seconds = min(call.seconds, self._settings.seconds)
         url = read_url(call.url)
         try:
@@ -179,7 +181,7 @@ class Outgoing:
         if not call.hosts.allow(host, port):
             raise RunError(f"`{_name(url)}` is not among the hosts that may be asked here: {call.hosts}.")
         if has_proxy and not self._settings.hosts:
-            # The proxy resolves the name, so nobody here sees which address is asked.
+            # The proxy resolves the name, so the address cannot be checked here.
             raise RunError("Through a proxy only hosts are asked that `outgoing.hosts` of config.yaml names.")
         if self._settings.hosts and not self._settings.allowed.allow(host, port):
             raise RunError(f"`{_name(url)}` is no host that `outgoing.hosts` of config.yaml allows.")
@@ -201,7 +203,7 @@ class Outgoing:
         return OutgoingAnswer(str(url), response.status, media_type, charset, location, bytes(data), *marks)
 
     def _find_pool(self, proxy: str | None, *, is_trusted: bool) -> httpcore2.AsyncConnectionPool:
-        """Connections are kept apart by what they may lead to."""
+        """The pool for a proxy and a level of trust: connections of different levels are never shared."""
         self._ssl = self._ssl or self._settings.egress.make_ssl()
         if (proxy, is_trusted) not in self._pools:
             is_guarded = not (proxy or is_trusted)
@@ -217,7 +219,8 @@ class Outgoing:
 
 
 def read_url(text: str) -> httpx2.URL:
-    """An address of http or https. Raises RunError for what is none, or could be read in two ways."""
+    """A URL with http or https. Raises RunError for other text, and for text that two programs could read
+    differently."""
     text = text.strip()
     try:
         url = httpx2.URL(text)
@@ -230,29 +233,29 @@ def read_url(text: str) -> httpx2.URL:
 
 
 def find_title(answer: OutgoingAnswer) -> str:
-    """That of a page of HTML, on one line; of anything else, and of one without, nothing."""
+    """The title of an HTML page, on one line; "" where there is none."""
     found = _TITLE.search(answer.data[:100_000]) if answer.media_type.endswith("html") else None
     return " ".join(html.unescape(found[1].decode(answer.charset, "replace")).split()) if found else ""
 
 
 def find_document(answer: OutgoingAnswer) -> str | None:
-    """The ending of files of its kind, where that is none of plain text; a page of no type is HTML."""
+    """The file ending of the answer's kind, unless that is plain text; an answer without a type is HTML."""
     return _DOCUMENTS.get(answer.media_type or "text/html")
 
 
 class WebPages:
-    """Asks for pages that files and config.yaml name by their addresses, on one event loop. It opens nothing before the
-    first."""
+    """Fetches pages that flow files and config.yaml name, on one event loop. Opens nothing before the first."""
 
     def __init__(self, settings: OutgoingSettings) -> None:
         self._outgoing = Outgoing(settings)
 
     def list_sources(self, urls: tuple[str, ...]) -> PageSources | None:
-        """These addresses, to be asked by `fetch`; None where there are none."""
+        """These URLs as sources, fetched by `fetch`; None where there are none."""
         return PageSources(urls, self.fetch, REFRESH_SECONDS) if urls else None
 
     async def fetch(self, url: str, *, etag: str, last_modified: str) -> Page:
-        """As `FetchPage` says: from the address's own host alone, where `outgoing` allows it. Raises RunError."""
+        """Fetches one page, from the URL's own host only, where `outgoing` allows it; a `FetchPage`. Raises
+        RunError."""
         asked = read_url(url)
         host = asked.raw_host.decode("ascii").lower()
         port = asked.port or (443 if asked.scheme == "https" else 80)
@@ -274,7 +277,7 @@ class WebPages:
 
 
 def _read_type(said: str) -> tuple[str, str]:
-    """Media type and encoding of a content type; of a longer one than there are, as its beginning says."""
+    """Media type and encoding of a `Content-Type` header; an overlong header is cut first."""
     said = said[:_LONGEST_TYPE]
     found = _CHARSET.search(said)
     return said.partition(";")[0].strip().lower(), (found and find_encoding(found[1])) or "utf-8"
@@ -286,7 +289,7 @@ def _read_mark(headers: httpx2.Headers, name: str) -> str:
 
 
 def _follow(url: httpx2.URL, location: str) -> httpx2.URL:
-    """Where a redirect leads. Raises RunError for another host; the same by https is none."""
+    """The target of a redirect. Raises RunError for another host; from http to https is the same host."""
     try:
         there = url.join(location)
     except (httpx2.InvalidURL, ValueError):
@@ -307,7 +310,7 @@ def _name(url: httpx2.URL) -> str:
 
 
 def _explain(error: BaseException, host: str) -> str:
-    """What went wrong with a call, in a sentence; not where the host's name leads to."""
+    """What went wrong with a call, in a sentence that does not reveal the host's address."""
     why: BaseException | None = error
     while why is not None and not isinstance(why, ssl.SSLCertVerificationError):
         why = why.__cause__ or why.__context__
@@ -320,7 +323,7 @@ def _explain(error: BaseException, host: str) -> str:
 
 
 def _find_ending(answer: OutgoingAnswer) -> str:
-    """That of files of its kind. Raises RunError for what has no text."""
+    """The file ending of the answer's kind. Raises RunError for a kind without text."""
     if answer.media_type in _UNSAID:
         named = PurePosixPath(read_url(answer.url).path).suffix.lower()
         if named in ENDINGS:

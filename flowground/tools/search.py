@@ -1,4 +1,4 @@
-"""Search of the web, by the engine that config.yaml names."""
+"""Web search with the engine that config.yaml names."""
 
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
@@ -45,7 +45,7 @@ class SearchSettings(ConfigSection):
 
 
 class WebSearches:
-    """Asks the engine of the settings, through the client of all tools."""
+    """Searches with the engine of the settings, through the guarded client."""
 
     def __init__(self, settings: SearchSettings, outgoing: Outgoing) -> None:
         self._settings = settings
@@ -110,12 +110,12 @@ def _read_page(answer: OutgoingAnswer) -> list[Record]:
 
 
 def _unwrap(url: str) -> str:
-    """DuckDuckGo leads through an address of its own, which has the page's in `uddg`."""
+    """The target of DuckDuckGo's redirect link, which is in `uddg`."""
     return parse_qs(urlsplit(url).query).get("uddg", [url])[0]
 
 
 class _HitReader(HTMLParser):
-    """The hits of DuckDuckGo's page without scripts."""
+    """Reads the hits on DuckDuckGo's page without scripts."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

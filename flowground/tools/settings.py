@@ -1,8 +1,7 @@
-"""`outgoing:` of config.yaml: how calls leave this process, which hosts tools of flows may ask, and which addresses.
+"""Settings of config.yaml for what flows reach outside: `outgoing:`, `databases:` and `mcp_servers:`.
 
-`databases:` of config.yaml: which databases flows may ask; and what one query is, and may give.
-
-`mcp_servers:` of config.yaml: programs and addresses whose tools flows may use.
+`outgoing:` is how calls leave this process, and which hosts and addresses tools may call; `databases:` are those that
+flows may query, with the limits of one query; `mcp_servers:` are programs and URLs whose tools flows may use.
 """
 
 import ipaddress
@@ -28,7 +27,7 @@ _ENTRY = re.compile(r"(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]
 _USUAL_PORTS = {80, 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SPECIAL = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "5f00::/16", "192.88.99.0/24")))
-"""Networks that are nobody's on the Internet and that Python calls global: site-local ones, documentation, relays."""
+"""Networks that are not public although Python calls them global: site-local addresses, documentation, relays."""
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FILE = "sqlite:///"
@@ -36,7 +35,7 @@ ServerName = Annotated[str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 t
 
 
 def explain_entry(entry: str) -> str | None:
-    """What is wrong with an entry of a list of hosts; None where nothing is."""
+    """What is wrong with an entry of a list of hosts; None where it is right."""
     found = _ENTRY.fullmatch(entry.lower())
     if found and int(found[2] or 1) in range(1, 65_536):
         return None
@@ -47,12 +46,13 @@ def explain_entry(entry: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """A list of hosts, as `explain_entry` says. One without a port means ports 80 and 443."""
+    """A list of allowed hosts, with entries as `explain_entry` accepts them. An entry without a port means ports 80 and
+    443."""
 
     entries: tuple[str, ...]
 
     def allow(self, host: str, port: int) -> bool:
-        """Whether this host, in lower case, may be asked at this port."""
+        """Whether this host, in small letters, may be called at this port."""
         return any(_match(entry.lower(), host, port) for entry in self.entries)
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Hosts:
 
 
 def choose_addresses(found: Iterable[str], private: Iterable[IPNetwork]) -> list[str]:
-    """Those of a host's addresses that may be asked: public ones, and those of the networks in `private`."""
+    """The allowed ones of a host's addresses: public ones, and those in the networks `private`."""
     networks = tuple(private)
     return [text for text in found if _is_open(ipaddress.ip_address(text.partition("%")[0]), networks)]
 
@@ -112,7 +112,7 @@ class OutgoingSettings(ConfigSection):
 
     @property
     def allowed(self) -> Hosts:
-        """The hosts of the list; every one where it is empty."""
+        """The hosts of the list; every host where the list is empty."""
         return Hosts(self.hosts or ("*",))
 
     @property
@@ -120,7 +120,8 @@ class OutgoingSettings(ConfigSection):
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.private_networks)
 
     def find_bar(self, address: str) -> str | None:
-        """Why tools may not ask this address, in a sentence; None where only a call can tell, as for most names."""
+        """Why tools may not call this address, as a sentence; None where it is allowed, or only a call can tell, as for
+        most names."""
         with suppress(ValueError):
             url = urlsplit(address)
             host = url.hostname or ""
@@ -129,28 +130,28 @@ class OutgoingSettings(ConfigSection):
             if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
                 return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
             if self.egress.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
-                # The proxy resolves the name, and no address is looked at here.
+                # The proxy resolves the name, so no address can be checked here.
                 return None if self.hosts else "Through a proxy only hosts are asked that `outgoing.hosts` names."
             if not choose_addresses(["127.0.0.1" if host == "localhost" else host], self.networks):
                 return f"`{host}` is not public, and `outgoing.private_networks` of config.yaml does not name it."
         return None
 
     def find_mistakes(self, root: Path) -> Iterator[tuple[tuple[str, str], str]]:
-        """A `ca_file`, counted from `root`, without certificates, as its place and a sentence."""
+        """A `ca_file`, relative to `root`, without certificates: the setting's place and a sentence."""
         if not self.ca_file:
             return
         try:
             ssl.create_default_context(cafile=root / self.ca_file)
-        except OSError:  # as an SSLError is
+        except OSError:  # includes SSLError
             yield ("outgoing", "ca_file"), "is no file of certificates in PEM"
 
     def count_paths_from(self, root: Path) -> "OutgoingSettings":
-        """The same settings with relative paths counted from `root`, the config file's folder."""
+        """The same settings with paths relative to `root`, the config file's folder."""
         return self.model_copy(update={"ca_file": root / self.ca_file}) if self.ca_file else self
 
 
 def require_networks(value: tuple[str, ...], *, like: str) -> tuple[str, ...]:
-    """The addresses and networks as they are. Raises ValueError, with examples, where one is neither."""
+    """The addresses and networks, unchanged. Raises ValueError, with examples, where one is neither."""
     for text in value:
         try:
             ipaddress.ip_network(text, strict=False)
@@ -179,16 +180,16 @@ class DatabaseSettings(ConfigSection):
 
     @property
     def file(self) -> Path | None:
-        """SQLite's file; None for a server."""
+        """SQLite's file; None for a database server."""
         text = self.url.get_secret_value()
         return Path(text.removeprefix(_FILE)) if text.startswith(_FILE) else None
 
     def count_paths_from(self, root: Path) -> "DatabaseSettings":
-        """The same settings with a relative path counted from `root`, the config file's folder."""
+        """The same settings with a path relative to `root`, the config file's folder."""
         return self if self.file is None else self.model_copy(update={"url": SecretStr(f"{_FILE}{root / self.file}")})
 
     def is_at(self, url: str) -> bool:
-        """Whether that is the same database, as far as addresses tell."""
+        """Whether the URL means the same database, as far as addresses tell."""
         if self.file is not None:
             return url.startswith(_FILE) and Path(url.removeprefix(_FILE)).resolve() == self.file.resolve()
         own, other = urlsplit(self.url.get_secret_value()), urlsplit(url)
@@ -201,7 +202,7 @@ class DatabaseSettings(ConfigSection):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A value in a query's text, which goes to the database beside it: whatever it holds, it stays a value."""
+    """A value of a query, sent to the database beside the text: its content is never read as SQL."""
 
     name: str
     value: str | int | float
@@ -211,12 +212,12 @@ SqlParts = Sequence[str | Parameter]
 
 
 def list_values(parts: SqlParts) -> dict[str, str | int | float]:
-    """Values of a query, by name."""
+    """The values of a query, by name."""
     return {part.name: part.value for part in parts if isinstance(part, Parameter)}
 
 
 def check_rows(count: int, most: int, size: int) -> None:
-    """Raises RunError for more rows than `most`, and for more bytes than a value may have."""
+    """Raises RunError for more rows than `most`, or more bytes than a value may have."""
     if count > most:
         raise RunError(f"The query gives more than {most:,} rows: narrow it, or add a LIMIT.")
     if size > LONGEST:
@@ -261,16 +262,16 @@ class McpServerEntry(ConfigSection):
         return self
 
     def count_paths_from(self, root: Path) -> "McpServerEntry":
-        """The same entry with its folder counted from `root`, the config file's."""
+        """The same entry with its folder relative to `root`, the config file's folder."""
         return self.model_copy(update={"folder": root / self.folder})
 
     def list_secrets(self) -> tuple[str, ...]:
-        """What no log shows."""
+        """The values that must not be logged."""
         return tuple(value.get_secret_value() for value in (*self.environment.values(), *self.headers.values()))
 
 
 McpServerEntries = dict[ServerName, McpServerEntry]
-"""By the name that flows call it by."""
+"""Entries by the name that flows use."""
 
 
 def _match(entry: str, host: str, port: int) -> bool:
@@ -291,7 +292,7 @@ def _is_open(address: IPAddress, private: tuple[IPNetwork, ...]) -> bool:
 
 
 def _find_inner(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one leads to; itself where it leads to none."""
+    """The IPv4 address inside an IPv6 address; the address itself where there is none."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:

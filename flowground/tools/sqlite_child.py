@@ -1,7 +1,7 @@
-"""A process of its own, which asks SQLite files: some steps of a query take minutes, and only its end ends them.
+"""A child process that queries SQLite files: some single steps take minutes, which only the end of a process stops.
 
-A file is opened to be read, and allowed nothing but reading. It imports nothing of ours, so that it starts soon. A line
-of its input is a query, a line of its output the rows, or why there are none.
+Files are opened read-only, and only reading is authorised. The process imports nothing of ours, so that it starts fast.
+Each line of stdin is a query; the line of stdout that answers has the rows, or the reason why there are none.
 """
 
 import json
@@ -19,11 +19,11 @@ _PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info
 _LONGEST_VALUE = 500_000
 _MOST_COLUMNS = 500
 _STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock: a few milliseconds, as a rule."""
+"""Instructions of SQLite's machine between two checks of the time, usually a few milliseconds."""
 
 
 def _ask(file: str, sql: str, values: dict[str, Any], rows: int, size: int, seconds: float) -> dict[str, Any]:
-    """The rows and their bytes: one row more than `rows` at most, and none once there are more than `size` bytes."""
+    """The rows and their bytes: at most one row more than `rows`, and none once there are more than `size` bytes."""
     address = f"file:{quote(file)}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=seconds, isolation_level=None)) as connection:
         _fence(connection, time.monotonic() + seconds)
@@ -65,7 +65,7 @@ def _write(value: Any) -> Any:
 
 
 def _bound(seconds: float) -> None:
-    """Ends by itself where who asked is gone."""
+    """Limits the processor time, so that the process ends by itself where its parent is gone."""
     with suppress(ImportError):
         import resource  # noqa: PLC0415 - Windows has none
 

@@ -1,1 +1,1 @@
-"""The model that is built in: its weights are fetched by digest, and a process of its own runs it."""
+"""The built-in model: its weights are fetched and checked by digest, and a child process runs it."""

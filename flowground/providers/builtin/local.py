@@ -1,11 +1,11 @@
-"""The built-in model: weights that are fetched by digest, in a process that speaks OpenAI's protocol on loopback.
+"""The built-in model: weights that are checked by digest, run by a child process with OpenAI's protocol on loopback.
 
-Tools are put into words: at each step the model gives JSON of a schema, either a call of one tool or an answer.
-llama.cpp's own tool calls need a model that was trained on their form. The built-in one writes them as plain text, goes
-on with invented calls after the first result, and `tool_choice` changes none of it (docs/decisions.md). A schema
-becomes a grammar, so what comes is always one or the other, whatever the model.
+Tools are described in the prompt: at each step the model gives JSON of a schema, either a call of one tool or an
+answer. llama.cpp's own tool calls need a model trained on their form. The built-in one writes them as plain text,
+continues with invented calls after the first result, and `tool_choice` changes nothing (docs/decisions.md). llama.cpp
+turns a schema into a grammar, so that every model gives one or the other.
 
-The process that runs the built-in model, and one sentence for each way in which it may not run.
+Each reason why the process cannot run has a sentence for people.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ from flowground.providers.egress import EgressSettings
 from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
-"""What is started; tests start something smaller."""
+"""The command of the child process; tests start a smaller one."""
 CONTEXT_TOKENS = 4096
-"""What one call may hold, question and answer; each of the two slots takes about 50 MB for it."""
+"""Tokens of one call, question and answer; each of the two slots takes about 50 MB for them."""
 _SLOTS = 2
 _START_SECONDS = 120.0
 _BESIDES_THE_FILE = 300_000_000
@@ -94,11 +94,11 @@ _PASSAGE_BYTES = 3_500
 _USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
 _DEFAULTS = {"max_tokens": 1024}
 _QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
-"""What the model's makers advise, for what the flow does not set."""
+"""Values that the model's makers recommend, for options that the flow does not set."""
 
 
 class CannotStart(ProviderRefused):
-    """The process does not run; `reason` is one of the words above."""
+    """The process cannot run; `reason` is a key of `_REASONS`."""
 
     def __init__(self, reason: str, *, needed: int = 0) -> None:
         said, hint = _REASONS.get(reason, _REASONS["ended"])
@@ -107,7 +107,7 @@ class CannotStart(ProviderRefused):
 
 
 class Child:
-    """A running process and the client that talks to it. Lives on one event loop."""
+    """A running child process and the client for it, on one event loop."""
 
     def __init__(self, process: ChildProcess, provider: OpenAI) -> None:
         self._process = process
@@ -117,7 +117,7 @@ class Child:
     async def start(
         cls, path: Path, *, name: str, piece_seconds: float, program: tuple[str, ...] | None = None
     ) -> "Child":
-        """Starts the process and waits until it answers; `piece_seconds` bounds the calls to it later.
+        """Starts the process and waits until it answers; `piece_seconds` is the timeout of later calls.
 
         Raises CannotStart or ProviderTimeout.
         """
@@ -130,7 +130,7 @@ class Child:
         except BaseException:
             await process.kill()
             raise
-        # It closes a stream's connection a moment after its end, without a word: who took that one asks once more.
+        # The server closes a stream's connection silently, a moment after its end: a call that meets that is repeated.
         client = OpenAI(
             name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=1, egress=EgressSettings(trust_env=False)
         )
@@ -141,7 +141,7 @@ class Child:
         return self._process.is_alive
 
     async def has_ended(self) -> bool:
-        """Whether the process is gone; gives the news a moment to arrive after a broken connection."""
+        """Whether the process has ended; waits a moment, as the news may arrive after a broken connection."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1)
         return not self.is_alive
@@ -153,20 +153,22 @@ class Child:
 
 
 def check_memory(size: int, available: int | None) -> None:
-    """Raises CannotStart when a model file of `size` bytes cannot be held; an unknown amount is enough."""
+    """Raises CannotStart when a model file of `size` bytes does not fit into memory; None counts as enough."""
     needed = size + _BESIDES_THE_FILE
     if available is not None and available < needed:
         raise CannotStart("no_memory", needed=needed)
 
 
 def find_available_memory() -> int | None:
-    """Bytes this process may still take, where Linux tells: the computer's, or its container's if that is less."""
+    """Bytes of memory that this process may still take, the computer's or its container's; None where neither is
+    known."""
     known = (_read_computer_memory(), _read_container_memory())
     return min((amount for amount in known if amount is not None), default=None)
 
 
 def put_tools_into_words(call: ModelCall) -> ModelCall:
-    """The same call for a model that knows no tools: they stand in the system's message, calls and results in texts."""
+    """The call for a model without tool support: tools are described in the system message, calls and results are
+    texts."""
     tools = [tool for tool in call.tools if call.tool_choice in ("auto", tool.name)]
     messages = [said for message in call.messages for said in _write_message(message, may_call=bool(tools))]
     if not tools:
@@ -179,7 +181,8 @@ def put_tools_into_words(call: ModelCall) -> ModelCall:
 
 
 async def read_choice(said: AsyncGenerator[Piece, None], number: int) -> AsyncGenerator[Piece, None]:
-    """The answer or the call in what the model says, whole; `number` tells its id from others of the conversation."""
+    """The answer or the tool call in the model's JSON, whole; `number` makes the call's id unique in the
+    conversation."""
     async with aclosing(said) as pieces:
         async for piece in pieces:
             if isinstance(piece, Completion):
@@ -209,7 +212,8 @@ class LocalSettings(ProviderSettings):
 
 
 class Local:
-    """One model in one child process, started by the first call, again after a crash, ended after ten idle minutes.
+    """One model in one child process, which the first call starts. It is restarted after a crash, and ended after ten
+    idle minutes.
 
     `folder` holds the fetched weights; an entry with `path` uses that GGUF file instead and fetches nothing.
     """
@@ -240,7 +244,7 @@ class Local:
         self._timer: asyncio.TimerHandle | None = None
 
     def read_status(self) -> LocalStatus:
-        """Cheap, and from any thread."""
+        """The state of the model: cheap, and callable from any thread."""
         path = self._entry.path
         if path is None:
             return self._download.read_status()
@@ -249,7 +253,7 @@ class Local:
         return LocalStatus("failed", message=_explain_no_file(self._name).message)
 
     def begin(self) -> None:
-        """Starts the fetch now where the settings say `download: auto`."""
+        """Starts fetching the weights now, where the settings say `download: auto`."""
         if self._entry.download == "auto" and not self._find_file():
             self._download.start()
 
@@ -273,7 +277,7 @@ class Local:
         return self._takes
 
     async def close(self) -> None:
-        """Ends the process and the fetch."""
+        """Ends the process and the fetching."""
         if self._timer:
             self._timer.cancel()
         await self._download.close()
@@ -288,7 +292,7 @@ class Local:
         return self._entry.path or self._download.find_file()
 
     async def _ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        """What the process answers; it is asked once more where it ended before the first piece."""
+        """The process's answer; a call is repeated once where the process ended before the first piece."""
         asked = put_tools_into_words(self._add_defaults(call))
         is_choice = asked.response_schema is not call.response_schema
         with self._keep_busy():
@@ -321,7 +325,7 @@ class Local:
         self._download.check(fetching)
 
     async def _run_child(self) -> Child:
-        """The live process; calls that come while it starts wait for the same one."""
+        """The running process; calls that come while it starts share it."""
         if self._child and self._child.is_alive:
             return self._child
         if self._starting is None or self._starting.done():
@@ -347,7 +351,7 @@ class Local:
         return self._child
 
     def _end_child(self) -> None:
-        """Ends the process beside whatever goes on; `close` waits for it."""
+        """Ends the process in the background; `close` waits for that."""
         child, self._child = self._child, None
         if child:
             ending = asyncio.create_task(child.close())
@@ -356,7 +360,7 @@ class Local:
 
     @contextmanager
     def _keep_busy(self) -> Iterator[None]:
-        """While a call is inside, the process is not idle."""
+        """Keeps the process from counting as idle during a call."""
         self._calls += 1
         if self._timer:
             self._timer.cancel()
@@ -409,11 +413,11 @@ async def _wait_for_address(process: ChildProcess, path: Path, key: str) -> str:
 
 
 def _explain_end(code: int) -> str:
-    """What an end without a word means: a signal on POSIX, a status on Windows."""
+    """The reason of an end without a message: by signal on POSIX, by status on Windows."""
     if code in (-signal.SIGILL, 0xC000001D):
         return "no_avx2"
     if sys.platform != "win32" and code == -signal.SIGKILL:
-        return "no_memory"  # the system's answer to a process that asks for more than there is
+        return "no_memory"  # the system ends a process like this when there is no more memory
     return "ended"
 
 
@@ -435,7 +439,7 @@ def _read_container_memory(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         limit = int((folder / "memory.max").read_text("ascii"))
         used = int((folder / "memory.current").read_text("ascii"))
         stat = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-        return limit - used + int(stat.get("inactive_file", 0))  # cached files make room
+        return limit - used + int(stat.get("inactive_file", 0))  # memory of cached files can be reclaimed
     except (OSError, ValueError):
         return None
 
@@ -452,7 +456,7 @@ def _read_chosen(end: Completion, number: int) -> Completion:
 
 
 def _read_begun_answer(text: str) -> str:
-    """What was said of an answer that `max_tokens` cut; nothing of a call."""
+    """The text of an answer that `max_tokens` cut; "" where a call was cut."""
     if begins := _ANSWER_BEGINS.match(text):
         for end in range(len(text), len(text) - _LONGEST_ESCAPE, -1):
             with suppress(ValueError):
@@ -461,7 +465,7 @@ def _read_begun_answer(text: str) -> str:
 
 
 def _write_message(message: Message, *, may_call: bool) -> Iterator[Message]:
-    """A call is shown in the form in which the model gives one, the results as what somebody says."""
+    """The messages for a model without tool support: calls in the model's own JSON, results as messages of the user."""
     if message.text:
         yield Message(message.role, message.text)
     for part in message.parts:
@@ -501,7 +505,7 @@ def _explain_break() -> ProviderUnreachable:
 
 
 def _explain(error: ProviderRefused) -> ProviderRefused:
-    """What the runtime says about a prompt that is too long (status 400), in words for people."""
+    """The runtime's error for a prompt that is too long (status 400), in words for people."""
     if error.status != 400 or "context size" not in error.message:
         return error
     return ProviderRefused(

@@ -1,9 +1,9 @@
-"""The built-in model's process: llama.cpp's own server on loopback, in OpenAI's protocol.
+"""The built-in model's process: llama.cpp's server on loopback, with OpenAI's protocol.
 
 It is started as a file, not as a module, so that nothing of ours is imported beside the model. One line of JSON on
-stdin says what to serve (`path`, `key`, `threads`, `slots`, `context`: tokens a slot); one line on stdout answers:
-`{"ready": address}` or `{"failed": reason}`, reason being no_wheel, no_libgomp, wheel_broken or model_broken. It ends
-when stdin closes, so it never outlives its parent, however that ends.
+stdin says what to serve (`path`, `key`, `threads`, `slots`, `context`: tokens a slot). One line on stdout answers:
+`{"ready": address}` or `{"failed": reason}`, the reason being no_wheel, no_libgomp, wheel_broken or model_broken. The
+process ends when stdin closes, so that it never outlives its parent.
 """
 
 import importlib
@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost ten
 
 def serve() -> None:
     """Serves until stdin closes."""
-    # The answer goes to a copy of stdout; what the library prints there goes to stderr instead.
+    # The answer goes to a copy of stdout; what the library prints to stdout goes to stderr instead.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     asked = json.loads(sys.stdin.readline())
@@ -25,12 +25,12 @@ def serve() -> None:
     print(json.dumps(said), file=answer, flush=True)
     if server is not None:
         sys.stdin.read()
-    os._exit(0 if server is not None else 1)  # the library's own end waits for answers that nobody reads
+    os._exit(0 if server is not None else 1)  # the library's own shutdown waits for answers that have no reader
 
 
 def _start(asked: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     try:
-        xllamacpp = importlib.import_module("xllamacpp")  # may be missing or not fit: that is an answer too
+        xllamacpp = importlib.import_module("xllamacpp")  # a missing or unfit package is an answer too
     except ModuleNotFoundError:
         return None, {"failed": "no_wheel"}
     except ImportError as error:

