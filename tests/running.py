@@ -39,7 +39,7 @@ def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on the folder of flows is looked at for every question, however soon, and waited for; also where another
     look is under way, which may have passed the file before it was changed."""
     monkeypatch.setattr(loader, "_LOOK_EVERY", 0)
-    monkeypatch.setattr(loader, "_PATIENCE", 60)
+    monkeypatch.setattr(loader, "_LOOK_WAIT", 60)
     monkeypatch.setattr(loader.Catalogue, "_look_alone", loader.Catalogue._look_in_turn)
 
 

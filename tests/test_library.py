@@ -259,7 +259,7 @@ def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_pa
     async def look() -> None:
         says = 'No file has client: "Acme", which the filter wants.'
         for flow, section in (("f7", library.list_of("")[0]), ("f9", library.list_of("f9")[0])):
-            assert await library.list_unmet(section, files) == [f"`Found` of the flow {flow}: {says}"]
+            assert await library.list_unmatched(section, files) == [f"`Found` of the flow {flow}: {says}"]
         assert len(library.find_unnamed(addresses)) == 2_702
 
     asyncio.run(stays_responsive(look))

@@ -104,7 +104,7 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
 
 @pytest.mark.anyio
 async def test_on_a_loop_a_changed_file_is_live_when_asked_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowground.flows.folder._PATIENCE", 20)  # on a busy machine a look takes longer than 0.2 s
+    monkeypatch.setattr("flowground.flows.folder._LOOK_WAIT", 20)  # on a busy machine a look takes longer than 0.2 s
     folder.write("talk.yaml", text(said="one"))
     catalogue = Catalogue(folder.path)
     for said in ("two", "three"):

@@ -198,7 +198,7 @@ async def test_a_reference_gives_the_value_of_a_filter_and_never_a_pattern(tmp_p
         found = {"travel": {"hotels.md"}, "": set(FILES)}
         for said in ("travel", "", "hotels", "*", "t{r}avel", "{asked}"):
             assert await find(runtime, said, "it0") == found.get(said, set()), said
-        assert (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it0", "handbook")).unmet == []
+        assert (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it0", "handbook")).unmatched == []
 
 
 def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
@@ -234,9 +234,9 @@ async def test_a_filter_that_no_file_fits_is_told(tmp_path: Path) -> None:
             events = await run(runtime, "hotels", flow)
             notes = [event.note for event in events if isinstance(event, ComponentFinished) and event.note]
             assert [note.startswith(says) for note in notes] == [True]
-        unmet = (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "", "all")).unmet
+        unmatched = (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "", "all")).unmatched
     expected = [f"`Found` of the flow it{number}: {says}" for number, says in enumerate(filters.values())]
-    assert [text.startswith(says) for text, says in zip(unmet, expected, strict=True)] == [True] * 5
+    assert [text.startswith(says) for text, says in zip(unmatched, expected, strict=True)] == [True] * 5
 
 
 async def test_who_adds_files_is_told_what_filters(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _NEEDS_TOKEN = (
     *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
     *("/api/v2/files", "/lf/"),
 )
-_TOLD_TO_PAGES = [RUN_ID, REPLAYED, "retry-after", *(f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset"))]
+_EXPOSED = [RUN_ID, REPLAYED, "retry-after", *(f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset"))]
 """Response headers that pages of other sites may read (CORS)."""
 _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
@@ -168,7 +168,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
 
     if allows_cors:
         api.add_middleware(
-            _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_TOLD_TO_PAGES
+            _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
         )
     return api
 

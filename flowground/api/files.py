@@ -214,7 +214,7 @@ async def _open_upload(request: Request, *, most: int, seconds: float) -> AsyncI
     refused = refuse_field("Send multipart/form-data with a file in the field `file`.", "form_invalid", "body", _FIELD)
     if not find_boundary(request.headers.get("content-type", "")):
         raise refused
-    pieces = read_pieces(request, limit=most + _AROUND, patience=seconds, too_large=partial(too_large_error, most))
+    pieces = read_pieces(request, limit=most + _AROUND, max_wait=seconds, too_large=partial(too_large_error, most))
     async with open_form(request, pieces, max_files=_MOST_PARTS, max_fields=_MOST_PARTS) as form:
         sent = next((value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)), None)
         if sent is None:

@@ -87,13 +87,13 @@ class BodyTooSlow(RequestError):
     code = "body_too_slow"
 
 
-async def read_body(request: Request, *, limit: int, patience: float) -> dict[str, Any]:
+async def read_body(request: Request, *, limit: int, max_wait: float) -> dict[str, Any]:
     """The body's fields, not validated. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow.
 
-    `limit` is in bytes. `patience` is the timeout in seconds for each piece of the body; the whole has ten times that.
+    `limit` is in bytes. `max_wait` is the timeout in seconds for each piece of the body; the whole has ten times that.
     """
     refuse_compressed(request)
-    return await _parse(request, await _read(request, limit, patience))
+    return await _parse(request, await _read(request, limit, max_wait))
 
 
 def refuse_compressed(request: Request) -> None:
@@ -119,12 +119,12 @@ def refuse_field(message: str, kind: str, *place: str | int, says: str | None = 
 
 
 async def read_pieces(
-    request: Request, *, limit: int, patience: float, too_large: Callable[[], BodyTooLarge], whole: float = _WHOLE
+    request: Request, *, limit: int, max_wait: float, too_large: Callable[[], BodyTooLarge], whole: float = _WHOLE
 ) -> AsyncGenerator[bytes, None]:
     """The body in pieces as they arrive. Raises the error of `too_large` after `limit` bytes, or at once where more are
     declared.
 
-    `patience` is the timeout in seconds for each piece; the whole body has `whole` times that. Raises BodyTooSlow and
+    `max_wait` is the timeout in seconds for each piece; the whole body has `whole` times that. Raises BodyTooSlow and
     ClientDisconnect.
     """
     declared = request.headers.get("content-length", "")
@@ -132,9 +132,9 @@ async def read_pieces(
         raise too_large()
     message: Message = {"more_body": True}
     size = 0
-    end = asyncio.get_running_loop().time() + whole * patience
+    end = asyncio.get_running_loop().time() + whole * max_wait
     while message.get("more_body"):
-        message = await _read_piece(request, patience, end)
+        message = await _read_piece(request, max_wait, end)
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece = message.get("body", b"")
@@ -254,7 +254,7 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
     return bearer.strip() if scheme.lower() == "bearer" else None
 
 
-async def read_request(request: Request, *, limit: int, patience: float) -> ApiRequest:
+async def read_request(request: Request, *, limit: int, max_wait: float) -> ApiRequest:
     """The validated request. Raises InvalidRequest (which names fields, never values), and what `read_body` raises."""
     query = request.query_params
     shape = query.get("shape", "langflow")
@@ -263,7 +263,7 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else read_stream_word(query.get("stream"))
     key = _read_key(request)
-    body, warnings = _validate(await read_body(request, limit=limit, patience=patience))
+    body, warnings = _validate(await read_body(request, limit=limit, max_wait=max_wait))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
     wanted: Shape = "simple" if shape == "simple" else "langflow"
@@ -301,9 +301,9 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
     return given
 
 
-async def _read(request: Request, limit: int, patience: float) -> bytes:
+async def _read(request: Request, limit: int, max_wait: float) -> bytes:
     body, whose = bytearray(), WHOSE.get()
-    pieces = read_pieces(request, limit=limit, patience=patience, too_large=partial(_too_large_error, limit))
+    pieces = read_pieces(request, limit=limit, max_wait=max_wait, too_large=partial(_too_large_error, limit))
     try:
         async for piece in pieces:
             body += piece
@@ -324,16 +324,16 @@ def _too_large_error(limit: int) -> BodyTooLarge:
     )
 
 
-async def _read_piece(request: Request, patience: float, end: float) -> Message:
+async def _read_piece(request: Request, max_wait: float, end: float) -> Message:
     """The next message; `end` is the loop's time by which the whole body must have arrived."""
-    until = asyncio.get_running_loop().time() + patience
+    until = asyncio.get_running_loop().time() + max_wait
     try:
         async with asyncio.timeout_at(min(until, end)):
             return await request.receive()
     except TimeoutError:
-        says = f"Nothing more of the body arrived within {patience:g} s."
+        says = f"Nothing more of the body arrived within {max_wait:g} s."
         if end < until:
-            says = f"The whole body did not arrive within {_WHOLE * patience:g} s."
+            says = f"The whole body did not arrive within {_WHOLE * max_wait:g} s."
         raise BodyTooSlow(says) from None
 
 

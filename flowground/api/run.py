@@ -124,7 +124,7 @@ async def run(request: Request) -> Response:
                 left=partial(_wait_for_leaving, request),
             ),
             address=request.path_params["flow_id"],
-            ask=partial(read_request, request, limit=limits.body_bytes, patience=limits.request_seconds),
+            ask=partial(read_request, request, limit=limits.body_bytes, max_wait=limits.request_seconds),
         )
     except (ClientDisconnect, ClientDisconnected):
         return Response(status_code=_CLIENT_LEFT)

@@ -127,7 +127,7 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
     Where another process runs it, that is told, which takes two seconds at most.
     """
     limits = request.app.state.runtime().settings.limits
-    body = await read_body(request, limit=_DECISION_BYTES, patience=limits.request_seconds)
+    body = await read_body(request, limit=_DECISION_BYTES, max_wait=limits.request_seconds)
     request.state.caller = None  # look the token up again: it may have been revoked while the body arrived
     runtime, caller = await verify_caller(request)
     try:

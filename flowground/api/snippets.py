@@ -309,7 +309,7 @@ class Style:
     key: Callable[[str], str]
     indent: str
     last_comma: str = ""
-    room: str = ""
+    padding: str = ""
 
 
 def write_python(request: SnippetRequest) -> str:
@@ -398,13 +398,13 @@ def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
         return style.scalar(value)
     if isinstance(value, dict):
         items = [f"{style.key(key)}: {write_literal(item, style, depth=depth + 1)}" for key, item in value.items()]
-        begin, end, room = "{", "}", style.room if items else ""
+        begin, end, padding = "{", "}", style.padding if items else ""
     else:
         items = [write_literal(item, style, depth=depth + 1) for item in value]
-        begin, end, room = "[", "]", ""
+        begin, end, padding = "[", "]", ""
     whole = ", ".join(items)
     if "\n" not in whole and (len(items) < 2 or len(whole) <= _WIDTH):
-        return f"{begin}{room}{whole}{room}{end}"
+        return f"{begin}{padding}{whole}{padding}{end}"
     inner = style.indent * (depth + 1)
     lines = f",\n{inner}".join(items)
     return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
@@ -549,7 +549,7 @@ def _escape_unseen(character: str) -> str:
 
 
 _PYTHON = Style(_write_python_scalar, _write_python_scalar, "    ", ",")
-_JAVASCRIPT = Style(_write_javascript_scalar, _write_javascript_key, "  ", ",", room=" ")
+_JAVASCRIPT = Style(_write_javascript_scalar, _write_javascript_key, "  ", ",", padding=" ")
 _JSON = Style(_write_json_scalar, _write_json_scalar, "  ")
 _ASCII_JSON = Style(json.dumps, json.dumps, "  ")
 """PowerShell pipes text to programs in an old code page, so everything beyond ASCII is escaped."""

@@ -49,9 +49,9 @@ class LongText:
         return sum(map(len, self.pieces))
 
 
-Said = tuple[str, str | LongText]
+EncodedEvent = tuple[str, str | LongText]
 """An event's name, and its data as JSON text."""
-NumberedSaid = tuple[str, str, str | LongText]
+NumberedFrame = tuple[str, str, str | LongText]
 """A frame's id, its event's name, and its data; the id is "" where there is no run."""
 
 
@@ -72,19 +72,19 @@ class Frames:
     """The JSON at the end of every token of an answer, by component, encoded once."""
     _actions: ActionLog = field(default_factory=ActionLog)
     _first: str | None = None
-    _said: list[str] = field(default_factory=list)
+    _texts: list[str] = field(default_factory=list)
     """Pieces of the `_first` answer, whose message carries the agent's steps."""
 
     def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
         """All frames in Langflow's framing; a failure of the turn is the last one. The caller closes `events`."""
-        return write_langflow(self._say(events))
+        return write_langflow(self._encode_all(events))
 
     def encode_numbered(
         self, events: AsyncGenerator[NumberedEvent, None], *, after: FrameId = (0, 0)
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
         earlier ones."""
-        return write_sse(self._say_numbered(events, after))
+        return write_sse(self._encode_all_numbered(events, after))
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` frame of a stream that is cut off."""
@@ -93,7 +93,7 @@ class Frames:
             return f"event: {event}\ndata: {data}\n\n".encode()
         return _write_langflow_frame(event, data)
 
-    async def _say(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Said, None]:
+    async def _encode_all(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[EncodedEvent, None]:
         unpaused = 0
         try:
             async for event in events:
@@ -106,30 +106,30 @@ class Frames:
             for item in self._fail(error):
                 yield item
 
-    async def _say_numbered(
+    async def _encode_all_numbered(
         self, events: AsyncGenerator[NumberedEvent, None], after: FrameId
-    ) -> AsyncGenerator[NumberedSaid, None]:
+    ) -> AsyncGenerator[NumberedFrame, None]:
         number = unpaused = 0
         try:
             async for item in events:
                 number = item.number
-                for part, said in enumerate(self._encode(item.event)):
-                    if said and (number, part) > after:
-                        yield self._number((number, part), said)
-                    if (unpaused := unpaused + (len(said[1]) if said else 1)) > LONG:
+                for part, encoded in enumerate(self._encode(item.event)):
+                    if encoded and (number, part) > after:
+                        yield self._number((number, part), encoded)
+                    if (unpaused := unpaused + (len(encoded[1]) if encoded else 1)) > LONG:
                         unpaused = 0
                         await asyncio.sleep(0)  # also where frames are only skipped
         except Exception as error:  # noqa: BLE001 - as in `_encode_all`
-            for part, said in enumerate(self._fail(error)):
+            for part, encoded in enumerate(self._fail(error)):
                 if (number + 1, part) > after:
-                    yield self._number((number + 1, part), said)
+                    yield self._number((number + 1, part), encoded)
 
-    def _number(self, frame: FrameId, said: Said) -> NumberedSaid:
+    def _number(self, frame: FrameId, encoded: EncodedEvent) -> NumberedFrame:
         number, part = frame
         begins = f"{self._wire.turn.run_id}/{number}" if self._wire else ""
-        return (f"{begins}.{part}" if begins and part else begins, *said)
+        return (f"{begins}.{part}" if begins and part else begins, *encoded)
 
-    def _encode(self, event: Event) -> Iterable[Said | None]:
+    def _encode(self, event: Event) -> Iterable[EncodedEvent | None]:
         """The frames of an event; None stands for a frame that only the other shape has, so that ids are the same in
         both."""
         match event:
@@ -160,7 +160,7 @@ class Frames:
             raise RuntimeError("The event with which a turn begins comes first.")
         return self._wire
 
-    def _begin(self, event: TurnStarted) -> Iterator[Said | None]:
+    def _begin(self, event: TurnStarted) -> Iterator[EncodedEvent | None]:
         self._wire = Wire(self.wired, self.request, event, self.sees_inside)
         self._first = self._wire.find_first()
         if self.request.framing == "sse":
@@ -170,35 +170,35 @@ class Frames:
             is_shown = not self._is_simple
             yield _write_event("add_message", self._wire.write_question(), event.input_value) if is_shown else None
 
-    def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[Said | None]:
+    def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[EncodedEvent | None]:
         """The whole message again with all calls so far, as Langflow sends it."""
         if self._actions.add(event) is None or self._first is None:
             return ()
         return (None if self._is_simple else self._write_partial(self._first, wire),)
 
-    def _write_wait(self, event: ToolWaits, wire: Wire) -> Iterable[Said | None]:
+    def _write_wait(self, event: ToolWaits, wire: Wire) -> Iterable[EncodedEvent | None]:
         self._actions.add(event)
         if event.is_decided:
             return ()
         return (_write_event("waiting", {"run_id": wire.turn.run_id, "waiting": [write_wait(event)]}),)
 
-    def _write_partial(self, component_id: str, wire: Wire) -> Said:
+    def _write_partial(self, component_id: str, wire: Wire) -> EncodedEvent:
         is_first = component_id == self._first
-        text, found = "".join(self._said) if is_first else "", self._actions.found.values() if is_first else ()
+        text, found = "".join(self._texts) if is_first else "", self._actions.found.values() if is_first else ()
         return _write_event("add_message", wire.write_answer(component_id, text, state="partial", actions=found), text)
 
-    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said | None]:
+    def _write_token(self, event: Token, wire: Wire) -> Iterable[EncodedEvent | None]:
         name = event.component_id
-        partial: tuple[Said | None, ...] = ()
+        partial: tuple[EncodedEvent | None, ...] = ()
         if name not in self._tails:
             self._tails[name] = f', "id": "{wire.turn.answer_ids[name]}"}}'
             partial = (None if self._is_simple else self._write_partial(name, wire),)
         if name == self._first:
-            self._said.append(event.text)
+            self._texts.append(event.text)
         key = "text" if self._is_simple else "chunk"
         return (*partial, ("token", f'{{"{key}": {json.dumps(event.text)}{self._tails[name]}'))
 
-    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said | None]:
+    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[EncodedEvent | None]:
         given = [name for name in wire.turn.answer_ids if name in event.results]
         chats = [name for name in given if output_kind(self.wired.components[name]) == "chat"]
         if self._is_simple:
@@ -213,7 +213,7 @@ class Frames:
             yield _write_event("add_message", message, *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
-    def _fail(self, failure: Exception) -> Iterable[Said]:
+    def _fail(self, failure: Exception) -> Iterable[EncodedEvent]:
         """The error frames: for a failed component Langflow's message-shaped error first, and always `{"error": …}`
         last."""
         error = failure if isinstance(failure, FlowgroundError) else log_unexpected(failure)
@@ -238,10 +238,10 @@ def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
     return {"status": "waiting", "run_id": run_id, "waiting": calls}
 
 
-async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
+async def write_langflow(encoded: AsyncGenerator[EncodedEvent, None]) -> AsyncGenerator[bytes, None]:
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
-    async with aclosing(said):
-        async for event, data in said:
+    async with aclosing(encoded):
+        async for event, data in encoded:
             if isinstance(data, str) and len(data) <= LONG:
                 yield _write_langflow_frame(event, data)
                 continue
@@ -250,10 +250,10 @@ async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[byt
 
 
 async def write_sse(
-    said: AsyncGenerator[NumberedSaid, None], *, heartbeat: float = 15.0
+    encoded: AsyncGenerator[NumberedFrame, None], *, heartbeat: float = 15.0
 ) -> AsyncGenerator[bytes, None]:
     """Server-sent events, with a comment after `heartbeat` seconds of silence so that proxies keep the connection."""
-    upcoming = asyncio.ensure_future(anext(said, None))
+    upcoming = asyncio.ensure_future(anext(encoded, None))
     try:
         while True:
             done, _ = await asyncio.wait([upcoming], timeout=heartbeat)
@@ -269,10 +269,10 @@ async def write_sse(
             else:
                 async for piece in _cut(f"{head}event: {event}\ndata: ", data, "\n\n"):
                     yield piece
-            upcoming = asyncio.ensure_future(anext(said, None))
+            upcoming = asyncio.ensure_future(anext(encoded, None))
     finally:
         await _end(upcoming)
-        await said.aclose()
+        await encoded.aclose()
 
 
 async def _cut(head: str, data: str | LongText, tail: str) -> AsyncGenerator[bytes, None]:
@@ -318,7 +318,7 @@ def _write_error(error: FlowgroundError) -> tuple[str, str]:
     return "error", json.dumps(data)
 
 
-def _write_event(event: str, data: dict[str, Any], *texts: str) -> Said:
+def _write_event(event: str, data: dict[str, Any], *texts: str) -> EncodedEvent:
     if sum(map(len, texts)) <= LONG:
         return event, json.dumps(data)
     return event, LongText(write_pieces(data, json.dumps))

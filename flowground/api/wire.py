@@ -49,7 +49,7 @@ def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Jso
     known = [call.called if isinstance(call, ToolReturned) else call for call in calls]
     by_number = {called.number: called for called in known}
     contents = [
-        _write_call(call, _write_way(called, by_number), sees_tools=sees_tools)
+        _write_call(call, _write_path(called, by_number), sees_tools=sees_tools)
         for call, called in zip(calls, known, strict=True)
     ]
     return [{"title": "Agent Steps", "contents": contents, "allow_markdown": True, "media_url": None}]
@@ -326,7 +326,7 @@ def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
     return said
 
 
-def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
+def _write_path(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
     """The call's name behind the names of the calls it was made in, since Langflow's list has no levels."""
     names = [called.name]
     while called.within is not None and (outer := by_number.get(called.within)):

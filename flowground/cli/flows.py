@@ -202,7 +202,7 @@ def _check_config(path: Path, wired: WiredFlow, settings: Settings, models: Prov
         if isinstance(component, MCP) and component.server not in settings.mcp_servers:
             says = f"There is no MCP server `{component.server}` under `mcp_servers:` of config.yaml."
             yield _find_problem(path, wired, name, "server", says, component.server)
-        if isinstance(component, APIRequest) and (bar := settings.outgoing.find_bar(component.url_input)):
+        if isinstance(component, APIRequest) and (bar := settings.outgoing.find_refusal(component.url_input)):
             yield _find_problem(path, wired, name, "url_input", bar, component.url_input)
 
 

@@ -169,7 +169,7 @@ class _AgentRun:
             results = await asyncio.gather(*(self._call(call) for call in end.tool_calls))
             messages = (*messages, end.message, Message("tool", tuple(results)))
         if is_last and number > 1 and not end.text:
-            await self._tell_no_end()
+            await self._end_without_answer()
         response = _BETWEEN.join(self._texts)
         schema = self._agent.schema_of_answer
         data = {} if schema is None else {_DATA: await self._ask_for_data(end.text, schema)}
@@ -216,7 +216,7 @@ class _AgentRun:
             self._texts.append(end.text)
         return end
 
-    async def _tell_no_end(self) -> None:
+    async def _end_without_answer(self) -> None:
         if self._context.emit:
             await self._context.emit(_BETWEEN + _NO_END if self._texts else _NO_END)
         self._texts.append(_NO_END)

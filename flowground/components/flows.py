@@ -136,7 +136,7 @@ class ForEach(RecordsComponent):
         template = self._parsed.renew(self.input_value)
         work = _EachRun(self, context, RecordTemplate(template) if template.parts else None)
         await work.run_all()
-        note = work.template.note_unmet() if work.template and self.data else ""
+        note = work.template.note_unmatched() if work.template and self.data else ""
         return Output({"done": work.results}, usage=sum_usage(work.usages), note=note)
 
 

@@ -374,7 +374,7 @@ class Parser(RecordsComponent):
             parts.append(template.fill(record) if is_filled else write_text(record, "data"))
             size += len(parts[-1]) + len(self.sep)
             check_length(size)
-        note = template.note_unmet() if parts and is_filled else ""
+        note = template.note_unmatched() if parts and is_filled else ""
         return Output({"parsed_text": self.sep.join(parts)}, note=note)
 
 

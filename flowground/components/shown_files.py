@@ -80,16 +80,16 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
             documents.append((file.name, await _read(context, file, unread if goes_on else None)))
     tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)
     told = before + len(text) + sum(len(one.text) for one in said)
-    room = max(0, tokens * _CHARS_A_TOKEN - told)
-    texts, cut = _cut(documents, room)
-    room -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
-    left = _RoomLeft(room, MOST_FILE_BYTES - sum(part.size for part in parts))
+    space = max(0, tokens * _CHARS_A_TOKEN - told)
+    texts, cut = _cut(documents, space)
+    space -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
+    left = _SpaceLeft(space, MOST_FILE_BYTES - sum(part.size for part in parts))
     earlier = await _show_earlier(context, takes, said, left, unseen := [*unread, *cut])
     return ShownMessage(_join(parts, [*texts, text] if text else texts), tuple(unseen), earlier)
 
 
 @dataclass(slots=True)
-class _RoomLeft:
+class _SpaceLeft:
     """The space that earlier files may still take: characters of the window, and bytes of a call."""
 
     chars: int
@@ -117,43 +117,43 @@ def _join(parts: Sequence[MessagePart], texts: Sequence[str]) -> str | tuple[Mes
 
 
 async def _show_earlier(
-    context: Context, takes: Capabilities, said: Sequence[PastMessage], room: _RoomLeft, unseen: list[str]
+    context: Context, takes: Capabilities, said: Sequence[PastMessage], space: _SpaceLeft, unseen: list[str]
 ) -> tuple[Message, ...]:
     """The earlier messages with their files, the newest files first, as far as there is space. `unseen` gets the
     rest."""
     shown: list[Message] = []
     for one in reversed(said):
-        content = await _show_again(context, takes, one, room, unseen) if one.files or one.gone else one.text
+        content = await _show_again(context, takes, one, space, unseen) if one.files or one.gone else one.text
         shown.append(Message(one.role, content))
-    if room.left_out:
-        others = f" and {more} more" if (more := len(room.left_out) - _NAMED) > 0 else ""
-        names = ", ".join(room.left_out[:_NAMED])
+    if space.left_out:
+        others = f" and {more} more" if (more := len(space.left_out) - _NAMED) > 0 else ""
+        names = ", ".join(space.left_out[:_NAMED])
         unseen.append(f"Files of earlier messages that the model was not shown any more: {names}{others}.")
     return tuple(reversed(shown))
 
 
 async def _show_again(
-    context: Context, takes: Capabilities, one: PastMessage, room: _RoomLeft, unseen: list[str]
+    context: Context, takes: Capabilities, one: PastMessage, space: _SpaceLeft, unseen: list[str]
 ) -> str | tuple[MessagePart, ...]:
     parts: list[MessagePart] = []
     texts = [f"[The file {name} was deleted.]" for name in one.gone]
     for file in one.files:
         is_image = file.media_type.startswith("image/")
         if (takes.images and file.media_type in IMAGES) or (takes.documents and file.media_type == _PDF):
-            if room.take(file):
+            if space.take(file):
                 parts.append(_make_part(context, file))
                 continue
         elif is_image:
             texts.append(f"[The picture {file.name} is not shown.]")
             continue
-        elif room.chars >= _LEAST_CHARS:
-            (text,), cut = _cut([(file.name, await _read(context, file, []))], room.chars)
-            room.chars -= len(text)
+        elif space.chars >= _LEAST_CHARS:
+            (text,), cut = _cut([(file.name, await _read(context, file, []))], space.chars)
+            space.chars -= len(text)
             texts.append(text)
             unseen += cut
             continue
         texts.append(f"[The file {file.name} is not shown any more.]")
-        room.left_out.append(file.name)
+        space.left_out.append(file.name)
     return _join(parts, [*texts, one.text])
 
 
@@ -169,10 +169,10 @@ async def _read(context: Context, file: FileReference, unread: list[str] | None)
         return f"[This file could not be read: {error.message}]"
 
 
-def _cut(documents: Sequence[tuple[str, str]], room: int) -> tuple[list[str], tuple[str, ...]]:
+def _cut(documents: Sequence[tuple[str, str]], space: int) -> tuple[list[str], tuple[str, ...]]:
     """Each document with its name, long ones cut to the space that short ones leave; and notes about the cuts."""
     most: dict[int, int] = {}
-    left = room
+    left = space
     for number, at in enumerate(sorted(range(len(documents)), key=lambda one: len(documents[one][1]))):
         share = max(_LEAST_CHARS, left // (len(documents) - number))
         most[at] = min(share, len(documents[at][1]))

@@ -159,7 +159,7 @@ class RecordTemplate:
         names = self._template.names
         return self._template.fill({name: write_text(record[name], "data") if name in record else "" for name in names})
 
-    def note_unmet(self) -> str:
+    def note_unmatched(self) -> str:
         """A note, after all records, about names that no record had, which are likely misspelt; "" for none."""
         if not self._unmet:
             return ""

@@ -52,8 +52,8 @@ def list_components(wired: WiredFlow) -> list[str]:
 def list_asking(wired: WiredFlow) -> list[str]:
     """Ids of components that ask a model: the flow's own and, as `flow.Component`, those of the flows that it runs."""
     return [
-        f"{within}{key}"
-        for flow, within in _list_flows(wired)
+        f"{prefix}{key}"
+        for flow, prefix in _list_flows(wired)
         for key, component in flow.components.items()
         if component.list_models()
     ]
@@ -62,8 +62,8 @@ def list_asking(wired: WiredFlow) -> list[str]:
 def list_replied(wired: WiredFlow) -> list[str]:
     """Ids of components to which a test may reply, written as `list_asking` writes them."""
     return [
-        f"{within}{key}"
-        for flow, within in _list_flows(wired)
+        f"{prefix}{key}"
+        for flow, prefix in _list_flows(wired)
         for key, component in flow.components.items()
         if may_be_replied(component)
     ]
@@ -80,7 +80,7 @@ def find_unknown_names(wired: WiredFlow) -> Iterator[Problem]:
     }
     for position, name, words in _list_named(wired):
         known = known_as[words]
-        if name not in known and _is_there(wired, name.rpartition(".")[0]):
+        if name not in known and _is_loaded(wired, name.rpartition(".")[0]):
             says = f"There is no `{name}` {words}: the test fails."
             word = find_nearest(name, known)
             yield Problem(wired.flow.file, position.line, position.column, says, name, word, is_warning=True)
@@ -170,7 +170,7 @@ def _list_named(wired: WiredFlow) -> Iterator[tuple[Position, str, str]]:
                         yield (place or places[f"{path}.{word}"]).value, name, _ANY
 
 
-def _is_there(wired: WiredFlow, flow: str) -> bool:
+def _is_loaded(wired: WiredFlow, flow: str) -> bool:
     """Whether the flows that a name may mean are loaded: the named one, or all that are run."""
     inner = wired.inner_flows.values()
     return flow in {found.id for found in inner} or all(
@@ -181,9 +181,9 @@ def _is_there(wired: WiredFlow, flow: str) -> bool:
 def _find_doubt(wired: WiredFlow, called: str) -> str | None:
     if called not in wired.inner_flows:
         return f"There is no flow `{called}` yet: a run that comes here fails."
-    if way := _find_way(wired, called):
-        names = way if len(way) <= _SHOWN else [*way[:_SHOWN], "…", way[-1]]
-        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow within another."
+    if path := _find_path(wired, called):
+        names = path if len(path) <= _SHOWN else [*path[:_SHOWN], "…", path[-1]]
+        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow prefix another."
     return None
 
 
@@ -201,17 +201,17 @@ def _find_asking(wired: WiredFlow, called: str) -> str | None:
     return None
 
 
-def _find_way(wired: WiredFlow, called: str) -> list[str] | None:
+def _find_path(wired: WiredFlow, called: str) -> list[str] | None:
     """The shortest path of calls from this flow, through `called`, back to this flow; None where there is none."""
-    ways, seen = [[wired.id, called]], set()
-    for way in ways:
-        here = wired.inner_flows.get(way[-1])
-        if here is None or way[-1] in seen:
+    paths, seen = [[wired.id, called]], set()
+    for path in paths:
+        here = wired.inner_flows.get(path[-1])
+        if here is None or path[-1] in seen:
             continue
         if here.id == wired.id:
-            return [*way[:-1], wired.id]
-        seen.add(way[-1])
-        ways += [[*way, name] for name in here.runs]
+            return [*path[:-1], wired.id]
+        seen.add(path[-1])
+        paths += [[*path, name] for name in here.runs]
     return None
 
 

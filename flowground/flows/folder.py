@@ -34,7 +34,7 @@ _FRESH_NS = 2_000_000_000
 _Signature = tuple[int, int, int]
 """Time of change in ns, size and inode: at least one differs once a file was written or replaced."""
 _LOOK_EVERY = 0.5
-_PATIENCE = 0.2
+_LOOK_WAIT = 0.2
 """Seconds that a request waits for the check that it started: a listing takes a millisecond, a large file longer."""
 _SECONDS = 3_600.0
 """Seconds after its last use until a draft expires."""
@@ -229,7 +229,7 @@ class Catalogue:
     def __init__(self, folder: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
         self.servers = servers
         self._folder = FlowFolder(folder, servers=servers, names=names)
-        self._shelf = FlowRegistry()
+        self._registry = FlowRegistry()
         self._lock = threading.Lock()
         self._looked = 0.0
         self._failures = 0
@@ -244,28 +244,28 @@ class Catalogue:
 
     def list_flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
-        return self._take_shelf().flows
+        return self._find_registry().flows
 
     def find(self, address: str) -> WiredFlow | None:
         """The flow with this id or endpoint name; the letters of a UUID may be of either case."""
-        addresses = self._take_shelf().addresses
+        addresses = self._find_registry().addresses
         return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
 
     def list_problems(self) -> Mapping[str, FlowError]:
         """File name -> its mistakes, including files whose last good version still serves."""
-        return self._take_shelf().problems
+        return self._find_registry().problems
 
     def list_warnings(self) -> Mapping[str, Sequence[Problem]]:
         """File name -> what its author should change, for files that serve."""
-        return self._take_shelf().warnings
+        return self._find_registry().warnings
 
     def find_stale(self, flow_id: str) -> FlowError | None:
         """The mistakes of this flow's file while its last good version serves."""
-        return self._take_shelf().stale.get(flow_id)
+        return self._find_registry().stale.get(flow_id)
 
     def find_broken_file(self, address: str) -> tuple[str, FlowError] | None:
         """The broken file whose name would give its flow this address, and its mistakes; None where there is none."""
-        problems = self._take_shelf().problems
+        problems = self._find_registry().problems
         return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
 
     async def read_text(self, file: str) -> str | None:
@@ -292,7 +292,7 @@ class Catalogue:
     def _read_draft(self, name: str, data: bytes, *, names_secrets: bool) -> tuple[WiredFlow | None, Sequence[Problem]]:
         with self._lock:
             files = {other: replace(file) for other, file in self._folder.files.items()}
-            serving = [wired.flow for wired in self._shelf.flows.values() if wired.flow.file == name]
+            serving = [wired.flow for wired in self._registry.flows.values() if wired.flow.file == name]
         known = {secret for flow in serving for secret in list_secrets(flow)}
         with suppress(OSError, FlowError):  # a broken file serves nothing: the secrets in its text count as known
             known |= self._folder.find_secrets(name, self._folder.read_bytes(name))
@@ -302,10 +302,10 @@ class Catalogue:
         file = files.setdefault(name, FlowFile((0, 0, 0)))
         self._folder.take(file, name, data)
         settle(files)
-        shelf = build_registry(files)
-        if error := shelf.problems.get(name):
+        built = build_registry(files)
+        if error := built.problems.get(name):
             return None, error.problems
-        return next(wired for wired in shelf.flows.values() if wired.flow.file == name), shelf.warnings.get(name, ())
+        return next(wired for wired in built.flows.values() if wired.flow.file == name), built.warnings.get(name, ())
 
     def log_problems(self) -> None:
         """Logs each file without a good version, and each with warnings, once, from now on; called by servers."""
@@ -316,7 +316,7 @@ class Catalogue:
         """Checks the folder in a thread if a check is due; called on the event loop before flows are looked up."""
         if self._is_due():
             look = self._look_in_thread(asyncio.get_running_loop())
-            await asyncio.wait([look], timeout=_PATIENCE)
+            await asyncio.wait([look], timeout=_LOOK_WAIT)
 
     async def read_now(self) -> None:
         """Checks the folder in a thread, whenever the last check was: files written before are read afterwards."""
@@ -326,14 +326,14 @@ class Catalogue:
         with self._lock:
             self._look()
 
-    def _take_shelf(self) -> FlowRegistry:
+    def _find_registry(self) -> FlowRegistry:
         """The current registry; callers who come during a check get the result of the one before."""
         if self._is_due():
             try:
                 self._look_in_thread(asyncio.get_running_loop())
             except RuntimeError:  # a thread without an event loop may read files itself
                 self._look_alone()
-        return self._shelf
+        return self._registry
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._looked >= _LOOK_EVERY
@@ -360,7 +360,7 @@ class Catalogue:
                 _log.warning("The folder of flows can be read again.")
             if is_changed:
                 settle(self._folder.files)
-                self._shelf = build_registry(self._folder.files)
+                self._registry = build_registry(self._folder.files)
                 self._log_new()
         self._looked = time.monotonic()
 
@@ -376,20 +376,20 @@ class Catalogue:
         if isinstance(error, FileNotFoundError) and not is_first:
             self._folder.files.clear()
         if not is_first or not self._is_open:
-            shelf, problem = (
+            registry, problem = (
                 build_registry(self._folder.files),
                 FlowError([Problem(self._folder.path.name, 1, 1, message)]),
             )
-            self._shelf = replace(shelf, problems={self._folder.path.name: problem, **shelf.problems})
+            self._registry = replace(registry, problems={self._folder.path.name: problem, **registry.problems})
 
     def _log_new(self) -> None:
         for name, file in self._folder.files.items() if self._is_logging else ():
             if file.serving is None and file.error is not None and not file.is_logged:
                 file.is_logged = True
-                _log.warning("A flow file cannot be used: %s", _say_first(file.error.problems, "more mistake"))
-            if (warnings := self._shelf.warnings.get(name)) and not file.is_warned:
+                _log.warning("A flow file cannot be used: %s", _summarize(file.error.problems, "more mistake"))
+            if (warnings := self._registry.warnings.get(name)) and not file.is_warned:
                 file.is_warned = True
-                _log.warning("A flow file works, and should be changed: %s", _say_first(warnings, "more warning"))
+                _log.warning("A flow file works, and should be changed: %s", _summarize(warnings, "more warning"))
 
 
 @dataclass(slots=True)
@@ -475,6 +475,6 @@ def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) 
     return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})
 
 
-def _say_first(problems: Sequence[Problem], more: str) -> str:
+def _summarize(problems: Sequence[Problem], more: str) -> str:
     first, *others = problems
     return f"{first} ({count(len(others), more)})" if others else str(first)

@@ -77,7 +77,7 @@ def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
         if kind is None or not isinstance(kind.value, str):
             continue
         if word := old.types.get(kind.value):
-            problems.warn(kind.position, _say(kind.value, word), value=kind.value)
+            problems.warn(kind.position, _explain_old_word(kind.value, word), value=kind.value)
             kind.value = word
         fields[name] = old.fields.get(kind.value, {})
         _renew_fields(component, fields[name], problems)
@@ -88,7 +88,7 @@ def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
             continue
         name, _, field = item.value.partition(".")
         if word := fields.get(name, {}).get(field):
-            problems.warn(item.position, _say(item.value, f"{name}.{word}"), value=item.value)
+            problems.warn(item.position, _explain_old_word(item.value, f"{name}.{word}"), value=item.value)
             item.value = f"{name}.{word}"
 
 
@@ -152,7 +152,7 @@ def _renew_fields(component: Node, words: Mapping[str, str], problems: Problems)
     if not renewed:
         return
     for key, word in renewed.items():
-        problems.warn(component.keys[key], _say(key, word), value=key)
+        problems.warn(component.keys[key], _explain_old_word(key, word), value=key)
     component.value = {renewed.get(key, key): node for key, node in component.value.items()}
     component.keys = {renewed.get(key, key): at for key, at in component.keys.items()}
 
@@ -162,7 +162,7 @@ def _list_inside(root: Node, key: str) -> list[tuple[str, Node]]:
     return [*inner.value.items()] if inner is not None and isinstance(inner.value, dict) else []
 
 
-def _say(old: str, word: str) -> str:
+def _explain_old_word(old: str, word: str) -> str:
     return f"`{old}` is an old word for `{word}`: write `{word}`, the old one will go."
 
 
@@ -262,7 +262,7 @@ def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDeta
         value: Any = given
         for part in path:
             value = value[part]
-        message = f"`{_join_path(path)}` is {_say_bounded(_find_schema(path))}, not {show(value)}."
+        message = f"`{_join_path(path)}` is {_describe_bounded(_find_schema(path))}, not {show(value)}."
         problems.add(document.place(path).value, message, value=value)
 
 
@@ -289,7 +289,7 @@ def _resolve(schema: Schema) -> Schema:
     return schema
 
 
-def _say_bounded(schema: Schema) -> str:
+def _describe_bounded(schema: Schema) -> str:
     kind = describe_kind(schema, _describe_header()["$defs"])
     if schema.get("type") == "string" and "maxLength" in schema:
         return f"{kind} of 1 to {schema['maxLength']} characters"
@@ -382,7 +382,7 @@ def _read_step(problems: Problems, name: str, node: Node) -> StepSection:
             elif key:
                 schema = StepSection.model_json_schema()["properties"][key]
                 value = node.value[key]
-                says = f"`step.{key}` of `{name}` is {_say_bounded(schema)}, not {show(value.read_plain())}"
+                says = f"`step.{key}` of `{name}` is {_describe_bounded(schema)}, not {show(value.read_plain())}"
                 problems.add(value.position, says, value=value.read_plain(), choices=schema.get("enum", ()))
             else:
                 says = f"`step` of `{name}` is a mapping: `{{on_error: continue, fallback: …}}`"

@@ -89,7 +89,7 @@ def list_missing(wired: WiredFlow, request: RunRequest) -> list[FieldPolicy]:
 def refuse_missing(wired: WiredFlow, request: RunRequest) -> None:
     """Raises OptionMissing, which names each option that `list_missing` finds."""
     if missing := list_missing(wired, request):
-        says = " ".join(_say_missing(wired, field) for field in missing)
+        says = " ".join(_explain_missing(wired, field) for field in missing)
         names = list_names(f'`{{"{field.component}": {{"{field.name}": …}}}}`' for field in missing)
         raise OptionMissing(says, hint=f"Programs send it among `tweaks`: {names}.")
 
@@ -180,7 +180,7 @@ def read_link(text: str) -> dict[str, dict[str, Any]]:
     raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")
 
 
-def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:
+def _explain_missing(wired: WiredFlow, field: FieldPolicy) -> str:
     choices = list_names(show(choice) for choice in field.choices or ())
     return f"`{name_option(wired, field)}` is needed{f': choose one of {choices}' if choices else ''}."
 

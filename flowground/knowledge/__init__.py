@@ -26,9 +26,9 @@ from flowground.knowledge.index_file import IndexFolder as IndexFolder
 from flowground.knowledge.index_file import forget_folders
 from flowground.knowledge.index_home import IndexHome
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
-from flowground.knowledge.searching import explain_unmet as explain_unmet
+from flowground.knowledge.searching import explain_unmatched as explain_unmatched
 from flowground.knowledge.searching import read_filters as read_filters
-from flowground.knowledge.sources import FetchedPages, GivenFile, PageSources, fetch_pages, find_sources, note_failures
+from flowground.knowledge.sources import AddedFile, FetchedPages, PageSources, fetch_pages, find_sources, note_failures
 from flowground.knowledge.sources import FetchPage as FetchPage
 from flowground.knowledge.sources import Page as Page
 
@@ -65,7 +65,7 @@ class KnowledgeSources:
     overlap: int = 200
     embeddings: Embeddings | None = None
     """The model that also finds passages by meaning; None: words only."""
-    given: tuple[GivenFile, ...] = ()
+    added: tuple[AddedFile, ...] = ()
     pages: PageSources | None = None
     """Pages of the web; None: no pages."""
 
@@ -113,7 +113,7 @@ class Knowledge:
 
     async def has_any(self, sources: KnowledgeSources) -> bool:
         """Whether there is anything to index, judged by patterns and addresses."""
-        found = await asyncio.to_thread(find_sources, sources.root, sources.files, sources.given)
+        found = await asyncio.to_thread(find_sources, sources.root, sources.files, sources.added)
         return bool(found.files or (sources.pages and sources.pages.urls))
 
     async def is_outdated(self, sources: KnowledgeSources) -> bool:
@@ -128,24 +128,24 @@ class Knowledge:
     async def index(
         self,
         sources: KnowledgeSources,
-        tell: Callable[[int, int], None] = lambda _done, _total: None,
+        notify: Callable[[int, int], None] = lambda _done, _total: None,
         *,
         asks_all: bool = False,
     ) -> BuildReport:
         """Builds the next index where files changed; searches use the old one until then.
 
-        `tell` is called with the numbers of changed files that are read, and of all changed files. `asks_all`: pages
+        `notify` is called with the numbers of changed files that are read, and of all changed files. `asks_all`: pages
         that are not due are fetched too. Raises KnowledgeBusy, and RunError where the build fails.
         """
         try:
             release = await asyncio.to_thread(self._home.take)
             try:
                 if sources.pages is None:
-                    report = await self._make(sources, tell, FetchedPages({}))
+                    report = await self._make(sources, notify, FetchedPages({}))
                     await asyncio.to_thread(self._forget_pages)
                     return report
-                with TemporaryDirectory(prefix="flowground-pages-") as room:
-                    return await self._make_with_pages(sources, sources.pages, tell, Path(room), asks_all=asks_all)
+                with TemporaryDirectory(prefix="flowground-pages-") as into:
+                    return await self._make_with_pages(sources, sources.pages, notify, Path(into), asks_all=asks_all)
             finally:
                 release()
         except BlockingIOError:
@@ -157,8 +157,8 @@ class Knowledge:
         self,
         sources: KnowledgeSources,
         pages: PageSources,
-        tell: Callable[[int, int], None],
-        room: Path,
+        notify: Callable[[int, int], None],
+        into: Path,
         *,
         asks_all: bool,
     ) -> BuildReport:
@@ -167,13 +167,13 @@ class Knowledge:
         served, fits = await asyncio.to_thread(self._list_served, sources)
         indexed = served if fits else {}
         due = pages.urls if asks_all else pages.list_due(states, indexed, now=now)
-        fetched = await fetch_pages(pages, due, states, room, indexed=indexed, now=now)
+        fetched = await fetch_pages(pages, due, states, into, indexed=indexed, now=now)
         if not fits:
             for url, state in fetched.states.items():
                 if state.failure and url in served:
                     raise RunError(f"{state.failure} Until it can, or is taken out, the index before is used.")
         if bool(fetched.files) or await asyncio.to_thread(self._is_outdated, sources, self._has_other_files):
-            report = await self._make(sources, tell, fetched)
+            report = await self._make(sources, notify, fetched)
         else:
             report = BuildReport(len(served), sum(file.passages for file in served.values()))
         await asyncio.to_thread(self._home.write_pages, fetched.states)
@@ -182,13 +182,13 @@ class Knowledge:
         return replace(report, files=len(files), notes=notes)
 
     async def _make(
-        self, sources: KnowledgeSources, tell: Callable[[int, int], None], fetched: FetchedPages
+        self, sources: KnowledgeSources, notify: Callable[[int, int], None], fetched: FetchedPages
     ) -> BuildReport:
         job = await asyncio.to_thread(self._plan, sources)
         kept = fetched.states.keys() - {file.source for file in fetched.files}
         job = replace(job, pages=tuple(fetched.files), kept=tuple(kept))
         try:
-            report = await _work(job, tell)
+            report = await _work(job, notify)
             if sources.embeddings is not None:
                 try:
                     await self._home.embed(job.place, sources.embeddings)
@@ -269,7 +269,7 @@ class Knowledge:
             return True
         if self._is_without_vectors(reader, sources):
             return True
-        known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.given)
+        known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.added)
         pages = set(sources.pages.urls if sources.pages else ())
         return known.keys() - pages != found.files.keys() | found.left_out.keys() or any(
             not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items()
@@ -331,10 +331,10 @@ def _fits(reader: IndexReader, sources: KnowledgeSources) -> bool:
 
 
 def _make_job(sources: KnowledgeSources, place: BuildPlace) -> BuildJob:
-    return BuildJob(str(sources.root), sources.files, sources.size, sources.overlap, place, sources.given)
+    return BuildJob(str(sources.root), sources.files, sources.size, sources.overlap, place, sources.added)
 
 
-async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
+async def _work(job: BuildJob, notify: Callable[[int, int], None]) -> BuildReport:
     """Runs the job in a worker process. Raises RunError; cancelling the coroutine ends the worker."""
     worker = await ChildProcess.start(*_PROGRAM, longest_line=_LINE_BYTES)
     try:
@@ -345,7 +345,7 @@ async def _work(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
                 return BuildReport(**message["report"])
             if "failed" in message:
                 raise RunError(f"The files could not be indexed: {message['failed']}.")
-            tell(message["done"], message["total"])
+            notify(message["done"], message["total"])
     except EOFError:
         raise RunError("The files could not be indexed: the process that did it ended.") from None
     except ValueError as error:

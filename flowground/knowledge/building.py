@@ -15,7 +15,7 @@ from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnr
 from flowground.knowledge.extraction.extractors import Extractor
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter
-from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources
+from flowground.knowledge.sources import AddedFile, SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
 
 _FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
@@ -56,8 +56,8 @@ class BuildJob:
     size: int
     overlap: int
     place: BuildPlace
-    given: tuple[GivenFile, ...] = ()
-    pages: tuple[GivenFile, ...] = ()
+    added: tuple[AddedFile, ...] = ()
+    pages: tuple[AddedFile, ...] = ()
     """Pages of the web that are new or changed."""
     kept: tuple[str, ...] = ()
     """Sources that stay as they are in the old index."""
@@ -93,10 +93,10 @@ class IndexState:
     failure: str | None = None
 
 
-async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
-    """Writes the new index; `tell` is called with the numbers of files that are done, and of all files to do."""
+async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildReport:
+    """Writes the new index; `notify` is called with the numbers of files that are done, and of all files to do."""
     begun = time.monotonic()
-    found = find_sources(Path(job.root), job.files, job.given)
+    found = find_sources(Path(job.root), job.files, job.added)
     if job.place.database:
         found.files = ContentSignatures().sign(found.files)
     for page in job.pages:
@@ -114,9 +114,9 @@ async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
         ]
         async with Extractor(job.limits) as extractor:
             for done, source in enumerate(changed):
-                tell(done, len(changed))
+                notify(done, len(changed))
                 await _read(writer, extractor, source, found.files[source], known.get(source), job)
-        tell(len(changed), len(changed))
+        notify(len(changed), len(changed))
         _note(writer, found, known)
         passages = writer.finish()
         files = writer.list_files()

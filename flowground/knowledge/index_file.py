@@ -159,7 +159,7 @@ class FileIndexReader:
         self.is_retired = False
         """Whether another one serves: what is read now may fail, since the file is removed."""
         try:
-            with self._lend() as database:
+            with self._acquire() as database:
                 self.about: Mapping[str, str] = dict(database.execute("SELECT key, value FROM about"))
                 (self.count,) = database.execute("SELECT count(*) FROM passages").fetchone()
         except RunError as error:
@@ -169,14 +169,14 @@ class FileIndexReader:
 
     def list_files(self) -> dict[str, IndexedFile]:
         """The indexed files, by source."""
-        with self._lend() as database:
+        with self._acquire() as database:
             return _list_files(database)
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
         """In how many passages each word occurs; words that occur nowhere are left out."""
         asked = set(words)
         known = {word: self._common[word] for word in asked if word in self._common}
-        with self._lend() as database:
+        with self._acquire() as database:
             found: dict[str, int] = dict(
                 database.execute(
                     "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))",
@@ -188,7 +188,7 @@ class FileIndexReader:
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
         """Words that contain another, the shortest first."""
-        with self._lend() as database:
+        with self._acquire() as database:
             rows = database.execute(
                 "SELECT term FROM inside WHERE term MATCH ? ORDER BY length(term) LIMIT ?", (f'"{part}"', most)
             )
@@ -197,18 +197,18 @@ class FileIndexReader:
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
         """Words that begin like this, alphabetically, with the number of passages that each occurs in."""
         asked = "SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?"
-        with self._lend() as database:
+        with self._acquire() as database:
             return dict(database.execute(asked, (begin, f"{begin}\U0010ffff", most)))
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
         """Passages with any of the terms, the best first; only of files with these ids, unless None."""
         values = {"asked": " OR ".join(term.write() for term in terms), "most": most, "ids": json.dumps(ids)}
-        with self._lend() as database:
+        with self._acquire() as database:
             return _read_found(database, _SEARCH if ids is None else _SEARCH_FILES, values)
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
         """Passages by id."""
-        with self._lend() as database:
+        with self._acquire() as database:
             found = _read_found(database, _READ, {"ids": json.dumps(ids)})
         return {passage.id: passage for passage in found}
 
@@ -216,12 +216,12 @@ class FileIndexReader:
         """Ids of all passages, or of those of some files, in order."""
         asked = "SELECT id FROM passages WHERE ? IS NULL OR file_id IN (SELECT value FROM json_each(?)) ORDER BY id"
         given = None if files is None else json.dumps(files)
-        with self._lend() as database:
+        with self._acquire() as database:
             return [number for (number,) in database.execute(asked, (given, given))]
 
     def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
         """The source, keys and id of every file."""
-        with self._lend() as database:
+        with self._acquire() as database:
             return [
                 (source, json.loads(keys), number)
                 for source, keys, number in database.execute("SELECT source, keys, id FROM files")
@@ -239,7 +239,7 @@ class FileIndexReader:
         self.close()
 
     @contextmanager
-    def _lend(self) -> Iterator[sqlite3.Connection]:
+    def _acquire(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             database = self._idle.pop() if self._idle else None
         try:
@@ -251,9 +251,9 @@ class FileIndexReader:
             raise RunError(f"The search failed: {error}.") from None
         finally:
             if database is not None:
-                self._take_back(database)
+                self._release(database)
 
-    def _take_back(self, database: sqlite3.Connection) -> None:
+    def _release(self, database: sqlite3.Connection) -> None:
         with self._lock:
             if self.is_retired or len(self._idle) >= _READERS:
                 database.close()

@@ -122,12 +122,12 @@ class PostgresqlLines:
                 if idle is None or not line.closed:  # an idle connection may have been closed by the server
                     raise _refuse(error) from None
             finally:
-                self._take_back(line)
+                self._release(line)
 
     def _connect(self) -> Line:
         return connect(self.url, *_READS)
 
-    def _take_back(self, line: Line) -> None:
+    def _release(self, line: Line) -> None:
         with self._lock:
             if not (line.closed or self._is_closed) and len(self._idle) < _READERS:
                 self._idle.append(line)

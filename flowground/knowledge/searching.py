@@ -52,9 +52,9 @@ _BUDGET, _BUDGET_SHARE = 2_000, 0.1
 commonest words beyond that are not looked up."""
 _TELLING = 0.25
 """The rarity, as a share of the rarest word's, that a word needs to be looked up while others find enough."""
-_STANDS_IN = 0.8
+_SUBSTITUTE_SHARE = 0.8
 """The highest share at which a substitute counts: a word that contains a word of the question, or is a part of it."""
-_STAND_INS = 8
+_MOST_SUBSTITUTES = 8
 """The most longer words that may be substitutes for one word."""
 _SHORTEST = 4
 """Letters of the shortest word that has other forms or substitutes."""
@@ -247,14 +247,14 @@ def search_words(
         return []
     ids = _find_files(reader, filters)
     most = max(_RANKED, top_k) if filters.page is None else MOST_HITS * 5
-    sought = _look_up(reader, terms)
-    asked = _choose(reader.count, sought, least=_TELLING)
+    lookups = _look_up(reader, terms)
+    asked = _choose(reader.count, lookups, least=_TELLING)
     first = found = {one.id: one for one in _ask(reader, asked, most, ids)}
     if len(found) < top_k:
-        more = [other for one in sought for other in _add_stand_ins(reader, one)]
-        more += [term for term in _choose(reader.count, sought, least=0.0) if term not in {*asked, *more}]
+        more = [other for one in lookups for other in _add_substitutes(reader, one)]
+        more += [term for term in _choose(reader.count, lookups, least=0.0) if term not in {*asked, *more}]
         found = first | {one.id: one for one in _ask(reader, more, most, ids)}
-    ranking = Ranking([_make_word(reader.count, one) for one in sought])
+    ranking = Ranking([_make_word(reader.count, one) for one in lookups])
     return ranking.choose([one for one in found.values() if fits_page(one, filters)], most=top_k, weighed=first)
 
 
@@ -297,7 +297,7 @@ def fits_page(found: FoundPassage, filters: Filters) -> bool:
     return found.passage.page is not None and first <= found.passage.page <= last
 
 
-def explain_unmet(filters: Filters, files: Collection[IndexedFile]) -> str:
+def explain_unmatched(filters: Filters, files: Collection[IndexedFile]) -> str:
     """A sentence about the first filter that no file matches; "" where each matches one, or there are no files."""
     if not files:
         return ""
@@ -338,7 +338,7 @@ def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sought:
+class _Lookup:
     """A word of the question in an index: how many passages have each term that counts for it, and at which share."""
 
     term: Term
@@ -350,28 +350,28 @@ def _ask(reader: IndexReader, terms: Sequence[Term], most: int, ids: Sequence[in
     return reader.search(terms, most=most, ids=ids) if terms else []
 
 
-def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
+def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Lookup]:
     """Every word of the question with its other forms, or with its substitutes where the index has none of them."""
     counts = reader.count_words({part for term in terms for part in term.parts})
-    sought = []
+    lookups = []
     for term in terms:
         here = {term: min(counts.get(part, 0) for part in term.parts)}
         if term.word:
             here |= {Term((form,)): many for form, many in _find_forms(reader, term.word).items()}
-        sought.append(_Sought(term, here, dict.fromkeys(here, 1.0)))
-    for one, other, joined, many in _join_neighbours(reader, sought):
+        lookups.append(_Lookup(term, here, dict.fromkeys(here, 1.0)))
+    for one, other, joined, many in _join_neighbours(reader, lookups):
         for both in (one, other):
             both.counts[joined], both.shares[joined] = many, 1.0
-    for one in sought:
+    for one in lookups:
         if not any(one.counts.values()):
-            _add_stand_ins(reader, one)
-    return sought
+            _add_substitutes(reader, one)
+    return lookups
 
 
-def _choose(passages: int, sought: Sequence[_Sought], *, least: float) -> list[Term]:
+def _choose(passages: int, lookups: Sequence[_Lookup], *, least: float) -> list[Term]:
     """The terms to look up: the rarest words up to the budget, with at least the share `least` of the highest rarity.
     Words without passages follow where they are prefixes or consist of several parts."""
-    weighed = [(_find_rarity(passages, one), one.counts) for one in sought]
+    weighed = [(_find_rarity(passages, one), one.counts) for one in lookups]
     least *= max((rarity for rarity, counts in weighed if any(counts.values())), default=0.0)
     counts = {term: many for rarity, own in weighed if rarity >= least for term, many in own.items()}
     known = sorted((number, at, term) for at, (term, number) in enumerate(counts.items()) if number)
@@ -382,21 +382,21 @@ def _choose(passages: int, sought: Sequence[_Sought], *, least: float) -> list[T
     return [*(chosen or [term for _, _, term in known[:1]]), *open_ones]
 
 
-def _make_word(passages: int, one: _Sought) -> AskedWord:
+def _make_word(passages: int, one: _Lookup) -> AskedWord:
     is_known = any(one.counts.values())
     begin = one.term.word if one.term.is_open and not is_known else ""
     return AskedWord(one.shares, _find_rarity(passages, one), is_known, begin)
 
 
-def _find_rarity(passages: int, one: _Sought) -> float:
+def _find_rarity(passages: int, one: _Lookup) -> float:
     number = sum(many for term, many in one.counts.items() if one.shares[term] == 1.0)
     return _weigh(passages, min(passages, number))
 
 
-def _join_neighbours(reader: IndexReader, sought: Sequence[_Sought]) -> Iterator[tuple[_Sought, _Sought, Term, int]]:
+def _join_neighbours(reader: IndexReader, lookups: Sequence[_Lookup]) -> Iterator[tuple[_Lookup, _Lookup, Term, int]]:
     """Words of the index made of two neighbouring words of the question, with their counts: MessageHistory,
     Urlaubsantrag."""
-    pairs = {a.term.word + b.term.word: (a, b) for a, b in pairwise(sought) if a.term.word and b.term.word}
+    pairs = {a.term.word + b.term.word: (a, b) for a, b in pairwise(lookups) if a.term.word and b.term.word}
     for word, many in reader.count_words(pairs).items():
         yield *pairs[word], Term((word,)), many
 
@@ -421,23 +421,23 @@ def _weigh(passages: int, number: int) -> float:
     return max(0.05 * math.log(1 + passages), math.log(1 + (passages - number + 0.5) / (number + 0.5)))
 
 
-def _add_stand_ins(reader: IndexReader, sought: _Sought) -> list[Term]:
+def _add_substitutes(reader: IndexReader, word: _Lookup) -> list[Term]:
     """Adds the substitutes of a word, compounds and parts of it, and returns the new ones."""
-    words = _find_stand_ins(reader, sought.term.word) if sought.term.word else []
-    added = {Term((word,)): many for word, many in reader.count_words(words).items()}
-    added = {term: many for term, many in added.items() if term not in sought.counts}
+    found = _find_substitutes(reader, word.term.word) if word.term.word else []
+    added = {Term((one,)): many for one, many in reader.count_words(found).items()}
+    added = {term: many for term, many in added.items() if term not in word.counts}
     for term, many in added.items():
-        sought.counts[term] = many
-        sought.shares[term] = _STANDS_IN * _weigh(reader.count, many) / _weigh(reader.count, 0)
+        word.counts[term] = many
+        word.shares[term] = _SUBSTITUTE_SHARE * _weigh(reader.count, many) / _weigh(reader.count, 0)
     return list(added)
 
 
-def _find_stand_ins(reader: IndexReader, word: str) -> list[str]:
+def _find_substitutes(reader: IndexReader, word: str) -> list[str]:
     """Words of the index that may mean the same: longer ones that contain the word, else shorter ones that are a part
     of it."""
     if len(word) < _SHORTEST and not (len(word) == _SHORTEST - 1 and "\u0600" <= word[0] <= "\u06ff"):
         return []
-    longer = reader.list_words_with(word, most=_STAND_INS) if word.isalnum() else []
+    longer = reader.list_words_with(word, most=_MOST_SUBSTITUTES) if word.isalnum() else []
     spelled = list_spellings(word)
     parts = [stems for one in (word, *spelled) for stems in list_stems(one)]
     known = reader.count_words((*spelled, *(stem for stems in parts for stem in stems)))

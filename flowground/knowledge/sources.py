@@ -27,7 +27,7 @@ _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class GivenFile:
+class AddedFile:
     """A file stored at another `path` than its `source` says: an upload, or a fetched page. The ending of `name`
     decides how it is read; `wrong` says why there is no file; `title` stands above its headings."""
 
@@ -41,7 +41,7 @@ class GivenFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that was found; `signature` changes when it is written. `name` and `title` are those of `GivenFile`."""
+    """A file that was found; `signature` changes when it is written. `name` and `title` are those of `AddedFile`."""
 
     path: Path
     signature: str
@@ -57,7 +57,7 @@ class SourceList:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def find_sources(folder: Path, patterns: Sequence[str], given: Iterable[GivenFile] = ()) -> SourceList:
+def find_sources(folder: Path, patterns: Sequence[str], added: Iterable[AddedFile] = ()) -> SourceList:
     """The plain files that any pattern matches, and those stored elsewhere. Hidden files and linked folders are
     skipped."""
     found = SourceList()
@@ -71,8 +71,8 @@ def find_sources(folder: Path, patterns: Sequence[str], given: Iterable[GivenFil
         _take(root, path, entry, found)
     if left[0] < 0:
         found.left_out["…"] = f"the folders hold more than {_MOST_ENTRIES:,} entries"
-    for one in given:
-        _take_given(one, found)
+    for one in added:
+        _take_added(one, found)
     return found
 
 
@@ -133,13 +133,13 @@ class FetchedPages:
     """New and changed pages as `files`; `states` of all pages, including those that were not fetched."""
 
     states: dict[str, PageState]
-    files: list[GivenFile] = field(default_factory=list)
+    files: list[AddedFile] = field(default_factory=list)
 
 
 async def fetch_pages(
-    sources: PageSources, due: Collection[str], states: PageStates, room: Path, *, indexed: Collection[str], now: float
+    sources: PageSources, due: Collection[str], states: PageStates, into: Path, *, indexed: Collection[str], now: float
 ) -> FetchedPages:
-    """Fetches the due pages, a few at once, and writes changed ones into the folder `room`.
+    """Fetches the due pages, a few at once, and writes changed ones into the folder `into`.
 
     A page that cannot be read stays in the index as it was. Raises OSError.
     """
@@ -150,7 +150,7 @@ async def fetch_pages(
         before = states.get(url) if url in indexed else None
         known = replace(before, asked_at=now, failure="") if before else PageState(now)
         async with places:
-            found.states[url], file = await _fetch(sources.fetch, url, known, room)
+            found.states[url], file = await _fetch(sources.fetch, url, known, into)
         if file:
             found.files.append(file)
 
@@ -183,15 +183,15 @@ def read_states(written: Any) -> dict[str, PageState]:
         return {}
 
 
-def _take_given(given: GivenFile, found: SourceList) -> None:
-    if given.source in found.files:
-        found.left_out[f"{given.source} (in the flows folder)"] = "an uploaded file has its name"
-    if given.wrong:
-        found.left_out[given.source] = given.wrong
-    elif os.path.exists(given.path):
-        found.files[given.source] = SourceFile(Path(given.path), given.signature, given.name)
+def _take_added(file: AddedFile, found: SourceList) -> None:
+    if file.source in found.files:
+        found.left_out[f"{file.source} (in the flows folder)"] = "an uploaded file has its name"
+    if file.wrong:
+        found.left_out[file.source] = file.wrong
+    elif os.path.exists(file.path):
+        found.files[file.source] = SourceFile(Path(file.path), file.signature, file.name)
     else:
-        found.left_out[given.source] = "it is not there"
+        found.left_out[file.source] = "it is not there"
 
 
 def _walk(
@@ -238,7 +238,7 @@ def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:
     return url not in indexed and not states[url].failure
 
 
-async def _fetch(ask: FetchPage, url: str, known: PageState, room: Path) -> tuple[PageState, GivenFile | None]:
+async def _fetch(ask: FetchPage, url: str, known: PageState, into: Path) -> tuple[PageState, AddedFile | None]:
     """The page's new state, and its file where the content changed; `known` is the state before, with the present
     time."""
     try:
@@ -251,6 +251,6 @@ async def _fetch(ask: FetchPage, url: str, known: PageState, room: Path) -> tupl
     state = PageState(known.asked_at, "", page.etag, page.last_modified, digest)
     if digest == known.digest:
         return state, None
-    path = room / hashlib.sha256(url.encode()).hexdigest()
+    path = into / hashlib.sha256(url.encode()).hexdigest()
     await asyncio.to_thread(path.write_bytes, page.data)
-    return state, GivenFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)
+    return state, AddedFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)

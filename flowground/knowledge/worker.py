@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from flowground.knowledge.building import BuildJob, build
 from flowground.knowledge.extraction import ExtractionLimits
 from flowground.knowledge.index import BuildPlace
-from flowground.knowledge.sources import GivenFile
+from flowground.knowledge.sources import AddedFile
 
 _NICE = 10
 
@@ -31,19 +31,19 @@ def serve() -> None:
     with suppress(AttributeError, OSError):
         os.nice(_NICE)
     limits, place = ExtractionLimits(**asked.pop("limits")), BuildPlace(**asked.pop("place"))
-    given, pages = (tuple(GivenFile(**one) for one in asked.pop(name)) for name in ("given", "pages"))
+    added, pages = (tuple(AddedFile(**one) for one in asked.pop(name)) for name in ("added", "pages"))
     asked |= {name: tuple(asked[name]) for name in ("files", "kept")}
-    job = BuildJob(**asked, limits=limits, place=place, given=given, pages=pages)
+    job = BuildJob(**asked, limits=limits, place=place, added=added, pages=pages)
     try:
-        report = asyncio.run(build(job, lambda done, total: _say({"done": done, "total": total})))
+        report = asyncio.run(build(job, lambda done, total: _write_line({"done": done, "total": total})))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked is told in a sentence
-        _say({"failed": f"{type(error).__name__}: {error}"})
+        _write_line({"failed": f"{type(error).__name__}: {error}"})
     else:
-        _say({"report": asdict(report)})
+        _write_line({"report": asdict(report)})
 
 
-def _say(said: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
+def _write_line(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

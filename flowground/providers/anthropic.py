@@ -212,13 +212,13 @@ class BlockReader(EventReader):
     def _begin(self, index: Any, block: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
         match block.get("type"):
             case "text":
-                self.say(block["text"], pieces)
+                self.add_text(block["text"], pieces)
             case "thinking":
-                self.weigh_thought(100)
+                self.count_thought(100)
                 self._thought_blocks.append({"type": "thinking", "thinking": [], "signature": []})
                 self._add_thought(block.get("thinking") or "", block.get("signature") or "", pieces)
             case "redacted_thinking":
-                self.weigh_thought(100 + len(block["data"]))
+                self.count_thought(100 + len(block["data"]))
                 self._thought_blocks.append({"type": "redacted_thinking", "data": join_surrogates(block["data"])})
             case "tool_use":
                 function = {"name": block["name"], "arguments": block.get("input") or ""}
@@ -229,7 +229,7 @@ class BlockReader(EventReader):
     def _fill(self, index: Any, delta: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
         match delta.get("type"):
             case "text_delta":
-                self.say(delta["text"], pieces)
+                self.add_text(delta["text"], pieces)
             case "thinking_delta":
                 self._add_thought(delta["thinking"], "", pieces)
             case "signature_delta":
@@ -241,7 +241,7 @@ class BlockReader(EventReader):
 
     def _add_thought(self, text: str, signature: str, pieces: list[str | Reasoning]) -> None:
         """Adds to the last thinking block: each block ends before the next one begins."""
-        self.weigh_thought(len(signature))
+        self.count_thought(len(signature))
         self._thought_blocks[-1]["signature"].append(join_surrogates(signature))
         self._thought_blocks[-1]["thinking"].append(text)
         self.add_thought(text, pieces)

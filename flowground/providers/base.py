@@ -46,7 +46,7 @@ class RunRetries(Protocol):
     def take_retry(self) -> bool:
         """Takes one of the run's retries; False where none is left."""
 
-    def note_stand_in(self, provider: str) -> None:
+    def note_fallback(self, provider: str) -> None:
         """Notes that a call goes to this provider, which the flow does not name."""
 
 

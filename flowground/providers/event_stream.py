@@ -165,7 +165,7 @@ class EventReader(ABC):
         self._line: list[bytes] = []
         self._line_bytes = 0
         self._bytes = 0
-        self._text, self._thoughts = _Spoken(), _Spoken()
+        self._text, self._thoughts = _JoinedText(), _JoinedText()
         self._leading: LeadingThought | None = LeadingThought()
         """Until the answer begins."""
         self._thought_chars = 0
@@ -209,7 +209,7 @@ class EventReader(ABC):
         if not self.events:
             raise Unreadable
         pieces: list[str | Reasoning] = []
-        self.say("", pieces, is_last=True)
+        self.add_text("", pieces, is_last=True)
         yield from pieces
         if rest := self._text.end():
             yield rest
@@ -234,7 +234,7 @@ class EventReader(ABC):
         *_, end = self.finish(model)
         return cast(Completion, end)
 
-    def say(self, text: str, pieces: list[str | Reasoning], *, is_last: bool = False) -> None:
+    def add_text(self, text: str, pieces: list[str | Reasoning], *, is_last: bool = False) -> None:
         if self._leading and (text or is_last):
             thought, text = self._leading.feed(text, is_last=is_last)
             if thought:
@@ -245,11 +245,11 @@ class EventReader(ABC):
             pieces.append(text)
 
     def add_thought(self, text: str, pieces: list[str | Reasoning], opaque: str = "") -> None:
-        self.weigh_thought(len(text))
+        self.count_thought(len(text))
         if piece := self._thoughts.add(text):
             pieces.append(Reasoning(piece, self.provider, opaque))
 
-    def weigh_thought(self, chars: int) -> None:
+    def count_thought(self, chars: int) -> None:
         self._thought_chars += chars
         if self._thought_chars > LONGEST_ANSWER:
             raise AnswerTooLong(LONGEST_ANSWER)
@@ -311,7 +311,7 @@ def _read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     return arguments, None
 
 
-class _Spoken:
+class _JoinedText:
     """A text that comes in pieces: a surrogate pair split over two pieces is joined in the second."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ class Outages:
         if name in self._watches:
             self._watches[name].cancel()
 
-    def tell(self, name: str, model: str, fault: str = "") -> None:
+    def log_fallback(self, name: str, model: str, fault: str = "") -> None:
         """Logs once in an outage that a fallback answers, or that it cannot be called because of `fault`."""
         if (name, model, bool(fault)) not in self._told:
             self._told.add((name, model, bool(fault)))
@@ -154,7 +154,7 @@ class ProviderWithFallback:
         if fallback := asked.fallback:
             call, stand_in = replace(call, model=fallback.model), StandIn(self._name, fallback.full_name)
             if call.retries:
-                call.retries.note_stand_in(fallback.name)
+                call.retries.note_fallback(fallback.name)
         if not is_streamed:
             end = await asked.provider.complete(call)
             yield replace(end, stand_in=stand_in)
@@ -165,7 +165,7 @@ class ProviderWithFallback:
 
     def _note_answer(self, asked: _Asked) -> None:
         if asked.fallback:
-            self._outages.tell(self._name, asked.fallback.full_name)
+            self._outages.log_fallback(self._name, asked.fallback.full_name)
         else:
             self._outages.end(self._name)
 
@@ -196,7 +196,7 @@ class ProviderWithFallback:
         except ModelNotReady:
             return None  # its weights are being fetched
         except ProviderError as error:
-            self._outages.tell(self._name, fallback.full_name, error.message)
+            self._outages.log_fallback(self._name, fallback.full_name, error.message)
             return None
         return provider
 
@@ -207,7 +207,7 @@ class _NoRetries:
     def take_retry(self) -> bool:
         return False
 
-    def note_stand_in(self, provider: str) -> None:
+    def note_fallback(self, provider: str) -> None:
         """Does nothing: a probe belongs to no run."""
 
 

@@ -146,7 +146,7 @@ class PartReader(EventReader):
             if part.get("thought"):
                 self.add_thought(text, pieces)
             else:
-                self.say(text, pieces)
+                self.add_text(text, pieces)
         elif (called := part.get("functionCall")) is not None:
             function = {"name": called["name"], "arguments": called.get("args") or {}}
             signature = part.get("thoughtSignature")

@@ -92,7 +92,7 @@ class ModelServer(ABC):
                 try:
                     await policy.wait(error)
                 except ProviderError:
-                    self._tell_outage(error)
+                    self._log_outage(error)
                     raise
 
     def require_ready(self, model: str) -> None:  # noqa: B027 - most have nothing to do
@@ -121,7 +121,7 @@ class ModelServer(ABC):
     async def close(self) -> None:
         await self._server.close()
 
-    def _tell_outage(self, error: ProviderError) -> None:
+    def _log_outage(self, error: ProviderError) -> None:
         """Logs the beginning of an outage once, however many calls fail until its end."""
         if not self._is_down and is_outage(error):
             self._is_down = True

@@ -158,7 +158,7 @@ class ChunkReader(EventReader):
         if content.__class__ is not str or len(delta) > 1:
             self._read_others(delta, pieces)
             content = _read_text(content) or _read_text(delta.get("refusal"))
-        self.say(content, pieces)
+        self.add_text(content, pieces)
 
     def _read_others(self, delta: dict[str, Any], pieces: list[str | Reasoning]) -> None:
         """Reads what a delta has beside text."""

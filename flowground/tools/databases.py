@@ -106,7 +106,7 @@ class PostgresQuery:
                 try:
                     return self._ask(connection)
                 finally:
-                    self._let_go(connection)
+                    self._release(connection)
         except RunError:
             raise
         except ImportError:
@@ -122,7 +122,7 @@ class PostgresQuery:
                 with suppress(Exception):  # the query may have ended meanwhile
                     self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
 
-    def _let_go(self, connection: Connection) -> None:
+    def _release(self, connection: Connection) -> None:
         """Releases the connection. A cancelled one is closed, since the server may carry out the cancellation late."""
         with self._lock:
             is_lost = self._connection is not None and self._connection.closed

@@ -119,7 +119,7 @@ class OutgoingSettings(ConfigSection):
     def networks(self) -> tuple[IPNetwork, ...]:
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.private_networks)
 
-    def find_bar(self, address: str) -> str | None:
+    def find_refusal(self, address: str) -> str | None:
         """Why tools may not call this address, as a sentence; None where it is allowed, or only a call can tell, as for
         most names."""
         with suppress(ValueError):
