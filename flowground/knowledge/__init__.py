@@ -33,7 +33,7 @@ from flowground.knowledge.sources import FetchPage as FetchPage
 from flowground.knowledge.sources import Page as Page
 
 if TYPE_CHECKING:
-    from flowground.knowledge.postgresql_lines import PostgresqlLines
+    from flowground.knowledge.postgresql import PostgresqlPool
 
 _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
@@ -291,16 +291,16 @@ class IndexHomes:
 
     def __init__(self, folder: Path, database: str = "") -> None:
         self._folder = folder
-        self._lines = _open_lines(database) if database.startswith("postgresql") else None
+        self._pool = _open_pool(database) if database.startswith("postgresql") else None
 
     def open(self, address: str) -> IndexHome:
         """The home of the knowledge at an address: its name, for a flow's own with `flow id/` before it."""
         folder = self._folder / ("flows" if "/" in address else "shared") / address
-        if self._lines is None:
+        if self._pool is None:
             return IndexFolder(folder)
         from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - as above
 
-        return IndexTables(address, self._lines, folder)
+        return IndexTables(address, self._pool, folder)
 
     def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
         """Marks these addresses as wanted; with `deletes`, removes indexes in tables and on this computer that no
@@ -308,16 +308,16 @@ class IndexHomes:
 
         Returns the addresses removed on this computer. `now` is in seconds since 1970. Raises RunError and OSError.
         """
-        if self._lines is not None:
+        if self._pool is not None:
             from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
 
-            forget_indexes(self._lines.url, wanted, now=now, deletes=deletes)
+            forget_indexes(self._pool.url, wanted, now=now, deletes=deletes)
         return forget_folders(self._folder, wanted, now=now, deletes=deletes)
 
     def close(self) -> None:
         """Closes the connections."""
-        if self._lines is not None:
-            self._lines.close()
+        if self._pool is not None:
+            self._pool.close()
 
 
 def _make_hit(found: FoundPassage, score: float) -> Hit:
@@ -354,7 +354,7 @@ async def _work(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
         await worker.kill()
 
 
-def _open_lines(database: str) -> "PostgresqlLines":
-    from flowground.knowledge.postgresql_lines import PostgresqlLines  # noqa: PLC0415 - its driver may be missing
+def _open_pool(database: str) -> "PostgresqlPool":
+    from flowground.knowledge.postgresql import PostgresqlPool  # noqa: PLC0415 - its driver may be missing
 
-    return PostgresqlLines(database)
+    return PostgresqlPool(database)

@@ -23,7 +23,7 @@ from flowground.knowledge.building import ContentSignatures
 from flowground.knowledge.embeddings import BATCH, Embeddings, ask_for_vectors, refuse_vectors
 from flowground.knowledge.index import BuildPlace, IndexReader
 from flowground.knowledge.index_home import KEPT_SECONDS
-from flowground.knowledge.postgresql_lines import Line, PostgresqlLines, connect, explain
+from flowground.knowledge.postgresql import Connection, PostgresqlPool, connect, explain
 from flowground.knowledge.sources import PageStates, SourceFile, read_states, write_states
 from flowground.knowledge.tables import TableIndexReader, publish_build, remove_leftovers
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter, normalize
@@ -52,12 +52,12 @@ _KEEP = "INSERT INTO knowledge_vectors (passage_id, model, vector) VALUES (%s, %
 class IndexTables:
     """An `IndexHome` in tables. `folder` is where this computer keeps its arrays of vectors."""
 
-    def __init__(self, name: str, lines: PostgresqlLines, folder: Path) -> None:
-        self._name, self._lines, self._folder = name, lines, folder
+    def __init__(self, name: str, pool: PostgresqlPool, folder: Path) -> None:
+        self._name, self._pool, self._folder = name, pool, folder
         self._reader: tuple[tuple[Any, ...], TableIndexReader] | None = None
         self._vectors: tuple[str, VectorReader] | None = None
         self._lock, self._vectors_lock = threading.Lock(), threading.Lock()
-        self._held: Line | None = None
+        self._held: Connection | None = None
         self._contents = ContentSignatures()
 
     def open(self) -> TableIndexReader | None:
@@ -69,7 +69,7 @@ class IndexTables:
             if self._reader is None or self._reader[0] != (number, version):
                 if self._reader is not None:
                     self._reader[1].is_retired = True
-                self._reader = ((number, version), TableIndexReader(self._lines, number, about, passages, words))
+                self._reader = ((number, version), TableIndexReader(self._pool, number, about, passages, words))
             return self._reader[1]
 
     def open_vectors(self, model: str) -> "VectorReader | None":
@@ -83,7 +83,7 @@ class IndexTables:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 old = self._vectors[1] if self._vectors else None
                 try:
-                    arrays = open_arrays(self._lines, row[0], model, self._folder / f"{name}{_ENDING}", old)
+                    arrays = open_arrays(self._pool, row[0], model, self._folder / f"{name}{_ENDING}", old)
                 except ValueError:
                     return None
                 self._vectors = (name, arrays)
@@ -98,45 +98,45 @@ class IndexTables:
     def take(self) -> Callable[[], None]:
         """Takes the lock of a database session, which ends with the process, and removes what a killed build left."""
         try:
-            line = connect(self._lines.url, "idle_session_timeout=0")
+            db = connect(self._pool.url, "idle_session_timeout=0")
         except psycopg.Error as error:
             raise self._refuse(error) from None
         try:
-            line.execute(_ADD, (self._name, time.time()))
-            (number, *_) = line.execute(_FIND, (self._name,)).fetchone() or (0,)
-            (is_mine,) = line.execute(_LOCK, (number,)).fetchone() or (False,)
+            db.execute(_ADD, (self._name, time.time()))
+            (number, *_) = db.execute(_FIND, (self._name,)).fetchone() or (0,)
+            (is_mine,) = db.execute(_LOCK, (number,)).fetchone() or (False,)
             if not is_mine:
-                line.close()
+                db.close()
                 raise BlockingIOError
-            remove_leftovers(line, number)
+            remove_leftovers(db, number)
         except psycopg.Error as error:
-            line.close()
+            db.close()
             raise self._refuse(error) from None
-        self._held, self._number = line, number
+        self._held, self._number = db, number
         return self._release
 
     def plan(self, *, is_copy: bool) -> BuildPlace:
-        return BuildPlace(uuid4().hex, "served" if is_copy else None, self._lines.url, self._number)
+        return BuildPlace(uuid4().hex, "served" if is_copy else None, self._pool.url, self._number)
 
     async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
 
-        line = self._use()
+        db = self._use()
         try:
-            before, changes, ids = await asyncio.to_thread(self._list_embedded, line, place)
-            reader = TableIndexReader(self._lines, place.index, "{}", 0, 0)
-            made = await embed_table(line, reader, ids, embeddings)
+            before, changes, ids = await asyncio.to_thread(self._list_embedded, db, place)
+            reader = TableIndexReader(self._pool, place.index, "{}", 0, 0)
+            made = await embed_table(db, reader, ids, embeddings)
             is_same = before[0] == embeddings.model and not made
             changes |= {"model": embeddings.model, "vectors": before[1] if is_same else uuid4().hex}
             write = "UPDATE knowledge_indexes SET changes = %s WHERE id = %s"
-            await asyncio.to_thread(line.execute, write, (json.dumps(changes), place.index))
+            await asyncio.to_thread(db.execute, write, (json.dumps(changes), place.index))
         except psycopg.Error as error:
             raise self._refuse(error) from None
 
     def publish(self, place: BuildPlace) -> None:
-        line = self._use()
+        db = self._use()
         try:
-            publish_build(line, place)
-            remove_leftovers(line, place.index)
+            publish_build(db, place)
+            remove_leftovers(db, place.index)
         except psycopg.Error as error:
             raise self._refuse(error) from None
 
@@ -146,7 +146,7 @@ class IndexTables:
             remove_leftovers(self._use(), place.index, place.new)
 
     def read_pages(self) -> PageStates:
-        rows = self._lines.ask("SELECT pages FROM knowledge_indexes WHERE name = %s", (self._name,))
+        rows = self._pool.ask("SELECT pages FROM knowledge_indexes WHERE name = %s", (self._name,))
         return read_states(json.loads(rows[0][0])) if rows else {}
 
     def write_pages(self, states: PageStates) -> None:
@@ -164,18 +164,18 @@ class IndexTables:
 
     def _find(self) -> tuple[Any, ...] | None:
         """The row of the serving index."""
-        rows = self._lines.ask(_FIND, (self._name,))
+        rows = self._pool.ask(_FIND, (self._name,))
         return rows[0] if rows and rows[0][1] else None
 
-    def _list_embedded(self, line: Line, place: BuildPlace) -> tuple[tuple[str, str], dict[str, Any], list[int]]:
+    def _list_embedded(self, db: Connection, place: BuildPlace) -> tuple[tuple[str, str], dict[str, Any], list[int]]:
         """The model and the name of the present vectors, what the build changes, and its passages."""
         asked = "SELECT model, vectors, changes FROM knowledge_indexes WHERE id = %s"
-        model, vectors, written = line.execute(asked, (place.index,)).fetchone() or ("", "", "{}")
+        model, vectors, written = db.execute(asked, (place.index,)).fetchone() or ("", "", "{}")
         changes: dict[str, Any] = json.loads(written)
-        rows = line.execute(_PASSAGES, (place.index, place.new, changes["gone"]))
+        rows = db.execute(_PASSAGES, (place.index, place.new, changes["gone"]))
         return (model, vectors), changes, [number for (number,) in rows]
 
-    def _use(self) -> Line:
+    def _use(self) -> Connection:
         """The connection that holds the lock."""
         if self._held is None:
             raise RunError(f"Nobody makes the index of {self._name!r}.")
@@ -196,21 +196,21 @@ def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bo
     Raises RunError.
     """
     try:
-        with connect(url) as line, line.transaction():
-            line.execute(_WANT, (now, list(wanted)))
+        with connect(url) as db, db.transaction():
+            db.execute(_WANT, (now, list(wanted)))
             if deletes:
-                line.execute(_FORGET, (list(wanted), now - KEPT_SECONDS))
+                db.execute(_FORGET, (list(wanted), now - KEPT_SECONDS))
     except psycopg.Error as error:
         raise RunError(f"Old indexes cannot be deleted: {explain(error)}.") from None
 
 
-async def embed_table(line: Line, reader: IndexReader, ids: Sequence[int], embeddings: Embeddings) -> int:
+async def embed_table(db: Connection, reader: IndexReader, ids: Sequence[int], embeddings: Embeddings) -> int:
     """Stores the vectors of passages that have none of this model; returns how many were requested.
 
     Vectors stored so far stay where the model fails later. Raises ProviderError and psycopg.Error.
     """
     asked = "SELECT passage_id FROM knowledge_vectors WHERE model = %s AND passage_id = ANY (%s)"
-    rows = await asyncio.to_thread(lambda: line.execute(asked, (embeddings.model, list(ids))).fetchall())
+    rows = await asyncio.to_thread(lambda: db.execute(asked, (embeddings.model, list(ids))).fetchall())
     missing = sorted(set(ids) - {number for (number,) in rows})
     dimensions = 0
     for at in range(0, len(missing), BATCH):
@@ -223,11 +223,11 @@ async def embed_table(line: Line, reader: IndexReader, ids: Sequence[int], embed
             raise refuse_vectors(embeddings)
         dimensions = vectors.shape[1]
         kept = [(number, embeddings.model, vector.tobytes()) for number, vector in zip(given, vectors, strict=True)]
-        await asyncio.to_thread(_keep, line, kept)
+        await asyncio.to_thread(_keep, db, kept)
     return len(missing)
 
 
-def open_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, old: VectorReader | None) -> VectorReader:
+def open_arrays(pool: PostgresqlPool, index: int, model: str, folder: Path, old: VectorReader | None) -> VectorReader:
     """The arrays in a folder, made from the table where the folder has none; vectors in `old` are not fetched again.
 
     Raises RunError, OSError, and ValueError where the table has no vectors that fit.
@@ -236,7 +236,7 @@ def open_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, ol
         return VectorReader(folder, model)
     beside = folder.with_name(f"{folder.name}.{uuid4().hex}")
     try:
-        _write_arrays(lines, index, model, beside, old)
+        _write_arrays(pool, index, model, beside, old)
         with suppress(OSError):  # another process of this computer was faster
             beside.rename(folder)
         return VectorReader(folder, model)
@@ -244,18 +244,18 @@ def open_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, ol
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _write_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, old: VectorReader | None) -> None:
+def _write_arrays(pool: PostgresqlPool, index: int, model: str, folder: Path, old: VectorReader | None) -> None:
     joined = (
         "FROM knowledge_vectors v JOIN knowledge_passages p ON p.id = passage_id JOIN knowledge_files f "
         "ON f.id = file_id WHERE index_id = %s AND build = '' AND model = %s"
     )
-    rows = lines.ask(f"SELECT passage_id {joined} ORDER BY passage_id", (index, model))
+    rows = pool.ask(f"SELECT passage_id {joined} ORDER BY passage_id", (index, model))
     ids = [number for (number,) in rows]
     known = old.find_known(ids) if old else {}
     writer: VectorWriter | None = None
     for at in range(0, len(ids), _ROWS):
         part = ids[at : at + _ROWS]
-        vectors = _fetch(lines, [number for number in part if number not in known], model)
+        vectors = _fetch(pool, [number for number in part if number not in known], model)
         if any(number not in known and number not in vectors for number in part):
             raise ValueError("they went meanwhile")
         block = [old.vectors[known[number]] if old and number in known else vectors[number] for number in part]
@@ -267,14 +267,14 @@ def _write_arrays(lines: PostgresqlLines, index: int, model: str, folder: Path, 
     writer.finish(model)
 
 
-def _fetch(lines: PostgresqlLines, ids: Sequence[int], model: str) -> Mapping[int, Floats]:
+def _fetch(pool: PostgresqlPool, ids: Sequence[int], model: str) -> Mapping[int, Floats]:
     asked = "SELECT passage_id, vector FROM knowledge_vectors WHERE passage_id = ANY (%s) AND model = %s"
     if not ids:
         return {}
-    rows = lines.ask(asked, (list(ids), model), binary=True)
+    rows = pool.ask(asked, (list(ids), model), binary=True)
     return {number: np.frombuffer(vector, np.float32) for number, vector in rows}
 
 
-def _keep(line: Line, rows: Sequence[tuple[int, str, bytes]]) -> None:
-    with line.cursor() as cursor:
+def _keep(db: Connection, rows: Sequence[tuple[int, str, bytes]]) -> None:
+    with db.cursor() as cursor:
         cursor.executemany(_KEEP, rows)

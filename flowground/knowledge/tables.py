@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import Any
 
 from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexedPassage
-from flowground.knowledge.postgresql_lines import Line, PassageWords, PostgresqlLines, connect, cut_word, write_queries
+from flowground.knowledge.postgresql import Connection, PassageWords, PostgresqlPool, connect, cut_word, write_queries
 from flowground.knowledge.terms import Term
 
 _READ_WORDS = """
@@ -115,17 +115,17 @@ class TableWords:
         return self._text[self._starts[at] : self._starts[at + 1] - 1]
 
 
-def read_words(lines: PostgresqlLines, index: int) -> TableWords:
+def read_words(pool: PostgresqlPool, index: int) -> TableWords:
     """The words of the serving index. Raises RunError."""
-    ((words, counts),) = lines.ask(_READ_WORDS, (index,))
+    ((words, counts),) = pool.ask(_READ_WORDS, (index,))
     return TableWords(words or "", counts or "")
 
 
 class TableIndexReader:
     """An `IndexReader` of the present rows: after the next build is published, it reads that one."""
 
-    def __init__(self, lines: PostgresqlLines, index: int, about: str, passages: int, words: int) -> None:
-        self._lines, self._index = lines, index
+    def __init__(self, pool: PostgresqlPool, index: int, about: str, passages: int, words: int) -> None:
+        self._pool, self._index = pool, index
         self.about: Mapping[str, str] = json.loads(about)
         self.count = passages
         self._mean = max(1, words) / max(1, passages) / 0.75
@@ -137,7 +137,7 @@ class TableIndexReader:
         columns = "source, signature, digest, kind, keys, note, passages"
         return {
             source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
-            for source, signature, digest, kind, keys, note, count in self._lines.ask(
+            for source, signature, digest, kind, keys, note, count in self._pool.ask(
                 f"SELECT {columns} {_FILES} ORDER BY source", (self._index,)
             )
         }
@@ -156,7 +156,7 @@ class TableIndexReader:
     def _open_words(self) -> TableWords:
         with self._lock:
             if self._words is None:
-                self._words = read_words(self._lines, self._index)
+                self._words = read_words(self._pool, self._index)
             return self._words
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
@@ -165,19 +165,19 @@ class TableIndexReader:
         values: dict[str, Any] = {"queries": queries, "terms": numbers, "counts": counts, "before": before}
         values |= {"index": self._index, "all": self.count, "mean": self._mean, "most": most}
         values["ids"] = None if ids is None else list(ids)
-        return [_make_found(row) for row in self._lines.ask(_SEARCH, values)]
+        return [_make_found(row) for row in self._pool.ask(_SEARCH, values)]
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
-        return {row[0]: _make_found(row) for row in self._lines.ask(_READ, (list(ids),))}
+        return {row[0]: _make_found(row) for row in self._pool.ask(_READ, (list(ids),))}
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
         asked = f"SELECT p.id FROM {_JOINED} WHERE index_id = %s AND build = ''"  # noqa: S608 - ours
         given = None if files is None else list(files)
         asked = f"{asked} AND (%s::bigint[] IS NULL OR file_id = ANY (%s)) ORDER BY p.id"
-        return [number for (number,) in self._lines.ask(asked, (self._index, given, given))]
+        return [number for (number,) in self._pool.ask(asked, (self._index, given, given))]
 
     def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
-        rows = self._lines.ask(f"SELECT source, keys, id {_FILES}", (self._index,))
+        rows = self._pool.ask(f"SELECT source, keys, id {_FILES}", (self._index,))
         return [(source, json.loads(keys), number) for source, keys, number in rows]
 
 
@@ -186,9 +186,9 @@ class TableIndexWriter:
 
     def __init__(self, place: BuildPlace, *, about: Mapping[str, str]) -> None:
         self._place, self._about = place, about
-        self._line = connect(place.database, "synchronous_commit=off")
-        self._lines = PostgresqlLines(place.database)
-        reader = TableIndexReader(self._lines, place.index, "{}", 0, 0)
+        self._db = connect(place.database, "synchronous_commit=off")
+        self._pool = PostgresqlPool(place.database)
+        reader = TableIndexReader(self._pool, place.index, "{}", 0, 0)
         self._served = {source: number for source, _, number in reader.list_ids()}
         self._files = reader.list_files() if place.old else {}
         self._gone: set[int] = set() if place.old else set(self._served.values())
@@ -202,7 +202,7 @@ class TableIndexWriter:
         self.remove(file.source)
         place, keys = self._place, json.dumps(dict(file.keys))
         row = (file.source, file.signature, file.digest, file.kind, keys, file.note, len(passages))
-        with self._line.transaction(), self._line.cursor() as cursor:
+        with self._db.transaction(), self._db.cursor() as cursor:
             (made,) = cursor.execute(_ADD_FILE, (place.index, place.new, *row)).fetchone() or (0,)
             with cursor.copy(_ADD_PASSAGES) as copy:
                 for one in passages:
@@ -223,64 +223,64 @@ class TableIndexWriter:
 
     def finish(self) -> int:
         if self._place.old:
-            gone = self._line.execute(_COUNT_GONE, (list(self._gone),))
+            gone = self._db.execute(_COUNT_GONE, (list(self._gone),))
             self._words.subtract(dict(gone))
         index, build = self._place.index, self._place.new
         changes = {"build": build, "gone": sorted(self._gone), "signed": self._signed, "about": dict(self._about)}
-        with self._line.transaction(), self._line.cursor() as cursor:
+        with self._db.transaction(), self._db.cursor() as cursor:
             with cursor.copy("COPY knowledge_words (index_id, build, word, passages) FROM STDIN") as copy:
                 for word, count in sorted(self._words.items()):
                     if count:
                         copy.write_row((index, build, word, count))
             cursor.execute("UPDATE knowledge_indexes SET changes = %s WHERE id = %s", (json.dumps(changes), index))
-        self._line.execute("SELECT gin_clean_pending_list('knowledge_passages_by_words')")
-        self._line.execute(f"ANALYZE {', '.join(_TABLES)}")
+        self._db.execute("SELECT gin_clean_pending_list('knowledge_passages_by_words')")
+        self._db.execute(f"ANALYZE {', '.join(_TABLES)}")
         return sum(file.passages for file in self._files.values())
 
     def close(self) -> None:
-        self._line.close()
-        self._lines.close()
+        self._db.close()
+        self._pool.close()
 
 
-def publish_build(line: Line, place: BuildPlace) -> None:
+def publish_build(db: Connection, place: BuildPlace) -> None:
     """In one transaction lets the build serve, and marks what it replaces. Raises psycopg.Error."""
     index, build = place.index, place.new
-    with line.transaction():
-        row = line.execute("SELECT changes FROM knowledge_indexes WHERE id = %s FOR UPDATE", (index,)).fetchone()
+    with db.transaction():
+        row = db.execute("SELECT changes FROM knowledge_indexes WHERE id = %s FOR UPDATE", (index,)).fetchone()
         changes: dict[str, Any] = json.loads(row[0]) if row else {}
         if changes.get("build") != build:
             raise LookupError("the build is not finished")
-        line.execute("UPDATE knowledge_files SET build = %s WHERE id = ANY (%s)", (GONE, changes["gone"]))
+        db.execute("UPDATE knowledge_files SET build = %s WHERE id = ANY (%s)", (GONE, changes["gone"]))
         for number, signature in changes["signed"].items():
-            line.execute("UPDATE knowledge_files SET signature = %s WHERE id = %s", (signature, int(number)))
-        line.execute("UPDATE knowledge_files SET build = '' WHERE index_id = %s AND build = %s", (index, build))
+            db.execute("UPDATE knowledge_files SET signature = %s WHERE id = %s", (signature, int(number)))
+        db.execute("UPDATE knowledge_files SET build = '' WHERE index_id = %s AND build = %s", (index, build))
         if place.old is None:
-            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = ''", (index,))
-            line.execute("UPDATE knowledge_words SET build = '' WHERE index_id = %s AND build = %s", (index, build))
+            db.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = ''", (index,))
+            db.execute("UPDATE knowledge_words SET build = '' WHERE index_id = %s AND build = %s", (index, build))
         else:
-            line.execute(_ADD_COUNTS, (index, build))
-            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = %s", (index, build))
-            line.execute("DELETE FROM knowledge_words WHERE index_id = %s AND passages <= 0", (index,))
+            db.execute(_ADD_COUNTS, (index, build))
+            db.execute("DELETE FROM knowledge_words WHERE index_id = %s AND build = %s", (index, build))
+            db.execute("DELETE FROM knowledge_words WHERE index_id = %s AND passages <= 0", (index,))
         vectors = (changes.get("model", ""), changes.get("vectors", ""))
-        counted = line.execute(
+        counted = db.execute(
             "SELECT count(*), coalesce(sum(length), 0) FROM knowledge_passages p JOIN knowledge_files f "
             "ON f.id = file_id WHERE index_id = %s AND build = ''",
             (index,),
         ).fetchone()
-        line.execute(
+        db.execute(
             "UPDATE knowledge_indexes SET version = version + 1, about = %s, passages = %s, words = %s, model = %s, "
             "vectors = %s, changes = '{}' WHERE id = %s",
             (json.dumps(changes["about"]), *(counted or (0, 0)), *vectors, index),
         )
 
 
-def remove_leftovers(line: Line, index: int, build: str | None = None) -> None:
+def remove_leftovers(db: Connection, index: int, build: str | None = None) -> None:
     """Deletes rows of an index that do not serve, of one build or all, a few files at a time. Raises psycopg.Error."""
     asked = "index_id = %s AND build <> '' AND (%s::text IS NULL OR build = %s)"
     few = f"DELETE FROM knowledge_files WHERE id IN (SELECT id FROM knowledge_files WHERE {asked} LIMIT 50)"  # noqa: S608 - ours
-    while line.execute(few, (index, build, build)).rowcount:
+    while db.execute(few, (index, build, build)).rowcount:
         pass
-    line.execute(f"DELETE FROM knowledge_words WHERE {asked}", (index, build, build))  # noqa: S608 - ours
+    db.execute(f"DELETE FROM knowledge_words WHERE {asked}", (index, build, build))  # noqa: S608 - ours
 
 
 def _make_found(row: tuple[Any, ...]) -> FoundPassage:

@@ -38,8 +38,8 @@ _READS = (
     "enable_seqscan=off",
 )
 """Every question has an index; PostgreSQL would underestimate the cost of reading all texts."""
-Line = psycopg.Connection[tuple[Any, ...]]
-_LINE: dict[str, Any] = {
+Connection = psycopg.Connection[tuple[Any, ...]]
+_OPTIONS: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -86,24 +86,24 @@ def write_queries(index: int, term: Term) -> Iterator[tuple[str, int, int]]:
         yield " & ".join(f"'{index}:{key}~{level}'" for key in keys), level, before
 
 
-def connect(url: str, *options: str) -> Line:
+def connect(url: str, *options: str) -> Connection:
     """A connection on which each statement is a transaction; `options` are settings of PostgreSQL, which the URL may
     override.
 
     Raises psycopg.Error.
     """
-    given = conninfo_to_dict(url.replace("postgresql+psycopg:", "postgresql:", 1))
-    said = " ".join(filter(None, (*(f"-c {option}" for option in options), str(given.get("options") or ""))))
-    line = {name: value for name, value in _LINE.items() if name not in given}
-    return psycopg.connect(make_conninfo(**given | line | {"options": said}), autocommit=True)
+    parts = conninfo_to_dict(url.replace("postgresql+psycopg:", "postgresql:", 1))
+    joined = " ".join(filter(None, (*(f"-c {option}" for option in options), str(parts.get("options") or ""))))
+    usual = {name: value for name, value in _OPTIONS.items() if name not in parts}
+    return psycopg.connect(make_conninfo(**parts | usual | {"options": joined}), autocommit=True)
 
 
-class PostgresqlLines:
+class PostgresqlPool:
     """A pool of connections for searches in the database at `url`, safe for threads."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._idle: list[Line] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -113,26 +113,26 @@ class PostgresqlLines:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
             try:
-                line = idle or self._connect()
+                db = idle or self._connect()
             except psycopg.Error as error:
                 raise _refuse(error) from None
             try:
-                return line.execute(question, values, **more).fetchall()
+                return db.execute(question, values, **more).fetchall()
             except psycopg.Error as error:
-                if idle is None or not line.closed:  # an idle connection may have been closed by the server
+                if idle is None or not db.closed:  # an idle connection may have been closed by the server
                     raise _refuse(error) from None
             finally:
-                self._release(line)
+                self._release(db)
 
-    def _connect(self) -> Line:
+    def _connect(self) -> Connection:
         return connect(self.url, *_READS)
 
-    def _release(self, line: Line) -> None:
+    def _release(self, db: Connection) -> None:
         with self._lock:
-            if not (line.closed or self._is_closed) and len(self._idle) < _READERS:
-                self._idle.append(line)
+            if not (db.closed or self._is_closed) and len(self._idle) < _READERS:
+                self._idle.append(db)
                 return
-        line.close()
+        db.close()
 
     def close(self) -> None:
         """Closes idle connections now, and each busy one when it is returned."""
