@@ -236,8 +236,8 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         for path, operations in (run.PATHS | document["paths"]).items()
     }
     for operation in (one for operations in paths.values() for one in operations.values()):
-        told = _TROUBLE | (_TROUBLE_OF_BODIES if "requestBody" in operation else {}) if operation["security"] else {}
-        found = told | operation["responses"]
+        common = _TROUBLE | (_TROUBLE_OF_BODIES if "requestBody" in operation else {}) if operation["security"] else {}
+        found = common | operation["responses"]
         operation["responses"] = {
             code: answer | _AS_ERROR if code >= "400" else answer for code, answer in sorted(found.items())
         }

@@ -183,7 +183,7 @@ def _write_headers(error: errors.FlowgroundError) -> dict[str, str]:
     wait = find_wait(error)
     if wait is None:
         return {}
-    told = {"retry-after": str(wait)}
+    added = {"retry-after": str(wait)}
     if isinstance(error, errors.RunLimitReached) and error.limit is not None:
-        told |= write_limits(Allowance(error.limit, 0, wait))
-    return told
+        added |= write_limits(Allowance(error.limit, 0, wait))
+    return added

@@ -107,11 +107,11 @@ async def _write_messages(
         for said in found:
             flow = flows.get(said.flow_id)
             if not sees_inside:
-                told = _write_from_outside(said, sees_tools=flow is not None and flow.shows_tools)
+                shown = _write_from_outside(said, sees_tools=flow is not None and flow.shows_tools)
             else:
                 trace = () if said.message.role == "user" else steps.get(said.message.run_id, ())
-                told = _write_message(said, trace, flow.display_names if flow else {})
-            written += comma + to_json(told)
+                shown = _write_message(said, trace, flow.display_names if flow else {})
+            written += comma + to_json(shown)
             comma = b","
             if len(written) > _PIECE:
                 yield bytes(written)
@@ -144,8 +144,8 @@ def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], name
 def _write_from_outside(said: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
     """One message for callers who do not see inside: no component, no model, and no reason of a failure."""
     error = said.message.error
-    told = replace(said.message, error=None if error is None else hide_component(error))
-    return _write_shape(replace(said, message=told), None, name_source(), sees_tools=sees_tools)
+    shown = replace(said.message, error=None if error is None else hide_component(error))
+    return _write_shape(replace(said, message=shown), None, name_source(), sees_tools=sees_tools)
 
 
 def _write_shape(

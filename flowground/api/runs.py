@@ -155,10 +155,10 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
         if shown := [message for message in said if message.kind in ("data", "records")]:
             data = {"data": shown[0].value}
     calls = await own_runs.list_waiting(runtime, run) if run.status == "running" else ()
-    told = _write_facts(run) | {"answers": answers} | data
+    facts = _write_facts(run) | {"answers": answers} | data
     if waiting := [write_wait(waits) for waits in calls]:
-        told |= {"status": "waiting", "waiting": waiting}
-    return told
+        facts |= {"status": "waiting", "waiting": waiting}
+    return facts
 
 
 def _write_facts(run: RunRecord) -> dict[str, Any]:
@@ -176,8 +176,8 @@ def _write_facts(run: RunRecord) -> dict[str, Any]:
 
 
 def _write_answer(caller: Caller, said: StoredMessage) -> dict[str, Any]:
-    told = {"id": said.id, "text": said.text, "state": said.state, "error": _show_error(caller, said)}
-    return told | write_citations(said.citations)
+    answer = {"id": said.id, "text": said.text, "state": said.state, "error": _show_error(caller, said)}
+    return answer | write_citations(said.citations)
 
 
 def _show_error(caller: Caller, said: StoredMessage) -> str | None:

@@ -337,14 +337,14 @@ def _write_path(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
 
 def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
     called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
-    told = _write_content(called, f"{word} **{way}**")
+    content = _write_content(called, f"{word} **{way}**")
     if not sees_tools:
-        return told | {"is_hidden": True}
-    told["tool_input"] = _read_input(called)
+        return content | {"is_hidden": True}
+    content["tool_input"] = _read_input(called)
     if isinstance(action, ToolReturned):
-        told["error" if action.status in ("failed", "refused") else "output"] = action.text
-        told["duration"] = round(action.seconds * 1000)
-    return told
+        content["error" if action.status in ("failed", "refused") else "output"] = action.text
+        content["duration"] = round(action.seconds * 1000)
+    return content
 
 
 def _write_content(called: ToolCalled, title: str) -> Json:

@@ -185,8 +185,8 @@ class _AgentRun:
     async def _begin(self) -> tuple[Message, ...]:
         agent = self._agent
         self._tools = {tool.spec.name: tool for tool in await self._context.list_tools()}
-        told = (tool.spec.description for tool in self._tools.values())
-        self._missing = dict.fromkeys(said[len(CANNOT_BE_USED) :] for said in told if said.startswith(CANNOT_BE_USED))
+        texts = (tool.spec.description for tool in self._tools.values())
+        self._missing = dict.fromkeys(one[len(CANNOT_BE_USED) :] for one in texts if one.startswith(CANNOT_BE_USED))
         said = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
         system = (Message("system", agent.system_prompt),) if agent.system_prompt else ()
         provider, model = self._context.models.resolve(agent.model)

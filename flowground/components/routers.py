@@ -166,7 +166,7 @@ class SmartRouter(Component):
 
     def _write_messages(self) -> tuple[Message, ...]:
         lines = (f"- {name}: {says}" if says else f"- {name}" for name, says in self.routes.items())
-        told = _INSTRUCTIONS.format(routes="\n".join(lines))
+        prompt = _INSTRUCTIONS.format(routes="\n".join(lines))
         if self.custom_prompt:
-            told = f"{told}\n\n{self.custom_prompt}"
-        return Message("system", told), Message("user", self.input_text)
+            prompt = f"{prompt}\n\n{self.custom_prompt}"
+        return Message("system", prompt), Message("user", self.input_text)

@@ -79,8 +79,8 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
         else:
             documents.append((file.name, await _read(context, file, unread if goes_on else None)))
     tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)
-    told = before + len(text) + sum(len(one.text) for one in said)
-    space = max(0, tokens * _CHARS_A_TOKEN - told)
+    used = before + len(text) + sum(len(one.text) for one in said)
+    space = max(0, tokens * _CHARS_A_TOKEN - used)
     texts, cut = _cut(documents, space)
     space -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
     left = _SpaceLeft(space, MOST_FILE_BYTES - sum(part.size for part in parts))

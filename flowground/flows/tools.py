@@ -136,9 +136,9 @@ class Tools:
             self._note(agent, f"`{use.use}` has several tools: `name` and `description` are for one", use.use)
         said = use.description or (spec.step.description if len(offered) == 1 else None)
         for name, tool in offered.items():
-            told = ToolSpec(use.name or name, said or "", {"type": "object", "properties": {}})
+            named = ToolSpec(use.name or name, said or "", {"type": "object", "properties": {}})
             yield WiredTool(
-                use.use, told, (), writes=True, is_described=said is not None, offered=tool, confirm=use.confirm
+                use.use, named, (), writes=True, is_described=said is not None, offered=tool, confirm=use.confirm
             )
 
     def _wire_tool(self, agent: str, use: ToolUse, spec: ComponentSpec, kind: type[Component]) -> WiredTool:

@@ -32,7 +32,7 @@ _AGAIN = 0.85
 """The factor by which a passage sinks for each better one of its section, so that other sections get a place."""
 _HALF = 12.0
 """Letters of a word that has half of its weight by rarity, where it occurs once in a passage."""
-_TELLS = 0.3
+_STRONG_SHARE = 0.3
 """The weight, as a share of the highest, that a word needs to count in pairs of neighbours."""
 LEAST_SCORE = 0.02
 """The lowest score of a passage that has anything of the question."""
@@ -50,7 +50,7 @@ _RANKED = 50
 _BUDGET, _BUDGET_SHARE = 2_000, 0.1
 """The most passages in which all looked-up words may occur together, and the same as a share of a large knowledge: the
 commonest words beyond that are not looked up."""
-_TELLING = 0.25
+_RARE_SHARE = 0.25
 """The rarity, as a share of the rarest word's, that a word needs to be looked up while others find enough."""
 _SUBSTITUTE_SHARE = 0.8
 """The highest share at which a substitute counts: a word that contains a word of the question, or is a part of it."""
@@ -145,8 +145,8 @@ class Ranking:
         self._weights = [
             weight if word.is_known else min(weight, most) for weight, word in zip(weights, self._asked, strict=True)
         ]
-        telling = [at for at, weight in enumerate(self._weights) if weight >= _TELLS * max(self._weights)]
-        self._telling, self._next = set(telling), dict(pairwise(telling))
+        strong = [at for at, weight in enumerate(self._weights) if weight >= _STRONG_SHARE * max(self._weights)]
+        self._strong, self._next = set(strong), dict(pairwise(strong))
         self._pairs = {
             one: min(self._weights[one], self._weights[other]) * _TOGETHER for one, other in self._next.items()
         }
@@ -181,7 +181,7 @@ class Ranking:
         for met, weight in texts:
             for _, at, share in met:
                 counts[at, share] += weight
-            for (place, at, _), (other, after, _) in pairwise([one for one in met if one[1] in self._telling]):
+            for (place, at, _), (other, after, _) in pairwise([one for one in met if one[1] in self._strong]):
                 if self._next.get(at) == after and other - place <= _NEAR:
                     near[at] += weight
         best: dict[int, float] = {}
@@ -248,7 +248,7 @@ def search_words(
     ids = _find_files(reader, filters)
     most = max(_RANKED, top_k) if filters.page is None else MOST_HITS * 5
     lookups = _look_up(reader, terms)
-    asked = _choose(reader.count, lookups, least=_TELLING)
+    asked = _choose(reader.count, lookups, least=_RARE_SHARE)
     first = found = {one.id: one for one in _ask(reader, asked, most, ids)}
     if len(found) < top_k:
         more = [other for one in lookups for other in _add_substitutes(reader, one)]

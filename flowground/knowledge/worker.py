@@ -36,7 +36,7 @@ def serve() -> None:
     job = BuildJob(**asked, limits=limits, place=place, added=added, pages=pages)
     try:
         report = asyncio.run(build(job, lambda done, total: _write_line({"done": done, "total": total})))
-    except Exception as error:  # noqa: BLE001 - whatever it is, who asked is told in a sentence
+    except Exception as error:  # noqa: BLE001 - the caller gets a sentence, whatever failed
         _write_line({"failed": f"{type(error).__name__}: {error}"})
     else:
         _write_line({"report": asdict(report)})

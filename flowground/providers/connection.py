@@ -184,7 +184,7 @@ class Connection:
             for data in [head + body] if len(body) < _TOGETHER else [head, body]:
                 await stream.write(data)
         except httpcore2.WriteError:
-            pass  # a server may answer and close before it has the whole request: its answer tells more
+            pass  # a server may answer and close before it has the whole request
         while not self.status:
             await self._receive(None)
 

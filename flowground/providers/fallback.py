@@ -32,7 +32,7 @@ class Outages:
     def __init__(self, is_off: Callable[[str], bool]) -> None:
         self.is_off = is_off
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._told: set[tuple[str, str, bool]] = set()
+        self._logged: set[tuple[str, str, bool]] = set()
 
     def is_down(self, name: str) -> bool:
         return name in self._watches
@@ -49,8 +49,8 @@ class Outages:
 
     def log_fallback(self, name: str, model: str, fault: str = "") -> None:
         """Logs once in an outage that a fallback answers, or that it cannot be called because of `fault`."""
-        if (name, model, bool(fault)) not in self._told:
-            self._told.add((name, model, bool(fault)))
+        if (name, model, bool(fault)) not in self._logged:
+            self._logged.add((name, model, bool(fault)))
             did = f"cannot be asked: {fault}" if fault else "answers, which is told once."
             _log.warning("While the provider %r is down %r %s", name, model, did)
 
@@ -78,7 +78,7 @@ class Outages:
                 pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
             del self._watches[name]
-            self._told = {told for told in self._told if told[0] != name}
+            self._logged = {one for one in self._logged if one[0] != name}
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,8 +223,8 @@ def find_calls(call: ModelCall, *, is_fooled: bool = False) -> tuple[ToolCall, .
     lines = [line for text in (said, *read) for line in _LINE.findall(text)]
     if not lines and call.tool_choice != "auto":
         lines = [call.tool_choice]
-    told = _TOGETHER.split(lines[made]) if made < len(lines) else []
-    return tuple(_make_call(call, f"call_{made + 1}_{number}", one, said) for number, one in enumerate(told, 1))
+    commands = _TOGETHER.split(lines[made]) if made < len(lines) else []
+    return tuple(_make_call(call, f"call_{made + 1}_{number}", one, said) for number, one in enumerate(commands, 1))
 
 
 def split_answer(call: ModelCall, answer: str) -> tuple[tuple[ToolCall, ...], str]:
@@ -238,8 +238,8 @@ def split_answer(call: ModelCall, answer: str) -> tuple[tuple[ToolCall, ...], st
     made = _count_calls(_split(call.messages)[1])
     if call.tool_choice == "none" or (any(texts) and made >= len(lines)):
         return (), "\n\n".join(filter(None, texts[made:]))
-    told = _TOGETHER.split(lines[min(made, len(lines) - 1)])
-    calls = tuple(_make_call(call, f"call_{made + 1}_{number}", one, answer) for number, one in enumerate(told, 1))
+    commands = _TOGETHER.split(lines[min(made, len(lines) - 1)])
+    calls = tuple(_make_call(call, f"call_{made + 1}_{number}", one, answer) for number, one in enumerate(commands, 1))
     return calls, texts[made] if made < len(lines) else ""
 
 
@@ -301,10 +301,10 @@ def _split(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
     return (messages[at].text, messages[at + 1 :]) if at >= 0 else ("", ())
 
 
-def _make_call(call: ModelCall, key: str, told: str, said: str) -> ToolCall:
+def _make_call(call: ModelCall, key: str, command: str, said: str) -> ToolCall:
     """A call. Its arguments are JSON, else made of the words behind the name, else of the whole message; they fit the
     schema."""
-    name, _, words = told.strip().partition(" ")
+    name, _, words = command.strip().partition(" ")
     if words.lstrip().startswith("{"):
         return _read_arguments(key, name, words)
     schema = next((tool.parameters for tool in call.tools if tool.name == name), {})

@@ -87,9 +87,9 @@ class WebSearches:
         return OutgoingCall(method, base + path, Hosts(()), headers, content, is_trusted=True)
 
     def _read_json(self, answer: OutgoingAnswer) -> list[Record]:
-        told = orjson.loads(answer.data)
+        body = orjson.loads(answer.data)
         is_brave = self._settings.provider == "brave"
-        hits = told.get("web", {}).get("results", []) if is_brave else told["results"]
+        hits = body.get("web", {}).get("results", []) if is_brave else body["results"]
         word = "description" if is_brave else "content"
         return [_make_hit(hit.get(word), hit.get("title"), hit.get("url")) for hit in hits]
 

