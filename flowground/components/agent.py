@@ -153,7 +153,7 @@ class _AgentRun:
         self._agent, self._context = agent, context
         self._tools: dict[str, Tool] = {}
         self._missing: dict[str, None] = {}
-        """Why tools cannot be used now, each reason once."""
+        """The reasons why tools cannot be used now, each once."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._texts: list[str] = []
         self._usage: Usage | None = None

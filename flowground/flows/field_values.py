@@ -87,7 +87,7 @@ class FlowPolicy:
             for name, _, key in (entry.partition(".") for entry in entries)
             if key == INPUT
         )
-        """The opened fields that a request's message fills, each with what kind of input its component takes."""
+        """Opened fields that a request's message fills, each with the kind of input that its component takes."""
         self._titles = titles
         self._kinds = {*map(type, components.values())}
         message = find_message_kind(self._kinds)
@@ -97,9 +97,9 @@ class FlowPolicy:
             for name, _, key in (entry.field.partition("."),)
             if is_asked(entry, type(components[name]), message=message)
         )[:MOST_ASKED]
-        """The opened fields for which the playground asks people, the first ones in the author's order."""
+        """The opened fields that the playground asks people for, the first ones in the author's order."""
         self.required = tuple(field for field in self.asked if field.is_required)
-        """Those of them without which no run begins."""
+        """The asked fields that must have a value before a run begins."""
         self._listed = {key.partition(".")[0] for key in entries}
 
     @cached_property

@@ -77,7 +77,7 @@ class Knowledge:
     def __init__(self, name: str, home: IndexHome) -> None:
         self.name = name
         self.lacked = ""
-        """Why the last question was looked up by its words alone, although its model of vectors was asked."""
+        """Why the last question was searched by words only, although its embedding model was called."""
         self._home = home
 
     async def search(
@@ -298,7 +298,7 @@ class IndexHomes:
         folder = self._folder / ("flows" if "/" in address else "shared") / address
         if self._pool is None:
             return IndexFolder(folder)
-        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - as above
+        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - its driver may be missing
 
         return IndexTables(address, self._pool, folder)
 

@@ -157,7 +157,7 @@ class FileIndexReader:
         self._lock = threading.Lock()
         self._common: dict[str, int] = {}
         self.is_retired = False
-        """Whether another one serves: what is read now may fail, since the file is removed."""
+        """Whether another index serves: reading may fail, as the file is removed."""
         try:
             with self._acquire() as database:
                 self.about: Mapping[str, str] = dict(database.execute("SELECT key, value FROM about"))

@@ -126,9 +126,9 @@ class Providers:
         self._entries |= entries
         self._opened: dict[str, Provider] = {}
         self._asked: dict[str, Provider] = {}
-        """What `resolve` gives: of a provider with fallbacks, the two together."""
+        """The results of `resolve`: a provider together with its fallbacks, if it has some."""
         self.is_off: Callable[[str], bool] = lambda _: False
-        """Whether an admin switched a provider off, by its name."""
+        """Whether an admin switched off the provider of this name."""
         self._outages = Outages(lambda name: self.is_off(name))
         self._embeddings: dict[str, Embeddings] = {}
 

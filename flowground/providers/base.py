@@ -77,7 +77,7 @@ class Completion:
     """The end of an answer. `text` is the whole text; `model` is the name to show under it.
 
     `finish_reason` is the server's word: "stop"; "length" where `max_tokens` cut the answer; "tool_calls" where it
-    waits for tools; "content_filter"; None where the server gives none. `stand_in` names the fallback that answered, if
+    waits for tools; "content_filter"; None where the server gives none. `fallback` names the fallback that answered, if
     one did.
     """
 
@@ -87,7 +87,7 @@ class Completion:
     finish_reason: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: Reasoning | None = None
-    stand_in: StandIn | None = None
+    fallback: StandIn | None = None
 
     @property
     def message(self) -> Message:

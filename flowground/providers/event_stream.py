@@ -167,7 +167,7 @@ class EventReader(ABC):
         self._bytes = 0
         self._text, self._thoughts = _JoinedText(), _JoinedText()
         self._leading: LeadingThought | None = LeadingThought()
-        """Until the answer begins."""
+        """Reads a thought at the beginning of the text; None once the answer has begun."""
         self._thought_chars = 0
 
     @abstractmethod

@@ -150,18 +150,18 @@ class ProviderWithFallback:
         raise failure
 
     async def _ask_one(self, asked: _Asked, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        stand_in = None
+        used = None
         if fallback := asked.fallback:
-            call, stand_in = replace(call, model=fallback.model), StandIn(self._name, fallback.full_name)
+            call, used = replace(call, model=fallback.model), StandIn(self._name, fallback.full_name)
             if call.retries:
                 call.retries.note_fallback(fallback.name)
         if not is_streamed:
             end = await asked.provider.complete(call)
-            yield replace(end, stand_in=stand_in)
+            yield replace(end, fallback=used)
             return
         async with aclosing(asked.provider.stream(call)) as pieces:
             async for piece in pieces:
-                yield replace(piece, stand_in=stand_in) if isinstance(piece, Completion) else piece
+                yield replace(piece, fallback=used) if isinstance(piece, Completion) else piece
 
     def _note_answer(self, asked: _Asked) -> None:
         if asked.fallback:

@@ -81,9 +81,9 @@ class RunBudget:
     def add(self, model: str | None, answer: Completion) -> None:
         """A component's model gave this answer, or a fallback in its place: what it counted is used."""
         self.was_answered = True
-        if answer.stand_in:
-            model = answer.stand_in.model
-            self.stand_ins[answer.stand_in] = None
+        if answer.fallback:
+            model = answer.fallback.model
+            self.stand_ins[answer.fallback] = None
         if usage := answer.usage:
             self.used[model] = self.used[model] + usage if model in self.used else usage
             self.tokens += usage.total_tokens

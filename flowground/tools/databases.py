@@ -186,7 +186,7 @@ class Databases:
         urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
         self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
         self._children: list[ChildProcess] = []
-        """Those that wait for the next query of a SQLite file."""
+        """Idle child processes, for the next queries of SQLite files."""
 
     async def ask(self, name: str, parts: SqlParts) -> Sequence[Record]:
         """The rows of a query. Cancelling the coroutine stops the query. Raises RunError."""

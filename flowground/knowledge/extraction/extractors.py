@@ -127,9 +127,9 @@ class Extractors:
         self._all = [*(Extractor(quick) for _ in range(_AT_ONCE)), Extractor(limits)]
         self._quick, self._patient = FairPool(self._all[:_AT_ONCE]), FairPool(self._all[_AT_ONCE:])
         self._slow: dict[int, float] = {}
-        """By a hash that tells nothing of the file: until when it is not tried again."""
+        """The time until which a file is not tried again, by a hash of its digest and name, which reveals neither."""
         self._spent: dict[str, tuple[float, float]] = {}
-        """By person: until when it counts, and for how long slow files of theirs were read."""
+        """By person: the time until which the seconds count, and the seconds that reading their slow files took."""
 
     async def extract(self, file: Readable, name: str, *, whose: str = "", digest: str = "") -> Extracted:
         """The text of a file, as from `Extractor.extract`. Bytes are requested when the file's turn comes, in the queue
