@@ -1,7 +1,7 @@
-"""A knowledge as its authors see and change it at a page: what is in it, what is found, and the files that they add.
+"""What authors see and change of a knowledge at a page: its files, uploads and search results.
 
-Who sees the inside of a flow sees its knowledge, and what config.yaml names for all. A flow's own is changed by who may
-publish the flow, that of config.yaml by admins. For everybody else there is none.
+Callers who see the inside of a flow see its knowledge, and the knowledge that config.yaml names for all flows. Callers
+who may publish the flow change its knowledge; admins change that of config.yaml. For everybody else none exists.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,12 +27,12 @@ _SHOWN_HITS = 8
 
 @dataclass(frozen=True, slots=True)
 class ShownKnowledge:
-    """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `lacks_vectors`: only words
-    are found until then, although a model of vectors is named, and `words_only` why, as far as this process knows.
-    `uploads`: the newest first.
+    """A knowledge as its page shows it.
 
-    `may_change`: who looks may add and remove files. `unmatched`: filters of flows that no file fits, a sentence each.
-    `filtering`: what of flows has filters.
+    `may_change`: the caller may add and remove files. `indexed` has the files by source, None before the first index;
+    `is_outdated`: another index follows. `lacks_vectors`: until then only words are searched although an embeddings
+    model is configured; `words_only` is the reason, as far as this process knows. `uploads` has the newest first.
+    `unmatched` has a sentence for each filter of a flow that no file matches, `filtering` the components with filters.
     """
 
     address: str
@@ -50,19 +50,21 @@ class ShownKnowledge:
 
 
 async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list[tuple[str, str]]:
-    """The flow's own, then what all flows share; of no flow, `""`, that alone: the flow's id or `""`, and the name.
+    """The flow's own knowledge, then that of config.yaml: pairs of the flow's id (`""` for config.yaml) and the name.
+
+    For the flow id `""` only that of config.yaml.
 
     Raises NotSignedIn, FlowNotFound.
     """
     found: list[tuple[str, str]] = []
     for asked in dict.fromkeys((flow_id, "")):
         caller, place, _ = await _admit(runtime, caller, asked)
-        found += [(place, shelved.name) for shelved in runtime.library.list_of(place)]
+        found += [(place, entry.name) for entry in runtime.library.list_of(place)]
     return found
 
 
 async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> ShownKnowledge:
-    """One of them as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
+    """One knowledge as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
     _, place, may_change = await _admit(runtime, caller, flow_id)
     return await _show(runtime, _find(runtime, place, name), may_change=may_change)
 
@@ -70,21 +72,22 @@ async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: s
 async def find_passages(
     runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str, *, source: str = ""
 ) -> tuple[Sequence[Hit], str]:
-    """What a flow would be given, the best first, and why only words were found where the model of vectors did not
-    answer; `source` is a pattern of the files that are meant, "" all of them.
+    """The passages that a flow would get, the best first; and why only words were searched, "" where vectors were too.
+
+    `source` is a pattern of file names, "" for all files.
 
     Raises NotSignedIn, FlowNotFound, RunError.
     """
     _, place, _ = await _admit(runtime, caller, flow_id)
-    shelved = _find(runtime, place, name)
+    entry = _find(runtime, place, name)
     filters = Filters((source,) if source else ())
-    embeddings = shelved.sources.embeddings
-    hits = await shelved.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
-    return hits, shelved.knowledge.lacked if embeddings else ""
+    embeddings = entry.sources.embeddings
+    hits = await entry.knowledge.search(question, top_k=_SHOWN_HITS, filters=filters, embeddings=embeddings)
+    return hits, entry.knowledge.lacked if embeddings else ""
 
 
 def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
-    """Whether they may add files that the flow answers from."""
+    """Whether the caller may add files to a knowledge that the flow answers from."""
     found = runtime.library.list_looked_into(wired.id) if may_see_inside(caller) else ()
     is_owner, is_admin = runtime.access.may_publish(caller, wired), caller.role == "admin"
     return any(one.section.uploads and (is_owner if "/" in one.address else is_admin) for one in found)
@@ -93,15 +96,16 @@ def may_add(runtime: Runtime, caller: Caller, wired: WiredFlow) -> bool:
 async def add_file(
     runtime: Runtime, caller: Caller, flow_id: str, name: str, *, file_name: str, pieces: AsyncIterator[bytes]
 ) -> StoredFile:
-    """Keeps the file, in place of one of its name; it is indexed soon.
+    """Adds a file, or replaces the one of its name; it is indexed soon.
 
-    Raises NotSignedIn, FlowNotFound alike for what is not there and for who may not, and as `Files.receive`.
+    Raises NotSignedIn; FlowNotFound for an unknown knowledge and for callers who may not change it; and as
+    `Files.receive`.
     """
-    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
-    if not shelved.section.uploads:
+    caller, entry = await _open_to_change(runtime, caller, flow_id, name)
+    if not entry.section.uploads:
         says = f"The knowledge {name} takes no files here."
         raise FileRefused(says, hint="`uploads: true` below its name lets it take some.")
-    offer = FileOffer(name_owner(shelved.address), file_name, by=str(caller.owner))
+    offer = FileOffer(name_owner(entry.address), file_name, by=str(caller.owner))
     with runtime.files.admit(offer.owner):
         kept = await runtime.files.receive(pieces, offer)
     runtime.library.look_soon()
@@ -109,16 +113,16 @@ async def add_file(
 
 
 async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str, key: str) -> None:
-    """Deletes the file of this id; the next index is without it. Raises as `add_knowledge_file`."""
-    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
-    owner = str(name_owner(shelved.address))
-    await runtime.store.write(files.remove_file, key=key, owner=owner, by=str(caller.owner))
+    """Deletes the file with this id; the next index is without it. Raises NotSignedIn, FlowNotFound."""
+    caller, entry = await _open_to_change(runtime, caller, flow_id, name)
+    owner = str(name_owner(entry.address))
+    await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
     runtime.library.look_soon()
 
 
 async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
-    """For admins, files that were added to what no flow and no config.yaml names now; for everybody else none.
+    """Uploads of knowledge that neither a flow nor config.yaml names now, for admins; nothing for other callers.
 
     Raises NotSignedIn, FlowNotFound, StoreUnavailable.
     """
@@ -131,14 +135,15 @@ async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles
 
 
 async def remove_orphaned(runtime: Runtime, caller: Caller, address: str) -> None:
-    """Deletes one of them, as admins may. Raises as `list_orphaned`, FlowNotFound also where it is named again."""
+    """Deletes the uploads of one orphaned knowledge, for admins. Raises as `list_orphaned`; FlowNotFound where the
+    knowledge is named again."""
     caller, _, may_change = await _admit(runtime, caller, "")
     await runtime.access.catalogue.read_now()
     if not may_change or not runtime.library.find_unnamed([address]):
         raise FlowNotFound(address)
     runtime.access.require_lasting(caller)
     owner = str(name_owner(address))
-    await runtime.store.write(files.remove_all, owner=owner, by=str(caller.owner))
+    await runtime.store.write(files.remove_knowledge_files, owner=owner, by=str(caller.owner))
     runtime.forget_files()
 
 
@@ -159,39 +164,39 @@ async def _open_to_change(runtime: Runtime, caller: Caller, flow_id: str, name: 
     caller, place, may_change = await _admit(runtime, caller, flow_id)
     if not may_change:
         raise FlowNotFound(name)
-    shelved = _find(runtime, place, name)
+    entry = _find(runtime, place, name)
     runtime.access.require_lasting(caller)
-    return caller, shelved
+    return caller, entry
 
 
 def _find(runtime: Runtime, flow_id: str, name: str) -> KnowledgeEntry:
-    for shelved in runtime.library.list_of(flow_id):
-        if shelved.name == name:
-            return shelved
+    for entry in runtime.library.list_of(flow_id):
+        if entry.name == name:
+            return entry
     raise FlowNotFound(name)
 
 
-async def _show(runtime: Runtime, shelved: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
-    owner = str(name_owner(shelved.address))
+async def _show(runtime: Runtime, entry: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
+    owner = str(name_owner(entry.address))
     uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST_ADDED)
     try:
-        indexed = await shelved.knowledge.list_files()
+        indexed = await entry.knowledge.list_files()
     except KnowledgeMissing:
         indexed = None
-    state = runtime.library.states.get(shelved.address, IndexState())
-    finds_words = bool(shelved.refused) or await shelved.knowledge.is_without_vectors(shelved.sources)
+    state = runtime.library.states.get(entry.address, IndexState())
+    finds_words = bool(entry.refused) or await entry.knowledge.is_without_vectors(entry.sources)
     lacks = indexed is not None and finds_words
     return ShownKnowledge(
-        shelved.address,
-        shelved.name,
-        shelved.section,
+        entry.address,
+        entry.name,
+        entry.section,
         may_change,
         indexed,
-        await runtime.library.is_outdated(shelved),
+        await runtime.library.is_outdated(entry),
         lacks,
-        shelved.refused or (state.report.vectors if lacks and state.report else ""),
+        entry.refused or (state.report.vectors if lacks and state.report else ""),
         state,
         uploads,
-        await runtime.library.list_unmatched(shelved, indexed or {}),
-        runtime.library.list_filtering(shelved),
+        await runtime.library.list_unmatched(entry, indexed or {}),
+        runtime.library.list_filtering(entry),
     )

@@ -1,8 +1,7 @@
-"""All knowledge of this installation: what flow files and config.yaml name, found by name and kept up to date.
+"""All knowledge of this installation, which flow files and config.yaml name: found by name and kept indexed.
 
-What a run looks up is never indexed by the run: a task of the process looks every few seconds whether files changed,
-has what changed indexed, one knowledge after the other, and deletes indexes that no flow names any more. Several
-processes may do the same; one of them indexes.
+A run never indexes what it looks up. A task of the process checks every few seconds whether files changed, indexes one
+knowledge after the other, and deletes indexes that no flow names any more. Of several processes one indexes.
 """
 
 import asyncio
@@ -30,126 +29,23 @@ from flowground.knowledge.sources import AddedFile
 from flowground.tools.outgoing import WebPages
 
 _log = logging.getLogger(__name__)
-
-_LOOK_SHARE = 20
-"""Looking takes a twentieth of the time at most, however many files there are."""
-_FORGET_EVERY = 600.0
-"""Seconds between two looks for indexes that no flow names any more."""
-_PAUSE = 60.0
-"""Seconds before a model of embeddings or a page that failed is asked again."""
-_WAIT_STEP = 0.25
 ListUploads = Callable[[str], Awaitable[Sequence[AddedFile]]]
 """The files that authors added to the knowledge at an address."""
-
-
-def explain(error: BaseException) -> str:
-    """Why something failed, for the log and for who waits for an index."""
-    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
-
-
-class LibraryWatcher:
-    """Of one library, whose pace it has; `start` and `close` belong to one loop."""
-
-    def __init__(self, library: "Library", catalogue: Catalogue, homes: IndexHomes) -> None:
-        self._library = library
-        self._catalogue = catalogue
-        self._homes = homes
-        self._task: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
-        self._failures: dict[str, str] = {}
-        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
-        self._pauses: dict[str, float] = {}
-
-    def look_soon(self) -> None:
-        """Looks now, where it was started. In any thread."""
-        if self._task:
-            self._task.get_loop().call_soon_threadsafe(self._woken.set)
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def close(self) -> None:
-        """Ends what goes on."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    async def _watch(self) -> None:
-        forgotten = -_FORGET_EVERY
-        while True:
-            looked = 0.0
-            if time.monotonic() - forgotten >= _FORGET_EVERY:
-                forgotten = time.monotonic()
-                await self._forget()
-            for shelved in self._library.list_all():
-                begun = time.monotonic()
-                if begun < self._pauses.get(shelved.address, 0.0):
-                    continue
-                try:
-                    is_outdated = await self._library.is_outdated(shelved)
-                    looked += time.monotonic() - begun
-                    if is_outdated:
-                        await self._renew(shelved)
-                except KnowledgeBusy:
-                    continue  # another process does it
-                except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
-                    self._log_failure(shelved.address, error)
-                    if shelved.section.urls:
-                        self._pauses[shelved.address] = time.monotonic() + _PAUSE
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
-            self._woken.clear()
-
-    async def _forget(self) -> None:
-        """What no flow names any more; nothing while a flow's file has mistakes, which may name some, and nothing where
-        there is no flow: their folder may come later than this process."""
-        wanted = {shelved.address for shelved in self._library.list_all()}
-        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
-        try:
-            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
-        except (RunError, OSError) as error:
-            _log.warning("Indexes that no flow names are kept: %s", explain(error))
-            return
-        self._library.let_go(gone)
-
-    async def _renew(self, shelved: "KnowledgeEntry") -> None:
-        await asyncio.sleep(self._library.pace.settle)
-        report = await self._library.index(shelved)
-        if report.vectors:
-            self._log_failure(shelved.address, RunError(report.vectors))
-            self._pauses[shelved.address] = time.monotonic() + _PAUSE
-        else:
-            self._failures.pop(shelved.address, None)
-        unmatched = await self._library.list_unmatched(shelved, await shelved.knowledge.list_files())
-        self._log_notes(shelved, report.notes, unmatched)
-
-    def _log_notes(self, shelved: "KnowledgeEntry", notes: Mapping[str, str], unmatched: Sequence[str]) -> None:
-        """Once, until others come: a page that fails is asked again and again."""
-        told = self._noted.get(shelved.address)
-        self._noted[shelved.address] = (notes, unmatched)
-        if told == (notes, unmatched):
-            return
-        if notes:
-            first, *others = notes.values()
-            said = f"{first} `knowledge list` names the others." if others else first
-            kind = "source" if shelved.section.urls else "file"
-            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), shelved.address, said)
-        for one in unmatched:
-            _log.warning("The knowledge %s: %s", shelved.address, one)
-
-    def _log_failure(self, address: str, error: Exception) -> None:
-        """Once, until it is indexed or fails in another way."""
-        said = explain(error)
-        if self._failures.get(address) != said:
-            self._failures[address] = said
-            _log.warning("The knowledge %s could not be indexed: %s", address, said)
+_LOOK_SHARE = 20
+"""Checks for changed files take at most one part in this many of the time."""
+_FORGET_EVERY = 600.0
+"""Seconds between two deletions of indexes that no flow names any more."""
+_PAUSE = 60.0
+"""Seconds before an embeddings model or a web page that failed is asked again."""
+_WAIT_STEP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeEntry:
-    """One knowledge. `address` is its name, of a flow's own with the flow's id before it: `travel/handbook`. `sources`
-    are without what is given: `Library.find_sources` adds it. `refused`: why nobody can be asked for vectors."""
+    """One knowledge. `address` is its name, with the flow's id before that of a flow's own: `travel/handbook`.
+
+    `sources` lack uploads, which `Library.find_sources` adds. `refused`: why no embeddings model can be asked.
+    """
 
     address: str
     section: KnowledgeSection
@@ -159,18 +55,18 @@ class KnowledgeEntry:
 
     @property
     def name(self) -> str:
-        """What a flow calls it."""
+        """The name by which flows look the knowledge up."""
         return self.address.rpartition("/")[2]
 
     def keep_words(self) -> "KnowledgeEntry":
-        """The same without vectors, so that no server is asked for any."""
+        """The same entry without embeddings: only words are searched."""
         return replace(self, sources=replace(self.sources, embeddings=None))
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryTimes:
-    """Seconds: between two looks, until files that are being copied are whole, and how long a question waits for an
-    index that is not there yet."""
+    """Seconds: between two checks for changes, until copied files are complete, and for which a search waits for a
+    first index."""
 
     look_every: float = 5.0
     settle: float = 2.5
@@ -181,12 +77,8 @@ _USUAL = LibraryTimes()
 
 
 async def list_no_uploads(address: str) -> Sequence[AddedFile]:  # noqa: ARG001 - the contract's
-    """Where there is no database. A knowledge that takes uploads must not be indexed then."""
+    """No uploads, without a database; a knowledge that takes uploads must not be indexed then."""
     return ()
-
-
-def _name_retrieve(wired: WiredFlow, name: str) -> str:
-    return f"`{name}` of the flow {wired.id}"
 
 
 def _refuse_embeddings(model: str) -> Embeddings:
@@ -194,9 +86,9 @@ def _refuse_embeddings(model: str) -> Embeddings:
 
 
 class Library:
-    """`start` belongs to the runtime's loop; all else may be called without it.
+    """The knowledge of one process. `start` belongs to the runtime's loop; all else works without `start`.
 
-    `pages` fetches pages of the web; without it an index has none.
+    `pages` fetches web pages; without it no web page is indexed.
     """
 
     def __init__(
@@ -217,23 +109,23 @@ class Library:
         self._list_uploads = list_uploads
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
-        self._told: set[str] = set()
-        self._watching = LibraryWatcher(self, catalogue, homes)
+        self._warned: set[str] = set()
+        self._watcher = LibraryWatcher(self, catalogue, homes)
         self.states: dict[str, IndexState] = {}
-        """By address, what this process indexed or indexes."""
+        """Address -> the progress or result of indexing in this process."""
 
     def list_all(self) -> list[KnowledgeEntry]:
-        """What config.yaml names, then what each flow does."""
+        """The knowledge of config.yaml, then that of each flow."""
         return [self._open(address, section) for address, section in self._list_sections()]
 
     def find_unnamed(self, addresses: Collection[str]) -> set[str]:
-        """Those that neither config.yaml nor a flow names. While a flow's file has mistakes, none of flows: it may name
-        them."""
+        """The addresses that neither config.yaml nor a flow names. While a flow file has mistakes, addresses of flows
+        are left out: the file may name them."""
         unnamed = set(addresses) - {address for address, _ in self._list_sections()}
         return {address for address in unnamed if "/" not in address} if self._catalogue.list_problems() else unnamed
 
     def list_of(self, flow_id: str) -> list[KnowledgeEntry]:
-        """A flow's own; of no flow, `""`, what config.yaml names."""
+        """The knowledge of one flow; for the flow id `""` that of config.yaml."""
         if not flow_id:
             return [self._open(address, section) for address, section in self._shared.items()]
         wired = self._catalogue.find(flow_id)
@@ -241,12 +133,12 @@ class Library:
         return [self._open(f"{flow_id}/{name}", section) for name, section in named]
 
     def has_any(self, flow_id: str) -> bool:
-        """Whether the flow of this id, or config.yaml, names some."""
+        """Whether the flow with this id, or config.yaml, names a knowledge."""
         wired = self._catalogue.find(flow_id)
         return bool(self._shared or (wired and wired.flow.knowledge))
 
     def find(self, flow_id: str, name: str) -> KnowledgeEntry:
-        """What a flow calls by a name: its own, else the shared one. Raises RunError, and tells of no other flow."""
+        """The knowledge that a flow means by a name: its own, else that of config.yaml. Raises RunError."""
         own = f"{flow_id}/"
         known = {
             address.removeprefix(own): (address, section)
@@ -271,34 +163,35 @@ class Library:
         threshold: float = 0.0,
         words_only: bool = False,
     ) -> list[Hit]:
-        """The passages that fit best, by their words alone where that is asked for. Where there is no index yet, or an
-        empty one of files that came since, it waits for the next one, for a while.
+        """The passages that fit best; `words_only`: without embeddings.
+
+        Waits up to `pace.wait` seconds for a first index, and where the index was made before there were files.
 
         Raises KnowledgeMissing, and RunError.
         """
-        shelved = self.find(flow_id, name).keep_words() if words_only else self.find(flow_id, name)
+        entry = self.find(flow_id, name).keep_words() if words_only else self.find(flow_id, name)
         how: dict[str, Any] = {"top_k": top_k, "filters": filters, "threshold": threshold}
         end, has_asked = time.monotonic() + self.pace.wait, False
         while True:
             try:
-                found = await shelved.knowledge.search(question, embeddings=shelved.sources.embeddings, **how)
-                if found or not await self._is_first_coming(shelved):
+                found = await entry.knowledge.search(question, embeddings=entry.sources.embeddings, **how)
+                if found or not await self._is_first_coming(entry):
                     return found
             except KnowledgeMissing:
                 pass
             if time.monotonic() >= end:
-                raise self._explain_missing(shelved.address)
+                raise self._missing_error(entry.address)
             if not has_asked:
                 self.look_soon()
             has_asked = True
             await asyncio.sleep(_WAIT_STEP)
 
-    async def _is_first_coming(self, shelved: KnowledgeEntry) -> bool:
-        """Whether the index that serves was made before there were files, and they came since."""
-        return await shelved.knowledge.is_empty() and await self.is_outdated(shelved)
+    async def _is_first_coming(self, entry: KnowledgeEntry) -> bool:
+        """Whether the index is empty, and files came since it was made."""
+        return await entry.knowledge.is_empty() and await self.is_outdated(entry)
 
-    def _explain_missing(self, address: str) -> KnowledgeMissing:
-        """Why there is no index, as far as this process knows."""
+    def _missing_error(self, address: str) -> KnowledgeMissing:
+        """The error for a knowledge without an index, with the reason that this process knows."""
         state = self.states.get(address, IndexState())
         if state.failure:
             return KnowledgeMissing(f"The knowledge {address!r} could not be indexed: {state.failure}", retry_after=5)
@@ -308,7 +201,7 @@ class Library:
         )
 
     def list_looked_into(self, flow_id: str) -> list[KnowledgeEntry]:
-        """What the flow answers from, of what there is; what its agents may call is not meant."""
+        """The knowledge that the flow answers from, without what its agents may look up by tools."""
         wired = self._catalogue.find(flow_id)
         found: dict[str, KnowledgeEntry] = {}
         tools = {tool.component for tools in wired.tools.values() for tool in tools} if wired else ()
@@ -319,111 +212,113 @@ class Library:
         return list(found.values())
 
     async def lacks_documents(self, flow_id: str) -> bool:
-        """Whether the flow answers from documents, and there are none, nor any to come, in all that it looks into.
-        Raises StoreUnavailable."""
+        """Whether the flow answers from documents, and all knowledge that it looks into is empty and stays so.
+
+        Raises StoreUnavailable.
+        """
         looked_into = self.list_looked_into(flow_id)
-        for shelved in looked_into:
+        for entry in looked_into:
             with suppress(KnowledgeMissing):
-                if not await shelved.knowledge.is_empty() or await self.is_outdated(shelved):
+                if not await entry.knowledge.is_empty() or await self.is_outdated(entry):
                     return False
                 continue
-            if await shelved.knowledge.has_any(await self.find_sources(shelved)):
+            if await entry.knowledge.has_any(await self.find_sources(entry)):
                 return False
         return bool(looked_into)
 
-    async def find_sources(self, shelved: KnowledgeEntry) -> KnowledgeSources:
-        """What is indexed, with what authors added. Raises StoreUnavailable."""
-        given = await self._list_uploads(shelved.address) if shelved.section.uploads else ()
-        return replace(shelved.sources, added=tuple(given))
+    async def find_sources(self, entry: KnowledgeEntry) -> KnowledgeSources:
+        """The sources of the knowledge with its uploads. Raises StoreUnavailable."""
+        given = await self._list_uploads(entry.address) if entry.section.uploads else ()
+        return replace(entry.sources, added=tuple(given))
 
-    async def is_outdated(self, shelved: KnowledgeEntry) -> bool:
+    async def is_outdated(self, entry: KnowledgeEntry) -> bool:
         """Whether files came, changed or went since the index was made. Raises StoreUnavailable."""
-        return await shelved.knowledge.is_outdated(await self.find_sources(shelved))
+        return await entry.knowledge.is_outdated(await self.find_sources(entry))
 
     def make_look_up(self, flow_id: str, *, words_only: bool = False) -> LookUp:
-        """What the components of a flow find passages by."""
+        """The function by which the components of a flow look passages up."""
         search = partial(self.search, flow_id, words_only=words_only)
 
         async def look_up(
             knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
         ) -> LookedUp:
-            wanted = read_filters(filters)
-            hits = await search(knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
+            parsed = read_filters(filters)
+            hits = await search(knowledge, question, top_k=top_k, filters=parsed, threshold=threshold)
             if not hits and await self.lacks_documents(flow_id):
                 raise NoDocuments
             if filters and not hits:
                 indexed = await self.find(flow_id, knowledge).knowledge.list_files()
-                return LookedUp((), await asyncio.to_thread(explain_unmatched, wanted, indexed.values()))
+                return LookedUp((), await asyncio.to_thread(explain_unmatched, parsed, indexed.values()))
             return LookedUp(
                 [{name: value for name, value in asdict(hit).items() if value not in (None, "", {})} for hit in hits]
             )
 
         return look_up
 
-    async def list_unmatched(self, shelved: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
-        """What no file of these fits in the filters that flow files write out, a sentence each."""
-        return await asyncio.to_thread(self._list_unmatched, shelved, indexed)
+    async def list_unmatched(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+        """A sentence for each filter written in a flow file that none of these files matches."""
+        return await asyncio.to_thread(self._list_unmatched, entry, indexed)
 
-    def _list_unmatched(self, shelved: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+    def _list_unmatched(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
         found = []
-        for wired, name, component in self._list_retrieves(shelved):
+        for wired, name, component in self._list_retrieves(entry):
             if says := explain_unmatched(read_filters(component.list_written_filters()), indexed.values()):
                 found.append(f"{_name_retrieve(wired, name)}: {says}")
         return found
 
-    def list_filtering(self, shelved: KnowledgeEntry) -> list[str]:
-        """What people call those that look it up with filters, written out or by a reference."""
+    def list_filtering(self, entry: KnowledgeEntry) -> list[str]:
+        """The names of the components that look the knowledge up with filters."""
         return [
             _name_retrieve(wired, name)
-            for wired, name, component in self._list_retrieves(shelved)
+            for wired, name, component in self._list_retrieves(entry)
             if component.filters or "filters" in wired.connections.get(name, {})
         ]
 
-    def _list_retrieves(self, shelved: KnowledgeEntry) -> Iterator[tuple[WiredFlow, str, Retrieve]]:
-        """Those of all flows that look it up."""
+    def _list_retrieves(self, entry: KnowledgeEntry) -> Iterator[tuple[WiredFlow, str, Retrieve]]:
+        """The Retrieve components of all flows that look the knowledge up, with their flow and id."""
         for wired in self._catalogue.list_flows().values():
             for name, component in wired.components.items():
                 if isinstance(component, Retrieve):
                     is_own = component.knowledge in wired.flow.knowledge
-                    if shelved.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
+                    if entry.address == (f"{wired.id}/{component.knowledge}" if is_own else component.knowledge):
                         yield wired, name, component
 
-    async def index(self, shelved: KnowledgeEntry, *, asks_all: bool = False) -> BuildReport:
-        """Indexes what changed; `states` says how far it is. `asks_all`: pages that are not due too.
+    async def index(self, entry: KnowledgeEntry, *, asks_all: bool = False) -> BuildReport:
+        """Indexes what changed and keeps `states` current. `asks_all`: also fetches web pages that are not due.
 
         Raises KnowledgeBusy and RunError.
         """
 
-        def tell(done: int, total: int) -> None:
-            self.states[shelved.address] = IndexState(done, total, is_running=True)
+        def note_progress(done: int, total: int) -> None:
+            self.states[entry.address] = IndexState(done, total, is_running=True)
 
-        before = self.states.get(shelved.address, IndexState())
+        before = self.states.get(entry.address, IndexState())
         try:
-            report = await shelved.knowledge.index(await self.find_sources(shelved), tell, asks_all=asks_all)
+            report = await entry.knowledge.index(await self.find_sources(entry), note_progress, asks_all=asks_all)
         except BaseException as error:
             has_failed = isinstance(error, FlowgroundError) and not isinstance(error, KnowledgeBusy)
-            self.states[shelved.address] = IndexState(failure=explain(error)) if has_failed else before
+            self.states[entry.address] = IndexState(failure=explain(error)) if has_failed else before
             raise
-        self.states[shelved.address] = IndexState(report.read, report.read, report=report)
+        self.states[entry.address] = IndexState(report.read, report.read, report=report)
         return report
 
-    def let_go(self, addresses: Iterable[str]) -> None:
-        """Closes what is open of knowledge whose index is gone."""
+    def close_unnamed(self, addresses: Iterable[str]) -> None:
+        """Closes knowledge whose index was deleted."""
         for address in addresses:
             if knowledge := self._opened.pop(address, None):
                 knowledge.close()
 
     def look_soon(self) -> None:
-        """Looks now whether files changed, where this process watches. In any thread."""
-        self._watching.look_soon()
+        """Checks now whether files changed, where this process keeps indexes. From any thread."""
+        self._watcher.look_soon()
 
     def start(self) -> None:
-        """Begins to watch."""
-        self._watching.start()
+        """Starts to keep indexes."""
+        self._watcher.start()
 
     async def close(self) -> None:
-        """Ends what goes on; an index that is not finished is begun anew by the next process."""
-        await self._watching.close()
+        """Ends the task and closes all knowledge; the next process begins an unfinished index again."""
+        await self._watcher.close()
         for knowledge in self._opened.values():
             knowledge.close()
         self._homes.close()
@@ -445,12 +340,123 @@ class Library:
         if section.embeddings is not None:
             try:
                 embeddings = self._find_embeddings(section.embeddings)
-            except ProviderError as error:  # words are found without it
+            except ProviderError as error:  # words are searched without embeddings
                 refused = f"Only words are found: {error.full_message}"
-                if address not in self._told:
+                if address not in self._warned:
                     _log.warning("The knowledge %s: %s", address, refused)
-                self._told.add(address)
+                self._warned.add(address)
         pages = self._pages.list_sources(section.urls) if self._pages else None
         folder = self._catalogue.folder
         sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)
         return KnowledgeEntry(address, section, knowledge, sources, refused)
+
+
+class LibraryWatcher:
+    """The task that keeps a library indexed, at its pace; `start` and `close` belong to one loop."""
+
+    def __init__(self, library: Library, catalogue: Catalogue, homes: IndexHomes) -> None:
+        self._library = library
+        self._catalogue = catalogue
+        self._homes = homes
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._failures: dict[str, str] = {}
+        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
+        self._pauses: dict[str, float] = {}
+
+    def look_soon(self) -> None:
+        """Wakes the task, where it was started. From any thread."""
+        if self._task:
+            self._task.get_loop().call_soon_threadsafe(self._woken.set)
+
+    def start(self) -> None:
+        """Starts the task."""
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        """Cancels the task and waits for its end."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _watch(self) -> None:
+        forgotten = -_FORGET_EVERY
+        while True:
+            looked = 0.0
+            if time.monotonic() - forgotten >= _FORGET_EVERY:
+                forgotten = time.monotonic()
+                await self._forget()
+            for entry in self._library.list_all():
+                begun = time.monotonic()
+                if begun < self._pauses.get(entry.address, 0.0):
+                    continue
+                try:
+                    is_outdated = await self._library.is_outdated(entry)
+                    looked += time.monotonic() - begun
+                    if is_outdated:
+                        await self._renew(entry)
+                except KnowledgeBusy:
+                    continue  # another process does it
+                except Exception as error:  # noqa: BLE001 - the task goes on: its next round tries again
+                    self._log_failure(entry.address, error)
+                    if entry.section.urls:
+                        self._pauses[entry.address] = time.monotonic() + _PAUSE
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
+            self._woken.clear()
+
+    async def _forget(self) -> None:
+        """Deletes indexes that no flow names any more.
+
+        Deletes nothing while a flow file has mistakes, since it may name some, or while there is no flow, since the
+        folder of flows may be mounted after this process started.
+        """
+        wanted = {entry.address for entry in self._library.list_all()}
+        deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
+        try:
+            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
+        except (RunError, OSError) as error:
+            _log.warning("Indexes that no flow names are kept: %s", explain(error))
+            return
+        self._library.close_unnamed(gone)
+
+    async def _renew(self, entry: KnowledgeEntry) -> None:
+        await asyncio.sleep(self._library.pace.settle)
+        report = await self._library.index(entry)
+        if report.vectors:
+            self._log_failure(entry.address, RunError(report.vectors))
+            self._pauses[entry.address] = time.monotonic() + _PAUSE
+        else:
+            self._failures.pop(entry.address, None)
+        unmatched = await self._library.list_unmatched(entry, await entry.knowledge.list_files())
+        self._log_notes(entry, report.notes, unmatched)
+
+    def _log_notes(self, entry: KnowledgeEntry, notes: Mapping[str, str], unmatched: Sequence[str]) -> None:
+        """Logs notes once, until they change: a page that fails is fetched again and again."""
+        before = self._noted.get(entry.address)
+        self._noted[entry.address] = (notes, unmatched)
+        if before == (notes, unmatched):
+            return
+        if notes:
+            first, *others = notes.values()
+            text = f"{first} `knowledge list` names the others." if others else first
+            kind = "source" if entry.section.urls else "file"
+            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), entry.address, text)
+        for one in unmatched:
+            _log.warning("The knowledge %s: %s", entry.address, one)
+
+    def _log_failure(self, address: str, error: Exception) -> None:
+        """Logs a failure once, until the knowledge is indexed or fails with another reason."""
+        reason = explain(error)
+        if self._failures.get(address) != reason:
+            self._failures[address] = reason
+            _log.warning("The knowledge %s could not be indexed: %s", address, reason)
+
+
+def explain(error: BaseException) -> str:
+    """The reason of a failure, for the log and for callers who wait for an index."""
+    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
+
+
+def _name_retrieve(wired: WiredFlow, name: str) -> str:
+    return f"`{name}` of the flow {wired.id}"

@@ -32,25 +32,25 @@ async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
 
 
 async def list_all() -> None:
-    """A row each; what is wrong with files, and with filters of flows, on stderr."""
+    """Prints all knowledge, and on stderr what is wrong with files and with filters of flows."""
     rows: list[tuple[str, ...]] = []
     async with _open_library() as (library, store):
-        for shelved in library.list_all():
+        for entry in library.list_all():
             try:
-                indexed = await shelved.knowledge.list_files()
+                indexed = await entry.knowledge.list_files()
             except KnowledgeMissing:
-                rows.append((shelved.address, "", "", "", "not indexed"))
+                rows.append((entry.address, "", "", "", "not indexed"))
                 continue
             files = indexed.values()
-            changed = "pages are due, or files changed" if shelved.section.urls else "files changed"
-            state = changed if await library.is_outdated(shelved.keep_words()) else "current"
-            if lacks := bool(shelved.refused) or await shelved.knowledge.is_without_vectors(shelved.sources):
+            changed = "pages are due, or files changed" if entry.section.urls else "files changed"
+            state = changed if await library.is_outdated(entry.keep_words()) else "current"
+            if lacks := bool(entry.refused) or await entry.knowledge.is_without_vectors(entry.sources):
                 state = "vectors missing" if state == "current" else f"{state}, vectors missing"
-            missing = [await _explain_words(shelved)] if lacks else []
+            missing = [await _explain_words(entry)] if lacks else []
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
-            rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
+            rows.append((entry.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
-            _write_notes(shelved, [*notes, *missing, *await library.list_unmatched(shelved, indexed)])
+            _write_notes(entry, [*notes, *missing, *await library.list_unmatched(entry, indexed)])
         added = await store.read(knowledge_files.list_added)
         unnamed = library.find_unnamed([one.address for one in added])
         left = [one for one in added if one.address in unnamed]
@@ -63,32 +63,33 @@ async def list_all() -> None:
 
 
 async def index(names: Sequence[str]) -> int:
-    """A line each; 1 where a file could not be read, or not wholly, or no vectors be made: the rest is indexed."""
+    """Indexes what changed, and prints a line for each knowledge; 1 if a file was not read as a whole, or vectors
+    failed."""
     is_whole = True
     async with _open_library() as (library, _):
-        for shelved in [_find(library, name) for name in names] or library.list_all():
-            report = await library.index(shelved, asks_all=True)
+        for entry in [_find(library, name) for name in names] or library.list_all():
+            report = await library.index(entry, asks_all=True)
             changes = f"{count(report.read, 'file')} read, {report.removed} removed"
-            indexed = await shelved.knowledge.list_files()
+            indexed = await entry.knowledge.list_files()
             unread = sum(file.is_unread for file in indexed.values())
             held = f"{count(report.passages, 'passage')} of {count(report.files - unread, 'file')}"
             lacks = f", {count(unread, 'file')} could not be read" if unread else ""
-            echo(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
-            lacking = shelved.refused or report.vectors
+            echo(f"{entry.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
+            lacking = entry.refused or report.vectors
             wrong = [*report.notes.values(), *([lacking] if lacking else [])]
-            _write_notes(shelved, [*wrong, *await library.list_unmatched(shelved, indexed)])
+            _write_notes(entry, [*wrong, *await library.list_unmatched(entry, indexed)])
             is_whole &= not wrong
     return 0 if is_whole else 1
 
 
 async def search(name: str, question: str, top_k: int, source: str) -> None:
-    """Each passage: its place, score and headings on a line, then its text."""
+    """Prints each found passage: its place, score and headings on a line, then its text."""
     async with _open_library() as (library, _):
-        shelved = _find(library, name)
+        entry = _find(library, name)
         filters = Filters((source,) if source else ())
-        missing = await _explain_words(shelved)
-        embeddings = shelved.sources.embeddings
-        hits = await shelved.knowledge.search(question, top_k=max(1, top_k), filters=filters, embeddings=embeddings)
+        missing = await _explain_words(entry)
+        embeddings = entry.sources.embeddings
+        hits = await entry.knowledge.search(question, top_k=max(1, top_k), filters=filters, embeddings=embeddings)
     for hit in hits:
         page = f", page {hit.page}" if hit.page else ""
         title = f": {hit.title}" if hit.title else ""
@@ -97,26 +98,26 @@ async def search(name: str, question: str, top_k: int, source: str) -> None:
     if not hits:
         note("Nothing was found.")
     if missing:
-        note(f"{shelved.address}: {missing}")
+        note(f"{entry.address}: {missing}")
 
 
-async def _explain_words(shelved: KnowledgeEntry) -> str:
-    """Why only words are found, "" where meaning counts too, or nobody asked for that. Asks the model of vectors."""
-    embeddings = shelved.sources.embeddings
+async def _explain_words(entry: KnowledgeEntry) -> str:
+    """Why only words are found though embeddings are configured, else "". Calls the embedding model once."""
+    embeddings = entry.sources.embeddings
     if embeddings is None:
-        return shelved.refused
+        return entry.refused
     try:
         await embeddings.embed(["word"])
     except ProviderError as error:
         return f"Only words are found: {error.full_message}"
-    if await shelved.knowledge.is_without_vectors(shelved.sources):
+    if await entry.knowledge.is_without_vectors(entry.sources):
         return "Only words are found: the vectors are not made yet, which `knowledge index` does."
     return ""
 
 
 def _find(library: Library, name: str) -> KnowledgeEntry:
-    """`name` is an address, or its end where no other has the same. Raises InvalidRequest with the nearest name."""
-    known = {shelved.address: shelved for shelved in library.list_all()}
+    """The knowledge with this address, or with this unique end of it. Raises InvalidRequest with the nearest name."""
+    known = {entry.address: entry for entry in library.list_all()}
     if name not in known:
         meant = [address for address in known if address.endswith(f"/{name}")]
         if len(meant) != 1:
@@ -127,8 +128,8 @@ def _find(library: Library, name: str) -> KnowledgeEntry:
     return known[name]
 
 
-def _write_notes(shelved: KnowledgeEntry, notes: list[str]) -> None:
+def _write_notes(entry: KnowledgeEntry, notes: list[str]) -> None:
     for text in notes[:_NOTES]:
-        note(f"{shelved.address}: {text}")
+        note(f"{entry.address}: {text}")
     if len(notes) > _NOTES:
-        note(f"{shelved.address}: {count(len(notes) - _NOTES, 'more file')} like these.")
+        note(f"{entry.address}: {count(len(notes) - _NOTES, 'more file')} like these.")

@@ -14,7 +14,7 @@ from pydantic import Field as PydanticField
 from flowground.core.errors import RunError
 from flowground.core.events import ModelProgress, OutputResult
 from flowground.core.messages import Reasoning, ToolCall, Usage
-from flowground.core.values import AddedMessage, FileReference, Record, PastMessage, Value, ValueKind
+from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, Value, ValueKind
 from flowground.knowledge.extraction import Extracted
 from flowground.providers.base import Completion, Provider, RunRetries, ToolSpec
 from flowground.tools.functions import OwnFunction

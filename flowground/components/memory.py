@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistake, parse_template
 from flowground.core.messages import SENDERS
-from flowground.core.values import AddedMessage, FileReference, Record, PastMessage, ValueKind, check_length
+from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, ValueKind, check_length
 from flowground.knowledge.terms import list_terms, spread
 
 _VARIABLES = ("sender", "sender_name", "text")

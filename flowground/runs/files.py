@@ -1,20 +1,9 @@
-"""Files that people and programs give: taken in bounds, kept once by digest, read back, and gone with their last row.
+"""Files that people and programs upload: received within bounds, stored once by digest, read, and deleted.
 
-What a file is, its bytes say. Whose it is, the store knows: nobody but `store.runs.files` leads to bytes.
-
-Bytes in the data folder: each file once, named by its digest, written beside and renamed, synced.
-
-Several processes, of several machines, may share the folder: nothing but renames and links is relied on.
-
-Paths by which Langflow's clients name files. Nothing lies there: they are read back into rows, whose owner decides.
-
-`{flow_id}/{2026-11-24_22-39-26}_{name}` is a file for one flow, `{owner's id}/{name}` one for every flow.
-
-What runs read of files: their bytes, and their texts, which a child process extracts.
-
-The texts of files that a flow reads: its author's, below the flows folder, and those that were sent to it.
-
-Files that authors add to a knowledge: whose they are, and where the index finds them.
+A file's kind is read from its bytes; its owner stands in the store, and only `store.runs.files` leads to bytes. Bytes
+lie in the data folder, each file once, named by its digest. Several machines may share the folder, so nothing but
+renames and links is relied on. Paths of files are names for Langflow's clients, under which nothing lies:
+`{flow_id}/{2026-11-24_22-39-26}_{name}` for a file of one flow, `{owner's id}/{name}` for a file of every flow.
 """
 
 import asyncio
@@ -45,18 +34,44 @@ from flowground.knowledge.sources import AddedFile
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import files
-from flowground.store.runs.files import MOST, StoredFile
+from flowground.store.runs.files import MOST_ADDED, StoredFile
 
+UPLOADS_FOLDER = "uploads/"
+"""Prefix of the name of a file that was added to a knowledge, in the sources of passages."""
 _ARRIVING = "arriving"
 _GOING = ".going"
 _LEFT_SECONDS = 86_400
-"""After which a file that is still arriving is one of a process that died."""
+"""Seconds after which a file that is still being received was left by a process that died."""
 _TRIES = 20
-"""To put a file into its folder, which goes with the last other file in it."""
+"""Attempts to put a file into its folder, which may be deleted with the last other file in it."""
+_PLAIN = ("text/*", "application/json")
+_BINARY = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+"""Kinds of readable files -> their media types; all other kinds are plain text."""
+_AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
+"""Files that this process receives at once: from one owner, and from all."""
+_AT_ONCE_OF_VISITORS = 25
+"""Files that this process receives at once from all visitors: anybody can be many visitors."""
+_MOST_OF_VISITOR = 50_000_000
+"""Bytes of files that one visitor may store."""
+_BLOCK = 262_144
+"""Bytes that are buffered before they are written."""
+_PLACE_SECONDS = 3_600
+"""Seconds after which received bytes have a row, or never will."""
+_STAMP = "%Y-%m-%d_%H-%M-%S"
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SENT_FILE_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
+"""Bounds of the texts of sent files; far more characters than a model is shown."""
+_HELD_CHARS = 5_000_000
+"""Characters of texts that are cached: questions are often asked again about the same file."""
+_TEXT_LIMITS = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
 
 
 class IncomingFile:
-    """A file that is being written. Blocks; every call belongs to a thread."""
+    """A file that is being received. Its methods block: call them in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,7 +83,7 @@ class IncomingFile:
         self.head, self.tail, self.size = b"", b"", 0
 
     def write(self, piece: bytes) -> None:
-        """The next bytes; `head`, `tail` and `size` know them."""
+        """Writes the next bytes, and updates `head`, `tail` and `size`."""
         self._file.write(piece)
         self._digest.update(piece)
         self.size += len(piece)
@@ -76,19 +91,19 @@ class IncomingFile:
         self.tail = (self.tail + piece)[-HEAD:]
 
     def finish(self) -> str:
-        """All of it is there; its digest."""
+        """Flushes the complete file to disk; returns its SHA-256."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._digest.hexdigest()
 
     def place(self) -> None:
-        """Gives it its place, where it is not there: as often as one may have taken it away."""
+        """Puts the file at its place by digest, unless it is there. Retried: `drop` may delete the folder meanwhile."""
         path = find_path(self._folder, self._digest.hexdigest())
         for _ in range(_TRIES):
             if path.exists():
                 return
-            with suppress(FileNotFoundError):  # `drop` took the folder away between
+            with suppress(FileNotFoundError):  # `drop` deleted the folder meanwhile
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._put(path)
                 _flush_folder(path.parent)
@@ -108,18 +123,18 @@ class IncomingFile:
             beside.replace(path)
 
     def close(self) -> None:
-        """What was written beside goes."""
+        """Deletes the temporary file."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
 
 def find_path(folder: Path, digest: str) -> Path:
-    """The place of the bytes with this digest (SHA-256 in hexadecimal digits), whether they are there or not."""
+    """The path of the bytes with this digest (SHA-256 in hexadecimal digits), whether or not they exist."""
     return folder / digest[:2] / digest[2:4] / digest
 
 
 def open_file(folder: Path, digest: str) -> BinaryIO | None:
-    """The bytes, to be read; None where they are gone. They may be aside while it is looked who has them."""
+    """Opens the bytes; None where they are deleted. `sweep` may have put them aside for a moment."""
     path = find_path(folder, digest)
     for at in (path, _name_aside(path), path):
         with suppress(FileNotFoundError):
@@ -128,30 +143,30 @@ def open_file(folder: Path, digest: str) -> BinaryIO | None:
 
 
 def put_aside(folder: Path, digest: str) -> None:
-    """Nobody finds the bytes at their place, until `put_back` or `drop`."""
+    """Moves the bytes away from their place, until `put_back` or `drop`."""
     path = find_path(folder, digest)
     with suppress(FileNotFoundError):
         path.replace(_name_aside(path))
 
 
 def put_back(folder: Path, digest: str) -> None:
-    """What was put aside is somebody's: it stands at its place again."""
+    """Moves bytes that were put aside back to their place: a row leads to them."""
     path = find_path(folder, digest)
     with suppress(FileNotFoundError):
         _name_aside(path).replace(path)
 
 
 def drop(folder: Path, digest: str) -> None:
-    """What was put aside is nobody's: it goes, and its folders where they are empty."""
+    """Deletes bytes that were put aside, and their folders where they are empty: no row leads to them."""
     path = _name_aside(find_path(folder, digest))
     path.unlink(missing_ok=True)
     for above in (path.parent, path.parent.parent):
-        with suppress(OSError):  # others are there
+        with suppress(OSError):  # the folder has other files
             above.rmdir()
 
 
 def drop_left(folder: Path) -> None:
-    """What processes that died had begun to write."""
+    """Deletes files that processes which died had begun to receive."""
     before = time.time() - _LEFT_SECONDS
     with suppress(FileNotFoundError):
         for entry in os.scandir(folder / _ARRIVING):
@@ -165,7 +180,7 @@ def _name_aside(path: Path) -> Path:
 
 
 def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # no system but POSIX opens folders
+    with suppress(OSError):  # only POSIX opens folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -173,32 +188,14 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-_PLAIN = ("text/*", "application/json")
-_BINARY = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
-"""Kinds of files that are read -> their media types; those of the others are plain text."""
-_AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
-"""Files that arrive at once in this process: of one owner, and of all."""
-_AT_ONCE_OF_VISITORS = 25
-"""Of all visitors: a new browser costs nothing, and each may take minutes."""
-_MOST_OF_VISITOR = 50_000_000
-"""Bytes of files that one visitor keeps."""
-_BLOCK = 262_144
-"""Bytes that are held until they are written."""
-_PLACE_SECONDS = 3_600
-"""After which bytes have a row, or never will."""
-
-
 class FileRefused(InvalidRequest):
-    """A file that nobody wants here: it is empty, or of a kind that the flow does not take."""
+    """A file that is not accepted: empty, or too large for the flow, or of a kind that the flow does not take."""
 
     code = "file_refused"
 
 
 class FileGone(SentFileFailed):
-    """A message names it still, and it was deleted."""
+    """A file that a message names was deleted."""
 
     code = "file_gone"
 
@@ -208,9 +205,12 @@ class FileGone(SentFileFailed):
 
 @dataclass(frozen=True, slots=True)
 class FileOffer:
-    """Who gives a file for what. `flow_id` None: for every flow. `accepts` None: of every kind. `most`: bytes, where
-    its flow takes less than its owner may send. `is_apart`: it gets a name that none of the owner's others has.
-    `no_images`: the sentence by which pictures are refused. `by`: who adds it to a knowledge, for the audit trail."""
+    """A file that its owner uploads, before its bytes are read.
+
+    `flow_id` None: for every flow. `accepts` None: any kind. `most`: bytes, where the flow takes less than the owner
+    may send. `is_apart`: the file gets a name that no other file of the owner has. `no_images`: the sentence by which
+    pictures are refused. `by`: who adds the file to a knowledge, for the audit trail.
+    """
 
     owner: Owner
     name: str
@@ -224,13 +224,13 @@ class FileOffer:
 
 @dataclass(slots=True)
 class Files:
-    """`folder` is where bytes lie; it is made when the first ones come."""
+    """The uploaded files of one installation. `folder` has their bytes; it is created with the first file."""
 
     store: Store
     settings: Settings
     folder: Path = field(init=False)
     on_drop: Callable[[Collection[str]], None] = field(default=lambda _: None)
-    """Is told the digests of bytes that this process has just deleted."""
+    """Called with the digests of bytes that this process has just deleted."""
     _threads: ThreadPoolExecutor = field(init=False)
     _arriving: Counter[str] = field(default_factory=Counter)
 
@@ -239,18 +239,20 @@ class Files:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="flowground-files")
 
     def close(self) -> None:
-        """Blocks until what is being written is written."""
+        """Waits for writes that go on; blocks."""
         self._threads.shutdown()
 
     def find_limit(self, owner: Owner, of_flow: int | None = None) -> int:
-        """Bytes of one file of this owner's; `of_flow` is what a flow takes, None: what its owner may send."""
+        """The most bytes of one file of this owner; `of_flow` is the limit of a flow, None: no flow limits it."""
         public, limits = self.settings.sharing.public, self.settings.limits
         most = public.file_bytes if owner.kind == "visitor" else limits.file_bytes
         return most if of_flow is None else min(most, of_flow)
 
     async def receive(self, pieces: AsyncIterator[bytes], offer: FileOffer) -> StoredFile:
-        """Keeps what comes; call it within `admit`. Raises BodyTooLarge, FileRefused, FilesFull, StoreUnavailable, and
-        what `pieces` raise; nothing is kept then."""
+        """Receives and stores a file; call this inside `admit`.
+
+        Raises BodyTooLarge, FileRefused, FilesFull, StoreUnavailable, and what `pieces` raise; nothing is stored then.
+        """
         most = self.find_limit(offer.owner, offer.most)
         arriving = await self._run(IncomingFile, self.folder)
         try:
@@ -284,11 +286,11 @@ class Files:
         digest = await self._run(arriving.finish)
         reference = FileReference(files.make_id(), name, kind, arriving.size, digest)
         file = StoredFile(reference, str(offer.owner), offer.flow_id, None, datetime.now(UTC))
-        # Noted first: bytes without a row are found again, whenever the process dies.
+        # Noted first, so that bytes without a row are found again when the process dies here.
         await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)
         await self._run(arriving.place)
         kept = await self._add(file, offer)
-        await self._run(arriving.place)  # who deleted the last row before this one may have taken them away
+        await self._run(arriving.place)  # a deletion of another row of these bytes may have deleted them
         return kept
 
     async def _add(self, file: StoredFile, offer: FileOffer) -> StoredFile:
@@ -307,7 +309,7 @@ class Files:
 
     @contextmanager
     def admit(self, owner: Owner) -> Iterator[None]:
-        """Around all of one file's arrival, from its first byte. Raises ServerBusy where too many arrive at once."""
+        """Counts one file while it is received, from its first byte. Raises ServerBusy where too many are."""
         most = {str(owner): _AT_ONCE, "": _AT_ONCE_OF_ALL}
         if owner.kind == "visitor":
             most |= {"visitors": _AT_ONCE_OF_VISITORS}
@@ -321,19 +323,19 @@ class Files:
             self._arriving += Counter()
 
     async def has_bytes(self, reference: FileReference) -> bool:
-        """Whether nobody deleted them yet."""
+        """Whether the bytes of this file still exist."""
         with suppress(FileGone), await self._open(reference):
             return True
         return False
 
     async def read_file(self, reference: FileReference) -> bytes:
-        """All bytes, for who was given the reference in a run. Raises FileGone."""
+        """All bytes of a file that a run was given. Raises FileGone."""
         with await self._open(reference) as opened:
             read: bytes = await self._run(opened.read)
         return read
 
     async def open_pieces(self, reference: FileReference) -> AsyncIterator[bytes]:
-        """The bytes, piece by piece. Raises FileGone before the first one."""
+        """Opens the file and returns its bytes in pieces. Raises FileGone before the first piece."""
         return self._read_pieces(await self._open(reference))
 
     async def _open(self, reference: FileReference) -> BinaryIO:
@@ -348,7 +350,7 @@ class Files:
                 yield piece
 
     async def sweep(self, before: float) -> int:
-        """Deletes bytes that no row leads to, some at a time; at how many it looked. 0: there are no more."""
+        """Deletes some of the bytes that no row leads to; returns how many it checked. 0: none are left to check."""
         digests = await self.store.read(files.list_loose, at=before)
         if not digests:
             await self._run(drop_left, self.folder)
@@ -366,7 +368,7 @@ class Files:
 
 
 def refuse_kind(name: str, media_type: str, accepts: Collection[str] | None) -> None:
-    """Raises FileRefused where it is of no kind that the flow takes; `accepts` None: of any."""
+    """Raises FileRefused for a file of a kind that the flow does not take; `accepts` None: it takes any."""
     if accepts is None or is_accepted(media_type, accepts):
         return
     if not accepts:
@@ -375,13 +377,13 @@ def refuse_kind(name: str, media_type: str, accepts: Collection[str] | None) -> 
 
 
 def refuse_size(name: str, size: int, of_flow: int | None) -> None:
-    """Raises FileRefused where the flow takes no file of so many bytes; None: of any that could be sent."""
+    """Raises FileRefused for a file larger than the flow takes; None: the flow has no limit of its own."""
     if of_flow is not None and size > of_flow:
         raise FileRefused(f"{name} cannot be added: this flow takes files of up to {write_size(of_flow)}.")
 
 
 def refuse_unreadable(name: str, media_type: str) -> None:
-    """Raises FileRefused for a file whose text nobody here can read, by its name and by its bytes."""
+    """Raises FileRefused for a file whose text cannot be extracted, by its name and by its bytes."""
     kind = ENDINGS.get(PurePosixPath(name.lower()).suffix)
     if kind is None:
         raise FileRefused(f"{name} is no kind of file that is read; {READABLE} files are.")
@@ -391,34 +393,29 @@ def refuse_unreadable(name: str, media_type: str) -> None:
 
 
 def too_large_error(most: int) -> BodyTooLarge:
-    """The refusal of a file of over `most` bytes, to be raised."""
+    """The error for a file of over `most` bytes."""
     return BodyTooLarge(f"The file is over {write_size(most)}.", hint="Send a smaller one.")
 
 
-_STAMP = "%Y-%m-%d_%H-%M-%S"
-_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
 def write_path(file: StoredFile) -> str:
-    """The path of a file that no message has, as this module says."""
+    """The path of a file that belongs to no message, in the form that the module's docstring gives."""
     if file.flow_id is None:
         return f"{Owner.read(file.owner).id}/{file.reference.name}"
     return f"{file.flow_id}/{write_stamped_name(file)}"
 
 
 def write_sent_path(flow_id: str, reference: FileReference) -> str:
-    """Of a file that a message has: several may have one name and moment."""
+    """The path of a message's file, with its id: several may have the same name and time."""
     return f"{flow_id}/{reference.id}_{reference.name}"
 
 
 def write_stamped_name(file: StoredFile) -> str:
-    """Its name behind the second in which it came, in UTC."""
+    """The name of a file after the second (UTC) in which it was received."""
     return f"{file.created_at.astimezone(UTC):{_STAMP}}_{file.reference.name}"
 
 
 async def find_file(store: Store, named: str, *, owners: Collection[str]) -> StoredFile | None:
-    """One of these owners' files, by its id or path; None where there is none."""
+    """A file of these owners by its id or path; None where there is none."""
     if _ID.fullmatch(named):
         return await store.read(files.find_file, key=named, owners=owners)
     place, slash, name = named.rpartition("/")
@@ -432,7 +429,7 @@ async def find_file(store: Store, named: str, *, owners: Collection[str]) -> Sto
 
 
 async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collection[str]) -> StoredFile | None:
-    """One for this flow; of several that came in one second the newest."""
+    """A file of this flow by its stamped name; the newest of several that came in one second."""
     if _ID.fullmatch(name[:36]):
         return await store.read(files.find_file, key=name[:36], owners=owners)
     stamped = _STAMPED.fullmatch(name)
@@ -445,29 +442,23 @@ async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collect
     return await store.read(files.find_named, owners=owners, flow_id=flow_id, name=stamped[2], second=second)
 
 
-_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
-"""A text of far more characters than a model is shown."""
-_HELD_CHARS = 5_000_000
-"""Of texts that are kept: a question is often asked again of the same file."""
-
-
 @dataclass(slots=True)
 class FileReading:
-    """`SentFileReader` of runs. For one event loop; children are started by the first file."""
+    """`SentFileReader` of runs, for one event loop. The first file starts the child processes."""
 
     files: Files
-    _extractors: Extractors = field(default_factory=lambda: Extractors(_LIMITS))
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_SENT_FILE_LIMITS))
     _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.files.on_drop = self._forget
 
     async def read(self, file: FileReference) -> bytes:
-        """Raises FileGone."""
+        """The bytes of a sent file. Raises FileGone."""
         return await self.files.read_file(file)
 
     async def extract(self, file: FileReference) -> str:
-        """The text. Raises SentFileFailed, also where it is gone."""
+        """The text of a sent file. Raises SentFileFailed, also where the file was deleted."""
         key = file.sha256, file.name
         if (text := self._texts.get(key)) is not None and await self.files.has_bytes(file):
             self._keep(key, text)
@@ -493,25 +484,25 @@ class FileReading:
             del self._texts[key]
 
     async def close(self) -> None:
-        """Ends the children."""
+        """Ends the child processes."""
         await self._extractors.close()
-
-
-_LIMITS_texts = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
 
 
 @dataclass(slots=True)
 class FileTexts:
-    """`folder` is that of flows; `read_sent` gives the bytes of a file that was sent. Processes of their
-    own read them, which the first file starts."""
+    """The texts of files that flows read: an author's in the folder of flows, or a sent one, whose bytes `read_sent`
+    reads.
+
+    The first file starts the child processes.
+    """
 
     folder: Path
     read_sent: Callable[[FileReference], Awaitable[bytes]]
-    _extractor: Extractors = field(default_factory=lambda: Extractors(_LIMITS_texts))
+    _extractor: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
 
     async def read(self, file: FileReference | str) -> Extracted:
-        """Of a file that was sent, or of the author's with this path. Raises RunError: SentFileFailed
-        or FileUnreadable."""
+        """The text of a sent file, or of the author's file at a path. Raises SentFileFailed, FileUnreadable,
+        RunError."""
         if isinstance(file, FileReference):
             known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
             try:
@@ -528,7 +519,7 @@ class FileTexts:
 
 
 def find_in_folder(folder: Path, name: str) -> Path | None:
-    """Where a file below this folder lies; nothing leads out of it, no link either. None where there is none."""
+    """The path of a file below this folder; None where there is none. No name and no link leads out of the folder."""
     path = (folder / name).resolve()
     return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
 
@@ -537,22 +528,18 @@ def not_there_message(name: str) -> str:
     return f"There is no file `{name}` in the folder of flows."
 
 
-FOLDER = "uploads/"
-"""Before the name of such a file, where passages say whence they are."""
-
-
 def name_owner(address: str) -> Owner:
-    """Whose the files of the knowledge at an address are."""
+    """The owner of the files of a knowledge."""
     return Owner("knowledge", address)
 
 
 async def list_uploads(store: Store, data: Path, address: str) -> Sequence[AddedFile]:
-    """What was added to it; `data` is the data folder. Raises StoreUnavailable."""
+    """The files that were added to a knowledge; `data` is the data folder. Raises StoreUnavailable."""
     owner = str(name_owner(address))
-    found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST)
+    found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST_ADDED)
     return [
         AddedFile(
-            (source := f"{FOLDER}{file.reference.name}"),
+            (source := f"{UPLOADS_FOLDER}{file.reference.name}"),
             str(find_path(data / "files", file.reference.sha256)),
             file.reference.sha256,
             source,

@@ -1,9 +1,4 @@
-"""Flows that a component runs: how they are addressed, and what of their events goes on outward.
-
-What one run may use, with all the flows that it runs, and what it used.
-
-The passages that a run looked up, numbered so that an answer can cite them.
-"""
+"""What a run shares with the flows that it runs: its budget, the events of inner flows, and numbered passages."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,17 +34,30 @@ from flowground.providers.base import Completion
 from flowground.settings.limits import Limits
 
 SumCost = Callable[[Iterable[tuple[str | None, Usage]]], float | None]
+DEEPEST = 8
+"""How deep flows may run each other, or agents of one flow call each other, the first one counted."""
+MOST_INNER_RUNS = 50
+"""Inner runs of one component that a trace stores."""
 _MOST_RETRIES = 20
-"""Repeats of calls to models that one run may make, all its steps and flows together."""
+"""Retries of model calls in one run, with all its steps and flows."""
 _MOST_INNER_STEPS = 200
-"""Steps of inner flows that a run keeps for its trace."""
+"""Steps of inner flows that the trace of a run stores."""
+_MOST_CHARS = 2_000
+"""Characters of the text of an inner run's step."""
+_MOST = 1_000
+"""Passages of one run that can be cited."""
+_LEAST = 500
+"""The least bytes of a passage that are given where there is no room for all of it."""
 
 
 @dataclass(slots=True)
 class RunBudget:
-    """Of one run. `used` has what its models counted, by the name that a component calls its model; of fallbacks by
-    their own; `was_answered` by any of them. `asked_instead` are the providers of fallbacks that were asked. `sum_cost`
-    says what so much use costs, in `currency`; None where it costs nothing."""
+    """What one run, with the flows that it runs, may use and has used.
+
+    `used` has the usage by model name as the component has it, for fallbacks by the fallback's name. `was_answered`:
+    some model has answered. `asked_instead` has the providers of fallbacks that were asked. `sum_cost` computes the
+    cost of usage in `currency`; None where no prices are configured.
+    """
 
     limits: Limits
     sum_cost: SumCost = lambda _: None
@@ -61,14 +69,14 @@ class RunBudget:
     kept_steps: int = 0
     actions: int = 0
     retries: int = 0
-    breaths: int = 0
-    """How often it has let others go on."""
+    yields: int = 0
+    """How often the run has let other runs go on."""
     asked_instead: set[str] = field(default_factory=set)
     stand_ins: dict[StandIn, None] = field(default_factory=dict)
-    """Fallbacks that answered, until they are told."""
+    """Fallbacks that answered and were in no event yet."""
 
     def take_step(self) -> None:
-        """A component begins. Raises RunOverBudget where the run has used up its steps, tokens or money."""
+        """Counts a step before a component runs. Raises RunOverBudget where steps, tokens or money are used up."""
         self.steps += 1
         limits = self.limits
         if self.steps > limits.run_steps:
@@ -79,7 +87,7 @@ class RunBudget:
             raise RunOverBudget(limits.run_money, self.currency, "run_money")
 
     def add(self, model: str | None, answer: Completion) -> None:
-        """A component's model gave this answer, or a fallback in its place: what it counted is used."""
+        """Adds the usage of an answer of a component's model, or of a fallback in its place."""
         self.was_answered = True
         if answer.fallback:
             model = answer.fallback.model
@@ -89,57 +97,49 @@ class RunBudget:
             self.tokens += usage.total_tokens
 
     def take_retry(self) -> bool:
-        """A call to a model may be repeated, in any step of the run."""
+        """Counts a retry of a model call; False where the run has used up its retries."""
         self.retries += 1
         return self.retries <= _MOST_RETRIES
 
     def note_fallback(self, provider: str) -> None:
-        """A call goes to a fallback of this provider."""
+        """Notes that a fallback of this provider is asked."""
         self.asked_instead.add(provider)
 
     def take_stand_ins(self) -> tuple[StandIn, ...]:
-        """The fallbacks that answered since this was asked last."""
-        told = tuple(self.stand_ins)
+        """The fallbacks that answered since the last call of this method."""
+        answered = tuple(self.stand_ins)
         self.stand_ins.clear()
-        return told
+        return answered
 
     def number_action(self) -> int:
-        """The number of what a model does next."""
+        """The number of the next action of a model."""
         self.actions += 1
         return self.actions
 
     def keep_inner_step(self) -> bool:
-        """Whether one more step of an inner flow has room in the trace."""
+        """Counts a step of an inner flow; whether the trace has room for it."""
         self.kept_steps += 1
         return self.kept_steps <= _MOST_INNER_STEPS
 
     @property
     def usage(self) -> Usage | None:
-        """All of it together; None where no model counted."""
+        """The usage of all models together; None where none counted."""
         return sum_usage(self.used.values())
 
 
-DEEPEST = 8
-"""How many flows, or agents of one flow, may stand within each other, the first one among them."""
-MOST_INNER_RUNS = 50
-"""Inner runs of one component that a trace keeps."""
-_MOST_CHARS = 2_000
-"""Of a text of an inner run's step."""
-
-
 class Events(Protocol):
-    """Where the events of a run go."""
+    """A sink for the events of a run."""
 
     def put(self, event: ComponentEvent) -> None: ...
 
     async def wait_for_room(self) -> None:
-        """Returns when the reader is not far behind."""
+        """Waits until the reader has caught up."""
 
 
 @dataclass(slots=True)
 class InnerEvents:
-    """The events of an inner run: its steps are kept, `say` is told what the output `answer` says; progress,
-    passages and actions go on."""
+    """The events of an inner run: steps are stored, the text of the output `answer` goes to `say`; progress, passages
+    and actions go to the outer run."""
 
     outer: Events
     budget: RunBudget
@@ -172,19 +172,19 @@ class InnerEvents:
 
 @dataclass(slots=True)
 class InnerRuns:
-    """The flows that one component ran: the first of them, and how many."""
+    """The inner runs of one component: the first ones, and how many there were."""
 
     runs: list[InnerRun] = field(default_factory=list)
     count: int = 0
 
     def add(self, run: InnerRun) -> None:
-        """Counts a run that has its end, and keeps it where there is room."""
+        """Counts an ended run, and stores it where there is room."""
         self.count += 1
         if len(self.runs) < MOST_INNER_RUNS:
             self.runs.append(run)
 
     def list(self) -> tuple[InnerRun, ...]:
-        """In the order in which they began."""
+        """The stored runs in the order in which they began."""
         return tuple(sorted(self.runs, key=lambda run: run.at))
 
 
@@ -197,8 +197,8 @@ def find_answer(wired: WiredFlow) -> str:
 def prepare_inner(
     wired: WiredFlow, message: str, inputs: Mapping[str, str], *, stream: bool
 ) -> tuple[WiredFlow, RunRequest]:
-    """The flow with its Text Inputs filled, and the request that asks it. Raises RunError for an unknown input,
-    and for an option that is required and not given."""
+    """The flow with its Text Inputs filled, and the request to it. Raises RunError for an unknown input, and for a
+    missing required option."""
     changed = {}
     for name, text in inputs.items():
         component = wired.components.get(name)
@@ -215,22 +215,17 @@ def prepare_inner(
     return filled, request
 
 
-def name_component(name: str, error: FlowgroundError) -> ComponentFailed:
-    """The failure of a component; of one in a flow that it ran, with the way to it."""
+def component_error(name: str, error: FlowgroundError) -> ComponentFailed:
+    """The failure of a component; for one in an inner flow, with the path of components to it."""
     if isinstance(error, ComponentFailed):
         return ComponentFailed(f"{name} › {error.component_id}", error.cause)
     return ComponentFailed(name, error)
 
 
-_MOST = 1_000
-"""Passages of one run that are kept to be cited."""
-_LEAST = 500
-"""Bytes of a passage that are worth giving where there is no room for all of it."""
-
-
 @dataclass(slots=True)
 class RunPassages:
-    """Of a run and the flows within it: numbered from 1 in the order in which they were asked for, each once."""
+    """The passages that a run and its inner flows looked up, each numbered once, from 1 in the order of the
+    requests."""
 
     by_number: dict[int, NumberedPassage] = field(default_factory=dict)
     _numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
@@ -247,10 +242,10 @@ class RunPassages:
         find_room: Callable[[], int] = lambda: 0,
         **how: Any,
     ) -> LookedUp:
-        """As `LookUp` says, each record with its `number`; `events` are told which are new, and that they are
-        `is_hidden`. `find_room` says how many bytes are given at most, 0 for all.
+        """As `LookUp`, each record with its `number`; new passages become an event, marked `is_hidden`.
 
-        What was asked for earlier has its numbers first, however long it takes.
+        `find_room` returns the most bytes to give, 0 for all. An earlier look-up gets its numbers first, however long
+        it takes.
         """
         before, done = self._before, asyncio.get_running_loop().create_future()
         self._before = done
@@ -260,7 +255,7 @@ class RunPassages:
                 await asyncio.wait([before])
             records, new = self._take(_cut(found.records, find_room()), is_hidden=is_hidden)
         finally:
-            if before and not before.done():  # it failed first: who comes after it waits for the one before
+            if before and not before.done():  # this one failed first: the next one waits for the one before
                 before.add_done_callback(lambda _: done.set_result(None))
             else:
                 done.set_result(None)
@@ -287,7 +282,7 @@ class RunPassages:
 
 
 def _cut(records: Sequence[Record], room: int) -> Sequence[Record]:
-    """The best of them that have room together with their places, the last one as much of it as has."""
+    """The first records that fit into `room` bytes with their sources; the last one is cut to fit."""
     if not room:
         return records
     kept: list[Record] = []

@@ -1,8 +1,7 @@
-"""The routes by which a page adds files to a message or a knowledge, shows, saves and deletes them: by cookie alone.
+"""Routes of pages beside Streamlit, by cookie alone: files of messages and of knowledge, sign-in, one's own data.
 
-A body is the file itself, taken in as it comes. Unknown and another's look alike.
-
-Routes for a browser's sign-in: begin it, end it (only here is its cookie set and removed), and take one's data.
+The body of an upload is the file itself, stored as it arrives. An unknown file and another person's look alike. Only
+here is the sign-in cookie set and removed.
 """
 
 import asyncio
@@ -37,11 +36,17 @@ from flowground.web.sent_files import SentFiles, refuse_file, require_caller
 _NOT_OURS = "This does not come from a page of this server."
 _SIGN_IN = "Sign in first."
 
+_TICKET_BYTES = 4_096
+_NO_STORE = {"cache-control": "no-store"}
+_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
+
 
 def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
-    """`POST /file/upload?flow=…&name=…`, `GET /file/download?id=…`, `GET /file/image?id=…`, `POST /file/delete?id=…`;
-    from a shareable playground with `&flow=…&at=public`. `POST /file/knowledge?flow=…&knowledge=…&name=…`, without
-    `flow` for what all flows share."""
+    """Routes for files. From a shareable playground they have `&flow=…&at=public`.
+
+    `POST /file/upload?flow=…&name=…`, `GET /file/download?id=…`, `GET /file/image?id=…`, `POST /file/delete?id=…`, and
+    `POST /file/knowledge?flow=…&knowledge=…&name=…`, without `flow` for knowledge that all flows share.
+    """
 
     async def upload(request: Request) -> Response:
         return await _add_file(runtime(), request)
@@ -68,7 +73,7 @@ def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
 
 
 async def _add_file(runtime: Runtime, request: Request) -> Response:
-    """Keeps the file until a message has it, a day at most; what the page is told of it."""
+    """Stores a file for a message, for at most a day until a message has it; answers with its facts."""
 
     async def keep() -> StoredFile:
         asked = request.query_params
@@ -86,7 +91,7 @@ async def _add_file(runtime: Runtime, request: Request) -> Response:
 
 
 async def _add_to_knowledge(runtime: Runtime, request: Request) -> Response:
-    """Keeps the file until it is removed; what the page is told of it."""
+    """Stores a file in a knowledge until it is removed; answers with its facts."""
 
     async def keep() -> StoredFile:
         asked = request.query_params
@@ -150,24 +155,19 @@ async def _delete(runtime: Runtime, request: Request) -> Response:
 
 
 async def _find_caller(runtime: Runtime, request: Request) -> Caller:
-    """Raises NotSignedIn."""
+    """The caller; a visitor only from a shareable playground. Raises NotSignedIn."""
     asked = request.query_params
     shared = asked.get("flow", "") if asked.get("at") == "public" else None
     return await require_caller(runtime, request, shared_flow=shared)
 
 
 async def _find_file(runtime: Runtime, request: Request) -> StoredFile | None:
-    """One of whoever asks; a member's programs are theirs too. Raises NotSignedIn."""
+    """A file of the caller, or of a member's programs; None if there is none. Raises NotSignedIn."""
     caller = await _find_caller(runtime, request)
     owners = [str(caller.owner)]
     if caller.kind == "member":
         owners = await runtime.store.read(list_owners, member=caller.id)
     return await runtime.store.read(files.find_file, key=request.query_params.get("id", ""), owners=owners)
-
-
-_TICKET_BYTES = 4_096
-_NO_STORE = {"cache-control": "no-store"}
-_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 
 
 class _Ticket(BaseModel):
@@ -176,7 +176,7 @@ class _Ticket(BaseModel):
 
 
 def make_session_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
-    """POST /session/start and /session/end, GET /session/my-data, and the bare /public_flow that is nobody's page."""
+    """POST /session/start and /session/end, GET /session/my-data; and /public_flow without a flow, which leads home."""
     routes = _SessionRoutes(runtime, sent)
     return [
         Route("/session/start", routes.start, methods=["POST"]),
@@ -192,27 +192,27 @@ class _SessionRoutes:
         self._runtime, self._sent = runtime, sent
 
     async def start(self, request: Request) -> Response:
-        """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
+        """Exchanges a one-time ticket, which a page gave to this browser, for the sign-in cookie."""
         settings, sign_in = self._runtime().settings, self._runtime().sign_in
         origin = find_own_origin(request.scope, settings.public_url)
         sent = read_cookies(request.scope, settings)
         if origin is None or not sent.visitor:
             return _refuse(403, _NOT_OURS)
-        ticket = await _read_ticket(request, max_wait=settings.limits.request_seconds)
+        ticket = await _read_ticket(request, seconds=settings.limits.request_seconds)
         agent = request.headers.get("user-agent")
         value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
         if value is None:
             return _refuse(400, "The sign-in took too long. Please sign in again.")
-        # One browser, one sign-in: what it had before is over, wherever it was copied to.
+        # One browser, one sign-in: its earlier cookies end, wherever they were copied to.
         await self._end_sign_ins(sent)
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
-        # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
+        # The Origin is the browser's own view of the address: right behind any proxy, without trusting its headers.
         is_secure = origin.startswith("https:")
         set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, is_secure=is_secure)
         return answer
 
     async def end(self, request: Request) -> Response:
-        """The sign-in session is over, wherever its cookie was copied to."""
+        """Ends the sign-in, wherever its cookie was copied to."""
         settings = self._runtime().settings
         origin = find_own_origin(request.scope, settings.public_url)
         if origin is None:
@@ -223,7 +223,7 @@ class _SessionRoutes:
         return answer
 
     async def send_my_data(self, request: Request) -> Response:
-        """One's own data as a file, for the sign-in cookie alone. Not by Streamlit's /media, which asks for none."""
+        """Sends a person's own data as a file, if the sign-in cookie is there: Streamlit's /media would check none."""
         if not is_own_download(request):
             return _refuse(403, _NOT_OURS)
         runtime = self._runtime()
@@ -247,11 +247,11 @@ async def _go_home(_: Request) -> Response:
     return RedirectResponse("/")
 
 
-async def _read_ticket(request: Request, *, max_wait: float) -> str | None:
-    """None for anything else, or for what has not come within `max_wait` seconds."""
+async def _read_ticket(request: Request, *, seconds: float) -> str | None:
+    """The ticket in the body; None for another body, or if it does not come within these seconds."""
     body = b""
     try:
-        async with asyncio.timeout(max_wait):
+        async with asyncio.timeout(seconds):
             async for piece in request.stream():
                 body += piece
                 if len(body) > _TICKET_BYTES:

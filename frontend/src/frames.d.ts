@@ -6,7 +6,7 @@ export interface ResumePoint {
   number: number;
 }
 
-/** Shows a conversation; a new id is an empty one. `after` says how far a page has come that was cut off. */
+/** Shows a conversation; one with a new id is empty. `after`: how far the page came before its socket was cut. */
 export interface OpenFrame {
   type: "open";
   session: string;
@@ -14,13 +14,13 @@ export interface OpenFrame {
   tweaks?: Record<string, Record<string, unknown>>;
 }
 
-/** What is said from now on has these overrides: what is switched off, and what is kept, is told anew. */
+/** Sets the overrides of the messages to come. The answer says what is off, and whether messages are kept. */
 export interface TweaksFrame {
   type: "tweaks";
   tweaks?: Record<string, Record<string, unknown>>;
 }
 
-/** Asks the flow. `id` is the page's own name for it, by which it learns what became of it. `files` are ids. */
+/** Asks the flow. `id` is the page's own name for the message, which later frames repeat. `files` are ids. */
 export interface SayFrame {
   type: "say";
   id: string;
@@ -30,7 +30,7 @@ export interface SayFrame {
   tweaks?: Record<string, Record<string, unknown>>;
 }
 
-/** Asks once more what this message answers, or is; the question and what followed stay as another version. */
+/** Asks a question again: `message` is it, or an answer to it. The earlier question stays as another version. */
 export interface AgainFrame {
   type: "again";
   id: string;
@@ -39,7 +39,7 @@ export interface AgainFrame {
   tweaks?: Record<string, Record<string, unknown>>;
 }
 
-/** Asks this text in the place of this question, which stays as another version. */
+/** Asks this text instead of the question `message`, which stays as another version. */
 export interface EditFrame {
   type: "edit";
   id: string;
@@ -49,20 +49,20 @@ export interface EditFrame {
   tweaks?: Record<string, Record<string, unknown>>;
 }
 
-/** Shows this version of a question, with what followed it, in the place of the one that is shown. */
+/** Shows this version of a question, and the messages that follow it, instead of the current version. */
 export interface ChooseFrame {
   type: "choose";
   session: string;
   message: string;
 }
 
-/** Ends the answer that is being written; without `run` also one that still waits. */
+/** Ends the run; without `run`, the current one, also while it waits to begin. */
 export interface StopFrame {
   type: "stop";
   run?: string | null;
 }
 
-/** Allows a call of a tool that waits, or refuses it; `call` is its number in the run, `digest` came with it. */
+/** Allows or refuses a tool call that waits. `call`: its number in the run; `digest`: as its frame has it. */
 export interface DecideFrame {
   type: "decide";
   run: string;
@@ -71,21 +71,21 @@ export interface DecideFrame {
   decision: "once" | "chat" | "refuse";
 }
 
-/** Wants what went on inside for this answer. */
+/** Asks for the steps of this answer. */
 export interface StepsFrame {
   type: "steps";
   session: string;
   message: string;
 }
 
-/** Wants the messages before this one. */
+/** Asks for the messages before this one. */
 export interface EarlierFrame {
   type: "earlier";
   session: string;
   before: string;
 }
 
-/** Says how an answer was; None takes that back. */
+/** Rates an answer; None takes the rating back. */
 export interface RateFrame {
   type: "rate";
   session: string;

@@ -1,6 +1,6 @@
-"""The page *Knowledge*: what is in it and how far it is indexed, what is found, and files that authors add and remove.
+"""The page *Knowledge*: its files, how far they are indexed, a search to try, and files that authors add and remove.
 
-Where files are added is a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
+Files are added by a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
 """
 
 import re
@@ -19,26 +19,26 @@ from flowground.core.words import write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit, explain_unmatched
-from flowground.runs.files import FOLDER
+from flowground.runs.files import UPLOADS_FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
-from flowground.ui.page.parts import ListPage, begin_sentence, draw_last_question, draw_list, make_component, make_key
+from flowground.ui.page.parts import ListPage, begin_sentence, make_component, make_key, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.shell import opening
 from flowground.ui.sign_in import sign_in
 
-_LOOK_AGAIN = 2
+_LOOK_SECONDS = 2
 """Seconds between two looks at an index that is being made."""
 _FILES = 10
-"""Of one page of the list."""
+"""Files on one page of the list."""
 _MOST_NOTES = 20
 _MOST_NAMED = 3
 _HIT_CHARS = 600
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
-"""What stays as it is in an address that Markdown holds."""
+"""Characters that stay unquoted in an address in Markdown."""
 _NEEDS_CODE = "Adding files asks for the owner code, which is in the terminal where Flowground was started."
 _NO_SUCH_FILE = (
     "No file with that name. `**/NAME` is one in any folder, `folder/**` all of a folder, and `**/*.pdf` all PDFs."
@@ -54,11 +54,11 @@ knowledge:
 """
 _KnownFile = tuple[str, IndexedFile | None, StoredFile | None]
 """A source, what is indexed of it, and the file that was added."""
-_draw_adding = make_component("knowledge")
+_render_adding = make_component("knowledge")
 
 
-def draw_page() -> None:
-    """Of the flow that the page's address names; the calm page where it is not this person's."""
+def render_page() -> None:
+    """The page of the flow in the address; "no access" if the caller may not see it."""
     caller = require_visitor()
     opening.require_allowed(may_see_inside(caller))
     flow_id = st.query_params.get("flow", "")
@@ -72,10 +72,10 @@ def draw_page() -> None:
             st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
     st.title("Knowledge", anchor=False)
     if places:
-        _draw_chosen(caller, _choose(places))
+        _render_chosen(caller, _choose(places))
     else:
-        _draw_nothing(is_of_flow=wired is not None)
-    _draw_left(caller)
+        _render_nothing(is_of_flow=wired is not None)
+    _render_left(caller)
 
 
 def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
@@ -86,7 +86,7 @@ def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
 
 
 def _choose(places: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The one that is shown, where there are several."""
+    """The knowledge that is shown; a choice if there are several."""
     if len(places) == 1:
         return places[0]
     return st.selectbox("Which", places, key="knowledge:which", format_func=_write_place, width=320)
@@ -97,30 +97,30 @@ def _write_place(place: tuple[str, str]) -> str:
     return name if flow_id else f"{name} (for all flows)"
 
 
-def _draw_nothing(*, is_of_flow: bool) -> None:
+def _render_nothing(*, is_of_flow: bool) -> None:
     says = "No documents connected" if is_of_flow else "No documents for all flows"
     where = "the flow's file" if is_of_flow else "config.yaml"
     st.markdown(f"{says}. Add a `knowledge:` section to {where}:")
     st.code(_EXAMPLE, language="yaml")
 
 
-def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
-    with bridge.draw_refusals():
+def _render_chosen(caller: Caller, place: tuple[str, str]) -> None:
+    with bridge.render_refusals():
         shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), caller, *place))
         st.header(words.escape(shown.name), anchor=False)
-        _draw_sources(shown, is_shared=not place[0])
-        _draw_state(shown)
+        _render_sources(shown, is_shared=not place[0])
+        _render_state(shown)
         if shown.may_change and shown.section.uploads:
-            _draw_uploads(place, shown.filtering)
-        _draw_notes(shown)
-        _draw_unmet(shown)
-        _draw_search(caller, place, (shown.indexed or {}).values())
-        _draw_files(place, shown)
+            _render_uploads(place, shown.filtering)
+        _render_notes(shown)
+        _render_unmatched(shown)
+        _render_search(caller, place, (shown.indexed or {}).values())
+        _render_files(place, shown)
         if _is_coming(shown):
-            _watch(place, _sign(shown))
+            _watch(place, _make_signature(shown))
 
 
-def _draw_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
+def _render_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
     patterns = ", ".join(f"`{pattern}`" for pattern in shown.section.files)
     parts = (
         "For all flows, by config.yaml" if is_shared else "",
@@ -132,8 +132,8 @@ def _draw_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
     st.caption(begin_sentence(words.join(parts)))
 
 
-def _draw_state(shown: ShownKnowledge) -> None:
-    """How far it is, in one line."""
+def _render_state(shown: ShownKnowledge) -> None:
+    """How far the knowledge is indexed, in one line."""
     state, icon, color = shown.state, ":material/hourglass_top:", "blue"
     if state.is_running:
         says = f"Reading: {state.done:,} of {words.count(state.total, 'file')} that changed"
@@ -163,25 +163,25 @@ def _draw_state(shown: ShownKnowledge) -> None:
     st.markdown(f":{color}[{icon} **{says}**] :gray[{words.join(('', *facts))}]")
 
 
-def _draw_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
+def _render_uploads(place: tuple[str, str], filtering: Sequence[str]) -> None:
     if not sign_in.ask_owner_code(key="knowledge:code", says=_NEEDS_CODE):
         return
     flow_id, name = place
     limits = runtime.get().settings.limits
     says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
-    told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
-    told |= {"accept": ",".join(ENDINGS), "most": files.MOST_ADDED}
+    data: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
+    data |= {"accept": ",".join(ENDINGS), "most": files.MOST_ADDED}
     key = make_key(f"knowledge:adding:{flow_id}/{name}")
-    _draw_adding(key=key, data=[told], on_added_change=lambda: None)
+    _render_adding(key=key, data=[data], on_added_change=lambda: None)
     if filtering:
         who = ", ".join(filtering[:_MOST_NAMED]) + (" and others" if len(filtering) > _MOST_NAMED else "")
         verb = "have" if len(filtering) > 1 else "has"
         says = f"{who} {verb} `filters`, and will find a file that is added here only where they let it through."
-        st.caption(f"{says} Its `source` is `{FOLDER}NAME`; keys stand at the beginning of Markdown files.")
+        st.caption(f"{says} Its `source` is `{UPLOADS_FOLDER}NAME`; keys stand at the beginning of Markdown files.")
 
 
-def _draw_notes(shown: ShownKnowledge) -> None:
-    """Why only words are found; then what is wrong with files, which their rows say too."""
+def _render_notes(shown: ShownKnowledge) -> None:
+    """Why only words are found, and what is wrong with files."""
     if shown.words_only:
         st.warning(words.write_sentence(shown.words_only), icon=":material/warning:")
     notes = [file.note for file in (shown.indexed or {}).values() if file.note]
@@ -194,8 +194,8 @@ def _draw_notes(shown: ShownKnowledge) -> None:
     st.warning(f"{title}\n\n" + "\n".join(lines), icon=":material/warning:")
 
 
-def _draw_unmet(shown: ShownKnowledge) -> None:
-    """Filters of flows that no file fits: nothing is ever found by them."""
+def _render_unmatched(shown: ShownKnowledge) -> None:
+    """Filters of flows that match no file, so that they find nothing."""
     for unmatched in shown.unmatched[:_MOST_NOTES]:
         st.warning(words.write_sentence(unmatched), icon=":material/filter_alt_off:")
 
@@ -205,20 +205,20 @@ def _name_source(shown: ShownKnowledge) -> str:
 
 
 def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
-    """What authors added, the newest first; then what is wrong; then the rest by name."""
+    """Files that authors added, newest first; then files with a note; then the rest by name."""
     indexed = dict(shown.indexed or {})
     added: list[_KnownFile] = []
     for file in shown.uploads:
-        source = f"{FOLDER}{file.reference.name}"
+        source = f"{UPLOADS_FOLDER}{file.reference.name}"
         known = indexed.pop(source, None)
         added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
-    if shown.section.uploads:  # what is left of them was removed
-        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(FOLDER)}
+    if shown.section.uploads:  # an indexed upload that is not listed was removed
+        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(UPLOADS_FOLDER)}
     others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
     return [*added, *((file.source, file, None) for file in others)]
 
 
-def _draw_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
+def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
     entries = _list_entries(shown)
 
     def find(searched: str, offset: int) -> ListPage[_KnownFile]:
@@ -226,16 +226,16 @@ def _draw_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
         found = [entry for entry in entries if words.has_words(entry[0], wanted)]
         return ListPage(found[offset : offset + _FILES], len(found))
 
-    def draw(items: Sequence[_KnownFile]) -> None:
+    def render(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
-            name = words.escape(source.removeprefix(FOLDER)) if file else _write_source(source)
+            name = words.escape(source.removeprefix(UPLOADS_FOLDER)) if file else _write_source(source)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
-                    _draw_remove(place, file)
+                    _render_remove(place, file)
 
     st.subheader("Files and pages" if shown.section.urls else "Files", anchor=False)
-    draw_list(f"knowledge:{shown.address}", "Search files", find, draw, empty=_write_empty(shown), size=_FILES)
+    render_list(f"knowledge:{shown.address}", "Search files", find, render, empty=_write_empty(shown), size=_FILES)
 
 
 def _is_address(source: str) -> bool:
@@ -243,7 +243,7 @@ def _is_address(source: str) -> bool:
 
 
 def _write_source(source: str) -> str:
-    """A page of the web as a link, which Streamlit opens in a tab of its own."""
+    """The source; a web page as a link, which Streamlit opens in a new tab."""
     shown = words.escape(source)
     return f"[{shown}]({quote(source, safe=_IN_ADDRESS)})" if _is_address(source) else shown
 
@@ -271,8 +271,8 @@ def _write_added(file: StoredFile | None) -> str:
     return f"{write_size(file.reference.size)} · added {browser.write_since(file.created_at)}"
 
 
-def _draw_remove(place: tuple[str, str], file: StoredFile) -> None:
-    """The name of the file is for those who hear the page: looks.css hides it beside the file's row."""
+def _render_remove(place: tuple[str, str], file: StoredFile) -> None:
+    """A button with the file's name for screen readers; looks.css hides the name beside the file's row."""
     label, key = f"Remove **{words.escape(file.reference.name)}**", f"knowledge:remove:{file.reference.id}"
     if st.button(label, key=key, icon=":material/delete:", type="tertiary"):
         _remove(place, file)
@@ -286,13 +286,13 @@ def _remove(place: tuple[str, str], file: StoredFile) -> None:
     st.write(
         f"**{name}**, {write_size(file.reference.size)}, is deleted, and flows find it no more. This cannot be undone."
     )
-    if draw_last_question("Remove", key="knowledge:remove:yes"):
-        with bridge.draw_refusals():
+    if render_confirm("Remove", key="knowledge:remove:yes"):
+        with bridge.render_refusals():
             bridge.call(knowledge_admin.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
             st.rerun()
 
 
-def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[IndexedFile]) -> None:
+def _render_search(caller: Caller, place: tuple[str, str], indexed: Collection[IndexedFile]) -> None:
     st.subheader("Try it", anchor=False)
     with st.form("knowledge:try", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         label = "What would somebody ask?"
@@ -308,7 +308,7 @@ def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[Ind
             st.caption("Enter a question first.")
         return
     pattern = (source or "").strip()
-    with bridge.draw_refusals():
+    with bridge.render_refusals():
         hits, words_only = bridge.call(
             knowledge_admin.find_passages(runtime.get(), caller, *place, question, source=pattern)
         )
@@ -326,12 +326,12 @@ def _draw_search(caller: Caller, place: tuple[str, str], indexed: Collection[Ind
 
 
 def _write_plain(hit: Hit) -> str:
-    """Without the marks by which headings of pages and documents are told."""
+    """The passage's text without marks of headings."""
     return hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
 
 
-def _draw_left(caller: Caller) -> None:
-    """For admins: what was added to a knowledge whose flow is gone, or calls it otherwise."""
+def _render_left(caller: Caller) -> None:
+    """For admins: files of a knowledge that no flow names any more."""
     left = bridge.call(knowledge_admin.list_orphaned(runtime.get(), caller))
     if not left:
         return
@@ -353,8 +353,8 @@ def _delete_left(address: str, says: str) -> None:
     if not sign_in.ask_owner_code(key="knowledge:delete:code"):
         return
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
-    if draw_last_question("Delete", key="knowledge:delete:yes"):
-        with bridge.draw_refusals():
+    if render_confirm("Delete", key="knowledge:delete:yes"):
+        with bridge.render_refusals():
             bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_visitor(), address))
             st.rerun()
 
@@ -363,13 +363,13 @@ def _is_coming(shown: ShownKnowledge) -> bool:
     return shown.is_outdated or shown.state.is_running
 
 
-def _sign(shown: ShownKnowledge) -> tuple[object, ...]:
+def _make_signature(shown: ShownKnowledge) -> tuple[object, ...]:
     return shown.state, shown.is_outdated, shown.lacks_vectors, len(shown.uploads), len(shown.indexed or ())
 
 
-@st.fragment(run_every=_LOOK_AGAIN)
-def _watch(place: tuple[str, str], drawn: tuple[object, ...]) -> None:
-    """Looks whether the index is further than it was drawn, and draws the page anew where it is."""
+@st.fragment(run_every=_LOOK_SECONDS)
+def _watch(place: tuple[str, str], before: tuple[object, ...]) -> None:
+    """Reruns the page when the index is not as it was rendered."""
     shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), require_visitor(), *place))
-    if _sign(shown) != drawn:
+    if _make_signature(shown) != before:
         st.rerun(scope="app")
