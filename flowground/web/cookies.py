@@ -1,4 +1,4 @@
-"""Our three cookies, none readable by scripts: who signed in, which browser this is, and who signed in here before.
+"""Our two cookies, which no script can read: who signed in, and which browser this is.
 
 Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
 others. Where it is unknown whether the connection is https both spellings count, the one with the prefix first. A
@@ -87,7 +87,7 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
     Of several cookies with one name the first one of the right shape counts.
     """
     visitor_name = name_visitor_cookie(name)
-    shapes = {name: _SIGNED, visitor_name: _VISITOR, f"{name}_device": _SIGNED}  # the last is of a release before
+    shapes = {name: _SIGNED, visitor_name: _VISITOR, f"{name}_device": _SIGNED}  # the last one is not set any more
     found: dict[str, str] = {}
     others = []
     for written, value in _read_pairs(headers):

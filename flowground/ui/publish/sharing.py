@@ -55,7 +55,7 @@ AUDIENCES: dict[Audience, tuple[str, str]] = {
 }
 
 _DAYS = 7
-"""From today to the last day that is offered at first."""
+"""Days from today to the default last day."""
 
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
