@@ -42,15 +42,13 @@ def keep(file: Path, name: str, found: Found) -> dict[str, Found]:
     return {name: Found(**said) for name, said in kept.items()}
 
 
-def page(told: Mapping[str, tuple[str, Found]]) -> str:
+def page(cases: Mapping[str, tuple[str, Found]]) -> str:
     """By the case's name what it is, and what it saw."""
-    rows, before = list[str](), ""
-    for name, (what, found) in told.items():
-        wrong = _list({kind: count for kind, count in found.wrong.items() if count}) or "0"
-        rows.append(f"| {name} | {'the same' if what == before else what} | {_list(found.seen)} | {wrong} |")
-        before = what
+    rows = (
+        f"| {name} | {what} | {_list(one.seen)} | {_list(one.wrong) or '0'} |" for name, (what, one) in cases.items()
+    )
     return _PAGE.format(rows="\n".join(rows))
 
 
 def _list(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{what} {count}" for what, count in counts.items())
+    return ", ".join(f"{what} {count}" for what, count in counts.items() if count)
