@@ -6,8 +6,7 @@ from flowground.app import runtime
 from flowground.ui.chat.chat import render_playground
 from flowground.ui.chat.chat_menu import Conversation, find_session
 from flowground.ui.inside import editing
-from flowground.ui.overrides.links import render_arrived
-from flowground.ui.overrides.state import find_overrides_state
+from flowground.ui.overrides.tab import find_overrides_state, render_arrived
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
 

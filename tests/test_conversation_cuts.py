@@ -170,7 +170,7 @@ def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> 
 
 def test_of_one_person_who_took_nothing_for_longest_is_cut_off(app: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten million characters may wait for them; here one. The others keep what waits for them."""
-    monkeypatch.setattr(outbox, "_MOST_OF_A_PERSON", 1_000_000)
+    monkeypatch.setattr(outbox, "_CHARS_OF_A_PERSON", 1_000_000)
     steady = show(app, "long")
     text = "a" * 190_000
     steady.ask(text)

@@ -66,7 +66,7 @@ components:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(try_it, "_LOOK", 60)  # a try has its end when the page is drawn
+    monkeypatch.setattr(try_it, "_LOOK_SECONDS", 60)  # a try has its end when the page is drawn
     flows = {"talk": TALK, "text": TEXT, "fail": TALK.replace("scripted:json", "scripted:fail"), "bounded": BOUNDED}
     flows |= {"rows": ROWS, "echo": ECHO, "opened": OPENED, "careful": ASKING_FIRST}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):

@@ -1,4 +1,4 @@
-"""What `flowground/shims` rests on inside Streamlit, uvicorn and websockets is still there; each failure names the file
+"""What `flowground/ui/shims` rests on inside Streamlit, uvicorn and websockets is still there; each failure names the file
 to look at. Importing Flowground does nothing to them."""
 
 import json
@@ -57,7 +57,7 @@ def require(insides: Insides, expected: str, made_for: Mapping[str, str]) -> Non
         holds, what = False, f"{what} ({error})"
     here = " with ".join(f"{package} {version(package)}" for package in made_for)
     assert holds, (
-        f"Not so in {here}: {what}. flowground/shims/{file} rests on it and was made for "
+        f"Not so in {here}: {what}. flowground/ui/shims/{file} rests on it and was made for "
         f"{' and '.join(made_for.values())}; see how it is done now."
     )
 

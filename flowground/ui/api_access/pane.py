@@ -56,7 +56,7 @@ from flowground.store.runs.usage import RunNumbers
 from flowground.ui.api_access import tokens
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.overrides import tab
-from flowground.ui.overrides.state import find_overrides_state, write_count
+from flowground.ui.overrides.tab import find_overrides_state, write_count
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.parts import make_key

@@ -38,7 +38,7 @@ from flowground.store.runs.session_lists import ListedSession, SessionPage, Sess
 from flowground.ui.api_access import pane
 from flowground.ui.chat import chat_menu, make_test, rating
 from flowground.ui.chat.chat_menu import Conversation, begin_new, find_session, keep_in_address, name_flow
-from flowground.ui.overrides.state import describe_chip, find_overrides_state, write_value
+from flowground.ui.overrides.tab import describe_chip, find_overrides_state, write_value
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
 from flowground.ui.page.parts import make_component, make_key, mark_gone, render_action, schedule_dialog

@@ -1,23 +1,213 @@
-"""The tab *Temporary overrides*: every field that may be changed for one's own calls, and the locked ones."""
+"""The tab *Temporary overrides*: fields that one changes for one's own calls, kept for the visit, and links to them."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from flowground.core.caller import Caller
+from flowground.core.errors import FlowgroundError
+from flowground.core.words import show
+from flowground.flows.field_values import read_typed
 from flowground.flows.fields import FieldPolicy, Widget
-from flowground.flows.tweaks import FieldValues
+from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, read_link, write_link
 from flowground.flows.wiring import WiredFlow
-from flowground.ui.overrides import links
-from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
-from flowground.ui.page import words
+from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page.bridge import bind_to_caller
 from flowground.ui.page.parts import render_action
 
+_SHOWN = 160
+_PARAMETER = "overrides"
+"""The parameter of a playground's address that carries overrides."""
+_LONG = 80
 _EXACT = 2**53 - 1
 """The largest number that a browser can hold to the last digit."""
 _TEXTS = ("text", "area", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that was typed into an editor and refused, with the reason."""
+
+    value: Any
+    why: str
+
+
+@dataclass(slots=True)
+class Overrides:
+    """One visit's overrides of a flow.
+
+    `good`: the last values that fit, which calls carry. `refused`: by `Component.field`, shown in editors only.
+    `generation` is a part of the editors' keys; it grows when many editors get new values.
+    """
+
+    wired: WiredFlow
+    caller: Caller
+    good: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
+    generation: int = 0
+
+    def edit(self, item: FieldPolicy, value: Any) -> None:
+        """Takes one field's new value, or keeps why it is refused."""
+        try:
+            self._set(item.component, item.name, read_typed(item, value))
+        except FlowgroundError as error:
+            self.refused[item.key] = Refused(value, error.message)
+        else:
+            self.refused.pop(item.key, None)
+
+    def reset(self, item: FieldPolicy) -> None:
+        """Sets the field back to the author's value."""
+        self.refused.pop(item.key, None)
+        left = {name: value for name, value in self.good.get(item.component, {}).items() if name != item.name}
+        self.good = {name: fields for name, fields in {**self.good, item.component: left}.items() if fields}
+
+    def replace(self, values: FieldValues) -> None:
+        """Sets exactly these overrides, checked like any tweak. Raises TweaksRefused, and changes nothing then."""
+        self.good = find_changes(self.wired, values, self.caller)
+        self.refused.clear()
+        self.generation += 1
+
+    def clear(self) -> None:
+        """Sets all fields back to the author's values."""
+        self.replace({})
+
+    def keep_fitting(self) -> None:
+        """Drops overrides that a newer flow file does not take."""
+        values = self.good
+        self.clear()
+        for component, fields in values.items():
+            for name, value in fields.items():
+                with suppress(FlowgroundError):
+                    self._set(component, name, value)
+
+    def _set(self, component: str, name: str, value: Any) -> None:
+        wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
+        self.good = find_changes(self.wired, wanted, self.caller)
+
+
+def find_overrides_state(caller: Caller, wired: WiredFlow) -> Overrides:
+    """This visit's overrides of the flow."""
+    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, caller))
+    is_newer = kept.wired.version != wired.version
+    kept.wired, kept.caller = wired, caller
+    if is_newer:
+        kept.keep_fitting()
+    return kept
+
+
+def describe_chip(overrides: FieldValues) -> dict[str, Any] | None:
+    """The chip at the message field: how many overrides apply, and a line for each; None without any."""
+    if not overrides:
+        return None
+    lines = [
+        f"{component}.{name} {write_value(value)}"
+        for component, fields in overrides.items()
+        for name, value in fields.items()
+    ]
+    return {"label": write_count(overrides), "lines": lines}
+
+
+def count(values: FieldValues) -> int:
+    """The number of overridden fields."""
+    return sum(len(fields) for fields in values.values())
+
+
+def write_count(values: FieldValues) -> str:
+    """ "1 override", "2 overrides"."""
+    return words.count(count(values), "override")
+
+
+def write_value(value: Any) -> str:
+    """A value on one line, cut where it is long; plain text, not Markdown."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value == "":
+        return "empty"
+    if isinstance(value, dict | list):
+        return show(value)
+    return words.cut(" ".join(str(value).split()), _SHOWN)
+
+
+def render_link(wired: WiredFlow, values: FieldValues) -> None:
+    """A popover with a link to the playground that carries the overrides."""
+    menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
+    with menu, bridge.render_refusals():
+        query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
+        st.caption("For authors: whoever opens the link sees these overrides, and accepts them before they apply.")
+        link = f"{browser.find_base_url()}/playground?{query}"
+        with parts.hide_other_button(f"link:{wired.id}"):
+            parts.render_copy(link, what="the link", key=f"overrides:{wired.id}")
+            st.code(link, language=None, wrap_lines=True)
+
+
+def render_arrived(caller: Caller, wired: WiredFlow) -> None:
+    """The overrides that this page's address carries, if any. They apply once *Apply* is pressed."""
+    word = st.query_params.get(_PARAMETER)
+    if word is None:
+        return
+    try:
+        values = _read_link(caller, wired, word)
+    except FlowgroundError as error:
+        _render_useless(words.write_sentence(error.message))
+        return
+    with st.container(border=True, key=f"arrived:{wired.id}"):
+        number = write_count(values)
+        pronoun = "It applies" if count(values) == 1 else "They apply"
+        st.markdown(
+            f":material/tune: **This link brings {number}.** {pronoun} to your own chat and code, once you say so."
+        )
+        for component, fields in values.items():
+            for name, value in fields.items():
+                item = wired.policy.fields[component][name]
+                _render_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
+        if find_overrides_state(caller, wired).good:
+            st.caption("They replace the ones you have now.")
+        with st.container(horizontal=True):
+            render_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
+            render_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
+
+
+def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
+    if not caller.sees_inside:
+        raise FlowgroundError("Links with overrides are for authors. Here the flow answers without them.")
+    if values := find_changes(wired, read_link(word), replace(caller, unlocks="none")):  # whoever made the link
+        return values
+    raise FlowgroundError("This link changes nothing: its overrides are what the flow says already.")
+
+
+def _render_value(name: str, value: object, own: object) -> None:
+    author = f":gray[:small[author's value: {words.escape(write_value(own))}]]"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, bool | float) and (len(text) > _LONG or "\n" in text):
+        st.markdown(f"**{words.escape(name)}** {author}")
+        st.code(text, language=None, wrap_lines=True, height=160 if len(text) > 500 else "content")
+        return
+    st.markdown(f"**{words.escape(name)}:** {words.escape(write_value(value))} {author}")
+
+
+def _render_useless(why: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="arrived:useless"):
+        st.markdown(f":material/link_off: {why}")
+        st.space("stretch")
+        render_action("Dismiss", _drop_link, key="arrived:dismiss")
+
+
+@bind_to_caller
+def _accept(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
+    with suppress(FlowgroundError):  # the flow changed meanwhile: the rerun shows why the link does not apply
+        find_overrides_state(caller, wired).replace(values)
+        _drop_link()
+
+
+def _drop_link() -> None:
+    st.query_params.pop(_PARAMETER, None)
 
 
 def write_title(values: FieldValues) -> str:
@@ -62,7 +252,7 @@ def _render_tools(caller: Caller, state: Overrides) -> str:
             width=220,
         )
         if caller.sees_inside:
-            links.render_link(wired, state.good)
+            render_link(wired, state.good)
         st.button(
             "Reset all",
             key=f"overrides:reset:{wired.id}",
