@@ -1,4 +1,5 @@
-"""What `flowground/ui/shims` rests on inside Streamlit, uvicorn and websockets is still there; each failure names the file
+"""What `flowground/ui/shims` rests on inside Streamlit, uvicorn and websockets is still there; each failure
+names the file
 to look at. Importing Flowground does nothing to them."""
 
 import json
