@@ -114,8 +114,8 @@ def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: 
     page.get_by_text("The code uploads green.png, notes.txt from the folder").wait_for()
     dialog = page.get_by_role("dialog")
     code = code_of(dialog, "Python").inner_text()
-    assert 'for name in ["green.png", "notes.txt"]:' in code
-    assert 'payload["files"].append(' in code
+    assert 'parser.add_argument("--file", nargs="*", default=["green.png", "notes.txt"])' in code
+    assert "files.append(" in code
     dialog.get_by_role("button", name="Try it").click()
     dialog.get_by_text("Look with green.png, notes.txt", exact=True).first.wait_for()
     page.reload()
