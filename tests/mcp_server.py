@@ -78,7 +78,8 @@ def leave_child() -> str:
 @server.tool()
 def say_on_stderr() -> str:
     """Says its key where logs are written, and much more."""
-    sys.stderr.write(f"My key is {os.environ.get('ORDERS_KEY')}\n" + 2_000 * ("noise " * 200 + "\n"))
+    key = os.environ.get("ORDERS_KEY")
+    sys.stderr.write(f"My key is {key}\n{'x' * 8_187}{key} is behind\n" + 2_000 * ("noise " * 200 + "\n"))
     sys.stderr.flush()
     return f"Said by {os.getpid()}."
 

@@ -181,3 +181,18 @@ async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeyp
     for task in flood:
         task.cancel()
     await asyncio.gather(few, *flood, return_exceptions=True)
+
+
+@pytest.mark.anyio
+async def test_a_large_message_of_a_page_is_followed_by_an_empty_one() -> None:
+    """So that Streamlit, which keeps the last message until the next, keeps nothing of it."""
+    sent = [b"small", b"x" * 10_000, b"after"]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.receive", "bytes": sent.pop(0)}
+
+    async def send(_: Any) -> None:
+        raise AssertionError
+
+    page = OpenSocket({"client": ("203.0.113.1", 1)}, receive, send, largest=64_000)
+    assert [(await page.receive())["bytes"][:5] for _ in range(4)] == [b"small", b"xxxxx", b"", b"after"]

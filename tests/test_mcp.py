@@ -215,6 +215,7 @@ async def test_what_it_says_on_stderr_is_logged_in_part_and_without_secrets(capl
     lines = [record.getMessage() for record in caplog.records if "MCP server orders" in record.getMessage()]
     assert "MCP server orders: My key is …" in lines
     assert "key-of-orders" not in caplog.text
+    assert "is behind" not in caplog.text  # the rest of a long line, with a part of the key
     assert len(lines) < 300
     assert max(map(len, lines)) < 400
 

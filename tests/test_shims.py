@@ -165,7 +165,7 @@ STREAMLIT: Insides = {
     ),
     "page_files.py: it keeps whether the sidebar is closed": lambda: count(f"`{page_messages.SIDEBAR_KEY}${{e}}`"),
 }
-OWN = {"_wait", "_stop_waiting", "_start_timer", "_stop_timer", "_end_idle", "cut"}
+OWN = {"_wait", "_stop_waiting", "_leave_queue", "_start_timer", "_stop_timer", "_end_idle", "cut"}
 UVICORN: Insides = {
     "uvicorn_server.py: BoundedHttp is called": lambda: overridden(BoundedHttp, HttpToolsProtocol) <= OWN,
     "uvicorn_server.py: a connection has its loop, transport and last request": lambda: (

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from flowground.app.retention import Forgetting
 from flowground.core.caller import Owner
-from flowground.core.errors import BodyTooLarge, FlowError
+from flowground.core.errors import BodyTooLarge, FlowError, ServerBusy
 from flowground.core.media_types import clean_name, find_media_type, is_accepted, name_accepted
 from flowground.runs import files as disk
 from flowground.runs.files import FileGone, FileOffer, FileReading, FileRefused, Files
@@ -125,6 +126,15 @@ async def test_visitors_keep_little(kept: Files, monkeypatch: pytest.MonkeyPatch
     await keep(kept, owner=visitor, flow_id="other")
     with pytest.raises(files.FilesFull, match="more than 9 kB"):
         await keep(kept, owner=visitor, flow_id="third")
+
+
+async def test_one_address_takes_ten_of_the_places_of_visitors(kept: Files) -> None:
+    with ExitStack() as stack:
+        for number in range(10):
+            stack.enter_context(kept.admit(Owner("visitor", f"v{number}"), "192.0.2.1"))
+        with pytest.raises(ServerBusy):
+            stack.enter_context(kept.admit(Owner("visitor", "another"), "192.0.2.1"))
+        stack.enter_context(kept.admit(Owner("visitor", "another"), "192.0.2.2"))
 
 
 async def test_bytes_go_with_their_last_row(kept: Files) -> None:

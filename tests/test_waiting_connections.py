@@ -74,6 +74,21 @@ def test_connections_without_a_request_leave_descriptors_to_the_others(small: Sm
     assert "Traceback" not in small.log
 
 
+def test_an_upload_is_not_cut_for_silent_connections_of_another_address(small: SmallServer) -> None:
+    """Neither is one that began before them: each piece of its body counts."""
+    body = b'{"input_value": "hello"}'
+    head = f"POST /api/v1/run/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: {small.token('slow')}\r\n"
+    with ExitStack() as stack, socket.create_connection(("127.0.0.1", small.port), timeout=15) as member:
+        member.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        for sent in range(len(body)):
+            for _ in range(MOST // len(body)):
+                with suppress(OSError):
+                    source = ("127.0.0.2", 0)
+                    stack.enter_context(socket.create_connection(("127.0.0.1", small.port), 5, source))
+            member.sendall(body[sent : sent + 1])
+        assert member.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_refused_page_that_never_answers_is_cut(small: SmallServer) -> None:
     with ExitStack() as stack:
         pages = [stack.enter_context(open_page(Browser(small.url))) for _ in range(2)]

@@ -52,6 +52,8 @@ _BINARY = {
 """Kinds of readable files -> their media types; all other kinds are plain text."""
 _AT_ONCE, _AT_ONCE_OF_ALL = 5, 50
 """Files that this process receives at once: from one owner, and from all."""
+_AT_ONCE_OF_ADDRESS = 10
+"""Of the visitors of one address."""
 _AT_ONCE_OF_VISITORS = 25
 """Files that this process receives at once from all visitors: anybody can be many visitors."""
 _MOST_OF_VISITOR = 50_000_000
@@ -308,11 +310,14 @@ class Files:
         return {"most": limits.person.file_bytes}
 
     @contextmanager
-    def admit(self, owner: Owner) -> Iterator[None]:
-        """Counts one file while it is received, from its first byte. Raises ServerBusy where too many are."""
+    def admit(self, owner: Owner, address: str = "") -> Iterator[None]:
+        """Counts one file while it is received, from its first byte. Raises ServerBusy where too many are.
+
+        `address`: the network address of a visitor.
+        """
         most = {str(owner): _AT_ONCE, "": _AT_ONCE_OF_ALL}
         if owner.kind == "visitor":
-            most |= {"visitors": _AT_ONCE_OF_VISITORS}
+            most |= {"visitors": _AT_ONCE_OF_VISITORS, f"address {address}": _AT_ONCE_OF_ADDRESS}
         if any(self._arriving[name] >= limit for name, limit in most.items()):
             raise ServerBusy(2)
         self._arriving.update(most.keys())

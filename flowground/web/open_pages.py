@@ -45,6 +45,8 @@ a conversation's frame 3 ms to answer: guests get a quarter of one core for each
 _READS = (10, 120)
 """Frames of one person, on all their sockets, for which the store is read: a second, and at once after a quiet time,
 since ten tabs reconnect at once after a restart."""
+_LARGE = 8_192
+"""Bytes of a page's message from which it is not kept until the next: parsed it takes thirty times as much."""
 _CLOSE_SECONDS = 2
 """Seconds in which a client must take the close frame of its page."""
 _ZONE_CHARS = 100
@@ -102,7 +104,7 @@ class OpenSocket:
         self._kind = kind
         self._largest = largest
         self._turns = turns
-        self._has_ended = False
+        self._has_ended = self._was_large = False
         self._closing: asyncio.Task[None] | None = None
         self.address = name_address(scope)
         self.has_asked = False
@@ -115,6 +117,10 @@ class OpenSocket:
         return not self._has_ended and is_open(self._scope)
 
     async def receive(self) -> Message:
+        """After a large message of a page comes an empty one: Streamlit keeps the last message until the next."""
+        if self._was_large and not self._has_ended:
+            self._was_large = False
+            return {"type": "websocket.receive", "bytes": b""}
         message = await self._receive()
         if message["type"] != "websocket.receive" or self._has_ended:
             return message
@@ -123,6 +129,7 @@ class OpenSocket:
             return await self._refuse(1003, "that kind of message is not understood")
         if len(data) > self._largest:  # the connection bounds a text by its bytes
             return await self._refuse(1009, "the message is too large")
+        self._was_large = self._kind == "bytes" and len(data) > _LARGE
         self.has_asked, self.active_at = True, asyncio.get_running_loop().time()
         if self._turns is not None:
             await self._turns.wait(self)

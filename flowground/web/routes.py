@@ -29,7 +29,7 @@ from flowground.store.runs import files
 from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
 from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
-from flowground.web.origin import find_own_origin, is_own_download
+from flowground.web.origin import find_own_origin, is_own_download, name_address
 from flowground.web.refusal import explain_missing
 from flowground.web.sent_files import SentFiles, refuse_file, require_caller
 
@@ -84,7 +84,7 @@ async def _add_file(runtime: Runtime, request: Request) -> Response:
             *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
             no_images=unseen,
         )
-        with runtime.files.admit(caller.owner):
+        with runtime.files.admit(caller.owner, name_address(request.scope)):
             return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
 
     return await _answer_upload(runtime, request, keep)

@@ -16,8 +16,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import mcp_types
@@ -301,7 +302,7 @@ class _ErrorLog:
         with os.fdopen(read, "rb") as file:
             if os.name == "posix" and (first := file.readline(_LONGEST_LINE).strip()).isdigit():
                 self._group = int(first)
-            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b"")):
+            for number, line in enumerate(iter(partial(_read_line, file), b"")):
                 if number < _LOGGED_LINES:
                     text = _clean_line(line.decode("utf-8", "replace"), self._secrets)
                     _log.info("MCP server %s: %s", self._name, text)
@@ -309,6 +310,14 @@ class _ErrorLog:
                     _log.info("MCP server %s: what else it says is not logged.", self._name)
         with suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._ended.set)
+
+
+def _read_line(file: IO[bytes]) -> bytes:
+    """The beginning of the next line; the rest of a long one is dropped: a secret across the cut would not be found."""
+    line = piece = file.readline(_LONGEST_LINE)
+    while len(piece) == _LONGEST_LINE and not piece.endswith(b"\n"):
+        piece = file.readline(_LONGEST_LINE)
+    return line
 
 
 class _BoundedTransport(httpx2.AsyncHTTPTransport):

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -107,13 +108,17 @@ def find_server() -> UvicornServer | None:
 class BoundedHttp(HttpToolsProtocol):
     """An HTTP connection. It *waits* while it has no whole request: it is silent, kept alive, or in the middle of one.
 
-    If too many connections wait, the one that has waited longest is cut, so that new ones always get in.
+    If too many connections wait, of the address that has most the one silent longest is cut, so that new ones always
+    get in and an address alone cuts nobody else. Each piece of a body counts as a sign of life.
     """
 
     most_waiting: ClassVar[int]
     idle: ClassVar[float]
     waiting: ClassVar[dict["BoundedHttp", None]] = {}
-    """Waiting connections in the order in which they began to wait."""
+    """Waiting connections, the one silent longest first."""
+    held: ClassVar[Counter[str]] = Counter()
+    """Waiting connections of each address."""
+    _host = ""
     _timer: asyncio.TimerHandle | None = None
     _is_in_head = True
     _since = 0
@@ -122,6 +127,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         _tune(transport)
+        self._host = self.client[0] if self.client else ""
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,13 +162,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._since = 0
+        if self in self.waiting:
+            self.waiting[self] = self.waiting.pop(self)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._since = 0
         super().on_message_complete()
         if self.cycle is not None and not self.cycle.response_complete:
-            self.waiting.pop(self, None)
+            self._leave_queue()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -174,15 +182,24 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop_timer()
 
     def _wait(self) -> None:
-        self.waiting.pop(self, None)
+        self._leave_queue()
         self.waiting[self] = None
+        self.held[self._host] += 1
         self._start_timer()
         if len(self.waiting) > self.most_waiting:
-            next(iter(self.waiting)).cut()
+            most = max(self.held.values())
+            next(one for one in self.waiting if self.held[one._host] == most).cut()
 
     def _stop_waiting(self) -> None:
-        self.waiting.pop(self, None)
+        self._leave_queue()
         self._stop_timer()
+
+    def _leave_queue(self) -> None:
+        if self in self.waiting:
+            del self.waiting[self]
+            self.held[self._host] -= 1
+            if not self.held[self._host]:
+                del self.held[self._host]
 
     def _start_timer(self) -> None:
         self._stop_timer()
