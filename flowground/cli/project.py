@@ -76,7 +76,10 @@ def serve(host: str | None, port: int | None) -> None:
     if port:
         command += ["--server.port", str(port)]
     logging.disable(logging.WARNING)  # the server logs warnings about settings itself
-    load_settings()  # so that a wrong config.yaml is reported in one line
+    try:
+        load_settings()  # so that a wrong config.yaml is reported in one line
+    finally:
+        logging.disable(logging.NOTSET)
     os.chdir(APP_FOLDER)  # where Streamlit looks for .streamlit/config.toml
     os.execv(command[0], command)  # noqa: S606 - Python itself, with arguments of its own and no shell
 
