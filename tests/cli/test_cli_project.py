@@ -1,6 +1,7 @@
 """`new-project`, `new`, `serve`, `backup` and `model download`. tests/test_wheel.py asks a wheel for a project."""
 
 import json
+import logging
 import os
 import resource
 import stat
@@ -120,6 +121,7 @@ def test_serve_becomes_the_server_that_readme_starts(here: Here, monkeypatch: py
     [((program, command), folder, config)] = began
     assert (program, command) == (sys.executable, [sys.executable, *app, *options])
     assert (folder, config) == (str(ROOT), str(here.folder / "config.yaml"))
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 def test_serve_tells_a_wrong_config_in_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
