@@ -86,7 +86,8 @@ def test_it_is_stopped_from_there(servers: Pair) -> None:
         for page in (here, there):
             [answer] = page.read_until("ended")["messages"]
             assert answer["state"] == "stopped"
-        assert read_text(there.told, there.told[-1]) == read_text(here.told, here.told[-1])
+        # The last word before a stop may be stored and not sent any more where the run was.
+        assert read_text(there.told, there.told[-1]).startswith(read_text(here.told, here.told[-1]))
 
 
 def test_of_a_server_that_died_its_words_stay_or_the_question_alone(servers: Pair) -> None:
