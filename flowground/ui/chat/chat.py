@@ -60,7 +60,6 @@ _render_component = make_component("chat")
 
 def render_playground(conversation: Conversation) -> None:
     """The chat below a page's header, or the form of a flow that takes a text; and the list in the sidebar."""
-    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
     key = make_key(f"chat:{conversation.wired.id}")
     hear = partial(_make_callback, conversation, key)
     _render_component(
@@ -75,6 +74,8 @@ def render_playground(conversation: Conversation) -> None:
         on_changed_change=lambda: None,  # the rerun itself renders the flow as it is now
         on_closed_change=lambda: None,  # the rerun checks who is here, and what they may open
     )
+    # After the chat: a long list is no reason to wait for the field.
+    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
 
 
 def describe(conversation: Conversation) -> Mapping[str, Any]:
