@@ -6,21 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
 
 from flowground.access import account, feedback, shared_chats
 from flowground.access.feedback import RatedPlace
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Owner, RunRequest
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.store import publications, tables
+from flowground.store import publications
 from flowground.store.people import groups, tokens
 from flowground.store.publications import Sharing
 from flowground.store.runs import erasing, transcripts, turns
 from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage, TraceStep
-from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.running import start_turn
@@ -113,33 +111,6 @@ async def test_who_is_no_member_has_no_account(acme: Runtime) -> None:
             await account.read_data(acme.access, caller)
     with pytest.raises(NotSignedIn):
         await account.delete_conversations(acme.access, Caller("member", "bob", "member", sign_in_id="made up"))
-
-
-async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) -> None:
-    await say(acme, "member:bob", "first")
-
-    def fill(connection: Connection) -> None:
-        (session,) = connection.execute(select(tables.messages.c.session).limit(1)).one()
-        rows = [
-            {"id": str(number), "session": session, "role": "user", "text": "é\n" * size, "state": "complete",
-             "created_at": 1.0}
-            for number, size in enumerate([100_000] * 50 + [10] * 5_000)
-        ]  # fmt: skip
-        connection.execute(insert(tables.messages), rows)
-
-    await acme.store.write(fill)
-    bob = await sign_in(acme, "bob")
-    pieces: list[str] = []
-
-    async def read() -> None:
-        pieces.extend([piece async for piece in await account.read_data(acme.access, bob)])
-
-    await stays_responsive(read)
-    (talk,) = json.loads("".join(pieces))["conversations"]
-    assert len(talk["messages"]) == 5_051
-    # The last message of a part has up to 200,000 characters, and half of them are written as two.
-    assert max(map(len, pieces)) < 3 * transcripts.PART_CHARS
-    assert max(piece.count('"role"') for piece in pieces) < transcripts.PART_MESSAGES + 12
 
 
 async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None:

@@ -1,6 +1,5 @@
 """Admins, people and groups: who may, what it does, and that there always is an admin. People found by a word."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -273,19 +272,6 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: 
     ):
         with pytest.raises(NotAllowed):
             await look
-
-
-async def test_two_admins_who_change_a_group_at_once_lose_nothing(acme: Runtime, augusta: Caller) -> None:
-    """Each says what changes, so neither undoes what the other did since they looked."""
-    sales = await groups.add(acme.access, augusta, "Sales")
-    await groups.change_members(acme.access, augusta, sales.id, added=["anton"])
-    await asyncio.gather(
-        groups.change_members(acme.access, augusta, sales.id, added=["bob", "zoe"]),
-        groups.change_members(acme.access, augusta, sales.id, added=["bob", "olga"], removed=["anton"]),
-    )
-    assert (await people.find_group_members(acme.access, augusta, sales.id, limit=9))[0] == ["bob", "olga", "zoe"]
-    noted = [entry.subject for entry in await acme.store.read(list_entries) if entry.action == "group.member_added"]
-    assert sorted(noted) == [f"{sales.id} {name}" for name in ("anton", "bob", "olga", "zoe")]
 
 
 async def test_nothing_happens_to_somebody_who_is_not_there(acme: Runtime, augusta: Caller) -> None:

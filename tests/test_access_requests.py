@@ -1,6 +1,5 @@
 """Asking for a flow tells nothing; approving lets exactly that person in."""
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from flowground.access import account
 from flowground.access import sharing as access_requests
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
-from flowground.core.errors import InvalidRequest, NotAllowed
+from flowground.core.errors import InvalidRequest
 from flowground.store import publications
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import members
@@ -20,7 +19,6 @@ from flowground.store.publications import Sharing
 from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
 from tests.running import look_at_once
-from tests.store_databases import DATABASES, empty_database
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -90,18 +88,6 @@ async def test_what_one_asked_is_told_alike_for_real_and_unknown_flows(tmp_path:
         assert [wired.id for wired in await acme.access.list_flows(zoe)] == ["third"]
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_an_address_with_what_no_database_takes_is_one_that_nothing_has(tmp_path: Path, database: str) -> None:
-    with empty_database(database, tmp_path) as url:
-        async with organization(tmp_path, config={"database": url}) as acme:
-            bob = await sign_in(acme, "bob")
-            for address in ("talk\x00", "\ud800"):
-                assert await access_requests.find_last(acme.access, bob, address) is None
-                await access_requests.ask(acme.access, bob, address, "please")
-                assert await access_requests.find_last(acme.access, bob, address) is not None
-            assert await waiting(acme, "augusta") == []
-
-
 async def test_asking_is_bounded_alike_for_all_addresses(acme: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, asked, refused, says in (
         ("bob", [f"unknown {number}" for number in range(5)], ("unknown", "talk"), "asked for access to several flows"),
@@ -115,14 +101,6 @@ async def test_asking_is_bounded_alike_for_all_addresses(acme: Runtime, monkeypa
                 await access_requests.ask(acme.access, caller, address)
         assert await acme.sign_in.tries.find_wait(name, "access") == 0
         monkeypatch.setattr(stored_requests, "MOST_OPEN", 2)
-
-
-async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:
-    await share(acme, Sharing(is_shared=True))
-    await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
-    assert await waiting(acme, "olga") == []
-    with pytest.raises(NotAllowed):
-        await access_requests.ask(acme.access, Caller("token", "1", "member", person="bob"), "talk")
 
 
 OFF = Sharing(is_shared=False, audience="organization", shares_api=True)
@@ -196,15 +174,6 @@ async def test_requests_for_a_flow_go_with_it(acme: Runtime, tmp_path: Path, mon
         await acme.catalogue.refresh()
     assert await waiting(acme, "olga") == []
     await is_nothing_to(acme, "olga", request)
-
-
-async def test_of_two_owners_who_decide_at_once_one_does(acme: Runtime) -> None:
-    olga, augusta = await sign_in(acme, "olga"), await sign_in(acme, "augusta")
-    request = await ask_as_bob(acme)
-    deeds = (access_requests.deny(acme.access, olga, request), access_requests.approve(acme.access, augusta, request))
-    denied, approved = await asyncio.gather(*deeds, return_exceptions=True)
-    assert {type(denied), type(approved)} == {type(None), InvalidRequest}
-    assert await opens(acme, "bob") == (approved is None)
 
 
 async def test_requests_are_found_by_who_asks_for_what_and_why(tmp_path: Path) -> None:

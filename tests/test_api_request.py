@@ -271,13 +271,6 @@ async def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
         assert len(server.asked) == 1
 
 
-async def test_an_answer_of_countless_parts_is_none(tmp_path: Path) -> None:
-    parts = b"[" + b",".join([b"[]"] * 300_000) + b"]"
-    async with serve([whole(parts, headers="Content-Type: application/json\r\n")]) as server:
-        with pytest.raises(FlowgroundError, match="more than 200,000 lists and objects"):
-            await talk(tmp_path, asking(server.url), "Bonn")
-
-
 async def test_a_large_body_is_shown_to_nobody_in_lines() -> None:
     """Each line would begin with as many blanks as there are lists around it: a megabyte would be two hundred."""
 

@@ -132,12 +132,6 @@ def test_an_empty_answer_is_told_apart(app: Runtime, flow: str, by_model: bool) 
         assert (answer["state"], answer["text"].strip(), answer["by_model"]) == ("complete", "", by_model)
 
 
-def test_half_letters_kill_no_page(app: Runtime) -> None:
-    for answer in answer_twice(app, "halves", "Hello"):
-        whole = answer["text"].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        assert whole == "hi 😀 \ufffd"
-
-
 def test_the_fetch_of_a_model_is_told_while_it_goes_on(app: Runtime) -> None:
     page = show(app, "fetching")
     assert page.answer("Hello")["text"] == "You said: Hello"

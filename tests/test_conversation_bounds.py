@@ -60,11 +60,6 @@ def test_what_cannot_be_read_ends_the_socket(chat: ChatSocket, name: str) -> Non
     assert chat.closed() == (1007, "unreadable")
 
 
-def test_bytes_are_not_understood(chat: ChatSocket) -> None:
-    chat.send_raw(b"{}")
-    assert chat.closed() == (1003, "that kind of message is not understood")
-
-
 @pytest.mark.parametrize(
     ("frame", "place"),
     [

@@ -4,20 +4,17 @@ import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.types import Message
 
 from flowground.app.runtime import Runtime
-from flowground.ui.conversation import shown as outbox
 from flowground.ui.conversation.shown import Outbox, UnsentFrames
 from tests.chat_socket import TalkHere, Told, join_texts, read_text
 from tests.in_process import runtime_of
 from tests.servers import write_folder
 from tests.test_conversation_answers import show
-from tests.waiting import eventually
 
 PIECES = [f"{'🦜é x'[number % 4]}{number} " for number in range(120)]
 TWO = """\
@@ -96,18 +93,6 @@ def test_a_page_that_comes_back_goes_on_where_it_was(app: Runtime, seed: int) ->
             assert texts[key] == whole[key]
 
 
-def test_a_number_that_no_page_can_have_brings_the_whole_answer(app: Runtime) -> None:
-    steady = show(app, "two")
-    steady.say("Begin")
-    run = steady.read_until("started")["run"]
-    steady.read_until("text")
-    for after in ({"run": run, "number": 10**6}, {"run": "another", "number": 3}):
-        page = TalkHere(app, "two")
-        page.show(steady.session, after=after)
-        assert page.read_until("text")["at"] == 0
-    steady.read_until("ended")
-
-
 def test_a_reader_that_takes_nothing_gets_the_rest_in_one_piece(app: Runtime) -> None:
     """Its frames are not piled up: once it reads again, one frame has all that grew."""
     steady = show(app, "two")
@@ -147,42 +132,6 @@ def test_whole_answers_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> No
     steady.say("Good")
     ended = lazy.read_until("ended")  # of the next turn it is told as everybody is
     assert read_text(lazy.told, ended) == "Good"
-
-
-def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> None:
-    """Another tab goes to and fro between two versions of 190,000 characters; the slow one is told to look anew."""
-    steady = show(app, "long")
-    steady.ask("a" * 190_000)
-    versions = [steady.read_question()]
-    steady.send("edit", id="1", session=steady.session, message=versions[0], text="b" * 190_000)
-    steady.read_until("ended")
-    versions.append(steady.read_question())
-    lazy = show(app, "long", steady.session)
-    with held_back(app, lazy):
-        for version in versions * 6:
-            steady.send("choose", session=steady.session, message=version)
-            steady.read_until("conversation")
-        before = len(lazy.told)
-    lazy.read_until("behind")
-    assert [told["type"] for told in lazy.told[before:]].count("conversation") <= 2
-    assert [said["text"] for said in lazy.show(steady.session)["messages"]] == ["b" * 190_000] * 2
-
-
-def test_of_one_person_who_took_nothing_for_longest_is_cut_off(app: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten million characters may wait for them; here one. The others keep what waits for them."""
-    monkeypatch.setattr(outbox, "_CHARS_OF_A_PERSON", 1_000_000)
-    steady = show(app, "long")
-    text = "a" * 190_000
-    steady.ask(text)
-    lazy = [TalkHere(app, "long") for _ in range(4)]
-    with held_back(app, *lazy):
-        for page, cut in zip(lazy, (0, 0, 1, 2), strict=True):  # each would wait for 380,000 characters
-            page.send("open", session=steady.session)
-            eventually(partial(have_been_cut, lazy, cut))
-            assert steady.ask("Good") == "Good"
-    for page in lazy:
-        if not page.was_cut:
-            assert page.read_until("conversation")["messages"][0]["text"] == text
 
 
 def have_been_cut(pages: list[TalkHere], number: int) -> bool:

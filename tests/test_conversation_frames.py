@@ -7,21 +7,19 @@ from typing import Any
 
 import pytest
 
-from flowground.core.errors import InvalidRequest, ProviderBusy, ProviderRefused, StoppedByAdmin
+from flowground.core.errors import InvalidRequest, ProviderBusy, StoppedByAdmin
 from flowground.core.events import InnerRun
 from flowground.core.messages import Usage
 from flowground.store.runs.records import VALUE_MOST, StoredMessage, TraceStep
-from flowground.ui.conversation.frames import SayFrame, UnreadableFrame, find_id, read_frame
+from flowground.ui.conversation.frames import SayFrame, UnreadableFrame, read_frame
 from flowground.ui.conversation.messages import (
     OUTSIDE,
     Visibility,
     write_failure,
     write_message,
     write_messages,
-    write_refusal,
     write_steps,
 )
-from flowground.ui.conversation.shown import hold_short
 from tests.flow_texts import components, wired
 
 SAY: dict[str, Any] = {"type": "say", "id": "1", "session": "s", "text": "hi"}
@@ -113,29 +111,6 @@ def test_a_frame_has_two_hundred_levels_at_most(opening: str, closing: str) -> N
             read_frame(nest(levels))
 
 
-@pytest.mark.parametrize("signs", [",", "[", "{", r"\",", r"\\,"])
-def test_signs_in_a_text_are_no_parts(signs: str) -> None:
-    read = read_frame(f'{{"type":"say","id":"1","session":"s","text":"{signs * (MANY + 1)}"}}')
-    assert isinstance(read, SayFrame)
-
-
-def test_the_page_is_told_which_message_was_refused() -> None:
-    names = {"x" * 64: "x" * 64, "x" * 65: None, 7: None}
-    assert [find_id(json.dumps({"id": name})) for name in names] == [*names.values()]
-    assert find_id("[]") is find_id("{") is None
-
-
-def test_of_many_overrides_the_shortest_are_held() -> None:
-    """Ten thousand characters of them, as JSON."""
-    assert hold_short({}) == {}
-    short: dict[str, Any] = {"A": {"model": "m", "n": 1}, "B": {"stream": True}}
-    assert hold_short(short) == short
-    rest = 10_000 - sum(len(json.dumps([name, *pair])) for name, own in short.items() for pair in own.items())
-    frame = len(json.dumps(["C", "text", ""]))
-    assert hold_short(short | {"C": {"text": "x" * (rest - frame)}}) == short | {"C": {"text": "x" * (rest - frame)}}
-    assert hold_short(short | {"C": {"text": "x" * (rest - frame + 1)}}) == short
-
-
 SEES = Visibility(inside=True, tools=True)
 AT = datetime(2026, 12, 3, 12, tzinfo=UTC)
 QUESTION = StoredMessage("q", "user", "Why?", "complete", AT, run_id="r")
@@ -160,16 +135,6 @@ def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
     assert list_ids(QUESTION, again, is_newest=False) == ["q", "q:none", "q2"]
     assert list_ids(QUESTION, again, ANSWER) == ["q", "q2", "a"]
     assert list_ids(replace(QUESTION, run_id=None), replace(ANSWER, run_id=None)) == ["q", "a"]
-
-
-def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
-    failed = [replace(ANSWER, id=name, state="failed", text="", error="It broke.") for name in ("a", "b")]
-    assert list_ids(QUESTION, *failed) == ["q", "b"]
-    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], visibility=SEES)
-    assert [("error" in message) for message in told] == [False, False, True]
-    assert told[2]["error"] == {"text": "It broke.", "hint": None}
-    other = replace(failed[1], run_id="r2")
-    assert list_ids(QUESTION, failed[0], other) == ["q", "a", "b"]
 
 
 def test_outsiders_get_no_fact_and_no_reason() -> None:
@@ -204,15 +169,6 @@ def test_a_failure_says_when_it_may_go_well(wait: int, when: str) -> None:
     assert write_failure(error, sees_inside=True) == told
     told |= {"text": OUTSIDE, "hint": f"Try again in {when}; if it stays so, tell its author."}
     assert write_failure(error, sees_inside=False) == told
-
-
-def test_a_hint_comes_before_the_wait() -> None:
-    plain, busy = ProviderRefused("No.", status=500, hint="Ask another."), ProviderBusy("No.", status=429)
-    assert write_failure(plain, sees_inside=True) == {"text": "No.", "hint": "Ask another."}
-    assert write_failure(busy, sees_inside=False) == HIDDEN
-    assert write_refusal(plain) == {"text": "No.", "hint": "Ask another.", "seconds": None}
-    soon = ProviderBusy("No.", status=429, retry_after=0.2)
-    assert write_refusal(soon) == {"text": "No.", "hint": None, "seconds": 1}
 
 
 INNER = wired("""\

@@ -72,18 +72,6 @@ async def test_a_name_that_is_taken_or_none_is_refused(office: Office) -> None:
     assert await office.runtime.sign_in.check_password("bob", PASSWORD, "here") is not None
 
 
-async def test_names_can_be_swapped(office: Office) -> None:
-    await office.add("ann")
-    await office.add("bob")
-    for member, name in (("ann", "x"), ("bob", "ann"), ("ann", "bob")):
-        await people.rename(office.runtime.access, office.augusta, member, name)
-    everyone = await people.find_people(office.runtime.access, office.augusta)
-    found = {member.id: member.name for member in everyone.shown}
-    assert found == {"augusta": "augusta", "ann": "bob", "bob": "ann"}
-    signed_in = await office.runtime.sign_in.check_password("ann", PASSWORD, "here")
-    assert (signed_in and signed_in.id) == "bob"
-
-
 async def test_the_owners_in_a_flow_file_are_ids(office: Office) -> None:
     """So whoever gets an owner's earlier name publishes nothing."""
     access = office.runtime.access

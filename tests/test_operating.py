@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
 
 from flowground.app import operating
 from flowground.app.authorize import PersonTrying, TokenHolder
@@ -16,9 +14,8 @@ from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.core.errors import FlowgroundError, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.core.messages import Usage
-from flowground.store import publications, tables
+from flowground.store import publications
 from flowground.store.people import tokens
-from flowground.store.runs.records import make_run_row
 from tests.organization import organization, sign_in
 from tests.run_rows import begin, eventually, keep
 from tests.running import chat_flow, start_turn, watch
@@ -120,15 +117,6 @@ async def test_runs_of_another_process_are_told_by_their_rows(acme: Runtime, ada
     assert 500 <= found[0].chars < 600
     await operating.stop(acme, ada, "theirs")
     assert [run.is_stopping for run in (await operating.list_all_runs(acme, ada))[0]] == [True]
-
-
-async def test_of_many_the_newest_are_told_and_how_many_there_are(acme: Runtime) -> None:
-    run = await begin(acme.store, "first", holder=acme.store.process.id)
-    began = [datetime.fromtimestamp(2e9 + number, UTC) for number in range(1_000)]
-    rows = [make_run_row(replace(run, id=f"r{number}", started_at=at)) for number, at in enumerate(began)]
-    await acme.store.write(lambda connection: [connection.execute(insert(tables.runs), rows)])
-    found, count = await operating.list_all_runs(acme, await sign_in(acme, "augusta"))
-    assert (len(found), count, found[0].id, found[-1].id) == (100, 1_001, "r999", "r900")
 
 
 async def test_nobody_but_admins_sees_or_ends_anything(acme: Runtime, olga: Caller) -> None:

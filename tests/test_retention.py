@@ -1,6 +1,5 @@
 """What is older than `retention` says is nowhere any more, and of visitors' conversations what is too many."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -129,17 +128,6 @@ async def test_contents_of_runs_go_and_what_was_said_stays(store: Store, url: st
     assert await looks.forget() == {}
 
 
-async def test_contents_are_looked_at_once(store: Store) -> None:
-    for number in range(3):
-        await take(store, ADA, "s", str(number), at=LONG_AGO + timedelta(days=number * 2))
-    await take(store, ADA, "s", "new")
-    assert await forgetting(store, run_contents_days=39).forget() == {"messages' traces and requests": 2}
-    assert await forgetting(store, run_contents_days=37).forget() == {"messages' traces and requests": 2}
-    assert await forgetting(store, run_contents_days=37).forget() == {}
-    found = await store.read(list_messages, **TALK, owner=ADA, session_id="s")
-    assert [bool(message.trace) for message in found] == [False] * 4 + [False, True, False, True]
-
-
 async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_path: Path) -> None:
     for number in range(450):
         subject = f"{WORD} {number}"
@@ -201,18 +189,6 @@ async def test_zero_keeps_everything(store: Store) -> None:
     await say(store, "old", at=NOW - timedelta(days=4000))
     assert await forgetting(store, in_days=30_000).forget() == {}
     assert await store.read(count_rows("sessions", "messages", "run_contents", "audit")) == [2, 3, 1, 1]
-
-
-async def test_several_processes_forget_at_once(url: str) -> None:
-    stores = [Store.open(url) for _ in range(3)]
-    for number in range(40):
-        await take(stores[0], ADA, f"s{number}", "said", at=LONG_AGO)
-        await stores[0].write(audit.record, actor="cli", action="noted", subject=str(number))
-    days: dict[str, Any] = {"conversations_days": 30, "run_contents_days": 30, "audit_days": 1}
-    await asyncio.gather(*(forgetting(store, in_days=2, **days).forget() for store in stores))
-    assert await stores[0].read(count_rows("sessions", "messages", "run_contents", "audit")) == [0, 0, 0, 0]
-    for store in stores:
-        store.close()
 
 
 # Visitors' conversations end by number and by age, in small steps

@@ -52,16 +52,6 @@ async def test_components_that_fail_at_once_leave_nothing_for_the_log(
     assert told == []
 
 
-async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log(told: list[object]) -> None:
-    run = run_flow(chat("fails"), RunRequest(input_value="hi", stream=True), history=nothing_said, models=Meeting(1))
-    async with asyncio.timeout(60), aclosing(run) as events:
-        assert isinstance(await anext(events), ComponentStarted)
-    del run, events
-    await asyncio.sleep(0)  # the loop itself holds the run's task until then
-    gc.collect()
-    assert told == []
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_independent_components_run_side_by_side_and_take_as_long_as_they_take(stream: bool) -> None:
     began = time.perf_counter()
@@ -186,13 +176,3 @@ async def test_a_run_that_is_left_is_cancelled_down_to_the_provider() -> None:
             if isinstance(event, Token):
                 break
     assert models.cancelled == ["waits"]
-
-
-async def test_a_cancelled_plain_run_cancels_its_providers() -> None:
-    models = Meeting(3)
-    running = asyncio.ensure_future(events_of(two_models("left", "right"), models, stream=False))
-    await models.second.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert sorted(models.cancelled) == ["left", "right"]

@@ -86,12 +86,6 @@ async def test_the_sign_in_page_counts_and_locks_alike_for_every_name(sign_in: S
         await check("ada", PASSWORD)
 
 
-async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, store: Store) -> None:
-    await (await open_sign_in()).check_password("x" * 100_000, "wrong password", "here")
-    longest = await store.read(lambda connection: connection.execute(tables.attempts.select()).one().name)
-    assert len(longest) == 254
-
-
 @pytest.mark.parametrize("cost", [4, 11])
 async def test_a_wrong_password_costs_the_same_whoever_exists(
     open_sign_in: Open, store: Store, authenticator: Compare, cost: int, monkeypatch: pytest.MonkeyPatch

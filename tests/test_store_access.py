@@ -9,10 +9,9 @@ import pytest
 
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, publications, tables
-from flowground.store.people import access_requests, groups, members, sign_ins, tokens
+from flowground.store.people import groups, members, sign_ins, tokens
 from flowground.store.people.groups import Group
 from flowground.store.publications import Sharing
-from tests.run_rows import eventually
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -66,16 +65,6 @@ async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -
     assert token.last_used_at
     assert (token.uses, before <= token.last_used_at <= after) == (100, True)
     again.close()
-
-
-async def test_uses_are_written_while_the_app_runs(store: Store) -> None:
-    _, secret = await make_token(store)
-    await store.use_token(secret)
-
-    async def is_written() -> bool:
-        return [token.uses for token in await store.read(tokens.list_tokens)] == [1]
-
-    await eventually(is_written)
 
 
 # Members, their sign-ins, passwords and links
@@ -143,22 +132,6 @@ async def share(store: Store, sharing: Sharing, flow_id: str = "talk") -> public
     return await store.write(publications.change, flow_id=flow_id, sharing=sharing, by="member:ada")
 
 
-async def test_a_sharing_is_kept_whole(store: Store) -> None:
-    assert await store.read(publications.find, flow_id="talk") is None
-    assert await store.read(publications.read_sharing, flow_id="talk") == Sharing(is_shared=False)
-    group = await store.write(groups.add, name="Sales", by="x")
-    until = datetime.now(UTC) + timedelta(days=3)
-    sharing = Sharing(True, "people", frozenset({"mia", "o'neil"}), frozenset({group.id}), True, until)
-    made = await share(store, sharing)
-    assert await store.read(publications.read_sharing, flow_id="talk") == sharing
-    assert await store.read(publications.find, flow_id="talk") == made
-    assert made.is_in_force
-    off = await store.write(publications.set_shared, flow_id="talk", is_shared=False, by="x")
-    assert await store.read(publications.list_publications) == [off]
-    assert (off.audience, off.shares_api, off.expires_at, off.is_in_force) == ("people", True, until, False)
-    assert (await actions(store))[-1] == ("x", "flow.unshared", "talk")
-
-
 async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:
     sales, support = [await store.write(groups.add, name=name, by="x") for name in ("Sales", "Straße")]
     for taken in ("SALES", "STRASSE", " "):
@@ -180,16 +153,3 @@ async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:
         page, count = await store.read(groups.find_page, words=words, having=having, lacking=lacking, limit=9)
         assert ([group.name for group in page], count) == (names, len(names))
     assert await store.read(groups.find_page, limit=1, offset=1) == (found[1:], 2)
-
-
-async def test_a_request_is_kept_short_and_once_while_it_waits(store: Store) -> None:
-    async def ask(flow_id: str, note: str = "") -> bool:
-        return await store.write(access_requests.ask, flow_id=flow_id, member="mia", note=note)
-
-    assert [await ask("talk", "x" * 1000 + "\x00"), await ask("talk")] == [True, False]
-    [request] = await store.read(access_requests.list_open, flows=["talk", "other"])
-    assert (request.member, len(request.note)) == ("mia", access_requests.NOTE_CHARS)
-    assert await store.read(access_requests.list_open, flows=[]) == []
-    await store.write(access_requests.decide, is_approved=False, request_id=request.id, by="member:ada")
-    more = [await ask(f"{number}") for number in ("talk", *range(access_requests.MOST_OPEN))]
-    assert more == [True] * access_requests.MOST_OPEN + [False]

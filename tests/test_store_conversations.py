@@ -12,7 +12,7 @@ from flowground.core.events import InnerRun
 from flowground.core.messages import Usage
 from flowground.core.values import PastMessage
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, erasing, transcripts, turns, versions
+from flowground.store.runs import conversations, erasing, transcripts, turns
 from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST, TraceStep
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_messages, list_runs
@@ -41,18 +41,6 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
     assert await store.read(list_messages, **here()) == [question, answer, broken]
     assert await store.read(list_runs, flow_id="echo") == [run]
-
-
-@pytest.mark.parametrize("count", [0, 2**31 - 1, -1, 2**31, 2**63, 10**30])
-async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Store, count: int) -> None:
-    for usage in (Usage(count, 1), Usage(1, count)):
-        answer = said("All.", "assistant", usage=usage, trace=(TraceStep("A", "T", 0, "x", usage),))
-        await store.write(turns.begin_turn, **here(), message=said("q"))
-        await store.write(turns.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
-        *_, kept = await store.read(list_messages, **here())
-        wanted = usage if count in (0, 2**31 - 1) else None
-        assert (kept.text, kept.usage) == ("All.", wanted)
-        assert (await store.read(list_runs, flow_id="echo"))[0].usage == wanted
 
 
 async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
@@ -115,13 +103,6 @@ async def test_a_page_begins_with_its_first_question_if_it_has_one(store: Store)
         assert ("".join(one.text for one in found), has_earlier) == (shown, "1" not in shown), which
 
 
-async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
-    for number in range(3):
-        await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))
-    found = await store.read(conversations.read_history, **here(), before=None, limit=3)
-    assert found == [PastMessage("user", f"question {number}") for number in range(3)]
-
-
 async def test_messages_come_in_the_order_they_were_written_and_the_last_one_is_the_sessions_use(store: Store) -> None:
     """Whatever the clock said of the others."""
     await take_turn(store, said("  Why\n is it " + "so very " * 20 + "blue?"), said("second", "assistant", hours=-1))
@@ -142,23 +123,6 @@ async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Sto
     assert [session.title for session in await find_sessions(store)] == ["Mine"]
     await store.erase(erasing.erase_conversation, **here())
     assert (await list_texts(store), await find_sessions(store)) == ([], [])
-
-
-async def test_answers_to_a_session_deleted_meanwhile_are_dropped(store: Store) -> None:
-    await say(store, "q")
-    await store.erase(erasing.erase_conversation, **here())
-    run = ran()
-    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
-    assert await list_texts(store) == []
-    assert await store.read(list_runs, flow_id="echo") == [run]
-
-
-async def test_a_run_without_a_message_still_has_a_session_for_its_answers(store: Store) -> None:
-    await store.write(turns.begin_turn, **here(), message=None)
-    assert await find_sessions(store) == []
-    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
-    [session] = await find_sessions(store)
-    assert (session.title, session.messages) == ("", 1)
 
 
 async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store) -> None:
@@ -248,16 +212,3 @@ async def test_parts_follow_each_other_and_none_is_large(store: Store, count: in
     for part in parts:
         assert len(part) <= transcripts.PART_MESSAGES + 12
         assert sum(map(len, part)) <= transcripts.PART_CHARS + 12 * chars
-
-
-async def test_what_is_put_aside_or_deleted_between_two_parts_is_left_out(store: Store) -> None:
-    first = await say(store, "First words")
-    await store.write(versions.begin_version, **here(), version_of=first.id, message=said("Better words"))
-    assert await read_parts(store) == [["Better words"]]
-    for number in range(300):
-        await say(store, f"{number}")
-    part = await store.read(transcripts.read_part, **here())
-    assert part.end is not None
-    await store.erase(erasing.erase_conversation, **here())
-    rest = await store.read(transcripts.read_part, **here(), after=part.end)
-    assert (list(rest.messages), rest.end) == ([], None)

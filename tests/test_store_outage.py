@@ -53,14 +53,6 @@ async def test_a_locked_database_fails_all_that_wait_as_one_and_does_nothing_of_
         assert await noted(store) == ["after"]
 
 
-async def test_a_lock_that_is_given_back_in_time_costs_nobody_anything(url: str) -> None:
-    with open_store(url, seconds=20) as store:
-        with locked(url):
-            writes = [asyncio.create_task(store.write(note, str(number))) for number in range(50)]
-            await asyncio.sleep(1)
-        assert await asyncio.gather(*writes) == [str(number) for number in range(50)]
-
-
 async def test_a_process_that_stood_still_gives_nobody_up(url: str) -> None:
     """It was stopped, or its computer slept: nobody waited meanwhile, and the database did nothing wrong."""
     with open_store(url, seconds=1) as store:

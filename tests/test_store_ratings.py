@@ -1,6 +1,5 @@
 """Ratings of answers in the store: whose they are, what goes with them, and what a flow's authors are shown."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,6 @@ from flowground.store.runs import erasing, feedback, transcripts, turns, version
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
 from flowground.store.runs.records import TraceStep
 from tests.run_rows import HERE
-from tests.stored import export_conversations
 from tests.stored_chats import ran, said
 
 pytestmark = pytest.mark.anyio
@@ -91,12 +89,6 @@ async def test_only_an_answer_in_ones_own_conversation_can_be_rated(store: Store
         assert await store.read(feedback.list_values, **HERE | other, message_ids=["a1"]) == found
 
 
-async def test_of_what_has_no_whole_end_only_stopped_answers_can(store: Store) -> None:
-    for state, is_rated in (("stopped", True), ("failed", False), ("interrupted", False)):
-        await ask(store, state, state=state)
-        assert await rate(store, "bad", message_id=f"a{state}") == is_rated
-
-
 async def test_it_goes_with_its_conversation_and_is_handed_over_with_it(store: Store) -> None:
     await ask(store, "1")
     assert await rate(store, "bad")
@@ -148,16 +140,6 @@ async def test_they_read_one_that_is_up_to_the_answer_with_its_steps_until_it_is
     assert await read_shared(store, "a2") is None
 
 
-async def test_of_an_answer_that_was_put_aside_only_its_question_comes_along(store: Store) -> None:
-    await ask(store, "1", "2")
-    await rate(store, "bad", message_id="a2")
-    await explain(store, SHARES, message_id="a2")
-    await ask_anew(store, "q1")
-    shared = await read_shared(store, "a2")
-    assert shared is not None
-    assert ([message.id for message in shared.messages], shared.has_earlier) == (["q2", "a2"], True)
-
-
 async def test_the_list_is_filtered_and_paged_newest_first(store: Store) -> None:
     for number in range(60):
         await ask(store, f"{number:02}", session_id=f"s{number % 3}")
@@ -184,15 +166,3 @@ async def test_the_list_is_filtered_and_paged_newest_first(store: Store) -> None
     assert await list_all(FeedbackFilter("good", is_explained=True)) == [[]]
     assert await list_all(FeedbackFilter(since=datetime.now(UTC).timestamp())) == [[]]
     assert await store.read(feedback.count_values, flow_id="echo", only=FeedbackFilter("bad")) == 40
-
-
-async def test_a_persons_own_file_has_their_ratings(store: Store) -> None:
-    await ask(store, "1")
-    await rate(store, "bad")
-    await explain(store)
-    [conversation] = await store.read(export_conversations, owners=["member:ada"])
-    question, answer = json.loads(json.dumps(conversation))["messages"]
-    assert "rating" not in question
-    at = answer["rating"].pop("at")
-    assert datetime.fromisoformat(at) <= datetime.now(UTC)
-    assert answer["rating"] == {"value": "bad", **WHY}

@@ -8,11 +8,9 @@ import pytest
 from sqlalchemy import insert
 
 from flowground.core.caller import LOCAL_OWNER, Caller
-from flowground.core.events import Token
 from flowground.core.messages import Usage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, progress, turns, usage
-from flowground.store.runs.receipts import ReplayedEvents
 from flowground.store.runs.records import RunRecord, TraceStep
 from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
 from flowground.store.writer import Job
@@ -29,29 +27,6 @@ async def end(store: Store, run: RunRecord, text: str = "", *trace: TraceStep, *
     answer = make_message(text, "assistant", id=f"{run.id} answer", run_id=run.id, model="m", trace=trace)
     ended = replace(run, status="complete", seconds=3.5)
     await store.write(turns.finish_turn, **HERE, answers=[answer] if text else [], run=ended, **more)
-
-
-async def test_the_run_that_answers_in_a_session_is_found_by_all_of_its_address(store: Store) -> None:
-    first, last = await begin(store, "first", holder="h"), await begin(store, "last", holder="h")
-    found = await store.read(progress.find_running, **HERE)
-    assert found is not None
-    assert (found.id, found.status, found.holder) == (last.id, "running", "h")
-    for other in ({"flow_id": "other"}, {"owner": "member:bob"}, {"session_id": "t"}):
-        assert await store.read(progress.find_running, **(HERE | other)) is None
-    for run in (first, last):
-        await end(store, run)
-    assert await store.read(progress.find_running, **HERE) is None
-
-
-@pytest.mark.parametrize("session_id", ["s", "nul \x00 and half \ud83d"])
-async def test_the_answers_of_a_run_are_found_in_its_session(store: Store, session_id: str) -> None:
-    place, run = here(session_id), ran(session_id, status="running")
-    answers = [make_message(name, "assistant", id=name, run_id=run.id) for name in ("one", "two")]
-    await store.write(turns.begin_turn, **place, message=make_message("Hi", run_id=run.id), run=run)
-    await store.write(turns.finish_turn, **place, answers=answers, run=replace(run, status="complete"))
-    stored = await store.read(progress.find_run, run_id=run.id)
-    assert stored is not None
-    assert [message.id for message in await store.read(progress.list_answers, run=stored)] == ["one", "two"]
 
 
 async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: Store) -> None:
@@ -142,17 +117,6 @@ async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> Non
     assert await of_the_day(store) == RunNumbers(103, 2 / 103, 0.5, 0.95, "model_timeout", NOW - HOUR)
 
 
-async def test_few_runs_are_measured_from_the_first_moment_on(store: Store) -> None:
-    assert await of_the_day(store) == RunNumbers(0, 0, None, None, None, None)
-    await add(store, NOW - DAY - timedelta(milliseconds=1), 2)
-    await add(store, NOW - DAY, status="failed")
-    found = await of_the_day(store)
-    assert (found.runs, found.p50, found.error_rate, found.last_failure_at) == (1, None, 1, NOW - DAY)
-    await add(store, NOW - DAY, 0.25)
-    found = await of_the_day(store)
-    assert (found.runs, found.p50, found.p95) == (2, 0.25, 0.25)
-
-
 async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_are_counted(store: Store) -> None:
     row = {"flow_id": "f", "flow_version": "", "owner": "o", "session_id": "", "streamed": False, "status": "complete"}
     rows = [row | {"id": f"{n}", "started_at": NOW.timestamp() - n, "seconds": n} for n in range(1, 10_001)]
@@ -208,10 +172,3 @@ async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None
         await add(store, BEGIN + number * HOUR, owner=str(caller.owner))
     found = await sum_usage(store)
     assert (found.runs, found.people) == (6, 2)
-
-
-async def test_pieces_after_very_many_are_kept_as_one() -> None:
-    told = ReplayedEvents()
-    for component in (*["Out"] * 20_003, "Other"):
-        told.add(Token(component, "ab"))
-    assert told.parts == [["Out", *[2] * 19_999, [8, 4]], ["Other", 2]]

@@ -18,7 +18,7 @@ from flowground.web.sent_files import ChatFile, FileFormat
 from tests.canary import WORD, await_none, find_everywhere, take
 from tests.running import running
 from tests.running import take_turn as run_turn
-from tests.stored_chats import here, said, take_turn
+from tests.stored_chats import here
 
 pytestmark = pytest.mark.anyio
 HERE = here(flow_id="talk")
@@ -50,21 +50,6 @@ async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
     assert await read(store, link) == ["first", "You said first", "second", "You said second"]
     assert len(await read(store, other)) == 2
     assert "a prompt" not in str(await store.read(lambda to: to.exec_driver_sql(CONTENTS).all()))
-
-
-async def test_an_answer_that_was_cut_is_shared_as_such(store: Store) -> None:
-    """A link that a release before made says nothing of it, and one of now is read by that."""
-    for reason in (None, "length", "stop"):
-        await take_turn(store, said("more"), said("so much", "assistant", finish_reason=reason), flow_id="talk")
-    link = await share(store)
-    wanted = [None, None, None, "length", None, None]
-    assert [one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)] == wanted
-    second = await store.read(shared_chats.read_page, key=link.id, offset=3, limit=2)
-    assert ([one.finish_reason for one in second.shown], second.count) == (["length", None], 6)
-    await store.write(lambda to: to.exec_driver_sql("UPDATE shared_chats SET ends = NULL"))
-    assert {one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)} == {None}
-    contents = await store.read(lambda to: to.exec_driver_sql(CONTENTS).scalar())
-    assert {len(one) for one in json.loads(str(contents))} == {4}
 
 
 async def test_it_is_revoked_by_its_owner_and_deleted_with_its_chat(store: Store) -> None:

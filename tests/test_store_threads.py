@@ -89,17 +89,6 @@ async def test_a_read_that_never_ends_is_cut_when_it_is_given_up(database: Datab
         assert readers.outage.reason is None
 
 
-async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> None:
-    async with open_readers(database) as readers:
-        hold = Hold()
-        readers.put(held := job(hold))
-        await asyncio.to_thread(hold.begun.wait, 60)
-        assert readers.give_up(held).code == "store_unavailable"
-        assert readers.outage.reason == "no answer within 3600 s"
-        hold.may_end.set()
-        assert await answer(held) == "held"
-
-
 async def test_the_end_waits_for_reads_that_are_under_way_and_closes_their_connections(database: Database) -> None:
     readers = Readers(database.reader, database.file, seconds=3600)
     drivers = []

@@ -1,6 +1,5 @@
 """What one owner said, across flows and sessions: found, exported, deleted, handed over, listed. On both databases."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +10,8 @@ from flowground.store import Store
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns
 from flowground.store.runs.records import TraceStep
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
-from tests.stored import count_presets, export_conversations, keep_preset, list_entries, list_runs
-from tests.stored_chats import START, here, ran, said, say, take_turn
+from tests.stored import count_presets, export_conversations, keep_preset, list_entries
+from tests.stored_chats import START, here, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
 ADA, BOB = "member:ada", "member:bob"
@@ -23,17 +22,6 @@ async def find_texts(store: Store, *, owner: str = ADA, **which: Any) -> list[st
     positions = [place.position for place in places]
     found = await store.read(transcripts.read_messages, owners=[owner], positions=positions)
     return [one.message.text for one in found]
-
-
-@pytest.mark.parametrize("odd", ["nul \x00", "half \ud83d"])
-async def test_a_session_is_found_by_a_name_that_no_database_takes(store: Store, odd: str) -> None:
-    await say(store, "1", odd)
-    await say(store, "2")
-    assert await find_texts(store, session_id=odd) == ["1"]
-    assert await find_texts(store, flow_id=odd) == []
-    assert await store.read(transcripts.list_session_ids, owners=[ADA], flow_id=odd) == []
-    await store.erase(erasing.erase_conversations, owners=[ADA], session_id=odd)
-    assert await find_texts(store) == ["2"]
 
 
 async def test_messages_are_found_in_the_order_of_speaking_and_narrowed(store: Store) -> None:
@@ -81,32 +69,6 @@ async def test_messages_of_many_sessions_are_found_page_by_page(
         assert found == sorted(map(str, range(60)), key=int, reverse=newest_first)
 
 
-async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(store: Store) -> None:
-    chats = [("talk", "a", ADA), ("echo", "b", ADA), ("echo", "a", ADA), ("talk", "theirs", BOB)]
-    for hours, (flow, session, owner) in enumerate(chats):
-        await say(store, "Hi", session, flow_id=flow, owner=owner, hours=hours)
-    await store.write(turns.begin_turn, **here("empty"), message=None)
-    for which, found in (
-        *(({}, "ab"), ({"flow_id": "talk"}, "a"), ({"flow_id": "echo"}, "ab")),
-        *(({"flows": ["talk"]}, "a"), ({"flows": []}, "")),
-    ):
-        arguments: dict[str, Any] = {"owners": [ADA], **which}
-        assert await store.read(transcripts.list_session_ids, **arguments) == list(found), which
-
-
-async def test_a_thousand_are_listed_where_nobody_says_how_many(store: Store) -> None:
-    await asyncio.gather(*(say(store, "Hi", f"{number}") for number in range(1_001)))
-    assert len(await store.read(transcripts.list_places, owners=[ADA])) == 1_000
-    assert len(await store.read(transcripts.list_session_ids, owners=[ADA])) == 1_000
-
-
-async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(store: Store) -> None:
-    for flow, session, owner in (*(("talk", "s", ADA), ("echo", "s", ADA)), ("talk", "t", ADA), ("talk", "s", BOB)):
-        await say(store, session, session, flow_id=flow, owner=owner)
-    await store.erase(erasing.erase_conversations, owners=[ADA], session_id="s")
-    assert (await find_texts(store), await find_texts(store, owner="member:bob")) == (["t"], ["s"])
-
-
 async def test_all_that_owners_said_is_exported_without_traces_and_deleted(store: Store) -> None:
     trace = (TraceStep("Prompt", "Prompt", 0.1, "secret"),)
     await take_turn(store, said("Hi"), said("All but", "assistant", state="failed", error="It broke.", trace=trace))
@@ -143,12 +105,6 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     assert await store.read(count_presets, owner=new) == 1
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (new, "conversations.handed_over", f"{old} {new}")
-
-
-async def test_a_run_is_handed_over_with_its_conversation(store: Store) -> None:
-    await store.write(turns.finish_turn, **here(), answers=[], run=ran())
-    await store.write(transcripts.hand_over, old=ADA, new="member:bob", by="tests")
-    assert [run.owner for run in await store.read(list_runs, flow_id="echo")] == ["member:bob"]
 
 
 # The list of one's conversations: page by page, searched, pinned

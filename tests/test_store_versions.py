@@ -63,17 +63,6 @@ async def test_a_history_holds_nothing_that_the_turn_puts_aside(store: Store) ->
     assert [session.messages for session in await find_sessions(store)] == [6]
 
 
-async def test_a_question_knows_its_versions_and_which_say_the_same(store: Store) -> None:
-    plain, first = await ask(store, "hello"), await ask(store, "one")
-    again = await ask(store, "one", version_of=first)
-    edited = await ask(store, "two", version_of=again)
-    same = await ask(store, "one", version_of=edited)
-    alike = ((first, again, same), (edited,))
-    assert [m.versions for m in await read_page(store)] == [(), (), alike, ()]
-    for message_id, found in ((first, alike), (plain, ())):
-        assert await store.read(versions.read_versions, **here(), message_id=message_id) == found
-
-
 async def test_nobody_reaches_what_is_not_shown_or_not_theirs(store: Store) -> None:
     top, below = await ask(store, "top"), await ask(store, "below")
     hidden = await ask(store, "below!", version_of=below)

@@ -1,7 +1,6 @@
 """The batching writer and the readers: order, failures, cancellation, several loops, the end."""
 
 import asyncio
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,21 +13,8 @@ from flowground.store import Store
 from tests.store_jobs import Hold
 from tests.store_writes import note, noted
 from tests.stored import list_entries
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_a_write_gives_the_jobs_result_and_a_read_sees_it(store: Store) -> None:
-    for number in range(50):
-        assert await store.write(note, str(number)) == str(number)
-        assert (await noted(store))[-1] == str(number)
-
-
-async def test_writes_are_done_in_the_order_they_were_asked_for(store: Store) -> None:
-    subjects = [str(number) for number in range(1_000)]  # several batches
-    assert await asyncio.gather(*(store.write(note, subject) for subject in subjects)) == subjects
-    assert await noted(store) == subjects
 
 
 async def test_a_failing_write_is_tried_once_and_takes_back_its_own_work_and_nobody_elses(store: Store) -> None:
@@ -100,16 +86,6 @@ def test_several_loops_may_use_one_store(store: Store) -> None:
     assert len(asyncio.run(noted(store))) == 400
 
 
-def test_a_loop_that_ended_meanwhile_disturbs_nobody(store: Store) -> None:
-    async def leave() -> None:
-        asyncio.ensure_future(store.write(note, "left"))  # noqa: RUF006 - left on purpose
-        await asyncio.sleep(0)
-
-    asyncio.run(leave())
-    assert asyncio.run(store.write(note, "after")) == "after"
-    assert asyncio.run(noted(store)) == ["left", "after"]
-
-
 async def test_closing_finishes_what_waits(url: str) -> None:
     store = Store.open(url)
     tasks = [asyncio.create_task(store.write(note, str(number))) for number in range(500)]
@@ -148,12 +124,3 @@ async def test_a_new_database_is_told(url: str, caplog: pytest.LogCaptureFixture
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
     Store.open(f"sqlite:///{tmp_path}/new/folder/a.db").close()
     assert (tmp_path / "new/folder/a.db").stat().st_mode & 0o077 == 0
-
-
-async def test_sqlites_log_moves_into_the_file_while_the_app_runs(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path}/a.db")
-    before = (tmp_path / "a.db").stat().st_size
-    await asyncio.gather(*(store.write(note, "x" * 1000) for _ in range(200)))
-    await asyncio.to_thread(eventually, lambda: (tmp_path / "a.db").stat().st_size > before + 200_000)
-    store.close()
-    assert os.listdir(tmp_path) == ["a.db"]

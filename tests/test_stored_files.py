@@ -150,15 +150,6 @@ async def test_bytes_go_with_their_last_row(kept: Files) -> None:
         await kept.read_file(two.reference)
 
 
-async def test_what_is_deleted_while_a_sweep_looks_is_looked_at_again(kept: Files) -> None:
-    """Its note has the moment at which its transaction began, which may be before the sweep's."""
-    await kept.store.write(files.note_loose, digests=["ab"], look_at=1)
-    seen = await kept.store.read(files.list_loose, at=3)
-    await kept.store.write(files.note_loose, digests=["ab"], look_at=2)
-    assert await kept.store.write(files.end_loose, looked_at=seen) == 0
-    assert await kept.store.read(files.list_loose, at=2) == {"ab": 2} != seen
-
-
 async def test_a_text_that_was_read_goes_with_its_bytes(kept: Files) -> None:
     """Also where another process deleted them."""
     reading, other = FileReading(kept), Files(kept.store, kept.settings)
@@ -223,22 +214,6 @@ async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
         await delete(kept, second)
         await kept.sweep(time.time())
         assert list_bytes(kept) == []
-
-
-async def test_bytes_come_where_their_folder_goes_with_others(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = Path.mkdir
-    taken: list[Path] = []
-
-    def make_and_lose(path: Path, *given: Any, **named: Any) -> None:
-        make(path, *given, **named)
-        if path.parent.parent == kept.folder and not taken:
-            taken.append(path)
-            path.rmdir()
-
-    monkeypatch.setattr(Path, "mkdir", make_and_lose)
-    file = await keep(kept)
-    assert taken
-    assert await kept.read_file(file.reference) == b"hello"
 
 
 async def forget(kept: Files, *, days: float = 0, keep_days: int = 0, now: Callable[[], float] = time.time) -> None:

@@ -4,7 +4,6 @@ What a repeat costs: a request of the minute, and no run.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -98,25 +97,6 @@ async def test_a_repeat_is_told_the_same_in_every_shape(kept: Api, flow: str) ->
             assert {answer.headers[RUN_ID] for answer in (told, stored[way], live[way])} == {told.headers[RUN_ID]}
         assert live[""].status_code == 200
         assert await kept.count_runs(flow) == number
-
-
-@pytest.mark.parametrize(
-    ("flow", "body"),
-    [
-        ("both", {"output_type": "debug"}),
-        ("both", {"output_component": "Prompt"}),
-        ("both", {"output_type": "text"}),
-        ("spoken", {"input_value": "nul \x00 and half \\ud83d \U0001f600", "session_id": "s \x00"}),
-    ],
-)
-async def test_a_repeat_has_the_outputs_and_texts_it_asked_for(kept: Api, flow: str, body: dict[str, str]) -> None:
-    """Also those that no database takes."""
-    told = await ask(kept, flow, **body)
-    assert told.status_code == 200
-    assert flow == "both" or "\\u0000" in told.text
-    assert (await ask(kept, flow, **body)).content == told.content
-    kept.forget_turns()
-    assert (await ask(kept, flow, **body)).content == told.content
 
 
 async def test_another_request_under_the_same_key_is_refused(kept: Api) -> None:
@@ -309,12 +289,6 @@ async def test_a_repeat_counts_as_a_request_of_the_minute(tmp_path: Path) -> Non
         assert [answer.headers["x-ratelimit-remaining"] for answer in told[:4]] == ["3", "2", "1", "0"]
 
 
-async def test_those_that_came_at_once_count_as_requests_too(tmp_path: Path) -> None:
-    async with limited(tmp_path, runs_per_minute=20) as api:
-        await asyncio.gather(*(ask(api, "slow") for _ in range(20)))
-        assert (await ask(api, "echo")).status_code == 429
-
-
 @pytest.mark.parametrize(
     ("limits", "status", "code"),
     [
@@ -362,17 +336,3 @@ async def test_few_repeats_of_one_person_wait_for_a_run_that_cannot_be_followed(
         await kept.runtime.running.stop(found.id)
     answers = await asyncio.gather(first, other, theirs_again, *waiting)
     assert sorted(answer.json()["code"] for answer in answers) == ["run_stopped"] * 5 + ["run_unfinished"] * 2
-
-
-async def test_what_is_kept_for_a_repeat_is_small(kept: Api) -> None:
-    """Texts stand once, in their messages; the lengths of pieces in two or three characters each."""
-    said = "seven letter words " * 100
-    assert (await ask(kept, "spoken", "?stream=sse", input_value=said)).status_code == 200
-
-    def read(connection: Connection) -> str:
-        return str(connection.scalar(tables.run_contents.select().with_only_columns(tables.run_contents.c.receipt)))
-
-    receipt = await kept.runtime.store.read(read)
-    assert "letter" not in receipt
-    assert len(json.loads(receipt)["events"]) < 10
-    assert len(receipt) < 1_000 + 2 * 303

@@ -152,18 +152,6 @@ async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api
     assert await read_texts(api, one) == []
 
 
-async def test_each_token_goes_on_with_its_own_conversation_of_before(api: Api) -> None:
-    """Two that chose the same session id then, and now a third."""
-    await api.add("olga")
-    (first, one), (second, two), (_, third) = [await api.token(owner="olga") for _ in range(3)]
-    await keep_as_before(api, f"token:{first.id}", "I bought plums")
-    await keep_as_before(api, f"token:{second.id}", "I bought pears")
-    assert "plums" in await say(api, one, "What?")
-    assert "pears" in await say(api, two, "What?")
-    assert "pears" in await say(api, third, "What?"), "the one that was used last"
-    assert await read_texts(api, third) == ["I bought plums", "I bought pears", "What?", "What?", "What?"]
-
-
 def test_an_owner_is_written_as_before_and_read_back() -> None:
     owners = {f"{kind}:1~x": Owner(kind, "1~x") for kind in ("member", "token", "visitor", "local", "removed")}
     for text, owner in (owners | {"token:try:ada": Owner("programs", "ada")}).items():
