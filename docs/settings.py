@@ -20,7 +20,8 @@ The environment variable `FLOWGROUND_CONFIG` names the config file; without it t
 `${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`,
 `databases.*.url`, and in `environment` and `headers` of `mcp_servers`, and refused elsewhere. A setting that does not
 exist stops the start with its line and the nearest right name; so does a value that does not fit.
-A setting of an earlier release is left out, with a warning that says what holds in its place.
+A setting of an earlier release is left out, with a warning that says what holds in its place; `limits.visitor` and
+`limits.address`, which bounded strangers, stop the start: write `limits.flow` instead.
 Texts need quotes where YAML would read something else: colours (`"#4f46e5"`), numbers, `null`.
 
 PostgreSQL needs its driver, which `requirements.txt` leaves out: `pip install "psycopg[binary]~=3.3.0"`, then

@@ -256,9 +256,6 @@ outgoing: {refresh_minutes: 5, seconds: 20}
 providers: {claude: {type: anthropic, prompt_cache: false}}
 limits:
   queue_seconds: 0
-  visitor:
-    runs_at_once: 2
-    file_bytes: 1
 """
 
 
@@ -267,11 +264,17 @@ def test_a_setting_of_an_earlier_release_is_left_out_with_a_warning(
 ) -> None:
     settings = load(tmp_path, GONE_FILE)
     assert settings.outgoing.seconds == 20
-    gone = ("outgoing.refresh_minutes", "providers.claude.prompt_cache", "limits.queue_seconds", "limits.visitor")
-    for line, name in zip((2, 3, 5, 6), gone, strict=True):
+    gone = ("outgoing.refresh_minutes", "providers.claude.prompt_cache", "limits.queue_seconds")
+    for line, name in zip((2, 3, 5), gone, strict=True):
         instead = GONE[name.replace("claude", "*")]
         assert f"config.yaml:{line}: {name}: is no setting any more. {instead}" in caplog.messages
-    assert len(caplog.messages) == 4
+    assert len(caplog.messages) == 3
+
+
+@pytest.mark.parametrize("name", ["visitor", "address"])
+def test_a_bound_of_strangers_that_is_gone_stops_the_start(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"config\.yaml:1: limits\.{name}: .* write `limits\.flow`.* money"):
+        load(tmp_path, f"limits: {{{name}: {{money_per_day: 5}}}}")
 
 
 @pytest.mark.parametrize("name", GONE)

@@ -3,8 +3,8 @@
 Relative paths count from the config file's folder. `${env:NAME}` is replaced in the places that hold secrets
 (`providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`, `databases.*.url`, `environment`
 and `headers` of `mcp_servers`) and is an error everywhere else. Mistakes name file, line and setting, and the nearest
-right name for an unknown one. A setting of an earlier release is a warning. docs/settings.md is generated from the
-fields below.
+right name for an unknown one. A setting of an earlier release is a warning, or a mistake where it bounded what
+strangers use up. docs/settings.md is generated from the fields below.
 """
 
 import logging
@@ -54,12 +54,14 @@ GONE: dict[str, str] = {
     "limits.answer_chars": "An answer has 500,000 characters at most; `max_tokens` of a model makes it shorter.",
     "limits.run_retries": "A run repeats calls to models 20 times at most; `retries` of a provider bounds one call.",
     "limits.queue_seconds": "A run waits 30 seconds for its place at most.",
-    "limits.visitor": "`sharing.public` bounds visitors, and `limits.flow` a flow; a visitor keeps 50,000,000 bytes of "
-    "files at most.",
-    "limits.address": "`sharing.public.address_runs_per_minute` bounds visitors of one address, who have 50 runs at "
-    "once at most.",
 }
 """Settings of earlier releases by dotted name, in which `*` is any name: what holds now instead."""
+_BOUNDED_STRANGERS: tuple[KeyPath, ...] = (("limits", "visitor"), ("limits", "address"))
+"""Settings of earlier releases without which strangers may use up more: they are mistakes."""
+_WHAT_BOUNDS_STRANGERS = (
+    "is no setting any more: write `limits.flow` for what all callers of a flow may use up, tokens and money too, and "
+    "`sharing.public` for runs of visitors"
+)
 LocalMode = Literal["open", "link", "off"]
 MayWrite = Literal["admins", "authors", "nobody"]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -384,6 +386,8 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
         match problem["type"]:
             case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
                 yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
+            case "extra_forbidden" if place in _BOUNDED_STRANGERS:
+                yield place, _WHAT_BOUNDS_STRANGERS
             case "extra_forbidden":
                 known = _list_names(kind, place[2:]) if kind else _list_names(model, place)
                 yield place, "unknown setting" + suggest(str(place[-1]), known)
