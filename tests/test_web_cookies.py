@@ -179,8 +179,8 @@ def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, na
 
 
 def test_a_page_receives_none_of_them() -> None:
-    cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; flowground_device=w; __Host-a=c"
-    headers = [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")]
+    cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; __Host-a=c"
+    headers = [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground=v.v.v")]
     sent, left = take_cookies(headers, "flowground", is_secure=False)
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
     assert (sent.sign_ins, sent.visitor) == (("y.y.y", "x.x.x"), "")

@@ -87,7 +87,7 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
     Of several cookies with one name the first one of the right shape counts.
     """
     visitor_name = name_visitor_cookie(name)
-    shapes = {name: _SIGNED, visitor_name: _VISITOR, f"{name}_device": _SIGNED}  # the last one is not set any more
+    shapes = {name: _SIGNED, visitor_name: _VISITOR}
     found: dict[str, str] = {}
     others = []
     for written, value in _read_pairs(headers):
