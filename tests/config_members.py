@@ -1,5 +1,8 @@
 """Members of config.yaml over a restart: what they had, and which of it still stands."""
 
+import asyncio
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import bcrypt
@@ -7,6 +10,7 @@ import bcrypt
 from flowground.access.sign_in import SignIn
 from flowground.core.caller import Caller
 from flowground.core.errors import NotSignedIn
+from flowground.settings import Settings
 from flowground.store import Store, tables
 from flowground.store.people import tokens
 from flowground.store.runs import conversations
@@ -29,6 +33,14 @@ class Rights:
 async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
     """As a server starts with these members in config.yaml."""
     return await open_sign_in(credentials=make_credentials(**usernames))
+
+
+def take_members(folder: Path) -> None:
+    """Takes the members of the folder's config.yaml into its database, as the start of a server does."""
+    settings = Settings.load(folder / "config.yaml")
+    store = Store.open(settings.database)
+    with closing(store), closing(SignIn(settings, store)) as sign_in:
+        asyncio.run(sign_in.roster.start())
 
 
 async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:

@@ -142,6 +142,8 @@ class Roster:
     ) -> Member:
         """Adds a member. Raises InvalidRequest for an invalid name or password, and when the name is taken."""
         name = require_name(name)
+        if any(entry.name == name for entry in self._config):
+            raise InvalidRequest(f"There is already a member {name}, of config.yaml.")
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = None if password is None else await self.hash(password)
         return await self._store.write(

@@ -55,8 +55,9 @@ def add_member(
 
 async def _add_member(name: str, role: Role | None, display_name: str, email: str | None, password: str) -> None:
     """Raises InvalidRequest, also for a first account that would not be an admin."""
-    async with open_sign_in(load_settings()) as (_, sign_in):
-        is_first = await sign_in.is_local_mode()
+    settings = load_settings()
+    async with open_sign_in(settings) as (_, sign_in):
+        is_first = not settings.credentials.usernames and await sign_in.is_local_mode()
         if is_first and role not in (None, "admin"):
             raise InvalidRequest(
                 f"The first account is an admin's: without one nobody could administer. {name} was not added.",
@@ -74,7 +75,7 @@ async def _add_member(name: str, role: Role | None, display_name: str, email: st
 
 
 async def list_members() -> None:
-    """Prints all members."""
+    """Prints all members of the database."""
     async with open_sign_in(load_settings()) as (_, sign_in):
         found = await sign_in.roster.list_members()
     print_table(
@@ -135,12 +136,9 @@ async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
 
 @asynccontextmanager
 async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]:
-    """A member whom config.yaml does not name, by the name they sign in with. Raises InvalidRequest, NotAllowed.
-
-    config.yaml is not read: a name in both would keep the app from starting.
-    """
+    """A member whom config.yaml does not name, by the name they sign in with. Raises InvalidRequest, NotAllowed."""
     name = clean_name(name)
-    async with open_sign_in(load_settings(), starts=False) as (store, sign_in):
+    async with open_sign_in(load_settings()) as (store, sign_in):
         member = await sign_in.roster.find_named(name)
         if member is None:
             everyone = await sign_in.roster.list_members()

@@ -44,12 +44,11 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def open_sign_in(settings: Settings, *, starts: bool = True) -> AsyncIterator[tuple[Store, SignIn]]:
-    """Opens members; with `starts`, those of config.yaml are read again. Raises ConfigError."""
+async def open_sign_in(settings: Settings) -> AsyncIterator[tuple[Store, SignIn]]:
+    """Opens members as the database has them: config.yaml's are taken into it by a server alone, since a wrong file
+    would end people's rights. Raises ConfigError."""
     async with open_store(settings) as store:
         with closing(SignIn(settings, store)) as sign_in:
-            if starts:
-                await sign_in.roster.start()
             yield store, sign_in
 
 

@@ -10,11 +10,13 @@ from functools import partial
 
 import pytest
 
+from flowground.core.errors import ConfigError
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import transcripts, turns
 from flowground.store.runs.records import StoredMessage
 from tests.command_line import Here, Said
+from tests.config_members import take_members
 from tests.servers import write_folder
 
 FROM_INPUT = "Standard input is not a terminal: its first line is taken as the password.\n"
@@ -48,9 +50,9 @@ def open_stored(here: Here) -> Iterator[Store]:
         store.close()
 
 
-def name_in_config(here: Here) -> None:
+def name_in_config(here: Here, *names: str) -> None:
     entry = {"password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
-    write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
+    write_folder(here.folder, config={"credentials": {"usernames": dict.fromkeys(names, entry)}}, flows={})
 
 
 def test_a_member_is_added_listed_and_removed(members: Members) -> None:
@@ -89,10 +91,13 @@ def test_a_member_is_renamed_and_shown_otherwise(members: Members) -> None:
 
 def test_a_name_in_config_and_database_can_be_given_up_and_removed(here: Here, members: Members) -> None:
     assert members("add", "ada").code == 0
-    name_in_config(here)
-    told = members("list").err
-    assert ("members rename ada NEW" in told, "members remove ada" in told) == (True, True)
+    name_in_config(here, "ada")
+    with pytest.raises(ConfigError) as refusal:
+        take_members(here.folder)
+    hint = refusal.value.hint or ""
+    assert ("members rename ada NEW" in hint, "members remove ada" in hint) == (True, True)
     assert members("rename", "ada", "lovelace").code == 0
+    take_members(here.folder)
     assert [row[0] for row in members.list_rows()] == ["ada", "lovelace"]
     for command in (("rename", "ada", "x"), ("remove", "ada")):
         refused = members(*command)
@@ -101,9 +106,30 @@ def test_a_name_in_config_and_database_can_be_given_up_and_removed(here: Here, m
 
 def test_a_name_in_config_and_database_can_be_removed(here: Here, members: Members) -> None:
     assert members("add", "ada").code == 0
-    name_in_config(here)
+    name_in_config(here, "ada")
     assert members("remove", "ada").code == 0
+    take_members(here.folder)
     assert members.list_rows()[-1][-4:-1] == ["config.yaml", "yes", "active"]
+
+
+def test_a_wrong_file_ends_no_members_rights(here: Here, members: Members) -> None:
+    name_in_config(here, "ada")
+    take_members(here.folder)
+    name_in_config(here, "bob")
+    assert members("add", "bob").err.endswith("There is already a member bob, of config.yaml.\n")
+    assert members("add", "carl").err == f"{FROM_INPUT}carl can sign in now, as member.\n"
+    assert [(row[0], row[-2]) for row in members.list_rows()] == [("ada", "active"), ("carl", "active")]
+    take_members(here.folder)
+    assert [(row[0], row[-2]) for row in members.list_rows()] == [
+        ("ada", "inactive"),
+        ("bob", "active"),
+        ("carl", "active"),
+    ]
+
+
+def test_before_its_first_start_a_file_with_members_has_the_first_account(here: Here, members: Members) -> None:
+    name_in_config(here, "ada")
+    assert members("add", "carl").err == f"{FROM_INPUT}carl can sign in now, as member.\n"
 
 
 def test_the_first_account_is_an_admins(members: Members) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import ASK, ECHO
+from tests.config_members import take_members
 from tests.servers import ROOT, clean_environment, write_folder
 
 HOSTILE = "\x1b]0;owned\x07 \x1b[2Jgone\rover \x9b31mred \x7f\x00end"
@@ -52,6 +53,7 @@ def test_an_answers_control_characters_are_shown(folder: Path, stream: tuple[str
 
 def test_names_in_tables_are_shown(folder: Path) -> None:
     write_folder(folder, config={"credentials": {"usernames": {"ann": {"name": HOSTILE}}}}, flows=None)
+    take_members(folder)
     listed = at_terminal(folder, "members", "list").splitlines()
     assert len(listed) == 2
     assert listed[1].startswith(f"ann   {SHOWN}  member  config.yaml")
