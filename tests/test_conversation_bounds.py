@@ -188,7 +188,15 @@ def test_a_removed_member_is_signed_out_of_what_is_open(house: AppServer, opened
 
 
 @pytest.mark.parametrize(
-    "frame", [{"type": "earlier", "before": "m"}, {"type": "steps", "message": "m"}, {"type": "open"}], ids=str
+    "frame",
+    [
+        {"type": "earlier", "before": "m"},
+        {"type": "steps", "message": "m"},
+        {"type": "open"},
+        {"type": "say", "id": "1", "text": " "},
+        {"type": "long", "x": "x" * 70_000},
+    ],
+    ids=lambda frame: str(frame["type"]),
 )
 def test_all_sockets_of_a_person_share_one_pace(house: AppServer, opened: OpenChat, frame: dict[str, str]) -> None:
     """Eight sockets ask twenty things each, none of them too quickly for itself; everything is answered in the end."""
@@ -205,7 +213,7 @@ def test_all_sockets_of_a_person_share_one_pace(house: AppServer, opened: OpenCh
     assert sum(told) <= AT_ONCE + 1 + A_SECOND * (time.monotonic() - began)
     for chat, count in zip(chats, told, strict=True):
         frames = [chat.read() for _ in range(20 - count)]
-        assert {kind["type"] for kind in frames} <= {"messages", "steps", "conversation"}
+        assert {kind["type"] for kind in frames} <= {"messages", "steps", "conversation", "refused"}
 
 
 def test_nobody_holds_sockets_that_were_refused(house: AppServer) -> None:

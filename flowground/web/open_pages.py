@@ -43,8 +43,8 @@ GUEST_PAGES, _GUEST_FRAMES = (12, 60), (80, 160)
 """Messages of all guests a second, and how many of them need not wait after a quiet time. A page takes 20 ms to render,
 a conversation's frame 3 ms to answer: guests get a quarter of one core for each kind."""
 _READS = (10, 120)
-"""Frames of one person, on all their sockets, for which the store is read: a second, and at once after a quiet time,
-since ten tabs reconnect at once after a restart."""
+"""Frames of one person, on all their sockets, that are large or refused or for which the store is read: a second, and
+at once after a quiet time, since ten tabs reconnect at once after a restart."""
 _LARGE = 8_192
 """Bytes of a page's message from which it is not kept until the next: parsed it takes thirty times as much."""
 _CLOSE_SECONDS = 2

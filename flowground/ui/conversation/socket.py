@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 from weakref import WeakValueDictionary
 
 from starlette.types import Message
@@ -70,6 +70,8 @@ RightsKey = tuple[str, str | None, str]
 
 _FLUSH_SECONDS = 2.0
 """Seconds that a page has to read why its socket is closed."""
+_LARGE_FRAME = 64_000
+"""Characters from which a frame waits for its person's turn before it is parsed."""
 _MOST_REREAD = 5
 """Sockets that get a changed conversation at once; further pages ask for it at their person's pace."""
 
@@ -93,7 +95,7 @@ class AskingPage:
                 self._shown.hold_tweaks(frame.tweaks)
                 await self._shown.send_note()
             case SayFrame():
-                await self._ask_or_refuse(frame, frame.text, files=frame.files)
+                await self._check_and_ask(frame, frame.text, files=frame.files)
             case AgainFrame() | EditFrame():
                 await self._ask_anew(self._require(frame.session), frame)
             case StopFrame():
@@ -119,7 +121,7 @@ class AskingPage:
             case _:
                 assert_never(frame)
 
-    async def _ask_or_refuse(
+    async def _check_and_ask(
         self,
         frame: SayFrame | AgainFrame | EditFrame,
         text: str,
@@ -127,27 +129,22 @@ class AskingPage:
         files: Sequence[str] = (),
         version_of: str | None = None,
     ) -> None:
-        try:
-            place = self._require(frame.session)
-            if not text.strip() and not files:
-                raise InvalidRequest("There is nothing to send.")
-            if frame.tweaks:
-                await self._shown.check()  # which overrides apply depends on the flow as it is now
-            self._shown.check_tweaks(frame.tweaks)
-            self._shown.hold_tweaks(frame.tweaks)
-            broadcast = self._shown.broadcast
-            if isinstance(broadcast, FollowedRun) and not broadcast.is_over:
-                raise AnswerUnfinished
-            if await history.read_elsewhere(self._runtime, place):
-                await self._shown.check()
-                self._shown.send("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
-                await self._shown.send_anew(place, through=None, is_own=True)
-                return
-            await self._ask(place, frame, text, files, version_of)
-        except (NotSignedIn, FlowNotFound):
-            raise
-        except FlowgroundError as error:
-            self._shown.send("refused", id=frame.id, **write_refusal(error))
+        place = self._require(frame.session)
+        if not text.strip() and not files:
+            raise InvalidRequest("There is nothing to send.")
+        if frame.tweaks:
+            await self._shown.check()  # which overrides apply depends on the flow as it is now
+        self._shown.check_tweaks(frame.tweaks)
+        self._shown.hold_tweaks(frame.tweaks)
+        broadcast = self._shown.broadcast
+        if isinstance(broadcast, FollowedRun) and not broadcast.is_over:
+            raise AnswerUnfinished
+        if await history.read_elsewhere(self._runtime, place):
+            await self._shown.check()
+            self._shown.send("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
+            await self._shown.send_anew(place, through=None, is_own=True)
+            return
+        await self._ask(place, frame, text, files, version_of)
 
     async def _ask(
         self,
@@ -180,7 +177,7 @@ class AskingPage:
         """Asks a question again, or another one in its place; a question that is not stored stays above it."""
         asked = await history.find_question(self._runtime, self._shown.held, place, frame.message)
         text = frame.text if isinstance(frame, EditFrame) else asked.text
-        await self._ask_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
+        await self._check_and_ask(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
 
     async def _choose(self, place: ConversationPlace, message_id: str) -> None:
         """Shows another version of a question, on every page that shows the conversation."""
@@ -321,7 +318,7 @@ class SocketEnds:
     close: Callable[[int, str], Awaitable[None]]
     cut: Callable[[], None]
     wait_to_read: Callable[[], Awaitable[None]] = _wait_for_nothing
-    """Returns when the store may be read for this person, at one pace over all their sockets."""
+    """Returns when the store may be read, or much parsed, for this person: at one pace over all their sockets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,27 +410,32 @@ class ConversationEndpoint:
 
     async def _read_frames(self, opened: _OpenSocket) -> None:
         while await opened.outbox.wait_for_room():
-            if not await self._read_frame(opened):
-                return
+            match await self._read_frame(opened):
+                case "closed":
+                    return
+                case "refused":
+                    await opened.socket.wait_to_read()
 
-    async def _read_frame(self, opened: _OpenSocket) -> bool:
-        """Reads and handles one frame; False when the socket closed. Keeps no reference to the frame, which may be
-        long."""
+    async def _read_frame(self, opened: _OpenSocket) -> Literal["answered", "refused", "closed"]:
+        """Reads and handles one frame. Keeps no reference to the frame, which may be long."""
         message = await opened.socket.receive()
         if message["type"] != "websocket.receive":
-            return False
+            return "closed"
         text = message.get("text") or ""
         try:
+            if len(text) > _LARGE_FRAME:
+                await opened.socket.wait_to_read()
             frame = read_frame(text)
             if not isinstance(frame, SayFrame):  # messages have limits of their own
                 await opened.socket.wait_to_read()
             await opened.page.answer(frame)
         except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
             await _close(opened, error)
-            return False
+            return "closed"
         except FlowgroundError as error:
             opened.outbox.put(encode("refused", id=find_id(text), **write_refusal(error)))
-        return True
+            return "refused"
+        return "answered"
 
     # Rights
 
