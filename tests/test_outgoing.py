@@ -98,7 +98,7 @@ async def test_no_other_host_is_asked_than_the_author_and_the_operator_allow() -
     ["127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
      "224.0.0.1", "255.255.255.255", "240.0.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1",
      "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::80ff:fffe",
-     "fec0::1", "3fff::1", "192.88.99.1"],
+     "fec0::1", "3fff::1", "192.88.99.1", "192.0.0.9", "168.63.129.16", "64:ff9b::a83f:8110"],
 )  # fmt: skip
 def test_no_address_of_a_private_network_is_chosen(address: str) -> None:
     assert choose_addresses([address, "93.184.216.34"], ()) == ["93.184.216.34"]

@@ -26,8 +26,10 @@ from flowground.providers.egress import EgressSettings
 _ENTRY = re.compile(r"(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _USUAL_PORTS = {80, 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_SPECIAL = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "5f00::/16", "192.88.99.0/24")))
-"""Networks that are not public although Python calls them global: site-local addresses, documentation, relays."""
+_NOT_PUBLIC = ("fec0::/10", "3fff::/20", "5f00::/16", "192.88.99.0/24", "192.0.0.0/24", "168.63.129.16/32")
+_SPECIAL = tuple(map(ipaddress.ip_network, _NOT_PUBLIC))
+"""Networks that are not public although Python calls them global: site-local addresses, documentation, relays, protocol
+assignments, Azure's own services for its machines."""
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FILE = "sqlite:///"
