@@ -2,7 +2,9 @@
 inside for who may not."""
 
 import re
+import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,8 +30,18 @@ from tests.servers import AppServer
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
+TAKES = """
+chat: {accepts: [text/plain]}
+components:
+  In: {type: ChatInput}
+  Out: {type: ChatOutput, input_value: "${In.files}"}
+"""
 HOUSE = House(
-    flows={"talk": flow_text("scripted:echo", "Talk *to* me", title="Talk Shop"), "other": flow_text("scripted:echo")},
+    flows={
+        "talk": flow_text("scripted:echo", "Talk *to* me", title="Talk Shop"),
+        "other": flow_text("scripted:echo"),
+        "takes": TAKES,
+    },
     config={"sharing": {"allow_public": True}, "trusted_proxies": ["127.0.0.1"]},
     shared={"talk": PUBLIC},
 )
@@ -235,6 +247,27 @@ def test_files_that_nobody_reads_are_few(house: AppServer) -> None:
     for answer in held:
         answer.close()
     eventually(lambda: begin(browser, "huge").status_code == 200)
+
+
+def test_stored_files_that_nobody_reads_are_bounded(house: AppServer) -> None:
+    """Of one person fifty are sent at once, as downloads and as images."""
+    house.member("hoarder", "correct horse battery", role="author")
+    browser, asked = open_browser(house, "hoarder"), {"flow": "takes", "name": "a.txt"}
+    said = {"Origin": house.url}
+    kept = browser.session.post(f"{house.url}/file/upload", b"x" * 12_000_000, params=asked, headers=said, timeout=30)
+    path = f"/file/download?id={kept.json()['id']}"
+    with ExitStack() as held:
+
+        def ask() -> bytes:
+            connection = held.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.connect(("127.0.0.1", house.port))
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nCookie: {browser.cookies}\r\n\r\n".encode())
+            return connection.recv(12)
+
+        assert {ask() for _ in range(50)} == {b"HTTP/1.1 200"}
+        assert ask() == b"HTTP/1.1 429"
+    eventually(lambda: browser.session.head(house.url + path, timeout=20).status_code == 200)
 
 
 def test_visitors_of_one_address_keep_no_others(house: AppServer) -> None:

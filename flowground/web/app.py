@@ -43,11 +43,11 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: Started | None = None
-        sent = SentFiles()
+        sent = SentFiles(of_one=3, of_visitors=10)  # a client that does not read makes one hold some 10 MB
         self.routes: Sequence[BaseRoute] = [
             *make_session_routes(self.get_runtime, sent),
             *make_file_routes(self.get_runtime, sent),
-            *make_page_file_routes(self.get_runtime),
+            *make_page_file_routes(self.get_runtime, SentFiles(of_one=50, of_visitors=200)),
         ]
         self.middleware: Sequence[Middleware] = [Middleware(Edge, started=lambda: self._started)]
 

@@ -41,7 +41,7 @@ _NO_STORE = {"cache-control": "no-store"}
 _DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 
 
-def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
+def make_page_file_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
     """Routes for files. From a shareable playground they have `&flow=…&at=public`.
 
     `POST /file/upload?flow=…&name=…`, `GET /file/download?id=…`, `GET /file/image?id=…`, `POST /file/delete?id=…`, and
@@ -55,10 +55,10 @@ def make_page_file_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         return await _add_to_knowledge(runtime(), request)
 
     async def download(request: Request) -> Response:
-        return await _send(runtime(), request, is_shown=False)
+        return await _send(runtime(), request, sent, is_shown=False)
 
     async def show(request: Request) -> Response:
-        return await _send(runtime(), request, is_shown=True)
+        return await _send(runtime(), request, sent, is_shown=True)
 
     async def delete(request: Request) -> Response:
         return await _delete(runtime(), request)
@@ -126,18 +126,23 @@ async def _answer_upload(
     return JSONResponse({"id": kept.id, "name": kept.name, "type": kept.media_type, "size": kept.size}, 201)
 
 
-async def _send(runtime: Runtime, request: Request, *, is_shown: bool) -> Response:
+async def _send(runtime: Runtime, request: Request, sent: SentFiles, *, is_shown: bool) -> Response:
     if not is_own_download(request):
         return refuse_file(_NOT_OURS)
     try:
         file = await _find_file(runtime, request)
-        if file is None or (is_shown and file.reference.media_type not in IMAGES):
-            return explain_missing(request.scope)
-        return await send_file(runtime, file, is_shown=is_shown)
     except NotSignedIn:
         return refuse_file(_SIGN_IN)
-    except FileGone:
+    if file is None or (is_shown and file.reference.media_type not in IMAGES):
         return explain_missing(request.scope)
+
+    async def begin() -> Response:
+        try:
+            return await send_file(runtime, file, is_shown=is_shown)
+        except FileGone:
+            return explain_missing(request.scope)
+
+    return sent.count(begin, request, to=Owner.read(file.owner))
 
 
 async def _delete(runtime: Runtime, request: Request) -> Response:

@@ -9,7 +9,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -56,9 +56,6 @@ _MARKS = {
     "interrupted": "*Interrupted: the server stopped while it wrote this.*",
 }
 
-_MOST_OF_ONE, _MOST_OF_VISITORS = 3, 10
-"""Most files that are sent at once to one owner, or to visitors of one address; and to all visitors. A client that does
-not read makes one hold some 10 MB."""
 _VISITORS = "visitors"
 _HEADERS = {"cache-control": "no-store", "vary": "cookie"}
 COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
@@ -199,41 +196,52 @@ def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[
 
 
 class SentFiles:
-    """Counts the files that this process is sending."""
+    """Counts files that this process is sending: at most `of_one` at once to one owner, or to visitors of one address;
+    and `of_visitors` to all visitors."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_one: int, of_visitors: int) -> None:
+        self._of_one, self._of_visitors = of_one, of_visitors
         self._sending = Counter[str]()
 
     def send(
         self, pieces: AsyncIterator[str], request: Request, *, to: Owner, media_type: str, disposition: str
     ) -> Response:
         """The answer with the file, or 429 if too many are being sent."""
-        most = {str(to): _MOST_OF_ONE}
+
+        async def begin() -> Response:
+            headers = {**_HEADERS, "content-disposition": disposition}
+            return StreamingResponse(_encode(pieces), media_type=media_type, headers=headers)
+
+        return self.count(begin, request, to=to)
+
+    def count(self, begin: Callable[[], Awaitable[Response]], request: Request, *, to: Owner) -> Response:
+        """The answer of `begin`, which is called if not too many are being sent; else 429."""
+        most = {str(to): self._of_one}
         if to.kind == "visitor":
-            most |= {f"{_VISITORS} of {name_address(request.scope)}": _MOST_OF_ONE, _VISITORS: _MOST_OF_VISITORS}
-        if any(self._sending[name] >= limit for name, limit in most.items()):
-            return refuse_file("Too many files are being sent. Try again in a moment.", 429)
-        headers = {**_HEADERS, "content-disposition": disposition}
-        counting: dict[str, Any] = {"sending": self._sending, "counted": tuple(most)}
-        return _CountedFile(_encode(pieces), media_type=media_type, headers=headers, **counting)
+            most |= {f"{_VISITORS} of {name_address(request.scope)}": self._of_one, _VISITORS: self._of_visitors}
+        return _CountedFile(begin, self._sending, most)
 
 
-class _CountedFile(StreamingResponse):
-    """A streamed file that is counted under each name of `counted` while it is sent."""
+class _CountedFile(Response):
+    """A file that is counted under each name of `most` while it is opened and sent."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], *, sending: Counter[str], counted: tuple[str, ...], **how: Any):
-        super().__init__(pieces, **how)
-        self._sending, self._counted = sending, counted
+    def __init__(
+        self, begin: Callable[[], Awaitable[Response]], sending: Counter[str], most: Mapping[str, int]
+    ) -> None:
+        super().__init__()
+        self._begin, self._sending, self._most = begin, sending, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._sending.update(self._counted)
+        if any(self._sending[name] >= limit for name, limit in self._most.items()):
+            await refuse_file("Too many files are being sent. Try again in a moment.", 429)(scope, receive, send)
+            return
+        self._sending.update(self._most.keys())
         try:
-            await super().__call__(scope, receive, send)
+            answer = await self._begin()
+            await answer(scope, receive, send)
         finally:
-            self._sending.subtract(self._counted)
-            for name in self._counted:
-                if not self._sending[name]:
-                    del self._sending[name]
+            self._sending.subtract(self._most.keys())
+            self._sending += Counter()
 
 
 async def require_caller(runtime: Runtime, request: Request, *, shared_flow: str | None = None) -> Caller:
