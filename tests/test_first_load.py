@@ -1,16 +1,19 @@
 """What a browser is sent before a page's first message: one base, small, kept; and a 404 where nothing stands."""
 
+import asyncio
 import gzip
 import json
 import re
+from pathlib import Path
 
 import pytest
 import requests
 from starlette.datastructures import Headers
+from starlette.responses import Response, StreamingResponse
 
 from flowground.ui.assets import find_asset
 from flowground.ui.shims import page_messages
-from flowground.web.first_load import takes_gzip
+from flowground.web.first_load import FirstLoad, takes_gzip
 from tests.house import PUBLIC, House
 from tests.servers import ROOT, AppServer
 
@@ -68,6 +71,34 @@ def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:
     plain = ask(house, path, Accept_Encoding="identity")
     assert "content-encoding" not in plain.headers
     assert plain.content == answer.content == page_messages.read_file(page_messages.find_files()[path])
+
+
+@pytest.mark.anyio
+async def test_a_file_is_compressed_once_and_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all who ask at once; for who takes no gzip a piece is held. What could not be read is read again."""
+    path = max(page_messages.find_files(), key=lambda path: page_messages.find_files()[path].stat().st_size)
+    files, read, reads = FirstLoad("", pages=(), routes=()), page_messages.read_file, 0
+
+    def count(file: Path) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            raise OSError("too many open files")
+        return read(file)
+
+    async def find(*headers: tuple[bytes, bytes]) -> Response | None:
+        return await files.find_answer({"type": "http", "method": "GET", "path": path, "headers": headers})
+
+    monkeypatch.setattr(page_messages, "read_file", count)
+    with pytest.raises(OSError, match="too many"):
+        await find()
+    small = await asyncio.gather(*(find((b"accept-encoding", b"gzip")) for _ in range(20)))
+    assert (reads, len({id(answer.body) for answer in small if answer})) == (2, 1)
+    plain = await find()
+    assert isinstance(plain, StreamingResponse)
+    pieces = [bytes(piece) async for piece in plain.body_iterator if not isinstance(piece, str)]
+    assert (b"".join(pieces), reads) == (read(page_messages.find_files()[path]), 2)
+    assert max(map(len, pieces)) == 65_536
 
 
 def test_a_font_is_sent_as_it_is(house: AppServer) -> None:

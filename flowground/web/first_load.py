@@ -2,7 +2,7 @@
 
 Streamlit sends 2.7 MB of them uncompressed, and again below each `/public_flow/…`. Here they are sent once for all
 pages, compressed, and kept by browsers: 1.2 MB at most. Each file is compressed when it is first asked for and kept for
-the process: 8 MB if all of them are, 0.6 MB for those that our pages need. So are the files built from `frontend/`, at
+the process: 11 MB if all of them are, 0.6 MB for those that our pages need. So are the files built from `frontend/`, at
 `/assets/…`.
 """
 
@@ -13,11 +13,13 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping
+from functools import partial
 from html import escape
+from io import BytesIO
 from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Scope
 
 from flowground.core.yaml_file import make_lighter
@@ -28,6 +30,8 @@ from flowground.ui.shims import page_messages
 from flowground.web import paths
 
 _LEVEL = 9
+_PIECE_BYTES = 65_536
+"""What is held of a file for a client that takes no gzip."""
 _FOR_GOOD = "public, immutable, max-age=31536000"
 """For files with a digest of their content in the name."""
 _ASK_AGAIN = "private, no-cache"
@@ -68,7 +72,7 @@ class FirstLoad:
         self._pages = pages
         self._routes = routes
         self._files: Mapping[str, Path] = page_messages.find_files() | list_assets()
-        self._compressed: dict[str, bytes] = {}
+        self._kept: dict[str, asyncio.Task[bytes]] = {}
         self._index = index.encode()
         self._small_index = gzip.compress(self._index, _LEVEL)
         self._index_tag = f'W/"{hashlib.sha256(self._index).hexdigest()[:20]}"'
@@ -98,21 +102,32 @@ class FirstLoad:
         return Response(body, headers=about, media_type="text/html")
 
     async def _answer_file(self, path: str, headers: Headers) -> Response:
-        tag = f'W/"{path.rpartition("/")[2]}"'
-        is_small = page_messages.is_text(self._files[path]) and takes_gzip(headers)
+        tag, kind = f'W/"{path.rpartition("/")[2]}"', _KINDS[self._files[path].suffix]
+        is_text = page_messages.is_text(self._files[path])
+        is_small = is_text and takes_gzip(headers)
         about = _describe(tag, _FOR_GOOD, is_small=is_small)
         if _has_already(headers, tag):
             return Response(status_code=304, headers=about)
-        if is_small:
-            body = self._compressed.get(path) or await asyncio.to_thread(self._make_small, path)
-        else:
-            body = await asyncio.to_thread(page_messages.read_file, self._files[path])
-        return Response(body, headers=about, media_type=_KINDS[self._files[path].suffix])
+        body = await self._read(path)
+        if is_text and not is_small:
+            pieces = iter(partial(gzip.GzipFile(fileobj=BytesIO(body)).read, _PIECE_BYTES), b"")
+            return StreamingResponse(pieces, headers=about, media_type=kind)
+        return Response(body, headers=about, media_type=kind)
 
-    def _make_small(self, path: str) -> bytes:
-        """The compressed file, which is kept. Two calls at once do the work twice."""
-        self._compressed[path] = gzip.compress(page_messages.read_file(self._files[path]), _LEVEL)
-        return self._compressed[path]
+    async def _read(self, path: str) -> bytes:
+        """The file, text compressed: made once for all who ask meanwhile, and kept."""
+        if path not in self._kept:
+            self._kept[path] = asyncio.create_task(asyncio.to_thread(_make_body, self._files[path]))
+        try:
+            return await asyncio.shield(self._kept[path])
+        except OSError:
+            self._kept.pop(path, None)  # the next request tries again
+            raise
+
+
+def _make_body(file: Path) -> bytes:
+    data = page_messages.read_file(file)
+    return gzip.compress(data, _LEVEL) if page_messages.is_text(file) else data
 
 
 def takes_gzip(headers: Headers) -> bool:
