@@ -94,6 +94,16 @@ def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: Corpus
     assert complaints == []
 
 
+def test_formulas_are_typeset_after_their_library_could_not_be_loaded(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        page.route("**/assets/katex-*.js", lambda route: route.abort())
+        with page.expect_event("requestfailed"):
+            say(go(page, f"{house.url}/playground?flow=echo"), "so $x^2$ is")
+        page.unroute("**/assets/katex-*.js")
+        say(page, "and $y^2$ is")
+        page.locator(".fg-answer .katex").wait_for()
+
+
 def test_code_is_coloured_wrapped_and_copied_by_keyboard(browser: "Browser", corpus: CorpusServer) -> None:
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         open_block(page, corpus, "code")

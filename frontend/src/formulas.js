@@ -90,7 +90,7 @@ function isSingle(src, start, end) {
 /** `$5, but you have 10$` is no formula; `$5 \times 3$`, `$2x$` and `$0 < x$` are. */
 const isMoney = (inside) => /^[-+]?\d/.test(inside) && !/[\\^_=<>+{}]/.test(inside) && (/\s/.test(inside) || /^[-+]?[\d.,]*\d[.,]?(?:[kKmM]|bn)?$/.test(inside) && /[.,]\d{3}|^\d{2,}\.\d\d$/.test(inside));
 
-let katex, loading;
+let katex;
 /** @type {HTMLElement[]} */
 const waiting = [];
 
@@ -109,9 +109,9 @@ export function setFormula(element) {
   else if (!waiting.includes(element) && waiting.push(element) === 1) load().then(work, () => (waiting.length = 0));
 }
 
+/** Tries again after a failure, as far as the browser does. */
 async function load() {
-  loading ??= import("katex");
-  katex = (await loading).default;
+  katex = (await import("katex")).default;
 }
 
 function work() {
