@@ -31,7 +31,7 @@ from flowground.store.runs.files import StoredFile
 from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
 from flowground.web.origin import find_own_origin, is_own_download, name_address
 from flowground.web.refusal import explain_missing
-from flowground.web.sent_files import SentFiles, refuse_file, require_caller
+from flowground.web.sent_files import SentFiles, refuse, require_caller
 
 _NOT_OURS = "This does not come from a page of this server."
 _SIGN_IN = "Sign in first."
@@ -112,11 +112,11 @@ async def _answer_upload(
     runtime: Runtime, request: Request, keep: Callable[[], Coroutine[Any, Any, StoredFile]]
 ) -> Response:
     if find_own_origin(request.scope, runtime.settings.public_url) is None:
-        return refuse_file(_NOT_OURS)
+        return refuse(_NOT_OURS)
     try:
         kept = (await keep()).reference
     except NotSignedIn:
-        return refuse_file(_SIGN_IN)
+        return refuse(_SIGN_IN)
     except FlowNotFound:
         return explain_missing(request.scope)
     except ClientDisconnect:
@@ -128,11 +128,11 @@ async def _answer_upload(
 
 async def _send(runtime: Runtime, request: Request, sent: SentFiles, *, is_shown: bool) -> Response:
     if not is_own_download(request):
-        return refuse_file(_NOT_OURS)
+        return refuse(_NOT_OURS)
     try:
         file = await _find_file(runtime, request)
     except NotSignedIn:
-        return refuse_file(_SIGN_IN)
+        return refuse(_SIGN_IN)
     if file is None or (is_shown and file.reference.media_type not in IMAGES):
         return explain_missing(request.scope)
 
@@ -147,11 +147,11 @@ async def _send(runtime: Runtime, request: Request, sent: SentFiles, *, is_shown
 
 async def _delete(runtime: Runtime, request: Request) -> Response:
     if find_own_origin(request.scope, runtime.settings.public_url) is None:
-        return refuse_file(_NOT_OURS)
+        return refuse(_NOT_OURS)
     try:
         file = await _find_file(runtime, request)
     except NotSignedIn:
-        return refuse_file(_SIGN_IN)
+        return refuse(_SIGN_IN)
     if file is None:
         return explain_missing(request.scope)
     await runtime.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
@@ -202,12 +202,12 @@ class _SessionRoutes:
         origin = find_own_origin(request.scope, settings.public_url)
         sent = read_cookies(request.scope, settings)
         if origin is None or not sent.visitor:
-            return _refuse(403, _NOT_OURS)
+            return refuse(_NOT_OURS)
         ticket = await _read_ticket(request, seconds=settings.limits.request_seconds)
         agent = request.headers.get("user-agent")
         value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
         if value is None:
-            return _refuse(400, "The sign-in took too long. Please sign in again.")
+            return refuse("The sign-in took too long. Please sign in again.", 400)
         # One browser, one sign-in: its earlier cookies end, wherever they were copied to.
         await self._end_sign_ins(sent)
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
@@ -221,7 +221,7 @@ class _SessionRoutes:
         settings = self._runtime().settings
         origin = find_own_origin(request.scope, settings.public_url)
         if origin is None:
-            return _refuse(403, _NOT_OURS)
+            return refuse(_NOT_OURS)
         await self._end_sign_ins(read_cookies(request.scope, settings))
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
         drop_cookie(answer, settings.cookie.name, is_secure=origin.startswith("https:"))
@@ -230,7 +230,7 @@ class _SessionRoutes:
     async def send_my_data(self, request: Request) -> Response:
         """Sends a person's own data as a file, if the sign-in cookie is there: Streamlit's /media would check none."""
         if not is_own_download(request):
-            return _refuse(403, _NOT_OURS)
+            return refuse(_NOT_OURS)
         runtime = self._runtime()
         for value in read_cookies(request.scope, runtime.settings).sign_ins:
             caller = await runtime.sign_in.verify_cookie(value)
@@ -238,7 +238,7 @@ class _SessionRoutes:
                 pieces = await account.read_data(runtime.access, caller)
                 how = {"media_type": "application/json", "disposition": _DISPOSITION}
                 return self._sent.send(pieces, request, to=caller.owner, **how)
-        return _refuse(403, "Sign in first.")
+        return refuse(_SIGN_IN)
 
     async def _end_sign_ins(self, sent: SentCookies) -> None:
         sign_in = self._runtime().sign_in
@@ -264,7 +264,3 @@ async def _read_ticket(request: Request, *, seconds: float) -> str | None:
         return _Ticket.model_validate_json(body).ticket
     except (TimeoutError, ClientDisconnect, ValidationError):
         return None
-
-
-def _refuse(status: int, sentence: str) -> Response:
-    return JSONResponse({"detail": sentence}, status, headers={**_NO_STORE, "vary": "cookie"})

@@ -233,7 +233,7 @@ class _CountedFile(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if any(self._sending[name] >= limit for name, limit in self._most.items()):
-            await refuse_file("Too many files are being sent. Try again in a moment.", 429)(scope, receive, send)
+            await refuse("Too many files are being sent. Try again in a moment.", 429)(scope, receive, send)
             return
         self._sending.update(self._most.keys())
         try:
@@ -254,7 +254,7 @@ async def require_caller(runtime: Runtime, request: Request, *, shared_flow: str
     return await runtime.access.recheck(caller)
 
 
-def refuse_file(sentence: str, status: int = 403) -> Response:
+def refuse(sentence: str, status: int = 403) -> Response:
     return JSONResponse({"detail": sentence}, status, headers=_HEADERS)
 
 
@@ -269,12 +269,12 @@ async def _encode(pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:
 async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
     """Sends a conversation. The 404 is the same for an unknown one, another person's, and a closed flow."""
     if not is_own_download(request):
-        return refuse_file("This does not come from a page of this server.")
+        return refuse("This does not come from a page of this server.")
     how = next((name for name in get_args(FileFormat) if name == request.query_params.get("as")), None)
     try:
         file = await _find_file(runtime, request)
     except NotSignedIn:
-        return refuse_file("Sign in first.")
+        return refuse("Sign in first.")
     if file is None or how is None:
         return explain_missing(request.scope)
     pieces, disposition = file.write(runtime, how), file.write_disposition(how)
@@ -303,13 +303,13 @@ async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
 async def _send_feedback(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
     """Sends a flow's feedback. The 404 is the same for an unknown flow, and for one that is not the caller's."""
     if not is_own_download(request):
-        return refuse_file("This does not come from a page of this server.")
+        return refuse("This does not come from a page of this server.")
     only = _read_filter(request.query_params)
     try:
         caller = await require_caller(runtime, request)
         wired = await feedback.open_own(runtime.access, caller, request.query_params.get("flow", ""))
     except NotSignedIn:
-        return refuse_file("Sign in first.")
+        return refuse("Sign in first.")
     except (FlowNotFound, NotAllowed):
         return explain_missing(request.scope)
     if only is None:
