@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from flowground.core.errors import ServerBusy, ShuttingDown
-from flowground.runs.admission import Admission, ClientDisconnected
+from flowground.core.errors import ServerBusy
+from flowground.runs.admission import Admission
 from tests.raw_client import RawClient, reset
 from tests.running import chat_flow
 from tests.servers import AppServer, shipped_flow
@@ -179,30 +179,6 @@ async def test_a_place_goes_to_who_waited_longest() -> None:
     assert came == []
     await wait("third")
     assert came == ["third"]
-
-
-@pytest.mark.anyio
-async def test_a_line_that_is_closed_or_left_is_empty() -> None:
-    admission = Admission(1, seconds=60)
-    await admission.acquire()
-    gone = asyncio.Event()
-
-    async def leave() -> None:
-        await gone.wait()
-
-    waiting = asyncio.create_task(admission.acquire(leave))
-    await asyncio.sleep(0)
-    gone.set()
-    with pytest.raises(ClientDisconnected):
-        await waiting
-    waiting = asyncio.create_task(admission.acquire(leave))
-    gone.clear()
-    await asyncio.sleep(0)
-    admission.close()
-    with pytest.raises(ShuttingDown):
-        await waiting
-    with pytest.raises(ShuttingDown):
-        await admission.acquire()
 
 
 @pytest.mark.anyio

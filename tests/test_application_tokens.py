@@ -154,19 +154,6 @@ async def test_there_is_an_end_to_tokens_in_force_and_the_newest_stands_first(ru
     await make(runtime, LOCAL_OWNER)
 
 
-async def test_of_tokens_that_may_set_fields_the_newest_in_force_is_found(runtime: Runtime) -> None:
-    past = datetime.now(UTC) - timedelta(seconds=1)
-    await make(runtime, LOCAL_OWNER, name="narrow")
-    assert await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "open") is None
-    await make(runtime, LOCAL_OWNER, name="first", sets="unprotected")
-    await make(runtime, LOCAL_OWNER, name="second", sets="unprotected")
-    sets: dict[str, Any] = {"owner": None, "flows": None, "sets": "unprotected", "by": "tests"}
-    await runtime.store.write(tokens.create, name="old", expires_at=past, **sets)
-    found = await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "open")
-    assert (found and found.name) == "second"
-    assert await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "private") is None
-
-
 async def test_a_new_token_sees_answers_and_sets_what_was_opened(runtime: Runtime) -> None:
     for name in ("augusta", "olga", "bob"):
         made, secret = await make(runtime, await join(runtime, name))

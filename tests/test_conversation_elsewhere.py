@@ -4,7 +4,6 @@ calls of tools that wait in one are decided at the other."""
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from flowground.api.app import create_api
 from flowground.app import own_runs
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER
-from flowground.core.values import FileReference
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import progress, turns
@@ -193,19 +191,6 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
         assert page.read_until("started")["run"] == "r"
     app.store.on_rights_change()
     assert [page.read_rest() for page in (*pages, stranger)] == [[]] * 9
-
-
-def test_who_sent_a_damaged_file_reads_so_elsewhere(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.2)
-    run = begin(idle, value=(FileReference("f", "plan.pdf", "application/pdf", 9, "0" * 64),), kind="files")
-    page = TalkHere(app, "talk", caller=replace(LOCAL_OWNER, sees="answers"))
-    page.show("elsewhere")
-    page.read_until("started")
-    answer = StoredMessage("a", "assistant", "", "failed", now(), "r", error="plan.pdf is a damaged PDF.")
-    asyncio.run(idle.write(turns.finish_turn, **PLACE, answers=[answer], run=replace(run, status="failed")))
-    (ended,) = page.read_until("ended")["messages"]
-    (_, later) = page.show("elsewhere")["messages"]
-    assert ended["error"] == later["error"] == {"text": answer.error, "hint": None, "is_final": True}
 
 
 def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,18 +100,6 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_waits_for_it(
     assert reader.taken == []
 
 
-async def test_a_socket_that_is_left_lets_go_of_who_waits() -> None:
-    reader = Reader()
-    reader.open.clear()
-    task = asyncio.create_task(reader.outbox.run())
-    reader.outbox.put("x" * (MOST + 1))
-    waiting = [asyncio.create_task(reader.outbox.wait_for_room()), asyncio.create_task(reader.outbox.flush())]
-    await asyncio.sleep(0.01)
-    task.cancel()
-    assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [False, None]
-    assert reader.given_up == 0
-
-
 async def test_of_a_persons_sockets_the_one_that_took_nothing_for_longest_is_given_up() -> None:
     unsent = UnsentFrames()
     first, second = (Reader(unsent) for _ in range(2))

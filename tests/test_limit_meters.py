@@ -10,7 +10,7 @@ import pytest
 from flowground.core.caller import Caller, Owner
 from flowground.core.messages import Usage
 from flowground.runs.limits import RunLimits, Tally
-from flowground.runs.meter import ConcurrentRuns, Limit, RunUsage, StoredBytes
+from flowground.runs.meter import Limit, RunUsage, StoredBytes
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import turns
@@ -44,57 +44,6 @@ async def test_stored_bytes_are_those_of_a_member_and_their_programs(store: Stor
     assert await read(meter, str(visitor().owner), store) == 5
 
 
-async def test_stored_bytes_are_read_again_after_a_minute_and_after_a_second_where_none_are_left(store: Store) -> None:
-    clock, key = Clock(), str(MIA.owner)
-    meter = StoredBytes(BYTES, clock.monotonic)
-    assert await read(meter, key, store) == 0
-    await keep(store, key, 60)
-    clock.passed = 59.5
-    assert await read(meter, key, store) == 0
-    clock.passed = 60
-    assert await read(meter, key, store) == 60
-    meter.end(key, RunUsage(tokens=0, money=0, size=40))
-    assert meter.look(key).left == 0
-    clock.passed = 60.9
-    assert await read(meter, key, store) == 100
-    clock.passed = 61
-    assert await read(meter, key, store) == 60
-
-
-async def test_whoever_was_read_first_is_forgotten_where_there_are_too_many(store: Store) -> None:
-    for owner in ("visitor:a", "visitor:b", "visitor:c"):
-        await keep(store, owner, 7)
-    clock = Clock()
-    meter = StoredBytes(BYTES, clock.monotonic, most=2)
-    for owner in ("visitor:a", "visitor:b"):
-        await meter.read(owner, store)
-    clock.passed = 60
-    await meter.read("visitor:b", store)  # who is known takes nobody's place
-    assert [meter.look(f"visitor:{name}").used for name in "abc"] == [7, 7, 0]
-    await meter.read("visitor:c", store)
-    assert [meter.look(f"visitor:{name}").used for name in "abc"] == [0, 7, 7]
-    meter.end("visitor:a", RunUsage(tokens=0, money=0, size=1))
-    assert meter.look("visitor:a").used == 0  # read anew when it is asked for
-
-
-def test_who_waits_for_a_run_is_told_as_long_as_the_oldest_goes_on() -> None:
-    clock = Clock()
-    meter = ConcurrentRuns(GOING, clock.monotonic)
-    assert (meter.look("mia").used, meter.look("mia").resets_in) == (0, None)
-    meter.count("mia", "first")
-    assert meter.look("mia").resets_in == 1
-    clock.passed = 30
-    meter.count("mia", "second")
-    assert (meter.look("mia").used, meter.look("mia").resets_in) == (2, 30)
-    clock.passed = 200
-    assert meter.look("mia").resets_in == 60
-    meter.undo("mia", "first")
-    clock.passed = 205
-    assert (meter.look("mia").used, meter.look("mia").resets_in) == (1, 60)
-    meter.release("mia", "second")
-    assert (meter.look("mia").used, meter._runs) == (0, {})
-
-
 async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) -> None:
     """By a process that has let nothing in yet."""
     await keep(store, str(MIA.owner), 30)
@@ -107,14 +56,6 @@ async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) ->
     assert (of_flow.limit.of, of_flow.flow_id, of_flow.used) == ("flow", "talk", 1)
     [_, of_flow] = await first.look(MIA, ["talk"])
     assert of_flow.used == 2
-
-
-def test_what_a_run_uses_matters_where_anything_is_counted(store: Store) -> None:
-    prices = {"models": {"scripted": {"input": 1}}}
-    bounds: list[dict[str, Any]] = [{}, {"runs_per_minute": 1}, {"flow": {"tokens_per_day": 1}}]
-    given = [{"limits": {"page_runs_per_minute": 0} | bound} for bound in bounds]
-    found = [RunLimits(Settings.model_validate(one), store) for one in (*given, given[0] | {"prices": prices})]
-    assert [counted.open(MIA).matters for counted in found] == [False, True, True, True]
 
 
 def test_a_run_costs_what_its_models_read_and_write(store: Store) -> None:
@@ -171,29 +112,6 @@ def days(clock: Clock) -> Tally:
     return Tally(Limit("person", "tokens_per_day", 1_000, "x"), "tokens", clock.monotonic, clock.wall, longest=600)
 
 
-@pytest.mark.parametrize(("at", "resets_in"), [(-20, 40), (-60, 1), (30, 60)])
-async def test_a_minute_began_with_the_first_run_of_another_process(store: Store, at: float, resets_in: int) -> None:
-    await add(store, at)
-    await add(store, -61)
-    tally = minutes(Clock())
-    await tally.read(KEY, store)
-    found = tally.look(KEY)
-    assert (found.used, found.resets_in) == (1, resets_in)
-
-
-async def test_a_day_is_read_again_after_a_minute(store: Store) -> None:
-    clock = Clock()
-    tally = days(clock)
-    await tally.read(KEY, store)
-    await add(store, 10, tokens=5)
-    clock.passed = 59.5
-    await tally.read(KEY, store)
-    assert tally.look(KEY).used == 0
-    clock.passed = 60
-    await tally.read(KEY, store)
-    assert tally.look(KEY).used == 5
-
-
 async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -> None:
     """A run of eleven minutes ago may still be written: it is a minute late at most after the longest of ten."""
     clock = Clock()
@@ -212,12 +130,3 @@ async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -
     tally.end(KEY, RunUsage(tokens=7, money=1, size=1))
     tally.undo(KEY, None)
     assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
-
-
-def test_what_is_taken_back_was_never_counted() -> None:
-    tally = minutes(Clock())
-    tally.undo(KEY, None)
-    tally.count(KEY, None)
-    for _ in range(2):
-        tally.undo(KEY, None)
-        assert tally.look(KEY).used == 0

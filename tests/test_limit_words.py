@@ -3,9 +3,8 @@
 import pytest
 
 from flowground.core.caller import Caller
-from flowground.runs.limits import limit_reached_error, write_bytes, write_reset
-from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining, list_limits
-from flowground.settings import Settings
+from flowground.runs.limits import limit_reached_error, write_reset
+from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining
 
 MIA = Caller("member", "mia", "member")
 
@@ -54,17 +53,3 @@ def test_the_rest_of_a_day_is_said_in_hours_and_minutes() -> None:
     found = {seconds: write_reset(Remaining(limit, 1, seconds)) for seconds in said}
     assert found == {seconds: f"at 00:00 UTC, in {words}" for seconds, words in said.items()}
     assert write_reset(Remaining(limit, 1, None)) == ""
-
-
-def test_bytes_are_said_in_the_unit_a_person_would_take() -> None:
-    said = {
-        0: "0 kB", 1_200: "1.2 kB", 940_500: "940.5 kB", 999_999: "1000 kB", 1_000_000: "1 MB", 10_200_000: "10.2 MB",
-        999_000_000: "999 MB", 1_000_000_000: "1 GB", 2_500_000_000: "2.5 GB",
-    }  # fmt: skip
-    assert {size: write_bytes(size) for size in said} == said
-
-
-def test_of_two_settings_that_say_the_same_the_first_one_is_named() -> None:
-    settings = Settings.model_validate({"limits": {"runs_per_minute": 4, "person": {"runs_per_minute": 4}}})
-    [limit] = [row for row in list_limits(settings) if (row.of, row.what) == ("person", "runs_per_minute")]
-    assert limit.setting == "limits.runs_per_minute"

@@ -136,19 +136,6 @@ async def test_a_flow_has_a_day_that_all_its_visitors_share(store: Store) -> Non
     await begin(counted, visitor())
 
 
-async def test_the_day_goes_on_after_a_restart(store: Store) -> None:
-    await add_runs(store, 3, owner=str(visitor().owner), at=NOON - 60)
-    await add_runs(store, 9, owner=str(visitor().owner), at=NOON - 12 * 3600 - 1)
-    await add_runs(store, 9, owner="token:t", at=NOON - 60)
-    await add_runs(store, 9, owner="member:visitor:", at=NOON - 60)
-    await add_runs(store, 9, owner=str(visitor().owner), at=NOON - 60, flow_id="another")
-    counted = limits(store, Clock(), public={"runs_per_day": 5})
-    await begin(counted, visitor())
-    await begin(counted, visitor())
-    await refusal(counted, visitor())
-    assert (await refusal(limits(store, Clock(), public={"runs_per_day": 2}), visitor())).code == "daily_limit_reached"
-
-
 async def test_a_crowd_at_the_first_moment_does_not_pass_the_day(store: Store) -> None:
     counted = limits(store, Clock(), public={"runs_per_day": 3})
     ends = await asyncio.gather(*(begin(counted, visitor(n)) for n in range(20)), return_exceptions=True)

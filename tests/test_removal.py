@@ -16,10 +16,7 @@ from flowground.store.people import access_requests, config_entries, groups, mem
 from flowground.store.people.config_entries import ConfigEntry
 from flowground.store.publications import Sharing
 from flowground.store.runs import erasing
-from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
-from tests.organization import organization
-from tests.run_rows import eventually as until
-from tests.running import running
+from tests.canary import TALK, WORD, await_none, find_everywhere, finish_removals, take
 from tests.stored import count_presets, keep_preset, list_entries, list_sessions
 from tests.waiting import eventually
 
@@ -168,16 +165,3 @@ async def test_what_an_earlier_release_watched_is_over(store: Store) -> None:
     await store.write(members.remove, member=member, by="cli")
     await finish_removals(store)
     assert await store.read(lambda to: to.execute(select(tables.removals)).all()) == []
-
-
-async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
-        member = await make_member(runtime.store, WORD)
-        await runtime.store.write(members.remove, member=member, by="cli")
-    assert find_in_files(tmp_path)
-    async with running(tmp_path, {}) as runtime:
-
-        async def is_over() -> bool:
-            return not (await runtime.store.read(removals.list_removals) or find_in_files(tmp_path))
-
-        await until(is_over)

@@ -1,7 +1,5 @@
 """What runs in a process: its text is kept while it runs, and its end until it is stored."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -9,7 +7,6 @@ import pytest
 
 from flowground.core.errors import StoreUnavailable
 from flowground.core.events import ToolCalled, ToolWaits
-from flowground.runs import running as running_runs
 from flowground.runs.running import RunningRuns
 from flowground.store import Store
 from flowground.store.runs import progress, requests, turns
@@ -111,40 +108,4 @@ async def test_an_end_that_could_not_be_stored_is_tried_again(store: Store) -> N
     running.write_later(write_end)
     await eventually(lambda: has_status(store, "failed"))
     assert (tries, await statuses(store)) == (3, {"r": ("failed", "store_busy")})
-    await running.close()
-
-
-async def test_ends_beyond_those_that_may_wait_leave_no_run_running(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thousand of them may wait; of five, two here. One run still goes on."""
-    monkeypatch.setattr(running_runs, "_MOST_LATE", 2)
-    monkeypatch.setattr(running_runs, "_SETTLED", 0)
-    for number in range(6):
-        await begin(store, f"r{number}", holder=store.process.id)
-    running, is_away = RunningRuns(store, seconds=0.05), True
-    add(running, "r5")
-
-    def end(run_id: str) -> Callable[[], Awaitable[object]]:
-        async def write_end() -> None:
-            if is_away:
-                raise StoreUnavailable
-            found = await store.read(progress.find_run, run_id=run_id)
-            assert found
-            await store.write(turns.end_run, run=replace(found, status="failed", error_code="store_busy"))
-
-        return write_end
-
-    for number in range(5):
-        running.write_later(end(f"r{number}"))
-    await asyncio.sleep(0.2)
-    is_away = False
-
-    async def have_ends() -> bool:
-        return "running" not in {status for run, (status, _) in (await statuses(store)).items() if run != "r5"}
-
-    await eventually(have_ends)
-    lost, kept = ("failed", "unknown_outcome"), ("failed", "store_busy")
-    told = await statuses(store)
-    assert told == {"r0": lost, "r1": lost, "r2": lost, "r3": kept, "r4": kept, "r5": ("running", None)}
     await running.close()

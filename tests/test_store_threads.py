@@ -13,9 +13,9 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from flowground.core.errors import StoreUnavailable
-from flowground.store import Checkpoints, Store, writer
+from flowground.store import Checkpoints, Store
 from flowground.store.connections import Database
-from flowground.store.writer import Job, Readers, join_threads
+from flowground.store.writer import Job, Readers
 from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
 from tests.waiting import eventually
 
@@ -103,21 +103,6 @@ async def test_the_end_waits_for_reads_that_are_under_way_and_closes_their_conne
         drivers[0].total_changes  # noqa: B018 - it raises
 
 
-async def test_after_a_read_that_failed_its_connection_is_another(database: Database) -> None:
-    async with open_readers(database, threads=1) as readers:
-
-        async def find_driver() -> Any:
-            readers.put(found := job(lambda connection: connection.connection.driver_connection))
-            return await answer(found)
-
-        before = await find_driver()
-        assert await find_driver() is before
-        readers.put(fails := job(lambda _: [][0]))
-        with pytest.raises(IndexError):
-            await answer(fails)
-        assert await find_driver() is not before
-
-
 async def test_sqlites_log_is_moved_after_each_commit(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """Also where a move failed; the end waits for none."""
     assert database.file is not None
@@ -175,17 +160,3 @@ class Working:
 
     def monotonic(self) -> float:
         return self.now
-
-
-def test_the_end_waits_for_a_thread_at_work(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    ends: list[tuple[int, Callable[[float], float], int]] = [
-        *((3, lambda _: 1, 3), (60, lambda _: 1, 5)),  # it ends in time; it does nothing
-        *((60, lambda now: -now, 60), (60, lambda now: max(20, 130 - now), 15)),  # it gets on, to its end or for 10 s
-    ]
-    for looks, work, seconds in ends:
-        thread: Any = Working(looks, work)
-        monkeypatch.setattr(writer, "time", thread)
-        caplog.clear()
-        join_threads([thread], thread.count_work)
-        assert thread.now - 100 == seconds
-        assert ("does not let go of store-writer" in caplog.text) == (seconds < looks)

@@ -4,18 +4,16 @@ No clock decides here: jobs begin and end when the test says so.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count, groupby
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, RootTransaction
 
 from flowground.core.errors import StoreUnavailable
-from flowground.store import Store, connections
+from flowground.store import Store
 from flowground.store.connections import Database
 from flowground.store.runs import turns
 from flowground.store.sql import mark_write
@@ -83,12 +81,6 @@ async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Calla
     assert await noted(store) == ["a", "b", "c", "d"]
 
 
-async def test_a_write_that_succeeds_when_its_batch_is_repeated_is_told_so(store: Store) -> None:
-    found = await write_together(store, store.write(failing(1), "a"), store.write(mark_write()(failing(9)), "b"))
-    assert found == ["a", "LookupError('b')"]
-    assert await noted(store) == ["a"]
-
-
 async def test_an_outage_in_a_batch_is_everybodys(store: Store) -> None:
     def fall_out(connection: Connection) -> None:
         note(connection, "not kept")
@@ -100,18 +92,6 @@ async def test_an_outage_in_a_batch_is_everybodys(store: Store) -> None:
     assert store._writer.outage.reason == "StoreUnavailable: Out."
     await store.write(note, "after")
     assert store._writer.outage.reason is None
-
-
-async def test_an_outage_among_writes_that_are_done_one_by_one_is_that_of_the_rest(store: Store, file: Path) -> None:
-    def move(connection: Connection) -> None:
-        note(connection, "not kept")
-        file.rename(file.with_name("away"))
-
-    one_way = store.write(mark_write()(failing(9)), "x")
-    found = await write_together(store, one_way, store.write(note, "a"), store.write(move), store.write(note, "b"))
-    assert found == ["LookupError('x')", "a", "store_moved", "store_moved"]
-    file.with_name("away").rename(file)
-    assert await noted(store) == ["a"]
 
 
 async def test_a_disk_that_cannot_be_written_is_an_outage_and_its_connection_is_replaced(store: Store) -> None:
@@ -243,28 +223,6 @@ async def test_more_than_4096_writes_do_not_wait(writer: Writer) -> None:
     hold.may_end.set()
 
 
-async def test_a_write_hangs_after_half_as_long_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As anybody waits. Not one that nobody gave up: the process stood still, its clock went on, and nothing else."""
-    passed = [0]
-    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
-    async with open_writer(database, seconds=100) as writer:
-        await keep_busy(writer, hold := Hold())
-        passed[0] = 3600
-        writer.put(after := job(note, "after"))
-        hold.may_end.set()
-        assert await answer(after) == "after"
-    passed[0] = 0
-    async with open_writer(database, seconds=100) as writer:
-        held = await keep_busy(writer, hold := Hold())
-        passed[0] = 130
-        assert writer.give_up(held).code == "unknown_outcome"
-        writer.put(job(note, "waits"))
-        passed[0] = 170
-        with pytest.raises(StoreUnavailable):
-            writer.put(job(note, "refused"))
-        hold.may_end.set()
-
-
 @pytest.mark.parametrize("at", ["give_up", "put"])
 async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database, at: str) -> None:
     async with open_writer(database, seconds=0.01) as writer:
@@ -282,13 +240,3 @@ async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database,
             await running.future
         writer.put(after := job(note, "after"))
         assert await answer(after) == "after"
-
-
-async def test_after_each_commit_somebody_is_told(database: Database) -> None:
-    told: list[int] = []
-    async with open_writer(database, seconds=20, after_commit=lambda: told.append(len(read(database)))) as writer:
-        for subject in "ab":
-            writer.put(written := job(note, subject))
-            await answer(written)
-            eventually(lambda: told[-1:] == [len(read(database))])
-    assert told == [1, 2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowground.app.runtime import Runtime
-from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.caller import LOCAL_OWNER
 from flowground.core.errors import FlowSwitchedOff, StoppedByAdmin, StoreUnavailable
 from flowground.providers import connection
 from flowground.settings import Settings
@@ -18,7 +18,6 @@ from flowground.store.publications import SwitchKind
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.run_rows import eventually
-from tests.running import start_turn, watch
 from tests.stored import AuditEntry, list_entries, list_runs
 from tests.switched import CONFIG, FLOWS, SAYS, find_speaking, read_messages, switch_off
 from tests.wire import wire
@@ -124,27 +123,6 @@ async def test_who_waits_for_a_place_at_the_server_is_told(tmp_path: Path, monke
         assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("query", QUERIES)
-async def test_who_waits_for_a_place_in_this_process_is_told(tmp_path: Path, query: str) -> None:
-    config = CONFIG | {"limits": {"runs_at_once": 3}}
-    async with serving(tmp_path, config=config, flows=FLOWS) as api:
-        holding = [begin(api, "long") for _ in range(3)]
-        await wait_for_runs(api, 3)
-        waiting = [begin(api, flow, query) for flow in ("echo", "other")]
-        person = await start_turn(api.runtime, LOCAL_OWNER, "default", RunRequest("hi", session_id="s", stream=True))
-        await asyncio.sleep(0.2)
-        await switch_off(api, "flow", "echo")
-        response = await waiting[0]
-        assert (response.status_code, response.json()["detail"]["code"]) == (503, "flow_switched_off")
-        assert not waiting[1].done()
-        await switch_off(api, "flow", "default")
-        with pytest.raises(FlowSwitchedOff):
-            [event async for event in watch(person)]
-        await switch_off(api, "flow", "long")
-        assert [(await task).status_code for task in holding] == [503] * 3
-        assert (await waiting[1]).status_code == 200
-        for flow in ("echo", "default"):
-            assert await api.runtime.store.read(list_runs, flow_id=flow) == []
 
 
 async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:

@@ -76,21 +76,6 @@ async def test_the_message_is_stored_before_the_run_and_the_answer_before_it_is_
                 assert texts == ["hi", "You said: hi"]
 
 
-async def test_an_answer_keeps_model_usage_seconds_and_trace_once_for_all_of_a_run(runtime: Runtime) -> None:
-    end = (await say(runtime, "two", "hi"))[-1]
-    assert isinstance(end, TurnFinished)
-    assert end.usage is not None
-    assert end.usage.output_tokens > 0
-    _, first, second = await kept(runtime, "two")
-    assert (first.usage, second.usage) == (end.usage, None)
-    assert first.seconds is not None
-    assert sorted(step.component_id for step in first.trace) == ["ChatInput", "First", "Model", "Second"]
-    assert second.trace == ()
-    assert (first.model, second.model) == ("scripted:echo", "scripted:echo")
-    (run,) = await runtime.store.read(list_runs, flow_id="two")
-    assert run.usage == end.usage
-
-
 async def test_a_stopped_answer_keeps_what_was_said(runtime: Runtime) -> None:
     wired = await runtime.access.open_flow(LOCAL_OWNER, "long")
     request = RunRequest(input_value="hi", session_id="s", stream=True)
