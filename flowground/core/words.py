@@ -163,6 +163,24 @@ def describe_kind(schema: Schema, defs: Schema | None = None) -> str:
     return _FORMATS.get(schema.get("format", "")) or _PLAIN.get(str(kind), "a value")
 
 
+def find_schema(whole: Schema, path: Iterable[str | int]) -> Schema:
+    """The part of a JSON Schema that describes the value at `path`, null aside; an empty one where there is none."""
+    defs = whole.get("$defs", {})
+    schema = _resolve(whole, defs)
+    for part in path:
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        inner = inner or schema.get("additionalProperties")  # a mapping with free names
+        schema = _resolve(inner if isinstance(inner, dict) else {}, defs)
+    return schema
+
+
+def _resolve(schema: Schema, defs: Schema) -> Schema:
+    if "anyOf" in schema:
+        schema = next((part for part in schema["anyOf"] if part.get("type") != "null"), schema)
+    found: Schema = defs[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return found
+
+
 def _write_range(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")

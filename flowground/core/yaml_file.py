@@ -1,14 +1,13 @@
 """YAML files as trees that know each value's line and column, and the mistakes found in them.
 
 The language is YAML's core: texts, numbers, true/false, null, lists, mappings. `yes`, `no`, `2024-01-01` and `12:30`
-are texts, as in YAML 1.2 and in editors; a `Dialect` says what a kind of file may have besides. The tree is built from
-the parser's events, and aliases count as what they stand for, so no text can make it deep or large. At the end stand
-bases of the models for such files.
+are texts, as in YAML 1.2 and in editors. The tree is built from the parser's events, and aliases count as what they
+stand for, so no text can make it deep or large. At the end stand bases of the models for such files.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn
 
@@ -40,8 +39,6 @@ _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
-_YAML = "tag:yaml.org,2002:"
-"""The prefix of YAML's own tags."""
 _HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 _SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
@@ -203,7 +200,7 @@ def _find_inside(node: Node | None, part: str | int) -> Node | None:
     return None
 
 
-def read_core(event: yaml.ScalarEvent) -> Any:
+def _read_core(event: yaml.ScalarEvent) -> Any:
     """A scalar by the core schema of YAML 1.2."""
     text = event.value
     if event.style or event.tag is not None:  # quoted, or a block
@@ -217,18 +214,11 @@ def read_core(event: yaml.ScalarEvent) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one kind of file may hold. `name` is people's name for such a file.
-
-    `most_values` bounds keys and values, each alias counted as what it stands for. `is_extended` allows YAML's own tags
-    (scalars with tags are read by `read_scalar`), merge keys, and aliases as keys. `duplicate_message` is the message
-    for a repeated key, with the fields `key`, `path` and `line`.
-    """
+    """What one kind of file may hold. `name` is people's name for such a file; `most_values` bounds keys and values,
+    each alias counted as what it stands for."""
 
     name: str
-    read_scalar: Callable[[yaml.ScalarEvent], Any] = read_core
     most_values: float = math.inf
-    is_extended: bool = False
-    duplicate_message: str = "`{key}` is given twice; the first is on line {line}."
 
 
 def parse_events(text: str) -> Iterator[yaml.Event]:
@@ -286,7 +276,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._find_alias(event)
         assert isinstance(event, _ValueStart)  # noqa: S101 - nothing else begins a node
-        if event.tag is not None and not self._may_tag(event):
+        if event.tag is not None:
             says = f"Tags are not used in {self._dialect.name}s; for a text, quotes are enough."
             self._note(event, says, event.tag)
         if event.anchor:
@@ -300,11 +290,6 @@ class _Reader:
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
-
-    def _may_tag(self, event: _ValueStart) -> bool:
-        """Whether the dialect allows the tag: any on a scalar, and the default one on a list or mapping."""
-        own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
-        return self._dialect.is_extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
 
     def _find_alias(self, event: yaml.AliasEvent) -> Node:
         name = str(event.anchor)
@@ -320,7 +305,7 @@ class _Reader:
         return node
 
     def _read_scalar(self, event: yaml.ScalarEvent) -> Node:
-        node = Node(self._dialect.read_scalar(event), _find_position(event))
+        node = Node(_read_core(event), _find_position(event))
         if event.style == "|":
             node.text, node.is_block = self._find_block_start(node.position.line), True
         elif event.start_mark and event.end_mark and event.start_mark.line == event.end_mark.line:
@@ -345,51 +330,29 @@ class _Reader:
         values: dict[str, Node] = {}
         keys: dict[str, Position] = {}
         node = Node(values, _find_position(event), keys=keys)
-        merged: list[Node] = []
         while not isinstance(name := next(self._events), yaml.MappingEndEvent):
             key = self._read_key(name, path)
             value = self._read_node(next(self._events), (*path, key or ""))
             node.size += 1 + value.size
-            if key is None:
-                merged.append(value)
-            elif key in values:
-                where = ".".join(map(str, (*path, key)))
-                self._note(name, self._dialect.duplicate_message.format(key=key, path=where, line=keys[key].line), key)
-            else:
+            if key is not None and key in values:
+                self._note(name, f"`{key}` is given twice; the first is on line {keys[key].line}.", key)
+            elif key is not None:
                 values[key], keys[key] = value, _find_position(name)
-        for other in merged if self._dialect.is_extended else ():
-            self._merge(node, other)
         return node
 
     def _read_key(self, event: yaml.Event, path: KeyPath) -> str | None:
-        """A name; None for a merge key, and for a key that is a mistake."""
-        if self._dialect.is_extended and isinstance(event, yaml.AliasEvent):
-            named = self._find_alias(event).value
-            if isinstance(named, str):
-                return named
-        if isinstance(event, yaml.ScalarEvent) and (
-            event.tag is None or (self._dialect.is_extended and event.tag in ("!", f"{_YAML}str"))
-        ):
+        """A name; None for a key that is a mistake."""
+        if isinstance(event, yaml.ScalarEvent) and event.tag is None:
             self._values += 1
             if event.anchor:
                 self._anchors[event.anchor] = self._read_scalar(event)
-            if event.value != "<<" or event.style or event.tag is not None:
+            if event.value != "<<" or event.style:
                 return str(event.value)
-            if not self._dialect.is_extended:
-                self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
+            self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
             return None
         self._read_node(event, (*path, ""))
         self._note(event, "A name is plain text here, nothing composed.")
         return None
-
-    def _merge(self, node: Node, other: Node) -> None:
-        """Adds the values of a merge key, one mapping or a list of them; existing values stay."""
-        for part in other.value if isinstance(other.value, list) else [other]:
-            if not isinstance(part.value, dict):
-                self._problems.add(part.position, "Behind `<<` stands a mapping, or a list of them.")
-                return
-            node.value = part.value | node.value
-            node.keys = {**part.keys, **node.keys}
 
     def _refuse_size(self, event: yaml.Event) -> NoReturn:
         self._note(event, f"The file has more than {self._most:,} values, aliases counted as what they stand for.")

@@ -13,17 +13,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from yaml.constructor import ConstructorError, SafeConstructor
 
 from flowground.core.errors import ConfigError, FlowError
-from flowground.core.words import describe_kind, join_words, suggest
+from flowground.core.words import describe_kind, find_schema, join_words, suggest
 from flowground.core.yaml_file import (
-    WORDS,
     ConfigSection,
     Dialect,
     Document,
@@ -62,10 +59,20 @@ _WHAT_BOUNDS_STRANGERS = (
     "is no setting any more: write `limits.flow` for what all callers of a flow may use up, tokens and money too, and "
     "`sharing.public` for runs of visitors"
 )
+_SECRETS = (
+    "cookie.key",
+    "database",
+    "outgoing.proxy",
+    "search.api_key",
+    "databases.*.url",
+    "mcp_servers.*.environment.*",
+    "mcp_servers.*.headers.*",
+    "providers.*.api_key",
+)
+"""Settings in which `${env:NAME}` is replaced."""
 LocalMode = Literal["open", "link", "off"]
 MayWrite = Literal["admins", "authors", "nobody"]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
-_TEXTS_IN_1_2 = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "timestamp", "value")}
 _log = logging.getLogger(__name__)
 
 
@@ -238,28 +245,6 @@ def find_config(app_folder: Path) -> Path:
     return Path(named) if named else app_folder / "config.yaml"
 
 
-class _Scalars(SafeConstructor, yaml.resolver.Resolver):
-    """Reads words as YAML 1.2 does, like flow files; numbers still in every form of 1.1 (`1_000`, `0x1F`, `10:00`)."""
-
-    def __init__(self) -> None:
-        SafeConstructor.__init__(self)
-        yaml.resolver.Resolver.__init__(self)
-
-    def read(self, event: yaml.ScalarEvent) -> Any:
-        """The value of one scalar, by its tag if it has one."""
-        tag = event.tag
-        mark: Any = event.start_mark  # libyaml's marks work too, but PyYAML's types only know its own
-        if tag in (None, "!"):
-            tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # PyYAML's
-            if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
-                return event.value
-        try:
-            return self.construct_object(yaml.ScalarNode(tag, event.value, mark))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            kind = str(tag).rpartition(":")[2]
-            raise ConstructorError(None, None, f"this is no {kind}", mark) from None
-
-
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
     """A config file as plain data, with the document that knows its lines. `data` is what the YAML holds."""
@@ -280,9 +265,8 @@ def read_config(path: Path) -> ConfigFile:
     """The file's content; a missing or empty file is an empty mapping. Raises ConfigError, naming the line."""
     if not path.exists():
         return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
-    dialect = Dialect("config file", _Scalars().read, is_extended=True, duplicate_message="{path}: given twice")
     try:
-        document = read_document(path.read_text("utf-8"), path.name, dialect)
+        document = read_document(path.read_text("utf-8"), path.name, Dialect("config file"))
         if document.problems:
             document.problems.refuse()
     except FlowError as error:
@@ -301,20 +285,17 @@ def read_config(path: Path) -> ConfigFile:
 def _leave_out_gone(file: ConfigFile) -> None:
     """Removes settings of earlier releases from the file's data, with a warning for each."""
     for name, instead in GONE.items():
-        for place in _find_places(file.data, tuple(name.split("."))):
-            holder: Any = file.data
-            for key in place[:-1]:
-                holder = holder[key]
-            holder.pop(place[-1], None)  # a YAML alias is one object in two places
+        for holder, place in _find_places(file.data, name.split(".")):
+            del holder[place[-1]]
             _log.warning("%s", file.write_mistake(place, f"is no setting any more. {instead}"))
 
 
-def _find_places(data: Any, names: tuple[str, ...], place: KeyPath = ()) -> list[KeyPath]:
-    """All places in `data` that a dotted name means; `*` is any name."""
-    if not names:
-        return [place]
+def _find_places(data: Any, names: list[str], before: KeyPath = ()) -> list[tuple[dict[Any, Any], KeyPath]]:
+    """All places in `data` that a dotted name means, each with the mapping that holds its value; `*` is any name."""
     keys = [key for key in data if names[0] in ("*", key)] if isinstance(data, dict) else []
-    return [found for key in keys for found in _find_places(data[key], names[1:], (*place, key))]
+    if len(names) == 1:
+        return [(data, (*before, key)) for key in keys]
+    return [found for key in keys for found in _find_places(data[key], names[1:], (*before, key))]
 
 
 def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
@@ -323,45 +304,18 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
     A provider without its key is an error when it is used. An unset variable of the cookie's key or the database raises
     ConfigError at once: another key or database would be used silently.
     """
-    for holder, place in (
-        (file.data.get("cookie"), ("cookie", "key")),
-        (file.data, ("database",)),
-        (file.data.get("outgoing"), ("outgoing", "proxy")),
-        (file.data.get("search"), ("search", "api_key")),
-        *_list_databases(file),
-        *_list_server_secrets(file.data.get("mcp_servers")),
-    ):
-        if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
-            holder[place[-1]], unset = fill_variables(text)
-            if unset:
-                raise ConfigError(file.write_mistake(place, f"the environment variable {unset[0]} is not set"))
-    providers = file.data.get("providers")
-    for name, entry in providers.items() if isinstance(providers, dict) else ():
-        if isinstance(entry, dict) and isinstance(text := entry.get("api_key"), str):
-            entry["api_key"], unset = fill_variables(text)
-            if unset:
-                yield str(name), unset[0]
-
-
-def _list_databases(file: ConfigFile) -> Iterator[tuple[Any, KeyPath]]:
-    entries = file.data.get("databases")
-    for name, entry in entries.items() if isinstance(entries, dict) else ():
-        yield entry, ("databases", name, "url")
-
-
-def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
-    """The parts of `mcp_servers` that may hold secrets, with the place of each value."""
-    for name, entry in servers.items() if isinstance(servers, dict) else ():
-        for part in ("environment", "headers"):
-            holder = entry.get(part) if isinstance(entry, dict) else None
-            for key in holder if isinstance(holder, dict) else ():
-                yield holder, ("mcp_servers", name, part, key)
-
-
-def fill_variables(text: str) -> tuple[str | None, tuple[str, ...]]:
-    """The text with `${env:NAME}` replaced, and the names of unset variables; the text is None where one is unset."""
-    missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
-    return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
+    for holder, place in (found for name in _SECRETS for found in _find_places(file.data, name.split("."))):
+        text = holder[place[-1]]
+        if not isinstance(text, str):
+            continue
+        unset = next((name for name in _ENV.findall(text) if name not in os.environ), None)
+        if unset is None:
+            holder[place[-1]] = _ENV.sub(lambda match: os.environ[match[1]], text)
+        elif place[0] == "providers":
+            holder[place[-1]] = None
+            yield str(place[1]), unset
+        else:
+            raise ConfigError(file.write_mistake(place, f"the environment variable {unset} is not set"))
 
 
 def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
@@ -389,7 +343,8 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
             case "extra_forbidden" if place in _BOUNDED_STRANGERS:
                 yield place, _WHAT_BOUNDS_STRANGERS
             case "extra_forbidden":
-                known = _list_names(kind, place[2:]) if kind else _list_names(model, place)
+                schema, below = (kind or model).model_json_schema(), place[2:] if kind else place
+                known = find_schema(schema, below[:-1]).get("properties", ())
                 yield place, "unknown setting" + suggest(str(place[-1]), known)
             case "union_tag_not_found":
                 yield place, "says neither `type` nor `base_url`" + suggest(str(place[-1]), KINDS)
@@ -423,31 +378,14 @@ def _describe_mistake(problem: ErrorDetails, model: type[BaseModel], place: KeyP
 def _describe_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
     """What the setting accepts, as in docs/settings.md; None for texts, for which that would say too little."""
     whole = model.model_json_schema()
-    schema: Any = whole
-    for part in place:
-        for _ in range(2):  # an optional section is `anyOf`, then `$ref`
-            schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
-            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        schema = inner or schema.get("additionalProperties")
-        if not isinstance(schema, dict):
-            return None
+    schema = find_schema(whole, place)
     kind = describe_kind(schema, whole.get("$defs", {}))
-    return None if kind == "text" else f"should be {kind}"
+    return f"should be {kind}" if schema and kind != "text" else None
 
 
 def _find_kinds(setting: str) -> list[str]:
     """The kinds of provider that have this setting."""
     return [name for name, kind in KINDS.items() if setting in kind.model_fields]
-
-
-def _list_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """The settings that may stand beside the last part of a place."""
-    kind: Any = model
-    for part in place[:-1]:
-        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_model else get_args(kind)[-1]
-    return [name for name, field in kind.model_fields.items() if not field.exclude]
 
 
 def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
