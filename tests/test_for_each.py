@@ -148,46 +148,6 @@ def test_its_flow_is_named_in_the_file_and_nowhere_else() -> None:
     assert link({"each": each(), "one": ONE}).policy.fields["Each"]["flow"].closed == "protected"
 
 
-MAPPED = """
-components:
-  ChatInput: {type: ChatInput}
-  Invoice:
-    type: StructuredOutput
-    input_value: "${ChatInput}"
-    output_schema:
-      type: object
-      properties:
-        lines: {type: array, items: {type: object, properties: {what: {type: string}, price: {type: number}}}}
-        words: {type: array, items: {type: string}}
-        free: {type: array, items: {type: object, additionalProperties: true, properties: {what: {type: string}}}}
-  Cheap: {type: DataOperations, data: "${Invoice.lines}", operation: Head}
-  Each: {type: ForEach, data: "${Cheap}", flow: one, input_value: "{what}: {price}", output_column_name: check}
-  Show: {type: Parser, input_data: "${Each}", template: "{what}: {check}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Show}"}
-"""
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "says"),
-    [
-        ("{what}: {price}", "{what}: {prise}", "14:76: warning: No record has `prise`, they have `price`, `what`"),
-        ("{what}: {check}", "{what} {chekc}", "15:65: warning: No record has `chekc`, they have `check`, `error`,"),
-        (', template: "{what}: {check}"', "", "15:3: warning: No record has `text`, they have `check`, `error`,"),
-        ('template: "{what}: {check}"', "mode: Stringify", None),
-        ("{what}: {price}", "{{prise}}: {wörter}", None),
-        ('"${Invoice.lines}"', '"${Invoice.free}"', None),
-        ('"${Cheap}"', '"${Invoice.words}"', None),
-        ('"${Cheap}"', "[{what: tea, price: 1}, {cost: 2}]", None),
-        ('"${Cheap}"', "[{what: tea, cost: 2}]", "14:88: warning: No record has `price`, they have `cost`, `what`:"),
-    ],
-)
-def test_a_name_that_no_record_can_have_is_a_warning(right: str, wrong: str, says: str | None) -> None:
-    assert right in MAPPED
-    found = [str(warning) for warning in wired(MAPPED.replace(right, wrong), "mapped.yaml").flow.warnings]
-    assert len(found) == (says is not None)
-    assert says is None or f"mapped.yaml:{says}" in found[0]
-
-
 async def test_a_name_that_no_record_had_is_noted_in_the_trace() -> None:
     mistyped = each().replace("{n}", "{nn} {m}")
     note = "No record has `nn`, `m`: nothing stands there in the template."

@@ -240,33 +240,6 @@ async def test_links_that_lead_nowhere_or_in_a_circle_are_warnings(tmp_path: Pat
     assert all(part in found[f"{name}.yaml"][0] for name in parts for part in parts[name])
 
 
-TESTED = """\
-tests:
-  - message: hi
-    replies: {child.Modl: "yes"}
-    expect: {calls: {child.Model: 1, chidl.Model: 0}}
-  - turns:
-      - {message: hi, replies: {child.Tone: "yes", child.Model: "yes"}}
-"""
-
-
-async def test_what_tests_name_in_another_flow_is_looked_for_there(tmp_path: Path) -> None:
-    also = "  Lost: {type: RunFlow, flow: gone, input_value: hi}\n"
-    flows = {"parent": PARENT + TESTED, "partly": PARENT + also + TESTED, "child": CHILD}
-    async with running(tmp_path, flows) as runtime:
-        found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
-    lost = "warning: There is no `{}` {}: the test fails."
-    model, tone = (lost.format(name, "that a test replies to") for name in ("child.Modl", "child.Tone"))
-    flow = lost.format("chidl.Model", "that asks a model")
-    assert found["parent.yaml"] == [
-        f"parent.yaml:8:15: {model} (did you mean child.Model?)",
-        f"parent.yaml:9:38: {flow} (did you mean child.Model?)",
-        f"parent.yaml:11:33: {tone} (did you mean child.Model?)",
-    ]
-    told = [says.partition(": ")[2] for says in found["partly.yaml"][1:]]
-    assert told == [f"{says} (did you mean child.Model?)" for says in (model, tone)]
-
-
 async def test_a_switch_of_an_inner_flow_or_its_provider_holds_for_the_outer(tmp_path: Path) -> None:
     flows = {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}
     async with running(tmp_path, flows) as runtime:

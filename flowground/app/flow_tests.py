@@ -34,8 +34,9 @@ from flowground.core.events import ModelProgress
 from flowground.core.media_types import HEAD, find_media_type
 from flowground.core.values import FileReference, Record, SentFile
 from flowground.core.words import count, suggest
-from flowground.flows.checks import list_asking, list_components, list_replied
+from flowground.flows.checks import list_components
 from flowground.flows.flow import Difference, FlowTest, FlowTestOutcome, FlowTestReport, TestedTurn, TurnOutcome
+from flowground.flows.tested import may_be_replied
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow, find_types, replace_components
 from flowground.knowledge.extraction.extractors import Extractor
@@ -418,8 +419,8 @@ def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
     """Raises InvalidRequest for components that neither the flow nor flows that it runs have."""
     expect = turn.expect
     for known, says, names in (
-        (list_replied(wired), "that a test replies to", turn.replies),
-        (list_asking(wired), "that asks a model", expect.calls),
+        (list_components(wired, may_be_replied), "that a test replies to", turn.replies),
+        (list_components(wired, lambda one: bool(one.list_models())), "that asks a model", expect.calls),
         (list_components(wired), "among the components", (*expect.takes, *expect.skips)),
     ):
         for name in names:

@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, PrivateAttr
 
-from flowground.components.base import Context, Mistake, Output, ToolComponent, declare
-from flowground.components.records import RecordsComponent
+from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import (
     LONGEST_TEMPLATE,
     RecordTemplate,
@@ -74,7 +73,7 @@ class RunFlow(ToolComponent):
         return Output(values, first.model, answer.usage, first.finish_reason)
 
 
-class ForEach(RecordsComponent):
+class ForEach(Component):
     """Another flow, run once for each record; its answers in the order of the records.
 
     With `step: {on_error: continue}` a record whose run fails has an `error` instead of an answer.
@@ -87,7 +86,6 @@ class ForEach(RecordsComponent):
     title: ClassVar[str] = "For Each"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"done": "records"}
     calls_out: ClassVar[bool] = True
-    records_field: ClassVar[str | None] = "data"
 
     data: list[Any] = declare(..., "Data", "Records or a list, usually a reference.", kind="data")
     flow: str = declare(
@@ -116,13 +114,6 @@ class ForEach(RecordsComponent):
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
         self._parsed = parse_template(self.input_value)
-
-    def find_template(self) -> str:
-        return "input_value"
-
-    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The names in the records that come in, and the output column."""
-        return taken | {self.output_column_name, "error"} if taken and self.output_column_name else None
 
     def list_flows(self) -> tuple[str, ...]:
         return (self.flow,)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
-from flowground.components.records import RecordsComponent
 from flowground.components.schemas import find_misfit, find_wrong_schema
 from flowground.components.shown_files import declare_files, show_files
 from flowground.core.errors import ModelNotReady, ProviderError, ProviderRefused
@@ -242,7 +241,7 @@ def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | N
     return None
 
 
-class StructuredOutput(RecordsComponent):
+class StructuredOutput(Component):
     """What a model finds in a text, as data that fits a schema.
 
     Each property of the schema is an output, too: `${Invoice.total}`; one that the model leaves out is not taken. An
@@ -282,15 +281,6 @@ class StructuredOutput(RecordsComponent):
         if not isinstance(properties, Mapping):
             return self.outputs
         return {**self.outputs, **{name: _find_kind(part) for name, part in properties.items() if name != _WHOLE}}
-
-    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The properties of a list's items."""
-        part = self._schema.get("properties", {}).get(port)
-        items = part.get("items") if isinstance(part, Mapping) else None
-        if not isinstance(items, Mapping) or items.get("additionalProperties"):
-            return None
-        properties = items.get("properties")
-        return frozenset(properties) if isinstance(properties, Mapping) and properties else None
 
     def spread(self, value: Value) -> Mapping[str, Value]:
         """The whole value, and each property that it has."""

@@ -41,7 +41,6 @@ _FilterOperator = Literal[
     "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
 ]
 _OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
-_OF_SOME_ROWS = frozenset({"Filter", "Sort", "Head", "Tail", "Drop Duplicates"})
 _NEEDS: Mapping[str, str] = {
     "Select Keys": "select_keys_input",
     "Remove Keys": "remove_keys_input",
@@ -67,22 +66,6 @@ _PAUSE_EVERY = 5_000
 MOST_PASSAGES = 10_000
 _PAUSE_CHARS = 200_000
 """Texts from so many characters are split in another thread: a million takes a few dozen milliseconds."""
-
-
-class RecordsComponent(Component):
-    """A component whose flow file may determine the names in the records that it takes or gives."""
-
-    records_field: ClassVar[str | None] = None
-    """The field with the records that are changed, or that fill a template."""
-
-    def find_template(self) -> str | None:
-        """The field with the template that each record fills; None where there is none."""
-        return None
-
-    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The names in the records of this port, None where the file does not determine them; `taken` are those in the
-        records that come in."""
-        return None
 
 
 def require_keys(records: Sequence[Record], keys: Collection[str]) -> Mapping[str, None]:
@@ -189,7 +172,7 @@ def check_growth(characters: int) -> None:
         raise RunError(f"The component makes a value of over {LONGEST:,} bytes.")
 
 
-class DataOperations(RecordsComponent):
+class DataOperations(Component):
     """Changes records, or an object, in one way: keys of each, or which records there are.
 
     Those of keys, from `Select Keys` to `Path Selection`, give data; the others give records, and take one object for a
@@ -200,7 +183,6 @@ class DataOperations(RecordsComponent):
     title: ClassVar[str] = "Data Operations"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"data_output": "data", "dataframe_output": "records"}
     waits: ClassVar[bool] = False
-    records_field: ClassVar[str | None] = "data"
 
     data: dict[str, Any] | list[dict[str, Any]] = declare(
         ..., "Data", "Records or an object, usually a reference.", kind="data"
@@ -236,10 +218,6 @@ class DataOperations(RecordsComponent):
         if self.operation in _OF_ROWS:
             return {"dataframe_output": "records"}
         return {"data_output": "data"}
-
-    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
-        """The names in the records that come in, where the operation only selects records."""
-        return taken if self.operation in _OF_SOME_ROWS else None
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A missing text that the operation needs, and a path that cannot be read."""
@@ -326,14 +304,13 @@ class TypeConverter(Component):
         return Output({port: _make_records(value) if kind == "records" else value})
 
 
-class Parser(RecordsComponent):
+class Parser(Component):
     """Records as one text: a template filled with each, or all of them as JSON."""
 
     type_name: ClassVar[str] = "Parser"
     title: ClassVar[str] = "Parser"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"parsed_text": "text"}
     waits: ClassVar[bool] = False
-    records_field: ClassVar[str | None] = "input_data"
 
     input_data: list[dict[str, Any]] = declare(..., "Data", "The records, usually a reference.", kind="records")
     mode: Literal["Parser", "Stringify"] = declare(
@@ -353,9 +330,6 @@ class Parser(RecordsComponent):
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
         self._parsed = parse_template(self.template)
-
-    def find_template(self) -> str | None:
-        return "template" if self.mode == "Parser" else None
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A template with too many variables."""

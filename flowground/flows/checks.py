@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import replace
 from typing import NamedTuple
 
-from flowground.components.base import INPUT
+from flowground.components.base import INPUT, Component
 from flowground.components.connectors import SQL, PythonFunction
 from flowground.components.flows import ForEach
 from flowground.components.io import input_kind, output_kind
@@ -21,14 +21,10 @@ from flowground.components.template import VariablesTool
 from flowground.core.errors import Problem, RunError
 from flowground.core.values import is_blank
 from flowground.core.words import find_nearest, list_names
-from flowground.core.yaml_file import Position, Problems
-from flowground.flows.tested import may_be_replied
+from flowground.core.yaml_file import Problems
 from flowground.flows.wiring import WiredFlow
 from flowground.tools.functions import OwnFunction
 
-_REPLIED = "that a test replies to"
-_ASKING = "that asks a model"
-_ANY = "among the components"
 _SHOWN = 20
 """The most flows of a circle that a warning names."""
 _NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
@@ -41,49 +37,11 @@ _INPUTS = {"input_value", "input_text", "message", "search_query", "system_messa
 _FAILS = "a run that comes here fails"
 
 
-def list_components(wired: WiredFlow) -> list[str]:
-    """Ids of the flow's own components and, as `flow.Component`, of those of the flows that it runs, except tools of
-    agents there.
-    """
-    inner = (f"{flow.id}.{key}" for flow in wired.inner_flows.values() for key in flow.order)
-    return [*wired.components, *inner]
-
-
-def list_asking(wired: WiredFlow) -> list[str]:
-    """Ids of components that ask a model: the flow's own and, as `flow.Component`, those of the flows that it runs."""
-    return [
-        f"{prefix}{key}"
-        for flow, prefix in _list_flows(wired)
-        for key, component in flow.components.items()
-        if component.list_models()
-    ]
-
-
-def list_replied(wired: WiredFlow) -> list[str]:
-    """Ids of components to which a test may reply, written as `list_asking` writes them."""
-    return [
-        f"{prefix}{key}"
-        for flow, prefix in _list_flows(wired)
-        for key, component in flow.components.items()
-        if may_be_replied(component)
-    ]
-
-
-def find_unknown_names(wired: WiredFlow) -> Iterator[Problem]:
-    """Warnings of names in a linked flow's tests that no inner flow has; names of flows that are not loaded are
-    skipped.
-    """
-    known_as = {
-        _REPLIED: list_replied(wired),
-        _ASKING: list_asking(wired),
-        _ANY: list_components(wired),
-    }
-    for position, name, words in _list_named(wired):
-        known = known_as[words]
-        if name not in known and _is_loaded(wired, name.rpartition(".")[0]):
-            says = f"There is no `{name}` {words}: the test fails."
-            word = find_nearest(name, known)
-            yield Problem(wired.flow.file, position.line, position.column, says, name, word, is_warning=True)
+def list_components(wired: WiredFlow, fits: Callable[[Component], bool] = lambda _: True) -> list[str]:
+    """Ids of the components for which `fits` is true: the flow's own and, as `flow.Component`, those of the flows that
+    it runs."""
+    flows = ((wired, ""), *((inner, f"{inner.id}.") for inner in wired.inner_flows.values()))
+    return [f"{prefix}{key}" for flow, prefix in flows for key, one in flow.components.items() if fits(one)]
 
 
 def link_flow(wired: WiredFlow, addresses: Mapping[str, WiredFlow]) -> WiredFlow:
@@ -125,7 +83,6 @@ def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
                 given = component.model_extra or {}
                 yield from _find_unknown_inputs(wired, name, wired.inner_flows[called], given)
                 yield from _find_missing_inputs(wired, name, wired.inner_flows[called], given)
-    yield from find_unknown_names(wired)
 
 
 class ConfigNames(NamedTuple):
@@ -146,44 +103,12 @@ def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
     return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
 
 
-def _list_flows(wired: WiredFlow) -> Iterator[tuple[WiredFlow, str]]:
-    """The flow and its inner flows, each with the prefix of its components' names: "" or `flow.`."""
-    yield wired, ""
-    yield from ((inner, f"{inner.id}.") for inner in wired.inner_flows.values())
-
-
-def _list_named(wired: WiredFlow) -> Iterator[tuple[Position, str, str]]:
-    """Each name of another flow's component in the tests: its place, the name, and which components it may mean."""
-    places = wired.flow.places
-    for index, test in enumerate(wired.flow.tests):
-        for number, turn in enumerate(test.list_turns()):
-            path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
-            for word, asking, among in (
-                ("replies", turn.replies, _REPLIED),
-                ("expect.calls", turn.expect.calls, _ASKING),
-            ):
-                yield from ((places[f"{path}.{word}.{name}"].key, name, among) for name in asking if "." in name)
-            for word, taken in (("expect.takes", turn.expect.takes), ("expect.skips", turn.expect.skips)):
-                for at, name in enumerate(taken):
-                    place = places.get(f"{path}.{word}.{at}")  # a list of one text may be written without the list
-                    if "." in name:
-                        yield (place or places[f"{path}.{word}"]).value, name, _ANY
-
-
-def _is_loaded(wired: WiredFlow, flow: str) -> bool:
-    """Whether the flows that a name may mean are loaded: the named one, or all that are run."""
-    inner = wired.inner_flows.values()
-    return flow in {found.id for found in inner} or all(
-        name in wired.inner_flows for found in (wired, *inner) for name in found.runs
-    )
-
-
 def _find_doubt(wired: WiredFlow, called: str) -> str | None:
     if called not in wired.inner_flows:
         return f"There is no flow `{called}` yet: a run that comes here fails."
     if path := _find_path(wired, called):
         names = path if len(path) <= _SHOWN else [*path[:_SHOWN], "…", path[-1]]
-        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow prefix another."
+        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow inside another."
     return None
 
 

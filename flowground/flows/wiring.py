@@ -1,7 +1,7 @@
 """Validates and connects the components of a flow: `wire` does once what no run should repeat.
 
-It also finds what likely is a mistake although the flow loads: branches that never run or always do, and names in
-templates that no record has. And it reads the fallbacks of components that may fail without ending the run.
+It also finds what likely is a mistake although the flow loads: branches that never run or always do. And it reads the
+fallbacks of components that may fail without ending the run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,10 @@ from flowground.components import COMPONENTS
 from flowground.components.base import INPUT, STORE_MESSAGE, Component
 from flowground.components.io import InputComponent, input_kind, output_kind
 from flowground.components.models import spread_value
-from flowground.components.records import RecordsComponent
-from flowground.components.template import parse_template
 from flowground.core.caller import InputType, OutputType
 from flowground.core.errors import RunError
 from flowground.core.values import Value, ValueKind, convert, explain_mismatch
-from flowground.core.words import list_names, show
+from flowground.core.words import show
 from flowground.core.yaml_file import Problems
 from flowground.flows.field_values import FlowPolicy
 from flowground.flows.fields import check_overridable, find_type
@@ -31,8 +29,6 @@ from flowground.flows.wired_component import check_servers, wire_component
 
 _Port = tuple[str, str]
 """A component that gives only some of its outputs, and one of those outputs."""
-_Known = dict[tuple[str, str], frozenset[str] | None]
-"""Component and output -> the names in its records; None where the file does not determine them."""
 _EMPTY: Mapping[ValueKind, Value] = {"text": "", "data": None, "records": (), "files": ()}
 _WORDS: Mapping[ValueKind, str] = {
     "text": "text",
@@ -53,30 +49,6 @@ def warn_of_branches(
     branches = _Branches(flow, components, connections, problems)
     for name in order:
         branches.check(name)
-
-
-def warn_of_record_names(
-    flow: Flow,
-    components: Mapping[str, Component],
-    connections: Mapping[str, Mapping[str, Text]],
-    order: tuple[str, ...],
-    problems: Problems,
-) -> None:
-    """Warns of each name in a template that its records cannot have, where the file determines their names.
-
-    In `order` each component comes after all that it refers to.
-    """
-    known: _Known = {}
-    for name in order:
-        component, texts = components[name], connections.get(name, {})
-        if not isinstance(component, RecordsComponent):
-            continue
-        taken = _find_taken(component, texts, components, known)
-        for port in component.list_outputs():
-            known[name, port] = component.find_record_names(port, taken)
-        template = component.find_template()
-        if taken and template and template not in texts:
-            _check_template(flow, name, component, template, taken, problems)
 
 
 def read_fallbacks(
@@ -231,7 +203,6 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     if problems:
         problems.refuse()
     warn_of_branches(flow, components, connections, order, problems)
-    warn_of_record_names(flow, components, connections, order, problems)
     _warn_of_unread_files(flow, components, connections, problems)
     if problems.warnings:
         flow = replace(flow, warnings=(*flow.warnings, *problems.warnings))
@@ -336,38 +307,6 @@ class _Branches:
     def _warn(self, name: str, key: str, reference: Reference, says: str) -> None:
         spec = self.flow.components[name]
         self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
-
-
-def _find_taken(
-    component: RecordsComponent, texts: Mapping[str, Text], components: Mapping[str, Component], known: _Known
-) -> frozenset[str] | None:
-    """The names in the records that a component takes; None where they are not determined. A join may have all names of
-    its parts.
-
-    Items that are no records, such as texts, have none.
-    """
-    text, names = texts.get(component.records_field or ""), set[str]()
-    if text is None and component.records_field:
-        given = getattr(component, component.records_field)
-        return frozenset(key for one in given if isinstance(one, Mapping) for key in one) or None
-    for reference in text.sources if text else ():
-        port = reference.output or next(iter(components[reference.component].list_outputs()))
-        found = known.get((reference.component, port))
-        if found is None:
-            return None
-        names |= found
-    return frozenset(names) or None
-
-
-def _check_template(
-    flow: Flow, name: str, component: Component, key: str, taken: frozenset[str], problems: Problems
-) -> None:
-    spec, template = flow.components[name], getattr(component, key)
-    for variable in parse_template(template).variables:
-        if variable.name not in taken and variable.is_meant(()):
-            says = f"No record has `{variable.name}`, they have {list_names(f'`{one}`' for one in sorted(taken))}"
-            at = spec.places[key].find_position(template, variable.offset) if key in spec.places else spec.position
-            problems.warn(at, f"{says}: nothing stands for it in `{key}`.", value=variable.name)
 
 
 def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
