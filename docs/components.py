@@ -8,7 +8,7 @@ from flowground.components.base import Component, ToolComponent
 from flowground.core.yaml_file import Section
 from flowground.flows.fields import takes_variables
 from flowground.flows.flow import ApiSection, ChatSection, Header, Overridable, StepSection
-from flowground.flows.parse import OLD_WORDS
+from flowground.flows.parse import OLD_FIELDS, OLD_TYPES
 from flowground.knowledge.section import KnowledgeSection, SplitSection
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -86,8 +86,8 @@ def _component_part(kind: type[Component]) -> str:
         facts += " May have `step.on_error`."
     if issubclass(kind, ToolComponent):
         facts += " May be an agent's tool."
-    old = [old for old, now in OLD_WORDS.types.items() if now == kind.type_name]
-    old += [f"{old} (for {now})" for old, now in OLD_WORDS.fields.get(kind.type_name, {}).items()]
+    old = [old for old, now in OLD_TYPES.items() if now == kind.type_name]
+    old += [f"{old} (for {now})" for old, now in OLD_FIELDS.get(kind.type_name, {}).items()]
     if old:
         facts += f" Old words: {', '.join(old)}."
     return f"## {kind.type_name}\n\n{getdoc(kind)}\n\n{facts}\n\n{field_list(rows)}\n"

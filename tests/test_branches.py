@@ -224,10 +224,14 @@ SHORT = {
         ('G: {GATE, operator: regex, match_text: "(a"}', "G.true_result?", "2:77: This pattern cannot be read:"),
         ("M: {MODEL, step: {fallback: a}}", "M", "2:51: `step.fallback` has a meaning with `on_error: continue` only."),
         ("M: {MODEL, step: {on_error: continue, fallback: [a]}}", "M", "2:81: `step.fallback` of LanguageModel is"),
-        ("M: {MODEL, step: {on_error: goon}}", "M", "2:61: `step.on_error` of `M` is one of fail, continue, not "),
+        ("M: {MODEL, step: {on_error: goon}}", "M", "2:61: `components.M.step.on_error` is one of fail, continue"),
         ("O: {OUT, step: {on_error: continue}}", "", "2:48: `step.on_error` is for components that ask somebody else"),
-        ("O: {OUT, step: {on_eror: fail}}", "", "2:48: There is no `on_eror` in `step`. (did you mean on_error?)"),
-        ("O: {OUT, step: []}", "", "2:47: `step` of `O` is a mapping: `{on_error: continue, fallback: …}`."),
+        (
+            "O: {OUT, step: {on_eror: fail}}",
+            "",
+            "2:48: There is no `on_eror` in `components.O.step`. (did you mean on_error?)",
+        ),
+        ("O: {OUT, step: []}", "", "2:47: `components.O.step` is a mapping, not []"),
         ("O: {OUT, step: words}", "", "2:41: ChatOutput has no field `step`"),
     ],
 )

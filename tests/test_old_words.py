@@ -10,9 +10,8 @@ from flowground.core.caller import RunRequest
 from flowground.core.yaml_file import MAX_PROBLEMS, Position, Problems
 from flowground.flows.fields import list_types, takes_variables
 from flowground.flows.flow import Flow
-from flowground.flows.parse import OLD_WORDS, OldWords, parse_flow
+from flowground.flows.parse import OLD_FIELDS, OLD_TYPES
 from flowground.flows.tweaks import apply_tweaks
-from flowground.flows.wiring import wire
 from tests.flow_folder import Folder
 from tests.flow_texts import components, mistakes, wired
 
@@ -39,30 +38,15 @@ def test_an_old_word_means_the_one_now_and_its_author_is_told() -> None:
     assert warnings(wired(OLD.replace("ParseData, data", "Parser, input_data")).flow) == []
 
 
-def test_a_field_that_callers_set_may_be_listed_by_its_old_word() -> None:
-    old = OldWords(fields={"ChatOutput": {"message": "input_value"}, "TextInput": {"value": "input_value"}})
-    text = """\
-components:
-  In: {type: TextInput, value: a}
-  Out: {type: ChatOutput, message: "${In}"}
-api: {overridable: [In.value, {field: In.value, choices: [a]}]}
-"""
-    flow = wire(parse_flow(text, "talk.yaml", old_words=old))
-    places = [(2, 25, '"value"'), (3, 27, '"message"'), (4, 21, '"In.value"'), (4, 39, '"In.value"')]
-    assert [(warning.line, warning.column, warning.value) for warning in flow.flow.warnings] == places
-    assert flow.policy.opened == ("In.input_value",)
-
-
 def test_who_has_both_words_is_told_that_one_is_too_many() -> None:
     (said,) = mistakes(OLD.replace("ParseData, data", "Parser, input_data: [], data"))
     assert said.startswith("talk.yaml:2:40: Parser has no field `data`")
 
 
 def test_every_old_word_leads_to_one_that_there_is() -> None:
-    assert OLD_WORDS.types
-    assert set(OLD_WORDS.types.values()) | set(OLD_WORDS.fields) <= set(COMPONENTS)
-    assert not set(OLD_WORDS.types) & set(COMPONENTS)
-    for kind, words in OLD_WORDS.fields.items():
+    assert set(OLD_TYPES.values()) | set(OLD_FIELDS) <= set(COMPONENTS)
+    assert not set(OLD_TYPES) & set(COMPONENTS)
+    for kind, words in OLD_FIELDS.items():
         assert not takes_variables(COMPONENTS[kind]), "every name may be a variable"
         assert set(words.values()) <= set(list_types(COMPONENTS[kind])), kind
         assert not set(words) & set(list_types(COMPONENTS[kind])), kind

@@ -11,7 +11,7 @@ import yaml
 
 from docs.components import components_page
 from flowground.core.caller import RunRequest
-from flowground.flows.parse import OLD_WORDS
+from flowground.flows.parse import OLD_TYPES
 from flowground.flows.schema import build_flow_schema, write_flow_schema
 from flowground.flows.tweaks import apply_tweaks
 from tests import documents
@@ -100,7 +100,7 @@ def test_an_editor_is_told_what_each_field_is_and_which_words_are_old() -> None:
     assert all(field.get("description") for name, field in fields.items() if name != "type")
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
     types = {part["const"]: part["deprecated"] for part in definitions["Component"]["properties"]["type"]["anyOf"][1:]}
-    assert types == dict.fromkeys(OLD_WORDS.types, True)
+    assert types == dict.fromkeys(OLD_TYPES, True)
     assert definitions["Parser"]["properties"]["data"]["deprecated"]
     assert definitions["Parser"]["properties"]["data"]["deprecationMessage"] == "Write `input_data`."
 

@@ -95,7 +95,7 @@ def test_mistakes_beside_the_components_hide_none_of_theirs() -> None:
         "1:1: There is no `nmae` in a flow",
         "2:21: `api.overridable.0.field` is missing.",
         "5:46: `${ChatInptu}` names no component of this flow",
-        "5:68: There is no `on_eror` in `step`",
+        "5:68: There is no `on_eror` in `components.Model.step`",
         "8:28: There is no `contians` in `tests.0.expect`",
         "9:36: The flow has no component `Modl`",
     ]

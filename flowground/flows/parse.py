@@ -1,21 +1,20 @@
 """A flow file's bytes -> Flow, with every mistake and its position.
 
-A file with outdated words (`OLD_WORDS`) loads, with a warning that names the new word. An outdated word is accepted for
-as long as docs/flow-format.md promises.
+A file with outdated words (`OLD_TYPES`, `OLD_FIELDS`) loads, with a warning that names the new word. An outdated word
+is accepted for as long as docs/flow-format.md promises.
 """
 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from flowground.core.errors import FlowError, Problem
-from flowground.core.words import Schema, describe_kind, find_nearest, show
+from flowground.core.words import Schema, describe_kind, find_nearest, find_schema, show
 from flowground.core.yaml_file import (
     Dialect,
     Document,
@@ -45,54 +44,21 @@ _LIKE_COMPONENTS = {"steps", "nodes"}
 """Words of other tools for `components`."""
 
 
-@dataclass(frozen=True, slots=True)
-class OldWords:
-    """Outdated word -> present word: `types` of components, and `fields` by the present name of their type."""
-
-    types: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-OLD_WORDS = OldWords(
-    types={
-        "LanguageModelComponent": "LanguageModel",
-        "Memory": "MessageHistory",
-        "ParseData": "Parser",
-        "ParserComponent": "Parser",
-        "Prompt Template": "Prompt",
-        "TypeConverterComponent": "TypeConverter",
-    },
-    fields={"Parser": {"data": "input_data"}},
-)
+OLD_TYPES: Mapping[str, str] = {
+    "LanguageModelComponent": "LanguageModel",
+    "Memory": "MessageHistory",
+    "ParseData": "Parser",
+    "ParserComponent": "Parser",
+    "Prompt Template": "Prompt",
+    "TypeConverterComponent": "TypeConverter",
+}
 """Former words of Langflow for types with the same fields here: people who follow an old export or tutorial write them.
 """
+OLD_FIELDS: Mapping[str, Mapping[str, str]] = {"Parser": {"data": "input_data"}}
+"""Type -> outdated word for a field -> the present one."""
 
 
-def renew_words(root: Node, problems: Problems, old: OldWords) -> None:
-    """Replaces outdated words in a file's tree, with a warning for each; a mapping that has both words stays as it
-    is."""
-    fields: dict[str, Mapping[str, str]] = {}
-    for name, component in _list_inside(root, "components"):
-        kind = component.value.get("type") if isinstance(component.value, dict) else None
-        if kind is None or not isinstance(kind.value, str):
-            continue
-        if word := old.types.get(kind.value):
-            problems.warn(kind.position, _explain_old_word(kind.value, word), value=kind.value)
-            kind.value = word
-        fields[name] = old.fields.get(kind.value, {})
-        _renew_fields(component, fields[name], problems)
-    overridable = dict(_list_inside(root, "api")).get("overridable")
-    for entry in overridable.value if overridable and isinstance(overridable.value, list) else ():
-        item = entry.value.get("field") if isinstance(entry.value, dict) else entry
-        if item is None or not isinstance(item.value, str):
-            continue
-        name, _, field = item.value.partition(".")
-        if word := fields.get(name, {}).get(field):
-            problems.warn(item.position, _explain_old_word(item.value, f"{name}.{word}"), value=item.value)
-            item.value = f"{name}.{word}"
-
-
-def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS) -> Flow:
+def parse_flow(text: str | bytes, file: str) -> Flow:
     """The flow in a file's text; `file` is the file's name.
 
     A flow with `mistakes` lacks the parts that they are about; `wire` looks for more mistakes and then refuses the
@@ -108,7 +74,7 @@ def parse_flow(text: str | bytes, file: str, *, old_words: OldWords = OLD_WORDS)
         problems.add(root.position, "A flow is a mapping: `name: …`, `components: …`.", value=root.read_plain())
         problems.refuse()
     _refuse_secrets(root, problems)
-    renew_words(root, problems, old_words)
+    _renew_words(root.value.get("components"), problems)
     header = _read_header(document, root)
     components = _read_components(document, root)
     flow_id = _read_id(document, header, file)
@@ -147,23 +113,24 @@ def is_uuid(address: str) -> bool:
     return UUID.fullmatch(address) is not None
 
 
-def _renew_fields(component: Node, words: Mapping[str, str], problems: Problems) -> None:
-    renewed = {key: word for key in component.value if (word := words.get(key)) and word not in component.value}
-    if not renewed:
-        return
-    for key, word in renewed.items():
-        problems.warn(component.keys[key], _explain_old_word(key, word), value=key)
-    component.value = {renewed.get(key, key): node for key, node in component.value.items()}
-    component.keys = {renewed.get(key, key): at for key, at in component.keys.items()}
+def _renew_words(components: Node | None, problems: Problems) -> None:
+    """Replaces outdated words in the components, with a warning for each; one that has both words stays as it is."""
 
+    def warn(at: Position, old: str, word: str) -> None:
+        problems.warn(at, f"`{old}` is an old word for `{word}`: write `{word}`, the old one will go.", value=old)
 
-def _list_inside(root: Node, key: str) -> list[tuple[str, Node]]:
-    inner = root.value.get(key)
-    return [*inner.value.items()] if inner is not None and isinstance(inner.value, dict) else []
-
-
-def _explain_old_word(old: str, word: str) -> str:
-    return f"`{old}` is an old word for `{word}`: write `{word}`, the old one will go."
+    nodes = components.value.values() if components and isinstance(components.value, dict) else ()
+    for node in nodes:
+        kind = node.value.get("type") if isinstance(node.value, dict) else None
+        if kind is None or not isinstance(kind.value, str):
+            continue
+        if word := OLD_TYPES.get(kind.value):
+            warn(kind.position, kind.value, word)
+            kind.value = word
+        for old, word in OLD_FIELDS.get(kind.value, {}).items():
+            if old in node.value and word not in node.value:
+                warn(node.keys[old], old, word)
+                node.value[word], node.keys[word] = node.value.pop(old), node.keys.pop(old)
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -227,70 +194,51 @@ def _read_header(document: Document, root: Node) -> Header:
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         for detail in details:
-            _explain_header(document, given, detail)
+            _explain_mistake(document, Header, given, detail)
         for detail in details:
-            _leave_out(given, detail["loc"])
+            section, *below = detail["loc"]
+            if section == "tests" and below and isinstance(given.get("tests"), list):
+                given["tests"][int(below[0])] = {}  # only the one test is left out
+            else:
+                given.pop(str(section), None)
         return Header.model_validate(given)
 
 
-def _leave_out(given: dict[str, Any], place: KeyPath) -> None:
-    """Removes the section of the header with the mistake; in `tests`, only the one test becomes empty."""
-    section, *below = place
-    tests = given.get("tests")
-    if section == "tests" and below and isinstance(tests, list):
-        tests[int(below[0])] = {}
-    else:
-        given.pop(str(section), None)
-
-
-def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDetails) -> None:
+def _explain_mistake(
+    document: Document, model: type[BaseModel], given: Any, detail: ErrorDetails, below: KeyPath = ()
+) -> None:
+    """Notes a mistake that the model finds in the value `given`, which stands at `below` in the file."""
     problems, loc, kind = document.problems, detail["loc"], detail["type"]
+    whole, place = (*below, *loc), document.place((*below, *loc))
     if kind == "extra_forbidden":
-        known = [*_find_schema(loc[:-1]).get("properties", {}), *(["components"] if len(loc) == 1 else [])]
-        name, where = str(loc[-1]), f"`{_join_path(loc[:-1])}`" if loc[:-1] else "a flow"
+        known = [*_find_schema(model, loc[:-1]).get("properties", {}), *(["components"] if len(whole) == 1 else [])]
+        name, where = str(loc[-1]), f"`{_join_path(whole[:-1])}`" if whole[:-1] else "a flow"
         message, others = f"There is no `{name}` in {where}", f"; it has {', '.join(known)}"
-        meant = "components" if name in _LIKE_COMPONENTS and len(loc) == 1 else None
-        at = document.place(loc).key
-        problems.add(at, message, value=name, choices=known, otherwise=others, suggestion=meant)
+        meant = "components" if name in _LIKE_COMPONENTS and len(whole) == 1 else None
+        problems.add(place.key, message, value=name, choices=known, otherwise=others, suggestion=meant)
     elif kind == "missing":
-        problems.add(document.place(loc[:-1]).value, f"`{_join_path(loc)}` is missing.")
+        problems.add(document.place(whole[:-1]).value, f"`{_join_path(whole)}` is missing.")
     elif kind == "value_error":
-        says = detail["msg"].removeprefix("Value error, ")
-        problems.add(document.place(loc).value, f"`{_join_path(loc)}`: {says}.")
+        problems.add(place.value, f"`{_join_path(whole)}`: {detail['msg'].removeprefix('Value error, ')}.")
     else:
-        path = document.find_existing(loc)
+        path = document.find_existing(whole)[len(below) :]
         value: Any = given
         for part in path:
             value = value[part]
-        message = f"`{_join_path(path)}` is {_describe_bounded(_find_schema(path))}, not {show(value)}."
-        problems.add(document.place(path).value, message, value=value)
+        schema = _find_schema(model, path)
+        message = f"`{_join_path((*below, *path))}` is {_describe_bounded(schema)}, not {show(value)}."
+        problems.add(place.value, message, value=value, choices=schema.get("enum", ()))
 
 
-@cache
-def _describe_header() -> Schema:
-    return Header.model_json_schema()
-
-
-def _find_schema(path: KeyPath) -> Schema:
-    """The schema of the value at `path` of the header."""
-    schema = _resolve(_describe_header())
-    for part in path:
-        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        inner = inner or schema.get("additionalProperties")  # a mapping with free names
-        schema = _resolve(inner if isinstance(inner, dict) else {})
-    return schema
-
-
-def _resolve(schema: Schema) -> Schema:
-    if "anyOf" in schema:
-        schema = next((part for part in schema["anyOf"] if part.get("type") != "null"), schema)
-    if "$ref" in schema:
-        schema = _describe_header()["$defs"][schema["$ref"].rpartition("/")[2]]
-    return schema
+@lru_cache(256)
+def _find_schema(model: type[BaseModel], path: KeyPath) -> Schema:
+    """The schema of the value at `path`, with the definitions that it refers to."""
+    whole = model.model_json_schema()
+    return {"$defs": whole.get("$defs", {}), **find_schema(whole, path)}
 
 
 def _describe_bounded(schema: Schema) -> str:
-    kind = describe_kind(schema, _describe_header()["$defs"])
+    kind = describe_kind(schema)
     if schema.get("type") == "string" and "maxLength" in schema:
         return f"{kind} of 1 to {schema['maxLength']} characters"
     if schema.get("type") == "array" and "maxItems" in schema:
@@ -331,11 +279,12 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
         name = list(node.value)[MOST_COMPONENTS]
         problems.add(node.keys[name], f"A flow has at most {MOST_COMPONENTS} components.", value=name)
         return {}
-    specs = (_read_component(problems, name, inner, node.keys[name]) for name, inner in node.value.items())
+    specs = (_read_component(document, name, inner, node.keys[name]) for name, inner in node.value.items())
     return {spec.id: spec for spec in specs if spec is not None}
 
 
-def _read_component(problems: Problems, name: str, node: Node, at: Position) -> ComponentSpec | None:
+def _read_component(document: Document, name: str, node: Node, at: Position) -> ComponentSpec | None:
+    problems = document.problems
     is_named = COMPONENT_ID.fullmatch(name) and name.isprintable()
     if not is_named:
         rule = "up to 128 letters on one line, without `.`, `{`, `}`, `?` and `$`, and no number"
@@ -349,8 +298,7 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
     kind, shown = fields.pop("type", None), fields.pop("display_name", None)
     step = StepSection()
     if "step" in fields and not isinstance(fields["step"], str):  # a text is the value of a template's variable
-        step = _read_step(problems, name, node.value["step"])
-        del fields["step"]
+        step = _read_step(document, name, fields.pop("step"))
     for key, given in (("type", kind), ("display_name", shown)):
         if not isinstance(given, str) and key in node.value:
             message = f"`{key}` of `{name}` is text, not {show(given)}."
@@ -368,23 +316,11 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
     return ComponentSpec(name, kind, shown if isinstance(shown, str) else None, fields, at, places, step)
 
 
-def _read_step(problems: Problems, name: str, node: Node) -> StepSection:
+def _read_step(document: Document, name: str, given: Any) -> StepSection:
     """The component's `step:`; notes what is wrong with it."""
     try:
-        return StepSection.model_validate(node.read_plain())
+        return StepSection.model_validate(given)
     except ValidationError as error:
-        known = tuple(StepSection.model_fields)
         for detail in error.errors(include_url=False, include_context=False):
-            key = str(detail["loc"][0]) if detail["loc"] else ""
-            if detail["type"] == "extra_forbidden":
-                says, otherwise = f"There is no `{key}` in `step`", f"; it has {', '.join(known)}"
-                problems.add(node.keys[key], says, value=key, choices=known, otherwise=otherwise)
-            elif key:
-                schema = StepSection.model_json_schema()["properties"][key]
-                value = node.value[key]
-                says = f"`step.{key}` of `{name}` is {_describe_bounded(schema)}, not {show(value.read_plain())}"
-                problems.add(value.position, says, value=value.read_plain(), choices=schema.get("enum", ()))
-            else:
-                says = f"`step` of `{name}` is a mapping: `{{on_error: continue, fallback: …}}`"
-                problems.add(node.position, says, value=node.read_plain())
+            _explain_mistake(document, StepSection, given, detail, ("components", name, "step"))
         return StepSection()

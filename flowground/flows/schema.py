@@ -13,7 +13,7 @@ from flowground.components import COMPONENTS
 from flowground.components.base import FIELD_MARKS, Component, ToolComponent
 from flowground.flows.fields import FieldType, list_types, takes_variables
 from flowground.flows.flow import Header, StepSection
-from flowground.flows.parse import ADDRESS, COMPONENT_ID, OLD_WORDS, UUID
+from flowground.flows.parse import ADDRESS, COMPONENT_ID, OLD_FIELDS, OLD_TYPES, UUID
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _ABOUT = ("title", "description", "default")
@@ -62,12 +62,12 @@ def _build_component() -> dict[str, Any]:
     seven."""
     choices = [
         {
-            "if": {"properties": {"type": {"enum": [name, *_list_old(OLD_WORDS.types, name)]}}, "required": ["type"]},
+            "if": {"properties": {"type": {"enum": [name, *_list_old(OLD_TYPES, name)]}}, "required": ["type"]},
             "then": {"$ref": f"#/definitions/{name}"},
         }
         for name in COMPONENTS
     ]
-    types = [{"enum": list(COMPONENTS)}, *({"const": old} | _mark_old(new) for old, new in OLD_WORDS.types.items())]
+    types = [{"enum": list(COMPONENTS)}, *({"const": old} | _mark_old(new) for old, new in OLD_TYPES.items())]
     described = {"type": {"anyOf": types, "description": "What the component is."}}
     return {"type": "object", "required": ["type"], "properties": described, "allOf": choices}
 
@@ -77,7 +77,7 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
     step = {"$ref": "#/definitions/StepSection"}
     steps = [step, {"type": "string", "description": "A variable of the template."}]
     own = {name: _build_field(field) for name, field in types.items()}
-    words = OLD_WORDS.fields.get(kind.type_name, {})
+    words = OLD_FIELDS.get(kind.type_name, {})
     is_tool = issubclass(kind, ToolComponent)
     given = [field.name for field in types.values() if is_tool and field.model_may_set]  # a model may set these
     required = [name for name, field in types.items() if field.is_required and name not in given]
@@ -89,7 +89,7 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
         "type": "object",
         "required": ["type", *(names[0] for names in needed if len(names) == 1)],
         "properties": {
-            "type": {"enum": [kind.type_name, *_list_old(OLD_WORDS.types, kind.type_name)]},
+            "type": {"enum": [kind.type_name, *_list_old(OLD_TYPES, kind.type_name)]},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
             "step": {"anyOf": steps if takes_variables(kind) else [step], "description": getdoc(StepSection)},
         }
