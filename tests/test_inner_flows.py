@@ -234,7 +234,7 @@ async def test_links_that_lead_nowhere_or_in_a_circle_are_warnings(tmp_path: Pat
         assert not runtime.catalogue.list_problems()
         found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
     lost = "lost.yaml:4:32: warning: There is no flow `chidl` yet: a run that comes here fails. (did you mean child?)"
-    parts = {"a": ["itself: a → b → a."], "b": ["itself"], "lost": [lost], "self": ["self → self"]}
+    parts = {"a": ["runs itself by `b`"], "b": ["itself"], "lost": [lost], "self": ["by `self`"]}
     parts["parent"] = ["has no input `Tome`", "did you mean Tone?"]
     assert list(found) == [f"{name}.yaml" for name in sorted(parts)]
     assert all(part in found[f"{name}.yaml"][0] for name in parts for part in parts[name])

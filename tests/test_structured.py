@@ -264,10 +264,3 @@ async def test_a_fallback_stands_on_the_outputs_of_its_properties() -> None:
     end, steps = await run(FAILING, Answering(ProviderUnreachable("It is down.")))
     assert [output.text for output in end.outputs] == ["nothing"]
     assert (steps["Read"], steps["Rank"]) == ("failed", "skipped")
-
-
-def test_a_fallback_without_a_property_that_is_needed_is_a_warning() -> None:
-    (warning,) = wired(FAILING).flow.warnings
-    assert str(warning).startswith("talk.yaml:6:32: warning: The fallback of `Read` has no `rank`")
-    assert wired(FAILING.replace("{what: nothing}", "{what: nothing, rank: low}")).flow.warnings == ()
-    assert wired(FAILING.replace("${Read.rank}", "${Read.rank?}")).flow.warnings == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -40,6 +41,14 @@ _Operation = Literal[
 _FilterOperator = Literal[
     "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
 ]
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "equals": operator.eq,
+    "contains": operator.contains,
+    "starts with": str.startswith,
+    "ends with": str.endswith,
+    "greater than": operator.gt,
+    "less than": operator.lt,
+}
 _OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
 _NEEDS: Mapping[str, str] = {
     "Select Keys": "select_keys_input",
@@ -110,28 +119,23 @@ def select_path(value: Any, path: str) -> Any:
     return value
 
 
-def make_filter(operator: str, wanted: str) -> Callable[[Any], bool]:
+def make_filter(comparison: str, wanted: str) -> Callable[[Any], bool]:
     """A test of values against a text: as numbers where both are numbers, else as texts."""
+    compare, is_not = _COMPARISONS[comparison.removeprefix("not ")], comparison.startswith("not ")
+    is_order, is_equality = comparison in ("greater than", "less than"), comparison.endswith("equals")
     number = _read_number(wanted)
 
-    def compare(value: Any) -> bool:
-        if operator == "not equals":
-            return not _is_equal(value, wanted, number)
-        if operator == "not contains":
-            return value is None or wanted not in write_text(value, "data")
+    def fits(value: Any) -> bool:
         if value is None:
+            return is_not
+        own = _read_number(value)
+        if is_order and (own is None) != (number is None):
             return False
-        if operator == "equals":
-            return _is_equal(value, wanted, number)
-        if operator in ("greater than", "less than"):
-            difference = _compare(value, wanted, number)
-            return difference > 0 if operator == "greater than" else difference < 0
-        text = write_text(value, "data")
-        if operator == "contains":
-            return wanted in text
-        return text.startswith(wanted) if operator == "starts with" else text.endswith(wanted)
+        if own is not None and number is not None and (is_order or (is_equality and not isinstance(value, str))):
+            return compare(own, number) != is_not
+        return compare(write_text(value, "data"), wanted) != is_not
 
-    return compare
+    return fits
 
 
 def sort_records(records: Sequence[Record], column: str, *, is_ascending: bool) -> list[Record]:
@@ -402,23 +406,6 @@ class SplitText(Component):
         if others := {key: value for key, value in record.items() if key != "text"}:
             check_growth(measure(others) * len(cut))
         return [{**record, "text": text[one.start : one.end], "start": one.start, "end": one.end} for one in cut]
-
-
-def _is_equal(value: Any, wanted: str, number: float | None) -> bool:
-    if isinstance(value, int | float) and not isinstance(value, bool) and number is not None:
-        return value == number
-    return value is not None and write_text(value, "data") == wanted
-
-
-def _compare(value: Any, wanted: str, number: float | None) -> int:
-    """Above 0 where the value is greater; 0 where the two are equal, or only one of them is a number."""
-    own = _read_number(value)
-    if own is not None and number is not None:
-        return (own > number) - (own < number)
-    if own is not None or number is not None:
-        return 0
-    text = write_text(value, "data")
-    return (text > wanted) - (text < wanted)
 
 
 def _place(value: Any) -> tuple[int, float, str]:

@@ -1,6 +1,7 @@
 """Routers: choose one of several outputs for a text, by a comparison or by a model."""
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
@@ -22,6 +23,19 @@ _Operator = Literal[
     "greater than",
     "greater than or equal",
 ]
+_TEXT_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "equals": operator.eq,
+    "not equals": operator.ne,
+    "contains": operator.contains,
+    "starts with": str.startswith,
+    "ends with": str.endswith,
+}
+_NUMBER_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "less than": operator.lt,
+    "less than or equal": operator.le,
+    "greater than": operator.gt,
+    "greater than or equal": operator.ge,
+}
 _ROUTE = "route"
 _INSTRUCTIONS = """\
 You decide which of these routes a text belongs to. Answer with the name of one route.
@@ -80,32 +94,12 @@ class ConditionalRouter(Component):
                 raise RunError(f"The pattern cannot be read: {error}.") from None
         if not self.case_sensitive:
             text, wanted = text.casefold(), wanted.casefold()
-        match self.operator:
-            case "equals":
-                return text == wanted
-            case "not equals":
-                return text != wanted
-            case "contains":
-                return wanted in text
-            case "starts with":
-                return text.startswith(wanted)
-            case "ends with":
-                return text.endswith(wanted)
-        return self._compare_numbers()
-
-    def _compare_numbers(self) -> bool:
+        if compare := _TEXT_COMPARISONS.get(self.operator):
+            return compare(text, wanted)
         try:
-            number, other = float(self.input_text), float(self.match_text)
+            return _NUMBER_COMPARISONS[self.operator](float(text), float(wanted))
         except ValueError:
             return False
-        match self.operator:
-            case "less than":
-                return number < other
-            case "less than or equal":
-                return number <= other
-            case "greater than":
-                return number > other
-        return number >= other
 
 
 class SmartRouter(Component):

@@ -25,8 +25,6 @@ from flowground.core.yaml_file import Problems
 from flowground.flows.wiring import WiredFlow
 from flowground.tools.functions import OwnFunction
 
-_SHOWN = 20
-"""The most flows of a circle that a warning names."""
 _NAME = r"([^\s.{}?$][^.{}?$\n]{0,126}?)((?:\.\w+)?)"
 _DOUBLE = re.compile(rf"\$?\{{\{{ *{_NAME} *\}}\}}")
 """A reference as other tools write it: `{{ Model.text }}`, `${{ Model.text }}`."""
@@ -69,16 +67,20 @@ def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
     for name, component in wired.components.items():
         for called in component.list_flows():
             place = wired.flow.components[name].places["flow"].value
-            if isinstance(component, ForEach) and (asking := _find_asking(wired, called)):
+            reached = _list_reached(wired, called)
+            asking = next((flow.id for flow in reached.values() if flow.asks_people), None)
+            if isinstance(component, ForEach) and asking:
                 says = (
                     f"{component.type_name} asks nobody, and `{asking}` has a tool that a person allows: run it with a "
                     "RunFlow, or say `confirm: false` at the tool"
                 )
                 yield Problem(wired.flow.file, place.line, place.column, f"{says}.", called)
-            message = _find_doubt(wired, called)
-            if message:
-                word = None if called in wired.inner_flows else find_nearest(called, known)
-                yield Problem(wired.flow.file, place.line, place.column, message, called, word, is_warning=True)
+            if not reached:
+                says, word = f"There is no flow `{called}` yet: {_FAILS}.", find_nearest(called, known)
+                yield Problem(wired.flow.file, place.line, place.column, says, called, word, is_warning=True)
+            elif wired.id in reached:
+                says = f"This flow runs itself by `{called}`: a run ends at the eighth flow inside another."
+                yield Problem(wired.flow.file, place.line, place.column, says, called, is_warning=True)
             else:
                 given = component.model_extra or {}
                 yield from _find_unknown_inputs(wired, name, wired.inner_flows[called], given)
@@ -103,41 +105,16 @@ def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
     return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
 
 
-def _find_doubt(wired: WiredFlow, called: str) -> str | None:
-    if called not in wired.inner_flows:
-        return f"There is no flow `{called}` yet: a run that comes here fails."
-    if path := _find_path(wired, called):
-        names = path if len(path) <= _SHOWN else [*path[:_SHOWN], "…", path[-1]]
-        return f"This flow can run itself: {' → '.join(names)}. A run ends at the eighth flow inside another."
-    return None
-
-
-def _find_asking(wired: WiredFlow, called: str) -> str | None:
-    """The id of a flow whose agent asks people to allow a call: the called flow, or one that it runs."""
-    wanted, seen = [called], set[str]()
+def _list_reached(wired: WiredFlow, called: str) -> dict[str, WiredFlow]:
+    """The flows that a call of `called` may run, by id; none where there is no such flow."""
+    reached: dict[str, WiredFlow] = {}
+    wanted = [called]
     while wanted:
         here = wired.inner_flows.get(wanted.pop())
-        if here is None or here.id in seen:
-            continue
-        if any(tool.confirms for tools in here.tools.values() for tool in tools):
-            return here.id
-        seen.add(here.id)
-        wanted += here.runs
-    return None
-
-
-def _find_path(wired: WiredFlow, called: str) -> list[str] | None:
-    """The shortest path of calls from this flow, through `called`, back to this flow; None where there is none."""
-    paths, seen = [[wired.id, called]], set()
-    for path in paths:
-        here = wired.inner_flows.get(path[-1])
-        if here is None or path[-1] in seen:
-            continue
-        if here.id == wired.id:
-            return [*path[:-1], wired.id]
-        seen.add(path[-1])
-        paths += [[*path, name] for name in here.runs]
-    return None
+        if here and here.id not in reached:
+            reached[here.id] = here
+            wanted += here.runs
+    return reached
 
 
 def _find_unknown_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Iterable[str]) -> Iterator[Problem]:

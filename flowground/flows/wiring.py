@@ -51,12 +51,7 @@ def warn_of_branches(
         branches.check(name)
 
 
-def read_fallbacks(
-    flow: Flow,
-    components: Mapping[str, Component],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> dict[str, Value]:
+def read_fallbacks(flow: Flow, components: Mapping[str, Component], problems: Problems) -> dict[str, Value]:
     """The fallback values of components whose failure does not end the run; notes wrong entries in `step:`.
 
     `components` are those without mistakes.
@@ -66,13 +61,7 @@ def read_fallbacks(
         for name, component in components.items()
         if flow.components[name].step.model_fields_set & {"on_error", "fallback"}
     }
-    found = {name: value for name, value in read.items() if flow.components[name].step.goes_on}
-    texts = (text for fields in connections.values() for text in fields.values())
-    needed = {(part.component, part.output): part for text in texts for part in text.references if not part.is_optional}
-    for (name, port), reference in needed.items():
-        if name in found and port:
-            _warn_of_gap(flow, reference, spread_value(components[name], found[name]), problems)
-    return found
+    return {name: value for name, value in read.items() if flow.components[name].step.goes_on}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +183,12 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     used = frozenset(name for names in refers_to.values() for name in names)
     tools = Tools(flow, kinds, components, used, problems).wire()
     waits_for = _find_waits(refers_to, tools, used)
-    order = _find_order(flow, waits_for, connections, problems)
+    order = run_order(waits_for)
+    if len(order) < len(waits_for):
+        _note_circles(flow, waits_for, connections, problems)
     _check_outputs(flow, kinds, problems)
     check_overridable(flow, kinds, connections, problems)
-    fallbacks = read_fallbacks(flow, components, connections, problems)
+    fallbacks = read_fallbacks(flow, components, problems)
     check_tests(flow, components, problems)
     check_servers(flow, components, tools, servers, problems)
     if problems:
@@ -309,15 +300,6 @@ class _Branches:
         self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
 
 
-def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
-    """Warns where a fallback lacks the output that a reference needs."""
-    spec = flow.components[reference.component]
-    if reference.output not in given:
-        place = spec.places.get("step.fallback") or spec.places["step.on_error"]
-        says = f"The fallback of `{spec.id}` has no `{reference.output}`: what refers to it is skipped then"
-        problems.warn(place.key, says, value=reference.output)
-
-
 def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:
     spec = flow.components[name]
     kind = next(iter(component.list_outputs().values()))
@@ -372,18 +354,6 @@ def _wire_components(
     return made
 
 
-def _find_order(
-    flow: Flow,
-    waits_for: Mapping[str, frozenset[str]],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> tuple[str, ...]:
-    order = run_order(waits_for)
-    if len(order) < len(waits_for):
-        _note_circles(flow, waits_for, connections, problems)
-    return order
-
-
 def _note_circles(
     flow: Flow,
     waits_for: Mapping[str, frozenset[str]],
@@ -406,8 +376,8 @@ def _note_circles(
         else:
             # Text flows from the component that is referred to, against the direction of `waits_for`.
             names = (*circle, first)[::-1]
-            way = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
-            problems.add(at, f"These components feed each other in a circle: {way}", value=second)
+            path = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
+            problems.add(at, f"These components feed each other in a circle: {path}", value=second)
 
 
 def _find_waits(
