@@ -3,7 +3,7 @@
 import pytest
 
 from flowground.components.template import parse_template
-from flowground.flows.graph import Reference, Text, find_circles, parse_text, run_order
+from flowground.flows.graph import Reference, Text, find_circle, parse_text, run_order
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,16 @@ def test_order_follows_what_waits_and_the_files_order_and_circles_are_found_and_
     assert run_order(waits) == ("in", "prompt", "model", "out")
     assert run_order({"b": (), "a": (), "c": ()}) == ("b", "a", "c")
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"d"}, "e": {"a"}, "f": ()}
-    assert find_circles(graph) == [("a", "b", "c"), ("d",)]
+    assert find_circle(graph) == ("a", "b", "c")
     assert run_order(graph) == ("f",)
-    assert find_circles({"a": {"b"}, "b": ()}) == []
+    assert find_circle({"b": (), "d": {"d"}}) == ("d",)
+    assert find_circle({"a": {"b"}, "b": ()}) == ()
 
 
 def test_a_long_chain_is_ordered() -> None:
     chain = {str(number): {str(number - 1)} if number else set() for number in range(5000)}
     assert run_order(chain) == tuple(chain)
-    assert find_circles(chain) == []
+    assert find_circle(chain) == ()
     backwards = dict(reversed(chain.items()))
     assert run_order(backwards) == tuple(chain)
-    assert find_circles(backwards | {"0": {"4999"}}) == [tuple(backwards)]
+    assert find_circle(backwards | {"0": {"4999"}}) == tuple(backwards)

@@ -204,7 +204,6 @@ async def test_a_reference_gives_the_value_of_a_filter_and_never_a_pattern(tmp_p
 def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
     for filters, expected in (
         ("{team: '{asked}'}", "Nobody gives the variable `{asked}`: give `asked: …` beside it, or let an"),
-        ("{team: '${In}'}", "`${In}` is no value of a filter: write `{name}` there and `name: ${In}` beside"),
         ("'${In}'", '`filters: {KEY: "{name}"}` and `name: ${In}`'),
     ):
         (says,) = mistakes(FLOW.format(name="handbook", more=f", filters: {filters}"))

@@ -52,7 +52,8 @@ async def test_a_router_compares(operator: str, text: str, wanted: str, is_exact
         ("((a?){0,50}){0,50}c", "repeats"),
         ("([^](]{0,1000}){0,40}c", "repeats"),
         ("([[:alpha:]]{0,1000}){0,40}c", "repeats"),
-        ("(?x)(  # [\n  [ab]{0,1000}){0,40}c", "repeats"),
+        ("(?x)(  # [\n  [ab]{0,1000}){0,40}c", "the flag `x`"),
+        ("([a-z&&[^b]]{0,1000}){0,40}c", "a class stands inside a class"),
     ],
 )
 async def test_a_pattern_that_cannot_be_read_fails_by_its_reason(pattern: str, why: str) -> None:

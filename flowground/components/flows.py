@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict
 
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import (
     LONGEST_TEMPLATE,
     RecordTemplate,
-    Template,
     find_template_mistake,
     parse_template,
 )
@@ -110,21 +109,16 @@ class ForEach(Component):
     )
     parallel: int = declare(4, "Parallel", "How many run at once.", ge=1, le=64)
 
-    _parsed: Template = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        self._parsed = parse_template(self.input_value)
-
     def list_flows(self) -> tuple[str, ...]:
         return (self.flow,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A template with too many variables."""
-        if mistake := find_template_mistake(self._parsed, "input_value"):
+        if mistake := find_template_mistake(self.input_value, "input_value"):
             yield mistake
 
     async def run(self, context: Context) -> Output:
-        template = self._parsed.renew(self.input_value)
+        template = parse_template(self.input_value)
         work = _EachRun(self, context, RecordTemplate(template) if template.parts else None)
         await work.run_all()
         note = work.template.note_unmatched() if work.template and self.data else ""

@@ -1,6 +1,5 @@
 """Components that read files: Retrieve finds passages, File reads whole files."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -21,7 +20,6 @@ from flowground.core.words import Schema
 from flowground.knowledge.extraction import Extracted
 from flowground.knowledge.searching import read_filters
 
-_REFERENCE = re.compile(r"\$\{[^{}]+\}")
 _NO_KEYS = ("source", "page")
 """Filters with patterns and numbers, which hold no variables."""
 
@@ -64,19 +62,11 @@ class Retrieve(VariablesTool):
         """An empty name of a knowledge, wrong filters, and variables without a value."""
         if not self.knowledge:
             yield Mistake("knowledge", "`knowledge` is a name under `knowledge:`.")
-        keys = _list_keys(self.filters)
-        texts = (text for value in keys.values() for text in (value if isinstance(value, list) else [value]))
-        if found := next((found for text in texts if (found := _REFERENCE.search(str(text)))), None):
-            says = (
-                f"`{found[0]}` is no value of a filter: write `{{name}}` there and `name: {found[0]}` beside `filters`."
-            )
-            yield Mistake("filters", says)
-        else:
-            try:
-                read_filters(self.filters or {})
-            except RunError as error:
-                yield Mistake("filters", error.message)
-            yield from find_variable_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
+        try:
+            read_filters(self.filters or {})
+        except RunError as error:
+            yield Mistake("filters", error.message)
+        yield from find_variable_mistakes(self, {"filters": _list_keys(self.filters)}, self.__pydantic_extra__)
 
     def list_written_filters(self) -> Mapping[str, Any]:
         """The filters without variables, which are the same in each run."""

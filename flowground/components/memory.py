@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import PrivateAttr
-
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistake, parse_template
 from flowground.core.messages import SENDERS
@@ -43,12 +41,12 @@ def declare_template() -> Any:
     )
 
 
-def find_wrong_variable(parsed: Template) -> Iterator[Mistake]:
+def find_wrong_variable(template: str) -> Iterator[Mistake]:
     """Variables that no message has, or too many variables."""
-    if mistake := find_template_mistake(parsed, "template"):
+    if mistake := find_template_mistake(template, "template"):
         yield mistake
         return
-    for variable in parsed.variables:
+    for variable in parse_template(template).variables:
         if variable.is_meant(()) and variable.name not in _VARIABLES:
             message = f"A message has no `{{{variable.name}}}`."
             yield Mistake("template", message, missing=variable.name, offset=variable.offset, choices=_VARIABLES)
@@ -82,20 +80,15 @@ class MessageHistory(Component):
     order: Literal["Ascending", "Descending"] = declare_order()
     template: str = declare_template()
 
-    _parsed: Template = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        self._parsed = parse_template(self.template)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many variables."""
-        yield from find_wrong_variable(self._parsed)
+        yield from find_wrong_variable(self.template)
 
     async def run(self, context: Context) -> Output:
         if not self.n_messages:
             return Output({"messages_text": ""})
         messages = await context.history.read(self.n_messages)
-        lines = write_lines(self._parsed.renew(self.template), messages)
+        lines = write_lines(parse_template(self.template), messages)
         said = "\n".join(lines if self.order == "Ascending" else reversed(lines))
         return Output({"messages_text": said})
 
@@ -127,20 +120,15 @@ class Recall(ToolComponent):
     order: Literal["Ascending", "Descending"] = declare_order()
     template: str = declare_template()
 
-    _parsed: Template = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        self._parsed = parse_template(self.template)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many variables."""
-        yield from find_wrong_variable(self._parsed)
+        yield from find_wrong_variable(self.template)
 
     async def run(self, context: Context) -> Output:
         scored = await self._find(context)
         if self.order == "Descending":
             scored.reverse()
-        lines = write_lines(self._parsed.renew(self.template), (message for message, _ in scored))
+        lines = write_lines(parse_template(self.template), (message for message, _ in scored))
         files: list[FileReference] = [file for message, _ in scored for file in message.files]
         records = [_write_record(message, score) for message, score in scored]
         return Output({"messages_text": "\n".join(lines), "messages": records, "files": files})

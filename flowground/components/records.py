@@ -7,14 +7,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import PrivateAttr
-
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.schemas import read_json_text
 from flowground.components.template import (
     LONGEST_TEMPLATE,
     RecordTemplate,
-    Template,
     find_template_mistake,
     parse_template,
 )
@@ -330,18 +327,13 @@ class Parser(Component):
     )
     sep: str = declare("\n", "Separator", "What stands between two records.", multiline=True)
 
-    _parsed: Template = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        self._parsed = parse_template(self.template)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """A template with too many variables."""
-        if mistake := find_template_mistake(self._parsed, "template"):
+        if mistake := find_template_mistake(self.template, "template"):
             yield mistake
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        parsed, is_filled = self._parsed.renew(self.template), self.mode == "Parser"
+        parsed, is_filled = parse_template(self.template), self.mode == "Parser"
         template = RecordTemplate(parsed)
         parts, size, work = [], 0, 0
         for record in self.input_data:

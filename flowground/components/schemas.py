@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from math import prod
 from typing import Annotated, Any
 
 import orjson
@@ -30,11 +29,10 @@ LONGEST_MATCHED = 100_000
 _MOST_WORK = 3_000_000
 """The most characters searched, multiplied by the length of the pattern written out."""
 _TOKEN = re.compile(
-    r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+(?:\\.|[^\]\[\\])+\])   # a class too, but for one within another
+    r"""(?P<letter>\\[pPxuU]\{[^}]*\}|\\.|\[\^?+\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\[\\])*\])   # a class is one, too
     |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
     re.VERBOSE | re.DOTALL,
 )
-_TIMES = re.compile(r"\{[0-9,\s]+\}")
 _IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
 """The pattern may contain comments."""
 MOST_STEPS = 200_000
@@ -155,9 +153,9 @@ def _find_json(text: str) -> tuple[int, int]:
 
 
 def _measure(pattern: str) -> int:
-    """The length of the pattern written out, or a larger number."""
+    """The length of the pattern written out. Raises WrongPattern for what cannot be measured."""
     if _IS_SPACED.search(pattern):
-        return _measure_at_most(pattern)
+        raise WrongPattern("it has the flag `x`")
     groups, last = [0], 0
     for token in _TOKEN.finditer(pattern):
         match token.lastgroup:
@@ -171,17 +169,12 @@ def _measure(pattern: str) -> int:
                 groups[-1] += last
             case "mark":
                 pass
-            case None if token[0] == "[":  # a class inside a class
-                return _measure_at_most(pattern)
+            case None if token[0] == "[":
+                raise WrongPattern("a class stands inside a class")
             case _:
                 last = 1
                 groups[-1] += 1
     return sum(groups) + 1
-
-
-def _measure_at_most(pattern: str) -> int:
-    """An upper bound of the length: the pattern's length times all its repeat counts."""
-    return len(pattern) * prod(_read_times(token[0]) for token in _TIMES.finditer(pattern))
 
 
 def _read_times(said: str) -> int:

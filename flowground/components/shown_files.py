@@ -14,6 +14,7 @@ from flowground.core.errors import RunError, SentFileFailed
 from flowground.core.media_types import IMAGES
 from flowground.core.messages import FilePart, Message, MessagePart, TextPart
 from flowground.core.values import FileReference, PastMessage
+from flowground.core.words import list_names
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
 
 _PDF = "application/pdf"
@@ -25,8 +26,6 @@ _LEAST_CHARS = 500
 """The least characters of a document, however full the window is: the model's server then refuses the call."""
 _PICTURE_CHARS, _PDF_CHARS = 4_500, 30_000
 """Characters that a picture and a PDF count as: 1,500 tokens, and some ten pages."""
-_NAMED = 3
-"""The most earlier files that a note names as left out; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +125,8 @@ async def _show_earlier(
         content = await _show_again(context, takes, one, space, unseen) if one.files or one.gone else one.text
         shown.append(Message(one.role, content))
     if space.left_out:
-        others = f" and {more} more" if (more := len(space.left_out) - _NAMED) > 0 else ""
-        names = ", ".join(space.left_out[:_NAMED])
-        unseen.append(f"Files of earlier messages that the model was not shown any more: {names}{others}.")
+        names = list_names(space.left_out)
+        unseen.append(f"Files of earlier messages that the model was not shown any more: {names}.")
     return tuple(reversed(shown))
 
 

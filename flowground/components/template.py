@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import ConfigDict, PrivateAttr, WithJsonSchema
+from pydantic import ConfigDict, WithJsonSchema
 
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
 from flowground.core.errors import RunError
@@ -28,6 +29,8 @@ LONGEST_TEMPLATE = 256_000
 """The most characters of a template itself."""
 MOST_VARIABLES = 1_000
 """The most variables in one template; a repeated one counts each time."""
+_SHORT = 10_000
+"""The most characters of a template that is kept parsed."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces, after an even number of braces: each two of those are one plain brace."""
 _TAKEN = ("type", "display_name", "step")
@@ -81,9 +84,8 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template in parts, parsed once and filled often."""
+    """A template in parts, filled often."""
 
-    source: str
     parts: tuple[str | Variable, ...]
 
     @property
@@ -99,10 +101,6 @@ class Template:
     def names(self) -> tuple[str, ...]:
         """The variables' names, each once."""
         return tuple(dict.fromkeys(part.name for part in self.parts if isinstance(part, Variable)))
-
-    def renew(self, source: str) -> "Template":
-        """This template where the text is the same, else the template of a text that was filled for a run."""
-        return self if self.source is source else parse_template(source)
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The filled text. Raises KeyError for a variable without a value, RunError for a text over `LONGEST`.
@@ -124,6 +122,10 @@ def parse_template(source: str) -> Template:
 
     Parsing stops after `MOST_VARIABLES` and one more: `find_template_mistake` reports that.
     """
+    return _parse_short(source) if len(source) <= _SHORT else _parse(source)
+
+
+def _parse(source: str) -> Template:
     parts: list[str | Variable] = []
     end = 0
     for found in itertools.islice(_VARIABLE.finditer(source), MOST_VARIABLES + 1):
@@ -133,12 +135,17 @@ def parse_template(source: str) -> Template:
         end = found.end()
     if plain := source[end:]:
         parts.append(_unescape(plain))
-    return Template(source, tuple(parts))
+    return Template(tuple(parts))
 
 
-def find_template_mistake(template: Template, field: str) -> Mistake | None:
+@lru_cache(512)
+def _parse_short(source: str) -> Template:
+    return _parse(source)
+
+
+def find_template_mistake(template: str, field: str) -> Mistake | None:
     """The mistake of a template with too many variables; None where there are not too many."""
-    places = [part for part in template.parts if isinstance(part, Variable)]
+    places = [part for part in parse_template(template).parts if isinstance(part, Variable)]
     if len(places) <= MOST_VARIABLES:
         return None
     says = f"The template has more than {MOST_VARIABLES:,} variables, repeated ones counted."
@@ -316,19 +323,13 @@ class Prompt(Component):
         ..., "Template", "The text, with `{variables}`.", multiline=True, template=True, max_length=LONGEST_TEMPLATE
     )
 
-    _parsed: Template = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        """Parses the template once; copies with filled variables keep the parts."""
-        self._parsed = parse_template(self.template)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables without a value, and fields that are no variables."""
-        if mistake := find_template_mistake(self._parsed, "template"):
+        if mistake := find_template_mistake(self.template, "template"):
             yield mistake
             return
         given = self.__pydantic_extra__
-        meant = (variable for variable in self._parsed.variables if variable.is_meant(given))
+        meant = (variable for variable in parse_template(self.template).variables if variable.is_meant(given))
         variables = {variable.name: variable.offset for variable in meant}
         for name, offset in variables.items():
             if name in ("type", "display_name", *type(self).model_fields):
@@ -345,7 +346,7 @@ class Prompt(Component):
             )
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        return Output({"prompt": self._parsed.renew(self.template).fill(self.__pydantic_extra__)})
+        return Output({"prompt": parse_template(self.template).fill(self.__pydantic_extra__)})
 
 
 class CombineText(Component):

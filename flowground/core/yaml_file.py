@@ -462,14 +462,10 @@ def check_pattern(pattern: str, says: str) -> AfterValidator:
 
 def make_lighter(color: str) -> str:
     """The colour half way to white, for links on a dark page, where a button's colour is too dark to read."""
-    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in _read_parts(color))
+    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in parts)
 
 
 def write_link_color(color: str) -> str:
     """A CSS value: the colour itself on a light page, its lighter shade on a dark one."""
     return f"light-dark({color}, {make_lighter(color)})"
-
-
-def _read_parts(color: str) -> list[int]:
-    """Red, green and blue, each from 0 to 255."""
-    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]

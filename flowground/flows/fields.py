@@ -242,15 +242,14 @@ def check_overridable(
 
     `kinds` are the types of the flow's components, without unknown ones.
     """
-    asked, message = 0, find_message_kind(kinds.values())
+    message = find_message_kind(kinds.values())
     for index, entry in enumerate(flow.api.overridable or ()):
         wrong = _find_wrong_entry(flow, kinds, connections, entry)
         kind = kinds.get(entry.field.partition(".")[0])
         if kind and not wrong:
             unaskable = None
             if is_asked(entry, kind, message=message):
-                asked += 1
-                unaskable = _find_unaskable(entry, kind, message=message, place=asked)
+                unaskable = _find_unaskable(entry, kind, message=message)
             elif entry.required:
                 unaskable = "`required` is for what people are asked for: add `ask: true`"
             if unaskable:
@@ -337,9 +336,7 @@ def _find_wrong_entry(
     return (f"`{entry.field}`: {wrong}", (), "") if wrong else None
 
 
-def _find_unaskable(
-    entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"], place: int
-) -> str | None:
+def _find_unaskable(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> str | None:
     """Why the playground cannot ask people for a field that callers may set, although its author says so."""
     name = entry.field.partition(".")[2]
     field = find_type(kind, name)
@@ -349,8 +346,6 @@ def _find_unaskable(
         return f"`ask` is for one text, number, switch or choice, and this is {field.kind}"
     if name == INPUT and input_kind(kind) == message:
         return "it is the message itself, which people write anyway: leave out `ask`"
-    if (entry.ask or entry.required) and place > MOST_ASKED:
-        return f"a page asks for {MOST_ASKED} fields, and there are as many before it"
     return None
 
 

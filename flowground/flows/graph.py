@@ -1,5 +1,6 @@
 """References between components: parsing, filling, the order that they imply, and circles, which are mistakes."""
 
+import graphlib
 import heapq
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -117,29 +118,16 @@ def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def find_circles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
-    """Circles of names that wait for each other, each beginning with its first name in the mapping's order.
-
-    Not all circles are found where circles share names, but at least one where `run_order` leaves names out.
-    """
-    order = set(run_order(waits_for))
-    left = {name for name in waits_for if name not in order}
-    place = {name: index for index, name in enumerate(waits_for)}
-    found: list[tuple[str, ...]] = []
-    seen: set[str] = set()
-    for start in (name for name in waits_for if name in left):
-        way: dict[str, int] = {}
-        name = start
-        while name not in seen:
-            seen.add(name)
-            way[name] = len(way)
-            # Each remaining name waits for another remaining one, so following them leads back to one of them.
-            name = next(needed for needed in waits_for[name] if needed in left)
-        if name in way:
-            circle = tuple(way)[way[name] :]
-            first = circle.index(min(circle, key=place.__getitem__))
-            found.append((*circle[first:], *circle[:first]))
-    return found
+def find_circle(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Names of which each waits for the next and the last for the first, the first one as early in the mapping as can
+    be; empty where there is no such circle."""
+    try:
+        graphlib.TopologicalSorter(waits_for).prepare()
+    except graphlib.CycleError as error:
+        circle = list(error.args[1][:0:-1])
+        first = circle.index(min(circle, key=list(waits_for).index))
+        return (*circle[first:], *circle[:first])
+    return ()
 
 
 def _read_reference(said: str, offset: int) -> Reference:

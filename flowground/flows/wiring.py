@@ -20,7 +20,7 @@ from flowground.core.yaml_file import Problems
 from flowground.flows.field_values import FlowPolicy
 from flowground.flows.fields import check_overridable, find_type
 from flowground.flows.flow import WHEN, Flow
-from flowground.flows.graph import Reference, Text, find_circles, run_order
+from flowground.flows.graph import Reference, Text, find_circle, run_order
 from flowground.flows.references import References, split_references
 from flowground.flows.tested import check_tests
 from flowground.flows.tools import Tools, WiredTool, find_tool_names, list_arguments
@@ -185,7 +185,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     waits_for = _find_waits(refers_to, tools, used)
     order = run_order(waits_for)
     if len(order) < len(waits_for):
-        _note_circles(flow, waits_for, connections, problems)
+        _note_circle(flow, waits_for, connections, problems)
     _check_outputs(flow, kinds, problems)
     check_overridable(flow, kinds, connections, problems)
     fallbacks = read_fallbacks(flow, components, problems)
@@ -354,30 +354,30 @@ def _wire_components(
     return made
 
 
-def _note_circles(
+def _note_circle(
     flow: Flow,
     waits_for: Mapping[str, frozenset[str]],
     connections: Mapping[str, Mapping[str, Text]],
     problems: Problems,
 ) -> None:
-    for circle in find_circles(waits_for):
-        first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
-        spec = flow.components[first]
-        places = (
-            spec.find_place(field, reference.offset)
-            for field, text in connections.get(first, {}).items()
-            for reference in text.references
-            if reference.component == second
-        )
-        at = next(places, spec.position)  # a circle may lead through a tool of an agent
-        if len(circle) == 1:
-            says = f"A tool of `{first}` refers to `{first}`" if at == spec.position else f"`{first}` refers to itself"
-            problems.add(at, says, value=first)
-        else:
-            # Text flows from the component that is referred to, against the direction of `waits_for`.
-            names = (*circle, first)[::-1]
-            path = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
-            problems.add(at, f"These components feed each other in a circle: {path}", value=second)
+    circle = find_circle(waits_for)
+    first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
+    spec = flow.components[first]
+    places = (
+        spec.find_place(field, reference.offset)
+        for field, text in connections.get(first, {}).items()
+        for reference in text.references
+        if reference.component == second
+    )
+    at = next(places, spec.position)  # a circle may lead through a tool of an agent
+    if len(circle) == 1:
+        says = f"A tool of `{first}` refers to `{first}`" if at == spec.position else f"`{first}` refers to itself"
+        problems.add(at, says, value=first)
+    else:
+        # Text flows from the component that is referred to, against the direction of `waits_for`.
+        names = (*circle, first)[::-1]
+        path = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
+        problems.add(at, f"These components feed each other in a circle: {path}", value=second)
 
 
 def _find_waits(
