@@ -192,8 +192,7 @@ class _AgentRun:
         provider, model = self._context.models.resolve(agent.model)
         self._shown = await show_files(
             self._context,
-            provider,
-            model,
+            provider.takes(model),
             agent.input_value,
             agent.files,
             said=said,

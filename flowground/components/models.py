@@ -75,13 +75,6 @@ class LanguageModel(Component):
     seed: int | None = declare(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
     stream: bool = declare(True, "Stream", "False gives the text whole, also to a request for a stream.")
 
-    _options: dict[str, float | int | str] = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        """Collects the options once; copies with filled texts keep them."""
-        given = ((name, getattr(self, name)) for name in _OPTIONS)
-        self._options = {name: value for name, value in given if value is not None}
-
     def list_models(self) -> tuple[str | None, ...]:
         return (self.model,)
 
@@ -90,8 +83,7 @@ class LanguageModel(Component):
         said = await context.history.read(self.n_messages) if self.n_messages else ()
         shown = await show_files(
             context,
-            provider,
-            model,
+            provider.takes(model),
             self.input_value,
             self.files,
             said=said,
@@ -101,7 +93,8 @@ class LanguageModel(Component):
         asked = Message("user", shown.content)
         system = (Message("system", self.system_message),) if self.system_message else ()
         messages = (*system, *shown.earlier, asked)
-        call = ModelCall(model, messages, self._options, retries=context.retries)
+        options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        call = ModelCall(model, messages, options, retries=context.retries)
         end = await ask_model(context, provider, call, is_streamed=self.stream)
         return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=shown.unseen)
 
@@ -309,8 +302,7 @@ class StructuredOutput(Component):
         provider, model = context.models.resolve(self.model)
         shown = await show_files(
             context,
-            provider,
-            model,
+            provider.takes(model),
             self.input_value,
             self.files,
             before=len(self.system_prompt) + len(str(self._schema)) if self.files else 0,

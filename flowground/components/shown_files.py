@@ -15,7 +15,7 @@ from flowground.core.media_types import IMAGES
 from flowground.core.messages import FilePart, Message, MessagePart, TextPart
 from flowground.core.values import FileReference, PastMessage
 from flowground.core.words import list_names
-from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
+from flowground.providers.base import MOST_FILE_BYTES, Capabilities
 
 _PDF = "application/pdf"
 _CHARS_A_TOKEN = 3
@@ -44,10 +44,9 @@ def declare_files() -> Any:
     return declare(None, "Files", says, kind="files")
 
 
-async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands beside it
+async def show_files(
     context: Context,
-    provider: Provider,
-    model: str,
+    takes: Capabilities,
     text: str,
     files: Sequence[FileReference] | None,
     *,
@@ -66,7 +65,6 @@ async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands
     """
     if not files and (files is None or not any(one.files or one.gone for one in said)):
         return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in said))
-    takes = provider.takes(model)
     parts: list[FilePart] = []
     documents: list[tuple[str, str]] = []
     unread: list[str] = []
@@ -136,12 +134,11 @@ async def _show_again(
     parts: list[MessagePart] = []
     texts = [f"[The file {name} was deleted.]" for name in one.gone]
     for file in one.files:
-        is_image = file.media_type.startswith("image/")
         if (takes.images and file.media_type in IMAGES) or (takes.documents and file.media_type == _PDF):
             if space.take(file):
                 parts.append(_make_part(context, file))
                 continue
-        elif is_image:
+        elif file.media_type.startswith("image/"):
             texts.append(f"[The picture {file.name} is not shown.]")
             continue
         elif space.chars >= _LEAST_CHARS:
