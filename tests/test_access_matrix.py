@@ -16,7 +16,6 @@ from flowground.app import flow_tests, knowledge_admin
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.flows.flow import FlowTest
 from flowground.knowledge import KnowledgeMissing
 from flowground.store import publications
 from flowground.store.people import members, tokens
@@ -118,10 +117,8 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
     "inside": (
         reads_file,
         lambda runtime, caller, _: insides.read_file(runtime.access, caller, "talk.yaml"),
-        lambda runtime, caller, _: flow_files.read_flow_file(runtime.access, caller, "talk"),
         lambda runtime, caller, _: insides.read_turn(runtime.access, caller, **TURN),
         lambda runtime, caller, _: flow_tests.run_tests(runtime, caller, "talk"),
-        lambda runtime, caller, _: flow_tests.try_test(runtime, caller, "talk", FlowTest(message="hi")),
         lambda runtime, caller, _: flow_tests.find_report(runtime, caller, "talk"),
         lambda runtime, caller, _: knowledge_admin.list_knowledge(runtime, caller, "talk"),
         lambda runtime, caller, _: knowledge_admin.list_knowledge(runtime, caller, ""),

@@ -8,12 +8,13 @@ import pytest
 
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import ask, fill, go, still
+from tests.open_page import ask, fill, go
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -29,20 +30,19 @@ tests:
   - {message: a refund, expect: {contains: 30 days}}  # no model says so yet
 """
 ADDED = """\
-  - name: Hello there
-    message: hello
-    replies: {Other: "You said: hello"}
-    expect: {equals: "You said: hello", takes: [Other], skips: [Refund]}
+  - message: hello
+    replies: {Other: 'You said: hello'}
+    expect:
+      equals: 'You said: hello'
+      takes: [Other]
+      skips: [Refund]
 """
 HOUSE = House(flows={"refunds": FLOW}, shared={"refunds": SHARED})
 
 
-def make_test(page: "Page", server: AppServer) -> "Locator":
+def make_test(page: "Page", server: AppServer) -> None:
     ask(go(page, f"{server.url}/playground?flow=refunds"), "hello")
     page.get_by_role("button", name="Make it a test").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text("+  - message: hello").wait_for()
-    return dialog
 
 
 @pytest.fixture
@@ -53,33 +53,23 @@ def alone(tmp_path: Path) -> Iterator[AppServer]:
 
 
 def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServer, page: "Page") -> None:
-    dialog = make_test(page, alone)
-    dialog.get_by_text("Some words of it").click()
-    dialog.get_by_text("Enter the words first.").wait_for()
-    dialog.get_by_label("Words that stand in every right answer").fill("goodbye")
-    dialog.get_by_text("expect: {contains: goodbye, takes: [Other], skips: [Refund]}").wait_for()
-    still(page)
-    dialog.get_by_role("button", name="Try the test").click()
-    dialog.get_by_text('contains: the answer lacks "goodbye".').wait_for()
-
     make_test(page, alone)
-    fill(page, Name="Hello there")
-    page.keyboard.press("Enter")
-    dialog.get_by_text("+  - name: Hello there").wait_for()
-    dialog.get_by_role("button", name="Try the test").click()
-    dialog.get_by_text("Hello there · 0.").wait_for()
     fill(page, Owner_code=code_of(alone))
     page.keyboard.press("Enter")
-    dialog.get_by_role("button", name="Write it into the file").click()
-    dialog.wait_for(state="detached")
+    field = page.get_by_role("textbox", name="Text of refunds.yaml")
+    eventually(lambda: field.input_value() == FLOW + ADDED)
     file = alone.folder / "flows" / "refunds.yaml"
+    assert file.read_text("utf-8") == FLOW
+    page.get_by_text("Not saved yet.").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: what stands here answers.").wait_for()
     assert file.read_text("utf-8") == FLOW + ADDED
 
     go(page, f"{alone.url}/inside?flow=refunds").get_by_text("2 tests. Not run since the server started.").wait_for()
     page.get_by_role("button", name="Run the tests").click()
     page.get_by_text("1 test of 2 failed").wait_for()
     page.get_by_text('contains: the answer lacks "30 days".').wait_for()
-    page.get_by_text("Hello there · line 10 · 0.").wait_for()
+    page.get_by_text("hello · line 10 · 0.").wait_for()
     go(page, page.url).get_by_text("1 test of 2 failed").wait_for()
     file.write_text(FLOW.replace("30 days", "refund"), "utf-8")
     page.get_by_text("1 test. The flow has changed since they were run.").wait_for()
@@ -87,10 +77,9 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     page.get_by_text("All passed").wait_for()
 
 
-def test_an_author_copies_the_patch_and_a_member_is_offered_nothing(house: AppServer, page: "Page") -> None:
-    dialog = make_test(enter_as(page, house, "olga"), house)
-    dialog.get_by_role("button", name="Copy the patch").wait_for()
-    assert dialog.get_by_role("button", name="Write it into the file").count() == 0
+def test_an_author_copies_the_test_and_a_member_is_offered_nothing(house: AppServer, page: "Page") -> None:
+    make_test(enter_as(page, house, "olga"), house)
+    page.get_by_role("dialog").get_by_text("- message: hello").wait_for()
     assert (house.folder / "flows" / "refunds.yaml").read_text("utf-8") == FLOW
     ask(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=refunds"), "hello")
     assert page.get_by_role("button", name="Make it a test").count() == 0

@@ -1,6 +1,5 @@
-"""Tests of a flow on a page: run by its authors, made of a turn, written into its file by the local owner."""
+"""Tests of a flow on a page: run by its authors, made of a turn."""
 
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from flowground.app import flow_tests
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import FlowError, InvalidRequest
-from flowground.flows.flow import FlowTest
-from flowground.ui.chat.make_test import MadeTest, add_to_file, make_test, write_patch
+from flowground.ui.inside.make_test import add_test, make_test
 from tests.running import look_at_once, running, start_turn
 from tests.test_citations import answering
 
@@ -42,10 +40,6 @@ async def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield opened
 
 
-def apply_patch(patch: str, folder: Path) -> None:
-    subprocess.run(["git", "apply", "--unidiff-zero"], input=patch.encode(), cwd=folder, check=True)
-
-
 async def replace_file(runtime: Runtime, before: bytes, after: bytes) -> None:
     place = (runtime.access, LOCAL_OWNER, "refunds.yaml")
     await flow_files.replace_flow_file(*place, before=flow_files.make_digest(before), after=after)
@@ -62,9 +56,12 @@ async def had_turn(runtime: Runtime, text: str, flow: str = "refunds", **more: A
     return await insides.read_turn(runtime.access, LOCAL_OWNER, **place)
 
 
-def made_of(turn: insides.AnsweredTurn) -> MadeTest:
-    answer = turn.answer
-    return make_test(turn.wired, turn.question, answer.text, answer.trace, turn.overrides, answer.citations)
+async def run_made(runtime: Runtime, turn: insides.AnsweredTurn, folder: Path) -> bool:
+    """Whether the test that is made of the turn passes, once it stands in the flow's file."""
+    file = folder / "flows" / turn.wired.flow.file
+    file.write_text(add_test(file.read_text(), make_test(turn)))
+    await runtime.catalogue.read_now()
+    return (await flow_tests.run_tests(runtime, LOCAL_OWNER, turn.wired.id)).outcomes[-1].is_passed
 
 
 async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime: Runtime) -> None:
@@ -79,70 +76,38 @@ async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime
 
 
 async def test_what_is_switched_off_is_not_tested(runtime: Runtime) -> None:
-    test = FlowTest(message="a refund", model="openai:gpt-5-mini", replies={"Route": {"route": "refund"}})
-    await runtime.switches.switch_off("provider", "openai", says="Back at three.", by="member:ada")
-    told = (await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", test)).turns[-1].differences[0].says
-    assert told.endswith("Back at three.")
     await runtime.switches.switch_off("flow", "refunds", says="Gone.", by="member:ada")
-    outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest(message="a refund"))
-    assert outcome.turns[-1].differences[0].says == "This flow is switched off. Gone."
+    report = await flow_tests.run_tests(runtime, LOCAL_OWNER, "refunds")
+    assert report.outcomes[0].turns[-1].differences[0].says == "This flow is switched off. Gone."
 
 
 @pytest.mark.parametrize(("text", "ran", "skipped"), [("my refund", "Refund", "Other"), ("other", "Other", "Refund")])
 async def test_a_turn_becomes_a_test_that_passes_without_its_models(
-    runtime: Runtime, text: str, ran: str, skipped: str
+    runtime: Runtime, tmp_path: Path, text: str, ran: str, skipped: str
 ) -> None:
     overrides = {ran: {"temperature": 0.5}}
-    made = made_of(await had_turn(runtime, text, tweaks=overrides, kept_overrides=overrides))
-    assert made == MadeTest(
-        {
-            "message": text,
-            "overrides": overrides,
-            "replies": {"Route": {"route": ran.lower()}, ran: f"You said: {text}"},
-            "expect": {"equals": f"You said: {text}", "takes": ["Route", ran], "skips": [skipped]},
-        },
-        (),
-    )
-    outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))
-    assert outcome.is_passed, outcome
+    turn = await had_turn(runtime, text, tweaks=overrides, kept_overrides=overrides)
+    assert make_test(turn) == {
+        "message": text,
+        "overrides": overrides,
+        "replies": {"Route": {"route": ran.lower()}, ran: f"You said: {text}"},
+        "expect": {"equals": f"You said: {text}", "takes": ["Route", ran], "skips": [skipped]},
+    }
+    assert await run_made(runtime, turn, tmp_path)
 
 
 async def test_what_an_answer_cites_is_expected_of_it(tmp_path: Path) -> None:
     async with answering(tmp_path) as runtime:
-        made = made_of(await had_turn(runtime, "So [2], and again [2, 1].", "it"))
-        assert made.entry["expect"]["cites"] == ["knowledge/hotels.md", "knowledge/badges.md"]
-        outcome = await flow_tests.try_test(runtime, LOCAL_OWNER, "it", FlowTest.model_validate(made.entry))
-        assert outcome.is_passed, outcome
+        turn = await had_turn(runtime, "So [2], and again [2, 1].", "it")
+        assert make_test(turn)["expect"]["cites"] == ["knowledge/hotels.md", "knowledge/badges.md"]
+        assert await run_made(runtime, turn, tmp_path)
 
 
-async def test_a_reply_longer_than_what_is_kept_is_that_of_the_answer(runtime: Runtime) -> None:
+async def test_a_reply_longer_than_what_is_kept_is_that_of_the_answer(runtime: Runtime, tmp_path: Path) -> None:
     text = "refund " * 1_000
-    made = made_of(await had_turn(runtime, text))
-    assert made.entry["replies"]["Refund"].strip() == f"You said: {text}".strip()
-    assert (await flow_tests.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))).is_passed
-
-
-async def test_the_file_gets_one_more_test_and_is_else_as_it_was(runtime: Runtime, tmp_path: Path) -> None:
-    made = made_of(await had_turn(runtime, "my refund"))
-    before = await flow_files.read_flow_file(runtime.access, LOCAL_OWNER, "refunds")
-    after = add_to_file(before, made.entry)
-    file = tmp_path / "flows" / "refunds.yaml"
-    file.chmod(0o640)
-    (tmp_path / "patched" / "flows").mkdir(parents=True)
-    (tmp_path / "patched" / "flows" / "refunds.yaml").write_bytes(before)
-    patch = write_patch(before, after, "flows/refunds.yaml")
-    apply_patch(patch, tmp_path / "patched")
-    assert (tmp_path / "patched" / "flows" / "refunds.yaml").read_bytes() == after
-
-    await replace_file(runtime, before, after)
-    assert file.read_bytes() == after
-    assert file.stat().st_mode & 0o777 == 0o640
-    assert [path.name for path in file.parent.iterdir()] == ["refunds.yaml"]
-    head, tail = FLOW.encode().split(b"chat:")
-    assert after.startswith(head)
-    assert after.endswith(b"chat:" + tail)
-    report = await flow_tests.run_tests(runtime, LOCAL_OWNER, "refunds")
-    assert [outcome.is_passed for outcome in report.outcomes] == [True, False, True]
+    turn = await had_turn(runtime, text)
+    assert make_test(turn)["replies"]["Refund"].strip() == f"You said: {text}".strip()
+    assert await run_made(runtime, turn, tmp_path)
 
 
 async def test_nothing_is_written_over_what_changed_nor_what_is_no_flow(runtime: Runtime, tmp_path: Path) -> None:
@@ -155,16 +120,3 @@ async def test_nothing_is_written_over_what_changed_nor_what_is_no_flow(runtime:
         await replace_file(runtime, before, before + b"# by page\n")
     assert file.read_bytes() == before + b"# by hand\n"
     assert [path.name for path in file.parent.iterdir()] == ["refunds.yaml"]
-
-
-@pytest.mark.parametrize("before", ["a\nb\nc\nd\ne\n", "a", "", "a\n\nb", "a\r\nb\r\n"])
-@pytest.mark.parametrize("added", ["x\ny\n", "x"])
-def test_a_patch_is_read_by_git(tmp_path: Path, before: str, added: str) -> None:
-    for at in range(len(before) + 1):
-        after = before[:at] + added + before[at:]
-        file = tmp_path / "f"
-        file.write_bytes(before.encode())
-        if before:  # git names an empty file otherwise
-            patch = write_patch(before.encode(), after.encode(), "f")
-            apply_patch(patch, tmp_path)
-            assert file.read_bytes() == after.encode()

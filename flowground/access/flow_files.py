@@ -1,7 +1,7 @@
 """Reads and writes flow files for people at a page.
 
-Every function with a caller raises NotSignedIn, FlowNotFound for callers who do not see the inside of flows, and, but
-for `read_flow_file`, NotAllowed for callers who may not write the file.
+Every function with a caller raises NotSignedIn, FlowNotFound for callers who do not see the inside of flows, and
+NotAllowed for callers who may not write the file.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from operator import eq
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.access.insides import open_inside, read_file
+from flowground.access.insides import read_file
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowError, InvalidRequest, Problem
 from flowground.flows.folder import FlowDraft, list_addresses
@@ -36,12 +36,6 @@ class FileChanged(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__("The file was changed meanwhile.", hint="Open this anew.")
-
-
-async def read_flow_file(access: Access, caller: Caller, flow_id: str) -> bytes:
-    """The bytes of the flow's file. Raises InvalidRequest where the file cannot be read."""
-    _, wired = await open_inside(access, caller, flow_id)
-    return await _read(access, wired.flow.file)
 
 
 async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:

@@ -463,14 +463,6 @@ async def run_tests(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestR
     return report
 
 
-async def try_test(runtime: Runtime, caller: Caller, flow_id: str, test: FlowTest) -> FlowTestOutcome:
-    """Runs a test that is not in the flow's file yet; its outcome has line 0. Raises FlowNotFound."""
-    _, wired = await open_inside(runtime.access, caller, flow_id)
-    place = next(iter(wired.flow.components.values())).places["type"]
-    flow = replace(wired.flow, tests=(test,), places={**wired.flow.places, "tests.0": place})
-    return replace((await _run(runtime, caller, replace(wired, flow=flow)))[0], line=0)
-
-
 async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport | None:
     """The report of the last tests of the flow in this process, None without one. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)

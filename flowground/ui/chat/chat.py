@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground.access import gallery
+from flowground.access import gallery, insides
 from flowground.access.feedback import RatedPlace
 from flowground.app import knowledge_admin, runtime
 from flowground.components.base import INPUT
@@ -36,8 +36,10 @@ from flowground.runs.request_files import NO_IMAGES, is_image, may_see_images
 from flowground.store.runs import conversations, session_lists
 from flowground.store.runs.session_lists import ListedSession, SessionPage, SessionPlace
 from flowground.ui.api_access import pane
-from flowground.ui.chat import chat_menu, make_test, rating
+from flowground.ui.chat import chat_menu, rating
 from flowground.ui.chat.chat_menu import Conversation, begin_new, find_session, keep_in_address, name_flow
+from flowground.ui.inside import editing
+from flowground.ui.inside.make_test import make_test
 from flowground.ui.overrides.tab import describe_chip, find_overrides_state, write_value
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
@@ -189,11 +191,17 @@ def _ask_why(conversation: Conversation, sent: Any) -> None:
 
 
 def _make_test(conversation: Conversation, sent: Any) -> None:
-    """Opens the dialog that makes a test of a turn."""
+    """Makes a test of a turn and opens the flow's file with it."""
     if conversation.sees_inside and isinstance(sent, dict):
         session, message = (str(sent.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
-        place = make_test.TurnPlace(conversation.wired.id, session, message)
-        schedule_dialog(conversation.wired.id, partial(make_test.open_dialog, place))
+        schedule_dialog(conversation.wired.id, partial(_open_test, conversation.wired.id, session, message))
+
+
+def _open_test(flow_id: str, session: str, message: str) -> None:
+    caller, place = require_visitor(), {"flow_id": flow_id, "session_id": session, "message_id": message}
+    with bridge.render_refusals():
+        turn = bridge.ask(insides.read_turn, caller, **place)
+        editing.open_with_test(caller, turn.wired, make_test(turn), session)
 
 
 def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:

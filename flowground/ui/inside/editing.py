@@ -1,10 +1,12 @@
 """*Edit* on the page *Inside*: the text of a flow's file in a field, with its mistakes below, for who may write it.
 
-A draft may be tried before it is saved; the playground says so while a draft answers there.
+A draft may be tried before it is saved; the playground says so while a draft answers there. *Make it a test* inserts a
+test into the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -12,8 +14,9 @@ from flowground.access import flow_files
 from flowground.access.insides import FlowInside
 from flowground.app import runtime
 from flowground.core.caller import Caller
-from flowground.core.errors import Problem
+from flowground.core.errors import FlowgroundError, Problem
 from flowground.flows.wiring import WiredFlow
+from flowground.ui.inside.make_test import add_test, write_test
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.parts import render_action
@@ -54,7 +57,11 @@ class _Editing:
     def begin(self, data: bytes) -> None:
         """Begins again with the file's content."""
         self.keep(data)
-        self.text = flow_files.write_shown(data)
+        self.change(flow_files.write_shown(data))
+
+    def change(self, text: str) -> None:
+        """Shows another text in the field."""
+        self.text = text
         self.generation += 1
 
     def keep(self, data: bytes) -> None:
@@ -74,6 +81,34 @@ def is_editing(caller: Caller, inside: FlowInside) -> bool:
 def render_edit_button() -> None:
     """A button that opens the field."""
     render_action("Edit", _open, key="edit:open", icon="edit", kind="secondary")
+
+
+def open_with_test(caller: Caller, wired: WiredFlow, test: Mapping[str, Any], session: str) -> None:
+    """Opens the field with one more test in the text; shows the test to who may not change the file."""
+    if flow_files.may_change(runtime.get().access, caller, wired):
+        st.session_state[_make_test_key(wired.flow.file)] = test
+        st.switch_page(browser.INSIDE, query_params={"flow": wired.id, "session": session, _MODE: "yes"})
+    st.dialog("Make it a test", width="large")(_render_test)(wired.flow.file, test)
+
+
+def _render_test(file: str, test: Mapping[str, Any]) -> None:
+    st.markdown(f"For `tests:` of **{words.escape(file)}**, which others change:")
+    st.code(write_test(test), language="yaml", height=320)
+
+
+def _make_test_key(file: str) -> str:
+    return f"edit:test:{file}"
+
+
+def _insert_test(editing: _Editing) -> None:
+    """Inserts the test that *Make it a test* made."""
+    if test := st.session_state.pop(_make_test_key(editing.file), None):
+        try:
+            editing.change(add_test(st.session_state.get(editing.key, editing.text), test))
+            st.toast("The test is in the text: save it to keep it.", icon=":material/science:")
+        except FlowgroundError as error:
+            bridge.render_refusal(error)
+            st.code(write_test(test), language="yaml")
 
 
 def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
@@ -179,6 +214,7 @@ def _find_editing(caller: Caller, inside: FlowInside, now: bytes) -> _Editing:
         editing.before = tried.before
     elif not editing.before or (editing.is_left and editing.base != now):
         editing.begin(now)
+    _insert_test(editing)
     return editing
 
 
