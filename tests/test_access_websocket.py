@@ -134,15 +134,6 @@ def get(browser: Browser, path: str, **asked: str) -> requests.Response:
     return browser.session.get(f"{browser.url}{path}", params=asked, timeout=10)
 
 
-def download_feedback(house: House, browser: Browser) -> str:
-    answer, unknown = (get(browser, "/export/feedback", flow=flow) for flow in ("talk", "unknown"))
-    if answer.status_code == 200:
-        assert answer.content.startswith(b'\xef\xbb\xbf"time","rating"')
-    else:
-        assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
-    return CODES[answer.status_code]
-
-
 def here_and_as_visitor(ask: Callable[..., str]) -> str:
     """The same at the playground and at the shareable one, unless it is a visitor's."""
     found, public = ask(), ask(at="public")
@@ -219,7 +210,7 @@ FOR_VISITORS = (see_public_page, open_conversation, export_chat, add_file)
 DOORS: Mapping[str, tuple[Callable[[House, Browser], str], ...]] = {
     "chat": (*FOR_VISITORS, see_playground),
     "inside": (see_inside,),
-    "own": (see_usage, download_feedback),
+    "own": (see_usage,),
 }
 
 

@@ -180,7 +180,7 @@ def test_everything_else_is_the_same_404(house: AppServer, bob: Browser, name: s
         assert (answer.status_code, answer.content) == (404, unknown.content)
 
 
-FILES = ("/export/chat?flow=talk&session=short&as=json", "/export/feedback?flow=talk", "/session/my-data")
+FILES = ("/export/chat?flow=talk&session=short&as=json", "/session/my-data")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])

@@ -6,7 +6,7 @@ is refused with the same error.
 """
 
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import get_args
@@ -19,7 +19,6 @@ from flowground.store.runs import feedback, usage
 from flowground.store.runs.feedback import (
     REASON_CHARS,
     FeedbackFilter,
-    FeedbackItem,
     FeedbackPage,
     FeedbackPlace,
     Rating,
@@ -30,9 +29,6 @@ from flowground.store.runs.feedback import (
 from flowground.store.runs.usage import FlowUsage
 
 WEEK = 7 * 86_400.0
-MOST_LISTED = 10_000
-"""Ratings that `list_all` yields, for a file."""
-_PART = 100
 
 
 def may_read(access: Access, caller: Caller, wired: WiredFlow) -> bool:
@@ -60,20 +56,6 @@ async def list_page(
     """A page of ratings, newest first, beginning after the place `after`."""
     wired = await open_own(access, caller, address)
     return await access.store.read(feedback.list_page, flow_id=wired.id, only=only, after=after)
-
-
-async def list_all(access: Access, caller: Caller, address: str, only: FeedbackFilter) -> AsyncIterator[FeedbackItem]:
-    """Ratings, newest first, `MOST_LISTED` at most. The caller's rights are checked again for each part."""
-    left, after = MOST_LISTED, None
-    while left > 0:
-        wired = await open_own(access, caller, address)
-        limit = min(left, _PART)
-        page = await access.store.read(feedback.list_page, flow_id=wired.id, only=only, after=after, limit=limit)
-        for item in page.items:
-            yield item
-        left, after = left - limit, page.end
-        if after is None:
-            return
 
 
 async def read_conversation(access: Access, caller: Caller, address: str, message_id: str) -> SharedConversation | None:

@@ -1,35 +1,27 @@
-"""Files that are written while they are sent: one's own conversation as Markdown or JSON, a flow's feedback as CSV.
+"""One's own conversation as a file, Markdown or JSON, which is written while it is sent.
 
-A conversation holds no model, no tokens and no reason of a failure for who may not see the flow's inside. A cell of the
-feedback that begins like a formula gets an apostrophe before it: programs for tables would run it.
+It holds no model, no tokens and no reason of a failure for who may not see the flow's inside.
 """
 
-import csv
-import io
-import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from flowground.access import feedback
 from flowground.app.runtime import Runtime
 from flowground.core.caller import SESSION_ID_CHARS, Caller, Owner
 from flowground.core.citations import describe_kept, name_place, split_cited
-from flowground.core.errors import FlowNotFound, NotAllowed, NotSignedIn, StoreUnavailable
+from flowground.core.errors import FlowNotFound, NotSignedIn, StoreUnavailable
 from flowground.core.messages import join_surrogates
-from flowground.core.words import cut
 from flowground.store.runs import transcripts
-from flowground.store.runs.feedback import SHOWN_CHARS, FeedbackFilter, FeedbackItem, RatingValue
 from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
 from flowground.store.runs.transcripts import ChatHead
 from flowground.store.sql import encode_json
@@ -58,14 +50,6 @@ _MARKS = {
 
 _VISITORS = "visitors"
 _HEADERS = {"cache-control": "no-store", "vary": "cookie"}
-COLUMNS = ("time", "rating", "labels", "reason", "model", "version", "question", "answer", "overrides")
-_VALUES: dict[str, RatingValue | None] = {"": None, "good": "good", "bad": "bad"}
-_LATEST = 1e11
-"""Latest time, in seconds since 1970: the year 5138."""
-_FORMULA = re.compile(r"(^|[;,])([\s\"']*)(?=[=+\-@＝＋－＠])")
-"""The begin of a cell that looks like a formula, also with another separator of cells."""
-_BYTE_ORDER = "\ufeff"
-"""Marks UTF-8 for Excel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +162,12 @@ def _make_name(title: str) -> str:
 
 
 def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[BaseRoute]:
-    """`GET /export/chat?flow=…&session=…&as=markdown` (or `json`); `&at=public` from a shareable playground.
-
-    `GET /export/feedback?flow=…`, and as the page filters: `&rating=bad`, `&since=SECONDS`, `&explained=yes`.
-    """
+    """`GET /export/chat?flow=…&session=…&as=markdown` (or `json`); `&at=public` from a shareable playground."""
 
     async def send_chat(request: Request) -> Response:
         return await _send_chat(runtime(), request, sent)
 
-    async def send_feedback(request: Request) -> Response:
-        return await _send_feedback(runtime(), request, sent)
-
-    return [
-        Route("/export/chat", send_chat, methods=["GET"]),
-        Route("/export/feedback", send_feedback, methods=["GET"]),
-    ]
+    return [Route("/export/chat", send_chat, methods=["GET"])]
 
 
 class SentFiles:
@@ -298,65 +273,3 @@ async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
     name = (wired.flow.chat.title if is_public else None) or wired.name
     sees_inside = caller.sees_inside and not is_public
     return None if found is None else ChatFile(found, wired.id, owner, name, sees_inside)
-
-
-async def _send_feedback(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
-    """Sends a flow's feedback. The 404 is the same for an unknown flow, and for one that is not the caller's."""
-    if not is_own_download(request):
-        return refuse("This does not come from a page of this server.")
-    only = _read_filter(request.query_params)
-    try:
-        caller = await require_caller(runtime, request)
-        wired = await feedback.open_own(runtime.access, caller, request.query_params.get("flow", ""))
-    except NotSignedIn:
-        return refuse("Sign in first.")
-    except (FlowNotFound, NotAllowed):
-        return explain_missing(request.scope)
-    if only is None:
-        return explain_missing(request.scope)
-    pieces = _write_table(feedback.list_all(runtime.access, caller, wired.id, only))
-    disposition = f'attachment; filename="feedback-{wired.id}.csv"'
-    how = {"media_type": "text/csv; charset=utf-8", "disposition": disposition}
-    return sent.send(pieces, request, to=caller.owner, **how)
-
-
-def _read_filter(asked: QueryParams) -> FeedbackFilter | None:
-    """The filter of the query; None if a value is not allowed."""
-    try:
-        since = float(asked.get("since", "0"))
-        value = _VALUES[asked.get("rating", "")]
-    except (ValueError, KeyError):
-        return None
-    if not math.isfinite(since) or not 0 <= since <= _LATEST:
-        return None
-    return FeedbackFilter(value, is_explained=asked.get("explained") == "yes", since=since)
-
-
-async def _write_table(items: AsyncIterator[FeedbackItem]) -> AsyncIterator[str]:
-    yield _BYTE_ORDER + _write_row(COLUMNS)
-    async for item in items:
-        rating, turn = item.rating, item.shared
-        yield _write_row(
-            (
-                item.at.isoformat(timespec="seconds"),
-                rating.value,
-                " ".join(rating.labels),
-                rating.reason,
-                item.model or "",
-                item.flow_version or "",
-                cut(turn.question, SHOWN_CHARS) if turn else "",
-                cut(turn.answer, SHOWN_CHARS) if turn else "",
-                " ".join(item.overrides),
-            )
-        )
-
-
-def _write_row(cells: Iterable[str]) -> str:
-    row = io.StringIO()
-    csv.writer(row, quoting=csv.QUOTE_ALL).writerow([_write_cell(cell) for cell in cells])
-    return row.getvalue()
-
-
-def _write_cell(text: str) -> str:
-    """The text in one line, which no program takes for a formula."""
-    return _FORMULA.sub(r"\1\2'", " ".join(join_surrogates(text).split()))

@@ -62,7 +62,7 @@ AREAS: Mapping[str, Area] = {
             *("idempotency", "stored_files", "feedback_answers", "added_messages", "session_lists", "test_sessions"),
             *("test_limit", "operating", "erasure", "agent_steps", "decisions", "conversation_actions", "test_files"),
             *("resuming", "store_plans", "test_stopping", "knowledge_uploads", "access_account", "test_removal"),
-            *("feedback_files", "test_running", "page_files"),
+            *("test_running", "page_files"),
         ),
     ),
     "writer": Area(

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from html import escape
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -37,8 +36,6 @@ from flowground.ui.page.names import read_names
 from flowground.ui.page.parts import open_scheduled, render_action, schedule_dialog
 from flowground.ui.shell import opening
 
-_EXPORT_PATH = "/export/feedback"
-"""The route in flowground/web/sent_files.py."""
 _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
 _PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
@@ -71,7 +68,8 @@ def render_feedback(caller: Caller, wired: WiredFlow) -> None:
     with bridge.render_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
-        _render_count(wired, count, only, _write_values(caller, wired, only) if count else "")
+        values = _write_values(caller, wired, only) if count else ""
+        st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}")
         names = _read_names(page)
         for number, item in enumerate(page.items):
             _render_item(wired, item, names, number)
@@ -106,20 +104,6 @@ def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str
         for value in ("good", "bad")
     )
     return f": {good} good, {bad} bad"
-
-
-def _render_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str) -> None:
-    """The number of ratings, and a download of them as CSV."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(
-            f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}", width="content"
-        )
-        if count:
-            asked = {"flow": wired.id, "rating": only.value or "", "since": int(only.since)}
-            if only.is_explained:
-                asked["explained"] = "yes"
-            address = f"{_EXPORT_PATH}?{urlencode(asked)}"
-            st.link_button("Download as CSV", address, icon=":material/download:", type="tertiary", key="feedback:csv")
 
 
 def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
