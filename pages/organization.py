@@ -1,8 +1,7 @@
-"""People, groups and what runs now, for admins."""
+"""People, groups and tokens, for admins."""
 
 import streamlit as st
 
-from flowground.ui import people as running_now
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.parts import PAGE
 from flowground.ui.people import account, groups, people
@@ -13,9 +12,7 @@ opening.require_allowed(caller.kind == "member" and caller.role == "admin")
 st.set_page_config(page_title="Organization")
 st.title("Organization", anchor=False)
 access_requests.render_section(caller, place="organization", size=PAGE)
-people_tab, groups_tab, tokens_tab, now_tab = st.tabs(
-    ["People", "Groups", "Tokens", "Active runs"], key="organization:tab", on_change="rerun"
-)
+people_tab, groups_tab, tokens_tab = st.tabs(["People", "Groups", "Tokens"], key="organization:tab", on_change="rerun")
 if people_tab.open:
     with people_tab:
         people.render_people(caller)
@@ -25,6 +22,3 @@ if groups_tab.open:
 if tokens_tab.open:
     with tokens_tab:
         account.render_all_tokens(caller)
-if now_tab.open:
-    with now_tab:
-        running_now.render_now(caller)

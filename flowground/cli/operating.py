@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from flowground.access.roster import find_name
-from flowground.app import operating, own_runs
+from flowground.app import own_runs
 from flowground.cli.output import note, print_table, write_minute
 from flowground.cli.resources import ACTOR, explain_unknown, find_flow, load_settings, open_store, read_catalogue
 from flowground.core.caller import Owner
@@ -13,21 +13,54 @@ from flowground.providers import KINDS
 from flowground.runs.running import Interruptions
 from flowground.store import Store, publications
 from flowground.store.people import members
-from flowground.store.publications import Publication, Switch, SwitchKind
+from flowground.store.publications import SAYS_CHARS, Publication, Switch, SwitchKind
 from flowground.store.runs import requests, usage
+from flowground.store.runs.usage import RunningRun
+
+_MOST_RUNS = 100
 
 
 async def list_runs() -> None:
     """Prints the newest runs, without anything that somebody wrote."""
     async with open_store(load_settings()) as store:
-        found, total = await operating.list_runs(store, Interruptions(store))
+        await Interruptions(store).end_left_runs()  # of processes that died
+        found, total = await store.read(usage.list_running, most=_MOST_RUNS)
+        people = {person for run in found if (person := _find_person(run))}
+        names = await store.read(members.find_display_names, members=people)
     rows = []
     for run in found:
-        chars = f"about {run.chars:,} characters" if run.chars else ""
-        rows.append((run.id, run.flow_id, run.who, run.via, write_minute(run.started_at), chars))
+        person = _find_person(run)
+        who = find_name(names, person) if person else _name_nobody(run)
+        chars = f"about {run.kept_chars:,} characters" if run.kept_chars else ""
+        rows.append((run.id, run.flow_id, who, _name_via(run), write_minute(run.started_at), chars))
     print_table(("ID", "FLOW", "WHO", "BY", "SINCE", "SAID"), rows)
     if total > len(found):
         note(f"These are the newest of {count(total, 'run')}.")
+
+
+def _find_person(run: RunningRun) -> str | None:
+    """The id of the member who runs it; None where nobody is a member."""
+    if run.token:
+        return run.member
+    owner = Owner.read(run.owner)
+    return owner.id if owner.kind in ("member", "programs") else None
+
+
+def _name_nobody(run: RunningRun) -> str:
+    """A name for whoever runs it where that is no member."""
+    match Owner.read(run.owner).kind:
+        case "visitor":
+            return "A visitor"
+        case "local":
+            return "This computer"
+        case _:
+            return "The organization"
+
+
+def _name_via(run: RunningRun) -> str:
+    if run.token:
+        return f"token “{run.token}”"
+    return "Try it" if Owner.read(run.owner).kind in ("programs", "token") else "playground"
 
 
 async def stop_run(id: str) -> None:  # noqa: A002 - as help names it
@@ -52,10 +85,18 @@ async def switch_off(name: str, say: str, kind: SwitchKind) -> None:
         name = find_flow(read_catalogue(settings), name).id
     elif name not in (known := {*KINDS, *settings.providers}):
         raise InvalidRequest(explain_unknown("provider", name, known))
-    says = operating.clean_sentence(say)
+    says = _clean_sentence(say)
     async with open_store(settings) as store:
         await store.write(publications.switch_off, kind=kind, name=name, says=says, by=ACTOR)
     note(f"{name} is off. Its runs end within seconds, and no new ones begin.")
+
+
+def _clean_sentence(says: str) -> str:
+    """The sentence for people in one line. Raises InvalidRequest if it is too long."""
+    line = " ".join(says.split())
+    if len(line) > SAYS_CHARS:
+        raise InvalidRequest(f"The sentence has {len(line)} characters; {SAYS_CHARS} is the limit.")
+    return line
 
 
 async def switch_on(name: str, kind: SwitchKind) -> None:

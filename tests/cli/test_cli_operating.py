@@ -1,15 +1,21 @@
 """`runs`, `flows` and `providers`, without a server; tests/test_switches_process.py has one beside them."""
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
+from flowground.core.caller import Owner
 from flowground.settings import Settings
-from flowground.store import Store, publications
+from flowground.store import Store, publications, tables
 from flowground.store.publications import Sharing
+from flowground.store.runs.records import make_run_row
 from tests.command_line import Here
 from tests.run_rows import begin
 
@@ -79,8 +85,23 @@ def test_running_runs_are_listed_without_what_was_said(here: Here) -> None:
     """Of another process that lives."""
     store = Store.open(Settings.load(here.folder / "config.yaml").database)
     store.process.acquire()
-    asyncio.run(begin(store, "a-run", holder=store.process.id))
-    heads, row = here("runs", "list").out.splitlines()
+    run = asyncio.run(begin(store, "r0", holder=store.process.id))
+    owners = [Owner("programs", "ada"), Owner("visitor", "v"), Owner("local", "owner"), Owner("token", "t")]
+    began = [run.started_at - timedelta(seconds=number + 1) for number in range(len(owners))]
+    runs = [
+        replace(run, id=f"r{number}", owner=str(owner), started_at=at)
+        for number, (owner, at) in enumerate(zip(owners, began, strict=True), 1)
+    ]
+    asyncio.run(
+        store.write(lambda connection: [connection.execute(insert(tables.runs), list(map(make_run_row, runs)))])
+    )
+    heads, *rows = here("runs", "list").out.splitlines()
     assert heads.split() == ["ID", "FLOW", "WHO", "BY", "SINCE", "SAID"]
-    assert row.split()[:4] == ["a-run", "echo", "ada", "playground"]
-    assert "Hi" not in row
+    assert [re.split(r" {2,}", row)[:4] for row in rows] == [
+        ["r0", "echo", "ada", "playground"],
+        ["r1", "echo", "ada", "Try it"],
+        ["r2", "echo", "A visitor", "playground"],
+        ["r3", "echo", "This computer", "playground"],
+        ["r4", "echo", "The organization", "Try it"],
+    ]
+    assert "Hi" not in "".join(rows)

@@ -39,7 +39,6 @@ _MOST_REASONS = 10
 _SAMPLE = 10_000
 _c = tables.run_contents.c
 _t = tables.tokens.c
-_q = tables.stop_requests.c
 _s = tables.sessions.c
 _m = tables.messages.c
 
@@ -188,7 +187,7 @@ def _find_percentile(ordered: Sequence[float], share: float) -> float | None:
 @dataclass(frozen=True, slots=True)
 class RunningRun:
     """A running run. Where a token began it, `token` is the token's name, and `member` its owner, None for the
-    organization. `is_stopping`: its process was asked to stop it.
+    organization.
 
     `kept_chars` is about the number of characters of its texts so far, 0 in the first half second.
     """
@@ -197,28 +196,25 @@ class RunningRun:
     flow_id: str
     owner: str
     started_at: datetime
-    holder: str | None
     kept_chars: int
     token: str | None
     member: str | None
-    is_stopping: bool
 
 
 def list_running(connection: Connection, *, most: int) -> tuple[list[RunningRun], int]:
     """The newest running runs, and the number of all."""
     chars = func.coalesce(func.length(_c.answers), 0)
     wanted = (
-        select(_r.id, _r.flow_id, _r.owner, _r.started_at, _r.holder, chars, _t.name, _t.owner, _q.run_id)
+        select(_r.id, _r.flow_id, _r.owner, _r.started_at, chars, _t.name, _t.owner)
         .outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
         .outerjoin(tables.tokens, _t.id == _r.token)
-        .outerjoin(tables.stop_requests, _q.run_id == _r.id)
         .where(tables.IS_RUNNING)
         .order_by(_r.started_at.desc(), _r.id)
         .limit(most)
     )
     found = [
-        RunningRun(run_id, flow_id, owner, read_moment(started_at), holder, kept, token, member, bool(asked))
-        for run_id, flow_id, owner, started_at, holder, kept, token, member, asked in connection.execute(wanted)
+        RunningRun(run_id, flow_id, owner, read_moment(started_at), kept, token, member)
+        for run_id, flow_id, owner, started_at, kept, token, member in connection.execute(wanted)
     ]
     count = connection.scalar(select(func.count()).select_from(tables.runs).where(tables.IS_RUNNING)) or 0
     return found, count
