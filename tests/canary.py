@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from flowground.app.retention import REMOVED, Forgetting
+from flowground.app.retention import REMOVED, RetentionTask
 from flowground.settings import RetentionSettings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store
@@ -89,6 +89,6 @@ async def take(
 
 async def finish_removals(store: Store) -> None:
     """As a process does by itself after somebody was removed."""
-    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
+    looks = RetentionTask(store, RetentionSettings(), PublicSettings(), rest=0)
     await looks.forget(only=[REMOVED])
     assert await store.read(removals.list_removals) == []

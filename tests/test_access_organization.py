@@ -193,7 +193,7 @@ async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(acme:
         with pytest.raises(NotSignedIn, match="no longer works"):
             await acme.sign_in.links.find("y", f"address {number}")
     assert await acme.sign_in.links.find(secret, "here")
-    assert await acme.sign_in.tries.find_wait("bob", "there") == 0
+    assert await acme.sign_in.attempts.find_wait("bob", "there") == 0
 
 
 async def stays(acme: Runtime, by: Caller, name: str, says: str) -> None:

@@ -99,7 +99,7 @@ async def test_asking_is_bounded_alike_for_all_addresses(acme: Runtime, monkeypa
         for address in refused:
             with pytest.raises(InvalidRequest, match=says):
                 await access_requests.ask(acme.access, caller, address)
-        assert await acme.sign_in.tries.find_wait(name, "access") == 0
+        assert await acme.sign_in.attempts.find_wait(name, "access") == 0
         monkeypatch.setattr(stored_requests, "MOST_OPEN", 2)
 
 

@@ -92,7 +92,7 @@ async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
     assert await acme.sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
     for number in range(11):
         for _ in range(5):
-            await acme.sign_in.tries.count("bob", f"attacker {number}")
+            await acme.sign_in.attempts.count("bob", f"attacker {number}")
     with pytest.raises(NotSignedIn, match="Try again"):
         await acme.sign_in.check_password("bob", PASSWORD, "a new place")
     assert await acme.sign_in.check_password("bob", PASSWORD, "bob's desk") is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flowground.app.retention import Forgetting
+from flowground.app.retention import RetentionTask
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, Sees
 from flowground.core.errors import ComponentFailed, ProviderBusy, ProviderError, StoppedByAdmin
@@ -181,7 +181,7 @@ def test_messages_whose_contents_were_forgotten_stand_without_steps(app: Runtime
     page = show(app, "talk")
     page.ask("What was said")
     later, keeps = time.time() + 2 * 86_400, RetentionSettings(run_contents_days=days)
-    gone = wait(app, Forgetting(app.store, keeps, PublicSettings(), now=lambda: later, rest=0).forget())
+    gone = wait(app, RetentionTask(app.store, keeps, PublicSettings(), now=lambda: later, rest=0).forget())
     assert gone.get("messages' traces and requests", 0) == 2 * days
     question, answer = TalkHere(app, "talk").show(page.session)["messages"]
     assert (question["text"], answer["text"]) == ("What was said", "You said: What was said")

@@ -112,7 +112,7 @@ async def test_another_provider_answers_while_one_is_down_and_the_answer_says_so
         answers = [one for one in await api.runtime.store.read(list_messages, **place) if one.role == "assistant"]
         assert [one.model for one in answers] == ["big-2026"] * 3
         for answer in answers:
-            assert [step.stand_ins for step in answer.trace if step.stand_ins] == [(("mine", "spare:big"),)]
+            assert [step.fallback_uses for step in answer.trace if step.fallback_uses] == [(("mine", "spare:big"),)]
             assert next(step.model for step in answer.trace if step.component_id == "Model") == "big-2026"
     told = list_said(caplog)
     assert len(told) == 2

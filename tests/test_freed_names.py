@@ -64,9 +64,9 @@ async def test_a_freed_name_brings_no_known_desk(office: Office) -> None:
     await office.add("bob")
     for name in ("bob", "robert"):
         for number in range(55):
-            await room.tries.count(name, f"stranger {number // 5}")
-    assert await room.tries.find_wait("robert", DESK) == 0
-    assert await room.tries.find_wait("bob", DESK) > 0
+            await room.attempts.count(name, f"stranger {number // 5}")
+    assert await room.attempts.find_wait("robert", DESK) == 0
+    assert await room.attempts.find_wait("bob", DESK) > 0
 
 
 async def test_an_id_that_a_release_before_left_is_never_given_again(office: Office) -> None:

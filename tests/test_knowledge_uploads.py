@@ -180,7 +180,7 @@ async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
         await knowledge_admin.remove_file(runtime, LOCAL_OWNER, "travel", "handbook", key)
         await runtime.library.index(shelved)
         assert "uploads/secret.md" not in await find(runtime, "xylocarp")
-        runtime.forgetting.look_soon(FILES)
+        runtime.retention_task.look_soon(FILES)
         await runtime.files.sweep(time.time())
         await asyncio.to_thread(eventually, lambda: not holds(runtime.settings.data, b"xylocarp"))
         assert await find(runtime, "something")

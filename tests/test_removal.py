@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowground.app.retention import REMOVED, Forgetting
+from flowground.app.retention import REMOVED, RetentionTask
 from flowground.settings import RetentionSettings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store, audit, publications, tables
@@ -140,7 +140,7 @@ async def test_what_lands_late_goes_too_and_a_newcomer_keeps_everything(store: S
     member = await make_member(store, WORD)
     await store.write(members.remove, member=member, by="cli")
     (left,) = await store.read(removals.list_removals)
-    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
+    looks = RetentionTask(store, RetentionSettings(), PublicSettings(), rest=0)
     await looks.forget(only=[REMOVED])
     await_none(url, tmp_path)
     newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")

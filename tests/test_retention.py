@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from flowground.app.retention import VISITORS, Forgetting
+from flowground.app.retention import VISITORS, RetentionTask
 from flowground.settings import RetentionSettings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store, audit, tables
@@ -31,15 +31,15 @@ ADA = "member:ada"
 _m = tables.messages.c
 
 
-def forgetting(
+def retention_task(
     store: Store, *, in_days: float = 0, public: dict[str, int] | None = None, pauses: dict[str, float] | None = None,
     **days: int,
-) -> Forgetting:  # fmt: skip
+) -> RetentionTask:  # fmt: skip
     """What a process does that looks in some days, with these settings and no other."""
     retention = RetentionSettings(**{"audit_days": 0} | days)
     settings = PublicSettings(**{"days": 0, "conversations": 0} | (public or {}))
     later = time.time() + in_days * 86_400
-    return Forgetting(store, retention, settings, now=lambda: later, **{"rest": 0.0} | (pauses or {}))
+    return RetentionTask(store, retention, settings, now=lambda: later, **{"rest": 0.0} | (pauses or {}))
 
 
 async def kept(store: Store, owner: str, flow_id: str = "talk") -> set[str]:
@@ -62,11 +62,11 @@ async def test_old_conversations_go_with_all_they_had(store: Store, url: str, tm
         await take(store, owner, "went on", "something", at=LONG_AGO)
         await take(store, owner, "went on", "something more")
     assert find_everywhere(url, tmp_path)
-    assert await forgetting(store, conversations_days=30).forget() == {"conversations": 30}
-    assert await forgetting(store, in_days=29, conversations_days=30).forget() == {}
+    assert await retention_task(store, conversations_days=30).forget() == {"conversations": 30}
+    assert await retention_task(store, in_days=29, conversations_days=30).forget() == {}
     for owner in (ADA, "visitor:v"):
         await take(store, owner, "used then", "new", at=NOW + timedelta(days=20))
-    assert await forgetting(store, in_days=31, conversations_days=30).forget() == {"conversations": 5}
+    assert await retention_task(store, in_days=31, conversations_days=30).forget() == {"conversations": 5}
     await_none(url, tmp_path)
     assert await kept(store, ADA) == await kept(store, "visitor:v") == {"used then"}
     assert len(await store.read(list_runs, flow_id="talk")) == 42  # their facts stay for counting
@@ -77,7 +77,7 @@ async def test_where_something_runs_nothing_is_forgotten(store: Store) -> None:
     run = RunRecord("r", "talk", "v", ADA, "s", "running", LONG_AGO, 0, holder="h")
     question = StoredMessage("q", "user", "Hi", "complete", LONG_AGO, "r")
     await store.write(turns.begin_turn, **place, message=question, run=run, request='{"tweaks": {"A": {"b": 1}}}')
-    both = forgetting(store, conversations_days=30, run_contents_days=1)
+    both = retention_task(store, conversations_days=30, run_contents_days=1)
     assert await both.forget() == {"messages' traces and requests": 1}
     found = await store.read(conversations.find_overrides, **place, message_id="q")
     assert (await kept(store, ADA), found) == ({"s"}, {"A": {"b": 1}})
@@ -117,7 +117,7 @@ async def test_contents_of_runs_go_and_what_was_said_stays(store: Store, url: st
     assert await store.read(conversations.find_overrides, **place, message_id=question.id) == {"A": {"b": "said 0"}}
     assert WORD in question.trace[0].text
     assert find_everywhere(url, tmp_path)
-    looks = forgetting(store, run_contents_days=30)
+    looks = retention_task(store, run_contents_days=30)
     assert await looks.forget() == {"messages' traces and requests": 240}
     await_none(url, tmp_path)
     messages = await store.read(list_messages, **place)
@@ -134,9 +134,9 @@ async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_p
         await store.write(audit.record, actor="cli", action="member.added", subject=subject)
     await store.write(sign_ins.begin_attempt, name=f"{WORD}@example.com", address="203.0.113.7")
     assert find_everywhere(url, tmp_path)
-    assert await forgetting(store, in_days=0.5, audit_days=3).forget() == {}
-    assert await forgetting(store, in_days=4).forget() == {"passwords that were tried": 1}
-    assert await forgetting(store, in_days=4, audit_days=3).forget() == {"lines of the audit trail": 450}
+    assert await retention_task(store, in_days=0.5, audit_days=3).forget() == {}
+    assert await retention_task(store, in_days=4).forget() == {"passwords that were tried": 1}
+    assert await retention_task(store, in_days=4, audit_days=3).forget() == {"lines of the audit trail": 450}
     await_none(url, tmp_path)
 
 
@@ -149,9 +149,9 @@ async def test_access_requests_go_with_the_trail_once_they_were_decided(store: S
             decision = {"request_id": asked.id, "by": "cli"}
             await store.write(access_requests.decide, **decision, is_approved=is_approved)
     assert find_everywhere(url, tmp_path)
-    assert await forgetting(store, in_days=400).forget() == {}
-    assert await forgetting(store, in_days=2, audit_days=3).forget() == {}
-    done = await forgetting(store, in_days=4, audit_days=3).forget()
+    assert await retention_task(store, in_days=400).forget() == {}
+    assert await retention_task(store, in_days=2, audit_days=3).forget() == {}
+    done = await retention_task(store, in_days=4, audit_days=3).forget()
     assert done["access requests that were decided"] == 2
     await_none(url, tmp_path)
     ((left, state),) = await store.read(access_requests.list_requests, member="bob")
@@ -179,7 +179,7 @@ async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path)
         *((7.5, {"sign-ins that were ended": 1}), (8.5, {"sign-ins that expired": 1})),
         *((31, {"links for passwords": 3}), (91, {"addresses of sign-ins": 1})),
     ):
-        assert await forgetting(store, in_days=days, audit_days=1).forget() == gone
+        assert await retention_task(store, in_days=days, audit_days=1).forget() == gone
     await_none(url, tmp_path)
 
 
@@ -187,7 +187,7 @@ async def test_zero_keeps_everything(store: Store) -> None:
     await take(store, ADA, "s", "said", at=LONG_AGO)
     await store.write(audit.record, actor="cli", action="noted", subject="x")
     await say(store, "old", at=NOW - timedelta(days=4000))
-    assert await forgetting(store, in_days=30_000).forget() == {}
+    assert await retention_task(store, in_days=30_000).forget() == {}
     assert await store.read(count_rows("sessions", "messages", "run_contents", "audit")) == [2, 3, 1, 1]
 
 
@@ -213,7 +213,7 @@ async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Stor
         for owner in others:
             await say(store, f"s{hour}", at=at, owner=owner)
     await say(store, "alone", at=NOW - timedelta(days=900), flow_id="another")
-    assert await forgetting(store, public={"conversations": 3}).forget() == {VISITORS: 47}
+    assert await retention_task(store, public={"conversations": 3}).forget() == {VISITORS: 47}
     left: set[str] = set()
     for number in range(7):
         left |= await kept(store, f"visitor:{number}")
@@ -221,7 +221,7 @@ async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Stor
     assert await kept(store, VISITOR, "another") == {"alone"}
     assert {len(await kept(store, owner)) for owner in others} == {50}
     assert (await store.read(count_rows("messages")))[0] == 50 * len(others) + 4
-    assert await forgetting(store, public={"conversations": 3}).forget() == {}
+    assert await retention_task(store, public={"conversations": 3}).forget() == {}
 
 
 async def test_age_counts_from_the_last_message(store: Store) -> None:
@@ -229,7 +229,7 @@ async def test_age_counts_from_the_last_message(store: Store) -> None:
     await say(store, "used", at=NOW - timedelta(days=31))
     await say(store, "used", at=NOW - timedelta(days=29))
     await say(store, "old", at=NOW - timedelta(days=400), owner="member:mia")
-    assert await forgetting(store, public={"days": 30, "conversations": 2}).forget() == {VISITORS: 1}
+    assert await retention_task(store, public={"days": 30, "conversations": 2}).forget() == {VISITORS: 1}
     assert await kept(store, VISITOR) == {"used"}
     assert await kept(store, "member:mia") == {"old"}
 
@@ -268,7 +268,7 @@ async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None
         for number in range(5):
             await say(store, f"s{number}", at=NOW - timedelta(hours=number))
         pauses = {"at_least": 0.02, "at_most": 3600 if spoken else 0.02}
-        task = forgetting(store, public={"conversations": 2}, pauses=pauses)
+        task = retention_task(store, public={"conversations": 2}, pauses=pauses)
         task.start()
         if spoken:
             task.look_soon(VISITORS)
@@ -286,7 +286,7 @@ async def test_a_look_that_failed_is_followed_by_another(store: Store, caplog: p
     await say(store, "one")
     await say(store, "two", at=NOW - timedelta(hours=1))
     await store.write(run, statement="ALTER TABLE sessions RENAME TO away")
-    task = forgetting(store, public={"conversations": 1}, pauses={"at_least": 0.01, "at_most": 0.01})
+    task = retention_task(store, public={"conversations": 1}, pauses={"at_least": 0.01, "at_most": 0.01})
     task.start()
     await eventually(has_failed)
     assert {record.message.count("\n") for record in caplog.records} == {0}

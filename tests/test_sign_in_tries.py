@@ -34,7 +34,7 @@ async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_ali
         with pytest.raises(NotSignedIn, match="Try again in 5 minutes") as raised:
             await sign_in.check_password(name, PASSWORD, "here")
         assert raised.value.code == "locked_out"
-        assert 0 < await sign_in.tries.find_wait(name, "here") <= 300
+        assert 0 < await sign_in.attempts.find_wait(name, "here") <= 300
     assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
 
 
@@ -78,10 +78,10 @@ async def test_the_sign_in_page_counts_and_locks_alike_for_every_name(sign_in: S
 
     assert await check(" ADA", f" {PASSWORD} ")
     for name in ("ada", "nobody"):
-        assert await sign_in.tries.find_wait(name, "here") == 0
+        assert await sign_in.attempts.find_wait(name, "here") == 0
         wrong = ("wrong password", "", "x" * 73, "half a letter \ud800", "wrong password")
         assert [await check(name, password) for password in wrong] == [False] * 5
-        assert await sign_in.tries.find_wait(name, "here") > 0
+        assert await sign_in.attempts.find_wait(name, "here") > 0
     with pytest.raises(NotSignedIn):  # shut: the right password is not looked at
         await check("ada", PASSWORD)
 
@@ -118,7 +118,7 @@ async def many_wrong_tries(sign_in: SignIn, name: str) -> None:
     """More than all addresses together have for one name, five from each."""
     for number in range(11):
         for _ in range(5):
-            await sign_in.tries.count(name, f"stranger {number}")
+            await sign_in.attempts.count(name, f"stranger {number}")
 
 
 async def test_strangers_elsewhere_shut_nobody_out_of_an_address_they_signed_in_from(
@@ -128,22 +128,22 @@ async def test_strangers_elsewhere_shut_nobody_out_of_an_address_they_signed_in_
     assert await sign_in.check_password("ada", PASSWORD, "ada's desk") is not None
     await many_wrong_tries(sign_in, "ada")
     assert await sign_in.check_password("ada", PASSWORD, "ada's desk") is not None
-    assert await sign_in.tries.find_wait("ada", "bob's desk") > 0
+    assert await sign_in.attempts.find_wait("ada", "bob's desk") > 0
     await sign_in.roster.add("eve", password=PASSWORD, by="tests")
     assert await sign_in.check_password("eve", PASSWORD, "the old desk") is not None
     await store.write(members.remove, member="eve", by="tests")
     await sign_in.roster.add("eve", password="another good phrase", by="tests")  # another person of this name
     await many_wrong_tries(sign_in, "eve")
-    assert await sign_in.tries.find_wait("eve", "the old desk") > 0
+    assert await sign_in.attempts.find_wait("eve", "the old desk") > 0
 
 
 async def test_guesses_that_go_on_shut_no_address_for_longer_than_five_minutes(sign_in: SignIn, store: Store) -> None:
     """Refused tries are not counted, so the wait runs from the last one that was looked at."""
     for _ in range(5):
-        await sign_in.tries.count("ada", "the office")
-    first = await sign_in.tries.find_wait("ada", "the office")
+        await sign_in.attempts.count("ada", "the office")
+    first = await sign_in.attempts.find_wait("ada", "the office")
     for _ in range(50):
-        assert 0 < await sign_in.tries.count("ada", "the office") <= first
+        assert 0 < await sign_in.attempts.count("ada", "the office") <= first
     await store.write(lambda to: [to.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))])
     assert await sign_in.check_password("ada", PASSWORD, "the office") is not None
 

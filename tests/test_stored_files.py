@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowground.app.retention import Forgetting
+from flowground.app.retention import RetentionTask
 from flowground.core.caller import Owner
 from flowground.core.errors import BodyTooLarge, FlowError, ServerBusy
 from flowground.core.media_types import clean_name, find_media_type, is_accepted, name_accepted
@@ -218,9 +218,9 @@ async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
 
 async def forget(kept: Files, *, days: float = 0, keep_days: int = 0, now: Callable[[], float] = time.time) -> None:
     retention = RetentionSettings(conversations_days=keep_days)
-    forgetting = Forgetting(kept.store, retention, PublicSettings(), now=lambda: now() + days * DAY, rest=0)
-    forgetting.files = kept
-    await forgetting.forget()
+    retention_task = RetentionTask(kept.store, retention, PublicSettings(), now=lambda: now() + days * DAY, rest=0)
+    retention_task.files = kept
+    await retention_task.forget()
 
 
 async def test_what_was_never_sent_goes_after_a_day_and_a_programs_files_with_retention(kept: Files) -> None:

@@ -146,7 +146,7 @@ def _can_be_one(password: str) -> bool:
         return False
 
 
-class Tries:
+class Attempts:
     """Counts attempts by name (as typed) and address, in the store, for all processes."""
 
     def __init__(self, store: Store) -> None:

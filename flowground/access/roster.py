@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flowground.access.passwords import (
     LEAST_COST,
     MOST_COST,
+    Attempts,
     Bcrypt,
-    Tries,
     clean_name,
     clean_password,
     is_hash,
@@ -244,10 +244,10 @@ def _clean_display_name(written: str) -> str:
 class PasswordLinks:
     """One-time links that set a password. Unknown, used, expired and revoked links get the same error."""
 
-    def __init__(self, store: Store, roster: Roster, tries: Tries) -> None:
+    def __init__(self, store: Store, roster: Roster, attempts: Attempts) -> None:
         self._store = store
         self._roster = roster
-        self._tries = tries
+        self._attempts = attempts
 
     async def create(self, kind: LinkKind, member: str, *, by: str) -> tuple[PasswordLink, str]:
         """A new link for a member, by id, and its secret, which is not stored. Ends the member's earlier links.
@@ -273,7 +273,7 @@ class PasswordLinks:
         link = await self._store.read(sign_ins.find_link, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
-            await self._tries.count_bad_link(address)
+            await self._attempts.count_bad_link(address)
             raise _link_error()
         return link, member
 

@@ -85,8 +85,8 @@ async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | 
     maker = Owner.read(found.owner).id if found else _NOWHERE
     flow_id = found.flow_id if found else _NOWHERE
     member = await access.sign_in.roster.find(maker)
-    stand_in = Caller("member", maker, member.role if member else "member")
-    is_open_to_maker = await access.may_open(stand_in, flow_id)
+    owner = Caller("member", maker, member.role if member else "member")
+    is_open_to_maker = await access.may_open(owner, flow_id)
     try:
         wired = await access.open_flow(caller, flow_id)
     except FlowNotFound:

@@ -76,11 +76,11 @@ async def preview_as(access: Access, caller: Caller, address: str, who: str) -> 
     """What the shareable playground shows to any member (`SOMEBODY`) or to somebody `SIGNED_OUT`."""
     await access.open_to_publish(caller, address)
     member = Caller("member", "", "member")
-    stand_in = await access.admit_visitor("preview", address) if who == SIGNED_OUT else member
-    if stand_in is None:
+    viewer = await access.admit_visitor("preview", address) if who == SIGNED_OUT else member
+    if viewer is None:
         return "sign in"
     try:
-        await access.open_flow(stand_in, address)
+        await access.open_flow(viewer, address)
     except FlowNotFound:
         return "nothing"
     return "opens"
@@ -105,7 +105,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
     Raises NotAllowed for callers who are no members, InvalidRequest for too many requests in a short time or waiting.
     """
     caller = await access.require_member(caller, says="Only members can ask for access.")
-    wait = await access.sign_in.tries.count_request(caller.id)
+    wait = await access.sign_in.attempts.count_request(caller.id)
     if wait:
         raise InvalidRequest("You have just asked for access to several flows.", hint="Try again in a few minutes.")
     if len(address) > _ADDRESS_CHARS:

@@ -17,7 +17,14 @@ from uuid import uuid4
 
 import jwt
 
-from flowground.access.passwords import Bcrypt, Compare, Tries, clean_attempt_name, compare_by_bcrypt, locked_out_error
+from flowground.access.passwords import (
+    Attempts,
+    Bcrypt,
+    Compare,
+    clean_attempt_name,
+    compare_by_bcrypt,
+    locked_out_error,
+)
 from flowground.access.roster import PasswordLinks, Roster
 from flowground.core.caller import LOCAL_OWNER, Caller
 from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed
@@ -87,8 +94,8 @@ class SignIn:
         self.cookies = SignedCookies(settings)
         self._bcrypt = Bcrypt()
         self.roster = Roster(settings, store=store, bcrypt=self._bcrypt, key=self.cookies.key)
-        self.tries = Tries(store)
-        self.links = PasswordLinks(store, self.roster, self.tries)
+        self.attempts = Attempts(store)
+        self.links = PasswordLinks(store, self.roster, self.attempts)
         self.knows_an_account = False
         """Whether this process knows that an account was ever created; it never becomes False again."""
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
@@ -156,12 +163,12 @@ class SignIn:
         with self._bcrypt.wait_in_line():
             name = clean_attempt_name(name)
             member, hashed = await self.roster.find_login(name)
-            wait = await self.tries.count(name, address)
+            wait = await self.attempts.count(name, address)
             if wait:
                 raise locked_out_error(wait)
             if not await self._bcrypt.matches(password, hashed, compare) or member is None:
                 return None
-            await self.tries.note_success(name, address)
+            await self.attempts.note_success(name, address)
             return member
 
     # Sign-in sessions

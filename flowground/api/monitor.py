@@ -103,14 +103,14 @@ async def _write_messages(
     written, comma = bytearray(b"["), b""
     for positions in _make_batches(places):
         found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
-        steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
-        for said in found:
-            flow = flows.get(said.flow_id)
+        steps = {item.message.run_id: item.message.trace for item in found if item.message.trace}
+        for item in found:
+            flow = flows.get(item.flow_id)
             if not sees_inside:
-                shown = _write_from_outside(said, sees_tools=flow is not None and flow.shows_tools)
+                shown = _write_from_outside(item, sees_tools=flow is not None and flow.shows_tools)
             else:
-                trace = () if said.message.role == "user" else steps.get(said.message.run_id, ())
-                shown = _write_message(said, trace, flow.display_names if flow else {})
+                trace = () if item.message.role == "user" else steps.get(item.message.run_id, ())
+                shown = _write_message(item, trace, flow.display_names if flow else {})
             written += comma + to_json(shown)
             comma = b","
             if len(written) > _PIECE:
@@ -132,26 +132,26 @@ def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
         yield batch
 
 
-def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:
+def _write_message(item: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:
     """One message. `trace` is the run's, carried by its first answer; `names` are display names of the flow's
     components."""
-    message = said.message
+    message = item.message
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
     name = names.get(shown_by, shown_by) if shown_by else None
-    return _write_shape(said, shown_by, name_source(shown_by, name, message.model), sees_tools=True)
+    return _write_shape(item, shown_by, name_source(shown_by, name, message.model), sees_tools=True)
 
 
-def _write_from_outside(said: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
+def _write_from_outside(item: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
     """One message for callers who do not see inside: no component, no model, and no reason of a failure."""
-    error = said.message.error
-    shown = replace(said.message, error=None if error is None else hide_component(error))
-    return _write_shape(replace(said, message=shown), None, name_source(), sees_tools=sees_tools)
+    error = item.message.error
+    shown = replace(item.message, error=None if error is None else hide_component(error))
+    return _write_shape(replace(item, message=shown), None, name_source(), sees_tools=sees_tools)
 
 
 def _write_shape(
-    said: PlacedMessage, shown_by: str | None, source: dict[str, Any], *, sees_tools: bool
+    item: PlacedMessage, shown_by: str | None, source: dict[str, Any], *, sees_tools: bool
 ) -> dict[str, Any]:
-    message = said.message
+    message = item.message
     blocks = write_steps(message.actions, sees_tools=sees_tools)
     if message.error is not None:
         blocks.append(_write_error_block(shown_by, message.error))
@@ -159,14 +159,14 @@ def _write_shape(
     sender, name = message.sender or sender, message.sender_name or ("User" if message.sender == "User" else name)
     return {
         "id": message.id,
-        "flow_id": said.flow_id,
+        "flow_id": item.flow_id,
         "timestamp": write_time(message.created_at),
         "sender": sender,
         "sender_name": name,
-        "session_id": said.session_id,
+        "session_id": item.session_id,
         "context_id": "",
         "text": message.text or message.error or "",
-        "files": _write_files(said),
+        "files": _write_files(item),
         "edit": False,
         "duration": None,
         "properties": write_properties(source, message.state, message.usage)
@@ -178,10 +178,10 @@ def _write_shape(
     }
 
 
-def _write_files(said: PlacedMessage) -> str:
+def _write_files(item: PlacedMessage) -> str:
     """Paths as JSON in a text, as Langflow has them."""
-    given = said.message.value if said.message.role == "user" and said.message.kind == "files" else ()
-    return json.dumps([write_sent_path(said.flow_id, file) for file in given])
+    files = item.message.value if item.message.role == "user" and item.message.kind == "files" else ()
+    return json.dumps([write_sent_path(item.flow_id, file) for file in files])
 
 
 def _write_error_block(component_id: str | None, reason: str) -> dict[str, Any]:

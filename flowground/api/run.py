@@ -112,15 +112,15 @@ async def run(request: Request) -> Response:
     """Runs a flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()
     limits = runtime.settings.limits
-    told: dict[str, str] = {}
-    request.state.run_limit = told
+    headers: dict[str, str] = {}
+    request.state.run_limit = headers
     token = read_token(request, takes_query=runtime.settings.api.key_in_query)
     try:
         answer = await endpoint.answer(
             runtime,
             TokenHolder(
                 token,
-                on_count=lambda allowance: told.update(write_limits(allowance)),
+                on_count=lambda allowance: headers.update(write_limits(allowance)),
                 left=partial(_wait_for_leaving, request),
             ),
             address=request.path_params["flow_id"],
@@ -128,9 +128,9 @@ async def run(request: Request) -> Response:
         )
     except (ClientDisconnect, ClientDisconnected):
         return Response(status_code=_CLIENT_LEFT)
-    told[RUN_ID] = answer.run_id
+    headers[RUN_ID] = answer.run_id
     if answer.is_repeat:
-        told[REPLAYED] = "true"
+        headers[REPLAYED] = "true"
     if not answer.request.stream:
         if answer.turn is None and answer.wired.asks_people:
             answer = answer.start_apart()
@@ -141,16 +141,16 @@ async def run(request: Request) -> Response:
             return Response(status_code=_CLIENT_LEFT)
         if isinstance(finished, RunWaits):
             body = to_json(write_waiting(runtime, finished.run_id))
-            return Response(body, 202, media_type="application/json", headers=told)
-        return Response(_write(answer, finished), media_type="application/json", headers=told)
+            return Response(body, 202, media_type="application/json", headers=headers)
+        return Response(_write(answer, finished), media_type="application/json", headers=headers)
     frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)
     if answer.request.framing == "sse":
         turn = answer.turn or answer.start_for_stream()
         if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
             raise error  # it failed before anything ran: answered like a plain run
         pieces = endpoint.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
-        return open_stream(pieces, told)
-    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.release)
+        return open_stream(pieces, headers)
+    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), headers, on_close=answer.place.release)
 
 
 def open_stream(

@@ -295,7 +295,7 @@ def write_description_url(base_url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class Variable:
     """A variable of the script, used in the place of a value."""
 
     name: str
@@ -315,7 +315,7 @@ class Style:
 def write_python(request: SnippetRequest) -> str:
     """A complete script: `python3 python-test-script.py --message="…"`. Raises ValueError as `write_body` does."""
     body = write_literal(
-        request.write_body(Name("args.message"), Name("files") if _sends_files(request) else None), _PYTHON
+        request.write_body(Variable("args.message"), Variable("files") if _sends_files(request) else None), _PYTHON
     )
     names, environment = write_literal(list(request.files), _PYTHON), f'os.environ["{VARIABLE}"]'
     return _write_script(_PYTHON_TEXT, request, _PYTHON, body=body, names=names, environment=environment)
@@ -324,7 +324,9 @@ def write_python(request: SnippetRequest) -> str:
 def write_javascript(request: SnippetRequest) -> str:
     """A complete script: `node test-script.js "…"`. Raises ValueError as `write_body` does."""
     body = write_literal(
-        request.write_body(Name("message"), Name("ids") if _sends_files(request) else None), _JAVASCRIPT, depth=2
+        request.write_body(Variable("message"), Variable("ids") if _sends_files(request) else None),
+        _JAVASCRIPT,
+        depth=2,
     )
     names = write_literal(list(request.files), _JAVASCRIPT) if request.files else "process.argv.slice(3)"
     environment = f"process.env.{VARIABLE}"
@@ -390,9 +392,9 @@ def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
     """A JSON value in the language's syntax: on one line where it is short, else one item a line, indented from
     `depth`.
 
-    A `Name` in it is written as it is.
+    A `Variable` in it is written as it is.
     """
-    if isinstance(value, Name):
+    if isinstance(value, Variable):
         return value.name
     if not isinstance(value, dict | list):
         return style.scalar(value)

@@ -199,8 +199,8 @@ class Frames:
         return (*partial, ("token", f'{{"{key}": {json.dumps(event.text)}{self._tails[name]}'))
 
     def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[EncodedEvent | None]:
-        given = [name for name in wire.turn.answer_ids if name in event.results]
-        chats = [name for name in given if output_kind(self.wired.components[name]) == "chat"]
+        answered = [name for name in wire.turn.answer_ids if name in event.results]
+        chats = [name for name in answered if output_kind(self.wired.components[name]) == "chat"]
         if self._is_simple:
             yield from (None for _ in chats)
             yield _write_event("end", write_simple(self.wired, event))
@@ -208,8 +208,8 @@ class Frames:
         texts = [result.text for result in event.results.values()]
         for name in chats:
             result = event.results[name]
-            found = event.actions if name == wire.find_first(event) else ()
-            message = wire.write_answer(name, result.text, state="complete", result=result, actions=found)
+            actions = event.actions if name == wire.find_first(event) else ()
+            message = wire.write_answer(name, result.text, state="complete", result=result, actions=actions)
             yield _write_event("add_message", message, *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 

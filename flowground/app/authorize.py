@@ -144,7 +144,7 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
             run.count_request(wired.id)
             if person.kind == "visitor":
-                runtime.forgetting.look_soon(VISITORS)
+                runtime.retention_task.look_soon(VISITORS)
             return AuthorizedRequest(asker, person, wired, run, now)
         case CommandLine():
             return AuthorizedRequest(

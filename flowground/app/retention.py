@@ -1,6 +1,6 @@
 """Deletes what is too old or too much, by a task of the process, in small steps with pauses.
 
-`Forgetting._list_kinds` is the table of what is deleted, and when. The task looks once an hour, and for visitors'
+`RetentionTask._list_kinds` is the table of what is deleted, and when. The task looks once an hour, and for visitors'
 conversations also soon after a visitor's message. No request waits for it, and several processes may do it at once. A
 conversation in which something runs, or that somebody continues, is left alone.
 """
@@ -55,7 +55,7 @@ class _Kind:
     forget: Callable[[float], AsyncGenerator[int, None]]
 
 
-class Forgetting:
+class RetentionTask:
     """The task that deletes; `start` belongs to the runtime's loop.
 
     `at_least` and `at_most` are seconds between two rounds, `rest` seconds after each step, `again` seconds before a

@@ -23,7 +23,7 @@ from flowground.access import Access
 from flowground.access.sign_in import SignIn
 from flowground.app.library import Library
 from flowground.app.live_turns import IdempotencyCache, LiveTurn, StreamTurns
-from flowground.app.retention import FILES, REMOVED, Forgetting
+from flowground.app.retention import FILES, REMOVED, RetentionTask
 from flowground.components.base import LookUp, Outside
 from flowground.components.schemas import find_wrong_schema
 from flowground.core.caller import LOCAL_OWNER, WHOSE, Caller, RunRequest
@@ -102,12 +102,12 @@ class Runtime:
             local_mode=settings.local_mode,
             writers=settings.authors.may_write,
             end_turns=self._end_turns,
-            note_removal=lambda: self.forgetting.look_soon(REMOVED),
+            note_removal=lambda: self.retention_task.look_soon(REMOVED),
         )
         self.run_limits = RunLimits(settings, self.store, secret=self.sign_in.cookies.key)
         self.admission = Admission(settings.limits.runs_at_once)
-        self.forgetting = Forgetting(self.store, settings.retention, settings.sharing.public)
-        self.forgetting.files = self.files
+        self.retention_task = RetentionTask(self.store, settings.retention, settings.sharing.public)
+        self.retention_task.files = self.files
         self.store.on_erasure = self.forget_files
         self.running = RunningRuns(self.store)
         self.switches = Switches(self.store, self.running, self.models)
@@ -132,12 +132,12 @@ class Runtime:
         await self.sign_in.roster.start()
         await self.interruptions.start()
         self.models.start()
-        self.forgetting.start()
+        self.retention_task.start()
         self.library.start()
 
     def forget_files(self) -> None:
         """Schedules the deletion of bytes, after rows that may have had files were deleted. From any thread."""
-        self.loop.call_soon_threadsafe(self.forgetting.look_soon, FILES)
+        self.loop.call_soon_threadsafe(self.retention_task.look_soon, FILES)
 
     async def close(self) -> None:
         """Stops runs and closes everything; nothing acknowledged is lost."""
@@ -145,7 +145,7 @@ class Runtime:
         await self.interruptions.close()
         await self.switches.close()
         await self.running.close()
-        await self.forgetting.close()
+        await self.retention_task.close()
         await self.library.close()
         await self.reach.close()
         await self.models.close()

@@ -11,7 +11,7 @@ import click
 
 from flowground.access.passwords import clean_name
 from flowground.access.roster import Roster
-from flowground.app.retention import REMOVED, Forgetting
+from flowground.app.retention import REMOVED, RetentionTask
 from flowground.cli.output import echo, note, print_table, write_minute
 from flowground.cli.resources import (
     ACTOR,
@@ -117,9 +117,9 @@ async def remove_member(name: str) -> None:
         keep_admin = not roster.has_configured_admin
         await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
         await _wait_for_ends(store, owners)
-        forgetting = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
-        with closing(Files(store, load_settings())) as forgetting.files:  # it deletes the bytes of their files too
-            await forgetting.forget(only=[REMOVED])
+        retention_task = RetentionTask(store, RetentionSettings(), PublicSettings(), rest=0)
+        with closing(Files(store, load_settings())) as retention_task.files:  # it deletes the bytes of their files too
+            await retention_task.forget(only=[REMOVED])
         left = await store.read(removals.list_removals)
     note(f"{member.name} is removed, with sign-ins, tokens and conversations.")
     if left:

@@ -187,7 +187,7 @@ class _AgentRun:
         self._tools = {tool.spec.name: tool for tool in await self._context.list_tools()}
         texts = (tool.spec.description for tool in self._tools.values())
         self._missing = dict.fromkeys(one[len(CANNOT_BE_USED) :] for one in texts if one.startswith(CANNOT_BE_USED))
-        said = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
+        history = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
         system = (Message("system", agent.system_prompt),) if agent.system_prompt else ()
         provider, model = self._context.models.resolve(agent.model)
         self._shown = await show_files(
@@ -195,7 +195,7 @@ class _AgentRun:
             provider.takes(model),
             agent.input_value,
             agent.files,
-            said=said,
+            history=history,
             before=len(agent.system_prompt),
             max_tokens=agent.max_tokens,
         )

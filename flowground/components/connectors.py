@@ -80,12 +80,12 @@ class SQL(VariablesTool):
         yield from find_argument_mistakes(self.arguments)
 
     async def run(self, context: Context) -> Output:
-        given: dict[str, Any] = {**self.__pydantic_extra__}
-        given |= {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
-        if large := next((name for name, value in given.items() if isinstance(value, int) and value >= 2**63), None):
+        values: dict[str, Any] = {**self.__pydantic_extra__}
+        values |= {name: read_typed(name, values[name], schema) for name, schema in list_typed(self.arguments).items()}
+        if large := next((name for name, value in values.items() if isinstance(value, int) and value >= 2**63), None):
             raise RunError(f"`{large}` is larger than a database counts.")
         parts = [
-            Parameter(part.name, given[part.name]) if isinstance(part, Variable) else part
+            Parameter(part.name, values[part.name]) if isinstance(part, Variable) else part
             for part in parse_template(self.query).parts
         ]
         return Output({"run_sql_query": await context.outside.ask_database(self.database, parts)})
@@ -119,7 +119,7 @@ class PythonFunction(DynamicTool):
     async def describe(self, spec: ToolSpec, outside: Outside, *, is_described: bool) -> tuple[ToolSpec, bool]:
         """The tool with the arguments that the author left out. Raises RunError where there is no such function."""
         function = outside.find_function(self.function)
-        set_already = self._list_given()
+        set_already = self._list_set()
         parameters = dict(function.parameters)
         properties: Mapping[str, Any] = parameters.get("properties", {})
         parameters["properties"] = {name: part for name, part in properties.items() if name not in set_already}
@@ -127,17 +127,17 @@ class PythonFunction(DynamicTool):
         description = spec.description if is_described else function.description or spec.description
         return replace(spec, description=description, parameters=parameters), self.writes
 
-    def take_arguments(self, given: Mapping[str, Any]) -> Self:
+    def take_arguments(self, arguments: Mapping[str, Any]) -> Self:
         """The component with the model's arguments added. Raises RunError where they would replace the author's."""
-        if name := next((name for name in given if name in self._list_given()), None):
+        if name := next((name for name in arguments if name in self._list_set()), None):
             raise RunError(f"`{name}` is set already.")
-        return self.model_copy(update={"arguments": {**self.arguments, **given}})
+        return self.model_copy(update={"arguments": {**self.arguments, **arguments}})
 
     async def run(self, context: Context) -> Output:
         function = context.outside.find_function(self.function)
         return Output({"result": await function.call({**self.arguments, **self.__pydantic_extra__})})
 
-    def _list_given(self) -> set[str]:
+    def _list_set(self) -> set[str]:
         return {*self.arguments, *self.__pydantic_extra__}
 
 
@@ -195,8 +195,8 @@ class MCP(DynamicTool):
         description = spec.description if is_described else found.description
         return replace(spec, description=description, parameters=found.parameters), found.writes
 
-    def take_arguments(self, given: Mapping[str, Any]) -> Self:
-        return self.model_copy(update={"arguments": dict(given)})
+    def take_arguments(self, arguments: Mapping[str, Any]) -> Self:
+        return self.model_copy(update={"arguments": dict(arguments)})
 
     async def preview_call(self, outside: Outside) -> None:
         """Raises RunError where the server cannot be reached, or the tool does not accept the arguments."""
@@ -206,5 +206,5 @@ class MCP(DynamicTool):
 
     async def run(self, context: Context) -> Output:
         await self.preview_call(context.outside)
-        said = await context.outside.servers.call(self.server, self.tools[0], self.arguments or {})
-        return Output({"response": said})
+        text = await context.outside.servers.call(self.server, self.tools[0], self.arguments or {})
+        return Output({"response": text})

@@ -20,9 +20,9 @@ class InputComponent(Component):
     input_value: str = declare("", "Text", "The message when the request brings none.", multiline=True)
 
     async def run(self, context: Context) -> Output:
-        said: Value = self.input_value if context.input_value is None else context.input_value
-        given = {port: tuple(context.files) for port, kind in self.outputs.items() if kind == "files"}
-        return Output({next(iter(self.outputs)): said, **given})
+        value: Value = self.input_value if context.input_value is None else context.input_value
+        files = {port: tuple(context.files) for port, kind in self.outputs.items() if kind == "files"}
+        return Output({next(iter(self.outputs)): value, **files})
 
 
 class ChatInput(InputComponent):

@@ -89,8 +89,8 @@ class MessageHistory(Component):
             return Output({"messages_text": ""})
         messages = await context.history.read(self.n_messages)
         lines = write_lines(parse_template(self.template), messages)
-        said = "\n".join(lines if self.order == "Ascending" else reversed(lines))
-        return Output({"messages_text": said})
+        text = "\n".join(lines if self.order == "Ascending" else reversed(lines))
+        return Output({"messages_text": text})
 
 
 class Recall(ToolComponent):
@@ -138,14 +138,14 @@ class Recall(ToolComponent):
         if not self.n_messages:
             return []
         is_searched, is_any = bool(self.search_query.strip()), self.sender_type == "Machine and User"
-        said = await context.history.read(self.n_messages if is_any and not is_searched else _ALL)
+        messages = await context.history.read(self.n_messages if is_any and not is_searched else _ALL)
         if not is_any:
-            said = [message for message in said if SENDERS[message.role][0] == self.sender_type]
+            messages = [message for message in messages if SENDERS[message.role][0] == self.sender_type]
         if not is_searched:
-            return [(message, None) for message in said[-self.n_messages :]]
-        scores = await _weigh(said, self.search_query)
+            return [(message, None) for message in messages[-self.n_messages :]]
+        scores = await _weigh(messages, self.search_query)
         best = sorted((at for at, score in enumerate(scores) if score), key=lambda at: (-scores[at], -at))
-        return [(said[at], round(scores[at], 3)) for at in sorted(best[: self.n_messages])]
+        return [(messages[at], round(scores[at], 3)) for at in sorted(best[: self.n_messages])]
 
 
 class StoreMessage(ToolComponent):
@@ -181,12 +181,12 @@ def _write_record(message: PastMessage, score: float | None) -> Record:
     return record if score is None else record | {"score": score}
 
 
-async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
+async def _weigh(messages: Sequence[PastMessage], query: str) -> list[float]:
     """The score of each message from 0 to 1: its share of the query's words, in which rare words count more."""
     phrases = [" " + " ".join(term.parts) for term in list_terms(query)]
     found: list[list[bool]] = []
     size = 0
-    for message in said:
+    for message in messages:
         text = message.text[:_LOOKED_AT]
         words = " " + _NO_WORD.sub(" ", spread(text).lower())
         found.append([phrase in words for phrase in phrases])
@@ -195,6 +195,6 @@ async def _weigh(said: Sequence[PastMessage], query: str) -> list[float]:
             size = 0
             await asyncio.sleep(0)
     counts = [sum(has[number] for has in found) for number in range(len(phrases))]
-    weights = [math.log(1 + len(said) / count) if count else 0 for count in counts]
+    weights = [math.log(1 + len(messages) / count) if count else 0 for count in counts]
     whole = sum(weights) or 1
     return [sum(weight for weight, has in zip(weights, row, strict=True) if has) / whole for row in found]

@@ -80,13 +80,13 @@ class LanguageModel(Component):
 
     async def run(self, context: Context) -> Output:
         provider, model = context.models.resolve(self.model)
-        said = await context.history.read(self.n_messages) if self.n_messages else ()
+        history = await context.history.read(self.n_messages) if self.n_messages else ()
         shown = await show_files(
             context,
             provider.takes(model),
             self.input_value,
             self.files,
-            said=said,
+            history=history,
             before=len(self.system_message),
             max_tokens=self.max_tokens,
         )
@@ -168,8 +168,8 @@ async def ask_for_json(
     value, misfit = await asyncio.to_thread(read_json, end.text, schema)
     if misfit is None:
         return JsonAnswer(value, None, end.model, end.usage)
-    said = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
-    again = await ask_model(context, provider, replace(call, messages=(*call.messages, *said)), is_streamed=False)
+    correction = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
+    again = await ask_model(context, provider, replace(call, messages=(*call.messages, *correction)), is_streamed=False)
     value, misfit = await asyncio.to_thread(read_json, again.text, schema)
     if misfit and again.finish_reason == "length":
         misfit += " It was cut by `max_tokens`."
@@ -309,8 +309,8 @@ class StructuredOutput(Component):
             max_tokens=self.max_tokens,
             goes_on=False,
         )
-        said = Message("user", shown.content)
-        asked = (Message("system", self.system_prompt), said) if self.system_prompt else (said,)
+        question = Message("user", shown.content)
+        asked = (Message("system", self.system_prompt), question) if self.system_prompt else (question,)
         options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
         answer = await ask_for_json(context, self.model, asked, self._schema, **options)
         return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=shown.unseen)

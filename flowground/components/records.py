@@ -137,9 +137,9 @@ def make_filter(comparison: str, wanted: str) -> Callable[[Any], bool]:
 
 def sort_records(records: Sequence[Record], column: str, *, is_ascending: bool) -> list[Record]:
     """Sorts by a column, stably: numbers, then everything else as text, then records without a value."""
-    given = [record for record in records if record.get(column) is not None]
-    given.sort(key=lambda record: _place(record[column]), reverse=not is_ascending)
-    return [*given, *(record for record in records if record.get(column) is None)]
+    filled = [record for record in records if record.get(column) is not None]
+    filled.sort(key=lambda record: _place(record[column]), reverse=not is_ascending)
+    return [*filled, *(record for record in records if record.get(column) is None)]
 
 
 def drop_duplicates(records: Sequence[Record], column: str | None) -> list[Record]:
@@ -378,10 +378,10 @@ class SplitText(Component):
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         if self.chunk_overlap * 2 > self.chunk_size:
             raise RunError("`chunk_overlap` is half of `chunk_size` at most.")
-        given: list[Record] = [*([{"text": self.input_value}] if self.input_value else []), *(self.data_inputs or [])]
+        records: list[Record] = [*([{"text": self.input_value}] if self.input_value else []), *(self.data_inputs or [])]
         passages: list[Record] = []
         size = 0
-        for record in given:
+        for record in records:
             text = record.get("text")
             if not isinstance(text, str):
                 raise RunError("A record that is to be split has no `text`.")

@@ -50,21 +50,22 @@ async def show_files(
     text: str,
     files: Sequence[FileReference] | None,
     *,
-    said: Sequence[PastMessage] = (),
+    history: Sequence[PastMessage] = (),
     before: int = 0,
     max_tokens: int | None = None,
     goes_on: bool = True,
 ) -> ShownMessage:
-    """The user's message with these files, and the messages before it (`said`). `before` counts the characters of other
-    texts.
+    """The user's message with these files, and the messages before it (`history`).
+
+    `before` counts the characters of other texts.
 
     `files` None: the model is shown no files, nor those of earlier messages.
 
     With `goes_on`, a document without text is replaced by a note for the model, and `unseen` has the reason; otherwise
     it raises RunError, as a picture does for a model that accepts none.
     """
-    if not files and (files is None or not any(one.files or one.gone for one in said)):
-        return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in said))
+    if not files and (files is None or not any(one.files or one.gone for one in history)):
+        return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in history))
     parts: list[FilePart] = []
     documents: list[tuple[str, str]] = []
     unread: list[str] = []
@@ -76,12 +77,12 @@ async def show_files(
         else:
             documents.append((file.name, await _read(context, file, unread if goes_on else None)))
     tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)
-    used = before + len(text) + sum(len(one.text) for one in said)
+    used = before + len(text) + sum(len(one.text) for one in history)
     space = max(0, tokens * _CHARS_A_TOKEN - used)
     texts, cut = _cut(documents, space)
     space -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
     left = _SpaceLeft(space, MOST_FILE_BYTES - sum(part.size for part in parts))
-    earlier = await _show_earlier(context, takes, said, left, unseen := [*unread, *cut])
+    earlier = await _show_earlier(context, takes, history, left, unseen := [*unread, *cut])
     return ShownMessage(_join(parts, [*texts, text] if text else texts), tuple(unseen), earlier)
 
 
@@ -114,12 +115,12 @@ def _join(parts: Sequence[MessagePart], texts: Sequence[str]) -> str | tuple[Mes
 
 
 async def _show_earlier(
-    context: Context, takes: Capabilities, said: Sequence[PastMessage], space: _SpaceLeft, unseen: list[str]
+    context: Context, takes: Capabilities, history: Sequence[PastMessage], space: _SpaceLeft, unseen: list[str]
 ) -> tuple[Message, ...]:
     """The earlier messages with their files, the newest files first, as far as there is space. `unseen` gets the
     rest."""
     shown: list[Message] = []
-    for one in reversed(said):
+    for one in reversed(history):
         content = await _show_again(context, takes, one, space, unseen) if one.files or one.gone else one.text
         shown.append(Message(one.role, content))
     if space.left_out:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flowground.core.citations import Citations, NumberedPassage
-from flowground.core.messages import StandIn, Usage, Versions
+from flowground.core.messages import FallbackUse, Usage, Versions
 from flowground.core.values import AddedMessage, FileReference, Value, ValueKind
 
 StepStatus = Literal["done", "skipped", "failed"]
@@ -69,7 +69,7 @@ class ComponentFinished:
     reason, and the run went on with the component's fallback. `at` is its beginning in seconds after the run's. `inner`
     are the flows that it ran, in the order of their beginnings: the first of `inner_count`. `note` names a likely
     mistake in a component that ran nevertheless, and `unseen` says which of the message's files its model was not
-    shown. `stand_ins` are fallback models that answered in the component, or in a flow or tool that it ran.
+    shown. `fallback_uses` are fallback models that answered in the component, or in a flow or tool that it ran.
     """
 
     component_id: str
@@ -84,7 +84,7 @@ class ComponentFinished:
     inner_count: int = 0
     note: str = ""
     unseen: tuple[str, ...] = ()
-    stand_ins: tuple[StandIn, ...] = ()
+    fallback_uses: tuple[FallbackUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +361,6 @@ def write_arguments(arguments: Mapping[str, Any]) -> str:
 
 def list_notes(trace: Sequence[ComponentFinished], *, sees_inside: bool) -> tuple[str, ...]:
     """Notes for people below an answer: files that no model was shown, and fallback models that answered."""
-    stand_ins = [one.describe(sees_inside=sees_inside) for step in trace for one in step.stand_ins]
+    fallback_uses = [one.describe(sees_inside=sees_inside) for step in trace for one in step.fallback_uses]
     unseen = [note for step in trace for note in step.unseen]
-    return tuple(dict.fromkeys((*unseen, *stand_ins)))
+    return tuple(dict.fromkeys((*unseen, *fallback_uses)))

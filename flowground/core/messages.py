@@ -133,7 +133,7 @@ class Usage:
         )
 
 
-class StandIn(NamedTuple):
+class FallbackUse(NamedTuple):
     """A provider that was down, and the `provider:model` of the fallback that answered instead."""
 
     down: str

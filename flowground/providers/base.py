@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from flowground.core.errors import ProviderRefused
 from flowground.core.events import ModelProgress
-from flowground.core.messages import FilePart, Message, MessagePart, Reasoning, StandIn, TextPart, ToolCall, Usage
+from flowground.core.messages import FallbackUse, FilePart, Message, MessagePart, Reasoning, TextPart, ToolCall, Usage
 from flowground.core.yaml_file import ConfigSection, check_http_address
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 
@@ -87,7 +87,7 @@ class Completion:
     finish_reason: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: Reasoning | None = None
-    fallback: StandIn | None = None
+    fallback: FallbackUse | None = None
 
     @property
     def message(self) -> Message:

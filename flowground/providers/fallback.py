@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from flowground.core.errors import ModelNotReady, ProviderError, ProviderUnreachable
 from flowground.core.events import ModelProgress
-from flowground.core.messages import Message, StandIn
+from flowground.core.messages import FallbackUse, Message
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.model_server import ModelServer
 from flowground.providers.server import is_outage
@@ -152,7 +152,7 @@ class ProviderWithFallback:
     async def _ask_one(self, asked: _Asked, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         used = None
         if fallback := asked.fallback:
-            call, used = replace(call, model=fallback.model), StandIn(self._name, fallback.full_name)
+            call, used = replace(call, model=fallback.model), FallbackUse(self._name, fallback.full_name)
             if call.retries:
                 call.retries.note_fallback(fallback.name)
         if not is_streamed:

@@ -1,4 +1,4 @@
-"""One HTTP server that answers POSTs: kept connections, typed failures, few and short retries.
+"""Calls to one model server over HTTP: kept connections, typed failures, few and short retries.
 
 Requests use connections directly: an HTTP client would add cookies, redirects, authentication flows and merged headers
 to every call. Only this module and `connection.py` know the transport.

@@ -24,7 +24,7 @@ from flowground.core.events import (
     ToolReturned,
     ToolWaits,
 )
-from flowground.core.messages import StandIn, Usage, sum_usage
+from flowground.core.messages import FallbackUse, Usage, sum_usage
 from flowground.core.values import Record
 from flowground.core.words import find_nearest, list_names
 from flowground.flows.field_values import change_component
@@ -72,7 +72,7 @@ class RunBudget:
     yields: int = 0
     """How often the run has let other runs go on."""
     asked_instead: set[str] = field(default_factory=set)
-    stand_ins: dict[StandIn, None] = field(default_factory=dict)
+    fallback_uses: dict[FallbackUse, None] = field(default_factory=dict)
     """Fallbacks that answered and were in no event yet."""
 
     def take_step(self) -> None:
@@ -91,7 +91,7 @@ class RunBudget:
         self.was_answered = True
         if answer.fallback:
             model = answer.fallback.model
-            self.stand_ins[answer.fallback] = None
+            self.fallback_uses[answer.fallback] = None
         if usage := answer.usage:
             self.used[model] = self.used[model] + usage if model in self.used else usage
             self.tokens += usage.total_tokens
@@ -105,10 +105,10 @@ class RunBudget:
         """Notes that a fallback of this provider is asked."""
         self.asked_instead.add(provider)
 
-    def take_stand_ins(self) -> tuple[StandIn, ...]:
+    def take_fallback_uses(self) -> tuple[FallbackUse, ...]:
         """The fallbacks that answered since the last call of this method."""
-        answered = tuple(self.stand_ins)
-        self.stand_ins.clear()
+        answered = tuple(self.fallback_uses)
+        self.fallback_uses.clear()
         return answered
 
     def number_action(self) -> int:

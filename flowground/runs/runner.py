@@ -325,10 +325,10 @@ class _Run:
         ((port, text),) = output.values.items()
         if "</think>" not in text:
             return output
-        thought, said = split_thought(text)
+        thought, answer = split_thought(text)
         if thought:
             self.actions.add_thought(name, thought)
-        return output if said is text else replace(output, values={port: said})
+        return output if answer is text else replace(output, values={port: answer})
 
     def _end_component(
         self,
@@ -346,22 +346,22 @@ class _Run:
         seconds, at = time.perf_counter() - started, started - self.scope.started
         if seconds > LONG and not component.waits:
             self.was_long = True
-        told = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
+        finished = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
         if output.note or output.unseen:
-            told = replace(told, note=output.note, unseen=output.unseen)
-        if self.scope.budget.stand_ins and not self.path:
-            told = replace(told, stand_ins=self.scope.budget.take_stand_ins())
+            finished = replace(finished, note=output.note, unseen=output.unseen)
+        if self.scope.budget.fallback_uses and not self.path:
+            finished = replace(finished, fallback_uses=self.scope.budget.take_fallback_uses())
         if self.inner and (runs := self.inner.pop(name, None)):
-            told = replace(told, inner=runs.list(), inner_count=runs.count)
-        self.queue.put(told)
+            finished = replace(finished, inner=runs.list(), inner_count=runs.count)
+        self.queue.put(finished)
         if self.joins:
             self._end_in_joins(name)
 
     def _end_in_joins(self, name: str) -> None:
         for target, join in self.joins.items():
             for reference in self.wired.joins[target]:
-                if reference.component == name and (said := join.end(name, self.given.read_text(reference))):
-                    self._put_token(target, said)
+                if reference.component == name and (rest := join.end(name, self.given.read_text(reference))):
+                    self._put_token(target, rest)
 
     async def _run_inner(
         self,
@@ -503,8 +503,8 @@ class _Run:
         """Emits a piece of the component's text for the outputs that show it; a join may hold it back."""
         for target in self.wired.streams_to.get(name, ()):
             join = self.joins.get(target)
-            if said := join.say(name, piece) if join else piece:
-                self._put_token(target, said)
+            if text := join.say(name, piece) if join else piece:
+                self._put_token(target, text)
 
     def _put_token(self, target: str, text: str) -> None:
         if not self.path:

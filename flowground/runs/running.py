@@ -40,7 +40,7 @@ _AGAIN = 1.0
 """Seconds between two attempts to take a lost lock again."""
 
 
-class FollowedTurn(Protocol):
+class RunningTurn(Protocol):
     """A running turn as `RunningRuns` needs it; `turns.TurnRecord` implements it."""
 
     @property
@@ -102,7 +102,7 @@ class ChatAllowances:
 
 @dataclass(slots=True)
 class _RunHere:
-    run: FollowedTurn
+    run: RunningTurn
     task: asyncio.Task[object] | None
     stop: RunError | None = None
     """Why the run was cancelled."""
@@ -137,7 +137,7 @@ class RunningRuns:
     def holder(self) -> str:
         return self.store.process.id
 
-    def add(self, run_id: str, run: FollowedTurn) -> None:
+    def add(self, run_id: str, run: RunningTurn) -> None:
         """Adds a run that the current task drives."""
         self._runs[run_id] = _RunHere(run, asyncio.current_task())
         self._set_timer()
@@ -183,7 +183,7 @@ class RunningRuns:
         await asyncio.gather(*map(self.stop, found))
 
     def decide(self, run_id: str, call: int, digest: str, decision: Decision) -> bool:
-        """As `FollowedTurn.decide`. False when the run is not here."""
+        """As `RunningTurn.decide`. False when the run is not here."""
         run = self._runs.get(run_id)
         if run is None:
             return False
@@ -200,7 +200,7 @@ class RunningRuns:
         run = self._runs.get(run_id)
         return None if run is None else run.stop
 
-    def list_runs(self) -> dict[str, FollowedTurn]:
+    def list_runs(self) -> dict[str, RunningTurn]:
         """The runs of this process by id."""
         return {run_id: here.run for run_id, here in self._runs.items()}
 
@@ -311,7 +311,7 @@ def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
     return tuple(waits.digest for waits in calls)
 
 
-def _list_publishable(run: FollowedTurn) -> Sequence[ToolWaits]:
+def _list_publishable(run: RunningTurn) -> Sequence[ToolWaits]:
     """The waiting calls as they may be stored: without arguments where the run's messages are not."""
     return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]
 

@@ -88,13 +88,13 @@ class TurnHistory:
         turn = self.turn
         place = {"flow_id": turn.flow_id, "owner": self.owner, "session_id": turn.session_id}
         try:
-            said = await self.store.read(conversations.read_history, **place, before=turn.user_message_id, limit=limit)
-            if not (keys := [file.id for message in said for file in message.files]):
-                return said
+            past = await self.store.read(conversations.read_history, **place, before=turn.user_message_id, limit=limit)
+            if not (keys := [file.id for message in past for file in message.files]):
+                return past
             present = await self.store.read(files.find_present, keys=keys)
         except StoreUnavailable as error:
             raise unavailable_error(error, turn.run_id) from None
-        return [_mark_gone(message, present) if message.files else message for message in said]
+        return [_mark_gone(message, present) if message.files else message for message in past]
 
     def append(self, message: AddedMessage) -> bool:
         """As `History.append`."""
@@ -151,7 +151,7 @@ class TurnRecord:
     terms: TurnTerms
     budget: RunBudget
     started: float = field(default_factory=time.perf_counter)
-    said: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
     trace: list[ComponentFinished] = field(default_factory=list)
     action_log: ActionLog = field(default_factory=ActionLog)
     passages: dict[int, NumberedPassage] = field(default_factory=dict)
@@ -252,18 +252,18 @@ class TurnRecord:
         return unavailable_error(error, ended.id) if is_unknown else error
 
     def _make_question(self) -> StoredMessage | None:
-        said = self.turn.input_value
+        message = self.turn.input_value
         shown: dict[str, Any] = {"value": tuple(self.turn.files), "kind": "files"} if self.turn.files else {}
-        return None if said is None else self._make_message(self.turn.user_message_id, "user", said, **shown)
+        return None if message is None else self._make_message(self.turn.user_message_id, "user", message, **shown)
 
     def read_texts(self) -> dict[str, str]:
         """Future message id of each answer -> its text so far."""
-        return {key: "".join(self.said.get(name, ())) for name, key in self.turn.answer_ids.items()}
+        return {key: "".join(self.texts.get(name, ())) for name, key in self.turn.answer_ids.items()}
 
     def note(self, event: ComponentEvent) -> None:
         match event:
             case Token():
-                self.said.setdefault(event.component_id, []).append(event.text)
+                self.texts.setdefault(event.component_id, []).append(event.text)
                 self.said_chars += len(event.text)
             case ComponentFinished():
                 self.trace.append(event)
@@ -280,12 +280,12 @@ class TurnRecord:
         """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty
         answer."""
         self.running.note_ending(self.turn.run_id)
-        given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
-        self.said = {name: [end.results[name].text] for name in given}
+        answered = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
+        self.texts = {name: [end.results[name].text] for name in answered}
         actions = self.action_log.list_actions()
         of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # of the first
         answers: list[StoredMessage] = []
-        for name, key in given.items():
+        for name, key in answered.items():
             result, is_first = end.results[name], not answers
             kept = keep_passages(result.text, self.passages, is_first=is_first) if result.kind == "text" else ()
             more = {"passages": kept} | (of_turn if is_first else {})
@@ -307,17 +307,17 @@ class TurnRecord:
         ]
 
     def _make_answer(self, key: str, result: OutputResult, seconds: float, **of_turn: Any) -> StoredMessage:
-        told = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
+        facts = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
         shown = {"value": result.value, "kind": result.kind}
-        return self._make_message(key, "assistant", result.text, **told, **shown, **of_turn)
+        return self._make_message(key, "assistant", result.text, **facts, **shown, **of_turn)
 
     async def end_early(self, error: BaseException) -> BaseException:
         """Stores why the answer is missing or incomplete; returns the error to raise."""
         match error:
             case ComponentFailed():
-                told = error if self.caller.sees_inside else error.hide_inside()
-                await self.cut_short(told)
-                return told
+                shown = error if self.caller.sees_inside else error.hide_inside()
+                await self.cut_short(shown)
+                return shown
             case FlowgroundError():
                 await self.cut_short(error)
             case asyncio.CancelledError() | GeneratorExit():
@@ -342,7 +342,7 @@ class TurnRecord:
         ended = {"state": state, "error": error and error.message}
         answers: list[StoredMessage] = []
         for name, message_id in self.turn.answer_ids.items():
-            if name in self.said or not answers:
+            if name in self.texts or not answers:
                 kept = keep_passages(text := texts[message_id], self.passages, is_first=not answers)
                 answers.append(self._make_message(message_id, "assistant", text, **ended, passages=kept))
         if answers:
@@ -401,7 +401,7 @@ class TurnRecord:
         if self.terms.count and not self.is_counted:
             self.is_counted = True
             used = list(self.budget.used.items())
-            stored = [self.turn.input_value or "", *(said.text for said in answers)] if self.turn.is_kept else []
+            stored = [self.turn.input_value or "", *(answer.text for answer in answers)] if self.turn.is_kept else []
             self.counts = self.terms.count.end(used, size=sum(len(text.encode()) for text in stored))
 
     def _make_run(self, status: RunStatus, *, seconds: float, **more: Any) -> RunRecord:
@@ -464,7 +464,7 @@ async def take_turn(
     request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
     turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
-    _check(tweaked.wired, request, said=turn.input_value, limit=settings.limits.message_chars)
+    _check(tweaked.wired, request, message=turn.input_value, limit=settings.limits.message_chars)
     terms.refuse(tweaked.wired)
     record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget)
     await record.begin()
@@ -485,10 +485,10 @@ async def take_turn(
             async for event in events:
                 yield await record.finish(event) if isinstance(event, RunFinished) else event
     except (Exception, asyncio.CancelledError, GeneratorExit) as error:
-        told = await record.end_early(error)
-        if told is error:
+        shown = await record.end_early(error)
+        if shown is error:
             raise
-        raise told from None
+        raise shown from None
     finally:
         running.discard(turn.run_id)
 
@@ -556,7 +556,7 @@ def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[st
     return senders
 
 
-def _check(wired: WiredFlow, request: RunRequest, *, said: str | None, limit: int) -> None:
+def _check(wired: WiredFlow, request: RunRequest, *, message: str | None, limit: int) -> None:
     refuse_missing(wired, request)
-    if said is not None and len(said) > limit:
-        raise InvalidRequest(f"The message has {len(said):,} characters; {limit:,} is the limit.")
+    if message is not None and len(message) > limit:
+        raise InvalidRequest(f"The message has {len(message):,} characters; {limit:,} is the limit.")

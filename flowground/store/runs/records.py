@@ -19,7 +19,7 @@ from flowground.core.events import (
     ToolCalled,
     ToolReturned,
 )
-from flowground.core.messages import MOST_TOKENS, MessageRole, StandIn, Usage, Versions
+from flowground.core.messages import MOST_TOKENS, FallbackUse, MessageRole, Usage, Versions
 from flowground.core.values import FileReference, Value, ValueKind
 from flowground.store import tables
 from flowground.store.sql import BoundValues, encode_json, make_storable, read_moment
@@ -404,21 +404,21 @@ def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
     """A step's times and notes; empty values at the end, which are frequent, are left out."""
     runs = [_write_inner(run, budget) for run in step.inner]
     note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(text) for text in step.unseen]
-    stand_ins = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.stand_ins]
+    fallback_uses = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.fallback_uses]
     # 0 and [] are in place of tool calls, which have a column of their own by now.
-    values: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, stand_ins]
+    values: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, fallback_uses]
     while len(values) > 1 and not values[-1]:
         values.pop()
     return values
 
 
 def _read_time(times: Sequence[Any]) -> dict[str, Any]:
-    names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "stand_ins")
+    names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "fallback_uses")
     pairs = zip(names, times, strict=False)
     values = {name: value for name, value in pairs if name not in ("call_count", "calls")}
     values["inner"] = tuple(_read_inner(run) for run in values.get("inner", ()))
     values["unseen"] = tuple(values.get("unseen", ()))
-    values["stand_ins"] = tuple(StandIn(*one) for one in values.get("stand_ins", ()))
+    values["fallback_uses"] = tuple(FallbackUse(*one) for one in values.get("fallback_uses", ()))
     return values
 
 

@@ -70,7 +70,7 @@ def _sign_in(name: str, password: str) -> None:
         member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
         if member is not None:
             sign_in_browser(member.id)
-        if wait := bridge.call(sign_in.tries.find_wait(name, address)):
+        if wait := bridge.call(sign_in.attempts.find_wait(name, address)):
             raise locked_out_error(wait)
     st.warning("User name or password is wrong.")
 
