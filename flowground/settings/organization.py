@@ -48,7 +48,7 @@ class OrganizationSettings(ConfigSection):
         "Flowground",
         min_length=1,
         max_length=80,
-        description="Shown while a page loads, on the sign-in page and in the sidebar.",
+        description="Shown on the sign-in page and in the sidebar.",
     )
     logo: Path | None = Field(
         None,
@@ -56,7 +56,7 @@ class OrganizationSettings(ConfigSection):
         "and the name when left out.",
     )
     icon: Path | None = Field(
-        None, description="A square picture of these kinds, in the browser's tab and while a page loads."
+        None, description="A square picture of these kinds, in the browser's tab, and beside the name."
     )
     colors: BothColors = BothColors()
     links: tuple[OrganizationLink, ...] = Field(
