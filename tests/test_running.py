@@ -25,7 +25,7 @@ class Speaking:
         self.text = text
 
     @property
-    def said_chars(self) -> int:
+    def text_chars(self) -> int:
         return len(self.text)
 
     def list_waiting(self) -> list[ToolWaits]:

@@ -320,10 +320,10 @@ def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
     texts: list[str] = []
     pieces = encode(_replace_long_texts(body, mark, texts)).split(encode(mark))
     known = {text: encode(text) for text in dict.fromkeys(texts)}
-    said = [pieces[0]]
+    result = [pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
-        said += (known[text], piece)
-    return said
+        result += (known[text], piece)
+    return result
 
 
 def _write_path(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
@@ -335,9 +335,9 @@ def _write_path(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
     return " › ".join(reversed(names))
 
 
-def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
+def _write_call(action: ToolCalled | ToolReturned, path: str, *, sees_tools: bool) -> Json:
     called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
-    content = _write_content(called, f"{word} **{way}**")
+    content = _write_content(called, f"{word} **{path}**")
     if not sees_tools:
         return content | {"is_hidden": True}
     content["tool_input"] = _read_input(called)

@@ -293,8 +293,8 @@ class SeenTurn:
         seconds = self.finished.seconds
         return TestedTurnResult(answer, data, self.failure, self._ended, calls, seconds, tokens, self._arguments, cited)
 
-    def _note_step(self, step: ComponentFinished, within: str) -> None:
-        self._note_end(f"{within}{step.component_id}", step.status)
+    def _note_step(self, step: ComponentFinished, prefix: str) -> None:
+        self._note_end(f"{prefix}{step.component_id}", step.status)
         for run in step.inner:
             for inner in run.steps:
                 self._note_step(inner, f"{run.flow_id}.")

@@ -143,12 +143,12 @@ def name_tested(wired: WiredFlow, model: str, *, replied: Container[str], answer
     return replace(_name(wired, "", model, replied, answered), inner_flows=inner)
 
 
-def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], answered: Container[str]) -> WiredFlow:
+def _name(wired: WiredFlow, prefix: str, model: str, replied: Container[str], answered: Container[str]) -> WiredFlow:
     changed: dict[str, Component] = {}
-    unasked = {key for key in wired.components if f"{within}{key}" in answered}
+    unasked = {key for key in wired.components if f"{prefix}{key}" in answered}
     for key, component in wired.components.items():
         if component.list_models():
-            name = f"{within}{key}"
+            name = f"{prefix}{key}"
             named = TestedName(SCRIPTED if name in replied else model)
             named.component = name
             changed[key] = component.model_copy(update={"model": named})
@@ -156,7 +156,7 @@ def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], an
                 unasked.discard(key)
         elif field := next((field for kind, field in _NAMED.items() if isinstance(component, kind)), None):
             named = TestedName(getattr(component, field))
-            named.component = f"{within}{key}"
+            named.component = f"{prefix}{key}"
             changed[key] = component.model_copy(update={field: named})
     tools = {
         agent: tuple(replace(tool, confirm=False) if tool.component in unasked else tool for tool in found)

@@ -202,8 +202,8 @@ class _Wiring:
         del self.values[field.name]
         says = f"`{field.name}` of {self.spec.type} {why}"
         if not field.takes_references:
-            way = f"write `{{name}}` there and `name: {text.references[0]}` beside it" if field.is_template else ""
-            says += f": it is written in the file, {way or 'no reference can fill it'}"
+            advice = f"write `{{name}}` there and `name: {text.references[0]}` beside it" if field.is_template else ""
+            says += f": it is written in the file, {advice or 'no reference can fill it'}"
         first = text.references[0]
         self._note(self.spec.places[field.name].find_position(value, first.offset), says, value=str(first))
 

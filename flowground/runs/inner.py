@@ -138,13 +138,13 @@ class Events(Protocol):
 
 @dataclass(slots=True)
 class InnerEvents:
-    """The events of an inner run: steps are stored, the text of the output `answer` goes to `say`; progress, passages
-    and actions go to the outer run."""
+    """The events of an inner run: steps are stored, the text of the output `answer` goes to `stream`; progress,
+    passages and actions go to the outer run."""
 
     outer: Events
     budget: RunBudget
     answer: str
-    say: Callable[[str], None] | None
+    stream: Callable[[str], None] | None
     is_kept: bool
     steps: list[ComponentFinished] = field(default_factory=list)
 
@@ -154,8 +154,8 @@ class InnerEvents:
                 if self.is_kept and self.budget.keep_inner_step():
                     self.steps.append(replace(event, text=event.text[:_MOST_CHARS]))
             case Token():
-                if self.say and event.component_id == self.answer:
-                    self.say(event.text)
+                if self.stream and event.component_id == self.answer:
+                    self.stream(event.text)
             case ModelProgress() | PassagesFound():
                 self.outer.put(event)
             case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():

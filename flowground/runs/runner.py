@@ -371,11 +371,11 @@ class _Run:
         message: str,
         inputs: Mapping[str, str],
         *,
-        is_said: bool = True,
+        is_streamed: bool = True,
     ) -> InnerAnswer:
         """As `RunInnerFlow`, for the component `name`, or the call number `within` of one of its tools.
 
-        Not `is_said`: the inner flow's text is not streamed as text of the component.
+        Not `is_streamed`: the inner flow's text is not streamed as text of the component.
         """
         path, budget = (*self.path, self.wired.id), self.scope.budget
         if len(path) >= DEEPEST:
@@ -384,9 +384,9 @@ class _Run:
         if found is None:
             raise RunError(f"There is no flow `{flow}`.", hint="Another file has, or had, this id or endpoint name.")
         wired, request = prepare_inner(found, message, inputs, stream=self.request.stream)
-        streams = is_said and self.request.stream and self.wired.components[name].streams
-        say = partial(self._say, name) if streams else None
-        events = InnerEvents(self.queue, budget, find_answer(wired), say, is_kept=keeps_messages(wired))
+        streams = is_streamed and self.request.stream and self.wired.components[name].streams
+        stream = partial(self._stream_text, name) if streams else None
+        events = InnerEvents(self.queue, budget, find_answer(wired), stream, is_kept=keeps_messages(wired))
         may_ask = self.actions.may_ask and not isinstance(self.wired.components[name], ForEach)
         actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
         run = _Run(wired, request, events, self.scope, ComponentOutputs(wired), actions, path)
@@ -489,7 +489,7 @@ class _Run:
         if tool.confirms:
             await self.actions.ask(number, tool, call.arguments, sends)
         context = self._make_context(name, component, ToolCallPath(number, agents))
-        run = partial(self._run_inner, agents[-1], number, is_said=False)
+        run = partial(self._run_inner, agents[-1], number, is_streamed=False)
         try:
             output = await component.run(replace(context, emit=None, run=run))
         except RunError as error:
@@ -499,16 +499,16 @@ class _Run:
             check_size(value, ports[port])
         return write_result(component.show_result(output), ports), output.usage
 
-    def _say(self, name: str, piece: str) -> None:
+    def _stream_text(self, name: str, piece: str) -> None:
         """Emits a piece of the component's text for the outputs that show it; a join may hold it back."""
         for target in self.wired.streams_to.get(name, ()):
             join = self.joins.get(target)
-            if text := join.say(name, piece) if join else piece:
+            if text := join.add(name, piece) if join else piece:
                 self._put_token(target, text)
 
     def _put_token(self, target: str, text: str) -> None:
         if not self.path:
-            self.scope.said[target] = self.scope.said.get(target, 0) + len(text)
+            self.scope.streamed[target] = self.scope.streamed.get(target, 0) + len(text)
         self.queue.put(Token(target, text))
 
     def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:
@@ -530,7 +530,7 @@ class _Run:
             if left < 0:
                 piece = piece[:left]
             if piece:
-                self._say(name, piece)
+                self._stream_text(name, piece)
             if left < 0:
                 raise AnswerTooLong(LONGEST_ANSWER)
             await queue.wait_for_room()

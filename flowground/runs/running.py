@@ -56,7 +56,7 @@ class RunningTurn(Protocol):
         """Whether its messages are stored."""
 
     @property
-    def said_chars(self) -> int:
+    def text_chars(self) -> int:
         """Characters of its text so far."""
 
     @property
@@ -266,10 +266,10 @@ class RunningRuns:
         found: list[TextsSoFar] = []
         chars = 0
         for run_id, here in [*self._runs.items()]:
-            said = here.run.said_chars
-            is_due = said > here.kept and here.began <= began_by and (is_time or not here.is_kept)
-            if is_due and here.run.is_kept and (not found or chars + said <= _MOST_CHARS):
-                chars += said
+            size = here.run.text_chars
+            is_due = size > here.kept and here.began <= began_by and (is_time or not here.is_kept)
+            if is_due and here.run.is_kept and (not found or chars + size <= _MOST_CHARS):
+                chars += size
                 here.is_kept = True  # or may be kept, where the outcome of the write is unknown
                 found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))
                 self._runs[run_id] = self._runs.pop(run_id)
@@ -283,9 +283,9 @@ class RunningRuns:
                 self._published_waiting = {run_id: digests for run_id, digests in published.items() if digests}
             if texts:
                 await self.store.write(progress.keep_texts, texts=texts)
-            for said in texts:
-                if here := self._runs.get(said.run_id):
-                    here.kept = sum(map(len, said.answers.values()))
+            for written in texts:
+                if here := self._runs.get(written.run_id):
+                    here.kept = sum(map(len, written.answers.values()))
             while self._late:
                 await self._write_end(self._late.popleft())
             await self._end_dropped_runs()

@@ -217,7 +217,7 @@ class Join:
         self._members = members
         self._at = 0
         """The index of the member whose text is passed on."""
-        self._said: set[str] = set()
+        self._streamed: set[str] = set()
         self._held: dict[str, list[str]] = {}
         self._ends: dict[str, str] = {}
         self._owed = ""
@@ -227,26 +227,26 @@ class Join:
         """Whether this member's text is passed on at once."""
         return self._members[self._at : self._at + 1] == [member]
 
-    def say(self, member: str, piece: str) -> str:
+    def add(self, member: str, piece: str) -> str:
         """The text to pass on after this piece of a member; "" while it is held."""
         if not self.is_turn_of(member):
             self._held.setdefault(member, []).append(piece)
             return ""
-        self._said.add(member)
-        said, self._owed = self._owed + piece, ""
-        return said
+        self._streamed.add(member)
+        text, self._owed = self._owed + piece, ""
+        return text
 
     def end(self, member: str, text: str) -> str:
         """The text to pass on after the end of a member; its `text` is "" where it was skipped."""
         self._ends[member] = text
-        said = ""
+        passed = ""
         while self._at < len(self._members) and (now := self._members[self._at]) in self._ends:
-            if now not in self._said:
+            if now not in self._streamed:
                 self._owed += self._ends[now]
             self._at += 1
             if self._at < len(self._members) and (held := self._held.pop(self._members[self._at], None)):
-                said += self.say(self._members[self._at], "".join(held))
-        return said
+                passed += self.add(self._members[self._at], "".join(held))
+        return passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,19 +270,19 @@ class RunScope:
     time_zone: str
     loop_turns: LoopTurns
     passages: RunPassages = field(default_factory=RunPassages)
-    said: dict[str, int] = field(default_factory=dict)
+    streamed: dict[str, int] = field(default_factory=dict)
     """Output of `wired` -> characters of its text so far."""
     joins: dict[str, Join] = field(default_factory=dict)
     """The joins of the outputs of `wired` that join several components."""
     fetched: list[float] = field(default_factory=list)
     """The first and the last time at which the run waited for weights, by `perf_counter`."""
 
-    def count_said(self, component_id: str) -> int:
+    def count_chars(self, component_id: str) -> int:
         """Characters of the answer so far, where this component streams it now; else 0."""
         answer = find_answer(self.wired)
         if answer in self.joins and not self.joins[answer].is_turn_of(component_id):
             return 0
-        return self.said.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
+        return self.streamed.get(answer, 0) if answer in self.wired.streams_to.get(component_id, ()) else 0
 
     def note_fetch(self) -> float:
         """Notes that the run waits for weights, or has them; returns the time."""
@@ -361,7 +361,7 @@ class Actions:
             now = time.perf_counter()
             number = self.scope.budget.number_action()
             began = ThinkingBegan(
-                component_id, number, now - self.scope.started, self.within, self._count_said(component_id)
+                component_id, number, now - self.scope.started, self.within, self._count_chars(component_id)
             )
             thinking = self.thinking[component_id] = _OpenThought(began, now)
             self.queue.put(began)
@@ -375,8 +375,8 @@ class Actions:
             seconds = time.perf_counter() - thinking.started
             self.queue.put(ModelThought(thinking.began, "".join(thinking.pieces).rstrip(), seconds))
 
-    def _count_said(self, component_id: str) -> int:
-        return 0 if self.is_inner else self.scope.count_said(component_id)
+    def _count_chars(self, component_id: str) -> int:
+        return 0 if self.is_inner else self.scope.count_chars(component_id)
 
     async def record_call(
         self,
@@ -398,7 +398,7 @@ class Actions:
         shown = self.flow.components[tool.component].display_name
         label = f"{shown or tool.component} › {tool.offered}" if tool.offered else shown or tool.spec.name
         at, call_id = started - self.scope.started, call.id[:_ID_CHARS]
-        called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner, self._count_said(agent))
+        called = ToolCalled(agent, call_id, *names, at, number, within, label, self.is_inner, self._count_chars(agent))
         self.calls[number] = called
         self.queue.put(called)
         text, usage, has_run = "", None, True

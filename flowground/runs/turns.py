@@ -155,7 +155,7 @@ class TurnRecord:
     trace: list[ComponentFinished] = field(default_factory=list)
     action_log: ActionLog = field(default_factory=ActionLog)
     passages: dict[int, NumberedPassage] = field(default_factory=dict)
-    said_chars: int = 0
+    text_chars: int = 0
     approvals: Approvals = field(init=False)
     history: TurnHistory = field(init=False)
     is_saved: bool = False
@@ -264,7 +264,7 @@ class TurnRecord:
         match event:
             case Token():
                 self.texts.setdefault(event.component_id, []).append(event.text)
-                self.said_chars += len(event.text)
+                self.text_chars += len(event.text)
             case ComponentFinished():
                 self.trace.append(event)
             case PassagesFound():
