@@ -104,8 +104,8 @@ async def _write_data(store: Store, head: str, owners: Sequence[str], until: flo
             part = await store.read(transcripts.read_exported, keys=keys, after=place)
             for chat in part.chats:
                 if chat.begins:
-                    told = {"flow": chat.flow, "session": chat.session, "title": chat.title}
-                    yield f'{end}{before}{encode_json(told)[:-1]},"messages":[\n'
+                    facts = {"flow": chat.flow, "session": chat.session, "title": chat.title}
+                    yield f'{end}{before}{encode_json(facts)[:-1]},"messages":[\n'
                     before, end = ",\n", "\n]}"
                 yield ("" if chat.begins else ",\n") + ",\n".join(map(encode_json, chat.messages))
             place = part.end

@@ -45,14 +45,14 @@ async def make(
         raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
     if (sees == "inside" and not caller.sees_inside) or (sets == "unprotected" and not caller.sets_unprotected):
         raise NotAllowed("A token may see and set no more than its owner.", hint="Make one that sees answers.")
-    said = _check_name(name)
+    clean_name = _check_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
     if await access.store.read(tokens.count_in_force, owner=_find_owner(caller)) >= _MOST:
         raise InvalidRequest(f"There are {_MOST} tokens in use already.", hint="Revoke those that nothing uses.")
     return await access.store.write(
         tokens.create,
-        name=said,
+        name=clean_name,
         owner=_find_owner(caller),
         flows=(wired.id,) if reach == "flow" else None,
         expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
@@ -114,7 +114,7 @@ def _find_owner(caller: Caller) -> str | None:
 def _check_name(name: str) -> str:
     if not name.strip():
         raise InvalidRequest("Give the token a name: what will use it?")
-    said = read_name(name, most=LONGEST_NAME)
-    if said is None:
+    clean_name = read_name(name, most=LONGEST_NAME)
+    if clean_name is None:
         raise InvalidRequest(f"A token's name is one line of at most {LONGEST_NAME} characters.")
-    return said
+    return clean_name

@@ -246,10 +246,10 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
     if takes_query:
         # The edge removes the key from the query string before anything logs it, and passes it on here.
         hidden = request.scope.get("flowground.api_key")
-        if given := str(hidden or request.query_params.get("x-api-key", "")).strip():
-            return given
-    if given := request.headers.get("x-api-key", "").strip():
-        return given
+        if token := str(hidden or request.query_params.get("x-api-key", "")).strip():
+            return token
+    if token := request.headers.get("x-api-key", "").strip():
+        return token
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     return bearer.strip() if scheme.lower() == "bearer" else None
 
@@ -291,14 +291,14 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
             "The body is a form, not JSON.",
             hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
         )
-    given = await _read_json(raw)
-    if not isinstance(given, dict):
+    body = await _read_json(raw)
+    if not isinstance(body, dict):
         fields = ("input_request", "context")
         raise InvalidRequest(
             "The body must be a JSON object.",
             problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
         )
-    return given
+    return body
 
 
 async def _read(request: Request, limit: int, max_wait: float) -> bytes:
@@ -342,19 +342,19 @@ async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
         yield raw
 
     async with open_form(request, replay()) as form:
-        given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
-    if isinstance(given.get("tweaks"), str):
-        given["tweaks"] = await _read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
-    given["stream"] = bool(read_stream_word(given.get("stream")))
-    return given
+        fields: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    if isinstance(fields.get("tweaks"), str):
+        fields["tweaks"] = await _read_json(fields["tweaks"].encode()) if fields["tweaks"].strip() else None
+    fields["stream"] = bool(read_stream_word(fields.get("stream")))
+    return fields
 
 
-def _write_form_type(said: str) -> bytes:
+def _write_form_type(content_type: str) -> bytes:
     """A form's content type reduced to its boundary, so that the form is read as UTF-8.
 
     Starlette would use any `charset` that Python knows, and one of them takes ten minutes for a megabyte.
     """
-    boundary = find_boundary(said)
+    boundary = find_boundary(content_type)
     return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
 
 
@@ -404,40 +404,40 @@ _KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
 
 
 def _read_key(request: Request) -> str | None:
-    given = request.headers.getlist(IDEMPOTENCY_KEY)
-    if not given:
+    keys = request.headers.getlist(IDEMPOTENCY_KEY)
+    if not keys:
         return None
-    if len(given) > 1 or not _VISIBLE.fullmatch(given[0]):
+    if len(keys) > 1 or not _VISIBLE.fullmatch(keys[0]):
         raise InvalidRequest(
             "An Idempotency-Key must be one header of 1 to 200 visible ASCII characters, without spaces.",
             code="idempotency_key_invalid",
             hint="A fresh UUID for each request is a good one.",
         )
-    return given[0]
+    return keys[0]
 
 
-def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
+def _validate(fields: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
     """The validated body and its warnings; the body may also be wrapped in `input_request`, as Langflow does."""
     place = ["body"]
-    if isinstance(wrapped := given.get("input_request"), dict):
-        place, given = ["body", "input_request"], wrapped
+    if isinstance(wrapped := fields.get("input_request"), dict):
+        place, fields = ["body", "input_request"], wrapped
     try:
-        body, warnings = RunBody.model_validate(given), tuple(_warn_of_unknown(given))
+        body, warnings = RunBody.model_validate(fields), tuple(_warn_of_unknown(fields))
     except ValidationError as error:
         raise refuse_body(error, *place) from None
     if warnings and body.input_value is None and not body.tweaks:
-        payload = (key for key in given if key not in _KNOWN and isinstance(given[key], str | dict | list))
+        payload = (key for key in fields if key not in _KNOWN and isinstance(fields[key], str | dict | list))
         if (name := next(payload, None)) is not None:  # else a webhook's payload would run the flow on its own text
             says = f"The message belongs in `input_value`, which is missing: `{cut(name)}` is no field of a run."
             raise refuse_field(says, "missing", *place, "input_value")
     return body, warnings
 
 
-def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:
+def _warn_of_unknown(fields: dict[str, Any]) -> Iterator[str]:
     """Warnings of fields that are unknown and were ignored."""
-    if given.keys() <= _KNOWN:
+    if fields.keys() <= _KNOWN:
         return
-    unknown = [key for key in given if key not in _KNOWN]
+    unknown = [key for key in fields if key not in _KNOWN]
     for key in unknown[:_WARNED]:
         yield f"`{cut(key)}` is no field of a run and was ignored{suggest(cut(key), RunBody.model_fields)}."
     if more := len(unknown[_WARNED:]):

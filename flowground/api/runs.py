@@ -150,9 +150,9 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
     if run.status == "running" and texts is not None:
         answers = [{"id": key, "text": text, "state": "running", "error": None} for key, text in texts.items()]
     else:
-        said = await runtime.store.read(progress.list_answers, run=run)
-        answers = [_write_answer(caller, message) for message in said]
-        if shown := [message for message in said if message.kind in ("data", "records")]:
+        messages = await runtime.store.read(progress.list_answers, run=run)
+        answers = [_write_answer(caller, message) for message in messages]
+        if shown := [message for message in messages if message.kind in ("data", "records")]:
             data = {"data": shown[0].value}
     calls = await own_runs.list_waiting(runtime, run) if run.status == "running" else ()
     facts = _write_facts(run) | {"answers": answers} | data
@@ -175,13 +175,13 @@ def _write_facts(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _write_answer(caller: Caller, said: StoredMessage) -> dict[str, Any]:
-    answer = {"id": said.id, "text": said.text, "state": said.state, "error": _show_error(caller, said)}
-    return answer | write_citations(said.citations)
+def _write_answer(caller: Caller, message: StoredMessage) -> dict[str, Any]:
+    answer = {"id": message.id, "text": message.text, "state": message.state, "error": _show_error(caller, message)}
+    return answer | write_citations(message.citations)
 
 
-def _show_error(caller: Caller, said: StoredMessage) -> str | None:
-    return said.error if caller.sees_inside or said.error is None else hide_component(said.error)
+def _show_error(caller: Caller, message: StoredMessage) -> str | None:
+    return message.error if caller.sees_inside or message.error is None else hide_component(message.error)
 
 
 def _read_frame_id(run_id: str, given: str | None) -> FrameId:

@@ -227,13 +227,13 @@ class SnippetRequest:
         }
         tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next(filter(None, inputs.values()), None)
-        said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
-        kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
+        message_text = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
+        kept |= _fill_missing(wired, RunRequest(message_text, input_type, tweaks=kept))
         answers = [name for name in wired.outputs if output_kind(wired.components[name]) == output_type]
         shown = [reference for name in answers for reference in wired.shows.get(name, ())]
         return replace(
             self,
-            message=said,
+            message=message_text,
             tweaks=kept,
             input_type=input_type,
             output_type=output_type,
@@ -458,8 +458,8 @@ def _fill_missing(wired: WiredFlow, request: RunRequest) -> dict[str, dict[str, 
         wired = apply_tweaks(wired, request, unknown="warn").wired
     filled: dict[str, dict[str, Any]] = {}
     for option in list_missing(wired, request):
-        given = request.tweaks.get(option.component)
-        fields = filled.setdefault(option.component, dict(given) if isinstance(given, Mapping) else {})
+        tweak = request.tweaks.get(option.component)
+        fields = filled.setdefault(option.component, dict(tweak) if isinstance(tweak, Mapping) else {})
         fields[option.name] = _make_example(option, name_option(wired, option))
     return filled
 

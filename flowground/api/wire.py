@@ -110,16 +110,16 @@ class Wire:
 
     def write_result(self, end: TurnFinished) -> Json:
         """The body of a plain run, and `end.data.result` of a stream."""
-        given = self.request.input_value
-        inputs = {} if given is None else {"input_value": given}
+        input_value = self.request.input_value
+        inputs = {} if input_value is None else {"input_value": input_value}
         outputs = [{"inputs": inputs, "outputs": [self._write_output(item, end) for item in end.outputs]}]
         return {"session_id": self.turn.session_id, "outputs": outputs} | _write_warnings(end.turn)
 
     def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
-        said = self.turn.input_value or ""
+        question = self.turn.input_value or ""
         key = self.turn.user_message_id
-        return self._add_id(self._write_message(key, said, sender=self._name_sender(key), source=name_source()))
+        return self._add_id(self._write_message(key, question, sender=self._name_sender(key), source=name_source()))
 
     def find_first(self, end: TurnFinished | None = None) -> str | None:
         """The component of the answer whose message carries the agent's steps: at the end, the first answer there

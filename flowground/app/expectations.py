@@ -241,8 +241,8 @@ def _add_suite(root: ElementTree.Element, name: str, **counts: int) -> ElementTr
 
 
 def _add_case(suite: ElementTree.Element, flow: str, title: str, *, seconds: float, **more: str) -> ElementTree.Element:
-    given = {"classname": flow, "name": _clean(title), "time": f"{seconds:.3f}"} | more
-    return ElementTree.SubElement(suite, "testcase", given)
+    attributes = {"classname": flow, "name": _clean(title), "time": f"{seconds:.3f}"} | more
+    return ElementTree.SubElement(suite, "testcase", attributes)
 
 
 def _clean(text: str) -> str:

@@ -375,9 +375,9 @@ class FlowTester:
                 await self._take_turn(tested, request, models, terms, seen, reader, outside)
         except FlowgroundError as error:
             seen.failure = error.full_message
-        given = seen.sum_up(models.calls)
-        differences = await asyncio.to_thread(compare, turn.expect, given)
-        return TurnOutcome(turn.message, given.seconds, differences)
+        result = seen.sum_up(models.calls)
+        differences = await asyncio.to_thread(compare, turn.expect, result)
+        return TurnOutcome(turn.message, result.seconds, differences)
 
     async def _take_turn(
         self,

@@ -228,8 +228,8 @@ class Library:
 
     async def find_sources(self, entry: KnowledgeEntry) -> KnowledgeSources:
         """The sources of the knowledge with its uploads. Raises StoreUnavailable."""
-        given = await self._list_uploads(entry.address) if entry.section.uploads else ()
-        return replace(entry.sources, added=tuple(given))
+        uploads = await self._list_uploads(entry.address) if entry.section.uploads else ()
+        return replace(entry.sources, added=tuple(uploads))
 
     async def is_outdated(self, entry: KnowledgeEntry) -> bool:
         """Whether files came, changed or went since the index was made. Raises StoreUnavailable."""

@@ -52,17 +52,17 @@ def read_json_text(text: str) -> Any:
     """The value of a JSON text. Raises RunError with line and column where the text is no JSON."""
     text = join_surrogates(text)
     begin, end = _find_json(text)
-    said = text[begin:end]
-    if said.count("[") + said.count("{") > MOST_PARTS:
+    json_text = text[begin:end]
+    if json_text.count("[") + json_text.count("{") > MOST_PARTS:
         raise RunError(f"The text holds more than {MOST_PARTS:,} lists and objects.")
     try:
-        return orjson.loads(said)
+        return orjson.loads(json_text)
     except orjson.JSONDecodeError as error:
         at = begin + error.pos
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         found = f"{show(text[at : at + 40])} stands there" if text[at:end].strip() else "it ends there"
         raise RunError(
-            f"The text is no JSON: line {line}, column {column}: {error.msg}; {found}." if said.strip() else _EMPTY
+            f"The text is no JSON: line {line}, column {column}: {error.msg}; {found}." if json_text.strip() else _EMPTY
         ) from None
 
 
@@ -190,9 +190,9 @@ def _compile(pattern: str) -> Pattern:
         raise WrongPattern(_find_reason(str(error))) from None
 
 
-def _find_reason(said: str) -> str:
+def _find_reason(message: str) -> str:
     """The last line of Rust's error message, which has the reason."""
-    *_, last = said.strip().splitlines()
+    *_, last = message.strip().splitlines()
     return last.strip().removeprefix("error: ").removeprefix("SchemaError: ").rstrip(".")
 
 
@@ -272,14 +272,14 @@ def _count_steps() -> Iterator[None]:
         _steps.reset(token)
 
 
-def _take_step(check: Callable[..., Any], *given: Any) -> Iterator[Any]:
+def _take_step(check: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
     steps = _steps.get()
     steps.take()
     if steps.depth == _DEEPEST:
         raise RecursionError
     steps.depth += 1
     try:
-        for error in check(*given) or ():
+        for error in check(*arguments) or ():
             steps.take(_STEPS_OF_ERROR)
             yield error
     finally:

@@ -202,14 +202,14 @@ def list_variable_names(value: Any) -> Iterator[str]:
         yield from list_variable_names(inner)
 
 
-def describe_variables(kind: type[Component], texts: Iterable[Any], said: Any, otherwise: str) -> Mapping[str, Schema]:
+def describe_variables(kind: type[Component], texts: Iterable[Any], hints: Any, otherwise: str) -> Mapping[str, Schema]:
     """The variables in these values with their descriptions for a model, as `VariablesTool.list_variables` returns
     them.
 
-    `said` is the component's field `arguments`, valid or not; `otherwise` describes a variable that it leaves out, for
+    `hints` is the component's field `arguments`, valid or not; `otherwise` describes a variable that it leaves out, for
     example `{} of the query.`.
     """
-    says = said if isinstance(said, dict) else {}
+    says = hints if isinstance(hints, dict) else {}
     names = (name for text in texts for name in list_variable_names(text) if name not in kind.model_fields)
     return {name: build_schema(says.get(name), otherwise.format(f"`{name}`")) for name in names}
 
@@ -233,14 +233,14 @@ def fill_variables(
     return [fill_variables(inner, values, whole=whole) for inner in value] if isinstance(value, list) else value
 
 
-def find_variable_mistakes(component: Component, fields: Mapping[str, Any], given: Container[str]) -> Iterator[Mistake]:
+def find_variable_mistakes(component: Component, fields: Mapping[str, Any], names: Container[str]) -> Iterator[Mistake]:
     """Variables in these fields without a value, or with a reserved name; and extra fields that are no variables."""
     known = {name: field for field, value in fields.items() for name in list_variable_names(value)}
     declared = type(component).model_fields
     for name, field in known.items():
         if name in _TAKEN or name in declared:
             yield Mistake(field, f"`{{{name}}}` cannot be a variable: `{name}` is a field of this component.")
-        elif name not in given:
+        elif name not in names:
             says = f"Nobody gives the variable `{{{name}}}`: give `{name}: …` beside it, or let an agent call this."
             yield Mistake(field, says, missing=name)
     for name in component.model_extra or ():
@@ -248,33 +248,33 @@ def find_variable_mistakes(component: Component, fields: Mapping[str, Any], give
             yield Mistake(name, f"`{name}` is no field and no variable here.", choices=(*known, *declared))
 
 
-def is_hint(said: Any) -> bool:
+def is_hint(hint: Any) -> bool:
     """Whether the value is a valid description of an argument."""
-    if not isinstance(said, dict):
-        return isinstance(said, str)
-    is_known = said.get("type") in _TYPES and said.keys() <= {"type", "description"}
-    return is_known and isinstance(said.get("description", ""), str)
+    if not isinstance(hint, dict):
+        return isinstance(hint, str)
+    is_known = hint.get("type") in _TYPES and hint.keys() <= {"type", "description"}
+    return is_known and isinstance(hint.get("description", ""), str)
 
 
 def find_argument_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
     """Invalid descriptions of arguments."""
-    for name, said in arguments.items():
-        if not is_hint(said):
+    for name, hint in arguments.items():
+        if not is_hint(hint):
             says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
             yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
 
 
 def list_typed(arguments: Mapping[str, Any]) -> Mapping[str, Schema]:
     """The arguments that have a type."""
-    return {name: build_schema(said, "") for name, said in arguments.items() if isinstance(said, dict)}
+    return {name: build_schema(hint, "") for name, hint in arguments.items() if isinstance(hint, dict)}
 
 
-def write_typed(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+def write_typed(arguments: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The model's arguments: those with a type as texts, after a check, others unchanged. Raises RunError."""
     typed = list_typed(arguments)
     return {
         name: write_value(read_typed(name, value, typed[name])) if name in typed else value
-        for name, value in given.items()
+        for name, value in values.items()
     }
 
 
@@ -283,11 +283,11 @@ def write_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def build_schema(said: Any, otherwise: str) -> Schema:
+def build_schema(hint: Any, otherwise: str) -> Schema:
     """The JSON Schema of one argument: type and description; `otherwise` where it has no description."""
-    if not isinstance(said, dict):
-        said = {} if said is None else {"description": str(said)}
-    return {"type": said.get("type", "string"), "description": said.get("description", otherwise)}
+    if not isinstance(hint, dict):
+        hint = {} if hint is None else {"description": str(hint)}
+    return {"type": hint.get("type", "string"), "description": hint.get("description", otherwise)}
 
 
 def read_typed(name: str, value: Any, schema: Schema) -> Any:

@@ -176,21 +176,21 @@ class APIRequest(VariablesTool):
     def _write_body(self) -> bytes | None:
         body = self.body_data
         if body is None and self.body is not None:
-            given = self.__pydantic_extra__
-            typed = {name: read_typed(name, given[name], schema) for name, schema in list_typed(self.arguments).items()}
-            body = fill_variables(self.body, given, whole=typed)
+            extra = self.__pydantic_extra__
+            typed = {name: read_typed(name, extra[name], schema) for name, schema in list_typed(self.arguments).items()}
+            body = fill_variables(self.body, extra, whole=typed)
         return None if body is None else orjson.dumps(body)
 
-    def _write_url(self, given: Mapping[str, str]) -> str:
+    def _write_url(self, values: Mapping[str, str]) -> str:
         before = parse_template(self.url_input.partition("?")[0])
         for part in before.parts:
-            if isinstance(part, Variable) and not given[part.name].strip():
+            if isinstance(part, Variable) and not values[part.name].strip():
                 raise RunError(f"`{part.name}` is empty.")
-        url = str(fill_variables(self.url_input, given, encode)).partition("#")[0]
+        url = str(fill_variables(self.url_input, values, encode)).partition("#")[0]
         address, mark, query = url.partition("?")
         if _leads_elsewhere(address):
             raise RunError("The address would lead to another path: `.` and `..` are no parts of one.")
-        added = urlencode({key: write_value(fill_variables(value, given)) for key, value in self.query_params.items()})
+        added = urlencode({key: write_value(fill_variables(value, values)) for key, value in self.query_params.items()})
         return f"{address}{'?' if mark or added else ''}{'&'.join(filter(None, (query, added)))}"
 
     def _read(self, answer: OutgoingAnswer) -> Any:
@@ -199,8 +199,8 @@ class APIRequest(VariablesTool):
             data = data.replace(secret.encode(), "…".encode())
         answer = OutgoingAnswer(answer.url, answer.status, answer.media_type, answer.charset, answer.location, data)
         if answer.status >= 400:
-            said = cut(" ".join(answer.text.split()), _SAID)
-            raise RunError(f"{_ANSWERED} {answer.status}{f': {end_sentence(said)}' if said else '.'}")
+            excerpt = cut(" ".join(answer.text.split()), _SAID)
+            raise RunError(f"{_ANSWERED} {answer.status}{f': {end_sentence(excerpt)}' if excerpt else '.'}")
         result: Any = answer.text
         if answer.media_type.endswith("json"):
             if data.count(b"[") + data.count(b"{") > MOST_PARTS:

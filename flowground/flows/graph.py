@@ -130,6 +130,6 @@ def find_circle(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return ()
 
 
-def _read_reference(said: str, offset: int) -> Reference:
-    component, dot, output = said.removesuffix("?").partition(".")
-    return Reference(component, output if dot else None, offset, said.endswith("?"))
+def _read_reference(text: str, offset: int) -> Reference:
+    component, dot, output = text.removesuffix("?").partition(".")
+    return Reference(component, output if dot else None, offset, text.endswith("?"))

@@ -188,20 +188,20 @@ def _find_wrong_address(address: str) -> str | None:
 
 def _read_header(document: Document, root: Node) -> Header:
     """Everything except the components. Mistakes are noted, and the parts with mistakes left out."""
-    given = {key: node.read_plain() for key, node in root.value.items() if key != "components"}
+    fields = {key: node.read_plain() for key, node in root.value.items() if key != "components"}
     try:
-        return Header.model_validate(given)
+        return Header.model_validate(fields)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         for detail in details:
-            _explain_mistake(document, Header, given, detail)
+            _explain_mistake(document, Header, fields, detail)
         for detail in details:
             section, *below = detail["loc"]
-            if section == "tests" and below and isinstance(given.get("tests"), list):
-                given["tests"][int(below[0])] = {}  # only the one test is left out
+            if section == "tests" and below and isinstance(fields.get("tests"), list):
+                fields["tests"][int(below[0])] = {}  # only the one test is left out
             else:
-                given.pop(str(section), None)
-        return Header.model_validate(given)
+                fields.pop(str(section), None)
+        return Header.model_validate(fields)
 
 
 def _explain_mistake(

@@ -101,11 +101,11 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
 
 
 def _build_field(field: FieldType) -> dict[str, Any]:
-    said = {key: field.schema[key] for key in field.schema if key not in FIELD_MARKS}
+    schema = {key: field.schema[key] for key in field.schema if key not in FIELD_MARKS}
     if field.is_text or not field.takes_references:
-        return said
-    about = {key: said.pop(key) for key in _ABOUT if key in said}
-    return {"anyOf": [*said.get("anyOf", [said]), _REFERENCES], **about}
+        return schema
+    about = {key: schema.pop(key) for key in _ABOUT if key in schema}
+    return {"anyOf": [*schema.get("anyOf", [schema]), _REFERENCES], **about}
 
 
 def _list_old(words: Mapping[str, str], word: str) -> list[str]:

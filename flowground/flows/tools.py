@@ -134,11 +134,11 @@ class Tools:
             self._note(agent, says, use.use)
         if len(offered) > 1 and (use.name or use.description):
             self._note(agent, f"`{use.use}` has several tools: `name` and `description` are for one", use.use)
-        said = use.description or (spec.step.description if len(offered) == 1 else None)
+        about = use.description or (spec.step.description if len(offered) == 1 else None)
         for name, tool in offered.items():
-            named = ToolSpec(use.name or name, said or "", {"type": "object", "properties": {}})
+            named = ToolSpec(use.name or name, about or "", {"type": "object", "properties": {}})
             yield WiredTool(
-                use.use, named, (), writes=True, is_described=said is not None, offered=tool, confirm=use.confirm
+                use.use, named, (), writes=True, is_described=about is not None, offered=tool, confirm=use.confirm
             )
 
     def _wire_tool(self, agent: str, use: ToolUse, spec: ComponentSpec, kind: type[Component]) -> WiredTool:
@@ -150,12 +150,12 @@ class Tools:
             )
             self._note(agent, says, use.use)
         name = use.name or re.sub(r"[^A-Za-z0-9_]", "_", use.use)[:_LONGEST_NAME]
-        said = use.description or spec.step.description
-        tool = ToolSpec(name, said or _read_sentence(kind), _write_parameters(arguments))
+        text = use.description or spec.step.description
+        tool = ToolSpec(name, text or _read_sentence(kind), _write_parameters(arguments))
         component = self.components.get(use.use)
         writes = component is not None and component.writes
         return WiredTool(
-            use.use, tool, tuple(known.name for known in arguments), writes, said is not None, confirm=use.confirm
+            use.use, tool, tuple(known.name for known in arguments), writes, text is not None, confirm=use.confirm
         )
 
     def _note(self, agent: str, says: str, value: str, choices: tuple[str, ...] = ()) -> None:

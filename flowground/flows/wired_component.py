@@ -118,19 +118,19 @@ class _Wiring:
 
     def read_when(self) -> None:
         """Separates the references of `step.when`."""
-        said = self.spec.step.when
-        text = parse_text(said)
+        when = self.spec.step.when
+        text = parse_text(when)
         if text and text.sources:
             self.connections[WHEN] = text
-        elif said:
+        elif when:
             says = f"`{WHEN}` of `{self.spec.id}` is one reference, `${{Route.other}}`, or a join of optional ones"
-            self._note(self.spec.places[WHEN].value, says, value=said)
+            self._note(self.spec.places[WHEN].value, says, value=when)
 
     def validate(self) -> Component | None:
         """The component; None where its fields do not fit."""
-        given = {name: value for name, value in self.values.items() if value is not None}
+        values = {name: value for name, value in self.values.items() if value is not None}
         try:
-            return self.kind.model_validate(given, strict=True)
+            return self.kind.model_validate(values, strict=True)
         except ValidationError as error:
             for name, limits in find_misfits(error).items():
                 self._note_misfit(name, limits)

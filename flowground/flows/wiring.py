@@ -313,25 +313,25 @@ def _read_fallback(flow: Flow, name: str, component: Component, problems: Proble
     place = spec.places["step.fallback"]
     if not spec.step.goes_on:
         problems.add(place.key, "`step.fallback` has a meaning with `on_error: continue` only")
-    given = spec.step.fallback
-    if isinstance(given, str) and "${" in given:
-        problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=given)
+    fallback = spec.step.fallback
+    if isinstance(fallback, str) and "${" in fallback:
+        problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=fallback)
     try:
-        return _convert(given, kind)
+        return _convert(fallback, kind)
     except RunError:
-        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(given)}"
-        problems.add(place.value, says, value=given if isinstance(given, str) else None)
+        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(fallback)}"
+        problems.add(place.value, says, value=fallback if isinstance(fallback, str) else None)
         return _EMPTY[kind]
 
 
-def _convert(given: Any, kind: ValueKind) -> Value:
+def _convert(value: Any, kind: ValueKind) -> Value:
     """The value in a file, converted to this kind. Raises RunError where that is impossible."""
-    source: ValueKind = "text" if isinstance(given, str) else "data"
+    source: ValueKind = "text" if isinstance(value, str) else "data"
     if source == kind or (source == "text" and kind == "data"):
-        return given
+        return value
     if kind == "text" or explain_mismatch(source, kind):
         raise RunError("Another kind of value is wanted.")
-    return convert(given, source, kind)
+    return convert(value, source, kind)
 
 
 def _wire_components(

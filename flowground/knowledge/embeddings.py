@@ -59,10 +59,10 @@ async def ask_for_vectors(
 ) -> dict[int, Sequence[float]]:
     """The model's vectors of a few passages, by their ids. Raises ProviderError."""
     texts = await asyncio.to_thread(reader.read, ids)
-    given = await embeddings.embed([_write(texts[number]) for number in ids]) if ids else ()
-    if len(given) != len(ids):
-        raise ProviderRefused(f"The model {embeddings.model} gave {len(given)} vectors for {len(ids)} texts.")
-    return dict(zip(ids, given, strict=True))
+    vectors = await embeddings.embed([_write(texts[number]) for number in ids]) if ids else ()
+    if len(vectors) != len(ids):
+        raise ProviderRefused(f"The model {embeddings.model} gave {len(vectors)} vectors for {len(ids)} texts.")
+    return dict(zip(ids, vectors, strict=True))
 
 
 def refuse_vectors(embeddings: Embeddings) -> ProviderRefused:

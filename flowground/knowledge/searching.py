@@ -304,14 +304,14 @@ def explain_unmatched(filters: Filters, files: Collection[IndexedFile]) -> str:
     if not any(fits_source(file.source, filters) for file in files):
         return f"No file is called {_show(filters.sources)}, which the filter `source` wants."
     for name, wanted in filters.keys.items():
-        said = {file.keys[name] for file in files if name in file.keys}
-        if not said:
+        values = {file.keys[name] for file in files if name in file.keys}
+        if not values:
             known = sorted({key for file in files for key in file.keys})
             others = f"there are {list_names(known[:_MOST_NAMED])}" if known else "there are none"
             says = f"The filter `{name}` is a key of no file{suggest(name, known)}"
             return f"{says}: keys are `name: value` lines between two `---` that begin a Markdown file; {others}."
-        if said.isdisjoint(wanted):
-            nearest = next((near for value in wanted if (near := suggest(value, said))), "")
+        if values.isdisjoint(wanted):
+            nearest = next((near for value in wanted if (near := suggest(value, values))), "")
             return f"No file has {name}: {_show(wanted)}, which the filter wants{nearest}."
     return ""
 

@@ -95,8 +95,8 @@ class VectorWriter:
     def put(self, row: int, vectors: Iterable[Sequence[float]] | Floats) -> None:
         """Stores vectors of consecutive passages, beginning at a row. Raises ValueError where they have another
         length."""
-        given = normalize(np.asarray(vectors, np.float32))
-        self._vectors[row : row + len(given)] = given
+        normalized = normalize(np.asarray(vectors, np.float32))
+        self._vectors[row : row + len(normalized)] = normalized
 
     def finish(self, model: str) -> None:
         """Completes the arrays; all vectors were made by `model`, `provider:model`."""

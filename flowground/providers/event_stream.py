@@ -59,16 +59,16 @@ class ToolCallReader:
                 raise TypeError
             key, name = _take_text(delta.get("id")), _take_text(function.get("name"))
             arguments = function.get("arguments")
-            said = orjson.dumps(arguments).decode() if isinstance(arguments, dict) else _take_text(arguments)
+            text = orjson.dumps(arguments).decode() if isinstance(arguments, dict) else _take_text(arguments)
             extra = delta.get("extra_content")
             opaque = orjson.dumps(extra).decode() if isinstance(extra, dict) else ""
-            self._chars += len(key) + len(name) + len(said) + len(opaque)
+            self._chars += len(key) + len(name) + len(text) + len(opaque)
             if self._chars > MOST_CALL_CHARS:
                 raise CallsRefused(f"called tools with more than {MOST_CALL_CHARS:,} characters")
             call = self._find(index, key, name)
             call.opaque = opaque or call.opaque
-            if said:
-                call.arguments.append(said)
+            if text:
+                call.arguments.append(text)
 
     def finish(self) -> tuple[ToolCall, ...]:
         """The complete calls, including one whose arguments are no JSON object, which has a note about that."""
@@ -106,12 +106,12 @@ NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
 
 @dataclass(eq=False)
 class Unreadable(Exception):
-    """The server sent no answer. `said` is its error message, if it sent one, with its `status`.
+    """The server sent no answer. `message` is its error message, if it sent one, with its `status`.
 
     `did` says which limit the server exceeded.
     """
 
-    said: str | None = None
+    message: str | None = None
     status: int | None = None
     did: str | None = None
 
@@ -268,10 +268,10 @@ def read_object(data: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Unreadable
     if error := body.get("error"):
-        said, _ = read_error(data)
+        message, _ = read_error(data)
         code, word = (error.get("code"), error.get("type")) if isinstance(error, dict) else (None, None)
         status = code if isinstance(code, int) else _STATUSES.get(word) if isinstance(word, str) else None
-        raise Unreadable(said or "an error without a message", status=status)
+        raise Unreadable(message or "an error without a message", status=status)
     return body
 
 

@@ -198,8 +198,8 @@ def _write_parts(parts: Sequence[MessagePart], files: EncodedFiles, provider: st
                 signed = orjson.loads(part.opaque) if part.opaque and part.provider == provider else {}
                 written.append({"functionCall": function, **signed})
             case ToolResult():
-                said = {"error" if part.is_error else "result": part.text}
-                result = {"name": part.name, "response": said, **_write_id(part.call_id)}
+                content = {"error" if part.is_error else "result": part.text}
+                result = {"name": part.name, "response": content, **_write_id(part.call_id)}
                 written.append({"functionResponse": result})
             case Reasoning():  # a summary for people; calls carry the signatures
                 pass

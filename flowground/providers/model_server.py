@@ -198,10 +198,10 @@ class ModelServer(ABC):
         return b""
 
     def _explain(self, problem: Unreadable) -> ProviderError:
-        if problem.said:
+        if problem.message:
             kind = ProviderBusy if problem.status in BUSY else ProviderRefused
-            said = f"The provider {self._name!r} reported: {self._server.clean(problem.said)}"
-            return kind(said, status=problem.status)
+            sentence = f"The provider {self._name!r} reported: {self._server.clean(problem.message)}"
+            return kind(sentence, status=problem.status)
         if problem.did:
             return ProviderRefused(f"The provider {self._name!r} {problem.did}.")
         return ProviderRefused(

@@ -370,8 +370,8 @@ def _write_message(message: Message, files: EncodedFiles, *, provider: str) -> l
             case ToolCall():
                 calls.append(_write_tool_call(part, provider))
             case ToolResult():
-                said = f"Error: {part.text}" if part.is_error else part.text
-                results.append({"role": "tool", "tool_call_id": part.call_id, "content": said})
+                text = f"Error: {part.text}" if part.is_error else part.text
+                results.append({"role": "tool", "tool_call_id": part.call_id, "content": text})
             case Reasoning():
                 if part.provider == provider and part.opaque in REASONING_FIELDS:
                     thoughts[part.opaque] = part.text

@@ -123,8 +123,8 @@ class Scripted:
                 await asyncio.sleep(delay)
         calls, answer = self._decide(call)
         pieces = answer[: script.words if script.cut else None]
-        said: tuple[str | Reasoning, ...] = (*map(Reasoning, script.thoughts), *pieces)
-        for count, piece in enumerate(said):
+        parts: tuple[str | Reasoning, ...] = (*map(Reasoning, script.thoughts), *pieces)
+        for count, piece in enumerate(parts):
             if script.error and count >= script.words:
                 break
             if delay:
@@ -166,19 +166,19 @@ class Scripted:
         if self._pieces is None:
             calls = find_calls(call, is_fooled=call.model == "fooled")
             return calls, () if calls else self._make_answer(call)
-        calls, said = split_answer(call, whole := "".join(self._pieces))
-        return calls, self._pieces if said == whole else (said,) if said else ()
+        calls, text = split_answer(call, whole := "".join(self._pieces))
+        return calls, self._pieces if text == whole else (text,) if text else ()
 
     def _make_answer(self, call: ModelCall) -> tuple[str, ...]:
         if call.response_schema is not None:
-            said = next((message.text for message in call.messages if message.role == "user"), "")
-            return (json.dumps(make_json(call.response_schema, said), ensure_ascii=False),)
+            question = next((message.text for message in call.messages if message.role == "user"), "")
+            return (json.dumps(make_json(call.response_schema, question), ensure_ascii=False),)
         if call.model == "json":
             messages = [{"role": message.role, "content": _show_content(message)} for message in call.messages]
-            given = {"model": call.model, "messages": messages, "options": dict(call.options)}
+            received = {"model": call.model, "messages": messages, "options": dict(call.options)}
             if call.tools:
-                given["tools"] = [tool.name for tool in call.tools]
-            return (json.dumps(given, ensure_ascii=False),)
+                received["tools"] = [tool.name for tool in call.tools]
+            return (json.dumps(received, ensure_ascii=False),)
         if call.model == "long":
             return (*(f"word{number} " for number in range(1, 200)), "word200")
         said = next((message.text for message in reversed(call.messages) if message.role == "user"), "")

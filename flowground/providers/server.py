@@ -130,11 +130,11 @@ class Server:
         if self._pool:
             await self._pool.close()
 
-    def clean(self, said: str) -> str:
+    def clean(self, text: str) -> str:
         """A server's words as one short sentence, without our key and URL (some servers repeat them)."""
         for secret in self._secrets:
-            said = said.replace(secret, "…")
-        return end_sentence(cut(" ".join(said.split()), _SAID_CHARS))
+            text = text.replace(secret, "…")
+        return end_sentence(cut(" ".join(text.split()), _SAID_CHARS))
 
     async def _send(
         self, connection: Connection, body: bytes, asked: tuple[bytes, bytes], *, is_streamed: bool, most_bytes: int
@@ -154,8 +154,8 @@ class Server:
 
     def _explain_refusal(self, answer: "ServerAnswer") -> ProviderError:
         status = answer.status
-        said, code = read_error(answer.data)
-        end = f": {self.clean(said)}" if said else "."
+        reason, code = read_error(answer.data)
+        end = f": {self.clean(reason)}" if reason else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
         if code == "content_filter":
             names = list_filtered(answer.data)

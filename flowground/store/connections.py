@@ -240,9 +240,9 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engin
 
 
 def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
-    given = url.query.get("options", "")
+    url_options = url.query.get("options", "")
     options = [f"-c statement_timeout={own_ms}", f"-c lock_timeout={int(own_ms * _OWN_SHARE)}"]
-    options.append(given if isinstance(given, str) else " ".join(given))  # the URL's options win
+    options.append(url_options if isinstance(url_options, str) else " ".join(url_options))  # the URL's options win
     if reads:
         options.append("-c default_transaction_read_only=on")
     line: dict[str, Any] = {

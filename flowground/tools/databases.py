@@ -169,10 +169,10 @@ class PostgresQuery:
         state = getattr(cause, "sqlstate", None)
         if state == "57014":
             return f"The query took longer than {self._seconds:g} seconds."
-        said = getattr(getattr(cause, "diag", None), "message_primary", None)
-        if said is None:
+        message = getattr(getattr(cause, "diag", None), "message_primary", None)
+        if message is None:
             return "The database does not answer, or cannot take the query."
-        return f"The database refused the query: {said}."
+        return f"The database refused the query: {message}."
 
 
 class Databases:

@@ -276,11 +276,11 @@ class WebPages:
         await self._outgoing.close()
 
 
-def _read_type(said: str) -> tuple[str, str]:
+def _read_type(content_type: str) -> tuple[str, str]:
     """Media type and encoding of a `Content-Type` header; an overlong header is cut first."""
-    said = said[:_LONGEST_TYPE]
-    found = _CHARSET.search(said)
-    return said.partition(";")[0].strip().lower(), (found and find_encoding(found[1])) or "utf-8"
+    content_type = content_type[:_LONGEST_TYPE]
+    found = _CHARSET.search(content_type)
+    return content_type.partition(";")[0].strip().lower(), (found and find_encoding(found[1])) or "utf-8"
 
 
 def _read_mark(headers: httpx2.Headers, name: str) -> str:

@@ -99,8 +99,8 @@ def _make_hit(text: Any, title: Any, url: Any) -> Record:
     return {"text": words, "title": _tidy(title), "url": address, "source": address}
 
 
-def _tidy(said: Any) -> str:
-    return " ".join(str(said or "").split())
+def _tidy(text: Any) -> str:
+    return " ".join(str(text or "").split())
 
 
 def _read_page(answer: OutgoingAnswer) -> list[Record]:
@@ -123,10 +123,10 @@ class _HitReader(HTMLParser):
         self._into: str | None = None
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given: Mapping[str, str | None] = dict(attributes)
-        kinds = (given.get("class") or "").split()
+        values: Mapping[str, str | None] = dict(attributes)
+        kinds = (values.get("class") or "").split()
         if tag == "a" and "result__a" in kinds:
-            self.hits.append({"title": "", "text": "", "url": given.get("href") or ""})
+            self.hits.append({"title": "", "text": "", "url": values.get("href") or ""})
             self._into = "title"
         elif "result__snippet" in kinds:
             self._into = "text"

@@ -101,8 +101,8 @@ class CannotStart(ProviderRefused):
     """The process cannot run; `reason` is a key of `_REASONS`."""
 
     def __init__(self, reason: str, *, needed: int = 0) -> None:
-        said, hint = _REASONS.get(reason, _REASONS["ended"])
-        super().__init__(said.format(needed=needed / 1e9), hint=hint)
+        sentence, hint = _REASONS.get(reason, _REASONS["ended"])
+        super().__init__(sentence.format(needed=needed / 1e9), hint=hint)
         self.reason = reason
 
 
@@ -180,10 +180,10 @@ def put_tools_into_words(call: ModelCall) -> ModelCall:
     return replace(call, messages=(Message("system", prompt), *messages), tools=(), response_schema=schema)
 
 
-async def read_choice(said: AsyncGenerator[Piece, None], number: int) -> AsyncGenerator[Piece, None]:
+async def read_choice(stream: AsyncGenerator[Piece, None], number: int) -> AsyncGenerator[Piece, None]:
     """The answer or the tool call in the model's JSON, whole; `number` makes the call's id unique in the
     conversation."""
-    async with aclosing(said) as pieces:
+    async with aclosing(stream) as pieces:
         async for piece in pieces:
             if isinstance(piece, Completion):
                 end = _read_chosen(piece, number)
@@ -301,8 +301,8 @@ class Local:
                     yield self._make_progress(status)
                 child, has_begun = await self._run_child(), False
                 try:
-                    said = child.provider.ask(asked, is_streamed=is_streamed)
-                    async with aclosing(read_choice(said, len(call.messages)) if is_choice else said) as pieces:
+                    stream = child.provider.ask(asked, is_streamed=is_streamed)
+                    async with aclosing(read_choice(stream, len(call.messages)) if is_choice else stream) as pieces:
                         async for piece in pieces:
                             has_begun = True
                             yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece

@@ -250,9 +250,9 @@ def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
 
 def write_value(value: Value, kind: ValueKind) -> str | None:
     """An answer's value as JSON text; None where it is too large to keep, or cannot be JSON."""
-    given = [asdict(file) for file in value] if kind == "files" else value
+    content = [asdict(file) for file in value] if kind == "files" else value
     try:
-        written = make_storable(json.dumps({kind: given}, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+        written = make_storable(json.dumps({kind: content}, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     except (TypeError, ValueError, RecursionError):
         return None
     return written if len(written) <= VALUE_MOST else None
