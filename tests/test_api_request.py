@@ -139,8 +139,6 @@ SOMEWHERE = [
         ({"headers": {"X-A": "${ChatInput}"}}, "is one `${env:NAME}`, with plain text around it"),
         ({"arguments": {"town": "a"}}, "`town`, which is no variable"),
         ({"arguments": {"city": {"type": "whole"}}}, "in words what it is, or `{type: integer, description"),
-        ({"arguments": {"city": {"type": "integer", "least": 1}}}, "`arguments` says of `city` in words what it is"),
-        ({"method": "TRACE"}, "`method` of APIRequest is"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:

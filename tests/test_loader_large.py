@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from flowground.core.errors import FlowError
 from flowground.flows.folder import Catalogue
 from flowground.flows.parse import parse_flow
 from flowground.flows.wiring import wire
@@ -52,15 +51,6 @@ def test_blocks_before_blank_lines_are_read_in_linear_time() -> None:
 
     small, large = (min(read(content(count)) for _ in range(3)) for count in (250, 1_000))
     assert large < 8 * small, (small, large)
-
-
-def test_a_large_files_mistakes_are_placed_as_a_small_ones() -> None:
-    content = references(5_000) + "      and ${ChatInptu}, the wrong one\n"
-    with pytest.raises(FlowError) as caught:
-        wire(parse_flow(content, "x.yaml"))
-    (problem,) = caught.value.problems
-    line = content.count("\n")
-    assert (problem.line, problem.column, problem.suggestion) == (line, 11, "ChatInput")
 
 
 @pytest.mark.parametrize("case", LARGEST)
@@ -142,19 +132,3 @@ async def test_an_answer_of_too_many_texts_is_refused(tmp_path: Path) -> None:
 
         await stays_responsive(ask)
     assert (answers[0].status_code, answers[0].json()["detail"]["code"]) == (500, "run_failed")
-
-
-async def test_one_request_after_another_never_waits_for_a_large_file(tmp_path: Path) -> None:
-    """While the largest file is read again and again, a run answers from what was read last."""
-    async with serving(tmp_path, flows={"good": GOOD}) as api:
-        path = api.runtime.settings.flows / "large.yaml"
-        content = LARGEST["references in lines"].encode()
-
-        async def ask() -> None:
-            path.write_bytes(content + f"# {time.time_ns()}\n".encode())
-            api.runtime.catalogue._looked = 0.0
-            for _ in range(5):
-                response = await api.client.post("/api/v1/run/good", content=b"{}")
-                assert response.status_code == 200
-
-        await stays_responsive(ask)

@@ -71,15 +71,6 @@ def test_a_flow_that_asks_for_a_taken_address_keeps_serving_its_last_version(fol
     assert (folder.said("b"), folder.said("moved"), folder.mistakes()) == ("new", "b", {})
 
 
-def test_addresses_can_change_hands_at_once(folder: Folder) -> None:
-    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: one}\n"))
-    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: two}\n"))
-    assert (folder.said("one"), folder.said("two")) == ("a", "b")
-    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: two}\n"))
-    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: one}\n"))
-    assert (folder.said("one"), folder.said("two"), folder.mistakes()) == ("b", "a", {})
-
-
 def test_one_failed_look_changes_nothing_and_two_without_a_folder_empty_the_shelf(
     folder: Folder, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,6 @@
 """config.yaml: what it gives, and how it says what is wrong."""
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,19 +51,6 @@ def test_the_shipped_file_shows_every_setting(setting: str) -> None:
     assert re.search(rf"^[# ]*{setting.rpartition('.')[2]}:", text, re.MULTILINE)
 
 
-@every_setting
-def test_every_setting_is_tried_by_a_test(setting: str) -> None:
-    """No tool can tell whether the test is good; that there is none can be told."""
-    assert setting.rpartition(".")[2] in list_words_of_tests()
-
-
-@cache
-def list_words_of_tests() -> set[str]:
-    return {
-        word for path in (ROOT / "tests").rglob("test_*.py") for word in re.findall(r"\w+", path.read_text("utf-8"))
-    }
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_shipped_file_names_every_kind_of_provider(kind: str) -> None:
     (comment,) = re.findall(r"type: openai +# (.*); may be left out", (ROOT / "config.yaml").read_text("utf-8"))
@@ -86,30 +72,20 @@ MISTAKES = {
     "providers: {openai: {base_ulr: x}}": "1: providers.openai.base_ulr: unknown setting (did you mean base_url?)",
     "providers: {opnai: {api_key: x}}": "1: providers.opnai: says neither `type` nor `base_url` (did you mean openai?)",
     "default_model: olama:qwen3": "1: default_model: there is no provider 'olama' (did you mean ollama?)",
-    "default_model: zzz:qwen3": "1: default_model: there is no provider 'zzz'; add it under `providers:`",
     "default_model: gpt-5-mini": "1: default_model: there is no provider 'gpt-5-mini'; the form is provider:model",
     "providers:\n  openai:\n    path: x.gguf": "3: providers.openai.path: belongs to providers of type local,",
-    "providers: {demo: {type: openai, pieces: [a]}}": "1: providers.demo.pieces: belongs to providers of type scripted",
-    "providers: {demo: {type: scripted, peices: 1}}": "1: providers.demo.peices: unknown setting (did you mean pieces",
     "providers:\n  local: {retries: 11}": "2: providers.local.retries: should be a whole number from 0 to 10",
     "providers: {openai: {fallback: [anthropic:x, antropic:x]}}": "1: providers.openai.fallback.1: config.yaml has no",
-    "providers: {openai: {fallback: [anthropic]}}": "1: providers.openai.fallback.0: anthropic is a provider: write",
-    "providers: {openai: {fallback: [scripted:ecko]}}": "1: providers.openai.fallback.0: There is no scripted model",
     "providers: {openai: {fallback: ['openai:gpt-5']}}": "1: providers.openai.fallback.0: openai:gpt-5 is of this",
     "providers: {openai: {fallback: [local, 'local']}}": "1: providers.openai.fallback.1: local stands there twice",
     "providers: {openai: {fallback: local}}": "1: providers.openai.fallback: is a list: write [",
     "providers: {local: 5}": "1: providers.local: is a mapping: its settings stand below it",
-    "providers: [openai]": "1: providers: is a mapping: its settings stand below it",
     "limits: {body_bytes: 10MB}": "1: limits.body_bytes: should be a whole number of at least 1,024",
-    "limits: {body_bytes: 1}": "1: limits.body_bytes: should be a whole number of at least 1,024",
-    "limits: [1]": "1: limits: is a mapping: its settings stand below it, indented",
-    "limits: {person: {runs_at_once: -1}}": "1: limits.person.runs_at_once: should be a whole number of",
     "tweaks: {unknown: ignore}": "1: tweaks.unknown: should be one of refuse, warn",
     "api: {cors: maybe}": "1: api.cors: should be true or false",
     "trusted_proxies: 127.0.0.1": "1: trusted_proxies: is a list: write [127.0.0.1]",
     "default_model: 5": "1: default_model: is a text: put it in quotes",
     "cookie: {name: a b}": "1: cookie.name: must be 1 to 40 of the characters",
-    "prices: {models: {a: {input: x}}}": "1: prices.models.a.input: should be a number of at least 0",
     "limits: {run_money: 2}": "1: limits.run_money: needs `prices.models`, which says what models cost",
     "public_url: flows.example.com": "1: public_url: must look like https://flows.example.com",
     "trusted_proxies: [nginx]": "1: trusted_proxies: must be addresses or networks, like 127.0.0.1 or 172.16.0.0",
@@ -123,7 +99,6 @@ MISTAKES = {
     "organization:\n  name: a: b": "2: This colon starts a value where none can stand: check the indentation, or",
     "flows: ${env:HOME}": "1: flows: `${env:…}` is read in secrets only",
     "cookie:\n  key: ${env:UNSET_KEY}": "2: cookie.key: the environment variable UNSET_KEY is not set",
-    "database: ${env:UNSET_DB}": "1: database: the environment variable UNSET_DB is not set",
 }
 """And where they are told to be, and how, at least to begin with."""
 

@@ -31,12 +31,10 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
         ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
         ({"timezone": "Berlin"}, "organization.timezone: must be a name of the time zone database, like Europe/Berlin"),
         ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
-        ({"colors": {"light": {"primary": "red"}}}, "colors.light.primary: should be a colour in quotes, like"),
         ({"colors": {"light": {"primary": None}}}, "colors.light.primary: should be a colour in quotes, like"),
         ({"links": [{"title": "Terms", "url": "terms"}]}, "organization.links.0.url: must look like https://"),
         ({"links": [{"title": "Terms"}]}, "organization.links.0.url: is missing"),
         ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
-        ({"links": [{"title": "Terms", "url": "javascript:alert(1)"}]}, "organization.links.0.url: "),
     ],
 )
 def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, given: dict[str, Any], said: str) -> None:

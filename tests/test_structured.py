@@ -80,7 +80,6 @@ async def test_a_property_that_was_left_out_is_not_taken() -> None:
         ('{"number": 12}', "`number`: 12 is not of type 'string'."),
         ('{"number": "1", "total": -1}', "`total`: -1 is less than the minimum of 0."),
         ('{"number": "1", "lines": [{}]}', "`lines[0]`: 'text' is a required property."),
-        ('{"number": NaN}', "it is no JSON."),
     ],
 )
 async def test_what_does_not_fit_is_sent_back_once_with_the_reason(first: str, why: str) -> None:
@@ -145,15 +144,12 @@ components:
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ("{type: array}", "is of an object"),
         ("{type: object}", "is of an object"),
         ("{type: objekt, properties: {a: {}}}", "is no schema: `type`: 'objekt' is not valid"),
         ("{type: object, properties: {a.b: {type: string}}}", "cannot be an output"),
         ("[{name: a}, {name: a}]", "two rows have the name"),
         ("[{name: a, type: strr}]", "row 1, `type`"),
-        ("[{type: str}]", "row 1, `name`"),
         ('{type: object, properties: {a: {$ref: "http://127.0.0.1:1/x"}}}', "`$ref: http://127.0.0.1:1/x` is not read"),
-        ('{type: object, properties: {a: {$ref: "#/nowhere"}}}', "nowhere"),
         ('{type: object, properties: {a: {}}, allOf: [{$ref: "#"}]}', "refers to itself without end"),
         ('{type: object, properties: {a: {pattern: "(?=x)"}}}', "pattern"),
         ("{type: object, properties: {a: {}}, patternProperties: {x: {}}}", "patternProperties"),
