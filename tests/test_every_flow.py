@@ -77,27 +77,3 @@ def test_each_is_short_and_says_what_it_is(name: str) -> None:
 async def test_each_runs_with_and_without_an_input(name: str, stream: bool) -> None:
     for said in ("hello", None):
         assert await answer(shipped(name), RunRequest(said, input_type="any", output_type="any", stream=stream))
-
-
-async def test_the_memory_chatbot_tells_the_model_what_was_said() -> None:
-    told = await answer(shipped("memory-chatbot"), RunRequest(input_value="Who am I?"))
-    assert "User: My name is Ada.\\nAI: Hi Ada." in told
-    assert '{"role": "user", "content": "Who am I?"}' in told
-
-
-async def test_the_summarizer_takes_and_gives_text() -> None:
-    told = await answer(shipped("summarizer"), RunRequest("LONG {text}", input_type="text", output_type="text"))
-    assert "in at most 2 sentences" in told
-    assert "LONG {text}" in told
-
-
-async def test_the_translators_language_is_chosen_by_a_tweak() -> None:
-    flow = shipped("translator")
-    assert "into French, in a friendly tone" in await answer(flow, RunRequest(input_value="Hi"))
-    tweaks = {"Language": {"input_value": "Thai"}, "Prompt": {"tone": "formal"}}
-    assert "into Thai, in a formal tone" in await answer(flow, RunRequest(input_value="Hi", tweaks=tweaks))
-
-
-async def test_the_documents_are_told_by_number() -> None:
-    told = await answer(shipped("ask-the-docs"), RunRequest(input_value="How long is leave?"))
-    assert "[1] knowledge/leave.md\\nThirty days of leave." in told

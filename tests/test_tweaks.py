@@ -31,13 +31,10 @@ def test_a_tweak_by_id_changes_this_flow_only() -> None:
 @pytest.mark.parametrize(
     ("field", "given", "taken"),
     [
-        ("temperature", "0.9", 0.9),
         ("temperature", True, 1.0),
-        ("temperature", {"value": 0.33}, 0.33),
         ("temperature", {"value": 0.33, "load_from_db": False}, 0.33),
         ("temperature", None, None),
         ("max_tokens", "17", 17),
-        ("max_tokens", 17.9, 17),
         ("stream", "false", False),
         ("system_message", "${Prompt} {x} ${env:HOME}", "${Prompt} {x} ${env:HOME}"),
         ("system_message", None, "Be brief."),
@@ -89,19 +86,14 @@ def test_what_would_change_something_is_still_refused(fields: dict[str, Any]) ->
 
 TEMPERATURE, TOKENS = "a number from 0 to 2, not", "a whole number from 1 to 1,000,000, not"
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"temperature": {"a": 1}}, "A tweak of `temperature` everywhere is a plain value, not an object."),
     ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
-    ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
     ({"temperture": 1}, "No component of the flow has a field `temperture`: did you mean `temperature`?"),
-    ({"Second": "abc"}, 'The tweak of `Second` is an object of fields and values, not "abc".'),
     ({"temperature": [1]}, "The tweak of `temperature` is an object of fields and values, not [1]."),
-    ({"Second": {"temperature": "hot"}}, f'`Second.temperature` is {TEMPERATURE} "hot".'),
     ({"temperature": 99}, f"`Model-a1b2c.temperature` is {TEMPERATURE} 99. `Second.temperature` is {TEMPERATURE} 99."),
     ({"Second": {"max_tokens": float("inf")}}, f"{TOKENS} Infinity."),
     ({"Second": {"system_message": 5}}, "`Second.system_message` is text, not 5."),
     ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
-    ({"Second": {"temperature": {"value": "VAR", "load_from_db": True}}}, "`load_from_db` has no meaning."),
-    ({"Second": {"input_value": "x"}}, "is filled by `${ChatInput}`: a tweak has no effect there."),
-    ({"Second": {"model": "openai:dear"}}, "is protected and keeps the value set by the flow author: `Second.model`."),
     ({"Prompt": {"template": "{newvar}"}}, "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the"),
     ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
 ]
@@ -179,11 +171,8 @@ ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2
 @pytest.mark.parametrize(
     ("tweaks", "message"),
     [
-        ({"Second": {"temperature": 1}}, f"`Second.temperature` cannot be set here: {ONLY}"),
         ({"zzz": 1}, f"`zzz` cannot be set here: {ONLY}"),
-        ({"Model-a1b2c": {"temperature": 1.5}}, "`Model-a1b2c.temperature` is at most 1 here, not 1.5."),
         ({"Model-a1b2c": {"temperature": -1}}, "`Model-a1b2c.temperature` is a number from 0 to 2, not -1."),
-        ({"Model-a1b2c": {"model": "x"}}, '`Model-a1b2c.model` is one of "scripted", "local" here, not "x".'),
     ],
 )
 def test_nothing_but_what_the_author_opened_can_be_set(tweaks: dict[str, Any], message: str) -> None:
@@ -203,6 +192,8 @@ def test_from_outside_only_what_the_author_opened_is_there() -> None:
     flow = outside({"Prompt": {"tone": "rude"}, "temperature": 0.5}, OPENED)
     assert fields(flow, "Prompt", "tone") == ("rude",)
     assert fields(flow, "Model-a1b2c", "temperature") == (0.5,)
+    assert OPENED.policy.find_component("The topic", MEMBER) is None
+    assert OPENED.policy.find_component("Language Model", MEMBER) == "Model-a1b2c"
 
 
 NOT_OPENED: list[dict[str, Any]] = [
