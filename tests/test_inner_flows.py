@@ -110,21 +110,6 @@ async def test_what_an_inner_run_may_not_keep_is_not_in_the_trace() -> None:
     assert (inner.flow_id, inner.steps) == ("child", ())
 
 
-async def test_a_join_streams_the_flow_that_runs() -> None:
-    routed = """
-components:
-  ChatInput: {type: ChatInput}
-  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: hi}
-  Sub: {type: RunFlow, flow: child, input_value: "${Gate.true_result}"}
-  Other: {type: RunFlow, flow: child, input_value: "${Gate.false_result}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Other?}${Sub?}"}
-"""
-    events = await run({"parent": routed, "child": CHILD})
-    assert "".join(event.text for event in events if isinstance(event, Token)) == "echo"
-    assert find_end(events).outputs[0].source_id == "Sub"
-    assert find_step(events, "Other").status == "skipped"
-
-
 @pytest.mark.parametrize("stream", [True, False])
 async def test_flows_run_each_other_eight_deep_at_most(stream: bool) -> None:
     with pytest.raises(ComponentFailed, match=r"8 deep at most: self( → self){8}") as failed:

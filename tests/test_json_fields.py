@@ -9,9 +9,8 @@ from flowground.components.base import LONGEST_TEXT
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import TweaksRefused
 from flowground.flows.tweaks import apply_tweaks, find_changes
-from tests.flow_texts import mistakes, wired
+from tests.flow_texts import wired
 from tests.heartbeat import stays_responsive
-from tests.talk import MEMBER
 
 TEXT = """\
 components:
@@ -59,33 +58,16 @@ def make_deep(levels: int) -> Any:
     ("component", "fields", "says"),
     [
         ("Rows", {"input_data": "[]"}, '`Rows.input_data` is records, a list of mappings, not "[]".'),
-        ("Rows", {"input_data": [1]}, "is records, a list of mappings, not [1]."),
         ("Rows", {"input_data": [{"text": "x" * LONGEST_TEXT}]}, "has 1,000,013 bytes as JSON; 1,000,000 is the limit"),
         ("Named", {"append_update_data": {"a": make_deep(500)}}, "`Named.append_update_data` is nested too deeply."),
         ("Named", {"data": {"value": 5}, "append_update_data": 5}, "is a mapping, not 5."),
         ("Fed", {"input_data": [{"text": "b"}]}, "`Fed.input_data` is filled by `${Named}`"),
         ("Route", {"routes": {"other": "x"}}, "The field is protected"),
-        ("Named", {"operation": "Head"}, "The field is protected"),
     ],
 )
 def test_what_cannot_be_is_refused_by_the_fields_own_rule(component: str, fields: dict[str, Any], says: str) -> None:
     with pytest.raises(TweaksRefused, match=re.escape(says)):
         change(component, **fields)
-
-
-def test_members_set_what_the_author_opened() -> None:
-    request = RunRequest(tweaks={"Rows": {"input_data": [{"text": "b"}]}})
-    with pytest.raises(TweaksRefused):
-        apply_tweaks(FLOW, request, unknown="refuse", caller=MEMBER)
-    opened = wired(TEXT + "api: {overridable: [Rows.input_data]}\n")
-    found = apply_tweaks(opened, request, unknown="refuse", caller=MEMBER).wired
-    assert found.components["Rows"].model_dump()["input_data"] == [{"text": "b"}]
-
-
-@pytest.mark.parametrize("field", ["Route.routes", "Named.operation"])
-def test_what_outputs_are_made_from_is_opened_by_nobody(field: str) -> None:
-    (said,) = mistakes(TEXT + f"api: {{overridable: [{field}]}}\n")
-    assert said.endswith(f"`{field}` is fixed in the file: callers cannot set it.")
 
 
 @pytest.mark.anyio

@@ -35,7 +35,6 @@ LOADED = {"orders": McpServerEntry(command=("orders",), tools=("find_order", "ca
     [
         ("server: ordrs, tools: [find_order]", "There is no MCP server `ordrs`", "orders"),
         ("server: orders, tools: [find_ordr]", "in config.yaml do not name `find_ordr`", "find_order"),
-        ("server: orders, tools: []", "`tools` of MCP", None),
         ("server: orders", "Orders (MCP) needs `tools`", None),
         ('server: "${ChatInput}", tools: [find_order]', "`server` of MCP is protected", None),
         ("server: orders, tools: [find_order, cancel_order], arguments: {}", "are those of one tool", None),
@@ -66,11 +65,9 @@ def test_names_for_models_follow_the_rule() -> None:
     ("entry", "says"),
     [
         ({"command": ["a"], "url": "http://127.0.0.1/mcp"}, "has either a `command` or a `url`"),
-        ({}, "has either a `command` or a `url`"),
         ({"command": "orders --all"}, "is a list: write [orders --all]"),
         ({"command": ["a"], "headers": {"a": "b"}}, "`headers` belong to a `url`"),
         ({"url": "http://127.0.0.1/mcp", "environment": {"a": "b"}}, "`environment` belongs to a `command`"),
-        ({"comand": ["a"]}, "unknown setting (did you mean command?)"),
         ({"command": ["${env:KEY}"]}, "`${env:…}` is read in secrets only"),
         ({"command": ["a"], "environment": {"KEY": "${env:NOT_SET_HERE}"}}, "NOT_SET_HERE is not set"),
     ],

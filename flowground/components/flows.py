@@ -159,7 +159,8 @@ class _EachRun:
     async def _run_one(self, record: Record) -> Any:
         column, each = self._each.output_column_name, self._each
         try:
-            answer = await self._context.run(each.flow, self._write_message(record), each.model_extra or {})
+            message = self.template.fill(record) if self.template else write_text(dict(record), "data")
+            answer = await self._context.run(each.flow, message, each.model_extra or {})
         except RunOverBudget:
             raise
         except FlowgroundError as error:
@@ -173,9 +174,6 @@ class _EachRun:
         if column:
             return {**record, column: value}
         return value if isinstance(value, Mapping) else {_ITEM: value}
-
-    def _write_message(self, record: Record) -> str:
-        return self.template.fill(record) if self.template else write_text(dict(record), "data")
 
 
 def _find_first(failures: BaseExceptionGroup[FlowgroundError]) -> FlowgroundError:

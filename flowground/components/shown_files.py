@@ -179,9 +179,6 @@ def _cut(documents: Sequence[tuple[str, str]], space: int) -> tuple[list[str], t
         if len(kept) < len(text):
             end = f"\n[Cut here: {len(text) - len(kept):,} more characters]"
             notes.append(f"Of {name} the model read the first {len(kept):,} of {len(text):,} characters.")
-        texts.append(f"<document name={_quote(name)}>\n{kept.rstrip()}{end}\n</document>")
+        quoted = name.replace('"', "'")
+        texts.append(f'<document name="{quoted}">\n{kept.rstrip()}{end}\n</document>')
     return texts, tuple(notes)
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', "'") + '"'

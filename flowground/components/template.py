@@ -72,11 +72,6 @@ class Variable:
     name: str
     offset: int
 
-    @property
-    def plain(self) -> str:
-        """The variable as it is written in its template."""
-        return f"{{{self.name}}}"
-
     def is_meant(self, values: Container[str]) -> bool:
         """Whether this is a variable: a name beyond ASCII without a value is plain text in braces."""
         return self.name in values or self.name.isascii()
@@ -109,7 +104,7 @@ class Template:
         older templates have them in plain braces.
         """
         parts = [
-            part if isinstance(part, str) else values[part.name] if part.is_meant(values) else part.plain
+            part if isinstance(part, str) else values[part.name] if part.is_meant(values) else f"{{{part.name}}}"
             for part in self.parts
         ]
         check_length(sum(map(len, parts)))

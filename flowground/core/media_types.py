@@ -195,8 +195,6 @@ def expand_braces(pattern: str) -> list[str]:
         one = waiting.pop()
         if found := _BRACES.search(one):
             waiting += [one[: found.start()] + choice + one[found.end() :] for choice in found[1].split(",")]
-            if len(waiting) > _MOST_PATTERNS * 2:
-                return [pattern] * (_MOST_PATTERNS + 1)
         else:
             done.append(one)
     return sorted(done)
