@@ -4,21 +4,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import Field
 
 from flowground.components import COMPONENTS
 from flowground.components.base import declare
 from flowground.components.io import TextInput
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import TweaksRefused
-from flowground.flows.fields import FieldPolicy, list_types
+from flowground.flows.fields import FieldPolicy
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow, wire
 from flowground.store import publications
 from flowground.store.people import members
 from flowground.store.publications import Sharing
 from tests.api.serving import serving
-from tests.flow_texts import mistakes, parsed, wired
+from tests.flow_texts import parsed, wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
 from tests.talk import FLOW, MEMBER, OPENED, TALK
 
@@ -93,17 +92,6 @@ def test_from_outside_there_is_only_what_the_author_opened() -> None:
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
 
 
-def test_bounds_that_are_not_reached_become_the_last_values_that_fit() -> None:
-    class Exclusive(TextInput):
-        whole: int = Field(5, gt=0, lt=10)
-        part: float = Field(0.5, gt=0, lt=1)
-
-    found = list_types(Exclusive)
-    assert (found["whole"].min, found["whole"].max) == (1, 9)
-    assert (found["part"].min, found["part"].max) == (0.01, 0.99)
-    assert (found["whole"].is_text, found["whole"].is_number, found["part"].is_whole) == (False, True, False)
-
-
 class Measured(TextInput):
     """Numbers with no bound, one, or two."""
 
@@ -143,15 +131,6 @@ def test_a_number_is_edited_as_far_as_its_bounds_go() -> None:
     with pytest.raises(TweaksRefused) as caught:
         apply_tweaks(MEASURED, RunRequest(tweaks={"In": {"either": "x"}}), unknown="refuse")
     assert caught.value.message == '`In.either` is a whole number or a number, not "x".'
-
-
-def test_an_author_may_leave_some_of_a_types_choices() -> None:
-    ascending = "{field: History.order, choices: [Ascending]}"
-    for entry, choices in (("History.order", ("Ascending", "Descending")), (ascending, ("Ascending",))):
-        opened = wired(TALK + f"api: {{overridable: [{entry}]}}\n")
-        assert fields(opened)["History.order"].choices == choices
-    (said,) = mistakes(TALK + "api: {overridable: [{field: History.order, choices: [Up]}]}\n")
-    assert said.endswith('"Up" in `choices` cannot be: the field is one of Ascending, Descending.')
 
 
 BOUNDED = """\

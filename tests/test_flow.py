@@ -7,7 +7,7 @@ import pytest
 from flowground.core.errors import FlowError
 from flowground.core.yaml_file import Position, SourceLocation
 from flowground.flows.parse import parse_flow
-from tests.flow_texts import components, mistakes, parsed, reads, wired
+from tests.flow_texts import components, mistakes, parsed, reads
 
 MODEL = "OpenAIModel-a1b2c"
 FULL = """\
@@ -152,15 +152,6 @@ def test_all_mistakes_come_at_once_in_the_files_order() -> None:
     assert places == ["1:1", "3:7", "4:3", "5:19"]
     assert len(mistakes("".join(f"zz{number}: 1\n" for number in range(5000)))) == 50
     assert len(mistakes(components("".join(f"A{number}: {{type: X}}\n" for number in range(400))))) == 50
-
-
-def test_a_mistake_carries_its_value_and_the_right_word() -> None:
-    with pytest.raises(FlowError) as caught:
-        wired("nmae: a\n" + components(""))
-    (problem,) = caught.value.problems
-    assert (problem.file, problem.line, problem.column) == ("talk.yaml", 1, 1)
-    assert (problem.value, problem.suggestion) == ('"nmae"', "name")
-    assert caught.value.code == "flow_invalid"
 
 
 def test_a_files_name_that_is_no_address_asks_for_another() -> None:

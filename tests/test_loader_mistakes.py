@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from flowground.core.errors import FlowError
-from flowground.flows.parse import parse_flow
-from flowground.flows.wiring import wire
 from tests.flow_folder import Folder, text
 from tests.flow_texts import LIMIT
 from tests.test_loader import folder as folder
@@ -24,15 +21,6 @@ def test_a_broken_file_keeps_its_last_good_version_and_stops_nothing_else(folder
     assert folder.catalogue.find_stale("other") is None
     folder.write("talk.yaml", text(said="mended"))
     assert (folder.said("talk"), folder.mistakes(), folder.catalogue.find_stale("talk")) == ("mended", {}, None)
-
-
-def test_a_file_that_was_never_good_serves_nothing_and_validate_says_the_same(folder: Folder) -> None:
-    folder.write("talk.yaml", "nmae: x\n" + text())
-    assert folder.catalogue.list_flows() == {}
-    with pytest.raises(FlowError) as caught:
-        wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml"))
-    assert folder.mistakes()["talk.yaml"] == str(caught.value)
-    assert "talk.yaml:1:1" in str(caught.value)
 
 
 def test_two_flows_with_one_address_name_both_files(folder: Folder) -> None:

@@ -35,19 +35,6 @@ def test_the_authors_value_outside_the_bounds_is_no_override() -> None:
         find_changes(OPENED, {"History": {"n_messages": 99}}, MEMBER)
 
 
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({"Model": {"model": "local"}}, "The field is protected"),
-        ({"Prompt": {"template": "{colour}"}}, "Nobody gives the variable `{colour}`"),
-    ],
-)
-def test_what_cannot_be_is_refused_as_by_the_api(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(TweaksRefused) as caught:
-        find_changes(FLOW, values, LOCAL_OWNER)
-    assert sentence in caught.value.message
-
-
 OWN = wired(
     f"owners: [olga]\n{TALK}  Api: {{type: APIRequest, url_input: 'https://example.com'}}\n"
     "api: {overridable: [Prompt.tone]}\n"

@@ -201,15 +201,6 @@ async def test_a_reference_gives_the_value_of_a_filter_and_never_a_pattern(tmp_p
         assert (await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it0", "handbook")).unmatched == []
 
 
-def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
-    for filters, expected in (
-        ("{team: '{asked}'}", "Nobody gives the variable `{asked}`: give `asked: …` beside it, or let an"),
-        ("'${In}'", '`filters: {KEY: "{name}"}` and `name: ${In}`'),
-    ):
-        (says,) = mistakes(FLOW.format(name="handbook", more=f", filters: {filters}"))
-        assert expected in says
-
-
 def test_a_model_gives_what_the_filters_leave_open() -> None:
     text = AGENT.replace("handbook}", "handbook, filters: {team: '{team}'}}", 1)
     (tool,) = wire(parse_flow(text, "it.yaml"), types=COMPONENTS).tools["Agent"]

@@ -44,17 +44,6 @@ def test_values_are_taken_as_langflow_takes_them(field: str, given: Any, taken: 
     assert fields(tweak({"Second": {field: given}}), "Second", field) == (taken,)
 
 
-@pytest.mark.parametrize("name", ["Model-a1b2c", "Second", "Prompt", "Topic", "ChatInput"])
-def test_null_is_the_authors_value(name: str) -> None:
-    given = [
-        field
-        for field in ("template", "tone", "temperature", "input_value")
-        if FLOW.flow.components[name].fields.get(field)
-    ]
-    for null in (None, {"value": None}):
-        assert tweak({name: {field: null for field in given if field not in FLOW.connections.get(name, ())}}) is FLOW
-
-
 @pytest.mark.parametrize(
     "tweaks",
     [
@@ -104,23 +93,6 @@ def test_what_cannot_be_is_refused_with_its_reason(tweaks: dict[str, Any], messa
     assert message in refused(tweaks)
 
 
-@pytest.mark.parametrize(
-    ("name", "input_type", "kind"),
-    [
-        ("ChatInput", "chat", "chat"),
-        ("ChatInput", "any", "chat"),
-        ("Topic", "text", "text"),
-        ("The topic", "any", "text"),
-    ],
-)
-def test_the_input_cannot_be_given_twice(name: str, input_type: Any, kind: str) -> None:
-    for value in ("x", {"value": "x"}):
-        with pytest.raises(InputConflict) as caught:
-            tweak({"Second": {"code": 1}, name: {"input_value": value}}, input_value="hi", input_type=input_type)
-        said = f"If you pass an input_value to the {kind} input, you cannot pass a tweak with the same name."
-        assert caught.value.message == said
-
-
 def test_a_global_input_goes_where_the_request_does_not() -> None:
     flow = tweak({"input_value": "x"}, input_value="hi")
     assert (fields(flow, "ChatInput", "input_value"), fields(flow, "Topic", "input_value")) == (("Hello",), ("x",))
@@ -166,17 +138,6 @@ def test_what_is_shown_of_a_tweak_is_short_and_can_be_sent() -> None:
 
 
 ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2c.temperature`."
-
-
-@pytest.mark.parametrize(
-    ("tweaks", "message"),
-    [
-        ({"zzz": 1}, f"`zzz` cannot be set here: {ONLY}"),
-        ({"Model-a1b2c": {"temperature": -1}}, "`Model-a1b2c.temperature` is a number from 0 to 2, not -1."),
-    ],
-)
-def test_nothing_but_what_the_author_opened_can_be_set(tweaks: dict[str, Any], message: str) -> None:
-    assert refused(tweaks, flow=OPENED) == message
 
 
 def test_an_empty_list_opens_nothing() -> None:

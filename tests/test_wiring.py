@@ -1,20 +1,18 @@
 """Validated and connected: what runs, and what may be changed of it."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
-from pydantic import ValidationError
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, declare
-from flowground.components.io import ChatOutput, Kind, OutputComponent
+from flowground.components.io import Kind, OutputComponent
 from flowground.components.models import LanguageModel
 from flowground.core.errors import FlowError
 from flowground.core.values import ValueKind
-from flowground.flows.field_values import change_component
 from flowground.flows.graph import Reference, Text
-from flowground.flows.wiring import replace_components, wire
+from flowground.flows.wiring import wire
 from tests.flow_texts import components, mistakes, parsed, reads, wired
 
 TALK = """\
@@ -94,19 +92,6 @@ api: {overridable: [{field: Rows.input_data, ask: true}]}
         assert "records, a list of mappings" in said
 
 
-def test_what_takes_the_message_is_not_asked_beside_it() -> None:
-    text = """
-components:
-  In: {type: TextInput}
-  Out: {type: ChatOutput, input_value: "${In}"}
-api: {overridable: [{field: In.input_value%s}]}
-"""
-    assert mistakes(text % "") == mistakes(text % ", ask: false") == []
-    assert wired(text % "").policy.asked == ()
-    (said,) = mistakes(text % ", ask: true")
-    assert said.endswith("`In.input_value`: it is the message itself, which people write anyway: leave out `ask`.")
-
-
 class Locked(OutputComponent):
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
@@ -145,20 +130,3 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, f
     assert problem.message == expected
     assert "s3cret" not in str(problem)
     assert "ask" in expected or problem.value in (None, '"${env:NOT_SET}"')
-
-
-def test_a_changed_component_replaces_only_itself() -> None:
-    flow = wired(TALK)
-    changed: dict[str, dict[str, Any]] = {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": ""}}
-    made = {name: change_component(flow.components[name], fields) for name, fields in changed.items()}
-    other = replace_components(flow, made)
-    assert other.components["Model"].model_dump()["temperature"] == 1.5
-    assert other.components["ChatInput"].model_dump()["input_value"] == ""
-    assert other.components["ChatOutput"] is flow.components["ChatOutput"]
-    assert flow.components["Model"].model_dump()["temperature"] == 0.1
-    with pytest.raises(ValidationError):
-        change_component(flow.components["Model"], {"temperature": 3})
-    output = flow.components["ChatOutput"]
-    assert isinstance(output, ChatOutput)
-    with pytest.raises(ValidationError):
-        output.input_value = "x"  # type: ignore[misc]  # it is frozen

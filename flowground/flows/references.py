@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowground.components.base import Component
-from flowground.components.template import VariablesTool
 from flowground.core.values import ValueKind, explain_mismatch
 from flowground.core.yaml_file import Problems
 from flowground.flows.fields import find_type
@@ -56,9 +55,6 @@ class References:
         given = ports[next(iter(ports)) if reference.output is None else reference.output]
         if why := explain_mismatch(given, wanted):
             says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
-            kind = self.kinds[name]
-            if given == "text" and issubclass(kind, VariablesTool) and field in kind.filled_inside:
-                says += f'; a value inside it is filled by `{field}: {{KEY: "{{name}}"}}` and `name: {reference}`'
             self._note(name, field, reference, says, None)
 
     def _check_name(self, name: str, field: str, reference: Reference, ports: Iterable[str]) -> bool:
