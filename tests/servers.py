@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FLOWS = ROOT / "flows"
 _ASKING = "Agent|LanguageModel|SmartRouter|StructuredOutput"
 """Types that ask a model."""
-_PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$")
+_PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|PYTHONDONTWRITEBYTECODE$|.*_API_KEY$")
 # A proxy may be needed to fetch weights; nothing on this computer is asked through it.
 _HERE = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 
