@@ -107,8 +107,7 @@ class Web:
         enable_malloc_trim()
         print_lines(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
-        gc.collect()
-        gc.freeze()  # objects of the start live as long as the process: no collection looks at them again
+        gc.freeze()  # objects of the start live as long as the process: no collection ever looks at them
         gc.enable()  # app.py disabled it
         try:
             yield
