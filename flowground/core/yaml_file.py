@@ -223,8 +223,7 @@ class Dialect:
 
 def parse_events(text: str) -> Iterator[yaml.Event]:
     """The events of YAML's parser. Raises yaml.YAMLError."""
-    events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
-    return events
+    return iter(_Loader(text).get_event, None)
 
 
 def read_document(text: str, file: str, dialect: Dialect) -> Document:

@@ -14,10 +14,10 @@ from flowground.flows.tools import find_tool_names
 
 def check_tests(flow: Flow, components: Mapping[str, Component], problems: Problems) -> None:
     """Notes mistakes in the flow's tests; `components` are those without mistakes."""
+    names = _TestNames(flow, components, problems)
     for index, test in enumerate(flow.tests):
         for number, turn in enumerate(test.list_turns()):
-            path = f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}"
-            _TestNames(flow, components, problems).check(turn, path)
+            names.check(turn, f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}")
 
 
 def may_be_replied(component: Component) -> bool:
