@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 from streamlit import error_util
-from streamlit.commands import execution_control
+from streamlit.commands import execution_control, logo, page_config
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
@@ -137,6 +137,9 @@ STREAMLIT: Insides = {
         "_check_if_path_changed" in names_in(polling_path_watcher.PollingPathWatcher._schedule)
         and "_schedule" in names_in(polling_path_watcher.PollingPathWatcher._check_if_path_changed)
         and "watch_file" in names_in(bootstrap._install_config_watchers)
+    ),
+    "streamlit_process.py: image_to_url finds the address of a page's icon and logo": lambda: (
+        "image_to_url" in names_in(page_config._get_favicon_string) & names_in(logo._process_logo_image)
     ),
     "page_files.py: index.html names its scripts and styles relative to the page": lambda: (
         len(re.findall(r'(?:src|href)="\./static/', INDEX)) > 50 and 'src="/' not in INDEX

@@ -8,9 +8,14 @@ has no way to redraw another page, or the part around a fragment that a timer ru
 
 import asyncio
 import threading
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit import error_util
+from streamlit.commands import logo, page_config
+from streamlit.elements.lib.image_utils import image_to_url
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime import Runtime, exists, get_instance, memory_session_storage
 from streamlit.runtime.app_session import AppSession
@@ -46,6 +51,7 @@ def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
     page_messages.bound_messages()
     install_bounded_session_storage()
     PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]  # ours in its place
+    logo.image_to_url = page_config.image_to_url = _find_address  # type: ignore[attr-defined]
     log = error_util._log_uncaught_app_exception
 
     def log_others(ex: BaseException) -> None:
@@ -53,6 +59,14 @@ def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
             log(ex)
 
     error_util._log_uncaught_app_exception = log_others
+
+
+def _find_address(image: Any, *options: Any, **more: Any) -> str:
+    """The address of a page's icon or logo; of an SVG file a data URL, as in Streamlit, which imports numpy and Pillow
+    before it looks."""
+    if isinstance(image, str) and image.endswith(".svg") and "xmlns" in (text := Path(image).read_text("utf-8")):
+        return f"data:image/svg+xml;base64,{b64encode(text.encode()).decode()}"
+    return image_to_url(image, *options, **more)
 
 
 def _look_later(watcher: PollingPathWatcher) -> None:

@@ -11,7 +11,6 @@ from html import escape
 from urllib.parse import quote
 
 import streamlit as st
-from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it has no types
 
 from flowground.access.passwords import locked_out_error
 from flowground.app import runtime
@@ -65,6 +64,9 @@ def render_sign_in() -> None:
 def _sign_in(name: str, password: str) -> None:
     """Ends the run if the password is right; else shows one sentence, the same for an unknown name. Raises NotSignedIn
     after too many tries or while too many people sign in, InvalidRequest if the browser sends no cookies."""
+    # It has no types, and it brings 10 MB that a process needs which nobody signs in to.
+    from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # noqa: PLC0415
+
     sign_in, address = runtime.get().sign_in, read_address()
     if name.strip():
         member = bridge.call(sign_in.check_password(name, password, address, compare=Hasher.check_pw))
