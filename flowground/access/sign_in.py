@@ -15,8 +15,6 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 from uuid import uuid4
 
-import jwt
-
 from flowground.access.passwords import (
     Attempts,
     Bcrypt,
@@ -69,11 +67,15 @@ class SignedCookies:
         self.key = configured or _make_key(settings.data / _KEY_FILE)
 
     def write_sign_in(self, *, username: str, sign_in_id: str, expires_at: float) -> str:
+        import jwt  # noqa: PLC0415 - its cryptography has 3 MB, and a server that only runs flows reads no cookie
+
         claims = {"username": username, "exp_date": expires_at, "jti": sign_in_id}
         return jwt.encode(claims, self.key, algorithm="HS256")
 
     def read_sign_in(self, value: str) -> Claims | None:
         """The claims; None where the signature is not ours, or the cookie has expired."""
+        import jwt  # noqa: PLC0415
+
         try:
             claims: dict[str, Any] = jwt.decode(value, self.key, algorithms=["HS256"])
         except (jwt.PyJWTError, UnicodeError):
