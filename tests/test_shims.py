@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from streamlit import error_util
 from streamlit.commands import execution_control, logo, page_config
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
@@ -140,6 +141,10 @@ STREAMLIT: Insides = {
     ),
     "streamlit_process.py: image_to_url finds the address of a page's icon and logo": lambda: (
         "image_to_url" in names_in(page_config._get_favicon_string) & names_in(logo._process_logo_image)
+    ),
+    "streamlit_process.py: discover_and_register_components reads what packages bring": lambda: (
+        "discover_and_register_components" in names_in(Runtime.__init__)
+        and "scan_component_manifests" in names_in(BidiComponentManager.discover_and_register_components)
     ),
     "page_files.py: index.html names its scripts and styles relative to the page": lambda: (
         len(re.findall(r'(?:src|href)="\./static/', INDEX)) > 50 and 'src="/' not in INDEX
