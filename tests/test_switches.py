@@ -123,8 +123,6 @@ async def test_who_waits_for_a_place_at_the_server_is_told(tmp_path: Path, monke
         assert len(server.asked) == 1
 
 
-
-
 async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
     await switch_off(api, "flow", "echo")
     await switch_off(api, "flow", "echo", "Later.")
