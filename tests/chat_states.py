@@ -203,12 +203,6 @@ def show_sent(page: "Page", house: AppServer) -> None:
     page.wait_for_function("[...document.querySelectorAll('.fg-sent img')].every((one) => one.naturalWidth)")
 
 
-def show_large(page: "Page", house: AppServer) -> None:
-    show_sent(page, house)
-    page.get_by_role("button", name="Open dot.png").first.click()
-    page.get_by_role("dialog", name="dot.png").wait_for()
-
-
 def show_acted(page: "Page", house: AppServer) -> None:
     """One call within another, and one that failed; what the first took and gave is open."""
     say(_open(page, house, "acted"), f"{NESTED}\n{WRONG}")

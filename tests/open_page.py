@@ -115,7 +115,7 @@ def ask(page: "Page", text: str, answer: str = "") -> "Page":
 
 def open_step(page: "Page", name: str) -> None:
     """A step of the last answer whose steps are shown: what it took and gave."""
-    page.locator(".fg-step-head").filter(has_text=name).last.click()
+    page.locator(".fg-step > summary").filter(has_text=name).last.click()
 
 
 def fill(page: "Page", **fields: str) -> None:

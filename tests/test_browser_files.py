@@ -1,7 +1,6 @@
 """Files at the composer: added, sent, shown in the chat, opened, saved and taken out again."""
 
 import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,7 +101,7 @@ def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: 
     assert "Look with green.png, notes.txt" in answers(page).last.inner_text()
     for _ in range(2):
         question = messages(page).first
-        question.get_by_role("button", name="Open green.png").wait_for()
+        question.get_by_role("link", name="Open green.png").wait_for()
         page.wait_for_function("document.querySelector('.fg-sent img').naturalWidth === 320")
         with page.expect_download() as saved:
             question.get_by_role("link", name="notes.txt").click()
@@ -119,7 +118,7 @@ def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: 
     dialog.get_by_role("button", name="Try it").click()
     dialog.get_by_text("Look with green.png, notes.txt", exact=True).first.wait_for()
     page.reload()
-    messages(page).first.get_by_role("button", name="Open green.png").wait_for()
+    messages(page).first.get_by_role("link", name="Open green.png").wait_for()
 
 
 def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, page: "Page") -> None:
@@ -134,28 +133,13 @@ def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, 
         still(page)
 
 
-def test_a_picture_opens_large_and_escape_back_and_a_click_close_it(house: AppServer, page: "Page") -> None:
+def test_a_picture_opens_whole_in_a_tab_of_its_own(house: AppServer, page: "Page") -> None:
     add(enter(page, house), GREEN, BLUE)
     wait_for(page, "there", "there")
     send(page)
-    address = page.url
-    small, large = page.get_by_role("button", name="Open green.png"), page.get_by_role("dialog")
-    ways: list[Callable[[], object]] = [
-        lambda: page.keyboard.press("Escape"),
-        lambda: page.go_back(),
-        lambda: large.get_by_role("button", name="Close").click(),
-        lambda: page.mouse.click(5, 400),
-    ]
-    for close in ways:
-        small.click()
-        large.get_by_role("img", name="green.png").wait_for()
-        page.keyboard.press("ArrowRight")
-        large.get_by_role("img", name="blue.png").wait_for()
-        assert "2 of 2" in large.inner_text()
-        close()
-        large.wait_for(state="detached")
-        assert page.url == address
-        assert small.evaluate("one => one === document.activeElement")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Open green.png").click()
+    opened.value.wait_for_function("document.images[0]?.naturalWidth === 320")
 
 
 def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, page: "Page") -> None:

@@ -3,6 +3,7 @@
 
 import { adopt, isTouched, make, makeIconButton, makeId } from "./dom.js";
 import { copyText, render, repaint } from "./markdown.js";
+import baseCss from "./base.css";
 import css from "./chat.css";
 import filesCss from "./files.css";
 import { Composer } from "./chat/composer.js";
@@ -27,8 +28,7 @@ const SHORT = 90;
 /** Streamlit calls it again whenever its data or the theme changes, and cleans up only when it goes away: so what there is
  * stays with its element. */
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
-  adopt(css);
-  adopt(filesCss);
+  for (const sheet of [baseCss, css, filesCss]) adopt(sheet);
   let view = parentElement.fgView;
   if (view && view.data.flow === data.flow && view.data.mode === data.mode) {
     view.trigger = setTriggerValue;

@@ -62,6 +62,14 @@ export function makeIconButton(name, label, click, given = {}) {
   return make("button", { type: "button", class: "fg-icon", "aria-label": label, title: label, click, ...given }, icon(name));
 }
 
+/** What opens: what `fill()` gives is drawn when it is opened first. */
+export function makeFold(given, head, fill) {
+  const draw = () => fold.hasAttribute("open") && fold.childElementCount === 1 && fold.append(...fill().filter(Boolean));
+  const fold = make("details", { ...given, toggle: draw }, make("summary", {}, ...head));
+  draw();
+  return fold;
+}
+
 /** Whether fingers point here: their keyboard lies on the screen, and its Enter begins a line as in any other field. */
 export const isTouched = () => matchMedia("(pointer: coarse)").matches;
 

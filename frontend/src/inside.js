@@ -4,6 +4,7 @@
 
 import { colour } from "./code.js";
 import { adopt, count, icon, join, make, makeCopyButton, writeMoment, writeSeconds, writeSentence } from "./dom.js";
+import baseCss from "./base.css";
 import css from "./inside.css";
 import { sheet } from "./markdown.js";
 import { makePicture } from "./pictures.js";
@@ -20,7 +21,7 @@ const TOLD = 6;
 const SHORT = 25;
 
 export default function mount({ parentElement, data: [data] }) {
-  for (const text of [sheet, css]) adopt(text);
+  for (const text of [baseCss, sheet, css]) adopt(text);
   let shown = parentElement.fgInside;
   const said = JSON.stringify(data);
   if (shown?.said !== said) {

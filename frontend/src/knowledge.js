@@ -1,13 +1,14 @@
 // @ts-check
 /** Files that an author adds to a knowledge: a place to drop them on, and those that are on their way. */
 
+import baseCss from "./base.css";
 import css from "./knowledge.css";
 import filesCss from "./files.css";
 import { Added } from "./chat/files.js";
 import { adopt, icon, make } from "./dom.js";
 
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
-  for (const text of [filesCss, css]) adopt(text);
+  for (const text of [baseCss, filesCss, css]) adopt(text);
   const shown = (parentElement.fgAdding ??= new Adding(parentElement));
   shown.show(data, setTriggerValue);
   return () => {
@@ -23,7 +24,7 @@ class Adding {
     this.added = new Added({ changeFiles: () => this.change(), warn: speak, speak, address: (_, asked) => this.write(asked) }, { holder: "knowledge" });
     this.count = 0;
     this.says = make("p", { class: "fg-figures" });
-    this.spoken = make("p", { class: "fg-spoken", role: "status" });
+    this.spoken = make("p", { class: "fg-unseen", role: "status" });
     const button = make("button", { type: "button", class: "fg-choose", click: () => this.added.picker.click() }, icon("attach"), "Add files");
     const zone = { class: "fg-zone", dragover: (event) => this.hover(event, true), dragleave: (event) => this.hover(event, false), drop: (event) => this.drop(event) };
     this.zone = make("div", zone, this.added.picker, button, this.says);

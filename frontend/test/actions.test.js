@@ -15,7 +15,7 @@ function drawAction(action) {
 test("who is asked about a request is shown it as it will be sent", () => {
   const drawn = drawAction({ state: "waiting", takes: '{"order":"7"}', digest: "d", sends: "POST https://a.b/7\n{}" });
   assert.equal(drawn.querySelector(".fg-step-text").textContent, "POST https://a.b/7\n{}");
-  assert.equal(drawn.querySelector(".fg-tree"), null);
+  assert.equal(drawn.querySelector(".fg-data"), null);
 });
 
 test("a tool that is always asked about is not allowed for the chat, and one that is says what that means", () => {
@@ -25,16 +25,9 @@ test("a tool that is always asked about is not allowed for the chat, and one tha
   assert.match(drawAction({ state: "waiting", takes: "{}", digest: "d" }).textContent, /every call of this tool/);
 });
 
-test("nothing of what will be sent is folded", () => {
-  const deep = { a: { b: { c: { d: Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`k${at}`, at])) } } } };
-  const branches = [...drawAction({ state: "waiting", takes: JSON.stringify(deep), digest: "d" }).querySelectorAll(".fg-tree details")];
-  assert.equal(branches.length, 5);
-  assert.ok(branches.every((one) => one.hasAttribute("open")));
-});
-
 test("a tool that gave nothing says so where it may be seen, and else does not open", () => {
   const open = drawAction({ state: "done", takes: "{}", gives: "", seconds: 1 }).querySelector("details");
-  open.open = true;
+  open.setAttribute("open", "");
   open.dispatchEvent(new document.defaultView.Event("toggle"));
   assert.equal(open.querySelector(".fg-step-text").textContent, "(no result)");
   assert.equal(drawAction({ state: "done" }).querySelector("details"), null);
@@ -48,11 +41,11 @@ test("who is asked sees what is not seen, or turns others round, as what it is",
   assert.equal(asked.querySelector(".fg-step-text").textContent, `POST https://a.b\n\n${spelled}`);
   const far = drawAction({ state: "waiting", takes: "{}", digest: "d", sends: `1 to Bob${"\u00a0\n".repeat(500)}9 to Eve` });
   assert.equal(far.querySelector(".fg-step-text").textContent, "1 to Bob (1000 blanks) 9 to Eve");
-  const tree = drawAction({ state: "waiting", takes: JSON.stringify({ [hidden]: [{ a: hidden }, "b"] }), digest: "d" });
-  assert.equal(tree.querySelector(".fg-key").textContent, spelled);
-  assert.equal(tree.querySelector(".fg-leaf-string").textContent, spelled);
+  const told = { [hidden]: [{ a: hidden }, `b${" ".repeat(50)}`, "\u2028c"] };
+  const shown = drawAction({ state: "waiting", takes: JSON.stringify(told), digest: "d" }).querySelector(".fg-data").textContent;
+  assert.ok(shown.includes(`"${spelled.replace("\n", "\\n")}": [\n`) && shown.includes('"b (50 blanks) "') && shown.includes('"\\u2028c"'), shown);
   const done = drawAction({ state: "done", takes: "{}", gives: hidden, seconds: 1 }).querySelector("details");
-  done.open = true;
+  done.setAttribute("open", "");
   done.dispatchEvent(new document.defaultView.Event("toggle"));
   assert.equal(done.querySelector(".fg-step-text").textContent, hidden);
 });

@@ -1,8 +1,8 @@
 // @ts-check
 /** What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens. */
 
-import { count, icon, join, make, writeSeconds, writeTokens } from "../dom.js";
-import { drawValue, findValue, isPlain } from "./value.js";
+import { count, icon, join, make, makeFold, writeSeconds, writeTokens } from "../dom.js";
+import { drawValue, findValue } from "./value.js";
 
 const TAKEN = ["Input", "Request"];
 /** Lines that stand for themselves; more are one line once the answer is there. */
@@ -136,14 +136,9 @@ class Line {
 
   /** It stays open, or closed, as it was. */
   drawFold(head, parts) {
-    const wasOpen = this.drawn?.open ?? false;
     const had = this.drawn?.contains(document.activeElement);
-    const summary = make("summary", {}, ...head);
-    const fold = make("details", { class: "fg-action", open: wasOpen }, summary);
-    const fill = () => fold.open && fold.childElementCount === 1 && fold.append(...parts.map(drawPart));
-    fold.addEventListener("toggle", fill);
-    fill();
-    if (had) queueMicrotask(() => summary.focus({ preventScroll: true }));
+    const fold = makeFold({ class: "fg-action", open: this.drawn?.open ?? false }, head, () => parts.map(drawPart));
+    if (had) queueMicrotask(() => fold.firstElementChild.focus({ preventScroll: true }));
     return fold;
   }
 }
@@ -163,15 +158,10 @@ const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Poi
 const BLANKS = /[\s\u2800]{40,}/gu;
 const spell = (text) => text.replace(BLANKS, (many) => ` (${many.length} blanks) `).replace(UNSEEN, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
 
-function reveal(value) {
-  if (typeof value === "string") return spell(value);
-  if (Array.isArray(value)) return value.map(reveal);
-  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([key, one]) => [spell(key), reveal(one)])) : value;
-}
-
 function drawPart([title, written]) {
-  const isAsked = title === "Request", found = title ? findValue(written) : null;
-  const value = found && isAsked ? reveal(found) : found, text = isAsked ? spell(written) : written;
-  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: isAsked }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+  const isAsked = title === "Request", value = title ? findValue(written) : null;
+  const drawn = value
+    ? drawValue(value, { name: "tool", hasCopy: true, spell: isAsked ? spell : null })
+    : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, isAsked ? spell(written) : written);
   return make("div", { class: TAKEN.includes(title) ? "fg-part fg-took" : "fg-part" }, title ? make("p", { class: "fg-part-title" }, title) : null, drawn);
 }

@@ -1,6 +1,6 @@
 // @ts-check
-/** Files of messages: chosen, dropped or pasted, seen on their way, and as they stand in messages: pictures small, to be
- * opened large, everything else as a link that saves it. */
+/** Files of messages: chosen, dropped or pasted, seen on their way, and as they stand in messages: pictures small, as links
+ * to the whole, everything else as a link that saves it. */
 
 import { count, icon, make, makeIconButton, writeSize } from "../dom.js";
 
@@ -25,16 +25,15 @@ export const nameKind = (name) => /\.([a-z0-9]{1,5})$/i.exec(name)?.[1].toUpperC
  * @param {Address} address */
 export function drawSent(files, address) {
   if (!files?.length) return null;
-  const pictures = files.filter(isShown);
-  const rows = files.map((file) => make("li", {}, isShown(file) ? drawPicture(file, pictures, address) : drawLink(file, address)));
+  const rows = files.map((file) => make("li", {}, isShown(file) ? drawPicture(file, address) : drawLink(file, address)));
   return make("ul", { class: "fg-sent", "aria-label": count(files.length, "file") }, ...rows);
 }
 
-function drawPicture(file, pictures, address) {
+function drawPicture(file, address) {
   const error = () => open.replaceWith(make("span", { class: "fg-document" }, ...drawFace(file, "deleted")));
-  const click = () => showLarge(pictures, file, { address, from: open });
-  const shown = make("img", { src: address("image", { id: file.id }), alt: "", loading: "lazy", error });
-  const open = make("button", { type: "button", class: "fg-thumb", "aria-label": `Open ${file.name}`, title: file.name, click }, shown);
+  const href = address("image", { id: file.id });
+  const shown = make("img", { src: href, alt: "", loading: "lazy", error });
+  const open = make("a", { class: "fg-thumb", href, target: "_blank", rel: "noopener", "aria-label": `Open ${file.name}`, title: file.name }, shown);
   return open;
 }
 
@@ -46,57 +45,6 @@ function drawLink(file, address) {
 function drawFace(file, says) {
   const text = make("span", { class: "fg-added-text" }, make("strong", { dir: "auto" }, file.name), make("span", { class: "fg-figures" }, says));
   return [make("span", { class: "fg-face" }, icon("file")), text];
-}
-
-/** A picture over the whole page. Escape, Back, the cross and a click beside it close it; arrows go to the next one.
- * `pictures` are those of one message, `from` is the element that it was opened from. */
-function showLarge(pictures, file, { address, from }) {
-  let at = pictures.indexOf(file);
-  const shown = make("img"), name = make("strong", { dir: "auto" }), place = make("span", { class: "fg-large-place" }), save = make("a", { class: "fg-way" }, "Save");
-  const steps = pictures.length > 1 ? [makeIconButton("previous", "Previous picture", () => go(-1)), makeIconButton("next", "Next picture", () => go(1))] : [];
-  const close = makeIconButton("clear", "Close", () => back());
-  const box = make("dialog", { class: "fg-large" }, make("header", {}, name, place, ...steps, save, close), make("div", { class: "fg-large-stage" }, shown));
-  const go = (by) => {
-    at = (at + by + pictures.length) % pictures.length;
-    const { id, name: called } = pictures[at];
-    Object.assign(shown, { src: address("image", { id }), alt: called });
-    Object.assign(save, { href: address("download", { id }), download: called });
-    box.setAttribute("aria-label", called);
-    name.textContent = called;
-    place.textContent = pictures.length > 1 ? `${at + 1} of ${pictures.length}` : "";
-  };
-  const back = holdBack(() => {
-    box.close();
-    box.remove();
-    from.focus({ preventScroll: true });
-  });
-  box.addEventListener("cancel", (event) => {
-    event.preventDefault();
-    back();
-  });
-  box.addEventListener("click", (event) => !event.target.closest("header, img") && back());
-  box.addEventListener("keydown", ({ key }) => steps.length && /^Arrow(?:Left|Right)$/.test(key) && go(key === "ArrowLeft" ? -1 : 1));
-  go(0);
-  from.closest(".fg-chat").append(box);
-  box.showModal();
-  close.focus();
-}
-
-/** The browser's Back is what closes: whoever goes back by the function that is given, or by themselves, ends it once. */
-function holdBack(end) {
-  let address = location.href;
-  const hear = (event) => {
-    event.stopImmediatePropagation(); // the page's own router has nothing to do with it
-    removeEventListener("popstate", hear, { capture: true });
-    if (location.href !== address) history.replaceState(history.state, "", address); // it was named meanwhile
-    end();
-  };
-  history.pushState(history.state, "", address);
-  addEventListener("popstate", hear, { capture: true });
-  return () => {
-    address = location.href;
-    history.back();
-  };
 }
 
 /** Files that are dropped anywhere on the page. `act` has `canTake()`, `says()`, which stands over the page meanwhile, and

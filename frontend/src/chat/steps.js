@@ -1,8 +1,8 @@
 // @ts-check
-/** The steps that made an answer, for who may see them: a line of time, each with what it took and gave, and the flows
- * that it ran. */
+/** The steps that made an answer, for who may see them: in the order in which they ran, each with what it took and gave,
+ * and the flows that it ran. */
 
-import { count, join, make, writeSeconds, writeTokens } from "../dom.js";
+import { count, join, make, makeFold, writeSeconds, writeTokens } from "../dom.js";
 import { drawValue, findValue } from "./value.js";
 
 /** Characters that are kept of a step's text, as flowground/store/runs/records.py says. */
@@ -12,18 +12,13 @@ const FAILED = "failed; its fallback stands for it";
 /** Each component by its end. A text that stands above already is named, not repeated. */
 export function drawSteps(steps, answer = "") {
   const above = new Map([[Array.from(answer).slice(0, KEPT).join(""), "The answer above."]]);
-  return drawList(steps, { above, begin: 0 });
+  return drawList(steps, above);
 }
 
-/** The steps of one run; bars say when each ran, where that is known: a trace of a release before does not say it. */
-function drawList(steps, { above, begin }) {
+/** The steps of one run by when each began; a trace of a release before does not say it. */
+function drawList(steps, above) {
   const known = new Map(steps.map((step) => [step.id, { ...step, name: nameApart(step, steps) }]));
-  const end = Math.max(...steps.map(({ at = 0, seconds }) => at + seconds), begin);
-  const isTimed = steps.length > 1 && steps.some(({ at }) => at > begin) && end > begin;
-  const axis = isTimed ? { begin, length: end - begin } : null;
-  const ordered = [...known.values()];
-  if (isTimed) ordered.sort((one, other) => one.at - other.at);
-  return ordered.map((step) => drawStep(step, { known, axis, above }));
+  return [...known.values()].sort((one, other) => (one.at ?? 0) - (other.at ?? 0)).map((step) => drawStep(step, known, above));
 }
 
 /** Where several have one name, its id beside it. */
@@ -31,33 +26,18 @@ function nameApart({ id, name }, steps) {
   return steps.some((other) => other.id !== id && other.name === name) && id !== name ? `${name} (${id})` : name;
 }
 
-function drawStep(step, { known, axis, above }) {
+function drawStep(step, known, above) {
   const { name, seconds, model, tokens, text, status = "done" } = step;
   const isSkipped = status === "skipped";
   const spent = isSkipped ? [] : [writeSeconds(seconds), model, writeTokens(tokens)];
   const facts = join(isSkipped ? "skipped" : status === "failed" ? FAILED : "", ...spent);
   const said = text ? above.get(text) ?? null : null;
   if (text && !said) above.set(text, `The same as ${name}.`);
-  const body = make("div", { class: "fg-step-body" });
-  const head = make("button", { type: "button", class: "fg-step-head", "aria-expanded": "false" }, make("span", { class: "fg-step-name" }, make("strong", {}, name), " ", make("span", { class: "fg-figures" }, facts)), drawBar(step, axis));
-  const open = (isOpen) => {
-    head.setAttribute("aria-expanded", String(isOpen));
-    body.hidden = !isOpen;
-    if (isOpen && !body.childElementCount) body.append(...drawInside(step, known, said));
-  };
-  head.addEventListener("click", () => open(body.hidden));
-  open(status === "failed" || Boolean(step.note));
-  return make("div", { class: "fg-step", role: "group", "aria-label": name, "data-status": status }, head, body);
+  const given = { class: "fg-step", "aria-label": name, "data-status": status, open: status === "failed" || Boolean(step.note) };
+  return makeFold(given, drawHead(name, facts), () => [make("div", { class: "fg-step-body" }, ...drawInside(step, known, said))]);
 }
 
-/** When it ran, on the line of time of its run. */
-function drawBar({ at, seconds, status }, axis) {
-  if (!axis) return null;
-  const bar = status === "skipped" ? null : make("i", { style: `inset-inline-start:${percent((at - axis.begin) / axis.length)};width:${percent(seconds / axis.length)}` });
-  return make("span", { class: "fg-bar", "aria-hidden": "true", title: `from ${writeSeconds(at - axis.begin)} on` }, bar);
-}
-
-const percent = (share) => `${(100 * Math.min(1, Math.max(0, share))).toFixed(2)}%`;
+const drawHead = (title, facts) => [make("strong", {}, title), " ", make("span", { class: "fg-figures" }, facts)];
 
 function drawInside(step, known, said) {
   const { takes = [], text, status, note, inner = [], inner_count: runs = 0 } = step;
@@ -65,8 +45,7 @@ function drawInside(step, known, said) {
   const taken = status === "skipped" ? [] : takes.map((field) => drawTaken(field, known));
   const given = said ? make("p", { class: "fg-mark" }, said) : text ? drawText(text, step.name) : status === "skipped" ? null : make("p", { class: "fg-mark" }, "No output.");
   const noted = note ? make("p", { class: "fg-mark fg-step-note" }, note) : null;
-  const parts = [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Output", given), runs ? drawRuns(inner, runs) : null];
-  return parts.filter(Boolean);
+  return [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Output", given), runs ? drawRuns(inner, runs) : null];
 }
 
 function drawPart(title, ...content) {
@@ -80,14 +59,12 @@ function drawTaken({ field, text, from }, known) {
     const given = source?.status === "skipped" ? "skipped" : source?.text ? null : "no output";
     const label = known.get(id)?.name ?? name ?? id;
     if (given || !source) return make("p", { class: "fg-mark" }, source ? `${label}: ${given}` : label);
-    const details = make("details", {}, make("summary", {}, `Value from ${label}`));
-    details.addEventListener("toggle", () => details.childElementCount > 1 || details.append(drawText(source.text, label)), { once: true });
-    return details;
+    return makeFold({}, [`Value from ${label}`], () => [drawText(source.text, label)]);
   });
   return drawPart(`Input: ${field}`, text ? make("pre", { class: "fg-step-text fg-short", tabindex: "0", dir: "auto" }, text) : null, ...sources);
 }
 
-/** Text as it stands; JSON as a table or a tree. */
+/** Text as it stands; JSON as a table or in its lines. */
 function drawText(text, name) {
   const value = findValue(text);
   return value ? drawValue(value, { name, hasCopy: true }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
@@ -110,16 +87,12 @@ function drawRuns(inner, runs) {
   return drawPart(count(runs, "run"), ...rows, left > 0 ? make("p", { class: "fg-mark" }, `… and ${left.toLocaleString("en")} more`) : null);
 }
 
-function drawRun({ name, at, seconds, error, steps }, number, runs) {
+function drawRun({ name, seconds, error, steps }, number, runs) {
   const facts = join(error ? "failed" : "", writeSeconds(seconds), steps.length ? count(steps.length, "step") : "");
   const title = runs > 1 ? `${number}. ${name}` : name;
-  const details = make("details", { class: "fg-run", "data-status": error ? "failed" : "done" }, make("summary", {}, make("strong", {}, title), " ", make("span", { class: "fg-figures" }, facts)));
-  const fill = () => {
-    if (details.childElementCount > 1) return;
-    const failed = error ? make("p", { class: "fg-run-error" }, error) : null;
-    const list = make("div", { class: "fg-steps" }, ...drawList(steps, { above: new Map(), begin: at }));
-    details.append(...[failed, steps.length ? list : make("p", { class: "fg-mark" }, "Its steps are not kept.")].filter(Boolean));
-  };
-  details.addEventListener("toggle", fill);
-  return details;
+  const fill = () => [
+    error ? make("p", { class: "fg-run-error" }, error) : null,
+    steps.length ? make("div", { class: "fg-steps" }, ...drawList(steps, new Map())) : make("p", { class: "fg-mark" }, "Its steps are not kept."),
+  ];
+  return makeFold({ class: "fg-run", "data-status": error ? "failed" : "done" }, drawHead(title, facts), fill);
 }

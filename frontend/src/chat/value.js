@@ -1,15 +1,16 @@
 // @ts-check
-/** A value that is no text: records as a table, data as a tree, files as a list. */
+/** A value that is no text: records as a table, data as JSON, files as a list. */
 
-import { count, make, makeCopyButton, writeSize } from "../dom.js";
+import { colour } from "../code.js";
+import { count, join, make, makeCopyButton, writeSize } from "../dom.js";
 import { drawSent } from "./files.js";
 
-/** Rows and entries that are drawn at first, and at most once all are wanted. */
+/** Rows that are drawn at first, and at most once all are wanted. */
 const FIRST = 200, MOST = 5_000;
 const MOST_COLUMNS = 50;
 const CELL = 500;
-/** Levels of a tree that are open at first, where they have few entries. */
-const OPEN = 2, FEW = 12;
+/** Letters of JSON that are shown; a file of it has all. */
+const LONGEST = 200_000;
 
 /** A number that JavaScript cannot hold, or writes otherwise, as it was written. */
 class Exact {
@@ -45,26 +46,15 @@ export function findValue(text) {
   }
 }
 
-/** `name` is that of a file of it; with `isOpen` nothing is folded at first; an answer has a way to be copied already. */
-export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null, isOpen = false } = {}) {
+/** `name` is that of a file of it; an answer has a way to be copied already. Whoever decides by it sees all of it, written
+ * by `spell`. */
+export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null, spell = null } = {}) {
   if (kind === "files") return address ? make("div", { class: "fg-value" }, drawSent(value.map(readFile), address)) : drawFiles(value);
-  return kind === "records" && isRecords(value) && !isOpen ? drawTable(value, name) : drawData(value, { name, hasCopy, isOpen });
+  return kind === "records" && isRecords(value) && !spell ? drawTable(value, name) : drawData(value, { name, hasCopy, spell });
 }
 
-export const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
+const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
 const isRecords = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => isPlain(one) && !Array.isArray(one));
-
-/** A button that is there as long as not everything is drawn. */
-function makeMore(total, draw) {
-  const button = make("button", { type: "button", class: "fg-way fg-more" }, total > MOST ? `Show ${MOST.toLocaleString("en")} of ${total.toLocaleString("en")}` : `Show all ${total.toLocaleString("en")}`);
-  button.addEventListener("click", () => {
-    const had = document.activeElement === button;
-    const first = draw();
-    button.remove();
-    if (had) first?.focus?.({ preventScroll: true });
-  });
-  return button;
-}
 
 // Records
 
@@ -77,7 +67,13 @@ function drawTable(records, name) {
   const head = make("thead", {}, make("tr", {}, ...shown.map((column) => make("th", { scope: "col", class: isNumber(findFirst(records, column)) && "fg-number" }, column))));
   const said = `${count(records.length, "row")}, ${count(columns.length, "column")}`;
   const box = make("div", { class: "fg-records", tabindex: "0", role: "region", "aria-label": `Table, ${said}` }, make("table", {}, head, body));
-  const more = records.length > FIRST ? makeMore(records.length, () => (add(FIRST, MOST), box)) : null;
+  const total = records.length.toLocaleString("en"), label = records.length > MOST ? `Show ${MOST.toLocaleString("en")} of ${total}` : `Show all ${total}`;
+  const click = () => {
+    add(FIRST, MOST);
+    if (document.activeElement === more) box.focus({ preventScroll: true });
+    more.remove();
+  };
+  const more = records.length > FIRST ? make("button", { type: "button", class: "fg-way fg-more", click }, label) : null;
   const left = columns.length > shown.length ? `, of which the first ${MOST_COLUMNS} are shown` : "";
   const bar = make("div", { class: "fg-value-bar" }, make("span", { class: "fg-figures" }, said + left), more, makeDownload("CSV", `${name}.csv`, "text/csv", () => writeTable(columns, records)), makeDownload("JSON", `${name}.json`, "application/json", () => JSON.stringify(records, null, 2)));
   return make("div", { class: "fg-value" }, box, bar);
@@ -121,47 +117,21 @@ function download(file, type, text) {
 
 // Data
 
-function drawData(value, { name, hasCopy, isOpen }) {
-  const tree = make("div", { class: "fg-tree" });
-  tree.append(isPlain(value) ? drawBranch(null, value, isOpen ? -Infinity : 0) : drawLeaf(null, value));
-  const copy = hasCopy ? makeCopyButton("Copy as JSON", () => JSON.stringify(value, null, 2)) : null;
-  const bar = make("div", { class: "fg-value-bar" }, copy, makeDownload("JSON", `${name}.json`, "application/json", () => JSON.stringify(value, null, 2)));
-  return make("div", { class: "fg-value" }, tree, bar);
+function drawData(value, { name, hasCopy, spell }) {
+  const written = JSON.stringify(value, null, 2);
+  const shown = spell ? written.replace(/\S[^\n]*/g, (line) => spell(line)) : written.length > LONGEST ? `${written.slice(0, LONGEST)}…` : written;
+  const code = make("pre", { class: "fg-step-text fg-data", tabindex: "0", role: "group", "aria-label": "JSON", dir: "ltr" }, shown);
+  colour(code, "json");
+  const copy = hasCopy ? makeCopyButton("Copy as JSON", () => written) : null;
+  const bar = make("div", { class: "fg-value-bar" }, copy, makeDownload("JSON", `${name}.json`, "application/json", () => written));
+  return make("div", { class: "fg-value" }, code, bar);
 }
-
-/** An object or a list; what is in it is drawn when it is opened first. */
-function drawBranch(key, value, depth) {
-  const isList = Array.isArray(value);
-  const entries = isList ? value.map((one, at) => [at, one]) : Object.entries(value);
-  const said = isList ? count(entries.length, "item") : count(entries.length, "field");
-  const branch = make("details", { open: depth <= 0 || (depth < OPEN && entries.length <= FEW) }, make("summary", {}, drawKey(key), make("span", { class: "fg-figures" }, isList ? `[${said}]` : `{${said}}`)));
-  const fill = () => {
-    if (!branch.hasAttribute("open") || branch.childElementCount > 1) return;
-    const body = make("div", { class: "fg-branch" });
-    const add = (from, to) => entries.slice(from, to).forEach(([name, one]) => body.append(isPlain(one) ? drawBranch(name, one, depth + 1) : drawLeaf(name, one)));
-    const first = depth < 0 ? entries.length : FIRST;
-    add(0, first);
-    if (entries.length > first) body.append(makeMore(entries.length, () => (add(FIRST, MOST), branch.querySelector("summary"))));
-    branch.append(body);
-  };
-  branch.addEventListener("toggle", fill);
-  fill();
-  return branch;
-}
-
-function drawLeaf(key, value) {
-  const kind = value === null ? "null" : value instanceof Exact ? "number" : typeof value;
-  const text = kind === "string" ? value : value === null ? "null" : writeCell(value);
-  return make("div", { class: "fg-leaf" }, drawKey(key), make("span", { class: `fg-leaf-${kind}`, dir: "auto" }, kind === "string" && !text ? "“”" : text));
-}
-
-const drawKey = (key) => (key === null ? null : make("span", { class: "fg-key" }, typeof key === "number" ? `${key + 1}` : key));
 
 // Files
 
 const readFile = ({ id, name, media_type: type, size }) => ({ id, name, type, size });
 
 function drawFiles(files) {
-  const rows = files.map(({ name, size, media_type: type }) => make("li", {}, make("strong", { dir: "auto" }, name), make("span", { class: "fg-figures" }, [writeSize(size), type].filter(Boolean).join(" · "))));
+  const rows = files.map(({ name, size, media_type: type }) => make("li", {}, make("strong", { dir: "auto" }, name), make("span", { class: "fg-figures" }, join(writeSize(size), type))));
   return make("ul", { class: "fg-value fg-files", "aria-label": count(files.length, "file") }, ...rows);
 }

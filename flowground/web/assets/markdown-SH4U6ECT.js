@@ -1,1 +1,0 @@
-import{a as c,d,e,f,g}from"./chunk-52U775LB.js";import{i as a,s as b}from"./chunk-26LIHRMC.js";import"./chunk-OOJM4CTU.js";export{f as Growing,e as Sources,b as adopt,a as copyText,g as render,c as repaint,d as sheet};
