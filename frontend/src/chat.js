@@ -99,13 +99,15 @@ export class View {
     const loading = make("div", { class: "fg-loading", "aria-hidden": "true" }, make("i"), make("i"), make("i"));
     const parts = [this.hero, this.list.earlier, loading, this.list.log];
     root.append(...(this.isForm ? [this.foot, ...parts] : [...parts, this.foot]), this.speech.element);
-    this.scroll = new Scroll(root, (isAtEnd) => (this.toEnd.hidden = isAtEnd || this.isForm));
+    this.ending = new AbortController();
+    const { signal } = this.ending;
+    this.scroll = new Scroll(root, (isAtEnd) => (this.toEnd.hidden = isAtEnd || this.isForm), signal);
     this.scroll.isFollowing = !this.isForm;
     for (const growing of [this.list.log, this.foot]) this.scroll.watcher.observe(growing);
     const stop = () => this.isBusy && this.stop(), begin = () => this.trigger("new", true);
-    this.endKeys = listenForKeys(root, { stop, begin, focus: () => this.composer.focus(), copy: () => this.copyLast() });
+    listenForKeys(root, { stop, begin, focus: () => this.composer.focus(), copy: () => this.copyLast() }, signal);
     const take = (files) => !this.off && this.composer.added.add(files);
-    this.endDrops = listenForDrops(root, { take, canTake: () => this.composer.added.isTaking && !this.off, says: () => this.off || this.data.files.says });
+    listenForDrops(root, { take, canTake: () => this.composer.added.isTaking && !this.off, says: () => this.off || this.data.files.says }, signal);
     this.show(data);
     const asked = new URLSearchParams({ flow: data.flow, ...(data.is_public ? { at: "public" } : {}), zone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? "" });
     this.socket = new Socket(`/chat?${asked}`, { hear: (frame) => hearFrame(this, frame), change: (state) => this.changeLink(state) });
@@ -354,9 +356,7 @@ export class View {
   close() {
     clearTimeout(this.lost);
     this.socket.close();
-    this.scroll.close();
-    this.endKeys();
-    this.endDrops();
+    this.ending.abort();
     this.session = null;
     this.composer.added.clear();
     this.list.clear();

@@ -1,10 +1,9 @@
 // @ts-check
 /** A block of code: its language, buttons to copy it and to wrap its lines, and its colours once it is finished. */
 
-import { copyText, make } from "./dom.js";
+import { copyAndTell, make } from "./dom.js";
 import { drawDiagram } from "./pictures.js";
 
-const COPIED_MS = 2_000;
 const FAILED = "Copying did not work. Select the text and copy it by keyboard.";
 const MOST_COLOURED = 60_000;
 const LONGEST_LINE = 2_000;
@@ -30,25 +29,17 @@ export function drawCode(text, language) {
   const shown = nameLanguage(language), code = make("code", {}, text);
   const scroll = make("pre", { class: "fg-scroll", tabindex: "0", role: "group", dir: "ltr", "aria-label": shown ? `Code, ${shown}` : "Code" }, code);
   const said = make("span", { class: "fg-said", role: "status" });
-  const copy = make("button", { type: "button", class: "fg-button fg-copy", click: () => answerCopy(copy, said, code.textContent) }, "Copy");
+  const copy = make("button", { type: "button", class: "fg-button fg-copy", click: () => copyAndTell(copy, code.textContent, tell) }, "Copy");
   const wrap = make("button", { type: "button", class: "fg-button fg-wrap", "aria-pressed": "false", click: () => press() }, "Wrap lines");
+  const tell = (isCopied) => {
+    copy.textContent = isCopied ? "Copied" : "Copy";
+    said.textContent = isCopied === null ? "" : isCopied ? "Copied" : FAILED;
+    said.classList.toggle("fg-shown", isCopied === false);
+  };
   const press = () => wrap.setAttribute("aria-pressed", String(figure.classList.toggle("fg-wrapped")));
   const bar = make("div", { class: "fg-code-bar" }, make("span", { class: "fg-code-language" }, shown), wrap, copy, said);
   const figure = make("div", { class: "fg-code", "data-language": language || null }, bar, scroll);
   return figure;
-}
-
-async function answerCopy(button, said, text) {
-  const isCopied = await copyText(text);
-  button.textContent = isCopied ? "Copied" : "Copy";
-  said.textContent = isCopied ? "Copied" : FAILED;
-  said.classList.toggle("fg-shown", !isCopied);
-  clearTimeout(button.timer);
-  button.timer = setTimeout(() => {
-    button.textContent = "Copy";
-    said.textContent = "";
-    said.classList.remove("fg-shown");
-  }, isCopied ? COPIED_MS : 3 * COPIED_MS);
 }
 
 /** The code is whole: colours, or the picture that it describes. Neither can fail the page: the letters stay. */

@@ -78,21 +78,50 @@ export function isSending(event, { isLong = false } = {}) {
   return event.key === "Enter" && (isLong || isTouched() ? event.ctrlKey || event.metaKey : !event.shiftKey);
 }
 
+/** Makes a field as high as its text. */
+export function fit(box) {
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
+}
+
+/** What a text of JSON means; null where it is none.
+ * @returns {any} */
+export function readJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Gives an element these children in this order; one that is in its place is not moved, and keeps the keyboard. */
+export function arrange(element, children) {
+  for (const child of [...element.children]) if (!children.includes(child)) child.remove();
+  let place = element.firstElementChild;
+  for (const child of children) {
+    if (child === place) place = place.nextElementSibling;
+    else element.insertBefore(child, place);
+  }
+}
+
 /** A sentence of the server's: what stands in backticks is code, all else is plain. */
 export function writeSentence(text) {
   return text.split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part));
 }
 
+/** Copies a text; `tell(isDone)` says so, and `tell(null)` after a moment. `button` is what was pressed. */
+export async function copyAndTell(button, text, tell) {
+  const isDone = await copyText(text);
+  tell(isDone);
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => tell(null), isDone ? 1_600 : 4_800);
+}
+
 /** A button that copies what `read()` gives, and shows for a moment that it was done. */
 export function makeCopyButton(label, read) {
-  const button = makeIconButton("copy", label, async () => {
-    const isDone = await copyText(read());
-    const said = isDone ? "Copied" : "Copying failed. Select the text instead.";
-    show(isDone ? "done" : "alert", said);
-    clearTimeout(button.timer);
-    button.timer = setTimeout(() => show("copy", label), 1600);
-  });
-  const show = (name, said) => {
+  const button = makeIconButton("copy", label, () => copyAndTell(button, read(), tell));
+  const tell = (isDone) => {
+    const [name, said] = isDone === null ? ["copy", label] : isDone ? ["done", "Copied"] : ["alert", "Copying failed. Select the text instead."];
     button.setAttribute("aria-label", said);
     button.title = said;
     button.replaceChildren(icon(name));

@@ -1,7 +1,7 @@
 // @ts-check
 /** Marks in an answer that cite a passage, `[1]`, `[2, 3]` or `[^1]`, and the passages below it. */
 
-import { make } from "./dom.js";
+import { arrange, make } from "./dom.js";
 import { render } from "./markdown.js";
 
 /** As flowground/core/citations.py reads it. */
@@ -14,8 +14,9 @@ export class Sources {
   constructor() {
     /** @type {Map<number, Passage>} */
     this.passages = new Map();
-    this.items = new Map();
+    /** @type {Map<number, Passage>} */
     this.others = new Map();
+    this.items = new Map();
     this.head = make("summary");
     this.fold = make("details", { class: "fg-others" }, this.head);
     this.element = make("div", { class: "fg-sources", role: "group", "aria-label": "Sources" }, this.fold);
@@ -25,50 +26,39 @@ export class Sources {
   /** Shows these and no others, folded those that are not cited; whether a mark that is drawn already means the same. */
   show(passages = [], others = []) {
     const isSame = passages.length === this.passages.size && passages.every(({ number }) => this.passages.has(number));
-    if (!isSame) {
-      this.passages.clear();
-      for (const item of this.items.values()) item.remove();
-      this.items.clear();
-      this.add(passages);
-    }
-    const numbers = others.map(({ number }) => number);
-    for (const [number, item] of this.others) {
-      if (numbers.includes(number)) continue;
-      item.remove();
-      this.others.delete(number);
-    }
+    if (!isSame) this.items.clear();
+    this.passages.clear();
+    this.others.clear();
+    this.add(passages);
     this.look(others);
     return isSame;
   }
 
   add(passages) {
-    for (const passage of passages) {
-      if (this.passages.has(passage.number)) continue;
-      this.passages.set(passage.number, passage);
-      const item = this.others.get(passage.number) ?? this.drawItem(passage);
-      this.others.delete(passage.number);
-      const next = [...this.items].filter(([number]) => number > passage.number).sort(([one], [other]) => one - other)[0];
-      this.element.insertBefore(item, next?.[1] ?? this.fold);
-      this.items.set(passage.number, item);
-    }
+    for (const passage of passages) this.passages.set(passage.number, passage);
     this.settle();
   }
 
   /** What was looked up besides: folded, in the order in which it comes. */
   look(passages) {
-    for (const passage of passages) {
-      if (this.passages.has(passage.number) || this.others.has(passage.number)) continue;
-      this.others.set(passage.number, this.drawItem(passage));
-      this.fold.append(this.others.get(passage.number));
-    }
+    for (const passage of passages) this.others.set(passage.number, passage);
     this.settle();
   }
 
   settle() {
-    const cited = this.items.size, left = this.others.size;
-    this.head.textContent = `${left} ${cited ? "more " : ""}source${left === 1 ? "" : "s"}`;
-    this.fold.hidden = left === 0;
-    this.element.hidden = cited + left === 0;
+    const cited = [...this.passages.values()].sort((one, other) => one.number - other.number);
+    const left = [...this.others.values()].filter(({ number }) => !this.passages.has(number));
+    arrange(this.element, [...cited.map((passage) => this.findItem(passage)), this.fold]);
+    arrange(this.fold, [this.head, ...left.map((passage) => this.findItem(passage))]);
+    this.head.textContent = `${left.length} ${cited.length ? "more " : ""}source${left.length === 1 ? "" : "s"}`;
+    this.fold.hidden = left.length === 0;
+    this.element.hidden = cited.length + left.length === 0;
+  }
+
+  findItem(passage) {
+    const item = this.items.get(passage.number) ?? this.drawItem(passage);
+    this.items.set(passage.number, item);
+    return item;
   }
 
   /** The text in parts, each number that is a passage as a button that opens it. */

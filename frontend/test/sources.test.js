@@ -94,16 +94,16 @@ test("passages stand in the order of their numbers, however they came", () => {
 test("what is looked up and not cited is folded below, and leaves the fold once it is cited", () => {
   const sources = new Sources();
   const read = () => [
-    [...sources.items.values()].map((item) => item.querySelector(".fg-number").textContent),
+    [...sources.element.children].filter((item) => item !== sources.fold).map((item) => item.querySelector(".fg-number").textContent),
     sources.fold.hidden ? "" : sources.head.textContent,
   ];
   sources.look([LEAVE, TRAVEL]);
   sources.look([LEAVE]);
   assert.deepEqual([sources.element.hidden, Boolean(sources.fold.open), read()], [false, false, [[], "2 sources"]]);
-  const row = sources.others.get(2);
+  const row = sources.fold.children[2];
   sources.add([TRAVEL]);
   assert.deepEqual(read(), [["2"], "1 more source"]);
-  assert.ok(sources.items.get(2) === row && row.nextSibling === sources.fold);
+  assert.ok(sources.element.firstChild === row && row.nextSibling === sources.fold);
   assert.equal(sources.show([TRAVEL], [LEAVE]), true);
   assert.deepEqual(read(), [["2"], "1 more source"]);
   assert.equal(sources.show([LEAVE], []), false);

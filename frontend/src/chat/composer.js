@@ -1,7 +1,7 @@
 // @ts-check
 /** Where one writes: a field that grows, and one button that sends, or stops what was sent. */
 
-import { icon, isSending, isTouched, make, writeSentence } from "../dom.js";
+import { fit, icon, isSending, isTouched, make, writeSentence } from "../dom.js";
 import { Added, NOT_THERE } from "./files.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
@@ -67,7 +67,7 @@ export class Composer {
 
   change() {
     this.isWanted = false;
-    this.fit();
+    fit(this.box);
     this.draw();
     this.view.changeDraft(this.box.value);
   }
@@ -97,7 +97,7 @@ export class Composer {
   set text(text) {
     if (this.box.value === text) return;
     this.box.value = text;
-    this.fit();
+    fit(this.box);
     this.draw();
   }
 
@@ -106,11 +106,6 @@ export class Composer {
     const since = this.box.value;
     this.text = since && since !== text ? `${text}\n${since}` : text;
     this.view.changeDraft(this.text);
-  }
-
-  fit() {
-    this.box.style.height = "auto";
-    this.box.style.height = `${this.box.scrollHeight}px`;
   }
 
   focus() {

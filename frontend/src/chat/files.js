@@ -2,7 +2,7 @@
 /** Files of messages: chosen, dropped or pasted, seen on their way, and as they stand in messages: pictures small, as links
  * to the whole, everything else as a link that saves it. */
 
-import { count, icon, make, makeIconButton, writeSize } from "../dom.js";
+import { count, icon, make, makeIconButton, readJson, writeSize } from "../dom.js";
 
 /** Files that one page sends to the server at once. */
 const AT_ONCE = 3;
@@ -47,39 +47,29 @@ function drawFace(file, says) {
   return [make("span", { class: "fg-face" }, icon("file")), text];
 }
 
-/** Files that are dropped anywhere on the page. `act` has `canTake()`, `says()`, which stands over the page meanwhile, and
- * `take(files)`. Gives what ends it. */
-export function listenForDrops(root, act) {
+/** Files that are dropped anywhere on the page, until `signal` ends it. `act` has `canTake()`, `says()`, which stands over
+ * the page meanwhile, and `take(files)`. */
+export function listenForDrops(root, act, signal) {
   const text = make("p");
-  const over = make("div", { class: "fg-drop", popover: "manual", hidden: true, "aria-hidden": "true" }, icon("attach"), text);
+  const over = make("div", { class: "fg-drop", popover: "manual", "aria-hidden": "true" }, icon("attach"), text);
   root.append(over);
-  const hide = () => {
-    if (!over.hidden) over.hidePopover();
-    over.hidden = true;
-  };
   const show = (event) => {
     event.dataTransfer.dropEffect = "copy"; // also where nothing is taken: who drops is told why
-    if (!over.hidden) return;
+    if (over.matches(":popover-open")) return;
     text.textContent = act.says();
     over.toggleAttribute("data-off", !act.canTake());
-    over.hidden = false;
     over.showPopover(); // above the sidebar too
   };
   const hear = (event) => {
-    if (event.type === "dragend" || (event.type === "dragleave" && !event.relatedTarget)) hide();
+    if (event.type === "dragend" || (event.type === "dragleave" && !event.relatedTarget)) over.hidePopover();
     const isOurs = event.dataTransfer?.types.includes("Files") && !document.querySelector('[role="dialog"], dialog[open]');
     if (!isOurs || event.type === "dragleave") return;
     event.preventDefault(); // else the browser would open the file in the place of the page
     if (event.type !== "drop") return show(event);
-    hide();
+    over.hidePopover();
     act.take([...event.dataTransfer.files]);
   };
-  const heard = ["dragenter", "dragover", "dragleave", "dragend", "drop"];
-  for (const name of heard) document.addEventListener(name, hear);
-  return () => {
-    for (const name of heard) document.removeEventListener(name, hear);
-    over.remove();
-  };
+  for (const name of ["dragenter", "dragover", "dragleave", "dragend", "drop"]) document.addEventListener(name, hear, { signal });
 }
 
 /** Files that go along with the next message. */
@@ -265,7 +255,7 @@ const writeRefusal = ({ detail, hint } = /** @type {any} */ ({})) => [detail, hi
 function send(address, file, { progress = (_) => {}, end = (_, __) => {} }) {
   const request = new XMLHttpRequest();
   request.upload.onprogress = ({ loaded, total }) => progress(total ? loaded / total : 0);
-  request.onload = () => end(request.status, read(request.responseText));
+  request.onload = () => end(request.status, readJson(request.responseText) ?? {});
   request.onerror = () => end(0, {});
   request.open("POST", address);
   request.send(file);
@@ -273,12 +263,4 @@ function send(address, file, { progress = (_) => {}, end = (_, __) => {} }) {
     request.onload = request.onerror = request.upload.onprogress = null;
     request.abort();
   };
-}
-
-function read(text) {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {};
-  }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** One message: a question in its bubble, or an answer with what it cost and what can be done with it. */
 
-import { count, icon, isSending, isTouched, join, make, makeCopyButton, makeIconButton, roundSeconds, writeMoment, writeSeconds, writeSentence, writeSize, writeTime, writeTokens } from "../dom.js";
+import { count, fit, icon, isSending, isTouched, join, make, makeCopyButton, makeIconButton, roundSeconds, writeMoment, writeSeconds, writeSentence, writeSize, writeTime, writeTokens } from "../dom.js";
 import { Growing, Sources, render } from "../markdown.js";
 import { Actions } from "./actions.js";
 import { drawSent } from "./files.js";
@@ -253,16 +253,17 @@ export class Answer {
   }
 
   draw() {
-    const { state, error } = this.stored;
-    const marks = [];
-    if (this.isEmpty) marks.push(make("p", { class: "fg-mark" }, this.stored.is_skipped ? NO_ANSWER : NOTHING[this.stored.by_model]));
-    if (state === "interrupted") marks.push(make("p", { class: "fg-mark" }, this.stored.text ? INTERRUPTED : INTERRUPTED_AT_ONCE));
-    if (CUT[this.stored.finish_reason]) marks.push(make("p", { class: "fg-mark" }, CUT[this.stored.finish_reason]));
-    for (const note of this.stored.notes ?? []) marks.push(make("p", { class: "fg-mark" }, note));
-    if (this.stored.went_on) marks.push(make("p", { class: "fg-mark" }, WENT_ON));
-    if (state === "stopped" && error) marks.push(make("p", { class: "fg-mark" }, error.text));
-    if (state === "failed" && error) marks.push(this.drawError(error));
-    this.below.replaceChildren(...marks, this.drawFooter());
+    const { state, error, text, notes = [], is_skipped, by_model, finish_reason, went_on } = this.stored;
+    const said = [
+      this.isEmpty && (is_skipped ? NO_ANSWER : NOTHING[by_model]),
+      state === "interrupted" && (text ? INTERRUPTED : INTERRUPTED_AT_ONCE),
+      CUT[finish_reason],
+      ...notes,
+      went_on && WENT_ON,
+      state === "stopped" && error?.text,
+    ];
+    const marks = said.filter(Boolean).map((sentence) => make("p", { class: "fg-mark" }, sentence));
+    this.below.replaceChildren(...marks, state === "failed" && error ? this.drawError(error) : "", this.drawFooter());
   }
 
   drawError({ text, hint, lacks_documents: lacks }) {
@@ -374,15 +375,14 @@ function makeEditor(text, act) {
   const box = make("textarea", { dir: "auto", rows: 1, "aria-label": "Edit your message", enterkeyhint: isTouched() ? "enter" : "send", autocomplete: "off" });
   const send = make("button", { type: "button", class: "fg-way fg-edit-send", click: () => submit() }, "Send");
   const cancel = make("button", { type: "button", class: "fg-way", click: () => act.cancel() }, "Cancel");
-  const fit = () => {
-    box.style.height = "auto";
-    box.style.height = `${box.scrollHeight}px`;
+  const grow = () => {
+    fit(box);
     send.disabled = !box.value.trim();
   };
   const submit = () => box.value.trim() && act.send(box.value);
   box.value = text;
   box.addEventListener("input", () => {
-    fit();
+    grow();
     act.keep(box.value);
   });
   box.addEventListener("keydown", (event) => {
@@ -395,7 +395,7 @@ function makeEditor(text, act) {
   });
   const element = make("div", { class: "fg-editor" }, box, make("div", { class: "fg-editor-ways" }, cancel, send));
   const open = () => {
-    fit();
+    grow();
     box.focus({ preventScroll: true });
     box.setSelectionRange(box.value.length, box.value.length);
   };

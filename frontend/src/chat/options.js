@@ -2,7 +2,7 @@
 /** What the flow asks beside the message: a line that tells it, and unfolds into fields. What is chosen goes along with
  * each message as overrides of that turn; it is kept in this tab for each conversation, and begun by the page's address. */
 
-import { copyText, icon, join, make, writeSentence } from "../dom.js";
+import { copyAndTell, fit, icon, join, make, readJson, writeSentence } from "../dom.js";
 
 /** Characters of a text: what a message has beside itself is short, for whoever is not signed in it has to be. */
 const LONGEST = 10_000;
@@ -74,7 +74,6 @@ export class Control {
     const head = make("div", { class: "fg-asked-head" }, label, this.output);
     this.element = make("div", { class: "fg-asked-field", "data-widget": field.widget }, head, this.input, this.below);
     this.input.addEventListener("input", () => {
-      this.slide(this.input.value);
       this.grow();
     });
     this.input.addEventListener("change", () => {
@@ -109,7 +108,6 @@ export class Control {
     if (field.widget === "choice") input.selectedIndex = Math.max(0, field.choices.findIndex((choice) => choice.value === value));
     else if (field.widget === "switch") input.checked = Boolean(value);
     else input.value = value ?? "";
-    this.slide(value);
     this.grow();
     this.check();
   }
@@ -132,18 +130,10 @@ export class Control {
     return !mistake;
   }
 
-  /** A slider shows its value beside it, and how far it is. */
-  slide(value) {
-    if (!this.output) return;
-    const { min, max } = this.field;
-    this.output.textContent = String(value);
-    this.input.style.setProperty("--fg-slid", `${(100 * (value - min)) / (max - min || 1)}%`);
-  }
-
+  /** A slider shows its value beside it, a text of several lines all of them. */
   grow() {
-    if (this.field.widget !== "area") return;
-    this.input.style.height = "auto";
-    this.input.style.height = `${this.input.scrollHeight + 2}px`;
+    if (this.output) this.output.textContent = this.input.value;
+    if (this.field.widget === "area") fit(this.input);
   }
 }
 
@@ -171,7 +161,7 @@ export class Options {
     this.summary = make("summary", {}, make("span", { class: "fg-asked-line" }), icon("next"));
     this.grid = make("div", { class: "fg-asked-grid" });
     const reset = make("button", { type: "button", class: "fg-why", click: () => this.reset() }, "Reset");
-    this.copy = make("button", { type: "button", class: "fg-why", click: () => this.copyLink() }, COPY);
+    this.copy = make("button", { type: "button", class: "fg-why", click: () => copyAndTell(this.copy, this.writeLink(), (isDone) => this.tellCopied(isDone)) }, COPY);
     this.ways = make("div", { class: "fg-asked-ways" }, reset, this.copy);
     this.fold = make("details", { class: "fg-asked" }, this.summary, make("div", { class: "fg-asked-body" }, this.grid, this.ways));
     this.element = make("div", { class: "fg-asked-all", hidden: true }, this.told, this.fold);
@@ -230,12 +220,8 @@ export class Options {
   }
 
   readKept() {
-    try {
-      const kept = JSON.parse(this.drafts.read(this.key));
-      return kept && typeof kept.texts === "object" ? kept : null;
-    } catch {
-      return null;
-    }
+    const kept = readJson(this.drafts.read(this.key));
+    return typeof kept?.texts === "object" ? kept : null;
   }
 
   /** The conversation has this name from now on, and what is chosen stays with it. */
@@ -349,12 +335,10 @@ export class Options {
     this.copy.hidden = this.writeLink().length > LONGEST_LINK;
   }
 
-  async copyLink() {
-    const isDone = await copyText(this.writeLink());
-    this.copy.textContent = isDone ? "Copied" : "Copying failed";
-    this.view.speak(isDone ? "Copied" : "Copying failed.");
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (this.copy.textContent = COPY), 1600);
+  tellCopied(isDone) {
+    const said = isDone ? "Copied" : "Copying failed";
+    this.copy.textContent = isDone === null ? COPY : said;
+    if (isDone !== null) this.view.speak(said);
   }
 
   /** This page's address, for a new conversation with these values. */

@@ -24,35 +24,39 @@ function findScroller(element) {
 
 /** The page follows what grows at its end as long as its reader is there, and has a way back to it. */
 export class Scroll {
-  /** `change(isAtEnd)` is told when the reader leaves the end, and when they are back. */
-  constructor(root, change) {
+  /** `change(isAtEnd)` is told when the reader leaves the end, and when they are back; `signal` ends it. */
+  constructor(root, change, signal) {
     this.root = root;
     this.place = findScroller(root);
     this.change = change;
     this.isFollowing = true;
     this.isHeld = false;
     this.last = 0;
-    this.notice = () => {
-      const top = this.place.scrollTop, wentUp = top < this.last - 2;
-      this.last = top;
-      if (this.isNear) this.follow(true);
-      else if (wentUp) this.follow(false);
-    };
-    this.fit = () => {
-      const above = root.getBoundingClientRect().top - this.place.getBoundingClientRect().top + this.place.scrollTop;
-      root.style.setProperty("--fg-above", `${Math.max(0, Math.round(above))}px`);
-      root.style.setProperty("--fg-tall", `${this.place.clientHeight}px`);
-      this.keepUp();
-    };
-    this.place.addEventListener("scroll", this.notice, { passive: true });
-    addEventListener("resize", this.fit);
+    this.place.addEventListener("scroll", () => this.notice(), { passive: true, signal });
+    addEventListener("resize", () => this.fit(), { signal });
     this.watcher = new ResizeObserver(() => this.grow());
+    signal.addEventListener("abort", () => this.watcher.disconnect());
     root.addEventListener("click", ({ target }) => target.closest(".fg-wrap, .fg-cite, .fg-sources summary") && this.holdOnce());
     this.fit();
   }
 
   get isNear() {
     return this.place.scrollHeight - this.place.clientHeight - this.place.scrollTop < NEAR;
+  }
+
+  notice() {
+    const top = this.place.scrollTop, wentUp = top < this.last - 2;
+    this.last = top;
+    if (this.isNear) this.follow(true);
+    else if (wentUp) this.follow(false);
+  }
+
+  fit() {
+    const { root, place } = this;
+    const above = root.getBoundingClientRect().top - place.getBoundingClientRect().top + place.scrollTop;
+    root.style.setProperty("--fg-above", `${Math.max(0, Math.round(above))}px`);
+    root.style.setProperty("--fg-tall", `${place.clientHeight}px`);
+    this.keepUp();
   }
 
   follow(isFollowing) {
@@ -103,12 +107,6 @@ export class Scroll {
     const before = this.place.scrollHeight - this.place.scrollTop;
     act();
     this.place.scrollTop = this.last = this.place.scrollHeight - before;
-  }
-
-  close() {
-    this.place.removeEventListener("scroll", this.notice);
-    removeEventListener("resize", this.fit);
-    this.watcher.disconnect();
   }
 }
 
@@ -166,8 +164,8 @@ function makeKeyMap() {
 /** Whether somebody is writing somewhere, or has a dialog or menu open. */
 const isBusy = ({ target }) => target.isContentEditable || target.closest?.("input, textarea, select, [role=dialog], [role=menu], dialog[open]");
 
-/** Listens on the whole page until the function that it returns is called. */
-export function listenForKeys(root, { stop, focus, begin, copy }) {
+/** Listens on the whole page until `signal` ends it. */
+export function listenForKeys(root, { stop, focus, begin, copy }, signal) {
   const map = makeKeyMap();
   root.append(map);
   const hear = (event) => {
@@ -183,9 +181,5 @@ export function listenForKeys(root, { stop, focus, begin, copy }) {
     else if (event.key === "?") act = () => (map.open ? map.close() : map.showModal());
     if (act && act() !== false) event.preventDefault();
   };
-  document.addEventListener("keydown", hear);
-  return () => {
-    document.removeEventListener("keydown", hear);
-    map.remove();
-  };
+  document.addEventListener("keydown", hear, { signal });
 }
