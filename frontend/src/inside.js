@@ -26,36 +26,27 @@ export default function mount({ parentElement, data: [data] }) {
   const said = JSON.stringify(data);
   if (shown?.said !== said) {
     shown?.close();
-    shown = parentElement.fgInside = new Inside(parentElement, data, said);
-  } else shown.repaint();
+    shown = parentElement.fgInside = { said, ...show(parentElement, data) };
+  }
+  shown.draw(); // the theme may be another one
   return () => {
     shown.close();
     parentElement.fgInside = null;
   };
 }
 
-class Inside {
-  constructor(parent, data, said) {
-    this.said = said;
-    const file = drawFile(data.file);
-    this.steps = drawSteps(data, { goTo: file.goTo });
-    const isAlone = !data.steps.length;
-    this.root = make("div", { class: "fg-inside", "data-alone": isAlone }, isAlone ? null : this.steps.element, file.element);
-    parent.append(this.root);
-    this.steps.draw();
-    const { flow, session } = data;
-    if (flow && session) this.follower = new Follower(flow, session, (states, about) => lightSteps(this.steps, states, about));
-  }
-
-  /** The theme may be another one. */
-  repaint() {
-    this.steps.draw();
-  }
-
-  close() {
-    this.follower?.close();
-    this.root.remove();
-  }
+/** What comes back has `draw()`, which paints the picture anew, and `close()`. */
+function show(parent, data) {
+  const { flow, session } = data, isAlone = !data.steps.length;
+  const file = drawFile(data.file), steps = drawSteps(data, { goTo: file.goTo });
+  const root = make("div", { class: "fg-inside", "data-alone": isAlone }, isAlone ? null : steps.element, file.element);
+  parent.append(root);
+  const follower = flow && session ? new Follower(flow, session, (states, about) => lightSteps(steps, states, about)) : null;
+  const close = () => {
+    follower?.close();
+    root.remove();
+  };
+  return { draw: steps.draw, close };
 }
 
 /** What the steps of a conversation's turns are at: of the one that runs as it goes, else of the last one. */

@@ -41,7 +41,7 @@ export class Growing {
     /** What it cost so far: letters read, blocks drawn. */
     this.work = { read: 0, drawn: 0 };
     this.done = Promise.resolve();
-    this.isEnded = false;
+    this.isEnded = this.isDropped = false;
     /** Characters before the block that may still change, what its elements are, and what of it was said. */
     this.closed = 0;
     /** @type {Element[]} */
@@ -120,37 +120,32 @@ export class Growing {
     clearTimeout(this.timer);
     this.source = mend(this.text);
     this.work.read += this.source.length;
-    const before = [...this.blocks, ...this.open.map((element) => ({ source: null, element }))], firstOpen = this.blocks.length;
-    const blocks = readMarkdown(this.source, { isCut });
-    let place = 0;
-    const work = () => {
-      const until = performance.now() + FRAME_MS;
-      while (place < blocks.length && performance.now() < until) {
-        const { source } = blocks[place], known = before[place];
-        const isSame = known?.source === source && !source.includes("[");
-        const element = isSame ? known.element : this.put(blocks[place], known?.element);
-        if (place >= firstOpen) this.finish(element, true);
-        else if (!isSame) listCode(element).forEach(finishCode);
-        place += 1;
-      }
-      if (place < blocks.length) return false;
-      for (const { element } of before.slice(blocks.length)) element.remove();
-      return true;
-    };
-    if (!work()) this.done = new Promise((resolve) => this.goOn(work, resolve));
+    this.done = this.drawWhole(readMarkdown(this.source, { isCut }));
     return this.done;
   }
 
-  goOn(work, resolve) {
-    this.resolve = resolve;
-    this.timer = setTimeout(() => (work() ? resolve() : this.goOn(work, resolve)));
+  /** In pieces, between which the page does what waits. */
+  async drawWhole(blocks) {
+    const before = [...this.blocks, ...this.open.map((element) => ({ source: null, element }))], firstOpen = this.blocks.length;
+    let until = performance.now() + FRAME_MS;
+    for (const [place, block] of blocks.entries()) {
+      if (performance.now() > until) {
+        await new Promise((resolve) => setTimeout(resolve));
+        if (this.isDropped) return;
+        until = performance.now() + FRAME_MS;
+      }
+      const known = before[place], isSame = known?.source === block.source && !block.source.includes("[");
+      const element = isSame ? known.element : this.put(block, known?.element);
+      if (place >= firstOpen) this.finish(element, true);
+      else if (!isSame) listCode(element).forEach(finishCode);
+    }
+    for (const { element } of before.slice(blocks.length)) element.remove();
   }
 
   /** Stops what still waits: its place on the page is gone. */
   drop() {
     clearTimeout(this.timer);
-    this.isEnded = true;
-    this.resolve?.();
+    this.isEnded = this.isDropped = true;
   }
 }
 

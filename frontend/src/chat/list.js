@@ -1,7 +1,7 @@
 // @ts-check
 /** The messages in their order: put in once, and kept in their places whatever comes again. */
 
-import { make, writeDay } from "../dom.js";
+import { arrange, make, writeDay } from "../dom.js";
 import { Answer, Question } from "./message.js";
 
 export class List {
@@ -93,15 +93,12 @@ export class List {
     const before = this.order();
     const earlier = first ? before.slice(0, before.indexOf(first)) : []; // what leads to a message never changes
     const wanted = [...earlier, ...messages.map((message) => this.take(message))];
-    const stays = (item) => wanted.includes(item) || kept.has(item) || (item.id && item.isUnkept);
-    for (const item of this.order()) if (!stays(item)) this.remove(item);
-    for (const mark of this.log.querySelectorAll(".fg-day")) mark.remove();
-    let place = this.log.firstElementChild;
-    for (const { element } of wanted) {
-      while (place && place !== element && place.item.isUnkept && place.item.at < element.item.at) place = place.nextElementSibling;
-      if (place === element) place = place.nextElementSibling;
-      else this.log.insertBefore(element, place);
+    for (const item of before.filter((one) => !wanted.includes(one))) {
+      const next = item.isUnkept ? wanted.findIndex(({ at }) => item.at < at) : -1;
+      if (!kept.has(item) && !(item.id && item.isUnkept)) this.remove(item);
+      else wanted.splice(next < 0 ? wanted.length : next, 0, item);
     }
+    arrange(this.log, wanted.map(({ element }) => element));
     if (!earlier.length) this.earlier.hidden = !hasEarlier;
     this.markDays();
   }

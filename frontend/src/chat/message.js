@@ -89,7 +89,7 @@ export class Question {
       send: (typed) => this.chat.edit(this, typed) && this.close({ isSent: true }),
     };
     const { element, open } = makeEditor(text, act);
-    this.element.replaceChildren(...(this.sent ? [this.sent] : []), element);
+    this.element.replaceChildren(this.sent ?? "", element);
     this.element.dataset.state = "editing";
     open();
     this.chat.reveal(element);
@@ -99,7 +99,7 @@ export class Question {
     if (isSent) this.draft = null;
     delete this.element.dataset.state;
     this.bubble.hidden = !this.text && this.files.length > 0;
-    this.element.replaceChildren(...(this.sent ? [this.sent] : []), this.bubble, this.footer);
+    this.element.replaceChildren(this.sent ?? "", this.bubble, this.footer);
     if (!isSent) this.footer.querySelector(".fg-edit")?.focus({ preventScroll: true });
   }
 }
